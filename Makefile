@@ -14,7 +14,7 @@ FUZZ_SECONDS  ?= 60
 SOAK_SECONDS  ?= 600
 # What `make scenario` and `make unit` run: T=idle picks the tests whose file or name contains "idle".
 T             ?=
-# Sources to leave out while a part is being rewritten: SKIP='user/kernel/% tests/unit/test_gate%'.
+# Sources to leave out while a part is being rewritten: SKIP='user/kernel/% tests/unit/test_sockmap%'.
 SKIP          ?=
 
 ifeq ($(origin CC),default)
@@ -75,7 +75,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak deaths mcp-interop h2spec testssl bench install-data
+NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl bench install-data
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
@@ -309,7 +309,7 @@ $(GEN)/%.bpf.o: tests/bpf/%.bpf.c $(GEN)/vmlinux.h $(GEN)/bpf-flags
 	$(call say,BPF,$<)
 	$(Q)$(BPF_COMPILE) -MD -MP -c $< -o $@
 
-# The object without its debug sections; BTF stays. The skeleton of gate.bpf.c is struct gate_bpf.
+# The object without its debug sections; BTF stays. The skeleton of sockmap.bpf.c is struct sockmap_bpf.
 $(GEN)/%.skel.h: $(GEN)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen object $(@:.skel.h=.stripped.o) $<
@@ -339,7 +339,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak deaths mcp-interop h2spec testssl bench install install-data clean help FORCE
+.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl bench install install-data clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -387,8 +387,8 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60)
 	@$(RUNNER) --fuzz-seconds $(FUZZ_SECONDS) fuzz
 soak: ## integrity soak for SOAK_SECONDS (600)
 	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) soak
-deaths: ## kill a gateway 300 times under load, at every step of its work
-	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) --only 'deaths at all steps' soak
+crashes: ## kill a gateway 300 times under load, at every step of its work
+	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) --only 'crashes at all steps' soak
 mcp-interop: ## the MCP gateway with clients, servers and the conformance suite of others (npm)
 	@command -v npm >/dev/null || scripts/deps.sh interop
 	@$(RUNNER) interop

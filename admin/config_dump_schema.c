@@ -139,7 +139,7 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 {
 	switch (row->type) {
 	case SCHEMA_NOTHING:
-		json_str(w, name, row->preset_text);
+		json_str(w, name, row->default_text);
 		return;
 	case SCHEMA_BOOL:
 		json_bool(w, name, schema_number(row, object));

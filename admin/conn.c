@@ -209,11 +209,11 @@ static void conn_begin_request(struct admin_conn *conn)
 {
 	struct body_framing *framing = &conn->request.framing;
 	struct span head = span_first(buf_span(&conn->in), conn->scan.head_bytes);
-	enum http_bad bad =
+	enum http_error http_error =
 		admin_request_parse(span_from(head, conn->scan.lead_bytes), &conn->arena, &conn->request);
 
-	if (bad != BAD_NONE) {
-		conn_refuse(conn, http_bad_status(bad), http_bad_text(bad));
+	if (http_error != HTTP_ERROR_NONE) {
+		conn_refuse(conn, http_error_status(http_error), http_error_text(http_error));
 		return;
 	}
 	conn->request.is_unix = conn->is_unix;
@@ -246,7 +246,8 @@ static bool conn_step_head(struct admin_conn *conn)
 			admin_conn_close(conn);
 		return false;
 	case SCAN_BAD:
-		conn_refuse(conn, http_bad_status(conn->scan.bad), http_bad_text(conn->scan.bad));
+		conn_refuse(conn, http_error_status(conn->scan.http_error),
+			    http_error_text(conn->scan.http_error));
 		return true;
 	case SCAN_DONE:
 		conn_begin_request(conn);
@@ -286,7 +287,8 @@ static bool conn_step_body(struct admin_conn *conn)
 		conn_hand_up(conn);
 		return true;
 	case BODY_BAD:
-		conn_refuse(conn, http_bad_status(conn->decoder.bad), http_bad_text(conn->decoder.bad));
+		conn_refuse(conn, http_error_status(conn->decoder.http_error),
+			    http_error_text(conn->decoder.http_error));
 		return true;
 	}
 	return false;

@@ -49,7 +49,7 @@ int gzip_compress(struct span in, struct text *out)
 {
 	z_stream stream = { .zalloc = gzip_alloc, .zfree = gzip_free };
 	int level = in.len < GZIP_FAST_BYTES ? Z_DEFAULT_COMPRESSION : Z_BEST_SPEED;
-	unsigned char piece[16 * 1024];
+	unsigned char segment[16 * 1024];
 	int step;
 
 	if (in.len > UINT32_MAX)
@@ -60,10 +60,10 @@ int gzip_compress(struct span in, struct text *out)
 	stream.next_in = (unsigned char *)in.data;
 	stream.avail_in = (unsigned int)in.len;
 	do {
-		stream.next_out = piece;
-		stream.avail_out = sizeof(piece);
+		stream.next_out = segment;
+		stream.avail_out = sizeof(segment);
 		step = deflate(&stream, Z_FINISH);
-		text_add(out, span_of(piece, sizeof(piece) - stream.avail_out));
+		text_add(out, span_of(segment, sizeof(segment) - stream.avail_out));
 	} while (step == Z_OK || step == Z_BUF_ERROR);
 	deflateEnd(&stream);
 	return step == Z_STREAM_END ? text_error(out) : -ENOMEM;

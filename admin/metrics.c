@@ -119,7 +119,7 @@ static void add_ends(const struct totals *totals, struct text *out)
 
 		prometheus_sample(out, METRIC_STREAM_END, &reason, totals->ends[i]);
 	}
-	prometheus_single(out, METRIC_POISONED, totals->ends[END_POISONED]);
+	prometheus_single(out, METRIC_INTEGRITY_ERRORS, totals->ends[END_INTEGRITY_ERROR]);
 }
 
 static void add_floods(const struct totals *totals, struct text *out)

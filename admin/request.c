@@ -22,21 +22,21 @@ static bool asks_gzip(const struct request_head *head)
 	return is_accepted;
 }
 
-enum http_bad admin_request_parse(struct span bytes, struct arena *arena, struct admin_request *ret_request)
+enum http_error admin_request_parse(struct span bytes, struct arena *arena, struct admin_request *ret_request)
 {
 	struct request_head *head = &ret_request->head;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	bytes = arena_copy(arena, bytes);
 	if (!bytes.data)
-		return BAD_NO_MEMORY;
-	bad = h1_parse_request(bytes, arena, head, &ret_request->framing);
-	if (bad != BAD_NONE)
-		return bad;
+		return HTTP_ERROR_NO_MEMORY;
+	http_error = h1_parse_request(bytes, arena, head, &ret_request->framing);
+	if (http_error != HTTP_ERROR_NONE)
+		return http_error;
 	ret_request->is_head = head->method == METHOD_HEAD;
 	ret_request->is_http_1_0 = head->version_minor == 0;
 	ret_request->keeps = framing_request_keeps(head);
 	ret_request->wants_gzip = asks_gzip(head);
 	ret_request->wants_continue = expects_continue(head);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }

@@ -16,5 +16,6 @@ struct admin_request {
 	bool wants_continue; /* Expect: 100-continue, not answered yet (RFC 9110 10.1.1) */
 };
 
-/* `bytes` is a scanned head; a copy goes to the arena. BAD_NONE, or why it is refused. */
-enum http_bad admin_request_parse(struct span bytes, struct arena *arena, struct admin_request *ret_request);
+/* `bytes` is a scanned head; a copy goes to the arena. HTTP_ERROR_NONE, or why it is refused. */
+enum http_error admin_request_parse(struct span bytes, struct arena *arena,
+				    struct admin_request *ret_request);

@@ -159,7 +159,7 @@ static bool server_evict_stalled(struct admin_server *server)
 	return stalled;
 }
 
-static bool server_has_room(struct admin_server *server)
+static bool server_has_capacity(struct admin_server *server)
 {
 	return server->conn_count < LIMIT_ADMIN_CONNECTIONS || server_evict(server, CONN_IDLE) ||
 	       server_evict(server, CONN_LINGER) || server_evict(server, CONN_HEAD) ||
@@ -167,7 +167,7 @@ static bool server_has_room(struct admin_server *server)
 }
 
 /* No descriptor is left: whoever is idle at any of the ports makes room. */
-static bool server_make_room(struct net_listener *listener)
+static bool server_evict_idle(struct net_listener *listener)
 {
 	struct admin *admin = container_of(listener, struct admin_listener, listener)->server->admin;
 
@@ -186,7 +186,7 @@ static void server_on_accept(struct net_listener *listener, int fd, const struct
 	struct admin_conn *conn;
 
 	(void)peer;
-	if (!server_has_room(server) ||
+	if (!server_has_capacity(server) ||
 	    admin_conn_start(server->admin->loop, fd, address_is_unix(&listener->local), &server->owner,
 			     &conn) != 0) {
 		socket_close(fd);
@@ -223,7 +223,7 @@ static int server_listen(struct admin_server *server, const struct address *addr
 		socket_close(fd);
 		return error;
 	}
-	own->listener.make_room = server_make_room;
+	own->listener.make_room = server_evict_idle;
 	server->listener_count++;
 	return 0;
 }

@@ -15,7 +15,7 @@
 enum {
 	SILENCE_S = 10,
 	ANSWER_MAX_BYTES = 1 << 30,
-	PIECE_BYTES = 64 * 1024,
+	SEGMENT_BYTES = 64 * 1024,
 };
 
 /* A socket that blocks, for SILENCE_S at most. */
@@ -54,13 +54,13 @@ static int connect_any(struct span where, int *ret_fd)
 /* Everything up to the end of the connection. */
 static int exchange(int fd, struct span request, struct text *answer)
 {
-	char piece[PIECE_BYTES];
+	char segment[SEGMENT_BYTES];
 	ssize_t got = send(fd, request.data, request.len, MSG_NOSIGNAL);
 
-	while (got > 0 && (got = recv(fd, piece, sizeof(piece), 0)) > 0) {
+	while (got > 0 && (got = recv(fd, segment, sizeof(segment), 0)) > 0) {
 		if (answer->len + (size_t)got > ANSWER_MAX_BYTES)
 			return -EMSGSIZE;
-		text_add(answer, span_of(piece, (size_t)got));
+		text_add(answer, span_of(segment, (size_t)got));
 	}
 	if (got < 0)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
@@ -79,8 +79,8 @@ static int answer_body(struct span answer, struct arena *arena, struct span *ret
 
 	head_scan_init(&scan, true);
 	if (head_scan_run(&scan, answer, &limits) != SCAN_DONE ||
-	    h1_parse_response(span_first(answer, scan.head_bytes), arena, &head) != BAD_NONE ||
-	    framing_response(&head, METHOD_GET, &framing) != BAD_NONE || head.status != 200)
+	    h1_parse_response(span_first(answer, scan.head_bytes), arena, &head) != HTTP_ERROR_NONE ||
+	    framing_response(&head, METHOD_GET, &framing) != HTTP_ERROR_NONE || head.status != 200)
 		return -EPROTO;
 	body = span_from(answer, scan.head_bytes);
 	if (framing.kind == BODY_LENGTH && framing.length != body.len)

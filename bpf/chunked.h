@@ -32,10 +32,11 @@ enum walk_verdict {
 #define WALK_DIGITS_MAX 8u
 /* The CRLF of the previous chunk, eight digits, CRLF: one load shows a whole line. */
 #define WALK_WINDOW 16u
-GATE_ASSERT(sizeof(((struct gate_kernel *)0)->walk_window) == WALK_WINDOW, "the window is in the record");
+SOCKMAP_ASSERT(sizeof(((struct sockmap_kernel *)0)->walk_window) == WALK_WINDOW,
+	       "the window is in the record");
 
 /* Takes one byte outside of payload. WALK_COVERED: the byte was taken. */
-static inline enum walk_verdict chunk_take(struct gate_chunk *c, __u8 byte)
+static inline enum walk_verdict chunk_take(struct sockmap_chunk *c, __u8 byte)
 {
 	__u8 digit;
 
@@ -80,7 +81,7 @@ static inline enum walk_verdict chunk_take(struct gate_chunk *c, __u8 byte)
 }
 
 /* Skips up to `available` payload bytes and returns how many. Call it only in phase WALK_DATA. */
-static inline __u64 chunk_skip(struct gate_chunk *c, __u64 available)
+static inline __u64 chunk_skip(struct sockmap_chunk *c, __u64 available)
 {
 	__u64 count = c->left < available ? c->left : available;
 
@@ -94,11 +95,11 @@ static inline __u64 chunk_skip(struct gate_chunk *c, __u64 available)
 #include <stddef.h>
 
 /* Like chunk_walk(); on WALK_COVERED it also returns how many of the bytes are payload. */
-static inline enum walk_verdict chunk_walk_counting(struct gate_chunk *c, const unsigned char *bytes,
+static inline enum walk_verdict chunk_walk_counting(struct sockmap_chunk *c, const unsigned char *bytes,
 						    size_t len, __u64 *ret_payload_bytes)
 {
 	__u64 payload = 0;
-	struct gate_chunk state = *c;
+	struct sockmap_chunk state = *c;
 	size_t at = 0;
 
 	while (at < len) {
@@ -125,7 +126,7 @@ static inline enum walk_verdict chunk_walk_counting(struct gate_chunk *c, const 
  * Covers all of `bytes`, or returns another verdict and leaves *c unchanged. It has no limit on chunk lines:
  * user space is not bounded by the verifier.
  */
-static inline enum walk_verdict chunk_walk(struct gate_chunk *c, const unsigned char *bytes, size_t len)
+static inline enum walk_verdict chunk_walk(struct sockmap_chunk *c, const unsigned char *bytes, size_t len)
 {
 	__u64 payload;
 

@@ -13,24 +13,24 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, GATE_SLOTS_DEFAULT);
+	__uint(max_entries, SOCKMAP_SLOTS_DEFAULT);
 	__type(key, __u32);
-	__type(value, struct gate_record);
+	__type(value, struct sockmap_record);
 } gates SEC(".maps");
 
 /* Socket cookie -> slot of the source. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, GATE_SLOTS_DEFAULT);
+	__uint(max_entries, SOCKMAP_SLOTS_DEFAULT);
 	__type(key, __u64);
-	__type(value, struct gate_handle);
+	__type(value, struct sockmap_handle);
 } gate_of SEC(".maps");
 
 /* Sockets whose received bytes the verdict sees; the program is attached to this map. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(max_entries, GATE_SLOTS_DEFAULT);
+	__uint(max_entries, SOCKMAP_SLOTS_DEFAULT);
 	__type(key, __u32);
 	__type(value, __u64);
 } sources SEC(".maps");
@@ -41,30 +41,30 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(max_entries, GATE_SLOTS_DEFAULT);
+	__uint(max_entries, SOCKMAP_SLOTS_DEFAULT);
 	__type(key, __u32);
 	__type(value, __u64);
 } targets SEC(".maps");
 
-struct gate_ring {
+struct sockmap_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, GATE_RING_BYTES);
+	__uint(max_entries, SOCKMAP_RING_BYTES);
 };
 
-/* Worker -> its ring of struct gate_event. */
+/* Worker -> its ring of struct sockmap_event. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, GATE_WORKERS_MAX);
+	__uint(max_entries, SOCKMAP_WORKERS_MAX);
 	__type(key, __u32);
-	__array(values, struct gate_ring);
+	__array(values, struct sockmap_ring);
 } rings SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, GATE_WORKERS_MAX);
+	__uint(max_entries, SOCKMAP_WORKERS_MAX);
 	__type(key, __u32);
-	__type(value, struct gate_worker_record);
+	__type(value, struct sockmap_worker_record);
 } workers SEC(".maps");
 
 /*
@@ -74,15 +74,15 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(max_entries, GATE_WORKERS_MAX);
+	__uint(max_entries, SOCKMAP_WORKERS_MAX);
 	__type(key, __u32);
 	__type(value, __u64);
 } readers SEC(".maps");
 
-/* enum gate_reason -> number of closings, for the metrics. */
+/* enum sockmap_reason -> number of closings, for the metrics. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, GATE_REASON_COUNT);
+	__uint(max_entries, SOCKMAP_REASON_COUNT);
 	__type(key, __u32);
 	__type(value, __u64);
 } closings SEC(".maps");
@@ -91,5 +91,5 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct gate_info);
-} gate_info SEC(".maps");
+	__type(value, struct sockmap_info);
+} sockmap_info SEC(".maps");

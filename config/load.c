@@ -173,7 +173,7 @@ static int load_snapshot(struct snapshot *snapshot, const struct snapshot *previ
 	tls_files_init(&files, snapshot, previous);
 	builder.decoder.files = &files;
 	arena_init(&nodes, TEXT_BLOCK_BYTES);
-	schema_preset(&static_schema, &snapshot->config);
+	schema_default(&static_schema, &snapshot->config);
 	r = load_texts(&builder.decoder, &nodes, texts, &set);
 	if (r == 0) {
 		decode_documents(&builder, &set);

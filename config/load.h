@@ -4,7 +4,7 @@
 #include "config/core/errors.h"
 #include "config/snapshot.h"
 
-/* Files in, one immutable snapshot out. The caller then seals it (policy/effective.h). */
+/* Files in, one immutable snapshot out. The caller then compiles it (policy/effective.h). */
 
 /* One -f argument. */
 struct config_source {

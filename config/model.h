@@ -18,10 +18,10 @@
 /*
  * The configuration as everybody else sees it: one immutable tree, whatever style of file it came from. All
  * memory belongs to the snapshot's arena; pointers and spans below are borrowed from it. Arrays named x_list
- * come with x_count, sorted by key where the objects have one. Nothing here changes after policy_seal().
+ * come with x_count, sorted by key where the objects have one. Nothing here changes after policy_compile().
  *
- * `where` members hold "FILE:LINE:COLUMN: path" of what was written, for messages of policy_seal(); they may
- * be empty.
+ * `where` members hold "FILE:LINE:COLUMN: path" of what was written, for messages of policy_compile(); they
+ * may be empty.
  */
 
 /* -------------------------------------------------------------------------------- policy values */
@@ -199,7 +199,7 @@ struct targeted_policy {
 	struct policy_value value;
 	int64_t created_s; /* metadata.creationTimestamp, seconds since the epoch; INT64_MAX when not said */
 	bool is_attached; /* its target exists */
-	/* sealed: another policy of the same level sets the same; where members merge, which of them */
+	/* compiled: another policy of the same level sets the same; where members merge, which of them */
 	struct span lost_to; /* its key; empty: nothing is lost */
 	struct span *lost_list;
 	uint32_t lost_count;
@@ -264,7 +264,7 @@ struct backend_ref {
 	struct policy_values filters; /* header modifiers of a Gateway API backendRef */
 	const struct backend *backend; /* never NULL */
 	struct span where;
-	/* sealed by policy/effective */
+	/* compiled by policy/effective */
 	const struct backend_http *http; /* may be NULL */
 	const struct backend_tcp *tcp; /* may be NULL */
 	const struct backend_tls *tls; /* NULL: plain text */
@@ -344,14 +344,14 @@ struct route {
 	uint32_t match_count;
 	struct backend_ref *backend_list;
 	uint32_t backend_count;
-	uint64_t weight_sum; /* sealed */
+	uint64_t weight_sum; /* compiled */
 	struct policy_values inline_policies;
 	bool splice_off;
 	enum half_close half_close; /* 0: as the listener has it */
 	bool is_refused; /* no policy applies and no backend is asked: 500 */
 	struct span where;
-	struct span label; /* "namespace/name", for logs and metrics; sealed */
-	struct route_policies effective; /* sealed */
+	struct span label; /* "namespace/name", for logs and metrics; compiled */
+	struct route_policies effective; /* compiled */
 };
 
 struct tcp_route {
@@ -363,10 +363,10 @@ struct tcp_route {
 	uint32_t hostname_count;
 	struct backend_ref *backend_list;
 	uint32_t backend_count;
-	uint64_t weight_sum; /* sealed */
+	uint64_t weight_sum; /* compiled */
 	struct policy_values inline_policies; /* backendTLS */
 	bool splice_off;
-	struct span label; /* "namespace/name", for logs and metrics; sealed */
+	struct span label; /* "namespace/name", for logs and metrics; compiled */
 	struct span kind; /* "TCPRoute", "TLSRoute"; empty for standalone files */
 	int64_t created_s; /* as in struct route */
 	struct span where;
@@ -393,20 +393,20 @@ struct listener {
 	const struct gateway_identity *client; /* of its routes, towards backends; NULL: none */
 	struct opt_u64 max_connections;
 	/*
-	 * Sealed: where listeners share the port and one of them has a policy of its own, the idle time of
+	 * Compiled: where listeners share the port and one of them has a policy of its own, the idle time of
 	 * connections whose last request was for this one.
 	 */
 	struct opt_duration http1_idle;
-	struct request_rules rules; /* sealed */
+	struct request_rules rules; /* compiled */
 	bool splice_off; /* for all its routes */
 	bool is_same_host; /* its clients may be paired where they run on this host */
 	struct route *route_list;
 	uint32_t route_count;
 	struct tcp_route *tcp_route_list;
 	uint32_t tcp_route_count;
-	struct span gateway_label; /* "namespace/name"; sealed */
-	struct route_table *table; /* sealed; in the arena */
-	uint64_t regex_steps; /* sealed: of one request; 0: no limit */
+	struct span gateway_label; /* "namespace/name"; compiled */
+	struct route_table *table; /* compiled; in the arena */
+	uint64_t regex_steps; /* compiled: of one request; 0: no limit */
 	struct span where;
 };
 
@@ -424,13 +424,15 @@ struct bind {
 	enum bind_protocol protocol;
 	struct listener *listener_list;
 	uint32_t listener_count;
-	/* sealed by policy/effective: connection level, so the same for all listeners of the bind */
+	/* compiled by policy/effective: connection level, so the same for all listeners of the bind */
 	const struct frontend_http *http; /* never NULL */
 	const struct frontend_tcp *tcp; /* may be NULL: leave the kernel's keepalive alone */
 	const struct frontend_tls *tls; /* may be NULL; what it says is in the listeners' settings */
 	const struct frontend_connect *connect; /* may be NULL: CONNECT_DENY */
-	struct listener_table *table; /* sealed; in the arena */
-	/* sealed: clients of this host may hop. All listeners say so: whose they are shows too late. */
+	struct listener_table *table; /* compiled; in the arena */
+	/*
+	 * compiled: clients of this host may bypass TCP. All listeners say so: whose they are shows too late.
+	 */
 	bool is_same_host;
 };
 
@@ -462,22 +464,22 @@ struct splice_config {
 	bool lane_pipe;
 	bool lane_sockmap;
 	bool lane_direct; /* opt-in: also said by the listener and the backend, is_same_host */
-	bool lane_hop; /* opt-in: also said by the listener, and the backend, each for its connections */
+	bool lane_bypass; /* opt-in: also said by the listener, and the backend, each for its connections */
 	bool force; /* these two also on kernels with a known fault */
 	bool adaptive; /* what has no known length goes to the kernel when its pace says that it pays */
 	struct span pin_dir; /* pins of `headgate bpf load`; empty: load at start */
 };
 
-/* Connections may hop (user/kernel/near/hop.h). */
-static inline bool splice_hops(const struct splice_config *splice)
+/* Connections may bypass TCP (user/kernel/local/bypass.h). */
+static inline bool splice_bypasses(const struct splice_config *splice)
 {
-	return splice->mode != SPLICE_OFF && splice->lane_hop;
+	return splice->mode != SPLICE_OFF && splice->lane_bypass;
 }
 
-/* One of the lanes that need the programs of user/kernel/near. */
+/* One of the lanes that need the programs of user/kernel/local. */
 static inline bool splice_has_same_host(const struct splice_config *splice)
 {
-	return splice->mode != SPLICE_OFF && (splice->lane_direct || splice->lane_hop);
+	return splice->mode != SPLICE_OFF && (splice->lane_direct || splice->lane_bypass);
 }
 
 enum forwarded_mode {
@@ -576,6 +578,6 @@ struct snapshot {
 	uint32_t backend_count;
 	const struct access_log_policy *access_log; /* may be NULL */
 	struct hash_map *tls_identities; /* for the next load, config/core/tls_files.h; may be NULL */
-	struct certificate_entry *certificate_list; /* sealed; those that end first come first */
+	struct certificate_entry *certificate_list; /* compiled; those that end first come first */
 	uint32_t certificate_count;
 };

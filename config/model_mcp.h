@@ -59,12 +59,13 @@ struct mcp_server {
 	bool clear_environment;
 	/* the others */
 	const struct backend *backend; /* of kind BACKEND_HOST, with one endpoint */
-	/* Sealed: what the backend's policies say, with https:// one of its own. NULL: plain text */
+	/* Compiled: what the backend's policies say, with https:// one of its own. NULL: plain text */
 	const struct backend_tls *tls;
-	const struct header_modifier *request_headers; /* sealed; NULL: none */
+	const struct header_modifier *request_headers; /* compiled; NULL: none */
 	struct policy_value *policy_list; /* its own, which go before those of the backend */
 	uint32_t policy_count;
-	struct span authority; /* sealed: with TLS, as a URL of https writes it; empty: that of the backend */
+	struct span
+		authority; /* compiled: with TLS, as a URL of https writes it; empty: that of the backend */
 	struct span backend_name; /* as dumped */
 	struct span path;
 };

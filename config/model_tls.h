@@ -39,13 +39,13 @@ struct listener_tls {
 	uint32_t identity_count; /* 0: invalid_reason says why; every handshake is refused */
 	/*
 	 * What is not said here (versions, ciphers, groups, protocols) comes from frontend tls when it is
-	 * sealed.
+	 * compiled.
 	 */
 	struct tls_server_settings settings;
 	uint64_t handshake_timeout_ns; /* from accept on */
 	bool forwards_client_certificate; /* x-forwarded-client-cert */
 	struct span invalid_reason; /* with a NUL behind it */
-	struct certificate_names *names; /* sealed */
+	struct certificate_names *names; /* compiled */
 	/* How it was written, for the dump; paths and names, never contents. */
 	struct tls_words words;
 	struct certificate_source source; /* of the first identity */

@@ -4,7 +4,7 @@
 #include "config/model.h"
 
 /*
- * The life of a snapshot. Workers share it once it is sealed; every stream holds a reference on the one it
+ * The life of a snapshot. Workers share it once it is compiled; every stream holds a reference on the one it
  * started with, the last one frees it.
  */
 

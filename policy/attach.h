@@ -4,7 +4,7 @@
 #include "config/core/errors.h"
 #include "config/model.h"
 
-/* Attached policies by what they point at. Lives only while a snapshot is sealed. */
+/* Attached policies by what they point at. Lives only while a snapshot is compiled. */
 
 /* From weak to strong: the strongest level that sets a kind wins, as a whole object. */
 enum policy_level {

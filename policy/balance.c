@@ -83,13 +83,13 @@ const struct backend_ref *balance_backend(const struct backend_ref *list, uint32
 
 struct other_facts {
 	const struct backend_ref *failed;
-	const struct tried_endpoints *tried; /* NULL: wherever it was */
+	const struct previous_hosts *previous_hosts; /* NULL: wherever it was */
 };
 
-bool balance_has_untried(const struct backend *backend, const struct tried_endpoints *tried)
+bool balance_has_untried(const struct backend *backend, const struct previous_hosts *previous_hosts)
 {
 	for (uint32_t i = 0; i < backend->endpoint_count; i++) {
-		if (!tried_has(tried, backend->index, i))
+		if (!previous_hosts_has(previous_hosts, backend->index, i))
 			return true;
 	}
 	return false;
@@ -100,30 +100,30 @@ static uint64_t other_weight(const struct backend_ref *ref, const void *context)
 	const struct other_facts *facts = context;
 
 	return ref == facts->failed || ref->backend->kind == BACKEND_INVALID ||
-			       !balance_has_untried(ref->backend, facts->tried)
+			       !balance_has_untried(ref->backend, facts->previous_hosts)
 		       ? 0
 		       : ref->weight;
 }
 
 const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
 						const struct backend_ref *failed,
-						const struct tried_endpoints *tried, uint64_t random)
+						const struct previous_hosts *previous_hosts, uint64_t random)
 {
-	struct other_facts facts = { failed, tried };
+	struct other_facts facts = { failed, previous_hosts };
 	const struct backend_ref *next = backend_by(list, count, random, other_weight, &facts);
 
-	facts.tried = NULL;
+	facts.previous_hosts = NULL;
 	if (!next)
 		next = backend_by(list, count, random, other_weight, &facts);
 	return next ? next : failed;
 }
 
 bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const struct backend_ref *own,
-			   const struct tried_endpoints *tried)
+			   const struct previous_hosts *previous_hosts)
 {
-	struct other_facts facts = { own, tried };
+	struct other_facts facts = { own, previous_hosts };
 
-	if (balance_has_untried(own->backend, tried))
+	if (balance_has_untried(own->backend, previous_hosts))
 		return true;
 	for (uint32_t i = 0; i < count; i++) {
 		if (other_weight(&list[i], &facts))

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "policy/health.h"
-#include "policy/tried.h"
+#include "policy/previous_hosts.h"
 
 /* Choices among backends and endpoints. Randomness and time are arguments. */
 
@@ -20,12 +20,12 @@ const struct backend_ref *balance_backend(const struct backend_ref *list, uint32
  */
 const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
 						const struct backend_ref *failed,
-						const struct tried_endpoints *tried, uint64_t random);
+						const struct previous_hosts *previous_hosts, uint64_t random);
 /* An endpoint of it where the request has not been. */
-bool balance_has_untried(const struct backend *backend, const struct tried_endpoints *tried);
+bool balance_has_untried(const struct backend *backend, const struct previous_hosts *previous_hosts);
 /* Somewhere the request may go and has not been: an endpoint of `own`, or of a reference with a weight. */
 bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const struct backend_ref *own,
-			   const struct tried_endpoints *tried);
+			   const struct previous_hosts *previous_hosts);
 
 /* What the worker knows of one endpoint. */
 struct endpoint_load {

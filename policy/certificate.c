@@ -92,7 +92,7 @@ int certificate_names_build(struct listener_tls *tls, struct arena *arena)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < tls->identity_count; i++)
 		names_add(names, tls->identity_list[i], tls->identity_list[0]);
-	host_index_seal(names->hosts);
+	host_index_compile(names->hosts);
 	tls->names = names;
 	return 0;
 }

@@ -5,7 +5,7 @@
 
 /*
  * Which certificates of a listener are shown to a client, by the server name of its hello. Built once when a
- * snapshot is sealed; a look-up walks the name once, however many certificates there are.
+ * snapshot is compiled; a look-up walks the name once, however many certificates there are.
  */
 
 /* At most one identity for each kind of key (RSA, EC, Ed25519, Ed448). */

@@ -5,7 +5,7 @@
 #include "config/model.h"
 
 /*
- * Every certificate that a sealed snapshot uses: of listeners, of this gateway towards backends, of
+ * Every certificate that a compiled snapshot uses: of listeners, of this gateway towards backends, of
  * authorities. Fills snapshot->certificate_list. 0 or -ENOMEM.
  */
 int certificate_list_build(struct snapshot *snapshot);

@@ -5,13 +5,13 @@
 
 #include "policy/attach.h"
 #include "policy/certificate_list.h"
-#include "policy/hidden.h"
+#include "policy/overridden.h"
 #include "policy/precedence.h"
 #include "policy/regex_set.h"
 #include "policy/route_table.h"
-#include "policy/spelling.h"
-#include "policy/tls_seal.h"
-#include "policy/twins.h"
+#include "policy/normalization.h"
+#include "policy/tls_compile.h"
+#include "policy/duplicates.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
 
@@ -20,7 +20,7 @@ const struct frontend_http frontend_http_default = {
 	.http1_idle_timeout_ns = 600 * NS_PER_S,
 };
 
-struct seal {
+struct compile {
 	struct snapshot *snapshot;
 	struct config_report *report;
 	struct attachments attachments;
@@ -29,7 +29,7 @@ struct seal {
 
 /* ---- backend references */
 
-static void enter_backend(const struct seal *seal, struct precedence *precedence,
+static void enter_backend(const struct compile *compile, struct precedence *precedence,
 			  const struct backend *backend, uint16_t port)
 {
 	bool is_service = backend->kind == BACKEND_SERVICE;
@@ -40,11 +40,11 @@ static void enter_backend(const struct seal *seal, struct precedence *precedence
 	if (is_service && name.len > backend->namespace.len && span_starts(name, backend->namespace) &&
 	    name.data[backend->namespace.len] == '/')
 		name = span_from(name, backend->namespace.len + 1);
-	run = attachments_of(&seal->attachments, is_service ? TARGET_SERVICE : TARGET_BACKEND,
+	run = attachments_of(&compile->attachments, is_service ? TARGET_SERVICE : TARGET_BACKEND,
 			     backend->namespace, name);
 	for (uint32_t i = 0; i < run.count; i++)
 		precedence_enter(precedence, &run.list[i],
-				 attachment_on_backend(&run.list[i], is_service ? port : 0), seal->report);
+				 attachment_on_backend(&run.list[i], is_service ? port : 0), compile->report);
 	precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND);
 }
 
@@ -69,18 +69,18 @@ static enum backend_http_version version_of(const struct backend_ref *ref, bool 
 	return is_grpc ? BACKEND_HTTP2 : BACKEND_HTTP_AUTO;
 }
 
-static int seal_ref(const struct seal *seal, const struct ref_place *place, struct backend_ref *ref)
+static int resolve_ref(const struct compile *compile, const struct ref_place *place, struct backend_ref *ref)
 {
 	struct precedence own = { 0 };
 	const struct tls_place tls_place = { place->precedence, &own, place->listener, place->is_tcp };
 	int result;
 
-	enter_backend(seal, &own, ref->backend, ref->service_port);
+	enter_backend(compile, &own, ref->backend, ref->service_port);
 	precedence_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF);
 	precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
 	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
 	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
-	result = tls_seal_ref(&tls_place, ref, seal->snapshot->arena, seal->report);
+	result = tls_compile_ref(&tls_place, ref, compile->snapshot->arena, compile->report);
 	ref->http_version = version_of(ref, place->is_grpc);
 	ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
@@ -92,20 +92,20 @@ static int seal_ref(const struct seal *seal, const struct ref_place *place, stru
 	return result;
 }
 
-static int seal_refs(const struct seal *seal, const struct ref_place *place, struct backend_ref *list,
-		     uint32_t count, uint64_t *ret_sum)
+static int resolve_refs(const struct compile *compile, const struct ref_place *place,
+			struct backend_ref *list, uint32_t count, uint64_t *ret_sum)
 {
 	uint64_t sum = 0;
 
 	*ret_sum = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		int result = seal_ref(seal, place, &list[i]);
+		int result = resolve_ref(compile, place, &list[i]);
 
 		if (result < 0)
 			return result;
 		if (__builtin_add_overflow(sum, list[i].weight, &sum)) {
 			config_message_at(
-				seal->report, CONFIG_ERROR, list[i].where,
+				compile->report, CONFIG_ERROR, list[i].where,
 				"the weights of these backends add up to more than 2^64; write smaller ones");
 			return 0;
 		}
@@ -117,7 +117,7 @@ static int seal_refs(const struct seal *seal, const struct ref_place *place, str
 /* ---- routes */
 
 /* A rule may have several filters of this kind; an attached policy is one. */
-static int mirrors_collect(struct seal *seal, const struct precedence *precedence, struct route *route)
+static int mirrors_collect(struct compile *compile, const struct precedence *precedence, struct route *route)
 {
 	const struct precedence_winner *winner = &precedence->of[POLICY_MIRROR];
 	const struct policy_values *values = &route->inline_policies;
@@ -127,7 +127,7 @@ static int mirrors_collect(struct seal *seal, const struct precedence *precedenc
 
 	if (!winner->object)
 		return 0;
-	list = arena_take(seal->snapshot->arena, (is_inline ? values->value_count : 1) * sizeof(*list));
+	list = arena_take(compile->snapshot->arena, (is_inline ? values->value_count : 1) * sizeof(*list));
 	if (!list)
 		return -ENOMEM;
 	for (uint32_t i = 0; is_inline && i < values->value_count; i++) {
@@ -142,15 +142,15 @@ static int mirrors_collect(struct seal *seal, const struct precedence *precedenc
 }
 
 /* In a manifest the Service or the kind of the route says so, and the rest of it is good. */
-static void refuse_mirror(const struct seal *seal, const struct route *route, struct span where)
+static void refuse_mirror(const struct compile *compile, const struct route *route, struct span where)
 {
-	config_message_at(seal->report, route->kind.len ? CONFIG_WARNING : CONFIG_ERROR, where,
+	config_message_at(compile->report, route->kind.len ? CONFIG_WARNING : CONFIG_ERROR, where,
 			  "copies are sent in HTTP/1.1, and this backend speaks HTTP/2; name one that speaks "
 			  "HTTP/1.1");
 }
 
 /* A mirror may be shared by many routes: only what belongs to its backend applies, and is said once. */
-static int seal_mirrors(const struct seal *seal, const struct route *route)
+static int compile_mirrors(const struct compile *compile, const struct route *route)
 {
 	const struct precedence none = { 0 };
 	const struct ref_place place = { .precedence = &none, .is_grpc = route->is_grpc };
@@ -162,9 +162,9 @@ static int seal_mirrors(const struct seal *seal, const struct route *route)
 
 		if (!ref || !ref->backend)
 			continue;
-		result = seal_ref(seal, &place, ref);
+		result = resolve_ref(compile, &place, ref);
 		if (!is_refused && ref->http_version == BACKEND_HTTP2)
-			refuse_mirror(seal, route, ref->where);
+			refuse_mirror(compile, route, ref->where);
 	}
 	return result;
 }
@@ -182,10 +182,10 @@ static int label_make(struct arena *arena, struct span namespace, struct span na
 	return 0;
 }
 
-static void enter_route(const struct seal *seal, struct precedence *precedence, struct span namespace,
+static void enter_route(const struct compile *compile, struct precedence *precedence, struct span namespace,
 			struct span name, struct span rule_name, struct span kind, bool is_http)
 {
-	struct attachment_run run = attachments_of(&seal->attachments, TARGET_ROUTE, namespace, name);
+	struct attachment_run run = attachments_of(&compile->attachments, TARGET_ROUTE, namespace, name);
 
 	for (uint32_t i = 0; i < run.count; i++) {
 		bool has_effect =
@@ -193,7 +193,7 @@ static void enter_route(const struct seal *seal, struct precedence *precedence, 
 
 		if (has_effect)
 			precedence_enter(precedence, &run.list[i],
-					 attachment_on_route(&run.list[i], rule_name, kind), seal->report);
+					 attachment_on_route(&run.list[i], rule_name, kind), compile->report);
 	}
 }
 
@@ -205,8 +205,8 @@ static const struct retry_policy *retry_of(const struct precedence *precedence)
 	return retry && retry->attempts ? retry : NULL;
 }
 
-static int seal_route(struct seal *seal, const struct precedence *outer, const struct listener *listener,
-		      struct route *route)
+static int compile_route(struct compile *compile, const struct precedence *outer,
+			 const struct listener *listener, struct route *route)
 {
 	struct precedence precedence = *outer;
 	const struct ref_place place = { .precedence = &precedence,
@@ -215,7 +215,7 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 					 .is_grpc = route->is_grpc };
 	int result;
 
-	enter_route(seal, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
+	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
 	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
 	route->effective = (struct route_policies){
 		.timeout = precedence_object(&precedence, POLICY_TIMEOUT),
@@ -227,21 +227,21 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 		.redirect = precedence_object(&precedence, POLICY_REDIRECT),
 		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
 	};
-	hidden_warn(&outer->of[POLICY_TIMEOUT], &outer->of[POLICY_RETRY], route, seal->report);
-	result = route->is_refused ? 0 : mirrors_collect(seal, &precedence, route);
+	overridden_warn(&outer->of[POLICY_TIMEOUT], &outer->of[POLICY_RETRY], route, compile->report);
+	result = route->is_refused ? 0 : mirrors_collect(compile, &precedence, route);
 	if (route->is_refused)
 		route->effective = (struct route_policies){ 0 };
 	if (result == 0)
-		result = label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
+		result = label_make(compile->snapshot->arena, route->namespace, route->name, &route->label);
 	if (result == 0)
-		result = seal_mirrors(seal, route);
+		result = compile_mirrors(compile, route);
 	return result < 0 ? result
-			  : seal_refs(seal, &place, route->backend_list, route->backend_count,
-				      &route->weight_sum);
+			  : resolve_refs(compile, &place, route->backend_list, route->backend_count,
+					 &route->weight_sum);
 }
 
-static int seal_tcp_route(const struct seal *seal, const struct precedence *outer,
-			  const struct listener *listener, struct tcp_route *route)
+static int compile_tcp_route(const struct compile *compile, const struct precedence *outer,
+			     const struct listener *listener, struct tcp_route *route)
 {
 	struct precedence precedence = *outer;
 	const struct ref_place place = { .precedence = &precedence,
@@ -250,11 +250,13 @@ static int seal_tcp_route(const struct seal *seal, const struct precedence *oute
 					 .splice_off = route->splice_off || listener->splice_off };
 	int result;
 
-	enter_route(seal, &precedence, route->namespace, route->name, route->rule_name, route->kind, false);
+	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind,
+		    false);
 	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
-	result = seal_refs(seal, &place, route->backend_list, route->backend_count, &route->weight_sum);
-	return result < 0 ? result
-			  : label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
+	result = resolve_refs(compile, &place, route->backend_list, route->backend_count, &route->weight_sum);
+	return result < 0
+		       ? result
+		       : label_make(compile->snapshot->arena, route->namespace, route->name, &route->label);
 }
 
 /* ---- listeners and binds */
@@ -266,10 +268,10 @@ enum gateway_scope {
 	SCOPE_SHARED_BIND, /* of the gateway alone: the listener is not known when a connection begins */
 };
 
-static void enter_gateway(const struct seal *seal, struct precedence *precedence,
+static void enter_gateway(const struct compile *compile, struct precedence *precedence,
 			  const struct listener *listener, uint16_t port, enum gateway_scope scope)
 {
-	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
+	struct attachment_run run = attachments_of(&compile->attachments, TARGET_GATEWAY,
 						   listener->gateway_namespace, listener->gateway_name);
 
 	for (uint32_t i = 0; i < run.count; i++) {
@@ -281,50 +283,50 @@ static void enter_gateway(const struct seal *seal, struct precedence *precedence
 			continue;
 		if (scope == SCOPE_SHARED_BIND && level == LEVEL_LISTENER)
 			continue;
-		precedence_enter(precedence, attachment, level, seal->report);
+		precedence_enter(precedence, attachment, level, compile->report);
 	}
 }
 
 /* The listener is known by the server name before its settings are needed: policies of its own count. */
-static int seal_tls(struct seal *seal, struct listener *listener, uint16_t port)
+static int compile_tls(struct compile *compile, struct listener *listener, uint16_t port)
 {
 	struct precedence precedence = { 0 };
 
 	if (!listener->tls)
 		return 0;
-	enter_gateway(seal, &precedence, listener, port, SCOPE_BIND);
-	return tls_seal_listener(listener, precedence_object(&precedence, POLICY_FRONTEND_TLS),
-				 seal->snapshot->arena, seal->report);
+	enter_gateway(compile, &precedence, listener, port, SCOPE_BIND);
+	return tls_compile_listener(listener, precedence_object(&precedence, POLICY_FRONTEND_TLS),
+				    compile->snapshot->arena, compile->report);
 }
 
-static int seal_listener(struct seal *seal, struct listener *listener, uint16_t port)
+static int compile_listener(struct compile *compile, struct listener *listener, uint16_t port)
 {
-	struct arena *arena = seal->snapshot->arena;
+	struct arena *arena = compile->snapshot->arena;
 	struct precedence precedence = { 0 };
 	int result = label_make(arena, listener->gateway_namespace, listener->gateway_name,
 				&listener->gateway_label);
 
 	if (result == 0)
-		result = seal_tls(seal, listener, port);
+		result = compile_tls(compile, listener, port);
 	if (result == 0)
-		result = route_table_build(listener, seal->snapshot, &seal->union_bytes_left);
+		result = route_table_build(listener, compile->snapshot, &compile->union_bytes_left);
 	if (result == -E2BIG) {
 		config_message_at(
-			seal->report, CONFIG_ERROR, listener->where,
+			compile->report, CONFIG_ERROR, listener->where,
 			"the routes of listener %s have more than %d combinations of host name and match; "
 			"use wildcard host names or fewer matches",
 			QUOTE(listener->key), LIMIT_ROUTE_ENTRIES);
 		return 0;
 	}
 	if (result == 0)
-		tcp_twins_warn(listener, seal->report);
+		tcp_duplicates_warn(listener, compile->report);
 	if (result == 0)
-		result = spelling_check(listener, arena, seal->report);
-	enter_gateway(seal, &precedence, listener, port, SCOPE_ROUTES);
+		result = normalization_check(listener, arena, compile->report);
+	enter_gateway(compile, &precedence, listener, port, SCOPE_ROUTES);
 	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
-		result = seal_route(seal, &precedence, listener, &listener->route_list[i]);
+		result = compile_route(compile, &precedence, listener, &listener->route_list[i]);
 	for (uint32_t i = 0; i < listener->tcp_route_count && result == 0; i++)
-		result = seal_tcp_route(seal, &precedence, listener, &listener->tcp_route_list[i]);
+		result = compile_tcp_route(compile, &precedence, listener, &listener->tcp_route_list[i]);
 	return result;
 }
 
@@ -354,9 +356,9 @@ static bool is_of_listener(const struct attachment *attachment, const struct lis
  * listener that shares its port the idle time has effect, and rules for requests. True: it has a policy that
  * sets the idle time.
  */
-static bool excuse_listener_policies(const struct seal *seal, const struct listener *listener)
+static bool excuse_listener_policies(const struct compile *compile, const struct listener *listener)
 {
-	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
+	struct attachment_run run = attachments_of(&compile->attachments, TARGET_GATEWAY,
 						   listener->gateway_namespace, listener->gateway_name);
 	bool has_idle = false;
 
@@ -374,7 +376,7 @@ static bool excuse_listener_policies(const struct seal *seal, const struct liste
 		if (attachment->is_excused || (http && sets_only_late(http)))
 			continue;
 		attachment->is_excused = true;
-		attachment_warn(seal->report, attachment->policy,
+		attachment_warn(compile->report, attachment->policy,
 				"has no effect%s%s: the port has other listeners too, and this policy "
 				"governs connections before their listener is known; attach it to the "
 				"gateway",
@@ -386,25 +388,26 @@ static bool excuse_listener_policies(const struct seal *seal, const struct liste
 	return has_idle;
 }
 
-static const struct frontend_http *http_of_listener(const struct seal *seal, const struct listener *listener)
+static const struct frontend_http *http_of_listener(const struct compile *compile,
+						    const struct listener *listener)
 {
-	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
+	struct attachment_run run = attachments_of(&compile->attachments, TARGET_GATEWAY,
 						   listener->gateway_namespace, listener->gateway_name);
 	struct precedence own = { 0 };
 
 	for (uint32_t i = 0; i < run.count; i++)
 		if (run.list[i].policy->value.kind == POLICY_FRONTEND_HTTP &&
 		    is_of_listener(&run.list[i], listener))
-			precedence_enter(&own, &run.list[i], LEVEL_LISTENER, seal->report);
+			precedence_enter(&own, &run.list[i], LEVEL_LISTENER, compile->report);
 	return precedence_object(&own, POLICY_FRONTEND_HTTP);
 }
 
-static const struct frontend_http *http_of_gateway(const struct seal *seal, const struct listener *listener,
-						   uint16_t port)
+static const struct frontend_http *http_of_gateway(const struct compile *compile,
+						   const struct listener *listener, uint16_t port)
 {
 	struct precedence gateway = { 0 };
 
-	enter_gateway(seal, &gateway, listener, port, SCOPE_SHARED_BIND);
+	enter_gateway(compile, &gateway, listener, port, SCOPE_SHARED_BIND);
 	return precedence_object(&gateway, POLICY_FRONTEND_HTTP);
 }
 
@@ -425,11 +428,11 @@ static void rules_take(struct request_rules *rules, const struct frontend_http *
 }
 
 /* Of listeners that share a port: what its gateway says, and member by member what it says itself. */
-static void seal_shared(const struct seal *seal, const struct bind *bind, bool has_idle,
-			struct listener *listener)
+static void compile_shared(const struct compile *compile, const struct bind *bind, bool has_idle,
+			   struct listener *listener)
 {
-	const struct frontend_http *gateway = http_of_gateway(seal, listener, bind->port);
-	const struct frontend_http *own = http_of_listener(seal, listener);
+	const struct frontend_http *gateway = http_of_gateway(compile, listener, bind->port);
+	const struct frontend_http *own = http_of_listener(compile, listener);
 
 	if (gateway)
 		rules_take(&listener->rules, gateway);
@@ -443,7 +446,7 @@ static void seal_shared(const struct seal *seal, const struct bind *bind, bool h
 							     : bind->http->http1_idle_timeout_ns };
 }
 
-static void seal_connection(const struct seal *seal, struct bind *bind)
+static void compile_connection(const struct compile *compile, struct bind *bind)
 {
 	bool is_shared = bind->listener_count > 1, has_idle = false;
 	struct precedence precedence = { 0 };
@@ -451,8 +454,8 @@ static void seal_connection(const struct seal *seal, struct bind *bind)
 
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
 		if (is_shared)
-			has_idle |= excuse_listener_policies(seal, &bind->listener_list[i]);
-		enter_gateway(seal, &precedence, &bind->listener_list[i], bind->port,
+			has_idle |= excuse_listener_policies(compile, &bind->listener_list[i]);
+		enter_gateway(compile, &precedence, &bind->listener_list[i], bind->port,
 			      is_shared ? SCOPE_SHARED_BIND : SCOPE_BIND);
 	}
 	http = precedence_object(&precedence, POLICY_FRONTEND_HTTP);
@@ -463,47 +466,47 @@ static void seal_connection(const struct seal *seal, struct bind *bind)
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
 		bind->listener_list[i].rules = (struct request_rules){ 0 };
 		if (is_shared)
-			seal_shared(seal, bind, has_idle, &bind->listener_list[i]);
+			compile_shared(compile, bind, has_idle, &bind->listener_list[i]);
 		else
 			rules_take(&bind->listener_list[i].rules, bind->http);
 	}
 }
 
-static int seal_bind(struct seal *seal, struct bind *bind)
+static int compile_bind(struct compile *compile, struct bind *bind)
 {
-	int result = listener_table_build(bind, seal->snapshot->arena);
+	int result = listener_table_build(bind, compile->snapshot->arena);
 
 	if (result < 0)
 		return result;
-	twins_warn(bind, seal->report);
-	seal_connection(seal, bind);
+	duplicates_warn(bind, compile->report);
+	compile_connection(compile, bind);
 	bind->is_same_host = bind->listener_count > 0;
 	for (uint32_t i = 0; i < bind->listener_count; i++)
 		bind->is_same_host &= bind->listener_list[i].is_same_host;
 	for (uint32_t i = 0; i < bind->listener_count && result == 0; i++)
-		result = seal_listener(seal, &bind->listener_list[i], bind->port);
+		result = compile_listener(compile, &bind->listener_list[i], bind->port);
 	return result;
 }
 
 /* One log for the process: a policy on any gateway sets it. */
-static void seal_access_log(const struct seal *seal)
+static void compile_access_log(const struct compile *compile)
 {
 	struct precedence precedence = { 0 };
 
-	for (uint32_t i = 0; i < seal->attachments.count; i++) {
-		struct attachment *attachment = &seal->attachments.list[i];
+	for (uint32_t i = 0; i < compile->attachments.count; i++) {
+		struct attachment *attachment = &compile->attachments.list[i];
 
 		if (attachment->policy->value.kind == POLICY_FRONTEND_ACCESS_LOG &&
 		    attachment->policy->is_attached)
-			precedence_enter(&precedence, attachment, LEVEL_GATEWAY, seal->report);
+			precedence_enter(&precedence, attachment, LEVEL_GATEWAY, compile->report);
 	}
-	if (!seal->snapshot->access_log)
-		seal->snapshot->access_log = precedence_object(&precedence, POLICY_FRONTEND_ACCESS_LOG);
+	if (!compile->snapshot->access_log)
+		compile->snapshot->access_log = precedence_object(&precedence, POLICY_FRONTEND_ACCESS_LOG);
 }
 
 /* Targets of MCP are no references of routes: their own backend speaks for them, else the MCP backend. */
-static void seal_servers(const struct seal *seal, const struct mcp_servers *servers,
-			 const struct backend_tls *shared)
+static void compile_servers(const struct compile *compile, const struct mcp_servers *servers,
+			    const struct backend_tls *shared)
 {
 	for (uint32_t i = 0; servers && i < servers->server_count; i++) {
 		struct mcp_server *server = &servers->server_list[i];
@@ -511,7 +514,7 @@ static void seal_servers(const struct seal *seal, const struct mcp_servers *serv
 
 		if (!server->backend)
 			continue;
-		enter_backend(seal, &precedence, server->backend, 0);
+		enter_backend(compile, &precedence, server->backend, 0);
 		precedence_enter_inline(&precedence,
 					&(struct policy_values){ server->policy_list, server->policy_count },
 					LEVEL_INLINE_BACKEND);
@@ -520,43 +523,43 @@ static void seal_servers(const struct seal *seal, const struct mcp_servers *serv
 		if (shared && (!server->tls || server->tls->is_of_scheme))
 			server->tls = shared;
 		if (server->tls &&
-		    tls_seal_authority(server->backend, seal->snapshot->arena, &server->authority) < 0)
-			seal->report->failed = true;
+		    tls_compile_authority(server->backend, compile->snapshot->arena, &server->authority) < 0)
+			compile->report->failed = true;
 	}
 }
 
 /* Services that no rule names: their policies have a target all the same. */
-static void seal_backends(const struct seal *seal)
+static void compile_backends(const struct compile *compile)
 {
-	for (uint32_t i = 0; i < seal->snapshot->backend_count; i++) {
-		const struct backend *backend = &seal->snapshot->backend_list[i];
+	for (uint32_t i = 0; i < compile->snapshot->backend_count; i++) {
+		const struct backend *backend = &compile->snapshot->backend_list[i];
 		struct precedence precedence = { 0 };
 
-		enter_backend(seal, &precedence, backend, 0);
-		seal_servers(seal, backend->mcp, precedence_object(&precedence, POLICY_BACKEND_TLS));
+		enter_backend(compile, &precedence, backend, 0);
+		compile_servers(compile, backend->mcp, precedence_object(&precedence, POLICY_BACKEND_TLS));
 	}
 }
 
-static int seal_all(struct seal *seal, struct arena *scratch)
+static int compile_all(struct compile *compile, struct arena *scratch)
 {
-	struct snapshot *snapshot = seal->snapshot;
-	int result = attachments_build(snapshot, scratch, seal->report, &seal->attachments);
+	struct snapshot *snapshot = compile->snapshot;
+	int result = attachments_build(snapshot, scratch, compile->report, &compile->attachments);
 
 	for (uint32_t i = 0; i < snapshot->bind_count && result == 0; i++)
-		result = seal_bind(seal, &snapshot->bind_list[i]);
+		result = compile_bind(compile, &snapshot->bind_list[i]);
 	if (result < 0)
 		return result;
-	seal_access_log(seal);
-	seal_backends(seal);
-	attachments_finish(&seal->attachments, seal->report);
+	compile_access_log(compile);
+	compile_backends(compile);
+	attachments_finish(&compile->attachments, compile->report);
 	return 0;
 }
 
-int policy_seal(struct snapshot *snapshot, struct config_report *report)
+int policy_compile(struct snapshot *snapshot, struct config_report *report)
 {
-	struct seal seal = { .snapshot = snapshot,
-			     .report = report,
-			     .union_bytes_left = LIMIT_REGEX_UNION_TOTAL_BYTES };
+	struct compile compile = { .snapshot = snapshot,
+				   .report = report,
+				   .union_bytes_left = LIMIT_REGEX_UNION_TOTAL_BYTES };
 	uint32_t errors = report->count[CONFIG_ERROR];
 	struct arena scratch;
 	int result = regex_set_compile(snapshot, report);
@@ -564,7 +567,7 @@ int policy_seal(struct snapshot *snapshot, struct config_report *report)
 	if (result < 0)
 		return result;
 	arena_init(&scratch, 16 * 1024);
-	result = seal_all(&seal, &scratch);
+	result = compile_all(&compile, &scratch);
 	arena_done(&scratch);
 	if (result == 0)
 		result = certificate_list_build(snapshot);

@@ -25,8 +25,8 @@ extern const struct frontend_http frontend_http_default;
 
 /*
  * Compiles regular expressions and route tables, resolves precedence, sets every member of the model that is
- * called sealed, and is_attached and attach_namespace of the policies; warns about ties and missing targets.
- * The snapshot must not be shared yet. 0, -ENOMEM, or -EINVAL with the report filled; then the snapshot is
- * only good for freeing.
+ * called compiled, and is_attached and attach_namespace of the policies; warns about ties and missing
+ * targets. The snapshot must not be shared yet. 0, -ENOMEM, or -EINVAL with the report filled; then the
+ * snapshot is only good for freeing.
  */
-int policy_seal(struct snapshot *snapshot, struct config_report *report);
+int policy_compile(struct snapshot *snapshot, struct config_report *report);

@@ -79,19 +79,19 @@ static double as_double(struct expression_value value)
 static struct expression_value calculate_whole(enum expression_op op, int64_t a, int64_t b)
 {
 	int64_t result = 0;
-	bool is_bad = true;
+	bool is_invalid = true;
 
 	if (op == EXPRESSION_ADD)
-		is_bad = __builtin_add_overflow(a, b, &result);
+		is_invalid = __builtin_add_overflow(a, b, &result);
 	else if (op == EXPRESSION_SUBTRACT)
-		is_bad = __builtin_sub_overflow(a, b, &result);
+		is_invalid = __builtin_sub_overflow(a, b, &result);
 	else if (op == EXPRESSION_MULTIPLY)
-		is_bad = __builtin_mul_overflow(a, b, &result);
+		is_invalid = __builtin_mul_overflow(a, b, &result);
 	else if (b != 0 && !(a == INT64_MIN && b == -1)) {
-		is_bad = false;
+		is_invalid = false;
 		result = op == EXPRESSION_DIVIDE ? a / b : a % b;
 	}
-	return is_bad ? no_value : value_int(result);
+	return is_invalid ? no_value : value_int(result);
 }
 
 static struct expression_value calculate(enum expression_op op, struct expression_value a,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "user/base/check.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 
 static bool is_letter(char c)
 {

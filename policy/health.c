@@ -121,13 +121,13 @@ enum health_result health_record(struct endpoint_health *health, const struct he
 				 const struct health_outcome *outcome, uint64_t now_ms,
 				 uint64_t *ret_eviction_ms)
 {
-	bool is_bad = is_unhealthy(policy, outcome);
+	bool is_invalid = is_unhealthy(policy, outcome);
 	uint32_t score, failures;
 	uint64_t ms = 0;
 
 	if (health_is_evicted(health, now_ms))
-		return is_bad ? HEALTH_BAD : HEALTH_GOOD;
-	if (!is_bad) {
+		return is_invalid ? HEALTH_BAD : HEALTH_GOOD;
+	if (!is_invalid) {
 		note_good(health);
 		return HEALTH_GOOD;
 	}

@@ -12,7 +12,7 @@
  * Whether an endpoint is ill is a fact of the process, and "three failures in a row" has to mean three: so
  * the record of an endpoint is shared by all workers and by the snapshots that name it. Its members are
  * atomics; a race between two outcomes costs at most that one of them weighs nothing. Records are made and
- * dropped by the main thread (user/gateway/health_board.h).
+ * dropped by the main thread (user/gateway/health_registry.h).
  */
 struct endpoint_health {
 	struct span text; /* of the endpoint; owner: the record */

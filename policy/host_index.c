@@ -129,7 +129,7 @@ static const struct host_bucket *host_wildcard(const struct host_index *index, s
 	return best;
 }
 
-void host_index_seal(struct host_index *index)
+void host_index_compile(struct host_index *index)
 {
 	uint64_t hash;
 

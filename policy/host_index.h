@@ -19,7 +19,7 @@ struct host_bucket {
 	uint64_t hash;
 	bool is_wildcard;
 	uint32_t index; /* 0, 1, … in the order of adding */
-	const struct host_bucket *less; /* NULL: none fits; set by host_index_seal */
+	const struct host_bucket *less; /* NULL: none fits; set by host_index_compile */
 };
 
 struct host_index;
@@ -28,6 +28,6 @@ struct host_index;
 struct host_index *host_index_create(struct arena *arena, uint32_t max_count);
 /* The bucket of a pattern, made when it is new; the bytes must live as long as the arena. Case is ignored. */
 struct host_bucket *host_index_add(struct host_index *index, struct span pattern);
-void host_index_seal(struct host_index *index);
+void host_index_compile(struct host_index *index);
 /* Most specific bucket that fits, or NULL. `host` without port, in any case; one trailing dot is ignored. */
 const struct host_bucket *host_index_find(const struct host_index *index, struct span host);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/match_value.h"
 
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 static void value_add(struct match_room *room, struct span s)
 {
 	if (sizeof(room->bytes) - room->len < s.len) {

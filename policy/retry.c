@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "user/base/limits.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 #include "user/base/units.h"
 
 static bool status_is_listed(const struct retry_policy *policy, uint16_t status)

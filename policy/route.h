@@ -9,7 +9,7 @@
  * Which listener and which route serve a request. Look-up by host is one walk over the name, then the
  * candidates of that host in precedence order (policy/route_table.h): the cost does not grow with the number
  * of hosts. When no rule of the most specific host pattern fits, the next less specific one is tried. The
- * snapshot must be sealed.
+ * snapshot must be compiled.
  */
 
 /*

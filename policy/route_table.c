@@ -8,7 +8,7 @@
 #include "policy/route_index.h"
 #include "user/base/hash.h"
 #include "user/base/limits.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 
 const struct route_match route_match_any = { .path_kind = PATH_PREFIX_SEGMENTS, .path = { "/", 1 } };
 
@@ -285,7 +285,7 @@ static int http_build(struct route_table *table, const struct listener *listener
 		return -ENOMEM;
 	for (uint32_t r = 0; r < listener->route_count; r++)
 		count += entries_add_route(table, &listener->route_list[r], entries + count);
-	host_index_seal(table->hosts);
+	host_index_compile(table->hosts);
 	qsort(entries, count, sizeof(*entries), entry_compare);
 	for (uint32_t i = 0; i < count && result == 0; i++) {
 		entries[i].rank = i;
@@ -330,7 +330,7 @@ static int tcp_build(struct route_table *table, const struct listener *listener,
 				table->tcp_list[at] = route;
 		}
 	}
-	host_index_seal(table->tcp_hosts);
+	host_index_compile(table->tcp_hosts);
 	return 0;
 }
 
@@ -371,7 +371,7 @@ int listener_table_build(struct bind *bind, struct arena *arena)
 		if (!table->listener_list[at])
 			table->listener_list[at] = &bind->listener_list[i];
 	}
-	host_index_seal(table->hosts);
+	host_index_compile(table->hosts);
 	bind->table = table;
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include "policy/route_list.h"
 
 /*
- * The look-up tables of listeners, built once when a snapshot is sealed and only read afterwards
+ * The look-up tables of listeners, built once when a snapshot is compiled and only read afterwards
  * (policy/route.c). All memory is the snapshot's arena. Every (route, host name, match) triple is one entry;
  * the entries of one host are ranked by precedence:
  *

@@ -49,7 +49,7 @@ done
 alternatives=${alternatives#,}
 
 # There, with its key, and for 30 days more.
-is_good() { [ -s "$1.key" ] && openssl x509 -in "$1.pem" -noout -checkend 2592000 >/dev/null 2>&1; }
+is_valid() { [ -s "$1.key" ] && openssl x509 -in "$1.pem" -noout -checkend 2592000 >/dev/null 2>&1; }
 
 say() {
 	"$@" 2>"$scratch/log" || {
@@ -83,14 +83,14 @@ issue() {
 	put "$1"
 }
 
-if ! is_good authority; then
+if ! is_valid authority; then
 	rm -f server.pem client.pem
 	request "headgate private authority" -x509 -days 3650 -out "$scratch/cert" \
 		-addext "basicConstraints=critical,CA:true" -addext "keyUsage=critical,keyCertSign,cRLSign"
 	put authority
 fi
-if ! is_good server || [ "$alternatives" != "$(cat server.names 2>/dev/null)" ]; then
+if ! is_valid server || [ "$alternatives" != "$(cat server.names 2>/dev/null)" ]; then
 	issue server "$1" serverAuth "$alternatives"
 	echo "$alternatives" >server.names
 fi
-is_good client || issue client "a client" clientAuth "URI:spiffe://headgate.example/client"
+is_valid client || issue client "a client" clientAuth "URI:spiffe://headgate.example/client"

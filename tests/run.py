@@ -29,9 +29,9 @@ from hg.report import SHOWN_LINES, Report, ended, repeat_command  # noqa: E402
 
 C_TEST_S = 150  # for one unit or BPF test program
 # BPF test programs that run alone, at the end: this one sets net.ipv4.tcp_mem, which every TCP socket feels.
-ALONE = ("test_hop_memory",)
+ALONE = ("test_bypass_memory",)
 # Those that take longest come first, so that the end is not one of them on an idle machine.
-LONGEST = ("test_rules", "test_adopt")
+LONGEST = ("test_rules", "test_sockmap_resume")
 # Tests that failed while others ran, on a machine that may be busy with more than they: each runs once more,
 # alone. One that passes then is named as unsteady. When more than so many fail, or when a program died or a
 # sanitizer spoke, there is no second try.
@@ -49,8 +49,8 @@ CHECK_TARGETS = {
     "asan": ["all", "unit-tests", "corpus", "failpoint"]}
 # About the tools of the tests: the profile makes no difference.
 TOOLS = ("benchmarks", "library", "lint")
-RELEASE_FILES = ("adoption", "bodies", "deaths", "ends", "failpoints", "gate", "handover", "held_memory",
-                 "hop", "keeper", "same_host", "splice", "tunnel_memory", "upgrade")
+RELEASE_FILES = ("resume", "bodies", "crashes", "ends", "failpoints", "sockmap", "handover", "held_memory",
+                 "bypass", "keeper", "same_host", "splice", "tunnel_memory", "upgrade")
 
 
 def log_path(profile, *parts):

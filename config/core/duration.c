@@ -2,7 +2,7 @@
 #include "config/core/duration.h"
 
 #include "user/base/check.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 #include "user/base/text.h"
 #include "user/base/units.h"
 

@@ -29,14 +29,15 @@ static bool decode_keepalive_time(struct decoder *d, const struct yaml_node *nod
 }
 
 static const struct schema_row keepalive_rows[] = {
-	{ "enabled", AS_BOOL(struct keepalive_policy, enabled), .preset = true, .style = STYLE_STANDALONE,
-	  .doc = "`false`: the socket is left alone" },
+	{ "enabled", AS_BOOL(struct keepalive_policy, enabled), .default_value = true,
+	  .style = STYLE_STANDALONE, .doc = "`false`: the socket is left alone" },
 	{ "time", AS_DURATION(struct keepalive_policy, time_ns), .decode = decode_keepalive_time,
-	  .preset = 180 * NS_PER_S, .value_doc = "`1s`..`32767s`", .doc = "silence before the first probe" },
+	  .default_value = 180 * NS_PER_S, .value_doc = "`1s`..`32767s`",
+	  .doc = "silence before the first probe" },
 	{ "interval", AS_DURATION(struct keepalive_policy, interval_ns), .decode = decode_keepalive_time,
-	  .preset = 180 * NS_PER_S, .value_doc = "`1s`..`32767s`", .doc = "between probes" },
+	  .default_value = 180 * NS_PER_S, .value_doc = "`1s`..`32767s`", .doc = "between probes" },
 	{ "retries", AS_U32(struct keepalive_policy, retries), RANGE(1, 127), MANIFEST_RANGE(1, 64),
-	  .preset = 9, .doc = "probes without an answer before the connection ends" },
+	  .default_value = 9, .doc = "probes without an answer before the connection ends" },
 };
 const struct schema keepalive_schema = SCHEMA(keepalive_rows, struct keepalive_policy);
 
@@ -67,50 +68,51 @@ static const struct schema_row frontend_http_rows[] = {
 	{ "maxBufferSize", AS_U64(struct frontend_http, max_buffer_bytes), RANGE(1, UINT32_MAX),
 	  .doc = "no effect, as a warning says: bodies are passed on as they come" },
 	{ "http1MaxHeaders", AS_OPT_U64(struct frontend_http, http1_max_headers), RANGE(1, LIMIT_HEADERS_MAX),
-	  .dump = DUMP_NULL, .preset_doc = "`config.limits.headers`", .doc = "431 beyond" },
+	  .dump = DUMP_NULL, .default_doc = "`config.limits.headers`", .doc = "431 beyond" },
 	{ "http1IdleTimeout", AS_DURATION(struct frontend_http, http1_idle_timeout_ns), AT_LEAST(NS_PER_MS),
 	  MANIFEST_AT_LEAST(NS_PER_S),
 	  .doc = "no byte from an HTTP/1 client and none to it, and no request of it in flight" },
 	/* RFC 9113 6.5.2 and 6.9.1 */
 	{ "http2WindowSize", AS_OPT_U64(struct frontend_http, http2_window_bytes), RANGE(1, INT32_MAX),
-	  .dump = DUMP_NULL, .preset_doc = "65536", .doc = "bytes of a stream that are not read yet" },
+	  .dump = DUMP_NULL, .default_doc = "65536", .doc = "bytes of a stream that are not read yet" },
 	{ "http2ConnectionWindowSize", AS_OPT_U64(struct frontend_http, http2_connection_window_bytes),
 	  RANGE(1, INT32_MAX), .dump = DUMP_NULL,
-	  .preset_doc = "1048576 or `http2WindowSize`, whichever is more", .doc = "at least 65535 applies" },
+	  .default_doc = "1048576 or `http2WindowSize`, whichever is more", .doc = "at least 65535 applies" },
 	{ "http2FrameSize", AS_OPT_U64(struct frontend_http, http2_frame_bytes), RANGE(16384, 16777215),
-	  .dump = DUMP_NULL, .preset_doc = "16384", .doc = "largest frame of a client" },
+	  .dump = DUMP_NULL, .default_doc = "16384", .doc = "largest frame of a client" },
 	{ "http2KeepaliveInterval", AS_OPT_DURATION(struct frontend_http, http2_keepalive_interval),
-	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL, .preset_doc = "no PINGs",
+	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL, .default_doc = "no PINGs",
 	  .doc = "PING this often" },
 	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct frontend_http, http2_keepalive_timeout),
 	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL,
-	  .preset_doc = "`20s` with PINGs", .doc = "no answer within it closes the connection" },
+	  .default_doc = "`20s` with PINGs", .doc = "no answer within it closes the connection" },
 	/* Words in the order of the enum of the member. */
 	{ "normalizePath", AS_WORD(struct frontend_http, normalize_path), .word_base = NORMALIZE_FULL,
 	  WORDS("full", "keepSlashes", "off"), MANIFEST_WORDS("Full", "KeepSlashes", "Off"),
-	  .preset_doc = "`full`",
+	  .default_doc = "`full`",
 	  .doc = "what routes match and backends get (RFC 3986 6.2.2): escapes of letters, digits and `-._~` "
 		 "decoded, dot segments removed, runs of slashes made one (not with `keepSlashes`); bad "
 		 "escapes and `%00` are 400. `off`: the path as it came" },
 	{ "escapedSlashes", AS_WORD(struct frontend_http, escaped_slashes), .word_base = ESCAPED_REJECT,
 	  WORDS("reject", "keep", "decode"), MANIFEST_WORDS("Reject", "Keep", "Decode"),
-	  .preset_doc = "`reject`",
+	  .default_doc = "`reject`",
 	  .doc = "`%2F`, `%5C` and backslashes in paths: 400, left alone, or made a slash; without effect "
 		 "where `normalizePath` is `off`" },
 	{ "semicolons", AS_WORD(struct frontend_http, semicolons), .word_base = SEMICOLONS_KEEP,
-	  WORDS("keep", "strip", "reject"), MANIFEST_WORDS("Keep", "Strip", "Reject"), .preset_doc = "`keep`",
+	  WORDS("keep", "strip", "reject"), MANIFEST_WORDS("Keep", "Strip", "Reject"),
+	  .default_doc = "`keep`",
 	  .doc = "`;` and `%3B` in paths: left alone, removed with what follows them in their segment, or "
 		 "400; without effect where `normalizePath` is `off`. "
 		 "[Servlet containers](#what-a-route-that-denies-does-not-see) need one of the latter" },
 	{ "trace", AS_WORD(struct frontend_http, trace), .word_base = TRACE_METHOD_DENY,
-	  WORDS("deny", "forward"), MANIFEST_WORDS("Deny", "Forward"), .preset_doc = "`deny`",
+	  WORDS("deny", "forward"), MANIFEST_WORDS("Deny", "Forward"), .default_doc = "`deny`",
 	  .doc = "TRACE requests, which show a client what was added on the way: 405, or like any other" },
 	{ "headersWithUnderscores", AS_WORD(struct frontend_http, underscores), .word_base = UNDERSCORES_KEEP,
-	  WORDS("keep", "drop", "reject"), MANIFEST_WORDS("Keep", "Drop", "Reject"), .preset_doc = "`keep`",
+	  WORDS("keep", "drop", "reject"), MANIFEST_WORDS("Keep", "Drop", "Reject"), .default_doc = "`keep`",
 	  .doc = "request fields with `_` in their name: passed on, left out, or 400. What a backend may "
 		 "take for a field that frames a message never passes" },
 	{ "halfClose", AS_WORD(struct frontend_http, half_close), .word_base = HALF_CLOSE_END,
-	  WORDS("end", "keep"), MANIFEST_WORDS("End", "Keep"), .preset_doc = "`end`",
+	  WORDS("end", "keep"), MANIFEST_WORDS("End", "Keep"), .default_doc = "`end`",
 	  .doc = "an HTTP/1 client that closes its side of the connection while it waits for an answer: its "
 		 "request ends (`close_reason=client_gave_up`) and the backend's connection is closed, or it "
 		 "gets its answer" },
@@ -119,7 +121,7 @@ static const struct schema_row frontend_http_rows[] = {
 	{ "maxConnectionDuration", .refusal = "is not supported yet; use config.timeouts.maxConnectionAge" },
 };
 static const struct schema frontend_http_schema =
-	SCHEMA(frontend_http_rows, struct frontend_http, .preset_object = &frontend_http_default,
+	SCHEMA(frontend_http_rows, struct frontend_http, .default_object = &frontend_http_default,
 	       .check = check_frontend_http);
 
 static const struct schema_row frontend_tcp_rows[] = {
@@ -186,9 +188,9 @@ static void check_timeout(struct decoder *d, const struct yaml_node *node, void 
 
 static const struct schema_row timeout_rows[] = {
 	{ "requestTimeout", AS_OPT_DURATION(struct timeout_policy, request), .style = STYLE_STANDALONE,
-	  .preset_doc = "off", .doc = "until the head of the response, over all attempts" },
+	  .default_doc = "off", .doc = "until the head of the response, over all attempts" },
 	{ "backendRequestTimeout", AS_OPT_DURATION(struct timeout_policy, backend_request),
-	  .style = STYLE_STANDALONE, .preset_doc = "off", .doc = "the same of each attempt" },
+	  .style = STYLE_STANDALONE, .default_doc = "off", .doc = "the same of each attempt" },
 	{ "request", AS_OPT_DURATION(struct timeout_policy, request), MANIFEST_AT_LEAST(NS_PER_MS),
 	  .style = STYLE_MANIFEST },
 	{ "backendRequest", AS_OPT_DURATION(struct timeout_policy, backend_request),
@@ -214,8 +216,8 @@ static void check_retry(struct decoder *d, const struct yaml_node *node, void *o
 
 static const struct schema_row retry_rows[] = {
 	{ "attempts", AS_U32(struct retry_policy, attempts), RANGE(1, LIMIT_RETRY_ATTEMPTS + 1),
-	  MANIFEST_RANGE(0, INT32_MAX), .preset = 1, .value_doc = "1..254", .doc = "after the first" },
-	{ "backoff", AS_OPT_DURATION(struct retry_policy, backoff), .preset_doc = "none",
+	  MANIFEST_RANGE(0, INT32_MAX), .default_value = 1, .value_doc = "1..254", .doc = "after the first" },
+	{ "backoff", AS_OPT_DURATION(struct retry_policy, backoff), .default_doc = "none",
 	  .doc = "before each of them" },
 	{ "codes", AS_LIST(SCHEMA_CODES, struct retry_policy, code_list, code_count, uint16_t),
 	  .style = STYLE_MANIFEST, .decode = decode_codes },
@@ -255,17 +257,17 @@ static bool decode_pair(struct decoder *d, const struct yaml_node *node, void *r
 	const struct yaml_node *name_node = node, *value = node;
 	struct header_pair *pair = ret;
 	struct span name = node->key;
-	bool is_good = true;
+	bool is_valid = true;
 
 	if (d->is_manifest) {
 		if (!DECODE_MAP(d, node, keys))
 			return false;
 		name_node = decode_need(d, node, "name", "write the name of the header");
 		value = decode_need(d, node, "value", "write the value of the header");
-		is_good = decode_string(d, name_node, &name);
+		is_valid = decode_string(d, name_node, &name);
 	}
-	is_good = is_good && value_header_name(d, name_node, name, &pair->name);
-	return value_header_value(d, value, &pair->value) && is_good;
+	is_valid = is_valid && value_header_name(d, name_node, name, &pair->name);
+	return value_header_value(d, value, &pair->value) && is_valid;
 }
 
 static bool decode_removal(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -351,7 +353,7 @@ static const struct schema_row path_rows[] = {
 static const struct schema path_schema = SCHEMA(path_rows, struct url_rewrite, .is_one_of = true);
 
 #define AUTHORITY_WORDS                                                                                      \
-	.word_base = AUTHORITY_AUTO, WORDS("auto", "none"), .form = FORM_WORD, .preset_doc = "–"
+	.word_base = AUTHORITY_AUTO, WORDS("auto", "none"), .form = FORM_WORD, .default_doc = "–"
 
 /* Of standalone files; manifests, which write them in another way: config/gatewayapi/filter.c. */
 static const struct schema_row rewrite_rows[] = {
@@ -385,8 +387,9 @@ static const struct schema_row redirect_rows[] = {
 	{ "authority", AS_MAP(struct redirect_policy, url, &authority_schema, struct url_rewrite),
 	  .form = FORM_MAP },
 	{ "path", AS_MAP(struct redirect_policy, url, &path_schema, struct url_rewrite) },
-	{ "status", AS_U16(struct redirect_policy, status), .decode = decode_redirect_status, .preset = 302,
-	  .dump = DUMP_NOT_ZERO, .value_doc = "301, 302, 303, 307, 308", .doc = "of the answer" },
+	{ "status", AS_U16(struct redirect_policy, status), .decode = decode_redirect_status,
+	  .default_value = 302, .dump = DUMP_NOT_ZERO, .value_doc = "301, 302, 303, 307, 308",
+	  .doc = "of the answer" },
 };
 static const struct schema redirect_schema =
 	SCHEMA(redirect_rows, struct redirect_policy, .check = check_redirect);
@@ -396,10 +399,10 @@ static const struct schema redirect_schema =
 static const struct schema_row backend_http_rows[] = {
 	{ "version", AS_WORD(struct backend_http, version), .word_base = BACKEND_HTTP1,
 	  WORDS("HTTP/1.1", "HTTP/2.0"), MANIFEST_WORDS("HTTP1", "HTTP2"), .dump = DUMP_NULL,
-	  .preset_doc = "HTTP/2 for gRPC calls, else HTTP/1.1",
+	  .default_doc = "HTTP/2 for gRPC calls, else HTTP/1.1",
 	  .doc = "HTTP/2 is spoken without negotiation" },
 	{ "requestTimeout", AS_OPT_DURATION(struct backend_http, request_timeout),
-	  MANIFEST_AT_LEAST(NS_PER_MS), .preset_doc = "that of the route",
+	  MANIFEST_AT_LEAST(NS_PER_MS), .default_doc = "that of the route",
 	  .doc = "replaces "
 		 "`timeout.backendRequestTimeout` of the route" },
 };
@@ -424,11 +427,11 @@ static void check_backend_tcp(struct decoder *d, const struct yaml_node *node, v
 static const struct schema_row backend_tcp_rows[] = {
 	{ "keepalives", AS_MAP(struct backend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
 	  SET_BY(struct backend_tcp, has_keepalives), .style = STYLE_STANDALONE,
-	  .preset_doc = "`config.backend.keepalives`", .doc = KEEPALIVE_DOC },
+	  .default_doc = "`config.backend.keepalives`", .doc = KEEPALIVE_DOC },
 	{ "keepalive", AS_MAP(struct backend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
 	  SET_BY(struct backend_tcp, has_keepalives), .style = STYLE_MANIFEST },
 	{ "connectTimeout", AS_OPT_DURATION(struct backend_tcp, connect_timeout), .style = STYLE_STANDALONE,
-	  .decode = decode_connect_timeout, .preset_doc = "`config.backend.connectTimeout`",
+	  .decode = decode_connect_timeout, .default_doc = "`config.backend.connectTimeout`",
 	  .value_doc = "`1ms` and more, or `{secs: 10, nanos: 0}`",
 	  .doc = "all addresses of an attempt "
 		 "together" },

@@ -129,13 +129,13 @@ static bool decode_condition(struct decoder *d, const struct yaml_node *node, vo
 
 static const struct schema_row eviction_rows[] = {
 	{ "duration", AS_OPT_DURATION(struct eviction_policy, duration), AT_LEAST(NS_PER_MS),
-	  MANIFEST_AT_LEAST(NS_PER_S), .preset_doc = "Retry-After, else the backoff, else `3s`",
+	  MANIFEST_AT_LEAST(NS_PER_S), .default_doc = "Retry-After, else the backoff, else `3s`",
 	  .doc = "the first time out, twice as long the second time, and so on" },
 	{ "restoreHealth", AS_SHARE(struct eviction_policy, restore_health),
-	  SET_BY(struct eviction_policy, has_restore_health), .preset_doc = "as it was",
+	  SET_BY(struct eviction_policy, has_restore_health), .default_doc = "as it was",
 	  .doc = "health with which it comes back" },
 	{ "consecutiveFailures", AS_U32(struct eviction_policy, consecutive_failures), RANGE(1, INT32_MAX),
-	  .dump = DUMP_NOT_ZERO, .value_doc = "1 and more", .preset_doc = "–",
+	  .dump = DUMP_NOT_ZERO, .value_doc = "1 and more", .default_doc = "–",
 	  .doc = "so many in a row evict" },
 	{ "healthThreshold", AS_SHARE(struct eviction_policy, health_threshold),
 	  SET_BY(struct eviction_policy, has_health_threshold),
@@ -146,7 +146,7 @@ static const struct schema eviction_schema = SCHEMA(eviction_rows, struct evicti
 static const struct schema_row health_rows[] = {
 	{ "unhealthyExpression", AS_TEXT(struct health_policy, text), .style = STYLE_STANDALONE,
 	  .decode = decode_condition, .dump = DUMP_NOT_ZERO, .value_doc = "condition",
-	  .preset_doc = "5xx, `grpc-status` other than 0, connection failures",
+	  .default_doc = "5xx, `grpc-status` other than 0, connection failures",
 	  .doc = "a response for which it is true is a failure; `grpc-status` counts in the head, not in "
 		 "trailers" },
 	{ "unhealthyCondition", AS_TEXT(struct health_policy, text), .style = STYLE_MANIFEST,

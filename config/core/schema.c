@@ -130,11 +130,11 @@ static void set_number(const struct schema_row *row, void *object, uint64_t valu
 		return;
 	case SCHEMA_TEXT:
 	case SCHEMA_WORD_TEXT:
-		if (row->preset_text)
-			*(struct span *)member = span_str(row->preset_text);
+		if (row->default_text)
+			*(struct span *)member = span_str(row->default_text);
 		return;
 	case SCHEMA_MAP:
-		schema_preset(row->child, member);
+		schema_default(row->child, member);
 		return;
 	case SCHEMA_NOTHING:
 	case SCHEMA_BYTES:
@@ -149,13 +149,13 @@ static void set_number(const struct schema_row *row, void *object, uint64_t valu
 	}
 }
 
-void schema_preset(const struct schema *schema, void *object)
+void schema_default(const struct schema *schema, void *object)
 {
-	if (schema->preset_object)
-		memcpy(object, schema->preset_object, schema->size_bytes);
-	for (size_t i = 0; !schema->preset_object && i < schema->row_count; i++)
+	if (schema->default_object)
+		memcpy(object, schema->default_object, schema->size_bytes);
+	for (size_t i = 0; !schema->default_object && i < schema->row_count; i++)
 		if (schema->rows[i].style != STYLE_MANIFEST)
-			set_number(&schema->rows[i], object, schema->rows[i].preset);
+			set_number(&schema->rows[i], object, schema->rows[i].default_value);
 }
 
 /* -------------------------------------------------------------------------------- decoding */
@@ -394,7 +394,7 @@ void *schema_decode_new(struct decoder *d, const struct yaml_node *node, const s
 
 	if (!object)
 		return NULL;
-	schema_preset(schema, object);
+	schema_default(schema, object);
 	return schema_decode(d, node, schema, object) ? object : NULL;
 }
 

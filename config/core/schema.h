@@ -16,7 +16,7 @@
  *
  *	static const struct schema_row dns_rows[] = {
  *		{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
- *		  .preset = 30 * NS_PER_S, .reload = RELOAD_START,
+ *		  .default = 30 * NS_PER_S, .reload = RELOAD_START,
  *		  .doc = "names are resolved again this often" },
  *		{ "edns0", .refusal = NOT_YET_EDNS0 },
  *	};
@@ -47,7 +47,7 @@ enum schema_type {
 enum schema_style {
 	STYLE_BOTH,
 	STYLE_STANDALONE,
-	STYLE_MANIFEST, /* no preset, dump and reference of its own: another row has the same member */
+	STYLE_MANIFEST, /* no default, dump and reference of its own: another row has the same member */
 };
 
 /* A key that can be a word or a map has two rows. */
@@ -96,8 +96,8 @@ struct schema_row {
 	const char *const *manifest_words; /* where they differ */
 	uint32_t word_count;
 	uint32_t word_base;
-	uint64_t preset; /* numbers, bools, durations; words: the enum; flags: a bit for each */
-	const char *preset_text; /* texts */
+	uint64_t default_value; /* numbers, bools, durations; words: the enum; flags: a bit for each */
+	const char *default_text; /* texts */
 	const struct schema *child;
 	size_t child_bytes;
 	const char *need; /* it must be written: what to write when it is missing */
@@ -117,7 +117,7 @@ struct schema_row {
 	bool is_hidden; /* known only for the sake of its message */
 	const char *doc;
 	const char *value_doc; /* where the type does not say it */
-	const char *preset_doc; /* where the value does not say it */
+	const char *default_doc; /* where the value does not say it */
 };
 
 struct schema {
@@ -126,7 +126,7 @@ struct schema {
 	size_t size_bytes; /* of the object */
 	bool is_one_of; /* exactly one of the keys is written; each row has ONE_OF() */
 	const char *example; /* what to write where no map was found; NULL: the first key */
-	const void *preset_object; /* the defaults as an object, where others need them as one; or NULL */
+	const void *default_object; /* the defaults as an object, where others need them as one; or NULL */
 	/* What one key says about another; after all rows, whatever was wrong. May be NULL. */
 	void (*check)(struct decoder *d, const struct yaml_node *node, void *object);
 };
@@ -183,7 +183,7 @@ struct schema {
 /* clang-format on */
 
 /* Writes the defaults into a zeroed object. */
-void schema_preset(const struct schema *schema, void *object);
+void schema_default(const struct schema *schema, void *object);
 /* What is written, on top of what the object has. False: no map, or none at all (NULL). */
 bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
 		   void *object);

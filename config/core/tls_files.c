@@ -168,7 +168,7 @@ static bool file_read(struct decoder *d, struct span path, struct tls_text *ret,
 		      uint64_t *ret_signature)
 {
 	struct stat status;
-	bool is_good;
+	bool is_valid;
 	int fd;
 
 	*ret_signature = 0;
@@ -185,10 +185,10 @@ static bool file_read(struct decoder *d, struct span path, struct tls_text *ret,
 		*sentence = check_kind(d, path, &status);
 	*ret_signature = config_file_signature(&status);
 	note_path(d, path, *ret_signature);
-	is_good = !sentence->len && read_text(d, fd, path, (size_t)status.st_size, ret, sentence);
+	is_valid = !sentence->len && read_text(d, fd, path, (size_t)status.st_size, ret, sentence);
 	if (fd >= 0)
 		close(fd);
-	return is_good && !d->failed;
+	return is_valid && !d->failed;
 }
 
 /* -------------------------------------------------------------------------------- identities and trusts */

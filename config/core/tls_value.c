@@ -20,7 +20,7 @@ static bool add_names(struct decoder *d, const struct yaml_node *list, const str
 		      uint32_t name_count, tls_adder *add, struct tls_params *params)
 {
 	struct tls_fault fault = { "" };
-	bool is_good = true;
+	bool is_valid = true;
 
 	for (uint32_t i = 0; i < name_count; i++) {
 		int result = add(params, name_list[i], d->arena, &fault);
@@ -28,7 +28,7 @@ static bool add_names(struct decoder *d, const struct yaml_node *list, const str
 
 		if (result == 0)
 			continue;
-		is_good = false;
+		is_valid = false;
 		if (result == -ENOMEM) {
 			d->failed = true;
 			return false;
@@ -39,27 +39,27 @@ static bool add_names(struct decoder *d, const struct yaml_node *list, const str
 					node = child;
 		config_error(d->report, node, "%s", fault.text);
 	}
-	return is_good;
+	return is_valid;
 }
 
 bool tls_value_params(struct decoder *d, const struct yaml_node *node, const struct tls_value_keys *keys,
 		      const struct tls_words *words, struct tls_params *params)
 {
-	bool is_good = true;
+	bool is_valid = true;
 
 	params->min_version = words->min_version;
 	params->max_version = words->max_version;
 	if (words->min_version && words->max_version && words->min_version > words->max_version) {
 		config_error(d->report, node, "the least version of TLS is above the greatest; swap them");
-		is_good = false;
+		is_valid = false;
 	}
-	is_good &= add_names(d, decode_get(node, keys->ciphers), words->cipher_list, words->cipher_count,
-			     tls_params_add_cipher, params);
-	is_good &= add_names(d, decode_get(node, keys->groups), words->group_list, words->group_count,
-			     tls_params_add_group, params);
+	is_valid &= add_names(d, decode_get(node, keys->ciphers), words->cipher_list, words->cipher_count,
+			      tls_params_add_cipher, params);
+	is_valid &= add_names(d, decode_get(node, keys->groups), words->group_list, words->group_count,
+			      tls_params_add_group, params);
 	return add_names(d, decode_get(node, keys->alpn), words->alpn_list, words->alpn_count,
 			 tls_params_add_alpn, params) &&
-	       is_good;
+	       is_valid;
 }
 
 static bool decode_element(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -88,11 +88,11 @@ static bool decode_version(struct decoder *d, const struct yaml_node *node, void
 	AS_LIST(SCHEMA_NAMES, object, words.kind##_list, words.kind##_count, struct span),                   \
 		.element = decode_element, RANGE(0, 64), .dump = DUMP_NOT_ZERO, .value_doc = "list of names"
 #define CIPHERS_DOC                                                                                          \
-	.preset_doc = "all that are safe",                                                                   \
+	.default_doc = "all that are safe",                                                                  \
 	.doc = "none but these; of IANA (`TLS_AES_128_GCM_SHA256`) or of OpenSSL "                           \
 	       "(`ECDHE-RSA-AES128-GCM-SHA256`)"
 #define GROUPS_DOC                                                                                           \
-	.preset_doc = "`X25519MLKEM768` where the TLS library has it, `X25519`, `P-256`, `P-384`",           \
+	.default_doc = "`X25519MLKEM768` where the TLS library has it, `X25519`, `P-256`, `P-384`",          \
 	.doc = "none but these: `X25519`, `P-256`, `secp384r1`, `X25519MLKEM768` …"
 
 /* -------------------------------------------------------------------------------- listeners */
@@ -214,23 +214,23 @@ static const struct schema_row listener_tls_rows[] = {
 	  .doc = "extension: further ones; each client gets the one that has its server name, else the "
 		 "first" },
 	{ "root", AS_TEXT(struct listener_tls, root_source), .dump = DUMP_NOT_ZERO, .value_doc = "path",
-	  .preset_doc = "clients are not asked", .doc = "PEM: authorities of the certificates of clients" },
+	  .default_doc = "clients are not asked", .doc = "PEM: authorities of the certificates of clients" },
 	{ "clientAuth", AS_WORD(struct listener_tls, settings.client_auth), .word_base = TLS_CLIENT_OPTIONAL,
-	  WORDS("optional", "unverified", "required"), .preset_doc = "`required` with `root`",
+	  WORDS("optional", "unverified", "required"), .default_doc = "`required` with `root`",
 	  .doc = "extension: `optional`: a client without a certificate is served, too; `unverified`: "
 		 "whatever it shows" },
 	{ "forwardClientCertificate", AS_BOOL(struct listener_tls, forwards_client_certificate),
 	  .dump = DUMP_NOT_ZERO, .doc = "extension: backends learn of it in `X-Forwarded-Client-Cert`" },
 	{ "cipherSuites", NAMES(struct listener_tls, cipher), CIPHERS_DOC },
-	{ "minTLSVersion", VERSION(struct listener_tls, min_version), .preset_doc = "`TLS_V1_2`",
+	{ "minTLSVersion", VERSION(struct listener_tls, min_version), .default_doc = "`TLS_V1_2`",
 	  .doc = "least version" },
-	{ "maxTLSVersion", VERSION(struct listener_tls, max_version), .preset_doc = "`TLS_V1_3`",
+	{ "maxTLSVersion", VERSION(struct listener_tls, max_version), .default_doc = "`TLS_V1_3`",
 	  .doc = "greatest version" },
 	{ "minTlsVersion", AS_REST(struct listener_tls), .decode = decode_old_min, .is_hidden = true },
 	{ "maxTlsVersion", AS_REST(struct listener_tls), .decode = decode_old_max, .is_hidden = true },
 	{ "keyExchangeGroups", NAMES(struct listener_tls, group), GROUPS_DOC },
 	{ "mode", AS_REST(struct listener_tls), .decode = decode_mode, .value_doc = "`static`",
-	  .preset_doc = "`static`", .doc = "other values: not supported yet" },
+	  .default_doc = "`static`", .doc = "other values: not supported yet" },
 	{ "spiffe", .refusal = NOT_YET_SPIFFE },
 };
 const struct schema listener_tls_schema =
@@ -273,19 +273,19 @@ static void check_frontend(struct decoder *d, const struct yaml_node *node, void
 
 static const struct schema_row frontend_tls_rows[] = {
 	{ "handshakeTimeout", AS_OPT_DURATION(struct frontend_tls, handshake_timeout), AT_LEAST(NS_PER_MS),
-	  MANIFEST_AT_LEAST(100 * NS_PER_MS), .preset_doc = "`15s`",
+	  MANIFEST_AT_LEAST(100 * NS_PER_MS), .default_doc = "`15s`",
 	  .doc = "from accepting a connection to the end of its handshake" },
 	{ "alpn", AS_LIST(SCHEMA_NAMES, struct frontend_tls, words.alpn_list, words.alpn_count, struct span),
 	  .style = STYLE_STANDALONE, .element = decode_alpn, RANGE(0, 16), .dump = DUMP_NOT_ZERO,
-	  .value_doc = "list of names", .preset_doc = "HTTPS: `[h2, http/1.1]`, TLS: none",
+	  .value_doc = "list of names", .default_doc = "HTTPS: `[h2, http/1.1]`, TLS: none",
 	  .doc = "application protocols, the preferred one first" },
 	{ "alpnProtocols",
 	  AS_LIST(SCHEMA_NAMES, struct frontend_tls, words.alpn_list, words.alpn_count, struct span),
 	  .style = STYLE_MANIFEST, .element = decode_alpn, RANGE(0, 16) },
 	{ "minVersion", VERSION(struct frontend_tls, min_version), .style = STYLE_STANDALONE,
-	  .preset_doc = "`TLS_V1_2`", .doc = "where the listener does not say it" },
+	  .default_doc = "`TLS_V1_2`", .doc = "where the listener does not say it" },
 	{ "maxVersion", VERSION(struct frontend_tls, max_version), .style = STYLE_STANDALONE,
-	  .preset_doc = "`TLS_V1_3`", .doc = "where the listener does not say it" },
+	  .default_doc = "`TLS_V1_3`", .doc = "where the listener does not say it" },
 	{ "minProtocolVersion", AS_WORD(struct frontend_tls, words.min_version), .style = STYLE_MANIFEST,
 	  .word_base = TLS_VERSION_1_2, WORDS("1.2", "1.3") },
 	{ "maxProtocolVersion", AS_WORD(struct frontend_tls, words.max_version), .style = STYLE_MANIFEST,
@@ -333,10 +333,10 @@ static void check_verify(struct decoder *d, const struct yaml_node *node, struct
 		tls->settings.trust = tls_files_system_trust(d, node);
 }
 
-static bool seal_backend(struct decoder *d, const struct yaml_node *node, struct backend_tls *tls)
+static bool compile_backend(struct decoder *d, const struct yaml_node *node, struct backend_tls *tls)
 {
 	struct tls_fault fault = { "" };
-	int result = settings_seal_client(&tls->settings, &fault);
+	int result = settings_compile_client(&tls->settings, &fault);
 
 	if (result == -ENOMEM)
 		d->failed = true;
@@ -354,7 +354,7 @@ static void check_backend(struct decoder *d, const struct yaml_node *node, void 
 	check_verify(d, node, tls);
 	tls_value_params(d, node, &file_keys, &tls->words, &tls->settings.params);
 	if (d->report->count[CONFIG_ERROR] == errors && !d->failed)
-		seal_backend(d, node, tls);
+		compile_backend(d, node, tls);
 }
 
 const struct backend_tls *tls_value_default(struct decoder *d, const struct yaml_node *node)
@@ -365,30 +365,30 @@ const struct backend_tls *tls_value_default(struct decoder *d, const struct yaml
 		return NULL;
 	tls->is_of_scheme = true;
 	tls->settings.trust = tls_files_system_trust(d, node);
-	return tls->settings.trust && seal_backend(d, node, tls) ? tls : NULL;
+	return tls->settings.trust && compile_backend(d, node, tls) ? tls : NULL;
 }
 
 static const struct schema_row backend_tls_rows[] = {
 	{ "cert", AS_TEXT(struct backend_tls, source.cert), .dump = DUMP_NOT_ZERO, .value_doc = "path",
-	  .preset_doc = "none is shown",
+	  .default_doc = "none is shown",
 	  .doc = "PEM: the certificate of this gateway, for backends that ask" },
 	{ "key", AS_TEXT(struct backend_tls, source.key), .dump = DUMP_NOT_ZERO, .value_doc = "path",
 	  .doc = "PEM, not encrypted" },
 	{ "root", AS_TEXT(struct backend_tls, root_source), .dump = DUMP_NOT_ZERO, .value_doc = "path",
-	  .preset_doc = "those of the system", .doc = "PEM: authorities that the backend is verified with" },
+	  .default_doc = "those of the system", .doc = "PEM: authorities that the backend is verified with" },
 	{ "hostname", AS_TEXT(struct backend_tls, settings.hostname), .decode = decode_server_name,
-	  .dump = DUMP_NOT_ZERO, .value_doc = "name or address", .preset_doc = "the host of the backend",
+	  .dump = DUMP_NOT_ZERO, .value_doc = "name or address", .default_doc = "the host of the backend",
 	  .doc = "of SNI, and what the certificate has to be for" },
 	{ "insecure", AS_BOOL(struct backend_tls, is_insecure), .dump = DUMP_NOT_ZERO,
 	  .doc = "`true`: whatever certificate the backend has" },
 	{ "insecureHost", AS_BOOL(struct backend_tls, is_insecure_host), .dump = DUMP_NOT_ZERO,
 	  .doc = "`true`: whatever name it has, as long as the authorities know it" },
-	{ "alpn", NAMES(struct backend_tls, alpn), .preset_doc = "by the version of HTTP; TCP: none",
+	{ "alpn", NAMES(struct backend_tls, alpn), .default_doc = "by the version of HTTP; TCP: none",
 	  .doc = "application protocols, the preferred one first" },
 	{ "subjectAltNames",
 	  AS_LIST(SCHEMA_NAMES, struct backend_tls, settings.name_list, settings.name_count, struct span),
 	  .element = decode_element, RANGE(0, 64), .dump = DUMP_NOT_ZERO,
-	  .value_doc = "list of names, addresses, URIs", .preset_doc = "`hostname`",
+	  .value_doc = "list of names, addresses, URIs", .default_doc = "`hostname`",
 	  .doc = "one of them has to be in the certificate" },
 	{ "keyExchangeGroups", NAMES(struct backend_tls, group), GROUPS_DOC },
 	{ "spiffe", .refusal = NOT_YET_SPIFFE },

@@ -6,7 +6,7 @@
 #include "policy/headers.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 #include "user/base/units.h"
 
 static bool keep_text(struct decoder *d, struct span s, struct span *ret)
@@ -290,7 +290,7 @@ bool value_header_name(struct decoder *d, const struct yaml_node *node, struct s
 {
 	struct span lower;
 
-	if (!octets_are_token(name) || name.len > 256) {
+	if (!char_class_is_token(name) || name.len > 256) {
 		config_error_key(d->report, node, "%s is not a header name; use letters, digits and - only",
 				 QUOTE(name));
 		return false;
@@ -340,7 +340,7 @@ bool value_method(struct decoder *d, const struct yaml_node *node, struct span *
 
 	if (!decode_string(d, node, &s))
 		return false;
-	if (!octets_are_token(s)) {
+	if (!char_class_is_token(s)) {
 		config_error(d->report, node, "%s is not a method; write one such as GET, in upper case",
 			     QUOTE(s));
 		return false;

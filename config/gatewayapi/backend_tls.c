@@ -9,7 +9,7 @@
 #include "config/core/values.h"
 #include "config/gatewayapi/credential.h"
 #include "config/gatewayapi/service.h"
-#include "config/gatewayapi/stranger.h"
+#include "config/gatewayapi/unknown_kind.h"
 
 #define GETS_500 "what the policy is for gets status 500"
 
@@ -27,7 +27,7 @@ static void set_invalid(struct backend_tls *tls, struct span why)
 }
 
 /* The last step: what does not go together shows here. */
-static void seal(struct manifests *m, const struct yaml_node *node, struct backend_tls *tls)
+static void compile(struct manifests *m, const struct yaml_node *node, struct backend_tls *tls)
 {
 	struct tls_fault fault = { "" };
 	struct decoder *d = m->decoder;
@@ -35,7 +35,7 @@ static void seal(struct manifests *m, const struct yaml_node *node, struct backe
 
 	if (tls->invalid_reason.len || d->failed)
 		return;
-	result = settings_seal_client(&tls->settings, &fault);
+	result = settings_compile_client(&tls->settings, &fault);
 	if (result == -ENOMEM) {
 		d->failed = true;
 	} else if (result < 0) {
@@ -186,7 +186,7 @@ const struct backend_tls *backend_tls_policy(struct manifests *m, const struct y
 	tls_value_params(d, node, &words_keys, &tls->words, &tls->settings.params);
 	decode_credentials(m, object, node, tls);
 	if (d->report->count[CONFIG_ERROR] == errors)
-		seal(m, node, tls);
+		compile(m, node, tls);
 	return tls;
 }
 
@@ -331,14 +331,14 @@ static void decode_spec(struct source *source)
 				       "this gateway does not know the option %s; it has no effect",
 				       QUOTE(option->key));
 	decode_validation(source, decode_get(spec, "validation"));
-	seal(source->m, spec, source->tls);
+	compile(source->m, spec, source->tls);
 }
 
 /* -------------------------------------------------------------------------------- targets */
 
 /* What a policy has; `claims` is from "service/port" to the policy that has it. */
 struct targets {
-	struct name_map claims;
+	struct name_map owners;
 	struct pointer_list late; /* struct target: of ports that do not exist */
 };
 
@@ -386,8 +386,8 @@ static void claim(struct targets *targets, const struct target *target, bool is_
 	struct span key = decode_text(d, "%.*s/%.*s/%u", SPAN_FMT(object->namespace), SPAN_FMT(target->name),
 				      target->port);
 
-	holder = key.data ? name_map_get(&targets->claims, key) : NULL;
-	if (!holder && key.data && name_map_put(d, &targets->claims, key, (void *)(uintptr_t)object)) {
+	holder = key.data ? name_map_get(&targets->owners, key) : NULL;
+	if (!holder && key.data && name_map_put(d, &targets->owners, key, (void *)(uintptr_t)object)) {
 		add_policy(target);
 		return;
 	}
@@ -403,7 +403,7 @@ static void claim(struct targets *targets, const struct target *target, bool is_
  * A port that does not exist: which one was meant is not known, so that those without a policy of their own
  * are not served.
  */
-static void claim_later(struct targets *targets, struct target target, struct span section)
+static void take_later(struct targets *targets, struct target target, struct span section)
 {
 	struct decoder *d = target.source->m->decoder;
 	struct backend_tls *tls = decode_take(d, 1, sizeof(*tls));
@@ -432,7 +432,7 @@ static void decode_service_target(struct targets *targets, struct target target)
 		result = service_port_named(m, target.source->object->namespace, target.name, section,
 					    &target.port);
 	if (section.len && result == SERVICE_PORT_MISSING)
-		claim_later(targets, target, section);
+		take_later(targets, target, section);
 	else
 		claim(targets, &target, false);
 }
@@ -454,7 +454,8 @@ static void decode_target(struct targets *targets, const struct source *source, 
 		return;
 	}
 	/* Whoever puts it on a route or a Gateway means something by it, too. */
-	if (stranger_refuse(m, kind, source->object->namespace, target.name, text_of(node, "sectionName")))
+	if (unknown_kind_refuse(m, kind, source->object->namespace, target.name,
+				text_of(node, "sectionName")))
 		config_warning(m->decoder->report, node,
 			       "InvalidKind: a BackendTLSPolicy is for Services; the %s it names gets status "
 			       "500",
@@ -510,6 +511,6 @@ void backend_tls_policies_decode(struct manifests *m)
 		decode_policy(&targets, &list[i]);
 	for (uint32_t i = 0; i < targets.late.count; i++)
 		claim(&targets, targets.late.list[i], true);
-	name_map_done(&targets.claims);
+	name_map_done(&targets.owners);
 	build_list_done(&targets.late);
 }

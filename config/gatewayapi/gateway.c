@@ -5,7 +5,7 @@
 
 #include "config/gatewayapi/gateway_tls.h"
 #include "config/gatewayapi/service.h"
-#include "config/gatewayapi/stranger.h"
+#include "config/gatewayapi/unknown_kind.h"
 #include "config/core/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -178,7 +178,7 @@ static void decode_listener(struct manifests *m, const struct yaml_node *node, s
 	struct decoder *d = m->decoder;
 	const struct yaml_node *hostname;
 	struct gateway_listener *l;
-	bool is_good;
+	bool is_valid;
 
 	if (!DECODE_MAP(d, node, keys))
 		return;
@@ -189,20 +189,20 @@ static void decode_listener(struct manifests *m, const struct yaml_node *node, s
 	l->node = node;
 	l->listener.gateway_name = gateway->name;
 	l->listener.gateway_namespace = gateway->namespace;
-	is_good = decode_name(d, decode_need(d, node, "name", "every listener has a name"),
-			      &l->listener.listener_name);
-	is_good &= decode_port(d, decode_need(d, node, "port", "write the port to listen on"), &l->port);
+	is_valid = decode_name(d, decode_need(d, node, "name", "every listener has a name"),
+			       &l->listener.listener_name);
+	is_valid &= decode_port(d, decode_need(d, node, "port", "write the port to listen on"), &l->port);
 	hostname = decode_get(node, "hostname");
 	if (hostname && (hostname->kind != YAML_SCALAR || hostname->text.len))
-		is_good &= value_hostname(d, hostname, true, &l->listener.hostname);
-	is_good &= decode_protocol(d, node, l);
-	if (is_good && l->listener.protocol == PROTOCOL_TCP && l->listener.hostname.len) {
+		is_valid &= value_hostname(d, hostname, true, &l->listener.hostname);
+	is_valid &= decode_protocol(d, node, l);
+	if (is_valid && l->listener.protocol == PROTOCOL_TCP && l->listener.hostname.len) {
 		config_error_key(d->report, hostname,
 				 "plain TCP carries no host name; remove hostname, or use protocol: TLS");
-		is_good = false;
+		is_valid = false;
 	}
 	decode_allowed(d, decode_get(node, "allowedRoutes"), l);
-	if (!is_good)
+	if (!is_valid)
 		return;
 	l->listener.key = decode_text(d, "%.*s/%.*s.%.*s", SPAN_FMT(gateway->namespace),
 				      SPAN_FMT(gateway->name), SPAN_FMT(l->listener.listener_name));
@@ -211,9 +211,9 @@ static void decode_listener(struct manifests *m, const struct yaml_node *node, s
 	if (l->ends_tls)
 		l->listener.tls = gateway_tls_listener(
 			m, &(struct gateway_tls_listener){ gateway, node, l->port }, &source->tls);
-	l->is_refused = stranger_refuses(
-		m, &(struct stranger_question){ MANIFEST_GATEWAY, gateway->namespace, gateway->name,
-						l->listener.listener_name, MANIFEST_GATEWAY });
+	l->is_refused = unknown_kind_refuses(
+		m, &(struct unknown_kind_question){ MANIFEST_GATEWAY, gateway->namespace, gateway->name,
+						    l->listener.listener_name, MANIFEST_GATEWAY });
 	if (!build_push(d, &m->listeners, l))
 		return;
 	*source->tail = l;
@@ -242,7 +242,7 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 		config_error(d->report, gateway->root, "\"spec\" is missing; write spec: {listeners: [...]}");
 		return;
 	}
-	d->unknown_is_harmless = stranger_is_harmless_word;
+	d->unknown_is_harmless = unknown_kind_is_harmless_word;
 	is_map = DECODE_MAP(d, gateway->spec, keys);
 	d->unknown_is_harmless = NULL;
 	if (!is_map)
@@ -542,6 +542,6 @@ void gateways_done(struct manifests *m)
 
 		build_list_done(&l->routes);
 		build_list_done(&l->tcp_routes);
-		host_claims_done(&l->claims);
+		hostname_owners_done(&l->owners);
 	}
 }

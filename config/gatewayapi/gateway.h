@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/gatewayapi/claim.h"
+#include "config/gatewayapi/hostname_owner.h"
 
 /*
  * Gateways: their listeners, which routes a listener admits, and how the listeners of all Gateways share
@@ -24,7 +24,7 @@ struct gateway_listener {
 	uint32_t kinds; /* bit of each manifest_kind */
 	struct pointer_list routes; /* struct route */
 	struct pointer_list tcp_routes; /* struct tcp_route */
-	struct host_claims claims; /* HTTP only */
+	struct hostname_owners owners; /* HTTP only */
 	struct gateway_listener *next; /* of the same Gateway */
 	struct gateway_listener *next_on_port;
 	bool ends_tls; /* HTTPS, and TLS with mode Terminate */

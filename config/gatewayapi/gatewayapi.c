@@ -7,7 +7,7 @@
 #include "config/gatewayapi/policy.h"
 #include "config/gatewayapi/route.h"
 #include "config/gatewayapi/service.h"
-#include "config/gatewayapi/stranger.h"
+#include "config/gatewayapi/unknown_kind.h"
 
 void gatewayapi_decode(struct builder *builder, struct yaml_document *const *document_list,
 		       uint32_t document_count)
@@ -17,7 +17,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	m.decoder->is_manifest = true;
 	for (uint32_t i = 0; i < document_count; i++)
 		manifest_add(&m, document_list[i]);
-	strangers_decode(&m);
+	unknown_kinds_decode(&m);
 	backend_tls_policies_decode(&m);
 	services_decode(&m);
 	gateways_decode(&m);

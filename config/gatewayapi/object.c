@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "config/core/tls_files.h"
-#include "config/gatewayapi/stranger.h"
+#include "config/gatewayapi/unknown_kind.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -329,7 +329,7 @@ void manifest_add(struct manifests *m, struct yaml_document *document)
 		return;
 	if (!find_kind(group, kind, &object->kind) || (kinds[object->kind].is_policy && is_version(version) &&
 						       !is_known_version(object->kind, version))) {
-		stranger_add(m, document, group, kind);
+		unknown_kind_add(m, document, group, kind);
 		return;
 	}
 	object->root = root;

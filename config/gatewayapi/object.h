@@ -49,7 +49,7 @@ struct manifests {
 	struct pointer_list listeners; /* struct gateway_listener */
 	struct name_map gateways; /* "namespace/name" -> the first struct gateway_listener of that Gateway */
 	struct name_map services; /* "namespace/name" -> struct service */
-	struct pointer_list strangers; /* struct stranger */
+	struct pointer_list unknown_kinds; /* struct stranger */
 	struct name_map refusals; /* "kind/namespace/name" -> struct refusal */
 	struct name_map identities; /* "namespace/name" of a Secret -> struct credential */
 	struct name_map trusts; /* the same of all that make up one, a line each */
@@ -58,7 +58,7 @@ struct manifests {
 const char *manifest_kind_name(enum manifest_kind kind);
 const char *manifest_kind_group(enum manifest_kind kind);
 const char *manifest_kind_version(enum manifest_kind kind); /* to be suggested */
-/* Sorts out one document; unknown kinds are strangers (stranger.h). */
+/* Sorts out one document; unknown kinds are strangers (unknown_kind.h). */
 void manifest_add(struct manifests *m, struct yaml_document *document);
 const struct manifest_object *manifest_find(struct manifests *m, enum manifest_kind kind,
 					    struct span namespace, struct span name);

@@ -6,7 +6,7 @@
 #include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/rule.h"
 #include "config/gatewayapi/service.h"
-#include "config/gatewayapi/stranger.h"
+#include "config/gatewayapi/unknown_kind.h"
 #include "config/core/route_value.h"
 #include "config/core/values.h"
 #include "user/base/check.h"
@@ -198,9 +198,9 @@ static int source_order(const void *left, const void *right)
 	return order ? order : (a->kind > b->kind) - (a->kind < b->kind);
 }
 
-static bool is_contested(const struct route_parent *parent)
+static bool is_conflicted(const struct route_parent *parent)
 {
-	return parent->listener->claims.is_wanted[0] && parent->listener->claims.is_wanted[1];
+	return parent->listener->owners.is_wanted[0] && parent->listener->owners.is_wanted[1];
 }
 
 static struct host_names names_of(const struct route_parent *parent)
@@ -208,7 +208,7 @@ static struct host_names names_of(const struct route_parent *parent)
 	return (struct host_names){ parent->hostname_list, parent->hostname_count };
 }
 
-static bool prepare_claims(struct decoder *d, const struct pointer_list *sources)
+static bool prepare_owners(struct decoder *d, const struct pointer_list *sources)
 {
 	for (uint32_t i = 0; i < sources->count; i++) {
 		const struct route_source *source = sources->list[i];
@@ -216,19 +216,19 @@ static bool prepare_claims(struct decoder *d, const struct pointer_list *sources
 		for (uint32_t k = 0; k < source->parents.count; k++) {
 			const struct route_parent *parent = source->parents.list[k];
 
-			if (is_contested(parent) &&
-			    !host_claims_prepare(d, &parent->listener->claims, names_of(parent)))
+			if (is_conflicted(parent) &&
+			    !hostname_owners_prepare(d, &parent->listener->owners, names_of(parent)))
 				return false;
 		}
 	}
 	return true;
 }
 
-static void claim_hosts(struct decoder *d, const struct route_source *source, struct route_parent *parent)
+static void take_hostnames(struct decoder *d, const struct route_source *source, struct route_parent *parent)
 {
 	const struct manifest_object *object = source->object, *holder;
 
-	holder = host_claims_take(&parent->listener->claims, names_of(parent), object);
+	holder = hostname_owners_take(&parent->listener->owners, names_of(parent), object);
 	if (!holder)
 		return;
 	parent->is_lost = true;
@@ -243,7 +243,7 @@ static void claim_hosts(struct decoder *d, const struct route_source *source, st
 /* HTTPRoutes and GRPCRoutes of one listener do not share host names. `sources`: of both kinds. */
 static void settle_hosts(struct decoder *d, const struct pointer_list *sources)
 {
-	bool is_any_contested = false;
+	bool is_any_conflicted = false;
 
 	for (uint32_t i = 0; i < sources->count; i++) {
 		const struct route_source *source = sources->list[i];
@@ -252,26 +252,26 @@ static void settle_hosts(struct decoder *d, const struct pointer_list *sources)
 		for (uint32_t k = 0; k < source->parents.count; k++) {
 			const struct route_parent *parent = source->parents.list[k];
 
-			parent->listener->claims.is_wanted[is_grpc] = true;
-			is_any_contested |= is_contested(parent);
+			parent->listener->owners.is_wanted[is_grpc] = true;
+			is_any_conflicted |= is_conflicted(parent);
 		}
 	}
-	if (!is_any_contested || !prepare_claims(d, sources))
+	if (!is_any_conflicted || !prepare_owners(d, sources))
 		return;
 	qsort(sources->list, sources->count, sizeof(void *), source_order);
 	for (uint32_t i = 0; i < sources->count; i++) {
 		const struct route_source *source = sources->list[i];
 
 		for (uint32_t k = 0; k < source->parents.count; k++)
-			if (is_contested(source->parents.list[k]))
-				claim_hosts(d, source, source->parents.list[k]);
+			if (is_conflicted(source->parents.list[k]))
+				take_hostnames(d, source, source->parents.list[k]);
 	}
 }
 
 /* -------------------------------------------------------------------------------- copies for the listeners
  */
 
-/* References are sealed per listener (policies of its Gateway), so each copy of a route has its own. */
+/* References are compiled per listener (policies of its Gateway), so each copy of a route has its own. */
 static struct backend_ref *copy_refs(struct manifests *m, const struct backend_ref *list, uint32_t count)
 {
 	struct backend_ref *copy = decode_take(m->decoder, count, sizeof(*copy));
@@ -289,8 +289,9 @@ static bool is_refused(const struct manifests *m, const struct manifest_object *
 		       const struct route_parent *parent)
 {
 	return parent->listener->is_refused ||
-	       stranger_refuses(m, &(struct stranger_question){ object->kind, object->namespace, object->name,
-								rule_name, object->kind });
+	       unknown_kind_refuses(m,
+				    &(struct unknown_kind_question){ object->kind, object->namespace,
+								     object->name, rule_name, object->kind });
 }
 
 /* Those of the route, or one that answers 500 in their place. refusal: why, NULL: none. */
@@ -330,7 +331,7 @@ static void add_route(struct manifests *m, const struct route_source *source, co
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
 	if (is_refused(m, source->object, template->rule_name, parent))
-		refusal = STRANGER_REFUSAL;
+		refusal = UNKNOWN_KIND_REFUSAL;
 	route->is_refused = refusal != NULL;
 	route->backend_list = refs_of(m, refusal, template->backend_list, &route->backend_count);
 	if (route->backend_list)
@@ -351,7 +352,7 @@ static void add_tcp(struct manifests *m, const struct route_source *source, cons
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
 	if (is_refused(m, source->object, template->rule_name, parent))
-		refusal = STRANGER_REFUSAL;
+		refusal = UNKNOWN_KIND_REFUSAL;
 	route->backend_list = refs_of(m, refusal, template->backend_list, &route->backend_count);
 	if (route->backend_list)
 		build_push(d, &parent->listener->tcp_routes, route);

@@ -145,14 +145,14 @@ static bool decode_grpc_method(struct decoder *d, const struct yaml_node *node, 
 	static const struct span any = { "[^/]+", 5 };
 	struct span service = { 0 }, method = { 0 };
 	unsigned index = 0;
-	bool is_good;
+	bool is_valid;
 
 	if (!DECODE_MAP(d, node, keys))
 		return false;
-	is_good = !decode_get(node, "type") || DECODE_WORD(d, decode_get(node, "type"), types, &index);
-	is_good &= decode_grpc_name(d, decode_get(node, "service"), index == 1, true, &service);
-	is_good &= decode_grpc_name(d, decode_get(node, "method"), index == 1, false, &method);
-	if (!is_good)
+	is_valid = !decode_get(node, "type") || DECODE_WORD(d, decode_get(node, "type"), types, &index);
+	is_valid &= decode_grpc_name(d, decode_get(node, "service"), index == 1, true, &service);
+	is_valid &= decode_grpc_name(d, decode_get(node, "method"), index == 1, false, &method);
+	if (!is_valid)
 		return false;
 	if (!service.len && !method.len) {
 		config_error(d->report, node,

@@ -2,7 +2,7 @@
 #include "config/gatewayapi/service.h"
 
 #include "config/core/values.h"
-#include "config/gatewayapi/stranger.h"
+#include "config/gatewayapi/unknown_kind.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"
 
@@ -411,12 +411,12 @@ static bool set_invalid(struct manifests *m, const struct yaml_node *node, struc
 static bool is_refused(const struct manifests *m, const struct service *service, uint16_t number,
 		       enum manifest_kind route)
 {
-	struct stranger_question question = {
+	struct unknown_kind_question question = {
 		MANIFEST_SERVICE, service->namespace, service->name, { 0 }, route
 	};
 	const struct yaml_node *ports = service->object ? decode_get(service->object->spec, "ports") : NULL;
 
-	if (stranger_refuses(m, &question))
+	if (unknown_kind_refuses(m, &question))
 		return true;
 	if (!ports || ports->kind != YAML_LIST)
 		return false;
@@ -428,10 +428,10 @@ static bool is_refused(const struct manifests *m, const struct service *service,
 		    value != number)
 			continue;
 		question.section = port->text;
-		if (stranger_refuses(m, &question))
+		if (unknown_kind_refuses(m, &question))
 			return true;
 		question.section = name && name->kind == YAML_SCALAR ? name->text : (struct span){ 0 };
-		if (stranger_refuses(m, &question))
+		if (unknown_kind_refuses(m, &question))
 			return true;
 	}
 	return false;
@@ -461,7 +461,7 @@ bool service_ref(struct manifests *m, const struct yaml_node *node, const struct
 	if (!service)
 		return false;
 	if (is_refused(m, service, port, route->kind))
-		return set_invalid(m, node, ref, &target, STRANGER_REFUSAL);
+		return set_invalid(m, node, ref, &target, UNKNOWN_KIND_REFUSAL);
 	backend = service_backend(m, service, port, &reason);
 	if (!backend)
 		return reason && set_invalid(m, node, ref, &target, reason);

@@ -72,11 +72,12 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 /* -------------------------------------------------------------------------------- attached policies */
 
 static const struct schema_row gateway_target_rows[] = {
-	{ "gatewayName", AS_TEXT(struct policy_target, name), .preset_doc = "`default`",
+	{ "gatewayName", AS_TEXT(struct policy_target, name), .default_doc = "`default`",
 	  .doc = "that of a standalone file is `default`" },
-	{ "gatewayNamespace", AS_TEXT(struct policy_target, namespace), .preset_doc = "`default`",
+	{ "gatewayNamespace", AS_TEXT(struct policy_target, namespace), .default_doc = "`default`",
 	  .doc = "the `namespace` of its listeners" },
-	{ "listenerName", AS_TEXT(struct policy_target, section), .preset_doc = "all", .doc = "one of them" },
+	{ "listenerName", AS_TEXT(struct policy_target, section), .default_doc = "all",
+	  .doc = "one of them" },
 	{ "port", .refusal = NOT_YET_PORT_TARGET },
 };
 static const struct schema gateway_target_schema = SCHEMA(gateway_target_rows, struct policy_target);
@@ -84,10 +85,10 @@ static const struct schema gateway_target_schema = SCHEMA(gateway_target_rows, s
 static const struct schema_row route_target_rows[] = {
 	{ "name", AS_TEXT(struct policy_target, name), .need = "write the name of the route",
 	  .doc = "of the route" },
-	{ "namespace", AS_TEXT(struct policy_target, namespace), .preset_doc = "`default`",
+	{ "namespace", AS_TEXT(struct policy_target, namespace), .default_doc = "`default`",
 	  .doc = "of the route" },
-	{ "ruleName", AS_TEXT(struct policy_target, section), .preset_doc = "all", .doc = "one of them" },
-	{ "kind", AS_TEXT(struct policy_target, route_kind), .preset_doc = "any",
+	{ "ruleName", AS_TEXT(struct policy_target, section), .default_doc = "all", .doc = "one of them" },
+	{ "kind", AS_TEXT(struct policy_target, route_kind), .default_doc = "any",
 	  .doc = "`HTTPRoute` or `GRPCRoute`" },
 };
 static const struct schema route_target_schema = SCHEMA(route_target_rows, struct policy_target);
@@ -104,7 +105,7 @@ static const struct schema_row service_target_rows[] = {
 	{ "hostname", AS_TEXT(struct policy_target, name), .need = "write the host name of the service",
 	  .doc = "of the service" },
 	{ "namespace", AS_TEXT(struct policy_target, namespace), .doc = "of the service" },
-	{ "port", AS_U16(struct policy_target, port), RANGE(1, UINT16_MAX), .preset_doc = "all",
+	{ "port", AS_U16(struct policy_target, port), RANGE(1, UINT16_MAX), .default_doc = "all",
 	  .doc = "one of them" },
 };
 static const struct schema service_target_schema = SCHEMA(service_target_rows, struct policy_target);
@@ -132,7 +133,7 @@ static const struct schema target_schema = SCHEMA(target_rows, struct policy_tar
 static const struct schema_row name_rows[] = {
 	{ "name", AS_TEXT(struct targeted_policy, name), .need = "write the name of the policy",
 	  .doc = "each its own" },
-	{ "namespace", AS_TEXT(struct targeted_policy, namespace), .preset_text = "default",
+	{ "namespace", AS_TEXT(struct targeted_policy, namespace), .default_text = "default",
 	  .doc = "of the name" },
 };
 static const struct schema name_schema = SCHEMA(name_rows, struct targeted_policy);
@@ -153,7 +154,7 @@ static const struct schema_row attached_rows[] = {
 	{ "target", AS_MAP(struct targeted_policy, target, &target_schema, struct policy_target),
 	  .need = "write target: {route: {name: ...}}, {gateway: {}} or {backend: {backend: {name: ...}}}" },
 	{ "phase", AS_BOOL(struct targeted_policy, is_gateway_phase), .decode = decode_phase,
-	  .value_doc = "`route`, `gateway`", .preset_doc = "`route`",
+	  .value_doc = "`route`, `gateway`", .default_doc = "`route`",
 	  .doc = "`gateway`: before a route is chosen" },
 	{ "policy", AS_REST(struct targeted_policy), .value_doc = "map",
 	  .need = "write the policy, as in policy: {timeout: {requestTimeout: 5s}}",
@@ -163,7 +164,7 @@ static const struct schema_row attached_rows[] = {
 const struct schema attached_schema = SCHEMA(attached_rows, struct targeted_policy);
 
 /* Gateways and routes are in `default` where nothing else is written, and a gateway is called that. */
-static void target_preset(struct policy_target *target)
+static void target_default(struct policy_target *target)
 {
 	bool is_gateway = target->kind == TARGET_GATEWAY;
 
@@ -182,17 +183,17 @@ static void decode_attached(struct standalone *s, const struct yaml_node *node)
 	uint32_t errors = s->decoder->report->count[CONFIG_ERROR];
 	struct decoder *d = s->decoder;
 	struct targeted_policy *kept;
-	bool is_good;
+	bool is_valid;
 
-	schema_preset(&attached_schema, &policy);
+	schema_default(&attached_schema, &policy);
 	if (!schema_decode(d, node, &attached_schema, &policy))
 		return;
-	is_good = d->report->count[CONFIG_ERROR] == errors;
-	target_preset(&policy.target);
+	is_valid = d->report->count[CONFIG_ERROR] == errors;
+	target_default(&policy.target);
 	policy.key = decode_text(d, "%.*s/%.*s", SPAN_FMT(policy.namespace), SPAN_FMT(policy.name));
-	is_good &= standalone_single_policy(s, decode_get(node, "policy"), policy.key, &policy.value);
+	is_valid &= standalone_single_policy(s, decode_get(node, "policy"), policy.key, &policy.value);
 	policy.where = config_where(d->arena, node);
-	kept = is_good ? build_policy(s->builder) : NULL;
+	kept = is_valid ? build_policy(s->builder) : NULL;
 	if (kept)
 		*kept = policy;
 }

@@ -30,16 +30,16 @@ static bool decode_c_text(struct decoder *d, const struct yaml_node *node, const
 static bool decode_arguments(struct decoder *d, const struct yaml_node *list, struct mcp_server *server)
 {
 	uint32_t count = list ? list->count : 0;
-	bool is_good = !list || decode_list(d, list);
+	bool is_valid = !list || decode_list(d, list);
 
-	server->argument_list = decode_take(d, (is_good ? count : 0) + 1, sizeof(*server->argument_list));
-	if (!is_good || !server->argument_list)
+	server->argument_list = decode_take(d, (is_valid ? count : 0) + 1, sizeof(*server->argument_list));
+	if (!is_valid || !server->argument_list)
 		return false;
 	if (list)
 		yaml_each(node, list)
-			is_good &= decode_c_text(d, node, &server->argument_list[node->index]);
+			is_valid &= decode_c_text(d, node, &server->argument_list[node->index]);
 	server->argument_count = count;
-	return is_good;
+	return is_valid;
 }
 
 static bool is_variable_name(struct span name)
@@ -50,11 +50,11 @@ static bool is_variable_name(struct span name)
 static bool decode_environment(struct decoder *d, const struct yaml_node *map, struct mcp_server *server)
 {
 	uint32_t count = map ? map->count : 0, at = 0;
-	bool is_good = !map || decode_any_map(d, map);
+	bool is_valid = !map || decode_any_map(d, map);
 
 	server->environment_list =
-		decode_take(d, (is_good ? count : 0) + 1, sizeof(*server->environment_list));
-	if (!is_good || !server->environment_list)
+		decode_take(d, (is_valid ? count : 0) + 1, sizeof(*server->environment_list));
+	if (!is_valid || !server->environment_list)
 		return false;
 	if (map)
 		yaml_each(node, map) {
@@ -65,25 +65,25 @@ static bool decode_environment(struct decoder *d, const struct yaml_node *map, s
 					     "%s cannot be the name of an environment variable; write "
 					     "NAME: value",
 					     QUOTE(node->key));
-				is_good = false;
+				is_valid = false;
 			} else if (decode_c_text(d, node, &value)) {
 				server->environment_list[at++] =
 					decode_text(d, "%.*s=%s", SPAN_FMT(node->key), value).data;
 			} else {
-				is_good = false;
+				is_valid = false;
 			}
 		}
 	server->environment_count = at;
-	return is_good && !d->failed;
+	return is_valid && !d->failed;
 }
 
 static const struct schema_row stdio_rows[] = {
 	{ "cmd", AS_REST(struct mcp_server), .value_doc = "string",
 	  .need = "write the program to start, as in cmd: npx",
 	  .doc = "a program, started for each client; looked up in the gateway's PATH" },
-	{ "args", AS_REST(struct mcp_server), .value_doc = "list of strings", .preset_doc = "none",
+	{ "args", AS_REST(struct mcp_server), .value_doc = "list of strings", .default_doc = "none",
 	  .doc = "of the program" },
-	{ "env", AS_REST(struct mcp_server), .value_doc = "map of strings", .preset_doc = "none",
+	{ "env", AS_REST(struct mcp_server), .value_doc = "map of strings", .default_doc = "none",
 	  .doc = "added to the gateway's environment; shown as `<redacted>` in the dump" },
 	{ "clearEnv", AS_BOOL(struct mcp_server, clear_environment),
 	  .doc = "only `env`, not the gateway's environment" },
@@ -93,19 +93,19 @@ static const struct schema stdio_schema = SCHEMA(stdio_rows, struct mcp_server);
 static bool decode_stdio(struct decoder *d, const struct yaml_node *node, struct mcp_server *server)
 {
 	const struct yaml_node *command;
-	bool is_good;
+	bool is_valid;
 
 	if (!schema_decode(d, node, &stdio_schema, server))
 		return false;
 	command = decode_get(node, "cmd");
-	is_good = command && decode_c_text(d, command, &server->command);
-	if (is_good && !server->command[0]) {
+	is_valid = command && decode_c_text(d, command, &server->command);
+	if (is_valid && !server->command[0]) {
 		config_error(d->report, command, "cmd is empty; write the program to start, as in cmd: npx");
-		is_good = false;
+		is_valid = false;
 	}
-	is_good &= decode_arguments(d, decode_get(node, "args"), server);
-	is_good &= decode_environment(d, decode_get(node, "env"), server);
-	return is_good;
+	is_valid &= decode_arguments(d, decode_get(node, "args"), server);
+	is_valid &= decode_environment(d, decode_get(node, "env"), server);
+	return is_valid;
 }
 
 /* -------------------------------------------------------------------------------- servers behind HTTP */
@@ -246,13 +246,13 @@ static bool decode_reference(struct standalone *s, const struct yaml_node *node,
 static const struct schema_row remote_rows[] = {
 	{ "host", AS_REST(struct mcp_server),
 	  .value_doc = "`name:port`, `http://name:port/path`, or a name with `port` and `path`",
-	  .preset_doc = "one of these two",
+	  .default_doc = "one of these two",
 	  .doc = "streamable HTTP; `https`: with the authorities of the system" },
-	{ "backend", AS_REST(struct mcp_server), .value_doc = "name", .preset_doc = "one of these two",
+	{ "backend", AS_REST(struct mcp_server), .value_doc = "name", .default_doc = "one of these two",
 	  .doc = "of a top-level backend with a `host`" },
-	{ "port", AS_REST(struct mcp_server), .value_doc = "1..65535", .preset_doc = "in `host`",
+	{ "port", AS_REST(struct mcp_server), .value_doc = "1..65535", .default_doc = "in `host`",
 	  .doc = "of a `host` that is a name alone" },
-	{ "path", AS_REST(struct mcp_server), .value_doc = "path", .preset_doc = "`/mcp`, or in `host`",
+	{ "path", AS_REST(struct mcp_server), .value_doc = "path", .default_doc = "`/mcp`, or in `host`",
 	  .doc = "of a `host` that is a name alone, or of a `backend`" },
 };
 static const struct schema remote_schema = SCHEMA(remote_rows, struct mcp_server);
@@ -317,7 +317,7 @@ static const struct schema_row server_rows[] = {
 	{ "sse", AS_REST(struct mcp_server), .value_doc = "as `mcp`",
 	  .doc = "HTTP+SSE of 2024-11-05; exactly one of `stdio`, `mcp` and `sse` is written" },
 	{ "openapi", .refusal = "is not supported yet; write stdio, mcp or sse" },
-	{ "policies", AS_REST(struct mcp_server), .value_doc = "map", .preset_doc = "none",
+	{ "policies", AS_REST(struct mcp_server), .value_doc = "map", .default_doc = "none",
 	  .doc = "of a `mcp` or `sse`: `requestHeaderModifier` and `backendTLS`, before those of its "
 		 "`backend`" },
 };
@@ -349,11 +349,11 @@ static bool decode_server(struct standalone *s, const struct yaml_node *node, st
 	struct decoder *d = s->decoder;
 	const struct yaml_node *chosen;
 	unsigned index;
-	bool is_good;
+	bool is_valid;
 
 	if (!schema_decode(d, node, &server_schema, server))
 		return false;
-	is_good = decode_server_name(d, node, servers, server);
+	is_valid = decode_server_name(d, node, servers, server);
 	if (decode_get(node, "openapi"))
 		return false;
 	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
@@ -365,7 +365,7 @@ static bool decode_server(struct standalone *s, const struct yaml_node *node, st
 	server->backend_name = decode_text(d, "mcp/%.*s/%u", SPAN_FMT(backend), node->index);
 	return (server->transport == MCP_STDIO ? decode_stdio(d, chosen, server)
 					       : decode_remote(s, chosen, server)) &&
-	       is_good;
+	       is_valid;
 }
 
 static bool decode_servers(struct standalone *s, const struct yaml_node *list, struct span backend,
@@ -373,7 +373,7 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 {
 	struct decoder *d = s->decoder;
 	struct span *names;
-	bool is_good = true;
+	bool is_valid = true;
 
 	if (!decode_list(d, list))
 		return false;
@@ -391,10 +391,10 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 	yaml_each(node, list) {
 		struct mcp_server *server = &servers->server_list[node->index];
 
-		is_good &= decode_server(s, node, backend, servers, server);
+		is_valid &= decode_server(s, node, backend, servers, server);
 		names[node->index] = server->name;
 	}
-	return is_good;
+	return is_valid;
 }
 
 /* -------------------------------------------------------------------------------- the backend */
@@ -438,7 +438,7 @@ static bool decode_origin(struct decoder *d, const struct yaml_node *node, void 
 	{ "allowedOrigins",                                                                                  \
 	  AS_LIST(SCHEMA_NAMES, object, at origin_list, at origin_count, struct span),                       \
 	  .element = decode_origin, .value_doc = "list of origins, `*`",                                     \
-	  .preset_doc = "this host, and the site itself",                                                    \
+	  .default_doc = "this host, and the site itself",                                                   \
 	  .doc = "extension: further web sites whose pages may call it, as in `https://example.com`; "       \
 		 "others: 403" }
 /* clang-format on */
@@ -476,12 +476,12 @@ bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, 
 
 static const struct schema_row port_rows[] = {
 	MCP_ROWS(struct mcp_port, servers.),
-	{ "port", AS_U16(struct mcp_port, port), RANGE(1, 65535), .preset = MCP_PORT,
+	{ "port", AS_U16(struct mcp_port, port), RANGE(1, 65535), .default_value = MCP_PORT,
 	  .doc = "at the top level only" },
-	{ "bind", AS_REST(struct mcp_port), .value_doc = "IP address", .preset_doc = "all addresses",
+	{ "bind", AS_REST(struct mcp_port), .value_doc = "IP address", .default_doc = "all addresses",
 	  .doc = "extension: at the top level only; the address that the port is bound on, as in "
 		 "`127.0.0.1`" },
-	{ "policies", AS_REST(struct mcp_port), .value_doc = "map", .preset_doc = "none",
+	{ "policies", AS_REST(struct mcp_port), .value_doc = "map", .default_doc = "none",
 	  .doc = "at the top level: [those of a "
 		 "route](#policies-of-a-route-routespolicies-policiespolicy)" },
 	{ "gateways", .refusal = "is not supported yet; write port: 3000" },

@@ -36,8 +36,8 @@ static const struct schema_row mirror_rows[] = {
 	{ "backend", AS_REF(struct mirror_policy, ref), .decode = decode_mirror_target,
 	  .need = "write backend: {host: \"name:port\"}", .value_doc = "`{host}`, `{service}` or `{backend}`",
 	  .doc = "as under `backends[]`; copies are HTTP/1.1: one with `version: HTTP/2.0` is refused" },
-	{ "percentage", AS_SHARE(struct mirror_policy, per_million), .preset = 1000000, .dump = DUMP_DECIMAL,
-	  .preset_doc = "1.0", .doc = "of the requests" },
+	{ "percentage", AS_SHARE(struct mirror_policy, per_million), .default_value = 1000000,
+	  .dump = DUMP_DECIMAL, .default_doc = "1.0", .doc = "of the requests" },
 };
 const struct schema mirror_schema = SCHEMA(mirror_rows, struct mirror_policy);
 

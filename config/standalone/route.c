@@ -54,7 +54,7 @@ static const struct schema_row match_rows[] = {
 	{ "headers",
 	  AS_OBJECTS(struct route_match, header_list, header_count, &condition_schema, struct text_match),
 	  .element = route_value_header, .doc = "all of them" },
-	{ "method", AS_TEXT(struct route_match, method), .decode = decode_method, .preset_doc = "any",
+	{ "method", AS_TEXT(struct route_match, method), .decode = decode_method, .default_doc = "any",
 	  .doc = "upper case" },
 	{ "query",
 	  AS_OBJECTS(struct route_match, query_list, query_count, &condition_schema, struct text_match),
@@ -70,9 +70,9 @@ static void decode_match(struct decoder *d, const struct yaml_node *node, struct
 /* -------------------------------------------------------------------------------- backends */
 
 #define SPLICE_DOC                                                                                           \
-	.value_doc = "`auto`, `off`, `sameHost`", .preset_doc = "`auto`",                                    \
+	.value_doc = "`auto`, `off`, `sameHost`", .default_doc = "`auto`",                                   \
 	.doc = "extension: `off`, or `sameHost`: its process may be paired when it runs on this host, "      \
-	       "which the lanes `direct` and `hop` need"
+	       "which the lanes `direct` and `bypass` need"
 #define BACKEND_POLICIES_DOC "[below](#policies-of-a-backend-backendspolicies-policiespolicy)"
 #define HOST_VALUES "`name:port`, `1.2.3.4:port`, `[::1]:port`, `unix:/path`"
 
@@ -86,9 +86,9 @@ static bool decode_ref_splice(struct decoder *d, const struct yaml_node *node, v
 
 /* Exactly one of host, service and backend: standalone_target(). */
 static const struct schema_row ref_rows[] = {
-	{ "weight", AS_U64(struct backend_ref, weight), RANGE(0, WEIGHT_MAX), .preset = 1,
+	{ "weight", AS_U64(struct backend_ref, weight), RANGE(0, WEIGHT_MAX), .default_value = 1,
 	  .doc = "0 is never chosen" },
-	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES, .preset_doc = "one of these four",
+	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES, .default_doc = "one of these four",
 	  .doc = "where to connect" },
 	{ "service", AS_REST(struct backend_ref), .child = &service_schema },
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
@@ -117,7 +117,7 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 	const struct yaml_node *policies;
 	struct decoder *d = s->decoder;
 
-	schema_preset(&ref_schema, ref);
+	schema_default(&ref_schema, ref);
 	if (!schema_decode(d, node, &ref_schema, ref))
 		return;
 	if (!schema_refuses(&ref_schema, node))
@@ -159,7 +159,7 @@ static bool decode_backend_splice(struct decoder *d, const struct yaml_node *nod
 static const struct schema_row named_backend_rows[] = {
 	{ "name", AS_TEXT(struct backend, name), .need = "write the name that routes use",
 	  .doc = "each its own" },
-	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .preset_doc = "one of these two",
+	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .default_doc = "one of these two",
 	  .doc = "where to connect" },
 	{ "mcp", AS_REST(struct backend), .value_doc = "map", .doc = "servers of tools: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend), .value_doc = "map", .doc = BACKEND_POLICIES_DOC },
@@ -226,19 +226,19 @@ static bool decode_route_splice(struct decoder *d, const struct yaml_node *node,
 
 /* clang-format off */
 #define ROUTE_NAMES(object)                                                                                  \
-	{ "name", AS_TEXT(object, name), .preset_doc = "`route<index>`",                                     \
+	{ "name", AS_TEXT(object, name), .default_doc = "`route<index>`",                                    \
 	  .doc = "what policies, the log and the metrics call it" },                                         \
-		{ "namespace", AS_TEXT(object, namespace), .preset_text = "default", .doc = "of the name" }, \
+		{ "namespace", AS_TEXT(object, namespace), .default_text = "default", .doc = "of the name" }, \
 		{ "ruleName", AS_TEXT(object, rule_name), .doc = "that a policy can name" }
 /* clang-format on */
 #define ROUTE_HOSTNAMES(object)                                                                              \
 	AS_LIST(SCHEMA_NAMES, object, hostname_list, hostname_count, struct span),                           \
 		.element = route_value_hostname, .value_doc = "list of names, `*.` wildcards, addresses",    \
-		.preset_doc = "any"
+		.default_doc = "any"
 /* clang-format off */
 #define ROUTE_SPLICE(object)                                                                                 \
 	{ "splice", AS_BOOL(object, splice_off), .decode = decode_route_splice,                              \
-	  .value_doc = "`auto`, `off`", .preset_doc = "`auto`",                                              \
+	  .value_doc = "`auto`, `off`", .default_doc = "`auto`",                                             \
 	  .doc = "extension: `off` keeps this route out of the kernel lanes" }
 /* clang-format on */
 
@@ -246,14 +246,14 @@ static const struct schema_row route_rows[] = {
 	ROUTE_NAMES(struct route),
 	{ "hostnames", ROUTE_HOSTNAMES(struct route), .doc = "any of them" },
 	{ "matches", AS_REST(struct route), .child = &match_schema, .value_doc = "list",
-	  .preset_doc = "one with `path: {pathPrefix: /}`", .doc = "any of them" },
+	  .default_doc = "one with `path: {pathPrefix: /}`", .doc = "any of them" },
 	{ "policies", AS_REST(struct route), .value_doc = "map",
 	  .doc = "[below](#policies-of-a-route-routespolicies-policiespolicy)" },
 	{ "backends", AS_REST(struct route), .value_doc = "list",
 	  .doc = "[below](#backends-of-a-route); none: 500, unless the route redirects or answers itself" },
 	ROUTE_SPLICE(struct route),
 	{ "halfClose", AS_WORD(struct route, half_close), .word_base = HALF_CLOSE_END, WORDS("end", "keep"),
-	  .preset_doc = "as `frontendPolicies.http.halfClose`",
+	  .default_doc = "as `frontendPolicies.http.halfClose`",
 	  .doc = "extension: what becomes of a request whose HTTP/1 client closes its side while it waits" },
 };
 const struct schema route_schema = SCHEMA(route_rows, struct route);
@@ -277,7 +277,7 @@ static void decode_route(struct standalone *s, const struct yaml_node *node, con
 {
 	struct decoder *d = s->decoder;
 
-	schema_preset(&route_schema, route);
+	schema_default(&route_schema, route);
 	if (!schema_decode(d, node, &route_schema, route))
 		return;
 	if (!route->name.len)
@@ -313,7 +313,7 @@ static void decode_tcp_route(struct standalone *s, const struct yaml_node *node,
 {
 	struct decoder *d = s->decoder;
 
-	schema_preset(&tcp_route_schema, route);
+	schema_default(&tcp_route_schema, route);
 	if (!schema_decode(d, node, &tcp_route_schema, route))
 		return;
 	if (!route->name.len)

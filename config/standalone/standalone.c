@@ -93,14 +93,14 @@ static bool decode_splice(struct decoder *d, const struct yaml_node *node, void 
 }
 
 static const struct schema_row listener_rows[] = {
-	{ "name", AS_TEXT(struct listener, listener_name), .preset_doc = "`listener<index>`",
+	{ "name", AS_TEXT(struct listener, listener_name), .default_doc = "`listener<index>`",
 	  .doc = "what policies and the log call it" },
-	{ "namespace", AS_TEXT(struct listener, gateway_namespace), .preset_text = "default",
+	{ "namespace", AS_TEXT(struct listener, gateway_namespace), .default_text = "default",
 	  .doc = "of the gateway that policies mean" },
-	{ "hostname", AS_TEXT(struct listener, hostname), .decode = decode_hostname, .preset_doc = "any",
+	{ "hostname", AS_TEXT(struct listener, hostname), .decode = decode_hostname, .default_doc = "any",
 	  .value_doc = "`a.example.com`, `*.example.com`", .doc = "HTTP: of the request, TLS: SNI" },
 	{ "protocol", AS_REST(struct listener), .value_doc = "`HTTP`, `HTTPS`, `TCP`, `TLS`",
-	  .preset_doc = "`HTTP`",
+	  .default_doc = "`HTTP`",
 	  .doc = "`HTTPS` needs `tls`; `TLS` with `tls` ends here, without it is passed through; both by "
 		 "SNI" },
 	{ "tls", AS_REST(struct listener), .value_doc = "map",
@@ -111,11 +111,11 @@ static const struct schema_row listener_rows[] = {
 	  .doc = "required for TCP and "
 		 "TLS, only there: [below](#tcproutes)" },
 	{ "maxConnections", AS_OPT_U64(struct listener, max_connections), RANGE(1, LIMIT_CONNECTIONS),
-	  .preset_doc = "no own limit", .doc = "extension: further connections are refused" },
+	  .default_doc = "no own limit", .doc = "extension: further connections are refused" },
 	{ "splice", AS_BOOL(struct listener, splice_off), .decode = decode_splice,
-	  .value_doc = "`auto`, `off`, `sameHost`", .preset_doc = "`auto`",
+	  .value_doc = "`auto`, `off`, `sameHost`", .default_doc = "`auto`",
 	  .doc = "extension: `off` keeps all its routes out of the kernel lanes; `sameHost` allows that "
-		 "clients on this host are paired, which the lanes `direct` and `hop` need" },
+		 "clients on this host are paired, which the lanes `direct` and `bypass` need" },
 	{ "policies", .refusal = "is not supported yet on a listener; write policies under routes, or in the "
 				 "top-level list `policies` with target: {gateway: {listenerName: ...}}" },
 	{ "gatewayName", .refusal = NOT_YET_GATEWAY_NAME },
@@ -127,7 +127,7 @@ static void decode_listener(struct standalone *s, const struct yaml_node *node, 
 {
 	struct decoder *d = s->decoder;
 
-	schema_preset(&listener_schema, listener);
+	schema_default(&listener_schema, listener);
 	if (!schema_decode(d, node, &listener_schema, listener))
 		return;
 	listener->gateway_name = SPAN("default");
@@ -244,14 +244,14 @@ static const struct schema_row bind_rows[] = {
 	{ "port", AS_U16(struct bind, port), RANGE(1, UINT16_MAX),
 	  .need = "write the port to listen on, as in port: 8080",
 	  .doc = "each once; bound on `[::]` (with IPv4), or `0.0.0.0` without IPv6" },
-	{ "bind", AS_REST(struct bind), .value_doc = "IP address", .preset_doc = "all addresses",
+	{ "bind", AS_REST(struct bind), .value_doc = "IP address", .default_doc = "all addresses",
 	  .doc = "extension: the address that the port is bound on, as in `127.0.0.1`; a reload that changes "
 		 "it is refused" },
 	{ "listeners", AS_REST(struct bind), .child = &listener_schema,
 	  .need = "write listeners: [{routes: [...]}]", .value_doc = "list of 1..65536",
 	  .doc = "with different host names: all HTTP, or HTTPS and TLS; TCP: exactly one" },
 	{ "tunnelProtocol", AS_REST(struct bind), .decode = decode_tunnel, .value_doc = "`direct`",
-	  .preset_doc = "`direct`", .doc = "other values: not supported yet" },
+	  .default_doc = "`direct`", .doc = "other values: not supported yet" },
 	{ "mode", .refusal = NOT_YET_MODE_BIND },
 };
 const struct schema bind_schema = SCHEMA(bind_rows, struct bind);

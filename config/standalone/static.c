@@ -135,14 +135,14 @@ static bool decode_trusted(struct decoder *d, const struct yaml_node *node, void
 #define ADDRESS_DOC "`ip:port`, `[ip]:port`, `localhost:port`, `unix:/path`, `off`"
 
 static const struct schema_row logging_rows[] = {
-	{ "level", AS_TEXT(struct static_config, log_level), .preset_text = "info", .decode = decode_level,
+	{ "level", AS_TEXT(struct static_config, log_level), .default_text = "info", .decode = decode_level,
 	  .value_doc = "`error`, `warn`, `info`, `debug`, `trace` (as `debug`), or a list such as "
 		       "`info,name=debug`, of which the one without a name counts",
 	  .doc = "a reload changes it only when the file says something else than before, so that `POST "
 		 "/logging` holds until then; never when `--log-level` is given" },
 	{ "format", AS_WORD_TEXT(struct static_config, log_format), WORDS("text", "json"),
-	  .preset_doc = "`text`", .doc = "of the lines on standard error" },
-	{ "accessLog", AS_BOOL(struct static_config, access_log), .preset = true,
+	  .default_doc = "`text`", .doc = "of the lines on standard error" },
+	{ "accessLog", AS_BOOL(struct static_config, access_log), .default_value = true,
 	  .doc = "extension: a line for each request on standard output" },
 	{ "filter", .refusal = NOT_YET_FILTER_LOG },
 	{ "fields", .refusal = NOT_YET_ADD_LOG },
@@ -152,7 +152,7 @@ static const struct schema logging_schema = SCHEMA(logging_rows, struct static_c
 
 static const struct schema_row dns_rows[] = {
 	{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
-	  .preset = 30 * NS_PER_S, .reload = RELOAD_START,
+	  .default_value = 30 * NS_PER_S, .reload = RELOAD_START,
 	  .doc = "extension: names of backends are resolved again this often, by /etc/hosts and DNS" },
 	{ "lookupFamily", .refusal = NOT_YET_LOOKUP_FAMILY },
 	{ "edns0", .refusal = NOT_YET_EDNS0 },
@@ -174,18 +174,18 @@ static const struct schema_row backend_rows[] = {
 	{ "keepalives",
 	  AS_MAP(struct static_config, upstream_keepalives, &keepalive_schema, struct keepalive_policy) },
 	{ "connectTimeout", AS_DURATION(struct static_config, connect_timeout_ns), AT_LEAST(NS_PER_MS),
-	  .preset = 10 * NS_PER_S, .decode = decode_connect_timeout,
+	  .default_value = 10 * NS_PER_S, .decode = decode_connect_timeout,
 	  .doc = "all addresses of an attempt together" },
 	{ "poolIdleTimeout", AS_DURATION(struct static_config, pool_idle_ns), AT_LEAST(NS_PER_MS),
-	  .preset = 90 * NS_PER_S, .doc = "an idle connection is closed after it" },
+	  .default_value = 90 * NS_PER_S, .doc = "an idle connection is closed after it" },
 	{ "poolMaxSize", AS_OPT_U64(struct static_config, pool_max_size), RANGE(0, 1000000),
-	  .dump = DUMP_NULL, .preset_doc = "1024", .doc = "idle connections of an endpoint, each worker" },
+	  .dump = DUMP_NULL, .default_doc = "1024", .doc = "idle connections of an endpoint, each worker" },
 	{ "http2KeepaliveInterval", AS_OPT_DURATION(struct static_config, upstream_ping_interval),
-	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .preset_doc = "no PINGs",
+	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .default_doc = "no PINGs",
 	  .doc = "extension: PING on HTTP/2 connections to backends this often; gRPC servers refuse more "
 		 "than one in 5m unless told otherwise" },
 	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct static_config, upstream_ping_timeout),
-	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .preset_doc = "`20s` with PINGs",
+	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .default_doc = "`20s` with PINGs",
 	  .doc = "extension: no answer within it closes the connection" },
 };
 static const struct schema backend_schema =
@@ -201,27 +201,28 @@ static void check_timeouts(struct decoder *d, const struct yaml_node *node, void
 }
 
 static const struct schema_row timeouts_rows[] = {
-	{ "streamIdle", AS_DURATION(struct timeouts_config, stream_idle_ns), .preset_doc = "off",
+	{ "streamIdle", AS_DURATION(struct timeouts_config, stream_idle_ns), .default_doc = "off",
 	  .doc = "no byte of a body in either direction" },
-	{ "tunnelIdle", AS_DURATION(struct timeouts_config, tunnel_idle_ns), .preset_doc = "off",
+	{ "tunnelIdle", AS_DURATION(struct timeouts_config, tunnel_idle_ns), .default_doc = "off",
 	  .doc = "the same for upgraded and TCP connections" },
-	{ "halfClosed", AS_DURATION(struct timeouts_config, half_closed_ns), .preset_doc = "off",
+	{ "halfClosed", AS_DURATION(struct timeouts_config, half_closed_ns), .default_doc = "off",
 	  .doc = "a tunnel with one side closed" },
 	{ "clientHeaderMin", AS_DURATION(struct timeouts_config, client_header_min_ns),
-	  .preset = LIMIT_CLIENT_HEAD_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
+	  .default_value = LIMIT_CLIENT_HEAD_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
 	  .doc = "a request head that has begun is complete within it, else 408, or in HTTP/2 GOAWAY; "
 		 "`0s` is off" },
 	{ "clientBodyStall", AS_DURATION(struct timeouts_config, client_body_stall_ns),
-	  .preset = LIMIT_CLIENT_STALL_MS * NS_PER_MS,
+	  .default_value = LIMIT_CLIENT_STALL_MS * NS_PER_MS,
 	  .doc = "no byte of a request body though the backend would take more and has not begun to "
 		 "answer: 408. Then `streamIdle` counts; gRPC is exempt, `0s` is off" },
 	{ "clientReadStall", AS_DURATION(struct timeouts_config, client_read_stall_ns),
-	  .preset = LIMIT_CLIENT_READ_STALL_MS * NS_PER_MS,
+	  .default_value = LIMIT_CLIENT_READ_STALL_MS * NS_PER_MS,
 	  .doc = "a response over HTTP/1 waits for its client, which takes no byte of it: an end after this "
 		 "time, or half as much more; a response of which nothing waits is not cut; `0s` is off. "
 		 "HTTP/2: `http2.stallTimeout`" },
-	{ "maxConnectionAge", AS_DURATION(struct timeouts_config, max_connection_age_ns), .preset_doc = "off",
-	  .reload = RELOAD_ACCEPT, .doc = "then the connection of a client ends after its request" },
+	{ "maxConnectionAge", AS_DURATION(struct timeouts_config, max_connection_age_ns),
+	  .default_doc = "off", .reload = RELOAD_ACCEPT,
+	  .doc = "then the connection of a client ends after its request" },
 	{ "maxConnectionAgeJitter", AS_DURATION(struct timeouts_config, max_connection_age_jitter_ns),
 	  .reload = RELOAD_ACCEPT,
 	  .doc = "later by a random part of this, so that connections do not end together" },
@@ -231,7 +232,7 @@ static const struct schema timeouts_schema =
 
 /* -------------------------------------------------------------------------------- kernel lanes */
 
-enum { LANE_PIPE, LANE_SOCKMAP, LANE_DIRECT, LANE_HOP, LANE_COUNT };
+enum { LANE_PIPE, LANE_SOCKMAP, LANE_DIRECT, LANE_BYPASS, LANE_COUNT };
 
 #define LANE_AT(lane, member)                                                                                \
 	static_assert(offsetof(struct splice_config, member) ==                                              \
@@ -239,7 +240,7 @@ enum { LANE_PIPE, LANE_SOCKMAP, LANE_DIRECT, LANE_HOP, LANE_COUNT };
 		      "the lanes stand in the order of their words")
 LANE_AT(LANE_SOCKMAP, lane_sockmap);
 LANE_AT(LANE_DIRECT, lane_direct);
-LANE_AT(LANE_HOP, lane_hop);
+LANE_AT(LANE_BYPASS, lane_bypass);
 
 /* A lane can be switched off and on again, but only the start can make one possible, or insist on it. */
 static bool is_mode_late(const void *started, const void *new)
@@ -263,9 +264,9 @@ static void check_splice(struct decoder *d, const struct yaml_node *node, void *
 {
 	const struct splice_config *splice = object;
 
-	if (splice->force && !splice->lane_direct && !splice->lane_hop)
+	if (splice->force && !splice->lane_direct && !splice->lane_bypass)
 		config_error(d->report, decode_get(node, "force"),
-			     "is about the lanes direct and hop only; add them to lanes, or remove it");
+			     "is about the lanes direct and bypass only; add them to lanes, or remove it");
 	if (splice->max_total_credit_bytes < splice->credit_bytes)
 		config_error(
 			d->report, node,
@@ -286,24 +287,26 @@ static const struct schema_row splice_rows[] = {
 	  .doc = "`off`: user space only; `require`: do not start without the kernel programs of each of "
 		 "`lanes`, of which one needs them at least" },
 	{ "minBodyBytes", AS_U64(struct splice_config, min_body_bytes), AT_LEAST(0),
-	  .preset = LIMIT_PIPE_MIN_BODY_BYTES, .doc = "shorter bodies stay in user space" },
+	  .default_value = LIMIT_PIPE_MIN_BODY_BYTES, .doc = "shorter bodies stay in user space" },
 	{ "creditBytes", AS_U64(struct splice_config, credit_bytes), RANGE(65536, 1ull << 30),
-	  .preset = 64 * 1024,
+	  .default_value = 64 * 1024,
 	  .doc = "bytes of one direction that may wait in the kernel beyond the send buffer; more of it is "
 		 "no gain where measured: a full send buffer is asked again by a kernel thread, clock tick "
 		 "by clock tick" },
 	{ "maxTotalCredit", AS_U64(struct splice_config, max_total_credit_bytes), AT_LEAST(65536),
-	  .preset = 1024ull * 1024 * 1024, .reload = RELOAD_START, .doc = "of all directions" },
-	{ "lanes", AS_FLAGS(struct splice_config, lane_pipe), WORDS("pipe", "sockmap", "direct", "hop"),
-	  .preset = 1u << LANE_PIPE | 1u << LANE_SOCKMAP, .reload = RELOAD_START, .needs_start = is_lane_late,
-	  .doc = "`direct` is for tunnels between processes of this host, `hop` is for every connection of "
+	  .default_value = 1024ull * 1024 * 1024, .reload = RELOAD_START, .doc = "of all directions" },
+	{ "lanes", AS_FLAGS(struct splice_config, lane_pipe), WORDS("pipe", "sockmap", "direct", "bypass"),
+	  .default_value = 1u << LANE_PIPE | 1u << LANE_SOCKMAP, .reload = RELOAD_START,
+	  .needs_start = is_lane_late,
+	  .doc = "`direct` is for tunnels between processes of this host, `bypass` is for every connection "
+		 "of "
 		 "ours to one: see below" },
-	{ "adaptive", AS_BOOL(struct splice_config, adaptive), .preset = true,
+	{ "adaptive", AS_BOOL(struct splice_config, adaptive), .default_value = true,
 	  .doc = "tunnels and bodies go to the kernel, and come back, as their pace says; `false`: they go "
 		 "at once and stay, which costs speed where small messages follow each other quickly, and "
 		 "for fast bodies of known length" },
 	{ "force", AS_BOOL(struct splice_config, force), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
-	  .doc = "the lanes `direct` and `hop` also on kernels with the fault CVE-2026-74589, which a "
+	  .doc = "the lanes `direct` and `bypass` also on kernels with the fault CVE-2026-74589, which a "
 		 "hostile process of this host can use" },
 	{ "pinDir", AS_TEXT(struct splice_config, pin_dir), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
 	  .doc = "directory of a BPF file system where `headgate bpf load --pin DIR` left programs and maps; "
@@ -329,7 +332,7 @@ static const struct schema_row flood_rows[] = {
 	{ written,                                                                                           \
 	  AS_U32(struct static_config, h2_floods[H2_FLOOD_##id]),                                            \
 	  RANGE(1, 1000000),                                                                                 \
-	  .preset = (a_second),                                                                              \
+	  .default_value = (a_second),                                                                       \
 	  .reload = RELOAD_ACCEPT,                                                                           \
 	  .doc = explanation },
 #define H2_FLOOD_FIXED(id, name, explanation)
@@ -340,54 +343,55 @@ static const struct schema flood_schema = SCHEMA(flood_rows, struct static_confi
 
 static const struct schema_row limits_rows[] = {
 	{ "maxConnections", AS_U64(struct static_config, max_connections), RANGE(1, LIMIT_CONNECTIONS),
-	  .preset_doc = "what the descriptor limit has room for, with a backend connection each",
+	  .default_doc = "what the descriptor limit has room for, with a backend connection each",
 	  .doc = "of clients, in the process; who is idle longest makes room for the next one" },
 	{ "connectionsPerClient", AS_U64(struct static_config, connections_per_client),
-	  RANGE(1, LIMIT_CONNECTIONS), .preset_doc = "half of what the descriptor limit has room for",
+	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "half of what the descriptor limit has room for",
 	  .doc = "of one client address (IPv6: of a /64), in the process; one of its idle ones makes room, "
 		 "else 503 or a reset; not of addresses in `forwarded.trusted`" },
 	{ "requestsPerClient", AS_U64(struct static_config, requests_per_client), RANGE(1, LIMIT_CONNECTIONS),
-	  .preset_doc = "what the descriptor limit has room for",
+	  .default_doc = "what the descriptor limit has room for",
 	  .doc = "HTTP/2 requests of one client address under way, in the process: further ones get "
 		 "REFUSED_STREAM; the same exception" },
 	{ "connectionsPerBackend", AS_U64(struct static_config, connections_per_backend),
-	  RANGE(1, LIMIT_CONNECTIONS), .preset_doc = "what the descriptor limit has room for",
+	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "what the descriptor limit has room for",
 	  .doc = "to all endpoints of a backend, in use by requests and tunnels, in the process; 503 with "
 		 "the reason `backend_limit` beyond; requests that share an HTTP/2 connection do not count" },
 	{ "requestLineBytes", AS_U32(struct static_config, max_request_line_bytes),
-	  RANGE(128, LIMIT_REQUEST_LINE_BYTES), .preset = LIMIT_REQUEST_LINE_BYTES, .reload = RELOAD_ACCEPT,
-	  .doc = "414 beyond" },
+	  RANGE(128, LIMIT_REQUEST_LINE_BYTES), .default_value = LIMIT_REQUEST_LINE_BYTES,
+	  .reload = RELOAD_ACCEPT, .doc = "414 beyond" },
 	{ "headBytes", AS_U32(struct static_config, max_head_bytes), RANGE(512, LIMIT_HEAD_BYTES),
-	  .preset = LIMIT_HEAD_BYTES, .reload = RELOAD_ACCEPT, .doc = "431 beyond" },
+	  .default_value = LIMIT_HEAD_BYTES, .reload = RELOAD_ACCEPT, .doc = "431 beyond" },
 	{ "headers", AS_U32(struct static_config, max_headers), RANGE(8, LIMIT_HEADERS),
-	  .preset = LIMIT_HEADERS, .reload = RELOAD_ACCEPT,
+	  .default_value = LIMIT_HEADERS, .reload = RELOAD_ACCEPT,
 	  .doc = "431 beyond; `http1MaxHeaders` wins where it is set" },
 	{ "connectionHeadBytes", AS_U64(struct static_config, connection_head_bytes),
-	  RANGE(LIMIT_HEAD_BYTES, 1ull << 30), .preset = LIMIT_H2_HEADS_BYTES, .reload = RELOAD_ACCEPT,
+	  RANGE(LIMIT_HEAD_BYTES, 1ull << 30), .default_value = LIMIT_H2_HEADS_BYTES, .reload = RELOAD_ACCEPT,
 	  .doc = "heads of all requests of an HTTP/2 connection under way, decoded; beyond 262144 also 64 "
 		 "times what the client has sent; 431 beyond" },
 	{ "workerHeadBytes", AS_U64(struct static_config, worker_head_bytes), RANGE(1024 * 1024, 1ull << 40),
-	  .preset = LIMIT_WORKER_HEAD_BYTES, .doc = "the same of all requests of a worker, HTTP/1 too" },
+	  .default_value = LIMIT_WORKER_HEAD_BYTES,
+	  .doc = "the same of all requests of a worker, HTTP/1 too" },
 	{ "regexSteps", AS_U64(struct static_config, regex_steps), RANGE(LIMIT_REGEX_STEPS, 1ull << 40),
-	  .preset_doc = "8388608, or what 512 bytes need with all expressions of a listener",
+	  .default_doc = "8388608, or what 512 bytes need with all expressions of a listener",
 	  .doc = "bytes times instructions of all regular expressions that one request is compared with; 400 "
 		 "beyond" },
 	{ "http2Floods", AS_SECTION(struct static_config, &flood_schema) },
 	/* MCP */
 	{ "mcpSessions", AS_U32(struct static_config, mcp_limits.sessions), RANGE(1, LIMIT_MCP_SESSIONS),
-	  .preset = LIMIT_MCP_SESSIONS, .doc = "extension: MCP sessions of the process; 503 beyond" },
+	  .default_value = LIMIT_MCP_SESSIONS, .doc = "extension: MCP sessions of the process; 503 beyond" },
 	{ "mcpSessionsPerClient", AS_U32(struct static_config, mcp_limits.sessions_per_client),
-	  RANGE(1, LIMIT_MCP_SESSIONS), .preset = LIMIT_MCP_CLIENT_SESSIONS,
+	  RANGE(1, LIMIT_MCP_SESSIONS), .default_value = LIMIT_MCP_CLIENT_SESSIONS,
 	  .doc = "extension: of one address, that which a trusted peer names in X-Forwarded-For; 503 "
 		 "beyond" },
 	{ "mcpUninitializedSessions", AS_U32(struct static_config, mcp_limits.uninitialized_sessions),
-	  RANGE(1, LIMIT_MCP_SESSIONS), .preset = LIMIT_MCP_UNINITIALIZED,
+	  RANGE(1, LIMIT_MCP_SESSIONS), .default_value = LIMIT_MCP_UNINITIALIZED,
 	  .doc = "extension: whose clients have sent nothing after `initialize`; 503 beyond" },
 	{ "mcpChildren", AS_U32(struct static_config, mcp_limits.children), RANGE(1, LIMIT_MCP_CHILDREN),
-	  .preset = LIMIT_MCP_CHILDREN,
+	  .default_value = LIMIT_MCP_CHILDREN,
 	  .doc = "extension: processes, with those that are ending; a session that needs more is 503" },
 	{ "mcpMessageBytes", AS_U32(struct static_config, mcp_limits.message_bytes),
-	  RANGE(64 * 1024, LIMIT_MCP_MESSAGE_MAX), .preset = LIMIT_MCP_MESSAGE_BYTES,
+	  RANGE(64 * 1024, LIMIT_MCP_MESSAGE_MAX), .default_value = LIMIT_MCP_MESSAGE_BYTES,
 	  .doc = "extension: of an MCP message; a larger one of a client is 413, one of a target an error of "
 		 "its request. Twice as much may wait for a target: 503 beyond" },
 };
@@ -395,18 +399,18 @@ static const struct schema limits_schema = SCHEMA(limits_rows, struct static_con
 
 static const struct schema_row http2_rows[] = {
 	{ "maxConcurrentStreams", AS_U32(struct http2_config, max_concurrent_streams),
-	  RANGE(1, LIMIT_H2_STREAMS_MAX), .preset = LIMIT_H2_STREAMS, .reload = RELOAD_ACCEPT,
+	  RANGE(1, LIMIT_H2_STREAMS_MAX), .default_value = LIMIT_H2_STREAMS, .reload = RELOAD_ACCEPT,
 	  .doc = "open requests of a connection; all of them together may fill that many stream windows, and "
 		 "as many those whose answer came before their body was read" },
 	{ "headers", AS_U32(struct http2_config, max_headers), RANGE(8, LIMIT_H2_HEADERS),
-	  .preset = LIMIT_H2_HEADERS, .reload = RELOAD_ACCEPT,
+	  .default_value = LIMIT_H2_HEADERS, .reload = RELOAD_ACCEPT,
 	  .doc = "fields of a head; its bytes: `limits.headBytes`" },
-	{ "idleTimeout", AS_DURATION(struct http2_config, idle_ns), .preset = LIMIT_H2_IDLE_MS * NS_PER_MS,
-	  .reload = RELOAD_ACCEPT,
+	{ "idleTimeout", AS_DURATION(struct http2_config, idle_ns),
+	  .default_value = LIMIT_H2_IDLE_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
 	  .doc = "a connection without requests, since the last one, or the last PING of the client or "
 		 "answer to one of ours; `0s` is off" },
-	{ "stallTimeout", AS_DURATION(struct http2_config, stall_ns), .preset = LIMIT_H2_STALL_MS * NS_PER_MS,
-	  .reload = RELOAD_ACCEPT,
+	{ "stallTimeout", AS_DURATION(struct http2_config, stall_ns),
+	  .default_value = LIMIT_H2_STALL_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
 	  .doc = "a response for which the client gives no window so long: the stream is reset; `0s` is "
 		 "off" },
 };
@@ -418,7 +422,7 @@ static const struct schema_row forwarded_rows[] = {
 	  .doc = "`off`: no X-Forwarded-* of our own; clients' own pass, but for those that say who the "
 		 "client is" },
 	{ "trusted", AS_LIST(SCHEMA_CIDRS, struct static_config, trusted_list, trusted_count, struct cidr),
-	  .element = decode_trusted, .reload = RELOAD_ACCEPT, .preset_doc = "none",
+	  .element = decode_trusted, .reload = RELOAD_ACCEPT, .default_doc = "none",
 	  .doc = "networks of clients whose X-Forwarded-* is kept and extended, and whose word on identities "
 		 "is passed on: [below](#fields-that-only-a-trusted-peer-may-send)" },
 };
@@ -427,12 +431,12 @@ static const struct schema forwarded_schema = SCHEMA(forwarded_rows, struct stat
 static const struct schema_row retry_rows[] = {
 	{ "honorRetryAfter", AS_BOOL(struct retry_config, honor_retry_after),
 	  .doc = "wait as long as the response of the backend says" },
-	{ "retryAfterMax", AS_DURATION(struct retry_config, retry_after_max_ns), .preset = 10 * NS_PER_S,
-	  .doc = "longest wait that is honoured" },
+	{ "retryAfterMax", AS_DURATION(struct retry_config, retry_after_max_ns),
+	  .default_value = 10 * NS_PER_S, .doc = "longest wait that is honoured" },
 	{ "fullJitter", AS_BOOL(struct retry_config, full_jitter), .doc = "wait a random part of `backoff`" },
 	{ "budgetPercent", AS_U32(struct retry_config, budget_percent), RANGE(0, 100),
-	  .preset_doc = "0: no budget", .doc = "retries in flight, of the requests in flight" },
-	{ "budgetMin", AS_U32(struct retry_config, budget_min), RANGE(0, 1000000), .preset = 10,
+	  .default_doc = "0: no budget", .doc = "retries in flight, of the requests in flight" },
+	{ "budgetMin", AS_U32(struct retry_config, budget_min), RANGE(0, 1000000), .default_value = 10,
 	  .doc = "retries always allowed at the same time" },
 };
 static const struct schema retry_schema = SCHEMA(retry_rows, struct retry_config);
@@ -454,37 +458,38 @@ static void check_static(struct decoder *d, const struct yaml_node *node, void *
 /* What agentgateway shows and this gateway has not got stands as null where it would be. */
 static const struct schema_row mcp_rows[] = {
 	{ "sessionTtl", AS_DURATION(struct static_config, mcp_session_ttl_ns), AT_LEAST(0),
-	  .preset = 30 * 60 * NS_PER_S, .doc = "an MCP session that nobody uses ends after it; 0s: never" },
+	  .default_value = 30 * 60 * NS_PER_S,
+	  .doc = "an MCP session that nobody uses ends after it; 0s: never" },
 	{ "uninitializedTtl", AS_DURATION(struct static_config, mcp_uninitialized_ttl_ns), AT_LEAST(0),
-	  .preset = LIMIT_MCP_UNINITIALIZED_MS * NS_PER_MS,
+	  .default_value = LIMIT_MCP_UNINITIALIZED_MS * NS_PER_MS,
 	  .doc = "extension: an MCP session whose client sends nothing after `initialize`, not even "
 		 "`notifications/initialized`, ends after it; 0s: as any other" },
 	{ "initializeTimeout", AS_DURATION(struct static_config, mcp_initialize_ns), AT_LEAST(0),
-	  .preset = LIMIT_MCP_INITIALIZE_MS * NS_PER_MS,
+	  .default_value = LIMIT_MCP_INITIALIZE_MS * NS_PER_MS,
 	  .doc = "extension: an MCP target that has not answered `initialize` is lost after it; 0s: no "
 		 "limit" },
 };
 static const struct schema mcp_schema = SCHEMA(mcp_rows, struct static_config);
 
 static const struct schema_row static_rows[] = {
-	{ "enableIpv6", AS_BOOL(struct static_config, ipv6_enabled), .preset = true, .reload = RELOAD_START,
-	  .shown_as = "ipv6Enabled", .doc = "ports are bound on `[::]`, with IPv4" },
-	{ "network", .refusal = NOT_YET_NETWORK, .shown_as = "network", .preset_text = "" },
+	{ "enableIpv6", AS_BOOL(struct static_config, ipv6_enabled), .default_value = true,
+	  .reload = RELOAD_START, .shown_as = "ipv6Enabled", .doc = "ports are bound on `[::]`, with IPv4" },
+	{ "network", .refusal = NOT_YET_NETWORK, .shown_as = "network", .default_text = "" },
 	{ "connectionTerminationDeadline", AS_DURATION(struct static_config, termination_max_ns),
-	  .preset = 5 * NS_PER_S, .shown_as = "terminationMaxDeadline", .doc = "longest drain" },
+	  .default_value = 5 * NS_PER_S, .shown_as = "terminationMaxDeadline", .doc = "longest drain" },
 	{ "connectionMinTerminationDeadline", AS_DURATION(struct static_config, termination_min_ns),
 	  .shown_as = "terminationMinDeadline", .doc = "keep accepting this long after SIGTERM" },
 	{ "workerThreads", AS_U32(struct static_config, worker_threads), RANGE(1, LIMIT_WORKERS),
 	  .decode = decode_workers, .reload = RELOAD_START, .shown_as = "numWorkerThreads",
-	  .value_doc = "1..256, `50%`, or `auto`", .preset_doc = "one a processor",
+	  .value_doc = "1..256, `50%`, or `auto`", .default_doc = "one a processor",
 	  .doc = "the environment has `WORKER_THREADS`" },
-	{ "adminAddr", AS_TEXT(struct static_config, admin_addr), .preset_text = "localhost:15000",
+	{ "adminAddr", AS_TEXT(struct static_config, admin_addr), .default_text = "localhost:15000",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = ADDRESS_DOC,
 	  .doc = "the environment has `ADMIN_ADDR`" },
-	{ "statsAddr", AS_TEXT(struct static_config, stats_addr), .preset_text = "[::]:15020",
+	{ "statsAddr", AS_TEXT(struct static_config, stats_addr), .default_text = "[::]:15020",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = "the same",
 	  .doc = "the environment has `STATS_ADDR`" },
-	{ "readinessAddr", AS_TEXT(struct static_config, readiness_addr), .preset_text = "[::]:15021",
+	{ "readinessAddr", AS_TEXT(struct static_config, readiness_addr), .default_text = "[::]:15021",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = "the same",
 	  .doc = "the environment has `READINESS_ADDR`" },
 	{ .shown_as = "selfAddr" },
@@ -496,7 +501,7 @@ static const struct schema_row static_rows[] = {
 	{ "logging", AS_SECTION(struct static_config, &logging_schema) },
 	{ "dns", AS_SECTION(struct static_config, &dns_schema) },
 	{ .shown_as = "proxyMetadata" },
-	{ .shown_as = "threadingMode", .preset_text = "threadPerCore" },
+	{ .shown_as = "threadingMode", .default_text = "threadPerCore" },
 	{ .shown_as = "sessionEncoder" },
 	{ "backend", AS_SECTION(struct static_config, &backend_schema) },
 	{ "timeouts", AS_MAP(struct static_config, timeouts, &timeouts_schema, struct timeouts_config) },
@@ -509,7 +514,8 @@ static const struct schema_row static_rows[] = {
 	{ "exposeCloseReason", AS_BOOL(struct static_config, expose_close_reason),
 	  .doc = "our own error responses have the reason in a header, and details in their body, such as "
 		 "names in a backend's certificate, which else only the log has" },
-	{ "userTimeout", AS_BOOL(struct static_config, user_timeout), .preset = true, .reload = RELOAD_ACCEPT,
+	{ "userTimeout", AS_BOOL(struct static_config, user_timeout), .default_value = true,
+	  .reload = RELOAD_ACCEPT,
 	  .doc = "TCP_USER_TIMEOUT = time + interval × retries where keepalive is on" },
 	{ "listener", .refusal = "has been removed; move it to frontendPolicies" },
 	{ "mcp", AS_SECTION(struct static_config, &mcp_schema) },

@@ -113,19 +113,19 @@ bool standalone_target(struct standalone *s, const struct yaml_node *node, struc
 	static const char *const choices[] = { "host", "service", "backend", "mcp" };
 	const struct yaml_node *chosen;
 	unsigned index;
-	bool is_good;
+	bool is_valid;
 
 	chosen = decode_choice(s->decoder, node, choices, ARRAY_LEN(choices), &index);
 	if (!chosen)
 		return false;
 	ref->where = config_where(s->decoder->arena, chosen);
 	if (index == 0)
-		is_good = host_target(s, chosen, name, ref);
+		is_valid = host_target(s, chosen, name, ref);
 	else if (index == 1)
-		is_good = service_target(s, chosen, ref);
+		is_valid = service_target(s, chosen, ref);
 	else if (index == 2)
-		is_good = named_target(s, chosen, ref);
+		is_valid = named_target(s, chosen, ref);
 	else
-		is_good = mcp_target(s, chosen, name, ref);
-	return is_good && build_ref(s->builder, ref);
+		is_valid = mcp_target(s, chosen, name, ref);
+	return is_valid && build_ref(s->builder, ref);
 }

@@ -102,7 +102,7 @@ def tunnels(row, base):
     """The best of the lanes that need agreement."""
     def find(results):
         programs = results.get("splice.jsonl", {}).get(row, {})
-        lanes = [name for name in ("direct", "hop") if name in programs]
+        lanes = [name for name in ("direct", "bypass") if name in programs]
         other = best_peer(programs, "rate") if base == "best" else programs.get(base, {}).get("rate")
         if lanes and other:
             lane = max(lanes, key=lambda name: programs[name]["rate"])
@@ -125,7 +125,7 @@ def by_idle(r, programs, count):
 def waiting(results):
     for row, programs in results.get("latency.jsonl", {}).items():
         best = best_peer(programs, "p99")
-        for name in ("headgate", "hop"):
+        for name in ("headgate", "bypass"):
             if name in programs and best:
                 yield Figure(name, row, programs[name]["p99"] / best, "")
 
@@ -155,18 +155,19 @@ SMALL = ("1KiB/16", "1KiB/64", "16KiB/16", "16KiB/64")
 LARGE = ("100KiB/16", "100KiB/64", "1MiB/16", "1MiB/64")
 H2 = "h2 → h1 and h2 → h2, 1 KiB, 1 and 32 streams"
 AIMS = (
-    rate_aim("GET 1 KiB, 64 connections, hop", "≥ 1.3 × best peer", 1.3, "hop", ["1KiB/64"], "best"),
-    rate_aim("the same", "≥ 1.0 × no proxy", 1.0, "hop", ["1KiB/64"], "direct"),
-    rate_aim("GET 16 KiB, 64 connections, hop", "≥ 1.5 × best peer", 1.5, "hop", ["16KiB/64"], "best"),
-    rate_aim("GET 100 KiB, 64 connections, hop", "≥ 1.3 × best peer", 1.3, "hop", ["100KiB/64"], "best"),
-    rate_aim("GET 1 KiB, 16 KiB, hop off", "≥ 1.0 × best peer", 1.0, "headgate", SMALL, "best"),
+    rate_aim("GET 1 KiB, 64 connections, bypass", "≥ 1.3 × best peer", 1.3, "bypass", ["1KiB/64"], "best"),
+    rate_aim("the same", "≥ 1.0 × no proxy", 1.0, "bypass", ["1KiB/64"], "direct"),
+    rate_aim("GET 16 KiB, 64 connections, bypass", "≥ 1.5 × best peer", 1.5, "bypass", ["16KiB/64"], "best"),
+    rate_aim("GET 100 KiB, 64 connections, bypass", "≥ 1.3 × best peer", 1.3, "bypass", ["100KiB/64"],
+             "best"),
+    rate_aim("GET 1 KiB, 16 KiB, bypass off", "≥ 1.0 × best peer", 1.0, "headgate", SMALL, "best"),
     Aim("the same", "user CPU ≤ 1.0 × nginx's", 1.0, True, user_times(SMALL)),
-    rate_aim("GET 100 KiB, 1 MiB, hop off", "≥ 1.2 × best peer", 1.2, "headgate", LARGE, "best"),
-    h2_aim(f"{H2}, hop", "≥ 1.3 × nghttpx", "hop", "nghttpx", 1.3),
-    h2_aim("the same", "≥ 1.0 × best peer", "hop", "best", 1.0),
-    h2_aim(f"{H2}, hop off", "≥ 1.1 × nghttpx", "headgate", "nghttpx", 1.1),
-    Aim("tunnels, 64 B, hop or better", "≥ 1.5 × best peer", 1.5, False, tunnels("ping64", "best")),
-    Aim("tunnels, 16 KiB, hop or better", "≥ 1.5 × best peer", 1.5, False, tunnels("ping16k", "best")),
+    rate_aim("GET 100 KiB, 1 MiB, bypass off", "≥ 1.2 × best peer", 1.2, "headgate", LARGE, "best"),
+    h2_aim(f"{H2}, bypass", "≥ 1.3 × nghttpx", "bypass", "nghttpx", 1.3),
+    h2_aim("the same", "≥ 1.0 × best peer", "bypass", "best", 1.0),
+    h2_aim(f"{H2}, bypass off", "≥ 1.1 × nghttpx", "headgate", "nghttpx", 1.1),
+    Aim("tunnels, 64 B, bypass or better", "≥ 1.5 × best peer", 1.5, False, tunnels("ping64", "best")),
+    Aim("tunnels, 16 KiB, bypass or better", "≥ 1.5 × best peer", 1.5, False, tunnels("ping16k", "best")),
     Aim("tunnels, 1 GiB one way", "≥ 1.0 × no proxy", 1.0, False, tunnels("push", "no proxy")),
     Aim("sockets without agreement", "≥ 0.98 × as it comes", 0.98, False, without_agreement),
     Aim("p99 at half load", "≤ 1.0 × best peer", 1.0, True, waiting),
@@ -192,7 +193,7 @@ def document(results):
     """Lines: the table, then what stands in the way."""
     lines = ["## Aims", "",
              "Stored figures, the worst row of each backend, rows as body/connections or body/streams; "
-             "`files`: nginx with files as the backend. `hop` is on both sides, with HTTP/2 too. "
+             "`files`: nginx with files as the backend. `bypass` is on both sides, with HTTP/2 too. "
              "An aim is met when every figure is.", "",
              "| row | aim | stored | |", "|---|---|---|---|"]
     ways, row = [], ""
@@ -210,23 +211,24 @@ def document(results):
         lines += ["", "### What stands in the way", "",
                   "Computed from the results below. Load, backend and gateway share the processors; where "
                   "their whole time is not stored, all processors are taken as busy.", "", *ways]
-    return [*lines, "", *files_behind_a_hop(results)]
+    return [*lines, "", *files_behind_a_bypass(results)]
 
 
-def files_behind_a_hop(results):
-    """What it costs that the connection of a backend hops which sends with sendfile()."""
+def files_behind_a_bypass(results):
+    """What it costs that the connection of a backend bypasses which sends with sendfile()."""
     lines = []
     for row, programs in results.get("files.jsonl", {}).items():
-        if row in LARGE and "hop" in programs and "headgate" in programs:
-            hop, own = programs["hop"], programs["headgate"]
-            rest = [processors(results) * 1e6 / r["rps"] - own_us(r) for r in (own, hop)]
-            lines.append(f"| {row} | {hop['rps'] / own['rps']:.2f} | {own_us(own):.1f} | {own_us(hop):.1f} | "
+        if row in LARGE and "bypass" in programs and "headgate" in programs:
+            bypass, own = programs["bypass"], programs["headgate"]
+            rest = [processors(results) * 1e6 / r["rps"] - own_us(r) for r in (own, bypass)]
+            lines.append(f"| {row} | {bypass['rps'] / own['rps']:.2f} | {own_us(own):.1f} | "
+                         f"{own_us(bypass):.1f} | "
                          f"{rest[0]:.1f} | {rest[1]:.1f} |")
     if not lines:
         return []
-    return ["### Files behind a hop", "",
-            "Large bodies from nginx with files, through headgate as it comes and with hop. `sendfile()` "
-            "gives TCP the pages of the file, and for a hop the kernel copies them. Where the ratio is "
+    return ["### Files behind a bypass", "",
+            "Large bodies from nginx with files, through headgate as it comes and with bypass. `sendfile()` "
+            "gives TCP the pages of the file, and for a bypass the kernel copies them. Where the ratio is "
             "below 1 such a backend is better off without `splice: sameHost`.", "",
-            "| row | hop to headgate | gateway us, headgate | hop | the rest us, headgate | hop |",
+            "| row | bypass to headgate | gateway us, headgate | bypass | the rest us, headgate | bypass |",
             "|---|---|---|---|---|---|", *lines, ""]

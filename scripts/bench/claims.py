@@ -108,7 +108,7 @@ def drain(client):
 
 @claim("selftest", "self-test of the kernel lane at the start of the gateway", "s", 3)
 def selftest():
-    return Gateway(BODIES, origin=Origin(), lanes=True).metrics()("headgate_gate_selftest_seconds")
+    return Gateway(BODIES, origin=Origin(), lanes=True).metrics()("headgate_sockmap_selftest_seconds")
 
 
 # ---- the first answer after a crash ------------------------------------------------------------------
@@ -116,7 +116,7 @@ def selftest():
 
 @claim("first-answer", "kill -9 to the first answer on a new connection, the worst of 20", "ms", 500)
 def first_answer():
-    gateway = Gateway(SIMPLE, origin=Origin(), keeper=True, checked=False, args=("--deaths-per-minute", "0"))
+    gateway = Gateway(SIMPLE, origin=Origin(), keeper=True, checked=False, args=("--restart-limit", "0"))
     worst = 0.0
     for _ in range(20):
         before = gateway.gateway_pid

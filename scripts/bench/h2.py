@@ -157,9 +157,9 @@ class Bench:
             directory, origin, template=text))
 
     def headgate(self, origin, more=""):
-        """As it comes, and in lane hop with its clients and the backend."""
+        """As it comes, and in lane bypass with its clients and the backend."""
         found = [("headgate", self.args.headgate, peers.HEADGATE),
-                 ("hop", self.args.headgate, peers.HEADGATE_HOP)]
+                 ("bypass", self.args.headgate, peers.HEADGATE_BYPASS)]
         if self.args.against:
             found.append(("other", self.args.against, peers.HEADGATE))
         return [self.start(name, binary, lambda directory: peers.start_headgate(

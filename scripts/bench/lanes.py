@@ -5,9 +5,9 @@
 One build with four configurations; in none of them client and backend that are measured agreed:
 
   default  as it comes
-  listed   splice.lanes lists direct and hop, and nobody agreed
-  no hop   it lists direct, and the owners of another port of the gateway agreed
-  hop      it lists hop as well, and they agreed: its programs see each connection and each read of the host
+  listed   splice.lanes lists direct and bypass, and nobody agreed
+  no bypass   it lists direct, and the owners of another port of the gateway agreed
+  bypass      it lists bypass as well, and they agreed: its programs see each connection and each read
 
 Rows: requests of 1 KiB through the gateway, on connections that are kept and on one each, and the same at the
 backend itself while that gateway runs (beside). Each gateway is started anew for each round, because what one
@@ -27,7 +27,7 @@ import recorded  # noqa: E402
 import run  # noqa: E402
 
 # One more port, whose clients and backend agree.
-OTHERS = peers.HEADGATE_HOP.partition("binds:\n")[2].replace("{http}", "{other}")
+OTHERS = peers.HEADGATE_BYPASS.partition("binds:\n")[2].replace("{http}", "{other}")
 
 
 def listing(lanes):
@@ -38,9 +38,9 @@ def listing(lanes):
 DEFAULT = "default"
 CONFIGURATIONS = {
     DEFAULT: peers.HEADGATE,
-    "listed": listing("pipe, sockmap, direct, hop"),
-    "no hop": listing("pipe, sockmap, direct") + OTHERS,
-    "hop": listing("pipe, sockmap, direct, hop") + OTHERS,
+    "listed": listing("pipe, sockmap, direct, bypass"),
+    "no bypass": listing("pipe, sockmap, direct") + OTHERS,
+    "bypass": listing("pipe, sockmap, direct, bypass") + OTHERS,
 }
 # Of each row: whether the load goes through the gateway, and its headers.
 ROWS = {"kept": (True, ()), "one-each": (True, ("Connection: close",)),

@@ -94,11 +94,11 @@ binds:
       - host: 127.0.0.1:{origin}
 """
 
-# Client and backend agree to lane hop.
-HEADGATE_HOP = """
+# Client and backend agree to lane bypass.
+HEADGATE_BYPASS = """
 config:
   logging: {{level: warn, accessLog: false}}
-  splice: {{lanes: [pipe, sockmap, direct, hop], force: true}}
+  splice: {{lanes: [pipe, sockmap, direct, bypass], force: true}}
 binds:
 - port: {http}
   listeners:

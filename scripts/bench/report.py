@@ -46,7 +46,7 @@ SECTIONS = (
                 "that of the whole machine, for each message or GiB.",)),
     Section("lanes.jsonl", "Without agreement", "lanes.py", "rps", (
         "One build with four configurations; client and backend that are measured agreed in none of them, "
-        "in `no hop` and `hop` the owners of another port did. Each is started anew for each round. "
+        "in `no bypass` and `bypass` the owners of another port did. Each is started anew for each round. "
         "`one-each`: a connection for each request; `beside`: at the backend itself while that gateway "
         "runs.",)),
 )
@@ -148,7 +148,8 @@ def document():
         "Made by `scripts/bench/report.py` from the results stored in `scripts/bench/results`, which "
         "`make bench RECORD=1` writes. Do not edit.", "",
         "Read ratios, not rates: load, gateway and backend share the processors. Programs take turns within "
-        "each round; a number is the median of the rounds. `headgate` is as it comes, `hop` with client and "
+        "each round; a number is the median of the rounds. `headgate` is as it comes, `bypass` with client "
+        "and "
         "backend that agreed to that lane, `haproxy+` with `splice-response`, `nginx+` with "
         "`proxy_buffering`; the best peer is the best of these four and, for HTTP/2, of nghttpx. "
         "Microseconds of processor are those of the program for each request, where nothing else is said.",

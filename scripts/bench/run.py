@@ -97,8 +97,9 @@ def start_all(args, scratch):
 
     for name, start in (("headgate", lambda d: peers.start_headgate(
                             args.headgate, d, origin.port, template=to(peers.HEADGATE))),
-                        ("hop", lambda d: peers.start_headgate(
-                            args.headgate, d, origin.port, template=to(peers.HEADGATE_HOP), name="hop")),
+                        ("bypass", lambda d: peers.start_headgate(
+                            args.headgate, d, origin.port, template=to(peers.HEADGATE_BYPASS),
+                            name="bypass")),
                         ("other", lambda d: args.against and peers.start_headgate(
                             args.against, d, origin.port, template=to(peers.HEADGATE), name="other")),
                         ("haproxy", lambda d: peers.start_haproxy(
@@ -165,7 +166,8 @@ def main():
         args.results = recorded.Store(args.json, args, "rounds", "seconds")
         try:
             running, hidden = start_all(args, scratch)
-            print("requests through each program; hop: client and backend agree to that lane; haproxy+: with "
+            print("requests through each program; bypass: client and backend agree to that lane; haproxy+: "
+                  "with "
                   "splice-response; nginx+: with proxy_buffering; ratio: against the best of these four\n")
             print(f"{'body':>7} {'conns':>5}  {'program':<9} {'req/s':>9} ratio  {'p50 ms':>8} {'p99 ms':>8} "
                   f"{'user us':>7} {'sys us':>7} {'RSS MiB':>8}")

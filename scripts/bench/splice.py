@@ -6,7 +6,7 @@ The programs take turns within a round; each row is the median of the rounds. CP
 (/proc/stat), because kernel workers and soft interrupts that move bytes belong to no process; for event
 streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate as it
 comes, the other rows of headgate are held to one lane by the configuration: LANES. Tunnels never use pipes
-(user/phase/README.md says why), so `pipe` is in the section about bodies only. `direct` and `hop` are the
+(user/phase/README.md says why), so `pipe` is in the section about bodies only. `direct` and `bypass` are the
 opt-in lanes between processes of one host, so they are in the sections about tunnels only and `auto` never
 chooses them. Client and backend of the benchmark agreed in these rows.
 """
@@ -43,9 +43,9 @@ LANES = {
     "sockmap": "mode: require, lanes: [sockmap], adaptive: false",
     "auto": "mode: auto",
     "direct": "mode: require, force: true, lanes: [direct]",
-    "hop": "mode: require, force: true, lanes: [hop]",
+    "bypass": "mode: require, force: true, lanes: [bypass]",
 }
-OPT_IN = ("direct", "hop")
+OPT_IN = ("direct", "bypass")
 # Of each column: its name in stored results, its head, digits.
 PING = (("rate", "messages/s", 0), ("user_us", "user us/msg", 1), ("system_us", "system us", 1),
         ("switches", "switches", 1), ("p50", "p50 ms", 3), ("p99", "p99 ms", 3))

@@ -76,10 +76,10 @@ static void *writer_run(void *arg)
 {
 	struct actor *a = arg;
 	uint64_t state = a->seed + 1;
-	char *piece = malloc(a->piece_max);
+	char *piece = malloc(a->segment_max);
 
 	while (a->done < a->bytes && piece) {
-		uint64_t len = random_u32(&state) % a->piece_max + 1;
+		uint64_t len = random_u32(&state) % a->segment_max + 1;
 		ssize_t sent;
 
 		if (len > a->bytes - a->done)
@@ -106,10 +106,10 @@ static void *reader_run(void *arg)
 {
 	struct actor *a = arg;
 	uint64_t state = a->seed + 2;
-	char *piece = malloc(a->piece_max);
+	char *piece = malloc(a->segment_max);
 
 	while ((a->done < a->bytes || a->expects_eof) && a->wrong_at < 0 && piece) {
-		size_t len = random_u32(&state) % a->piece_max + 1;
+		size_t len = random_u32(&state) % a->segment_max + 1;
 		ssize_t got = recv(a->fd, piece, len, 0);
 
 		if (got < 0 && errno == EAGAIN) {
@@ -134,13 +134,13 @@ static void *reader_run(void *arg)
 	return NULL;
 }
 
-static void actor_start(struct actor *a, int fd, uint64_t seed, uint64_t bytes, uint32_t piece_max,
+static void actor_start(struct actor *a, int fd, uint64_t seed, uint64_t bytes, uint32_t segment_max,
 			void *(*run)(void *))
 {
 	a->fd = fd;
 	a->seed = seed;
 	a->bytes = bytes;
-	a->piece_max = piece_max;
+	a->segment_max = segment_max;
 	a->wrong_at = -1;
 	if (a->pause_us == 0)
 		a->pause_us = 1;
@@ -148,14 +148,14 @@ static void actor_start(struct actor *a, int fd, uint64_t seed, uint64_t bytes, 
 	assert_int_equal(pthread_create(&a->thread, NULL, run, a), 0);
 }
 
-void actor_write(struct actor *a, int fd, uint64_t seed, uint64_t bytes, uint32_t piece_max)
+void actor_write(struct actor *a, int fd, uint64_t seed, uint64_t bytes, uint32_t segment_max)
 {
-	actor_start(a, fd, seed, bytes, piece_max, writer_run);
+	actor_start(a, fd, seed, bytes, segment_max, writer_run);
 }
 
-void actor_read(struct actor *a, int fd, uint64_t seed, uint64_t bytes, uint32_t piece_max)
+void actor_read(struct actor *a, int fd, uint64_t seed, uint64_t bytes, uint32_t segment_max)
 {
-	actor_start(a, fd, seed, bytes, piece_max, reader_run);
+	actor_start(a, fd, seed, bytes, segment_max, reader_run);
 }
 
 void actor_join(struct actor *a)

@@ -19,7 +19,7 @@ struct actor {
 	int fd;
 	uint64_t seed;
 	uint64_t bytes; /* to write, or expected */
-	uint32_t piece_max; /* random pieces of 1..piece_max bytes */
+	uint32_t segment_max; /* random pieces of 1..segment_max bytes */
 	uint32_t pause_us; /* random pauses up to this between some pieces */
 	uint32_t pause_every; /* one pause in that many pieces; 0: none */
 	bool (*await_room)(int fd); /* writer: behind EPIPE; NULL: an error like others */
@@ -34,7 +34,7 @@ struct actor {
 	_Atomic bool is_finished;
 };
 
-void actor_write(struct actor *actor, int fd, uint64_t seed, uint64_t bytes, uint32_t piece_max);
-void actor_read(struct actor *actor, int fd, uint64_t seed, uint64_t bytes, uint32_t piece_max);
+void actor_write(struct actor *actor, int fd, uint64_t seed, uint64_t bytes, uint32_t segment_max);
+void actor_read(struct actor *actor, int fd, uint64_t seed, uint64_t bytes, uint32_t segment_max);
 void actor_join(struct actor *actor);
 bool actor_finished(void *actor); /* is_done */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Rules that the tests' own builds of the program (gate_broken.bpf.c) and of user/kernel can switch off. */
+/*
+ * Rules that the tests' own builds of the program (sockmap_broken.bpf.c) and of user/kernel can switch off.
+ */
 enum break_rule {
 	/* of the program */
 	BREAK_FIN = 1 << 0, /* a bare FIN is redirected */
@@ -30,23 +32,24 @@ enum break_rule {
 	BREAK_BARRIER = 1 << 19, /* a stream that is torn down does not wait for running verdicts */
 };
 
-/* The same for the same-host lanes: near_broken.bpf.c, and user/kernel/near/near.c. */
-enum near_break_rule {
-	NEAR_BREAK_BEHIND = 1 << 0, /* redirects although passed bytes are under way */
-	NEAR_BREAK_UNREAD = 1 << 2, /* into a receiver's queue although bytes wait in its TCP queue */
-	NEAR_BREAK_RECEIVER = 1 << 3, /* no bound on a receiver's queue */
-	NEAR_BREAK_FOREIGN = 1 << 4, /* every client of this host is taken */
-	NEAR_BREAK_GENERATION = 1 << 5, /* a recycled slot is as good as the old one */
-	NEAR_BREAK_SEQUENCE = 1 << 6, /* connections are told apart by their addresses alone */
-	NEAR_BREAK_CLOSED = 1 << 7, /* a closed socket is remembered */
+/* The same for the same-host lanes: local_broken.bpf.c, and user/kernel/local/local.c. */
+enum local_break_rule {
+	LOCAL_BREAK_BEHIND = 1 << 0, /* redirects although passed bytes are under way */
+	LOCAL_BREAK_UNREAD = 1 << 2, /* into a receiver's queue although bytes wait in its TCP queue */
+	LOCAL_BREAK_RECEIVER = 1 << 3, /* no bound on a receiver's queue */
+	LOCAL_BREAK_FOREIGN = 1 << 4, /* every client of this host is taken */
+	LOCAL_BREAK_GENERATION = 1 << 5, /* a recycled slot is as good as the old one */
+	LOCAL_BREAK_SEQUENCE = 1 << 6, /* connections are told apart by their addresses alone */
+	LOCAL_BREAK_CLOSED = 1 << 7, /* a closed socket is remembered */
 	/* of user space */
-	NEAR_BREAK_UNSENT = 1 << 9, /* bytes that wait in user space count as forwarded */
-	/* of connections that hop; the order, the bound and the generation are those above */
-	HOP_BREAK_COUNT = 1 << 10, /* what hopped is not part of the position of its sender */
-	HOP_BREAK_MEMORY = 1 << 11, /* redirects while TCP is short of memory */
-	HOP_BREAK_EMPTY = 1 << 12, /* a short read means that both queues are empty */
-	HOP_BREAK_UNREAD = 1 << 13, /* closed without a look for what hopped and was not read */
-	HOP_BREAK_END = 1 << 14, /* an end is an end */
-	HOP_BREAK_WAIT = 1 << 15, /* goes on through TCP behind bytes that hopped and were not read */
-	HOP_BREAK_DRAINED = 1 << 16, /* once silent, always silent */
+	LOCAL_BREAK_UNSENT = 1 << 9, /* bytes that wait in user space count as forwarded */
+	/* of connections that bypass TCP; the order, the bound and the generation are those above */
+	BYPASS_BREAK_COUNT = 1 << 10, /* what bypassed TCP is not part of the position of its sender */
+	BYPASS_BREAK_MEMORY = 1 << 11, /* redirects while TCP is short of memory */
+	BYPASS_BREAK_EMPTY = 1 << 12, /* a short read means that both queues are empty */
+	BYPASS_BREAK_UNREAD = 1 << 13, /* closed without a look for what bypassed TCP and was not read */
+	BYPASS_BREAK_END = 1 << 14, /* an end is an end */
+	BYPASS_BREAK_WAIT =
+		1 << 15, /* goes on through TCP behind bytes that bypassed TCP and were not read */
+	BYPASS_BREAK_DRAINED = 1 << 16, /* once silent, always silent */
 };

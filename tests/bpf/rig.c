@@ -19,53 +19,53 @@
 /* epoll data: the low bit tells a target's EPOLLOUT from the ring. */
 #define RIG_EVENTS 64
 
-struct gate *rig_gate(const struct gate_options *options)
+struct sockmap *rig_sockmap(const struct sockmap_options *options)
 {
-	static const struct gate_options defaults = { .slot_count = 4096,
-						      .worker_count = 4,
-						      .max_credit_bytes = 1ull << 30 };
-	struct gate *gate = NULL;
+	static const struct sockmap_options defaults = { .slot_count = 4096,
+							 .worker_count = 4,
+							 .max_credit_bytes = 1ull << 30 };
+	struct sockmap *sockmap = NULL;
 	struct text why;
 	int error;
 
 	text_init(&why);
 	error = probe_privileges(&why);
 	if (!error)
-		error = gate_load(options ? options : &defaults, &gate, &why);
+		error = sockmap_load(options ? options : &defaults, &sockmap, &why);
 	rig_need(error, "BPF", &why);
-	return gate;
+	return sockmap;
 }
 
-struct rig *rig_setup(struct gate **ret_gate)
+struct rig *rig_setup(struct sockmap **ret_sockmap)
 {
-	*ret_gate = rig_gate(NULL);
-	return rig_create(*ret_gate);
+	*ret_sockmap = rig_sockmap(NULL);
+	return rig_create(*ret_sockmap);
 }
 
-void rig_teardown(struct rig *rig, struct gate *gate)
+void rig_teardown(struct rig *rig, struct sockmap *sockmap)
 {
-	assert_int_equal(gate_count_taken(gate), 0);
-	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
-	assert_int_equal(rig->worker->poisoned, 0);
+	assert_int_equal(sockmap_count_taken(sockmap), 0);
+	assert_int_equal(atomic_load(&sockmap->slots.credit_bytes), 0);
+	assert_int_equal(rig->worker->integrity_errors, 0);
 	rig_free(rig);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }
 
-struct rig *rig_create(struct gate *gate)
+struct rig *rig_create(struct sockmap *sockmap)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct epoll_event event = { .events = EPOLLIN };
 
 	assert_non_null(rig);
-	assert_int_equal(gate_worker_create(gate, &rig->worker), 0);
+	assert_int_equal(sockmap_worker_create(sockmap, &rig->worker), 0);
 	rig->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	assert_int_equal(epoll_ctl(rig->epoll_fd, EPOLL_CTL_ADD, gate_worker_fd(rig->worker), &event), 0);
+	assert_int_equal(epoll_ctl(rig->epoll_fd, EPOLL_CTL_ADD, sockmap_worker_fd(rig->worker), &event), 0);
 	return rig;
 }
 
 void rig_free(struct rig *rig)
 {
-	gate_worker_free(rig->worker);
+	sockmap_worker_free(rig->worker);
 	close(rig->epoll_fd);
 	free(rig);
 }
@@ -97,16 +97,16 @@ void rig_stream_open(struct rig *rig, struct rig_stream *s, const struct rig_buf
 
 void rig_stream_add(struct rig_stream *s)
 {
-	assert_int_equal(gate_socket_add(s->rig->worker, &s->front_socket, s->front), 0);
-	assert_int_equal(gate_socket_add(s->rig->worker, &s->back_socket, s->back), 0);
+	assert_int_equal(sockmap_socket_add(s->rig->worker, &s->front_socket, s->front), 0);
+	assert_int_equal(sockmap_socket_add(s->rig->worker, &s->back_socket, s->back), 0);
 }
 
 void rig_stream_close(struct rig_stream *s)
 {
-	gate_direction_stop(&s->up.direction);
-	gate_direction_stop(&s->down.direction);
-	gate_socket_remove(&s->front_socket);
-	gate_socket_remove(&s->back_socket);
+	sockmap_direction_stop(&s->up.direction);
+	sockmap_direction_stop(&s->down.direction);
+	sockmap_socket_remove(&s->front_socket);
+	sockmap_socket_remove(&s->back_socket);
 	rig_close(&s->front);
 	rig_close(&s->back);
 	rig_close(&s->client);
@@ -117,74 +117,77 @@ void rig_stream_close(struct rig_stream *s)
 
 /* ---------------------------------------------------------------------------------------- ways */
 
-static void way_on_event(struct gate_direction *direction)
+static void direction_on_event(struct sockmap_direction *direction)
 {
-	rig_step((struct rig_way *)((char *)direction - offsetof(struct rig_way, direction)));
+	rig_step((struct rig_direction *)((char *)direction - offsetof(struct rig_direction, direction)));
 }
 
-static int way_source_fd(const struct rig_way *way)
+static int direction_source_fd(const struct rig_direction *direction)
 {
-	return way == &way->stream->up ? way->stream->front : way->stream->back;
+	return direction == &direction->stream->up ? direction->stream->front : direction->stream->back;
 }
 
-static int way_target_fd(const struct rig_way *way)
+static int direction_target_fd(const struct rig_direction *direction)
 {
-	return way == &way->stream->up ? way->stream->back : way->stream->front;
+	return direction == &direction->stream->up ? direction->stream->back : direction->stream->front;
 }
 
-static struct rig_way *way_other(struct rig_way *way)
+static struct rig_direction *direction_other(struct rig_direction *direction)
 {
-	return way == &way->stream->up ? &way->stream->down : &way->stream->up;
+	return direction == &direction->stream->up ? &direction->stream->down : &direction->stream->up;
 }
 
-static bool way_is_copying(const struct rig_way *way)
+static bool direction_is_copying(const struct rig_direction *direction)
 {
-	return way->is_copied && way->end == RIG_RUNNING;
+	return direction->is_copied && direction->end == RIG_RUNNING;
 }
 
-static bool way_has_pending(const struct rig_way *way)
+static bool direction_has_pending(const struct rig_direction *direction)
 {
-	return way->pending_start != way->pending_end;
+	return direction->pending_start != direction->pending_end;
 }
 
 /* A socket's registration carries the way that sends to it; the other one reads from it. */
-static void way_register(struct rig_way *way)
+static void direction_register(struct rig_direction *direction)
 {
-	const struct rig_way *other = way_other(way);
-	bool wants_out = way_is_copying(way) ? way_has_pending(way) : way->direction.wants_target_writable;
-	bool wants_in = way_is_copying(other) && !way_has_pending(other);
-	struct epoll_event event = { .data.ptr = way };
+	const struct rig_direction *other = direction_other(direction);
+	bool wants_out = direction_is_copying(direction) ? direction_has_pending(direction)
+							 : direction->direction.wants_target_writable;
+	bool wants_in = direction_is_copying(other) && !direction_has_pending(other);
+	struct epoll_event event = { .data.ptr = direction };
 
 	event.events = (wants_out ? (uint32_t)EPOLLOUT : 0) | (wants_in ? (uint32_t)EPOLLIN : 0);
-	if (way->registered == event.events || way_target_fd(way) < 0)
+	if (direction->registered == event.events || direction_target_fd(direction) < 0)
 		return;
-	way->registered = event.events;
-	assert_int_equal(epoll_ctl(way->stream->rig->epoll_fd, EPOLL_CTL_MOD, way_target_fd(way), &event), 0);
+	direction->registered = event.events;
+	assert_int_equal(epoll_ctl(direction->stream->rig->epoll_fd, EPOLL_CTL_MOD,
+				   direction_target_fd(direction), &event),
+			 0);
 }
 
 static void stream_reset(struct rig_stream *s)
 {
-	gate_direction_stop(&s->up.direction);
-	gate_direction_stop(&s->down.direction);
-	gate_socket_remove(&s->front_socket);
-	gate_socket_remove(&s->back_socket);
+	sockmap_direction_stop(&s->up.direction);
+	sockmap_direction_stop(&s->down.direction);
+	sockmap_socket_remove(&s->front_socket);
+	sockmap_socket_remove(&s->back_socket);
 	rig_reset(&s->front);
 	rig_reset(&s->back);
 }
 
-static void way_end(struct rig_way *way, enum rig_end end)
+static void direction_end(struct rig_direction *direction, enum rig_end end)
 {
-	struct rig_stream *s = way->stream;
-	int target = way == &s->up ? s->back : s->front;
+	struct rig_stream *s = direction->stream;
+	int target = direction == &s->up ? s->back : s->front;
 
-	way->end = end;
-	way->reason = way->direction.reason;
-	if (end != RIG_RESET && end != RIG_POISON && gate_socket_is_added(way->source))
-		(void)gate_socket_detach(way->source);
+	direction->end = end;
+	direction->reason = direction->direction.reason;
+	if (end != RIG_RESET && end != RIG_INTEGRITY_ERROR && sockmap_socket_is_added(direction->source))
+		(void)sockmap_socket_detach(direction->source);
 	if (end == RIG_EOF && !s->keeps_open)
 		shutdown(target, SHUT_WR);
-	if (end == RIG_RESET || end == RIG_POISON) {
-		struct rig_way *other = way == &s->up ? &s->down : &s->up;
+	if (end == RIG_RESET || end == RIG_INTEGRITY_ERROR) {
+		struct rig_direction *other = direction == &s->up ? &s->down : &s->up;
 
 		if (other->end == RIG_RUNNING)
 			other->end = RIG_RESET;
@@ -198,161 +201,164 @@ static size_t least(size_t a, size_t b)
 }
 
 /* False: wait for an event. */
-static bool copy_once(struct rig_way *way)
+static bool copy_once(struct rig_direction *direction)
 {
 	ssize_t len;
 
-	if (!way_has_pending(way) && way->taken_start < way->taken_end) {
-		way->pending_start = 0;
-		way->pending_end = least(way->taken_end - way->taken_start, sizeof(way->pending));
-		memcpy(way->pending, way->taken + way->taken_start, way->pending_end);
-		way->taken_start += way->pending_end;
+	if (!direction_has_pending(direction) && direction->taken_start < direction->taken_end) {
+		direction->pending_start = 0;
+		direction->pending_end =
+			least(direction->taken_end - direction->taken_start, sizeof(direction->pending));
+		memcpy(direction->pending, direction->taken + direction->taken_start, direction->pending_end);
+		direction->taken_start += direction->pending_end;
 	}
-	if (!way_has_pending(way)) {
-		len = recv(way_source_fd(way), way->pending, sizeof(way->pending), MSG_DONTWAIT);
+	if (!direction_has_pending(direction)) {
+		len = recv(direction_source_fd(direction), direction->pending, sizeof(direction->pending),
+			   MSG_DONTWAIT);
 		if (len <= 0) {
 			if (len == 0)
-				way_end(way, RIG_EOF);
+				direction_end(direction, RIG_EOF);
 			else if (errno != EAGAIN)
-				way_end(way, RIG_RESET);
+				direction_end(direction, RIG_RESET);
 			return false;
 		}
-		way->pending_start = 0;
-		way->pending_end = (size_t)len;
-		if (gate_socket_is_added(way->source)) {
-			gate_socket_note_read(way->source, (uint64_t)len);
-			(void)gate_socket_detach(way->source);
+		direction->pending_start = 0;
+		direction->pending_end = (size_t)len;
+		if (sockmap_socket_is_added(direction->source)) {
+			sockmap_socket_note_read(direction->source, (uint64_t)len);
+			(void)sockmap_socket_detach(direction->source);
 		}
 	}
-	len = send(way_target_fd(way), way->pending + way->pending_start,
-		   way->pending_end - way->pending_start, MSG_DONTWAIT | MSG_NOSIGNAL);
+	len = send(direction_target_fd(direction), direction->pending + direction->pending_start,
+		   direction->pending_end - direction->pending_start, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (len < 0) {
 		if (errno != EAGAIN)
-			way_end(way, RIG_RESET);
+			direction_end(direction, RIG_RESET);
 		return false;
 	}
-	way->pending_start += (size_t)len;
-	way->copied_bytes += (uint64_t)len;
+	direction->pending_start += (size_t)len;
+	direction->copied_bytes += (uint64_t)len;
 	return true;
 }
 
-static void copy_step(struct rig_way *way)
+static void copy_step(struct rig_direction *direction)
 {
-	for (int i = 0; i < 16 && copy_once(way); i++)
+	for (int i = 0; i < 16 && copy_once(direction); i++)
 		;
-	way_register(way);
-	way_register(way_other(way));
+	direction_register(direction);
+	direction_register(direction_other(direction));
 }
 
-void rig_copy(struct rig_way *way)
+void rig_copy(struct rig_direction *direction)
 {
-	way->is_copied = true;
-	way->end = RIG_RUNNING;
-	copy_step(way);
+	direction->is_copied = true;
+	direction->end = RIG_RUNNING;
+	copy_step(direction);
 }
 
-bool rig_drain(struct rig_way *way)
+bool rig_drain(struct rig_direction *direction)
 {
-	struct gate_socket *source = way->source;
+	struct sockmap_socket *source = direction->source;
 	uint64_t until = now_ms() + 5000;
 	char bytes[65536];
 
-	while (gate_socket_detach(source) == -EAGAIN && now_ms() < until) {
+	while (sockmap_socket_detach(source) == -EAGAIN && now_ms() < until) {
 		ssize_t len = recv(source->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
 		if (len <= 0)
 			continue;
-		gate_socket_note_read(source, (uint64_t)len);
-		if (!send_all(way->stream->rig, way->target->fd, bytes, (size_t)len))
+		sockmap_socket_note_read(source, (uint64_t)len);
+		if (!send_all(direction->stream->rig, direction->target->fd, bytes, (size_t)len))
 			return false;
 	}
 	return !source->is_source;
 }
 
 /* As a proxy does: up to a bound; beyond it the verdict stays on until the copying has caught up. */
-static void way_take(struct rig_way *way)
+static void direction_take(struct rig_direction *direction)
 {
-	struct gate_socket *source = way->source;
+	struct sockmap_socket *source = direction->source;
 	ssize_t len = 1;
 
-	free(way->taken);
-	way->taken = malloc(RIG_TAKE_BYTES);
-	assert_non_null(way->taken);
-	way->taken_start = way->taken_end = 0;
-	while (len > 0 && way->taken_end < RIG_TAKE_BYTES && gate_socket_detach(source) == -EAGAIN) {
-		len = recv(source->fd, way->taken + way->taken_end, RIG_TAKE_BYTES - way->taken_end,
-			   MSG_DONTWAIT);
+	free(direction->taken);
+	direction->taken = malloc(RIG_TAKE_BYTES);
+	assert_non_null(direction->taken);
+	direction->taken_start = direction->taken_end = 0;
+	while (len > 0 && direction->taken_end < RIG_TAKE_BYTES && sockmap_socket_detach(source) == -EAGAIN) {
+		len = recv(source->fd, direction->taken + direction->taken_end,
+			   RIG_TAKE_BYTES - direction->taken_end, MSG_DONTWAIT);
 		if (len > 0) {
-			gate_socket_note_read(source, (uint64_t)len);
-			way->taken_end += (size_t)len;
+			sockmap_socket_note_read(source, (uint64_t)len);
+			direction->taken_end += (size_t)len;
 		}
 	}
 }
 
-void rig_step(struct rig_way *way)
+void rig_step(struct rig_direction *direction)
 {
-	enum gate_step step;
+	enum sockmap_step step;
 
-	if (!gate_direction_is_running(&way->direction))
+	if (!sockmap_direction_is_running(&direction->direction))
 		return;
-	way->steps++;
-	step = gate_direction_step(&way->direction, now_ms());
-	if (step == GATE_STEP_TAKE) {
-		way_take(way);
-		step = gate_direction_step(&way->direction, now_ms());
+	direction->steps++;
+	step = sockmap_direction_step(&direction->direction, now_ms());
+	if (step == SOCKMAP_STEP_TAKE) {
+		direction_take(direction);
+		step = sockmap_direction_step(&direction->direction, now_ms());
 	}
-	way_register(way);
+	direction_register(direction);
 	switch (step) {
-	case GATE_STEP_WAIT:
-	case GATE_STEP_TICK:
-	case GATE_STEP_TAKE:
+	case SOCKMAP_STEP_WAIT:
+	case SOCKMAP_STEP_TICK:
+	case SOCKMAP_STEP_TAKE:
 		break;
-	case GATE_STEP_DONE:
-		way_end(way, RIG_DONE);
+	case SOCKMAP_STEP_DONE:
+		direction_end(direction, RIG_DONE);
 		break;
-	case GATE_STEP_EOF:
-		way_end(way, RIG_EOF);
+	case SOCKMAP_STEP_EOF:
+		direction_end(direction, RIG_EOF);
 		break;
-	case GATE_STEP_BYTES:
-		way_end(way, RIG_BYTES);
-		if (way->taken)
-			rig_copy(way);
+	case SOCKMAP_STEP_BYTES:
+		direction_end(direction, RIG_BYTES);
+		if (direction->taken)
+			rig_copy(direction);
 		break;
-	case GATE_STEP_RESET:
-		way_end(way, RIG_RESET);
+	case SOCKMAP_STEP_RESET:
+		direction_end(direction, RIG_RESET);
 		break;
-	case GATE_STEP_POISON:
-		way_end(way, RIG_POISON);
+	case SOCKMAP_STEP_INTEGRITY_ERROR:
+		direction_end(direction, RIG_INTEGRITY_ERROR);
 		break;
 	}
 }
 
-int rig_try_start(struct rig_way *way, const struct gate_direction_options *options)
+int rig_try_start(struct rig_direction *direction, const struct sockmap_direction_options *options)
 {
-	struct gate_direction_options filled = *options;
+	struct sockmap_direction_options filled = *options;
 	int error;
 
-	filled.source = way->source;
-	filled.target = way->target;
-	if (!way->target->inbound)
-		(void)gate_socket_detach(way->target);
-	way->direction.on_event = way_on_event;
-	error = gate_direction_start(&way->direction, &filled);
+	filled.source = direction->source;
+	filled.target = direction->target;
+	if (!direction->target->inbound)
+		(void)sockmap_socket_detach(direction->target);
+	direction->direction.on_event = direction_on_event;
+	error = sockmap_direction_start(&direction->direction, &filled);
 	if (error)
 		return error;
-	way->end = RIG_RUNNING;
-	rig_step(way);
+	direction->end = RIG_RUNNING;
+	rig_step(direction);
 	return 0;
 }
 
-void rig_start(struct rig_way *way, const struct gate_direction_options *options)
+void rig_start(struct rig_direction *direction, const struct sockmap_direction_options *options)
 {
-	assert_int_equal(rig_try_start(way, options), 0);
+	assert_int_equal(rig_try_start(direction, options), 0);
 }
 
 void rig_tunnel(struct rig_stream *s, uint32_t credit_bytes)
 {
-	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE, .credit_bytes = credit_bytes };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_UNTIL_CLOSE,
+						     .credit_bytes = credit_bytes };
 
 	rig_stream_add(s);
 	rig_start(&s->up, &options);
@@ -361,15 +367,15 @@ void rig_tunnel(struct rig_stream *s, uint32_t credit_bytes)
 
 /* ---------------------------------------------------------------------------------------- loop */
 
-static void socket_event(struct rig_way *way, uint32_t events)
+static void socket_event(struct rig_direction *direction, uint32_t events)
 {
-	struct rig_stream *s = way->stream;
+	struct rig_stream *s = direction->stream;
 	bool is_moving = false;
 
 	if (events & EPOLLERR) {
 		/* A reset of either side ends the stream, as in a proxy. */
 		for (int i = 0; i < 2; i++) {
-			struct rig_way *each = i ? &s->up : &s->down;
+			struct rig_direction *each = i ? &s->up : &s->down;
 
 			if (each->end == RIG_RUNNING)
 				each->end = RIG_RESET;
@@ -378,25 +384,25 @@ static void socket_event(struct rig_way *way, uint32_t events)
 		return;
 	}
 	for (int i = 0; i < 2; i++) {
-		struct rig_way *each = i ? &s->up : &s->down;
+		struct rig_direction *each = i ? &s->up : &s->down;
 
-		if (way_is_copying(each)) {
+		if (direction_is_copying(each)) {
 			copy_step(each);
 			is_moving = true;
 		}
-		is_moving |= gate_direction_is_running(&each->direction);
+		is_moving |= sockmap_direction_is_running(&each->direction);
 	}
 	/* Level-triggered, and nobody is left to be told. */
-	if (events & EPOLLHUP && !is_moving && way_target_fd(way) >= 0)
-		epoll_ctl(s->rig->epoll_fd, EPOLL_CTL_DEL, way_target_fd(way), NULL);
+	if (events & EPOLLHUP && !is_moving && direction_target_fd(direction) >= 0)
+		epoll_ctl(s->rig->epoll_fd, EPOLL_CTL_DEL, direction_target_fd(direction), NULL);
 	else
-		rig_step(way);
+		rig_step(direction);
 }
 
 void rig_turn(struct rig *rig, int timeout_ms)
 {
 	struct epoll_event events[RIG_EVENTS];
-	uint64_t tick = gate_worker_next_tick(rig->worker, now_ms());
+	uint64_t tick = sockmap_worker_next_tick(rig->worker, now_ms());
 	int wait_ms = tick < (uint64_t)timeout_ms ? (int)tick : timeout_ms;
 	int count = epoll_wait(rig->epoll_fd, events, RIG_EVENTS, wait_ms);
 
@@ -405,9 +411,9 @@ void rig_turn(struct rig *rig, int timeout_ms)
 		if (events[i].data.ptr)
 			socket_event(events[i].data.ptr, events[i].events);
 		else
-			gate_worker_poll(rig->worker);
+			sockmap_worker_poll(rig->worker);
 	}
-	gate_worker_tick(rig->worker, now_ms());
+	sockmap_worker_tick(rig->worker, now_ms());
 }
 
 bool rig_run(struct rig *rig, bool (*is_done)(void *arg), void *arg, int limit_ms)
@@ -422,9 +428,9 @@ bool rig_run(struct rig *rig, bool (*is_done)(void *arg), void *arg, int limit_m
 	return true;
 }
 
-bool rig_way_ended(void *way)
+bool rig_direction_ended(void *direction)
 {
-	return ((struct rig_way *)way)->end != RIG_RUNNING;
+	return ((struct rig_direction *)direction)->end != RIG_RUNNING;
 }
 
 void rig_run_for(struct rig *rig, int ms)
@@ -435,11 +441,11 @@ void rig_run_for(struct rig *rig, int ms)
 		rig_turn(rig, 5);
 }
 
-uint32_t rig_map_id(const struct gate *gate, enum gate_map map)
+uint32_t rig_map_id(const struct sockmap *sockmap, enum sockmap_map map)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t len = sizeof(info);
 
-	assert_int_equal(bpf_obj_get_info_by_fd(gate->map_fds[map], &info, &len), 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(sockmap->map_fds[map], &info, &len), 0);
 	return info.id;
 }

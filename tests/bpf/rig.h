@@ -19,7 +19,7 @@
  */
 
 /* The programs and maps for one test, which is skipped when they cannot be used. NULL: defaults. */
-struct gate *rig_gate(const struct gate_options *options);
+struct sockmap *rig_sockmap(const struct sockmap_options *options);
 struct rig_buffers {
 	int front_receive, front_send, back_receive, back_send; /* 0: the kernel's own choice, autotuned */
 	int client_receive, client_send, server_receive, server_send;
@@ -34,15 +34,15 @@ enum rig_end {
 	RIG_DONE,
 	RIG_BYTES,
 	RIG_RESET,
-	RIG_POISON,
+	RIG_INTEGRITY_ERROR,
 };
 
-struct rig_way {
-	struct gate_direction direction;
+struct rig_direction {
+	struct sockmap_direction direction;
 	enum rig_end end;
-	enum gate_reason reason;
+	enum sockmap_reason reason;
 	struct rig_stream *stream;
-	struct gate_socket *source, *target;
+	struct sockmap_socket *source, *target;
 	uint32_t registered; /* events of the target */
 	uint64_t steps;
 	/* Carried by hand, through one buffer. */
@@ -50,7 +50,9 @@ struct rig_way {
 	uint64_t copied_bytes;
 	size_t pending_start, pending_end;
 	char pending[65536];
-	/* What the lane had the caller take out (GATE_STEP_TAKE): before what recv() on the source gives. */
+	/*
+	 * What the lane had the caller take out (SOCKMAP_STEP_TAKE): before what recv() on the source gives.
+	 */
 	char *taken;
 	size_t taken_start, taken_end;
 };
@@ -58,23 +60,23 @@ struct rig_way {
 struct rig_stream {
 	struct rig *rig;
 	int client, front, back, server; /* -1: closed */
-	struct gate_socket front_socket, back_socket;
-	struct rig_way up, down;
+	struct sockmap_socket front_socket, back_socket;
+	struct rig_direction up, down;
 	bool keeps_open; /* do not shut the target down at EOF */
 };
 
 struct rig {
-	struct gate_worker *worker;
+	struct sockmap_worker *worker;
 	int epoll_fd;
 	uint64_t wakeups; /* epoll_wait calls that returned something */
 	uint64_t (*now_ms)(void);
 };
 
-struct rig *rig_create(struct gate *gate);
+struct rig *rig_create(struct sockmap *sockmap);
 void rig_free(struct rig *rig);
 /* Both with the defaults; and their end, when everything is given back: slots, credit, directions. */
-struct rig *rig_setup(struct gate **ret_gate);
-void rig_teardown(struct rig *rig, struct gate *gate);
+struct rig *rig_setup(struct sockmap **ret_sockmap);
+void rig_teardown(struct rig *rig, struct sockmap *sockmap);
 
 void rig_stream_open(struct rig *rig, struct rig_stream *stream, const struct rig_buffers *buffers);
 /* Both gateway sockets into the maps. */
@@ -82,23 +84,23 @@ void rig_stream_add(struct rig_stream *stream);
 void rig_stream_close(struct rig_stream *stream);
 
 /* Fills source and target in. */
-void rig_start(struct rig_way *way, const struct gate_direction_options *options);
-int rig_try_start(struct rig_way *way, const struct gate_direction_options *options);
-void rig_step(struct rig_way *way);
+void rig_start(struct rig_direction *direction, const struct sockmap_direction_options *options);
+int rig_try_start(struct rig_direction *direction, const struct sockmap_direction_options *options);
+void rig_step(struct rig_direction *direction);
 /* Up in the lane, down by hand, until close. */
 void rig_tunnel(struct rig_stream *stream, uint32_t credit_bytes);
-void rig_copy(struct rig_way *way); /* by hand from now on */
+void rig_copy(struct rig_direction *direction); /* by hand from now on */
 /*
  * Sends on what the lane left in the source, until the verdict is off it. False: it does not end, or broke.
  */
-bool rig_drain(struct rig_way *way);
+bool rig_drain(struct rig_direction *direction);
 
 /* One turn: waits at most timeout_ms, then handles what happened. */
 void rig_turn(struct rig *rig, int timeout_ms);
 /* Turns until `is_done(arg)` or until it took limit_ms: false. */
 bool rig_run(struct rig *rig, bool (*is_done)(void *arg), void *arg, int limit_ms);
-bool rig_way_ended(void *way); /* is_done for one way */
+bool rig_direction_ended(void *direction); /* is_done for one way */
 void rig_run_for(struct rig *rig, int ms);
 
 /* As other tools show it. */
-uint32_t rig_map_id(const struct gate *gate, enum gate_map map);
+uint32_t rig_map_id(const struct sockmap *sockmap, enum sockmap_map map);

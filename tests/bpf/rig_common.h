@@ -8,7 +8,7 @@
 
 #include "user/base/text.h"
 
-/* What the gateways of both kinds of lanes (rig.h, near_rig.h) and their tests share. */
+/* What the gateways of both kinds of lanes (rig.h, local_rig.h) and their tests share. */
 
 struct bpf_object;
 

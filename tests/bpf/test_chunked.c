@@ -10,7 +10,7 @@
 #include "user/base/check.h"
 #include "user/http/body.h"
 
-static enum walk_verdict walk_text(struct gate_chunk *c, const char *text, size_t len)
+static enum walk_verdict walk_text(struct sockmap_chunk *c, const char *text, size_t len)
 {
 	return chunk_walk(c, (const unsigned char *)text, len);
 }
@@ -18,7 +18,7 @@ static enum walk_verdict walk_text(struct gate_chunk *c, const char *text, size_
 /* Longest prefix that the walk covers, and how many payload bytes are in it. */
 static size_t walked_prefix(const char *bytes, size_t len, uint64_t *ret_payload)
 {
-	struct gate_chunk c = { 0 };
+	struct sockmap_chunk c = { 0 };
 	size_t at = 0;
 
 	*ret_payload = 0;
@@ -99,7 +99,7 @@ static const struct {
 TEST(walk_stops_where_the_table_says)
 {
 	for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
-		struct gate_chunk c = { 0 };
+		struct sockmap_chunk c = { 0 };
 		size_t len = strlen(stops[i].text);
 		uint64_t payload;
 
@@ -111,8 +111,8 @@ TEST(walk_stops_where_the_table_says)
 
 TEST(a_refused_piece_leaves_the_state_alone)
 {
-	struct gate_chunk before = { .left = 3, .phase = WALK_DATA, .digits = 1 };
-	struct gate_chunk c = before;
+	struct sockmap_chunk before = { .left = 3, .phase = WALK_DATA, .digits = 1 };
+	struct sockmap_chunk c = before;
 
 	assert_int_equal(walk_text(&c, "abc\r\n0\r\n", 8), WALK_LAST);
 	assert_memory_equal(&c, &before, sizeof(c));
@@ -158,11 +158,11 @@ TEST(every_split_gives_the_same_state)
 		size_t len = random_stream(bytes, sizeof(bytes), &random);
 		uint64_t payload;
 		size_t prefix = walked_prefix(bytes, len, &payload);
-		struct gate_chunk whole = { 0 };
+		struct sockmap_chunk whole = { 0 };
 
 		assert_int_equal(walk_text(&whole, bytes, prefix), WALK_COVERED);
 		for (size_t split = 0; split <= prefix; split++) {
-			struct gate_chunk parts = { 0 };
+			struct sockmap_chunk parts = { 0 };
 
 			assert_int_equal(walk_text(&parts, bytes, split), WALK_COVERED);
 			assert_int_equal(walk_text(&parts, bytes + split, prefix - split), WALK_COVERED);
@@ -176,7 +176,7 @@ TEST(plain_chunks_are_covered_completely)
 	char bytes[64];
 
 	for (uint32_t size = 1; size < 40; size++) {
-		struct gate_chunk c = { 0 };
+		struct sockmap_chunk c = { 0 };
 		int head = snprintf(bytes, sizeof(bytes), "%x\r\n", size);
 
 		memset(bytes + head, 'x', size);

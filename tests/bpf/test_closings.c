@@ -9,11 +9,11 @@
 #include "tests/bpf/traffic.h"
 #include "tests/lib/test.h"
 
-static uint64_t closings(const struct gate *gate, enum gate_reason reason)
+static uint64_t closings(const struct sockmap *sockmap, enum sockmap_reason reason)
 {
-	uint64_t counts[GATE_REASON_COUNT];
+	uint64_t counts[SOCKMAP_REASON_COUNT];
 
-	assert_int_equal(gate_read_closings(gate, counts), 0);
+	assert_int_equal(sockmap_read_closings(sockmap, counts), 0);
 	return counts[reason];
 }
 
@@ -24,9 +24,9 @@ TEST(a_piece_of_very_many_chunks_is_left_to_user_space)
 	static const char one[] = "5\r\nhello\r\n";
 	const size_t one_len = sizeof(one) - 1;
 	static char piece[COUNT * CHUNK + 1], got[sizeof(piece)];
-	struct gate_direction_options options = { .framing = GATE_CHUNKED_BODY };
-	struct gate *gate = rig_gate(NULL);
-	struct rig *rig = rig_create(gate);
+	struct sockmap_direction_options options = { .framing = SOCKMAP_CHUNKED_BODY };
+	struct sockmap *sockmap = rig_sockmap(NULL);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream s;
 
 	for (int i = 0; i < COUNT; i++)
@@ -35,46 +35,46 @@ TEST(a_piece_of_very_many_chunks_is_left_to_user_space)
 	rig_stream_add(&s);
 	rig_start(&s.down, &options);
 	for (int round = 0; round < 3; round++) {
-		uint64_t redirected = gate_direction_stats(&s.down.direction).redirected_bytes;
+		uint64_t redirected = sockmap_direction_stats(&s.down.direction).redirected_bytes;
 
 		assert_true(send_all(rig, s.server, piece, COUNT * CHUNK));
 		assert_int_equal(receive_some(rig, s.client, got, COUNT * CHUNK, 20000), COUNT * CHUNK);
 		assert_memory_equal(got, piece, COUNT * CHUNK);
-		assert_true(closings(gate, GATE_REASON_CHUNK_MANY) > (uint64_t)round);
+		assert_true(closings(sockmap, SOCKMAP_REASON_CHUNK_MANY) > (uint64_t)round);
 		assert_int_equal(s.down.end, RIG_RUNNING);
 		/* An ordinary one rides the kernel again. */
 		assert_true(send_all(rig, s.server, one, one_len));
 		assert_int_equal(receive_some(rig, s.client, got, one_len, 20000), one_len);
 		assert_memory_equal(got, one, one_len);
-		assert_true(gate_direction_stats(&s.down.direction).redirected_bytes > redirected);
+		assert_true(sockmap_direction_stats(&s.down.direction).redirected_bytes > redirected);
 	}
 	rig_stream_close(&s);
-	rig_teardown(rig, gate);
+	rig_teardown(rig, sockmap);
 }
 
 /* The total is given away: who comes then gets none, works all the same, and what was given comes back. */
 TEST(without_credit_left_a_stream_works_within_the_buffers)
 {
 	enum { CREDIT = 300000 };
-	struct gate_options options = { .slot_count = 64, .worker_count = 1, .max_credit_bytes = CREDIT };
-	struct gate *gate = rig_gate(&options);
-	struct rig *rig = rig_create(gate);
+	struct sockmap_options options = { .slot_count = 64, .worker_count = 1, .max_credit_bytes = CREDIT };
+	struct sockmap *sockmap = rig_sockmap(&options);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream first, second;
 	uint64_t without;
 
 	rig_stream_open(rig, &first, NULL);
 	rig_tunnel(&first, CREDIT);
-	assert_int_equal(atomic_load(&gate->slots.credit_bytes), CREDIT);
+	assert_int_equal(atomic_load(&sockmap->slots.credit_bytes), CREDIT);
 	rig_stream_open(rig, &second, NULL);
 	rig_tunnel(&second, CREDIT);
-	assert_int_equal(atomic_load(&gate->slots.credit_bytes), CREDIT);
-	assert_int_equal(gate_socket_record(&second.front_socket)->user.credit_bytes, 0);
+	assert_int_equal(atomic_load(&sockmap->slots.credit_bytes), CREDIT);
+	assert_int_equal(sockmap_socket_record(&second.front_socket)->user.credit_bytes, 0);
 	without = send_until_full(rig, second.client, 3, 0, UINT64_MAX, 30);
 	for (uint64_t at = 0; at < without; at += 8192)
 		expect(rig, second.server, 3, at, without - at < 8192 ? without - at : 8192);
 	assert_int_equal(second.up.end, RIG_RUNNING);
 	rig_stream_close(&first);
-	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
+	assert_int_equal(atomic_load(&sockmap->slots.credit_bytes), 0);
 	rig_stream_close(&second);
-	rig_teardown(rig, gate);
+	rig_teardown(rig, sockmap);
 }

@@ -19,16 +19,16 @@
 /* Time of a start on any kernel, and room before its limit of a million. */
 TEST(the_verifier_has_little_to_do)
 {
-	struct gate *gate = rig_gate(NULL);
+	struct sockmap *sockmap = rig_sockmap(NULL);
 	struct bpf_prog_info info = { 0 };
 	uint32_t len = sizeof(info);
 
-	assert_int_equal(bpf_obj_get_info_by_fd(gate->prog_fd, &info, &len), 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(sockmap->prog_fd, &info, &len), 0);
 	print_message("%u instructions verified\n", info.verified_insns);
 	/* Kernels before 5.16 do not count. */
 	if (info.verified_insns > 0)
 		assert_in_range(info.verified_insns, 500, 10000);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }
 
 struct victim {
@@ -38,11 +38,11 @@ struct victim {
 /* A gateway under load, in a process of its own; tells its ids when bytes flow. Never returns. */
 static void victim_run(int report_fd)
 {
-	struct gate *gate = rig_gate(NULL);
-	struct rig *rig = rig_create(gate);
+	struct sockmap *sockmap = rig_sockmap(NULL);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream s[4];
 	struct actor writers[4] = { 0 }, readers[4] = { 0 };
-	struct victim self = { rig_program_id(gate->prog_fd), rig_map_id(gate, GATE_MAP_SOURCES) };
+	struct victim self = { rig_program_id(sockmap->prog_fd), rig_map_id(sockmap, SOCKMAP_MAP_SOURCES) };
 
 	for (int i = 0; i < 4; i++) {
 		rig_stream_open(rig, &s[i], NULL);
@@ -61,7 +61,7 @@ TEST(kill_leaves_nothing_attached)
 {
 	uint64_t random = 3;
 
-	gate_free(rig_gate(NULL)); /* skips where there is no BPF */
+	sockmap_free(rig_sockmap(NULL)); /* skips where there is no BPF */
 	for (int round = 0; round < 5; round++) {
 		struct victim victim = { 0 };
 
@@ -73,10 +73,10 @@ TEST(kill_leaves_nothing_attached)
 
 TEST(a_closed_gate_leaves_nothing)
 {
-	struct gate *gate = rig_gate(NULL);
-	uint32_t program = rig_program_id(gate->prog_fd), map = rig_map_id(gate, GATE_MAP_GATES);
+	struct sockmap *sockmap = rig_sockmap(NULL);
+	uint32_t program = rig_program_id(sockmap->prog_fd), map = rig_map_id(sockmap, SOCKMAP_MAP_GATES);
 
-	gate_free(gate);
+	sockmap_free(sockmap);
 	assert_true(rig_is_gone(bpf_prog_get_fd_by_id, program));
 	assert_true(rig_is_gone(bpf_map_get_fd_by_id, map));
 }
@@ -84,8 +84,8 @@ TEST(a_closed_gate_leaves_nothing)
 /* Connections beside the ones in the map are not seen, and behave as ever. */
 TEST(other_sockets_are_not_touched)
 {
-	struct gate *gate = rig_gate(NULL);
-	struct rig *rig = rig_create(gate);
+	struct sockmap *sockmap = rig_sockmap(NULL);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream ours, others;
 	char bytes[1000];
 
@@ -98,9 +98,9 @@ TEST(other_sockets_are_not_touched)
 	assert_true(send_all(rig, ours.client, "ours", 4));
 	assert_int_equal(receive_some(rig, ours.server, bytes, 4, 20000), 4);
 	/* Exactly our two sockets are in the maps, under their own cookies. */
-	for (uint32_t i = 0; i < gate->slots.count; i++) {
+	for (uint32_t i = 0; i < sockmap->slots.count; i++) {
 		uint64_t cookie = 0;
-		int error = bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &i, &cookie);
+		int error = bpf_map_lookup_elem(sockmap->map_fds[SOCKMAP_MAP_TARGETS], &i, &cookie);
 
 		if (i == ours.front_socket.slot.index)
 			assert_int_equal(cookie, ours.front_socket.cookie);
@@ -112,14 +112,14 @@ TEST(other_sockets_are_not_touched)
 	rig_stream_close(&others);
 	rig_stream_close(&ours);
 	rig_free(rig);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }
 
 /* Closing a socket that is in the maps takes it out of all of them. */
 TEST(closed_sockets_leave_the_maps)
 {
-	struct gate *gate = rig_gate(NULL);
-	struct rig *rig = rig_create(gate);
+	struct sockmap *sockmap = rig_sockmap(NULL);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream s;
 	uint64_t cookie;
 
@@ -127,12 +127,14 @@ TEST(closed_sockets_leave_the_maps)
 	rig_tunnel(&s, 0);
 	uint32_t front = s.front_socket.slot.index;
 	uint64_t key = s.front_socket.cookie;
-	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_SOURCES], &front, &cookie), 0);
+	assert_int_equal(bpf_map_lookup_elem(sockmap->map_fds[SOCKMAP_MAP_SOURCES], &front, &cookie), 0);
 	rig_stream_close(&s);
-	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_SOURCES], &front, &cookie), -ENOENT);
-	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &front, &cookie), -ENOENT);
-	struct gate_handle handle;
-	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_GATE_OF], &key, &handle), -ENOENT);
+	assert_int_equal(bpf_map_lookup_elem(sockmap->map_fds[SOCKMAP_MAP_SOURCES], &front, &cookie),
+			 -ENOENT);
+	assert_int_equal(bpf_map_lookup_elem(sockmap->map_fds[SOCKMAP_MAP_TARGETS], &front, &cookie),
+			 -ENOENT);
+	struct sockmap_handle handle;
+	assert_int_equal(bpf_map_lookup_elem(sockmap->map_fds[SOCKMAP_MAP_GATE_OF], &key, &handle), -ENOENT);
 	rig_free(rig);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }

@@ -59,13 +59,14 @@ static uint64_t taken[ARRAY_LEN(stalled)];
 
 TEST(stalled_readers_cost_their_buffers_and_no_more)
 {
-	struct gate *gate = rig_gate(NULL);
-	struct rig *rig = rig_create(gate);
+	struct sockmap *sockmap = rig_sockmap(NULL);
+	struct rig *rig = rig_create(sockmap);
 	const uint32_t credit = 100000;
 	uint64_t charged = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(stalled); i++) {
-		struct gate_direction_options down = { .framing = GATE_UNTIL_CLOSE, .credit_bytes = credit };
+		struct sockmap_direction_options down = { .framing = SOCKMAP_UNTIL_CLOSE,
+							  .credit_bytes = credit };
 
 		rig_stream_open(rig, &stalled[i], &fixed);
 		rig_stream_add(&stalled[i]);
@@ -113,17 +114,17 @@ TEST(stalled_readers_cost_their_buffers_and_no_more)
 		assert_int_equal(stalled[i].down.end, RIG_RUNNING);
 		rig_stream_close(&stalled[i]);
 	}
-	assert_int_equal(gate_count_taken(gate), 0);
-	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
+	assert_int_equal(sockmap_count_taken(sockmap), 0);
+	assert_int_equal(atomic_load(&sockmap->slots.credit_bytes), 0);
 	rig_free(rig);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }
 
 /* A client that never reads its download uploads all the same; the server gets everything at once. */
 TEST(an_upload_flows_while_the_download_stands_still)
 {
-	struct gate *gate = rig_gate(NULL);
-	struct rig *rig = rig_create(gate);
+	struct sockmap *sockmap = rig_sockmap(NULL);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream s;
 	struct actor reader = { .expects_eof = true, .pause_us = 200, .pause_every = 8 };
 	struct actor writer = { .shuts_down = true };
@@ -144,17 +145,18 @@ TEST(an_upload_flows_while_the_download_stands_still)
 	assert_int_equal(s.down.end, RIG_RUNNING);
 	rig_stream_close(&s);
 	rig_free(rig);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }
 
 /* A tunnel is two sockets and two directions here, and two shared records of kernel memory. */
-static_assert(2 * (sizeof(struct gate_socket) + sizeof(struct gate_direction)) <= 1024, "an idle tunnel");
+static_assert(2 * (sizeof(struct sockmap_socket) + sizeof(struct sockmap_direction)) <= 1024,
+	      "an idle tunnel");
 
 TEST(idle_tunnels_wake_nobody)
 {
 	enum { COUNT = 500 };
-	struct gate *gate = rig_gate(NULL);
-	struct rig *rig = rig_create(gate);
+	struct sockmap *sockmap = rig_sockmap(NULL);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream *streams = calloc(COUNT, sizeof(*streams));
 
 	assert_non_null(streams);
@@ -165,12 +167,12 @@ TEST(idle_tunnels_wake_nobody)
 	uint64_t wakeups = rig->wakeups;
 	rig_run_for(rig, 100);
 	assert_int_equal(rig->wakeups, wakeups);
-	assert_int_equal(gate_count_taken(gate), 2 * COUNT);
+	assert_int_equal(sockmap_count_taken(sockmap), 2 * COUNT);
 	for (int i = 0; i < COUNT; i++)
 		rig_stream_close(&streams[i]);
 	free(streams);
 	rig_free(rig);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }
 
 static int allow_files(void **state)

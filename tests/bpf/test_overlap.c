@@ -22,7 +22,7 @@
 
 #include <bpf/libbpf.h>
 
-#include "gen/gate_broken.skel.h"
+#include "gen/sockmap_broken.skel.h"
 #include "tests/bpf/actor.h"
 #include "tests/bpf/broken.h"
 #include "tests/bpf/rig.h"
@@ -184,7 +184,7 @@ static int namespace_enter(void)
 /* ---------------------------------------------------------------------------------------- scenario */
 
 struct overlap {
-	struct gate *gate;
+	struct sockmap *sockmap;
 	struct rig *rig;
 	struct rig_stream stream; /* client: -1, it is raw */
 	struct raw_client raw;
@@ -217,16 +217,16 @@ static void connect_raw(struct overlap *o)
 
 static void overlap_open(struct overlap *o, uint32_t broken)
 {
-	struct gate_options options = { .slot_count = 64,
-					.worker_count = 1,
-					.override = { .before_load = rig_break, .arg = &broken } };
+	struct sockmap_options options = { .slot_count = 64,
+					   .worker_count = 1,
+					   .override = { .before_load = rig_break, .arg = &broken } };
 
 	memset(o, 0, sizeof(*o));
-	options.override.elf = gate_broken_bpf__elf_bytes(&options.override.elf_bytes);
-	o->gate = rig_gate(&options);
+	options.override.elf = sockmap_broken_bpf__elf_bytes(&options.override.elf_bytes);
+	o->sockmap = rig_sockmap(&options);
 	if (tun_fd < 0)
 		rig_skip("no network namespace, or no TUN device in it");
-	o->rig = rig_create(o->gate);
+	o->rig = rig_create(o->sockmap);
 	rig_stream_open(o->rig, &o->stream, NULL);
 	/* Its loopback client side is not used. */
 	close(o->stream.client);
@@ -239,7 +239,7 @@ static void overlap_close(struct overlap *o)
 {
 	rig_stream_close(&o->stream);
 	rig_free(o->rig);
-	gate_free(o->gate);
+	sockmap_free(o->sockmap);
 }
 
 /* What the server has got, as the pattern says? Reads a little longer, for bytes too many. */
@@ -298,7 +298,7 @@ static void segments_send(struct overlap *o, const struct overlap_case *c)
 
 static bool case_holds(const struct overlap_case *c, uint32_t broken)
 {
-	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_UNTIL_CLOSE };
 	struct overlap o;
 	bool holds;
 
@@ -310,7 +310,7 @@ static bool case_holds(const struct overlap_case *c, uint32_t broken)
 	holds = server_got(&o, c->len);
 	rig_is_impatient = false;
 	if (holds && !broken && c->always_overlaps)
-		holds = gate_direction_stats(&o.stream.up.direction).trimmed_bytes > 0;
+		holds = sockmap_direction_stats(&o.stream.up.direction).trimmed_bytes > 0;
 	overlap_close(&o);
 	return holds;
 }
@@ -334,7 +334,7 @@ TEST(without_the_trim_bytes_arrive_twice)
 /* The gate closed, so that user space reads what was trimmed. */
 TEST(passed_bytes_are_trimmed_too)
 {
-	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 10 };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_LENGTH, .length_bytes = 10 };
 	struct overlap o;
 	char bytes[600];
 
@@ -348,15 +348,17 @@ TEST(passed_bytes_are_trimmed_too)
 	assert_int_equal(o.stream.up.end, RIG_DONE);
 	assert_int_equal(receive_some(o.rig, o.stream.front, bytes, 590, 20000), 590);
 	assert_int_equal(pattern_check(bytes, 1, 10, 590), -1);
-	gate_socket_note_read(&o.stream.front_socket, 590);
+	sockmap_socket_note_read(&o.stream.front_socket, 590);
 	overlap_close(&o);
 }
 
-/* The FIN comes with old bytes, also with nothing else, as after a lost acknowledgement: no poison. */
+/*
+ * The FIN comes with old bytes, also with nothing else, as after a lost acknowledgement: no integrity error.
+ */
 TEST(a_fin_on_old_bytes_ends_the_stream)
 {
 	static const struct step lasts[] = { { 100, 310 }, { 0, 300 }, { 299, 300 }, { 300, 300 } };
-	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_UNTIL_CLOSE };
 
 	for (size_t i = 0; i < ARRAY_LEN(lasts); i++) {
 		struct overlap o;
@@ -367,10 +369,10 @@ TEST(a_fin_on_old_bytes_ends_the_stream)
 		segment(&o.raw, 0, 300, 0);
 		rig_turn(o.rig, 1);
 		segment(&o.raw, lasts[i].from, lasts[i].to, TH_FIN);
-		assert_true(rig_run(o.rig, rig_way_ended, &o.stream.up, 20000));
+		assert_true(rig_run(o.rig, rig_direction_ended, &o.stream.up, 20000));
 		assert_int_equal(o.stream.up.end, RIG_EOF);
 		assert_true(server_got(&o, lasts[i].to));
-		assert_int_equal(o.rig->worker->poisoned, 0);
+		assert_int_equal(o.rig->worker->integrity_errors, 0);
 		overlap_close(&o);
 	}
 }
@@ -379,7 +381,7 @@ TEST(a_fin_on_old_bytes_ends_the_stream)
 TEST(random_segments_deliver_the_stream)
 {
 	enum { TOTAL = 200000 };
-	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_UNTIL_CLOSE };
 	static char got[TOTAL];
 	struct overlap o;
 	uint64_t random = 17;
@@ -406,8 +408,8 @@ TEST(random_segments_deliver_the_stream)
 	}
 	assert_int_equal(have, TOTAL);
 	assert_int_equal(pattern_check(got, 1, 0, TOTAL), -1);
-	assert_true(gate_direction_stats(&o.stream.up.direction).trimmed_bytes > 0);
-	assert_int_equal(o.rig->worker->poisoned, 0);
+	assert_true(sockmap_direction_stats(&o.stream.up.direction).trimmed_bytes > 0);
+	assert_int_equal(o.rig->worker->integrity_errors, 0);
 	overlap_close(&o);
 }
 

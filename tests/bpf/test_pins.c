@@ -40,38 +40,38 @@ static int ctl(const char *verb, const char *option, const char *value)
 	snprintf(words[1], sizeof(words[1]), "%s", option ? option : "");
 	snprintf(words[2], sizeof(words[2]), "%s", value ? value : "");
 	fflush(stdout);
-	return gate_ctl_main(option ? 5 : 3, argv);
+	return sockmap_ctl_main(option ? 5 : 3, argv);
 }
 
 static void pins_or_skip(void)
 {
 	if (pin_dir[0] == '\0')
 		rig_skip("no mount namespace, or no BPF file system in it");
-	gate_free(rig_gate(NULL));
+	sockmap_free(rig_sockmap(NULL));
 }
 
 /* Runs in a child without any privilege; the exit status says what failed. */
 static int unprivileged_gateway(void)
 {
-	struct gate_options options = { .worker_count = 2, .max_credit_bytes = 1 << 20 };
-	struct gate *gate = NULL;
+	struct sockmap_options options = { .worker_count = 2, .max_credit_bytes = 1 << 20 };
+	struct sockmap *sockmap = NULL;
 	struct text why;
 	uint64_t took_ns;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || setgroups(0, NULL) || setgid(65534) || setuid(65534))
 		return 10;
 	text_init(&why);
-	if (gate_load(&options, &gate, &why) != -EPERM)
+	if (sockmap_load(&options, &sockmap, &why) != -EPERM)
 		return 11;
-	if (gate_open_pins(pin_dir, &options, &gate, &why)) {
+	if (sockmap_open_pins(pin_dir, &options, &sockmap, &why)) {
 		fprintf(stderr, "%s\n", why.data);
 		return 12;
 	}
-	if (gate_selftest(gate, &why, &took_ns)) {
+	if (sockmap_selftest(sockmap, &why, &took_ns)) {
 		fprintf(stderr, "%s\n", why.data);
 		return 13;
 	}
-	gate_free(gate);
+	sockmap_free(sockmap);
 	text_done(&why);
 	return 0;
 }
@@ -101,23 +101,23 @@ TEST(pins_serve_a_gateway_without_privileges)
 
 TEST(a_new_load_replaces_old_pins)
 {
-	struct gate_options options = { .worker_count = 1 };
-	struct gate *first = NULL, *second = NULL;
+	struct sockmap_options options = { .worker_count = 1 };
+	struct sockmap *first = NULL, *second = NULL;
 	struct text why;
 
 	pins_or_skip();
 	text_init(&why);
 	assert_int_equal(ctl("load", "--slots", "128"), 0);
-	assert_int_equal(gate_open_pins(pin_dir, &options, &first, &why), 0);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &first, &why), 0);
 	assert_int_equal(first->slots.count, 128);
 	assert_int_equal(ctl("load", "--slots", "64"), 0);
-	assert_int_equal(gate_open_pins(pin_dir, &options, &second, &why), 0);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &second, &why), 0);
 	assert_int_equal(second->slots.count, 64);
 	/* Who had the old maps open keeps them. */
 	uint64_t took_ns;
-	assert_int_equal(gate_selftest(first, &why, &took_ns), 0);
-	gate_free(first);
-	gate_free(second);
+	assert_int_equal(sockmap_selftest(first, &why, &took_ns), 0);
+	sockmap_free(first);
+	sockmap_free(second);
 	assert_int_equal(ctl("unload", NULL, NULL), 0);
 	text_done(&why);
 }
@@ -152,9 +152,9 @@ __attribute__((format(printf, 2, 3))) static void assert_says(const struct text 
 
 TEST(status_shows_what_a_process_has_loaded)
 {
-	struct gate_options options = { .slot_count = 62, .worker_count = 3 };
-	struct gate *gate = rig_gate(&options);
-	struct rig *rig = rig_create(gate);
+	struct sockmap_options options = { .slot_count = 62, .worker_count = 3 };
+	struct sockmap *sockmap = rig_sockmap(&options);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream s;
 	struct text text;
 	char byte;
@@ -164,29 +164,30 @@ TEST(status_shows_what_a_process_has_loaded)
 	rig_tunnel(&s, 0);
 	assert_true(send_all(rig, s.client, "x", 1));
 	assert_int_equal(receive_some(rig, s.server, &byte, 1, 20000), 1);
-	assert_int_equal(gate_status(NULL, &text), 0);
-	status_of_program(&text, rig_program_id(gate->prog_fd));
-	assert_says(&text, "to map %u\n", rig_map_id(gate, GATE_MAP_SOURCES));
-	assert_says(&text, "  map %u gates: 62 entries of 320 bytes\n", rig_map_id(gate, GATE_MAP_GATES));
+	assert_int_equal(sockmap_status(NULL, &text), 0);
+	status_of_program(&text, rig_program_id(sockmap->prog_fd));
+	assert_says(&text, "to map %u\n", rig_map_id(sockmap, SOCKMAP_MAP_SOURCES));
+	assert_says(&text, "  map %u gates: 62 entries of 320 bytes\n",
+		    rig_map_id(sockmap, SOCKMAP_MAP_GATES));
 	assert_says(&text, "  slots: 2 of 62 taken, 1 gates open; of these sockets 1 bytes redirected, 0 ");
 	assert_says(&text, "  rings: 0: process %d, 0 events lost; 3 in all\n", getpid());
 	/* Mode is what counts: this is how a direction that was stopped in the middle leaves its record. */
-	gate_direction_stop(&s.up.direction);
+	sockmap_direction_stop(&s.up.direction);
 	text_clear(&text);
-	assert_int_equal(gate_status(NULL, &text), 0);
-	status_of_program(&text, rig_program_id(gate->prog_fd));
+	assert_int_equal(sockmap_status(NULL, &text), 0);
+	status_of_program(&text, rig_program_id(sockmap->prog_fd));
 	assert_says(&text, "  slots: 2 of 62 taken, 0 gates open;");
 	text_done(&text);
 	rig_stream_close(&s);
 	rig_free(rig);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }
 
 /* The pins, and a process that has opened them. */
 TEST(status_shows_pins_and_who_has_them_open)
 {
-	struct gate_options options = { .worker_count = 1 };
-	struct gate *gate = NULL;
+	struct sockmap_options options = { .worker_count = 1 };
+	struct sockmap *sockmap = NULL;
 	struct text text;
 	int prog_fd = -1, ready[2];
 	char byte;
@@ -194,13 +195,13 @@ TEST(status_shows_pins_and_who_has_them_open)
 
 	pins_or_skip();
 	text_init(&text);
-	assert_int_equal(gate_status(pin_dir, &text), -ENOENT);
+	assert_int_equal(sockmap_status(pin_dir, &text), -ENOENT);
 	assert_int_equal(ctl("status", NULL, NULL), 1);
 	assert_int_equal(ctl("load", "--slots", "64"), 0);
-	assert_int_equal(gate_open_program(pin_dir, &prog_fd, &text), 0);
+	assert_int_equal(sockmap_open_program(pin_dir, &prog_fd, &text), 0);
 	close(prog_fd);
 	text_clear(&text);
-	assert_int_equal(gate_status(pin_dir, &text), 0);
+	assert_int_equal(sockmap_status(pin_dir, &text), 0);
 	assert_says(&text, "  attached by link ");
 	assert_says(&text, " sources: 64 entries of 8 bytes\n");
 	assert_says(&text, "  slots: 0 of 64 taken, ");
@@ -209,13 +210,13 @@ TEST(status_shows_pins_and_who_has_them_open)
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	if (pid == 0) {
-		if (gate_open_pins(pin_dir, &options, &gate, &text) || write(ready[1], "x", 1) != 1)
+		if (sockmap_open_pins(pin_dir, &options, &sockmap, &text) || write(ready[1], "x", 1) != 1)
 			_exit(1);
 		pause();
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	text_clear(&text);
-	assert_int_equal(gate_status(pin_dir, &text), 0);
+	assert_int_equal(sockmap_status(pin_dir, &text), 0);
 	assert_says(&text, "  open in: process %d test_pins", pid);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -227,36 +228,36 @@ TEST(status_shows_pins_and_who_has_them_open)
 
 TEST(pins_that_do_not_fit_are_refused_with_a_reason)
 {
-	struct gate_options options = { .worker_count = 9 };
-	struct gate_info info = { .abi_version = GATE_ABI_VERSION + 1,
-				  .slot_count = 64,
-				  .worker_count = 8,
-				  .record_bytes = sizeof(struct gate_record) };
-	struct gate *gate = NULL, *pinned;
+	struct sockmap_options options = { .worker_count = 9 };
+	struct sockmap_info info = { .abi_version = SOCKMAP_ABI_VERSION + 1,
+				     .slot_count = 64,
+				     .worker_count = 8,
+				     .record_bytes = sizeof(struct sockmap_record) };
+	struct sockmap *sockmap = NULL, *pinned;
 	struct text why;
 	uint32_t key = 0;
 
 	pins_or_skip();
 	text_init(&why);
-	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -ENOENT);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &sockmap, &why), -ENOENT);
 	assert_non_null(strstr(why.data, "headgate bpf load"));
 	text_clear(&why);
 	assert_int_equal(ctl("load", NULL, NULL), 0);
-	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -ERANGE);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &sockmap, &why), -ERANGE);
 	assert_non_null(strstr(why.data, "--workers 9"));
 	text_clear(&why);
 	options.worker_count = 1;
-	assert_int_equal(gate_open_pins(pin_dir, &options, &pinned, &why), 0);
-	assert_int_equal(bpf_map_update_elem(pinned->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY), 0);
-	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -EPROTO);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &pinned, &why), 0);
+	assert_int_equal(bpf_map_update_elem(pinned->map_fds[SOCKMAP_MAP_INFO], &key, &info, BPF_ANY), 0);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &sockmap, &why), -EPROTO);
 	assert_non_null(strstr(why.data, "another version"));
 	text_clear(&why);
 	/* Made by a build that changed the layout and forgot the number. */
-	info.abi_version = GATE_ABI_VERSION;
-	assert_int_equal(bpf_map_update_elem(pinned->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY), 0);
-	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -EPROTO);
-	assert_non_null(strstr(why.data, GATE_ABI_FINGERPRINT));
-	gate_free(pinned);
+	info.abi_version = SOCKMAP_ABI_VERSION;
+	assert_int_equal(bpf_map_update_elem(pinned->map_fds[SOCKMAP_MAP_INFO], &key, &info, BPF_ANY), 0);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &sockmap, &why), -EPROTO);
+	assert_non_null(strstr(why.data, SOCKMAP_ABI_FINGERPRINT));
+	sockmap_free(pinned);
 	assert_int_equal(ctl("unload", NULL, NULL), 0);
 	assert_int_equal(ctl("load", "--workers", "none"), 2);
 	/* The gateway would refuse the kernel all the same. */
@@ -267,7 +268,7 @@ TEST(pins_that_do_not_fit_are_refused_with_a_reason)
 
 TEST(a_directory_elsewhere_is_refused)
 {
-	struct gate *gate = rig_gate(NULL);
+	struct sockmap *sockmap = rig_sockmap(NULL);
 	struct text why;
 	char dir[] = "/tmp/headgate-no-bpffs-XXXXXX";
 	char below[64];
@@ -275,42 +276,42 @@ TEST(a_directory_elsewhere_is_refused)
 	text_init(&why);
 	assert_non_null(mkdtemp(dir));
 	snprintf(below, sizeof(below), "%s/x", dir);
-	assert_int_equal(gate_pin(gate, below, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
+	assert_int_equal(sockmap_pin(sockmap, below, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
 	assert_non_null(strstr(why.data, "mount -t bpf"));
 	assert_int_not_equal(access(below, F_OK), 0);
 	/* Nor is anything removed that was there before. */
-	assert_int_equal(gate_pin(gate, dir, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
+	assert_int_equal(sockmap_pin(sockmap, dir, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
 	assert_int_equal(rmdir(dir), 0);
 	text_done(&why);
-	gate_free(gate);
+	sockmap_free(sockmap);
 }
 
 /* Holds slots and a ring of the pinned maps and is killed. */
 static int dying_gateway(void)
 {
-	struct gate_options options = { .worker_count = 1 };
-	struct gate *gate = NULL;
+	struct sockmap_options options = { .worker_count = 1 };
+	struct sockmap *sockmap = NULL;
 	struct text why;
 
 	text_init(&why);
-	if (gate_open_pins(pin_dir, &options, &gate, &why))
+	if (sockmap_open_pins(pin_dir, &options, &sockmap, &why))
 		return 1;
-	struct rig *rig = rig_create(gate);
+	struct rig *rig = rig_create(sockmap);
 	struct rig_stream s;
 	rig_stream_open(rig, &s, NULL);
 	rig_tunnel(&s, 0);
 	/* As if it had been taken long ago. */
-	gate_socket_record(&s.front_socket)->user.claimed_ns = 1;
-	gate_socket_record(&s.back_socket)->user.claimed_ns = 1;
+	sockmap_socket_record(&s.front_socket)->user.claimed_ns = 1;
+	sockmap_socket_record(&s.back_socket)->user.claimed_ns = 1;
 	kill(getpid(), SIGKILL);
 	return 2;
 }
 
 TEST(slots_and_rings_of_a_killed_gateway_come_back)
 {
-	struct gate_options options = { .worker_count = 1 };
-	struct gate *gate = NULL;
-	struct gate_worker *worker = NULL;
+	struct sockmap_options options = { .worker_count = 1 };
+	struct sockmap *sockmap = NULL;
+	struct sockmap_worker *worker = NULL;
 	struct text why;
 
 	pins_or_skip();
@@ -319,18 +320,18 @@ TEST(slots_and_rings_of_a_killed_gateway_come_back)
 	assert_int_equal(exit_status_of(dying_gateway), 128 + SIGKILL);
 	/* Who only looks changes nothing. */
 	assert_int_equal(ctl("status", NULL, NULL), 0);
-	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
-	assert_int_equal(gate_count_taken(gate), 2);
-	assert_true(rig_count_elements(gate->map_fds[GATE_MAP_GATE_OF]) > 0);
-	assert_int_equal(gate_reclaim(gate, SLOTS_ORPHAN_NS), 2);
-	assert_int_equal(gate_count_taken(gate), 0);
-	assert_int_equal(rig_count_elements(gate->map_fds[GATE_MAP_GATE_OF]), 0);
-	assert_int_equal(gate_worker_create(gate, &worker), 0);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &sockmap, &why), 0);
+	assert_int_equal(sockmap_count_taken(sockmap), 2);
+	assert_true(rig_count_elements(sockmap->map_fds[SOCKMAP_MAP_GATE_OF]) > 0);
+	assert_int_equal(sockmap_reclaim(sockmap, SLOTS_ORPHAN_NS), 2);
+	assert_int_equal(sockmap_count_taken(sockmap), 0);
+	assert_int_equal(rig_count_elements(sockmap->map_fds[SOCKMAP_MAP_GATE_OF]), 0);
+	assert_int_equal(sockmap_worker_create(sockmap, &worker), 0);
 	/* Its only ring is read now. */
-	struct gate_worker *second = NULL;
-	assert_int_equal(gate_worker_create(gate, &second), -ENOSPC);
-	gate_worker_free(worker);
-	gate_free(gate);
+	struct sockmap_worker *second = NULL;
+	assert_int_equal(sockmap_worker_create(sockmap, &second), -ENOSPC);
+	sockmap_worker_free(worker);
+	sockmap_free(sockmap);
 	assert_int_equal(ctl("unload", NULL, NULL), 0);
 	text_done(&why);
 }
@@ -340,20 +341,20 @@ static bool keeps_ring;
 
 static int ring_gateway(void)
 {
-	struct gate_options options = { .worker_count = 1 };
-	struct gate *gate = NULL;
-	struct gate_worker *worker = NULL;
+	struct sockmap_options options = { .worker_count = 1 };
+	struct sockmap *sockmap = NULL;
+	struct sockmap_worker *worker = NULL;
 	struct text why;
 	int error;
 
 	text_init(&why);
-	if (gate_open_pins(pin_dir, &options, &gate, &why))
+	if (sockmap_open_pins(pin_dir, &options, &sockmap, &why))
 		return 1;
-	error = gate_worker_create(gate, &worker);
+	error = sockmap_worker_create(sockmap, &worker);
 	if (error)
 		return error == -ENOSPC ? 3 : 2;
 	if (!keeps_ring)
-		gate_worker_free(worker);
+		sockmap_worker_free(worker);
 	return 0;
 }
 
@@ -366,27 +367,27 @@ static int ring_gateway_in_container(void)
 /* Process numbers of containers say nothing outside of them, and each container has a process 1. */
 TEST(rings_are_kept_and_come_back_across_containers)
 {
-	struct gate_options options = { .worker_count = 1 };
-	struct gate_worker *worker = NULL;
-	struct gate *gate = NULL;
+	struct sockmap_options options = { .worker_count = 1 };
+	struct sockmap_worker *worker = NULL;
+	struct sockmap *sockmap = NULL;
 	struct text why;
 
 	pins_or_skip();
 	text_init(&why);
 	assert_int_equal(ctl("load", "--workers", "1"), 0);
-	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
-	assert_int_equal(gate_worker_create(gate, &worker), 0);
+	assert_int_equal(sockmap_open_pins(pin_dir, &options, &sockmap, &why), 0);
+	assert_int_equal(sockmap_worker_create(sockmap, &worker), 0);
 	assert_int_equal(exit_status_of(ring_gateway_in_container), 3);
 	assert_int_equal(exit_status_of(ring_gateway), 3);
-	gate_worker_free(worker);
+	sockmap_worker_free(worker);
 	keeps_ring = true;
 	for (int restart = 0; restart < 3; restart++)
 		assert_int_equal(exit_status_of(ring_gateway_in_container), 0);
 	assert_int_equal(exit_status_of(ring_gateway), 0);
 	keeps_ring = false;
-	assert_int_equal(gate_worker_create(gate, &worker), 0);
-	gate_worker_free(worker);
-	gate_free(gate);
+	assert_int_equal(sockmap_worker_create(sockmap, &worker), 0);
+	sockmap_worker_free(worker);
+	sockmap_free(sockmap);
 	assert_int_equal(ctl("unload", NULL, NULL), 0);
 	text_done(&why);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each rule of the lane twice: kept, the claim holds; broken, it does not. The broken program is
- * gate_broken.bpf.c, the broken user space is compiled into this file.
+ * sockmap_broken.bpf.c, the broken user space is compiled into this file.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,17 +19,17 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "gen/gate_broken.skel.h"
+#include "gen/sockmap_broken.skel.h"
 #include "tests/bpf/actor.h"
 #include "tests/bpf/broken.h"
 #include "tests/bpf/rig.h"
 #include "tests/bpf/traffic.h"
 #include "tests/lib/test.h"
-#include "user/kernel/common/delivery.h"
+#include "user/kernel/common/tcp_progress.h"
 #include "user/kernel/sockmap/selftest.h"
 
 static uint32_t broken;
-#define GATE_BROKEN(rule) (broken & (rule))
+#define SOCKMAP_BROKEN(rule) (broken & (rule))
 
 /* Lets one more byte arrive between the last look at the counters and the commit. */
 static int late_fd = -1;
@@ -37,7 +37,7 @@ static char late_byte;
 
 static int writable_after_late_byte(int fd, bool *ret_is_writable)
 {
-	int error = delivery_is_writable(fd, ret_is_writable);
+	int error = tcp_progress_is_writable(fd, ret_is_writable);
 
 	if (late_fd >= 0 && *ret_is_writable) {
 		assert_int_equal(send(late_fd, &late_byte, 1, MSG_DONTWAIT), 1);
@@ -46,28 +46,28 @@ static int writable_after_late_byte(int fd, bool *ret_is_writable)
 	return error;
 }
 
-#define delivery_is_writable writable_after_late_byte
+#define tcp_progress_is_writable writable_after_late_byte
 #include "user/kernel/sockmap/forward.c"
-#undef delivery_is_writable
+#undef tcp_progress_is_writable
 #include "user/kernel/sockmap/direction.c"
 #include "user/kernel/sockmap/socket.c"
 
 struct scenario {
-	struct gate *gate;
+	struct sockmap *sockmap;
 	struct rig *rig;
 	struct rig_stream stream;
 };
 
 static void scenario_open(struct scenario *p, const struct rig_buffers *buffers)
 {
-	struct gate_options options = { .slot_count = 64,
-					.worker_count = 2,
-					.max_credit_bytes = 1ull << 30,
-					.override = { .before_load = rig_break, .arg = &broken } };
+	struct sockmap_options options = { .slot_count = 64,
+					   .worker_count = 2,
+					   .max_credit_bytes = 1ull << 30,
+					   .override = { .before_load = rig_break, .arg = &broken } };
 
-	options.override.elf = gate_broken_bpf__elf_bytes(&options.override.elf_bytes);
-	p->gate = rig_gate(&options);
-	p->rig = rig_create(p->gate);
+	options.override.elf = sockmap_broken_bpf__elf_bytes(&options.override.elf_bytes);
+	p->sockmap = rig_sockmap(&options);
+	p->rig = rig_create(p->sockmap);
 	rig_stream_open(p->rig, &p->stream, buffers);
 }
 
@@ -75,10 +75,10 @@ static void scenario_close(struct scenario *p)
 {
 	rig_stream_close(&p->stream);
 	rig_free(p->rig);
-	gate_free(p->gate);
+	sockmap_free(p->sockmap);
 }
 
-/* As large as a near source gets where rmem_max is small. */
+/* As large as a local source gets where rmem_max is small. */
 static const struct rig_buffers plain = { .front_receive = 524288 };
 static const struct rig_buffers small = {
 	.front_receive = 131072,
@@ -101,7 +101,7 @@ static bool scenario_bare_fin(struct scenario *p)
 	if (!says(p->rig, p->stream.server, "question"))
 		return false;
 	shutdown(p->stream.client, SHUT_WR);
-	if (!rig_run(p->rig, rig_way_ended, &p->stream.up, rig_patience_ms(300)) ||
+	if (!rig_run(p->rig, rig_direction_ended, &p->stream.up, rig_patience_ms(300)) ||
 	    p->stream.up.end != RIG_EOF)
 		return false;
 	return put(p->rig, p->stream.server, "answer") && says(p->rig, p->stream.client, "answer") &&
@@ -111,17 +111,18 @@ static bool scenario_bare_fin(struct scenario *p)
 /* A half-close of a server that still has megabytes to read, part of which wait in the kernel. */
 static bool scenario_fin_behind_backlog(struct scenario *p)
 {
-	struct gate_direction_options way = { .framing = GATE_UNTIL_CLOSE, .credit_bytes = 400000 };
+	struct sockmap_direction_options direction = { .framing = SOCKMAP_UNTIL_CLOSE,
+						       .credit_bytes = 400000 };
 	uint64_t written;
 
 	/* Redirects wait in front of a FIN only where a target is a source as well. */
 	broken |= BREAK_ROLES;
 	rig_stream_add(&p->stream);
-	rig_start(&p->stream.up, &way);
-	rig_start(&p->stream.down, &way);
+	rig_start(&p->stream.up, &direction);
+	rig_start(&p->stream.down, &direction);
 	written = send_until_full(p->rig, p->stream.client, 1, 0, 16 << 20, 30);
 	shutdown(p->stream.server, SHUT_WR);
-	if (!rig_run(p->rig, rig_way_ended, &p->stream.down, rig_patience_ms(300)) ||
+	if (!rig_run(p->rig, rig_direction_ended, &p->stream.down, rig_patience_ms(300)) ||
 	    p->stream.down.end != RIG_EOF)
 		return false;
 	rig_run_for(p->rig, 20);
@@ -131,7 +132,7 @@ static bool scenario_fin_behind_backlog(struct scenario *p)
 /* User space has read the first bytes of a piece before the lane takes over. */
 static bool scenario_partly_read(struct scenario *p)
 {
-	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_UNTIL_CLOSE };
 	char head[5];
 
 	put(p->rig, p->stream.client, "head.body");
@@ -166,7 +167,7 @@ static bool scenario_pauses(struct scenario *p)
 /* A body and, in the same piece, the beginning of the next message. */
 static bool scenario_pipelined(struct scenario *p)
 {
-	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 4 };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_LENGTH, .length_bytes = 4 };
 
 	rig_stream_add(&p->stream);
 	rig_start(&p->stream.up, &options);
@@ -190,7 +191,7 @@ static bool scenario_lost_target(struct scenario *p)
 	put(p->rig, p->stream.client, "one");
 	if (!says(p->rig, p->stream.server, "one"))
 		return false;
-	bpf_map_delete_elem(p->gate->map_fds[GATE_MAP_TARGETS], &p->stream.back_socket.slot.index);
+	bpf_map_delete_elem(p->sockmap->map_fds[SOCKMAP_MAP_TARGETS], &p->stream.back_socket.slot.index);
 	put(p->rig, p->stream.client, "two");
 	return says(p->rig, p->stream.server, "two");
 }
@@ -202,28 +203,28 @@ static bool scenario_late_loss(struct scenario *p)
 	put(p->rig, p->stream.client, "one");
 	if (!says(p->rig, p->stream.server, "one"))
 		return false;
-	gate_direction_stop(&p->stream.up.direction);
+	sockmap_direction_stop(&p->stream.up.direction);
 	put(p->rig, p->stream.client, "two");
 	await_received(p->rig, p->stream.front, 6);
-	return gate_socket_detach(&p->stream.front_socket) == -EPROTO;
+	return sockmap_socket_detach(&p->stream.front_socket) == -EPROTO;
 }
 
 /* A first piece that the gate does not even open for. */
 static bool scenario_refused_first(struct scenario *p)
 {
-	struct gate_direction_options options = { .framing = GATE_CHUNKED_BODY };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_CHUNKED_BODY };
 
 	rig_stream_add(&p->stream);
 	rig_start(&p->stream.up, &options);
 	put(p->rig, p->stream.client, "0\r\n\r\n");
-	return rig_run(p->rig, rig_way_ended, &p->stream.up, rig_patience_ms(200)) &&
+	return rig_run(p->rig, rig_direction_ended, &p->stream.up, rig_patience_ms(200)) &&
 	       p->stream.up.end == RIG_BYTES;
 }
 
 /* The last chunk and the next message in one piece. */
 static bool scenario_chunked_end(struct scenario *p)
 {
-	struct gate_direction_options options = { .framing = GATE_CHUNKED_BODY };
+	struct sockmap_direction_options options = { .framing = SOCKMAP_CHUNKED_BODY };
 
 	rig_stream_add(&p->stream);
 	rig_start(&p->stream.up, &options);
@@ -245,20 +246,20 @@ static bool scenario_recycled_slot(struct scenario *p)
 	put(p->rig, p->stream.client, "mine");
 	if (!says(p->rig, p->stream.server, "mine"))
 		return false;
-	struct gate_record *record = gate_socket_record(&p->stream.front_socket);
+	struct sockmap_record *record = sockmap_socket_record(&p->stream.front_socket);
 	uint32_t index = p->stream.back_socket.slot.index;
-	gate_direction_stop(&p->stream.up.direction);
-	gate_direction_stop(&p->stream.down.direction);
-	gate_socket_remove(&p->stream.back_socket);
+	sockmap_direction_stop(&p->stream.up.direction);
+	sockmap_direction_stop(&p->stream.down.direction);
+	sockmap_socket_remove(&p->stream.back_socket);
 	rig_stream_open(p->rig, &other, NULL);
 	p->rig->worker->slot_cursor = index;
-	assert_int_equal(gate_socket_add(p->rig->worker, &other.back_socket, other.back), 0);
+	assert_int_equal(sockmap_socket_add(p->rig->worker, &other.back_socket, other.back), 0);
 	assert_int_equal(other.back_socket.slot.index, index);
-	record->user.mode = GATE_MODE_KERNEL;
+	record->user.mode = SOCKMAP_MODE_KERNEL;
 	put(p->rig, p->stream.client, "secret");
 	is_safe = is_silent(p->rig, other.server) && says(p->rig, p->stream.front, "secret");
-	record->user.mode = GATE_MODE_USER;
-	gate_socket_remove(&other.back_socket);
+	record->user.mode = SOCKMAP_MODE_USER;
+	sockmap_socket_remove(&other.back_socket);
 	rig_stream_close(&other);
 	return is_safe;
 }
@@ -273,7 +274,7 @@ static bool scenario_reused_target(struct scenario *p)
 
 	rig_tunnel(&p->stream, 0);
 	rig_stream_open(p->rig, &other, NULL);
-	const volatile struct gate_kernel *k = &gate_socket_record(&p->stream.front_socket)->kernel;
+	const volatile struct sockmap_kernel *k = &sockmap_socket_record(&p->stream.front_socket)->kernel;
 	uint32_t index = p->stream.back_socket.slot.index;
 	uint64_t until = now_ms() + 10000;
 	/* The verdict runs where the writer does, and nothing else does meanwhile. */
@@ -283,11 +284,11 @@ static bool scenario_reused_target(struct scenario *p)
 	stay_on(&allowed, true);
 	while (k->opens == 0 && now_ms() < until)
 		;
-	gate_direction_stop(&p->stream.up.direction);
-	gate_direction_stop(&p->stream.down.direction);
-	gate_socket_remove(&p->stream.back_socket);
+	sockmap_direction_stop(&p->stream.up.direction);
+	sockmap_direction_stop(&p->stream.down.direction);
+	sockmap_socket_remove(&p->stream.back_socket);
 	p->rig->worker->slot_cursor = index;
-	assert_int_equal(gate_socket_add(p->rig->worker, &other.back_socket, other.back), 0);
+	assert_int_equal(sockmap_socket_add(p->rig->worker, &other.back_socket, other.back), 0);
 	assert_int_equal(other.back_socket.slot.index, index);
 	actor_join(&writer);
 	sched_setaffinity(0, sizeof(allowed), &allowed);
@@ -338,8 +339,8 @@ static bool scenario_full_speed(struct scenario *p)
 /* Passed bytes that wait behind a backlog of the other way: recv() says EAGAIN for as long as that stands. */
 static bool scenario_hidden_bytes(struct scenario *p)
 {
-	struct gate_direction_options up = { .framing = GATE_UNTIL_CLOSE };
-	struct gate_direction_options down = { .framing = GATE_UNTIL_CLOSE, .credit_bytes = 400000 };
+	struct sockmap_direction_options up = { .framing = SOCKMAP_UNTIL_CLOSE };
+	struct sockmap_direction_options down = { .framing = SOCKMAP_UNTIL_CLOSE, .credit_bytes = 400000 };
 	uint64_t uploaded, downloaded, early;
 
 	/* Redirects wait in front of passed bytes only where a target is a source as well. */
@@ -350,7 +351,7 @@ static bool scenario_hidden_bytes(struct scenario *p)
 	downloaded = send_until_full(p->rig, p->stream.server, 9, 0, 16 << 20, 30);
 	uploaded = send_until_full(p->rig, p->stream.client, 10, 0, 150000, 30);
 	/* What the kernel carried arrives; then the gate would reopen, were it not for the hidden bytes. */
-	early = gate_direction_stats(&p->stream.up.direction).redirected_bytes;
+	early = sockmap_direction_stats(&p->stream.up.direction).redirected_bytes;
 	if (!read_pattern(p->rig, p->stream.server, 10, 0, early))
 		return false;
 	rig_run_for(p->rig, 10);
@@ -369,13 +370,13 @@ static bool has_memory(int fd)
 	return memory[SK_MEMINFO_RMEM_ALLOC] <= memory[SK_MEMINFO_RCVBUF];
 }
 
-static bool way_is_copied(void *arg)
+static bool direction_is_copied(void *arg)
 {
-	return ((struct rig_way *)arg)->is_copied;
+	return ((struct rig_direction *)arg)->is_copied;
 }
 
 /* Single bytes towards a reader that stands still, far more than their buffers would hold one by one. */
-static bool scenario_small_pieces(struct scenario *p)
+static bool scenario_small_segments(struct scenario *p)
 {
 	uint64_t position = 0;
 	int on = 1;
@@ -394,7 +395,7 @@ static bool scenario_small_pieces(struct scenario *p)
 		rig_run_for(p->rig, 1);
 	}
 	if (!(broken & BREAK_TIGHT))
-		assert_true(rig_run(p->rig, way_is_copied, &p->stream.up, 20000));
+		assert_true(rig_run(p->rig, direction_is_copied, &p->stream.up, 20000));
 	return has_memory(p->stream.front) && read_pattern(p->rig, p->stream.server, 14, 0, position);
 }
 
@@ -405,7 +406,7 @@ static bool scenario_small_pieces(struct scenario *p)
 static bool scenario_starved_worker(struct scenario *p)
 {
 	enum { DOWN_BYTES = 8 << 20 };
-	struct gate_direction_options way = { .framing = GATE_UNTIL_CLOSE };
+	struct sockmap_direction_options direction = { .framing = SOCKMAP_UNTIL_CLOSE };
 	struct starver starver = { .fd = p->stream.server, .ms = 300 };
 	cpu_set_t allowed;
 	static char piece[65536];
@@ -413,14 +414,14 @@ static bool scenario_starved_worker(struct scenario *p)
 	int quiet_turns = 0;
 
 	rig_stream_add(&p->stream);
-	rig_start(&p->stream.up, &way);
+	rig_start(&p->stream.up, &direction);
 	if (broken & BREAK_ROLES)
-		rig_start(&p->stream.down, &way);
+		rig_start(&p->stream.down, &direction);
 	else
 		rig_copy(&p->stream.down);
 	/* Until the gate closes, and no further: the window stays open. */
 	until = now_ms() + FILL_LIMIT_MS;
-	while (gate_direction_stats(&p->stream.up.direction).pauses == 0 && now_ms() < until)
+	while (sockmap_direction_stats(&p->stream.up.direction).pauses == 0 && now_ms() < until)
 		send_until_full(p->rig, p->stream.client, 15, 0, 1, 30);
 	assert_int_equal(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
 	starver_start(&starver, &allowed);
@@ -454,12 +455,12 @@ static bool scenario_selftest(struct scenario *p)
 	int error;
 
 	text_init(&why);
-	error = gate_selftest(p->gate, &why, &took_ns);
+	error = sockmap_selftest(p->sockmap, &why, &took_ns);
 	assert_true(error == 0 || error == -EIO);
 	assert_int_equal(why.len > 0, error != 0);
 	assert_true(took_ns > 0);
 	text_done(&why);
-	assert_int_equal(gate_count_taken(p->gate), 0);
+	assert_int_equal(sockmap_count_taken(p->sockmap), 0);
 	return error == 0;
 }
 
@@ -520,7 +521,7 @@ static struct rule rules[] = {
 	  1 },
 	{ "the backlog is bounded", BREAK_CREDIT, scenario_stopped_reader, &small, 1 },
 	{ "a socket is a source or a target", BREAK_ROLES, scenario_starved_worker, &plain, 6 },
-	{ "small pieces are taken out before memory is used up", BREAK_TIGHT, scenario_small_pieces, &small,
+	{ "small pieces are taken out before memory is used up", BREAK_TIGHT, scenario_small_segments, &small,
 	  3 },
 	{ "a piece is never dropped", BREAK_DROP, scenario_lost_target, NULL, 1 },
 	{ "a passed piece wakes whoever sleeps", BREAK_WAKE, scenario_refused_first, NULL, 1 },

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "tests/bpf/actor.h"
-#include "user/kernel/common/delivery.h"
+#include "user/kernel/common/tcp_progress.h"
 
 bool send_all(struct rig *rig, int fd, const char *bytes, size_t len)
 {
@@ -145,11 +145,11 @@ void await_unread(int fd, int count)
 
 void await_received(struct rig *rig, int fd, uint64_t bytes)
 {
-	struct delivery_view view = { 0 };
+	struct tcp_progress_view view = { 0 };
 
 	for (int i = 0; i < 10000 && view.received_bytes < bytes; i++) {
 		rig_turn(rig, 1);
-		assert_int_equal(delivery_look(fd, &view), 0);
+		assert_int_equal(tcp_progress_look(fd, &view), 0);
 	}
 	assert_int_equal(view.received_bytes, bytes);
 }
@@ -157,11 +157,11 @@ void await_received(struct rig *rig, int fd, uint64_t bytes)
 /* The reader has read all that has arrived, and the client has more. */
 static bool is_starving(const struct rig_stream *stream, uint64_t done)
 {
-	struct delivery_view view;
+	struct tcp_progress_view view;
 	int queued = 0;
 
 	assert_int_equal(ioctl(stream->client, SIOCOUTQ, &queued), 0);
-	return queued > 0 && delivery_look(stream->front, &view) == 0 && view.received_bytes == done;
+	return queued > 0 && tcp_progress_look(stream->front, &view) == 0 && view.received_bytes == done;
 }
 
 int carry_stalls(struct rig_stream *stream, uint64_t bytes, int enough)

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Some targets have one. Mutators of their own play no part: nothing is mutated. */
 __attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
 /* Of the sanitizer that this is built with. */
-__attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)(void));
+__attribute__((weak)) void __sanitizer_set_crash_callback(void (*callback)(void));
 
 /* What is said when the input that runs ends the program. */
 static char current_input[PATH_BYTES + 64];
@@ -124,8 +124,8 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		give_up(argv[0], "name directories or files of inputs");
 	signal(SIGABRT, on_abort);
-	if (__sanitizer_set_death_callback)
-		__sanitizer_set_death_callback(current_tell);
+	if (__sanitizer_set_crash_callback)
+		__sanitizer_set_crash_callback(current_tell);
 	if (LLVMFuzzerInitialize && LLVMFuzzerInitialize(&argc, &argv) != 0)
 		give_up(argv[0], "the target cannot start");
 	for (int i = 1; i < argc; i++) {

@@ -31,7 +31,7 @@ static void must(bool condition, int line, const char *what)
 
 struct result {
 	enum body_step step;
-	enum http_bad bad;
+	enum http_error http_error;
 	size_t consumed;
 	uint64_t framing_bytes;
 	struct buf payload;
@@ -83,9 +83,9 @@ static struct result decode(const struct body_framing *framing, struct span in, 
 		given += len;
 		next = piece;
 	} while (result.step == BODY_MORE && given < in.len);
-	result.bad = result.decoder.bad;
+	result.http_error = result.decoder.http_error;
 	result.framing_bytes = result.decoder.framing_bytes;
-	MUST((result.step == BODY_BAD) == (result.bad != BAD_NONE));
+	MUST((result.step == BODY_BAD) == (result.http_error != HTTP_ERROR_NONE));
 	MUST(result.decoder.payload_bytes == buf_len(&result.payload));
 	if (result.step == BODY_END)
 		MUST(result.framing_bytes + result.decoder.payload_bytes == result.consumed);
@@ -99,7 +99,8 @@ static struct span bytes_of(const struct buf *buf)
 
 static void must_same(const struct result *whole, struct result part)
 {
-	MUST(part.step == whole->step && part.bad == whole->bad && part.consumed == whole->consumed);
+	MUST(part.step == whole->step && part.http_error == whole->http_error &&
+	     part.consumed == whole->consumed);
 	MUST(part.framing_bytes == whole->framing_bytes);
 	MUST(part.decoder.chunk_state == whole->decoder.chunk_state);
 	MUST(part.decoder.left == whole->decoder.left);
@@ -166,10 +167,11 @@ static bool has_extension(struct span in)
 	return span_find(in, ';') >= 0;
 }
 
-static bool is_refused_on_purpose(enum http_bad bad)
+static bool is_refused_on_purpose(enum http_error http_error)
 {
-	return bad == BAD_CHUNK_LINE || bad == BAD_CHUNK_OVERHEAD || bad == BAD_CHUNK_EXTENSION ||
-	       bad == BAD_TRAILER || bad == BAD_TRAILER_TOO_LONG || bad == BAD_TOO_MANY_FIELDS;
+	return http_error == HTTP_ERROR_CHUNK_LINE || http_error == HTTP_ERROR_CHUNK_OVERHEAD ||
+	       http_error == HTTP_ERROR_CHUNK_EXTENSION || http_error == HTTP_ERROR_TRAILER ||
+	       http_error == HTTP_ERROR_TRAILER_TOO_LONG || http_error == HTTP_ERROR_TOO_MANY_FIELDS;
 }
 
 static void compare_with_llhttp(struct span in, const struct result *ours)
@@ -184,7 +186,7 @@ static void compare_with_llhttp(struct span in, const struct result *ours)
 		if (end)
 			MUST(span_eq(bytes_of(&reading.payload), bytes_of(&ours->payload)));
 	} else if (end) {
-		MUST(ours->step == BODY_BAD && is_refused_on_purpose(ours->bad));
+		MUST(ours->step == BODY_BAD && is_refused_on_purpose(ours->http_error));
 	}
 	buf_done(&reading.payload);
 }
@@ -213,7 +215,7 @@ static void write_again(const struct result *ours)
 
 	arena_init(&arena, 1024);
 	buf_init(&out);
-	MUST(body_trailers(&ours->decoder, &arena, &trailers) == BAD_NONE);
+	MUST(body_trailers(&ours->decoder, &arena, &trailers) == HTTP_ERROR_NONE);
 	while (payload.len) {
 		struct span chunk = span_first(payload, payload.len / 2 + 1);
 		char head[CHUNK_HEAD_BYTES];
@@ -227,7 +229,7 @@ static void write_again(const struct result *ours)
 	again = decode(&chunked, buf_span(&out), buf_len(&out), 1);
 	MUST(again.step == BODY_END && again.consumed == buf_len(&out));
 	MUST(span_eq(bytes_of(&again.payload), bytes_of(&ours->payload)));
-	MUST(body_trailers(&again.decoder, &arena, &trailers_again) == BAD_NONE);
+	MUST(body_trailers(&again.decoder, &arena, &trailers_again) == HTTP_ERROR_NONE);
 	must_fields_same(&trailers, &trailers_again);
 	buf_init(&reading.payload);
 	MUST(read_again(buf_span(&out), &reading) == buf_len(&out));

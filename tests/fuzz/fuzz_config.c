@@ -4,7 +4,7 @@
  *   - it is accepted, or refused with at least one message that is one printable line;
  *   - loading it twice says and makes the same;
  *   - what is accepted is complete: sorted, every reference has a backend, every route a match, and it can be
- * sealed.
+ * compiled.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -128,9 +128,9 @@ static void check_snapshot(const struct snapshot *s)
 	}
 }
 
-/* ---- what is sealed ---- */
+/* ---- what is compiled ---- */
 
-static void check_sealed_refs(const struct backend_ref *list, uint32_t count, uint64_t weight_sum)
+static void check_compiled_refs(const struct backend_ref *list, uint32_t count, uint64_t weight_sum)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		MUST(!list[i].backend->splice_off || list[i].splice_off);
@@ -140,20 +140,20 @@ static void check_sealed_refs(const struct backend_ref *list, uint32_t count, ui
 	MUST(weight_sum == 0);
 }
 
-static void check_sealed(const struct snapshot *s)
+static void check_compiled(const struct snapshot *s)
 {
 	for (uint32_t i = 0; i < s->bind_count; i++) {
 		for (uint32_t k = 0; k < s->bind_list[i].listener_count; k++) {
 			const struct listener *listener = &s->bind_list[i].listener_list[k];
 
 			for (uint32_t r = 0; r < listener->route_count; r++)
-				check_sealed_refs(listener->route_list[r].backend_list,
-						  listener->route_list[r].backend_count,
-						  listener->route_list[r].weight_sum);
+				check_compiled_refs(listener->route_list[r].backend_list,
+						    listener->route_list[r].backend_count,
+						    listener->route_list[r].weight_sum);
 			for (uint32_t r = 0; r < listener->tcp_route_count; r++)
-				check_sealed_refs(listener->tcp_route_list[r].backend_list,
-						  listener->tcp_route_list[r].backend_count,
-						  listener->tcp_route_list[r].weight_sum);
+				check_compiled_refs(listener->tcp_route_list[r].backend_list,
+						    listener->tcp_route_list[r].backend_count,
+						    listener->tcp_route_list[r].weight_sum);
 		}
 	}
 }
@@ -215,10 +215,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		int r;
 
 		check_snapshot(snapshot);
-		r = policy_seal(snapshot, &report);
+		r = policy_compile(snapshot, &report);
 		MUST(r == 0 || (r == -EINVAL && config_report_has_errors(&report)));
 		if (r == 0)
-			check_sealed(snapshot);
+			check_compiled(snapshot);
 		check_messages(&report);
 	}
 	snapshot_unref(snapshot);

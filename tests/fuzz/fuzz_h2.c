@@ -151,7 +151,7 @@ static struct h2_head *head_again(const struct h2_head *sent, bool has_end)
 	for (uint32_t i = 0; i < sent->fields.count; i++)
 		resend(head, sent->fields.list[i].name, sent->fields.list[i].value);
 	head->has_end = has_end;
-	MUST(h2_head_finish(head) == BAD_NONE);
+	MUST(h2_head_finish(head) == HTTP_ERROR_NONE);
 	return head;
 }
 
@@ -166,15 +166,15 @@ static void request_check(const struct h2_head *head)
 	struct arena arena;
 
 	arena_init(&arena, 1024);
-	if (h2_head_to_request(head, &arena, &request, &protocol) == BAD_NONE &&
-	    h2_head_request_framing(head, &request, &framing) == BAD_NONE) {
+	if (h2_head_to_request(head, &arena, &request, &protocol) == HTTP_ERROR_NONE &&
+	    h2_head_request_framing(head, &request, &framing) == HTTP_ERROR_NONE) {
 		MUST(request.fields.count > 0 && request.fields.list[0].id == FIELD_HOST);
 		MUST(request.version_major == 2 && request.authority.len > 0);
 		fields_remove_id(&request.fields, FIELD_CONTENT_LENGTH);
 		sent = h2_head_from_request(&request, &framing);
-		MUST(sent && sent->bad == BAD_NONE);
+		MUST(sent && sent->http_error == HTTP_ERROR_NONE);
 		received = head_again(sent, head->has_end);
-		MUST(h2_head_to_request(received, &arena, &again, &protocol) == BAD_NONE);
+		MUST(h2_head_to_request(received, &arena, &again, &protocol) == HTTP_ERROR_NONE);
 		fields_remove_id(&again.fields, FIELD_CONTENT_LENGTH);
 		must_same(&again, &request);
 		h2_head_free(sent);
@@ -201,7 +201,7 @@ static struct h2_head *head_make(enum h2_head_kind kind, uint32_t choice)
 		if ((choice >> i / 2 & 1) && !(kind != H2_HEAD_REQUEST && i == 4))
 			resend(head, span_str(fields[i]), span_str(fields[i + 1]));
 	}
-	MUST(head->bad == BAD_NONE);
+	MUST(head->http_error == HTTP_ERROR_NONE);
 	return head;
 }
 
@@ -231,11 +231,11 @@ static void owner_write(struct held *held)
 	static char bytes[20000];
 	struct h2_stream *stream = held->stream;
 	size_t len = chance(4) ? chance(100) : chance(sizeof(bytes));
-	struct iovec pieces[2] = { { bytes, len / 3 }, { bytes + len / 3, len - len / 3 } };
+	struct iovec segments[2] = { { bytes, len / 3 }, { bytes + len / 3, len - len / 3 } };
 
 	for (size_t i = 0; i < len; i++)
 		bytes[i] = pattern_at(stream, held->sent + (uint32_t)i);
-	if (h2_stream_can_write(stream) && h2_stream_write(stream, pieces, 2, LIMIT_RELAY_BYTES) == 0)
+	if (h2_stream_can_write(stream) && h2_stream_write(stream, segments, 2, LIMIT_RELAY_BYTES) == 0)
 		held->sent += (uint32_t)len;
 	MUST(buf_len(&stream->out) <= LIMIT_RELAY_BYTES);
 }
@@ -332,11 +332,11 @@ static void owner_look(struct end *end, struct h2_stream *stream)
 	MUST(!(stream->news & H2_NEWS_RESET) || (stream->is_reset && !held->is_reset_told));
 	held->is_reset_told |= (stream->news & H2_NEWS_RESET) != 0;
 	MUST(stream->is_reset == held->is_reset_told);
-	MUST(!end->is_pair || !stream->is_bad);
+	MUST(!end->is_pair || !stream->is_invalid);
 	stream->news = 0;
 	while ((head = h2_stream_head(stream))) {
-		MUST(head->bad == BAD_NONE || stream->is_bad);
-		if (head->kind == H2_HEAD_REQUEST && head->bad == BAD_NONE)
+		MUST(head->http_error == HTTP_ERROR_NONE || stream->is_invalid);
+		if (head->kind == H2_HEAD_REQUEST && head->http_error == HTTP_ERROR_NONE)
 			request_check(head);
 		h2_head_free(head);
 	}

@@ -16,7 +16,7 @@
 #include "user/http/h1_parse.h"
 #include "user/http/h1_write.h"
 #include "user/http/head_scan.h"
-#include "user/http/hop.h"
+#include "user/http/hop_by_hop.h"
 #include "user/http/upgrade.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,8 +40,8 @@ static const struct head_limits limits_default = {
 };
 static const struct head_limits limits_small = { .line_bytes = 40, .head_bytes = 100, .fields = 3 };
 
-static struct head_scan scan_pieces(struct span in, bool is_response, const struct head_limits *limits,
-				    size_t first, size_t piece)
+static struct head_scan scan_segments(struct span in, bool is_response, const struct head_limits *limits,
+				      size_t first, size_t piece)
 {
 	struct head_scan scan;
 	enum scan_step step = SCAN_MORE;
@@ -63,32 +63,33 @@ static struct head_scan scan_pieces(struct span in, bool is_response, const stru
 			break;
 		given = in.len - given > piece ? given + piece : in.len;
 	}
-	MUST((step == SCAN_BAD) == (scan.bad != BAD_NONE));
+	MUST((step == SCAN_BAD) == (scan.http_error != HTTP_ERROR_NONE));
 	MUST((step == SCAN_DONE) == (scan.head_bytes != 0));
 	return scan;
 }
 
 static void must_scan_same(struct head_scan a, struct head_scan b)
 {
-	MUST(a.bad == b.bad && a.offset == b.offset && a.head_bytes == b.head_bytes &&
+	MUST(a.http_error == b.http_error && a.offset == b.offset && a.head_bytes == b.head_bytes &&
 	     a.field_count == b.field_count && a.state == b.state);
 }
 
 static struct head_scan scan_every_way(struct span in, bool is_response, const struct head_limits *limits)
 {
-	struct head_scan whole = scan_pieces(in, is_response, limits, in.len, 1);
+	struct head_scan whole = scan_segments(in, is_response, limits, in.len, 1);
 	size_t stride = in.len / 64 + 1;
 
 	for (size_t cut = 0; cut < in.len; cut += stride)
-		must_scan_same(whole, scan_pieces(in, is_response, limits, cut, in.len));
-	must_scan_same(whole, scan_pieces(in, is_response, limits, 0, stride));
+		must_scan_same(whole, scan_segments(in, is_response, limits, cut, in.len));
+	must_scan_same(whole, scan_segments(in, is_response, limits, 0, stride));
 	return whole;
 }
 
 /* The parser does not look at these again. */
-static bool is_limit(enum http_bad bad)
+static bool is_limit(enum http_error http_error)
 {
-	return bad == BAD_LINE_TOO_LONG || bad == BAD_HEAD_TOO_LONG || bad == BAD_TOO_MANY_FIELDS;
+	return http_error == HTTP_ERROR_LINE_TOO_LONG || http_error == HTTP_ERROR_HEAD_TOO_LONG ||
+	       http_error == HTTP_ERROR_TOO_MANY_FIELDS;
 }
 
 /* ---- the other reader ---- */
@@ -189,7 +190,7 @@ static void must_framing_same(const struct reading *reading, const struct fields
 {
 	struct framing_fields said;
 
-	MUST(framing_fields_read(fields, version_minor, &said) == BAD_NONE);
+	MUST(framing_fields_read(fields, version_minor, &said) == HTTP_ERROR_NONE);
 	MUST(((reading->flags & F_CHUNKED) != 0) == said.is_chunked);
 	MUST(((reading->flags & F_TRANSFER_ENCODING) != 0) == said.is_chunked);
 	MUST(((reading->flags & F_CONTENT_LENGTH) != 0) == said.has_length);
@@ -214,25 +215,25 @@ static void request_round_trip(struct request_head *head, struct arena *arena)
 	struct head_scan scan;
 	struct buf out;
 
-	MUST(framing_request(head, &framing) == BAD_NONE);
-	if (upgrade_of_request(head, &upgrade) == BAD_NONE && upgrade.is_wanted)
+	MUST(framing_request(head, &framing) == HTTP_ERROR_NONE);
+	if (upgrade_of_request(head, &upgrade) == HTTP_ERROR_NONE && upgrade.is_wanted)
 		MUST(upgrade.protocol.len > 0 && head->version_minor > 0 && head->method != METHOD_CONNECT);
-	MUST(hop_strip_request(head) == 0);
-	MUST(hop_add_forwarded(head, &facts) == 0);
+	MUST(hop_by_hop_strip_request(head) == 0);
+	MUST(hop_by_hop_add_forwarded(head, &facts) == 0);
 	buf_init(&out);
 	MUST(h1_write_request(&out, head, &framing, &plain) == 0);
 	if (head->authority.len > 0) {
-		scan = scan_pieces(buf_span(&out), false,
-				   &(struct head_limits){ 2 * LIMIT_HEAD_BYTES, 2 * LIMIT_HEAD_BYTES, 999 },
-				   buf_len(&out), 1);
+		scan = scan_segments(buf_span(&out), false,
+				     &(struct head_limits){ 2 * LIMIT_HEAD_BYTES, 2 * LIMIT_HEAD_BYTES, 999 },
+				     buf_len(&out), 1);
 		MUST(scan.head_bytes == buf_len(&out));
-		MUST(h1_parse_request(buf_span(&out), arena, &again, &framing_again) == BAD_NONE);
+		MUST(h1_parse_request(buf_span(&out), arena, &again, &framing_again) == HTTP_ERROR_NONE);
 		MUST(framing_again.kind == framing.kind && framing_again.length == framing.length);
 		MUST(framing_again.announces_length == framing.announces_length);
 		MUST(span_eq(again.method_text, head->method_text) && span_eq(again.path, head->path));
 		MUST(span_eq(again.authority, head->authority) && span_eq(again.query, head->query));
 		MUST(again.has_query == head->has_query);
-		MUST(hop_strip_request(&again) == 0);
+		MUST(hop_by_hop_strip_request(&again) == 0);
 		fields_remove_id(&again.fields, FIELD_HOST);
 		fields_remove_id(&head->fields, FIELD_HOST);
 		must_fields_same(&again.fields, &head->fields);
@@ -248,21 +249,21 @@ static void fuzz_request(struct span in)
 	struct reading reading;
 	struct arena arena;
 	llhttp_t parser;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	scan_every_way(in, false, &limits_small);
 	arena_init(&arena, 4096);
 	if (!scan.head_bytes) {
-		bad = h1_parse_request(in, &arena, &head, &framing);
-		MUST(bad != BAD_NONE || is_limit(scan.bad));
+		http_error = h1_parse_request(in, &arena, &head, &framing);
+		MUST(http_error != HTTP_ERROR_NONE || is_limit(scan.http_error));
 		arena_done(&arena);
 		return;
 	}
 	in = arena_copy(&arena, span_from(span_first(in, scan.head_bytes), scan.lead_bytes));
-	bad = h1_parse_request(in, &arena, &head, &framing);
+	http_error = h1_parse_request(in, &arena, &head, &framing);
 	/* With our rules in front there is nothing left that only llhttp refuses. */
-	MUST(bad != BAD_SECOND_READER && bad != BAD_NO_MEMORY);
-	if (bad == BAD_NONE) {
+	MUST(http_error != HTTP_ERROR_SECOND_READER && http_error != HTTP_ERROR_NO_MEMORY);
+	if (http_error == HTTP_ERROR_NONE) {
 		parser = read_again(in, head.method_text, false, &arena, &reading);
 		MUST(head.method == METHOD_OTHER ||
 		     span_eq(head.method_text, span_str(llhttp_method_name(parser.method))));
@@ -288,12 +289,12 @@ static void response_round_trip(struct response_head *head, enum http_method met
 	struct buf out;
 
 	MUST(fields_clone(&head->fields, arena, &copy.fields) == 0);
-	MUST(framing_response(&copy, method, &framing) == BAD_NONE);
-	MUST(hop_strip_response(&copy) == 0);
+	MUST(framing_response(&copy, method, &framing) == HTTP_ERROR_NONE);
+	MUST(hop_by_hop_strip_response(&copy) == 0);
 	buf_init(&out);
 	MUST(h1_write_response(&out, &copy, &framing, &plain) == 0);
-	MUST(h1_parse_response(buf_span(&out), arena, &again) == BAD_NONE);
-	MUST(framing_response(&again, method, &framing_again) == BAD_NONE);
+	MUST(h1_parse_response(buf_span(&out), arena, &again) == HTTP_ERROR_NONE);
+	MUST(framing_response(&again, method, &framing_again) == HTTP_ERROR_NONE);
 	MUST(framing_again.kind == framing.kind && framing_again.length == framing.length);
 	MUST(framing_again.announces_length == framing.announces_length);
 	MUST(framing_again.announced == framing.announced);
@@ -301,7 +302,7 @@ static void response_round_trip(struct response_head *head, enum http_method met
 		MUST(!framing_response_keeps(&again));
 	MUST(again.status == copy.status);
 	MUST(span_eq(again.reason, copy.reason.len ? copy.reason : status_reason(copy.status)));
-	MUST(hop_strip_response(&again) == 0);
+	MUST(hop_by_hop_strip_response(&again) == 0);
 	must_fields_same(&again.fields, &copy.fields);
 	buf_done(&out);
 }
@@ -314,20 +315,20 @@ static void fuzz_response(struct span in)
 	struct reading reading;
 	struct arena arena;
 	llhttp_t parser;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	scan_every_way(in, true, &limits_small);
 	arena_init(&arena, 4096);
 	if (!scan.head_bytes) {
-		bad = h1_parse_response(in, &arena, &head);
-		MUST(bad != BAD_NONE || is_limit(scan.bad));
+		http_error = h1_parse_response(in, &arena, &head);
+		MUST(http_error != HTTP_ERROR_NONE || is_limit(scan.http_error));
 		arena_done(&arena);
 		return;
 	}
 	in = arena_copy(&arena, span_from(span_first(in, scan.head_bytes), scan.lead_bytes));
-	bad = h1_parse_response(in, &arena, &head);
-	MUST(bad != BAD_SECOND_READER && bad != BAD_NO_MEMORY);
-	if (bad == BAD_NONE) {
+	http_error = h1_parse_response(in, &arena, &head);
+	MUST(http_error != HTTP_ERROR_SECOND_READER && http_error != HTTP_ERROR_NO_MEMORY);
+	if (http_error == HTTP_ERROR_NONE) {
 		parser = read_again(in, SPAN(""), true, &arena, &reading);
 		MUST(parser.status_code == head.status);
 		MUST(parser.http_major == 1 && parser.http_minor == head.version_minor);

@@ -121,9 +121,9 @@ static struct mcp_message heard(struct play *play, const struct mcp_out *out)
 
 	MUST(text != NULL);
 	for (int i = 0; i < out->count; i++) {
-		MUST(len + out->pieces[i].iov_len <= out->bytes);
-		memcpy(text + len, out->pieces[i].iov_base, out->pieces[i].iov_len);
-		len += out->pieces[i].iov_len;
+		MUST(len + out->segments[i].iov_len <= out->bytes);
+		memcpy(text + len, out->segments[i].iov_base, out->segments[i].iov_len);
+		len += out->segments[i].iov_len;
 	}
 	MUST(len == out->bytes);
 	MUST(!memchr(text, '\n', len) && !memchr(text, '\r', len));

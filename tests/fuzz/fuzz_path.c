@@ -54,7 +54,7 @@ static bool needs_no_escape(int byte)
 	return byte && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", byte);
 }
 
-static enum http_bad second_decode(struct second *second, struct span path, const struct path_rules *rules)
+static enum http_error second_decode(struct second *second, struct span path, const struct path_rules *rules)
 {
 	size_t i = 0;
 
@@ -65,17 +65,17 @@ static enum http_bad second_decode(struct second *second, struct span path, cons
 
 		if (is_escape) {
 			if (path.len - i < 3 || digit(path.data[i + 1]) < 0 || digit(path.data[i + 2]) < 0)
-				return BAD_PATH;
+				return HTTP_ERROR_PATH;
 			byte = digit(path.data[i + 1]) * 16 + digit(path.data[i + 2]);
 			if (byte == 0)
-				return BAD_PATH;
+				return HTTP_ERROR_PATH;
 		}
 		i += taken;
 		if (byte == ';' && rules->semicolons == PATH_SEMICOLONS_REJECT)
-			return BAD_PATH_SEMICOLON;
+			return HTTP_ERROR_PATH_SEMICOLON;
 		if (byte == '\\' || (is_escape && byte == '/')) {
 			if (rules->slashes == PATH_SLASHES_REJECT)
-				return BAD_PATH_SLASH;
+				return HTTP_ERROR_PATH_SLASH;
 			if (rules->slashes == PATH_SLASHES_DECODE) {
 				byte = '/';
 				is_escape = false;
@@ -86,7 +86,7 @@ static enum http_bad second_decode(struct second *second, struct span path, cons
 		else
 			second->bytes[second->len++] = (char)byte;
 	}
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 /* A segment ends where its parameters begin. */
@@ -141,14 +141,15 @@ static void second_segments(struct second *second, const struct path_rules *rule
 }
 
 /* The same, or the same refusal. */
-static void compare(struct span path, const struct path_rules *rules, enum http_bad bad, struct span normal)
+static void compare(struct span path, const struct path_rules *rules, enum http_error http_error,
+		    struct span normal)
 {
 	static struct second second;
 	size_t at = 0;
 
 	second.len = second.count = 0;
-	MUST(second_decode(&second, path, rules) == bad);
-	if (bad)
+	MUST(second_decode(&second, path, rules) == http_error);
+	if (http_error)
 		return;
 	if (rules->semicolons == PATH_SEMICOLONS_STRIP)
 		second_strip(&second);
@@ -184,19 +185,19 @@ static void look(struct span normal, const struct path_rules *rules)
 static void run(struct span path, const struct path_rules *rules, struct arena *arena)
 {
 	struct span normal, again;
-	enum http_bad bad = path_normalise(path, rules, arena, &normal);
+	enum http_error http_error = path_normalise(path, rules, arena, &normal);
 
 	if (!path.len || path.data[0] != '/') {
-		MUST(!bad && normal.data == path.data && normal.len == path.len);
+		MUST(!http_error && normal.data == path.data && normal.len == path.len);
 		return;
 	}
-	compare(path, rules, bad, normal);
-	if (bad)
+	compare(path, rules, http_error, normal);
+	if (http_error)
 		return;
 	MUST(normal.len && normal.len <= path.len);
 	MUST(!span_eq(normal, path) || normal.data == path.data);
 	look(normal, rules);
-	MUST(path_normalise(normal, rules, NULL, &again) == BAD_NONE);
+	MUST(path_normalise(normal, rules, NULL, &again) == HTTP_ERROR_NONE);
 	MUST(again.data == normal.data && again.len == normal.len);
 }
 

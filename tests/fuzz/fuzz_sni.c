@@ -155,16 +155,16 @@ static void check_name(struct span name, const struct cursor *want)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t message[1 << 20];
-	struct sni_parser whole, single, pieces;
+	struct sni_parser whole, single, segments;
 	struct reading reading;
 
 	if (size > sizeof(message))
 		return 0;
 	feed_cut(&whole, data, size, size ? size : 1);
 	feed_cut(&single, data, size, 1);
-	feed_cut(&pieces, data, size, size ? 1 + data[size / 2] : 1);
+	feed_cut(&segments, data, size, size ? 1 + data[size / 2] : 1);
 	same(&whole, &single);
-	same(&whole, &pieces);
+	same(&whole, &segments);
 	MUST(whole.total_bytes <= size && whole.total_bytes <= LIMIT_CLIENT_HELLO_BYTES);
 
 	reading = read_again(message, join(data, whole.total_bytes, message));

@@ -116,8 +116,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		}
 		if (i & 2)
 			clients[i].params.max_version = TLS_VERSION_1_2;
-		MUST(settings_seal_server(&servers[i], &fault) == 0 &&
-		     settings_seal_client(&clients[i], &fault) == 0);
+		MUST(settings_compile_server(&servers[i], &fault) == 0 &&
+		     settings_compile_client(&clients[i], &fault) == 0);
 	}
 	return tls_worker_init(&worker, secret, now_s, NULL);
 }

@@ -8,7 +8,7 @@ LEGACY = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
 MODERN = "2026-07-28"
 META = "io.modelcontextprotocol/"
 PARSE, INVALID, NO_METHOD, PARAMS = -32700, -32600, -32601, -32602
-BAD_VERSION, NO_CAPABILITY = -32022, -32021
+HTTP_ERROR_VERSION, NO_CAPABILITY = -32022, -32021
 
 
 class RpcError(Exception):
@@ -147,7 +147,7 @@ class Session:
         handler = self.server.methods.get(call.method)
         try:
             if call.modern and call.modern != MODERN:
-                raise RpcError(BAD_VERSION, "Unsupported protocol version",
+                raise RpcError(HTTP_ERROR_VERSION, "Unsupported protocol version",
                                {"supported": self.server.versions, "requested": call.modern})
             if not handler or (call.modern and MODERN not in self.server.versions):
                 raise RpcError(NO_METHOD, f"Method not found: {call.method}")

@@ -94,7 +94,7 @@ void conn_take(struct conn *conn, size_t size)
 		conn->in.start = conn->in.end = conn->in_floor;
 }
 
-bool conn_out_has_room(const struct conn *conn)
+bool conn_out_has_capacity(const struct conn *conn)
 {
 	return conn->pattern_left == 0 && buffer_size(&conn->out) < CONN_OUT_HIGH;
 }

@@ -100,7 +100,7 @@ void conn_wake_at(struct conn *conn, uint64_t when_ns);
 
 struct text conn_input(const struct conn *conn);
 void conn_take(struct conn *conn, size_t size);
-bool conn_out_has_room(const struct conn *conn);
+bool conn_out_has_capacity(const struct conn *conn);
 bool conn_out_is_empty(const struct conn *conn);
 /* Queues pattern bytes behind everything queued before; nothing may be queued behind them until they are
  * sent. */

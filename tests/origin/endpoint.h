@@ -4,8 +4,8 @@
  *   start   once; after the whole request body, or with is_early as soon as the head is there
  *   body    for each piece of the body; returns how much of it was taken (all, when it is NULL); with
  * is_early it may be called before and after start pump    on every step between start and the answer's last
- * byte; makes output while conn_out_has_room, arms conn_wake_at when it waits for time body_end once, when
- * the body is complete and start was called (is_early only) reply_done says that the answer is complete.
+ * byte; makes output while conn_out_has_capacity, arms conn_wake_at when it waits for time body_end once,
+ * when the body is complete and start was called (is_early only) reply_done says that the answer is complete.
  */
 #ifndef HTTPBIN_ENDPOINT_H
 #define HTTPBIN_ENDPOINT_H

@@ -148,7 +148,7 @@ static bool head_step(struct conn *conn)
 
 	if (input.size == 0)
 		return idle_step(conn);
-	if (!conn_out_has_room(conn))
+	if (!conn_out_has_capacity(conn))
 		return false;
 	switch (request_parse(input.at, input.size, &conn->in_scanned, &request, &why)) {
 	case REQUEST_MORE:

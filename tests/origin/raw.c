@@ -36,7 +36,7 @@ bool raw_echo_step(struct conn *conn)
 		conn_end(conn, END_GRACEFUL, 0);
 		return true;
 	}
-	if (!conn_out_has_room(conn))
+	if (!conn_out_has_capacity(conn))
 		return false;
 	if (conn_out_is_empty(conn)) {
 		struct buffer in = conn->in;

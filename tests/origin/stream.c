@@ -9,7 +9,7 @@
 
 #define BYTES_MAX (1ull << 40)
 #define CHUNK_MAX (1ull << 20)
-#define OCTETS "application/octet-stream"
+#define OCTET_STREAM "application/octet-stream"
 
 static void bytes_start(struct conn *conn)
 {
@@ -19,7 +19,7 @@ static void bytes_start(struct conn *conn)
 		return;
 	if (conn->exchange.request.query.size > 0)
 		offset = query_u64(conn->exchange.request.query, "offset", 0);
-	reply_head(conn, 200, OCTETS, size);
+	reply_head(conn, 200, OCTET_STREAM, size);
 	reply_head_end(conn);
 	if (reply_has_body(conn, 200))
 		conn_send_pattern(conn, offset, size);
@@ -32,7 +32,7 @@ static void close_delimited_start(struct conn *conn)
 
 	if (!endpoint_number(conn, BYTES_MAX, &size))
 		return;
-	reply_head(conn, 200, OCTETS, REPLY_UNTIL_CLOSE);
+	reply_head(conn, 200, OCTET_STREAM, REPLY_UNTIL_CLOSE);
 	reply_head_end(conn);
 	if (reply_has_body(conn, 200))
 		conn_send_pattern(conn, 0, size);
@@ -60,7 +60,7 @@ static void chunks_start(struct conn *conn)
 		reply_line(conn, 400, "chunk must be from 1 to 1048576");
 		return;
 	}
-	reply_head(conn, 200, OCTETS, REPLY_CHUNKED);
+	reply_head(conn, 200, OCTET_STREAM, REPLY_CHUNKED);
 	if (state->has_trailer && conn->exchange.request.minor == 1)
 		reply_field(conn, "Trailer", TEXT("X-Length, X-Crc32"));
 	reply_head_end(conn);
@@ -74,7 +74,7 @@ static bool chunks_pump(struct conn *conn)
 	char trailer[96] = "";
 	bool has_moved = false;
 
-	while (state->left > 0 && conn_out_has_room(conn)) {
+	while (state->left > 0 && conn_out_has_capacity(conn)) {
 		uint64_t chunk = state->chunk < state->left ? state->chunk : state->left;
 		uint64_t left = chunk;
 
@@ -139,7 +139,7 @@ static bool drip_pump(struct conn *conn)
 	}
 	if (!state->has_head) {
 		state->has_head = true;
-		reply_head(conn, (unsigned)state->status, OCTETS,
+		reply_head(conn, (unsigned)state->status, OCTET_STREAM,
 			   state->status == 204 || state->status == 304 ? REPLY_NO_LENGTH : state->total);
 		reply_head_end(conn);
 		if (!reply_has_body(conn, (unsigned)state->status)) {
@@ -147,7 +147,7 @@ static bool drip_pump(struct conn *conn)
 			return true;
 		}
 	}
-	if (!conn_out_has_room(conn))
+	if (!conn_out_has_capacity(conn))
 		return false;
 	/* Byte i is due at i/total of the duration, the first one with the head. */
 	due = state->total;
@@ -207,7 +207,7 @@ static bool sse_pump(struct conn *conn)
 	struct buffer *scratch = &conn->worker->scratch;
 	bool has_moved = false;
 
-	while (state->next_ns <= conn->worker->now_ns && conn_out_has_room(conn)) {
+	while (state->next_ns <= conn->worker->now_ns && conn_out_has_capacity(conn)) {
 		buffer_clear(scratch);
 		buffer_printf(scratch, "data: %llu", (unsigned long long)state->done);
 		if (state->pad > 0 && buffer_reserve(scratch, state->pad + 1)) {
@@ -255,7 +255,7 @@ static bool delay_pump(struct conn *conn)
 		conn_wake_at(conn, conn->exchange.due_ns);
 		return false;
 	}
-	reply_head(conn, code, OCTETS, code == 204 || code == 304 ? REPLY_NO_LENGTH : size);
+	reply_head(conn, code, OCTET_STREAM, code == 204 || code == 304 ? REPLY_NO_LENGTH : size);
 	reply_head_end(conn);
 	if (reply_has_body(conn, code))
 		conn_send_pattern(conn, 0, size);
@@ -287,7 +287,7 @@ static bool informational_pump(struct conn *conn)
 	struct informational_state *state = CONN_STATE(conn, struct informational_state);
 	bool has_moved = false;
 
-	while (conn->worker->now_ns >= conn->exchange.due_ns && conn_out_has_room(conn)) {
+	while (conn->worker->now_ns >= conn->exchange.due_ns && conn_out_has_capacity(conn)) {
 		has_moved = true;
 		if (state->left == 0) {
 			reply_line(conn, 200, "final");

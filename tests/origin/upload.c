@@ -9,20 +9,20 @@
 
 #define RATE_TICK_MS 10u
 #define RATE_BUFFER 65536
-#define OCTETS "application/octet-stream"
+#define OCTET_STREAM "application/octet-stream"
 
 static void echo_start(struct conn *conn)
 {
 	const struct request *request = &conn->exchange.request;
 	bool is_chunked = request->framing == FRAMING_CHUNKED;
 
-	reply_head(conn, 200, OCTETS, is_chunked ? REPLY_CHUNKED : request->length);
+	reply_head(conn, 200, OCTET_STREAM, is_chunked ? REPLY_CHUNKED : request->length);
 	reply_head_end(conn);
 }
 
 static size_t echo_body(struct conn *conn, struct text data)
 {
-	if (!conn_out_has_room(conn))
+	if (!conn_out_has_capacity(conn))
 		return 0;
 	if (reply_has_body(conn, 200))
 		reply_piece(conn, data.at, data.size);

@@ -153,7 +153,7 @@ bool websocket_step(struct conn *conn)
 	struct websocket_state *state = CONN_STATE(conn, struct websocket_state);
 	struct frame frame;
 
-	if (!conn_out_has_room(conn))
+	if (!conn_out_has_capacity(conn))
 		return false;
 	if (state->left > 0 && payload_step(conn, state))
 		return true;

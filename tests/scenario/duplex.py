@@ -22,7 +22,7 @@ from hg.netns import PREFIX, Namespace, command, delete
 
 KIB, MIB, MB = 1 << 10, 1 << 20, 10 ** 6
 SLOTS = ("0", "1", "2", "far")  # a conversation at a time each; the backend of far has a host of its own
-FAR_CLIENT, NEAR_GATEWAY = "10.78.1.1", "10.78.1.2"
+FAR_CLIENT, SAME_HOST_GATEWAY = "10.78.1.1", "10.78.1.2"
 FAR_GATEWAY, FAR_SERVER = "10.78.2.1", "10.78.2.2"
 BINDS = """
 - port: @tunnel{slot}@
@@ -271,7 +271,7 @@ def delayed(stack, gateways, dice):
     delays = [dice.randint(0, 20000) if is_far else 0 for is_far in (is_client_far, is_server_far)]
     for network in (gateway.network for gateway in gateways):
         if is_client_far:
-            stack.enter_context(network.path(network.client, NEAR_GATEWAY, FAR_CLIENT, delays[0]))
+            stack.enter_context(network.path(network.client, SAME_HOST_GATEWAY, FAR_CLIENT, delays[0]))
         if is_server_far:
             stack.enter_context(network.path(network.server, FAR_GATEWAY, FAR_SERVER, delays[1]))
     return Circumstance("delay", f"{delays} us", [("far" if is_server_far else "0", is_client_far)],
@@ -384,7 +384,7 @@ class Conversation:
         listen(listener, FAR_SERVER if is_far else "127.0.0.1", self.gateway.names["backend" + slot])
         kind = "tunnel" if self.shape["is_tunnel"] else "http"
         self.port = self.gateway.ports[kind + slot]
-        space, host = ((self.network.client, NEAR_GATEWAY) if self.is_client_far
+        space, host = ((self.network.client, SAME_HOST_GATEWAY) if self.is_client_far
                        else (self.network.gateway, "127.0.0.1"))
 
         def pair(request=b""):

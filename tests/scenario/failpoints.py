@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-from deaths import await_notes
+from crashes import await_notes
 from hg import *
 from hg import tmpdir
 from hg.framework import repository_root
@@ -37,10 +37,10 @@ binds:
       backends:
       - host: @httpbin@
 """
-# The same with both ends in the lanes direct and hop.
+# The same with both ends in the lanes direct and bypass.
 SAME_HOST = re.sub(r"(      - host: @(origin|acted)@\n)", r"\1        splice: sameHost\n", CONFIG) \
     .replace("{mode: @mode@, minBodyBytes: 65536, adaptive: @adaptive@}",
-             "{mode: @mode@, lanes: [direct, hop], force: @adaptive@}") \
+             "{mode: @mode@, lanes: [direct, bypass], force: @adaptive@}") \
     .replace("  - protocol: TCP\n", "  - protocol: TCP\n    splice: sameHost\n") \
     .replace("  - name: main\n", "  - name: main\n    splice: sameHost\n")
 # One port more, whose tunnels go by lane direct.
@@ -109,8 +109,8 @@ class Stage:
         self.backend.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.gateway = Gateway(config, origin=self.backend, acted=self.acted, httpbin=Origin(), mode=mode,
                                adaptive=str(adaptive).lower(), workers=WORKERS, keeper=True, program=PROGRAM,
-                               env=self.points.env, args=["--deaths-per-minute", "0"])
-        self.deaths, self.others = 0, []
+                               env=self.points.env, args=["--restart-limit", "0"])
+        self.crashes, self.others = 0, []
 
     # ---- streams ---------------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Stage:
         return Tunnel(*pair)
 
     def events(self, is_held=False):
-        """An answer in chunks that has lasted a while, so that a successor would go on with it."""
+        """An answer in chunks that has lasted a while, so that the new process would go on with it."""
         client = self.gateway.client("web", rcvbuf=65536 if is_held else None)
         client.request("GET", "/acted", host="a")
         upstream = self.acted.accept()
@@ -140,7 +140,7 @@ class Stage:
         eq(client.get("/status/204", host="a").status, 204, "status")
         return Idle(client)
 
-    # ---- deaths ----------------------------------------------------------------------------------------
+    # ---- crashes ----------------------------------------------------------------------------------------
 
     def surround(self):
         """Streams that have nothing to do with what will happen; those of before that still live."""
@@ -159,24 +159,24 @@ class Stage:
         await_notes(self.gateway.gateway_pid)
         self.points.arm(point)
 
-    def await_death(self, point):
+    def await_crash(self, point):
         try:
-            wait_until(lambda: self.points.killed(point), 10, f"a death at {point}")
+            wait_until(lambda: self.points.killed(point), 10, f"a crash at {point}")
         except Failure:
             raise Failure(f"{point} was never reached (passed {self.points.passed(point)} times before)") \
                 from None
-        self.await_successor(1)
+        self.await_new_process(1)
 
-    def await_successor(self, deaths):
-        self.deaths += deaths
+    def await_new_process(self, crashes):
+        self.crashes += crashes
 
         def serves():
             try:
-                return self.gateway.metrics()("headgate_gateway_deaths_total") == self.deaths and \
+                return self.gateway.metrics()("headgate_crashes_total") == self.crashes and \
                     fetch(self.gateway.ready_port, "/healthz/ready").status == 200
             except (OSError, Failure):
                 return False
-        wait_until(serves, 10, f"a successor after {self.deaths} deaths")
+        wait_until(serves, 10, f"the new process after {self.crashes} crashes")
 
     def expect_others(self, may_lose=0):
         """Everything else goes on, but for so many; returns how many do not."""

@@ -42,7 +42,7 @@ class Pins:
         return key, bytearray(int(byte, 16) for byte in entry["value"])
 
     def place(self, field):
-        record = next(t["id"] for t in self._types.values() if t.get("name") == "gate_record")
+        record = next(t["id"] for t in self._types.values() if t.get("name") == "sockmap_record")
         return self._place(record, field.split("."))
 
     def _value(self, record, field):

@@ -44,7 +44,7 @@ def acted(lane, config=CONFIG, timeouts="", listener="sameHost", backend="sameHo
 
 def why_not(gateway, lane):
     """What /metrics says of a lane that cannot be used; None: it can."""
-    family = gateway.metrics().families["headgate_near_available"]
+    family = gateway.metrics().families["headgate_local_available"]
     for _, _, labels, value in family.samples:
         if labels["lane"] == lane:
             return None if value else labels["why"]
@@ -54,7 +54,7 @@ def why_not(gateway, lane):
 def need_lane(gateway, lane):
     why = why_not(gateway, lane)
     if why is not None:
-        eq(gateway.metrics()("headgate_near_selftest_failed"), 0, f"self-test failed: {why}")
+        eq(gateway.metrics()("headgate_local_selftest_failed"), 0, f"self-test failed: {why}")
         skip(f"needs the lane {lane}: {why}", "bpf")
 
 

@@ -35,7 +35,7 @@ binds:
 """
 
 # What may differ between the lanes: the lane, the times, and the ports that the kernel picked.
-FREE_FIELDS = ("lane", "hop", "hop_reason_client", "hop_reason_backend", "duration", "src.addr",
+FREE_FIELDS = ("lane", "bypass", "bypass_reason_client", "bypass_reason_backend", "duration", "src.addr",
                "endpoint", "http.host", "id")
 
 
@@ -134,8 +134,8 @@ def in_background(function, *arguments):
 
 
 def closings(gateway):
-    """{reason: how often} of gate_closed_total, without zeros."""
-    prefix = 'headgate_gate_closed_total{reason="'
+    """{reason: how often} of sockmap_closed_total, without zeros."""
+    prefix = 'headgate_sockmap_closed_total{reason="'
     text = fetch(gateway.stats_port, "/metrics", netns=gateway.netns).text
     lines = [line for line in text.split("\n") if line.startswith(prefix)]
     counts = {line[len(prefix):].split('"')[0]: int(line.rsplit(" ", 1)[1]) for line in lines}

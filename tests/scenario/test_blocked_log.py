@@ -3,7 +3,7 @@
 import os
 import sys
 
-from deaths import kill
+from crashes import kill
 from hg import *
 from hg.gateway import new_directory
 

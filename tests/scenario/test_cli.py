@@ -41,7 +41,7 @@ def information():
         status, out, error = headgate(option)
         eq((status, error), (0, ""), option)
         for word in ("-f", "--validate-only", "--strict", "--log-level", "--log-format", "--version",
-                     "--no-keeper", "--deaths-per-minute",
+                     "--no-keeper", "--restart-limit",
                      "ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR", "WORKER_THREADS", "headgate top"):
             check(word in out, f"{option} says nothing about {word}")
 
@@ -53,7 +53,7 @@ def wrong():
                         (["gateway.yaml"], "gateway.yaml"),
                         (["-f"], "-f"), (["-f", ""], "-f"), (["-f", good, "--log-level"], "--log-level"),
                         (["-f", good, "--log-level", "loud"], "loud"),
-                        (["-f", good, "--deaths-per-minute", "many"], "many"),
+                        (["-f", good, "--restart-limit", "many"], "many"),
                         (["-f", good, "--log-format=xml"], "xml"), (["-f", good, "-f"], "-f"),
                         (["-f", "-", "-f", "-"],
                          "twice"), (["--validate-only"], "-f"), (["-f", good, "--validate"],

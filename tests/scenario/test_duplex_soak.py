@@ -19,13 +19,13 @@ LANES = {
     "auto": "mode: auto",
     "pipe": "lanes: [pipe]",
     "direct": "lanes: [direct], force: true",
-    "hop": "lanes: [hop], force: true",
+    "bypass": "lanes: [bypass], force: true",
 }
 HTTP_LANES = {
     "off": "mode: off",
     "sockmap": "mode: require, lanes: [sockmap], adaptive: false, minBodyBytes: 16384, creditBytes: {credit}",
     "auto": "mode: auto, creditBytes: {credit}",
-    "hop": "lanes: [hop], force: true, creditBytes: {credit}",
+    "bypass": "lanes: [bypass], force: true, creditBytes: {credit}",
 }
 HTTP_CONFIG = CONFIG + """
 - port: @bin@
@@ -36,7 +36,7 @@ HTTP_CONFIG = CONFIG + """
       - host: @origin@
         splice: @agrees@
 """
-TUNNEL_LANES = ("sockmap", "auto", "direct", "hop")
+TUNNEL_LANES = ("sockmap", "auto", "direct", "bypass")
 CREDITS = (0, 64 * KIB, 256 * KIB, 4 * MIB)
 # One batch each, in turn.
 CIRCUMSTANCES = ("normal", "busy", "starved", "normal", "one CPU", "busy", "delay")
@@ -59,7 +59,7 @@ def start_gateways(lanes, config=CONFIG):
         names = {"backend" + slot: free_port() for slot in SLOTS}
         if "@origin@" in config:
             names["origin"] = Origin(netns=network.gateway)
-        agrees = "sameHost" if lane in ("direct", "hop") else "auto"
+        agrees = "sameHost" if lane in ("direct", "bypass") else "auto"
         gateway = Gateway(config, netns=network.gateway, splice=splice.format(credit=64 * KIB), agrees=agrees,
                           **names)
         gateway.network = network
@@ -67,7 +67,7 @@ def start_gateways(lanes, config=CONFIG):
         if why is None:
             gateways[lane] = gateway
         else:
-            eq(gateway.metrics()("headgate_near_selftest_failed"), 0, f"self-test failed: {why}")
+            eq(gateway.metrics()("headgate_local_selftest_failed"), 0, f"self-test failed: {why}")
             note(f"not in lane {lane}: {why}")
     return gateways
 
@@ -100,7 +100,7 @@ class Batch:
 
     def play_all(self, route, shapes):
         for shape in shapes:
-            self.through(TUNNEL_LANES if shape["is_tunnel"] else ("pipe", "hop"), route, shape)
+            self.through(TUNNEL_LANES if shape["is_tunnel"] else ("pipe", "bypass"), route, shape)
 
     def through(self, lanes, route, shape):
         off = self.play("off", shape, route)
@@ -152,7 +152,8 @@ class Batch:
             self.judge_drops(lane, before[lane], gateway.network.drops())
             where = f"{lane}, {self.where_shown}"
             wait_until(lambda: not gateway.streams(), 5, f"the end of all streams, {where}")
-            eq(gateway.metrics()("headgate_poisoned_total"), 0, f"poisoned streams, {where}")
+            eq(gateway.metrics()("headgate_integrity_errors_total"), 0, f"streams with integrity errors, "
+                                                                        f"{where}")
 
     def judge_drops(self, lane, before, now):
         """Many are a lane that shrinks windows. Plain TCP sends beyond one, too, about once in two thousand

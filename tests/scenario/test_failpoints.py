@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A gateway dies at each step of its work (user/base/failpoints.def): what was there becomes what the row
+"""A gateway dies at each step of its work (user/base/failpoints.def): what was there becomes what the entry
 says, and everything else goes on."""
 import os
 import signal
@@ -12,7 +12,7 @@ from same_host import need_lane
 from splice import in_background, raise_priority
 
 BULK = 6 << 20  # more than send buffers grow to
-BODY = 24 << 20  # more than all buffers of a way hold
+BODY = 24 << 20  # more than all buffers of a direction hold
 
 
 # ---- plays: (stage, point, fate); each makes the gateway die at that point -----------------------------
@@ -23,7 +23,7 @@ def one_way(stage, point, fate):
     actor, words = stage.tunnel(), pattern(1000)
     stage.arm(point)
     actor.client.send(words)
-    stage.await_death(point)
+    stage.await_crash(point)
     if fate == "goes on":
         eq(actor.upstream.read(1000), words, "the bytes")
         check(actor.goes_on(), "the tunnel was reset")
@@ -37,21 +37,22 @@ def new_tunnel(stage, point, fate):
     """Nothing has gone through it yet."""
     stage.arm(point)
     actor = Talker(stage.gateway.client())
-    if point not in ("accepted", "hop-started"):
+    if point not in ("accepted", "bypass-started"):
         actor.upstream = stage.backend.accept()
-    stage.await_death(point)
+    stage.await_crash(point)
     eq(fate, "reset", "the fate")
     actor.expect_reset()
 
 
 def last_words(stage, point, fate):
-    """Both ways have ended: every byte arrives, and the end of it is an end, or a reset behind an end."""
+    """Both directions have ended: every byte arrives, and the end of it is an end, or a reset behind an
+    end."""
     actor = stage.tunnel()
     actor.client.fin()
     actor.upstream.expect_fin()
     stage.arm(point)
     actor.upstream.send(b"the last words").fin()
-    stage.await_death(point)
+    stage.await_crash(point)
     eq(fate, "ended", "the fate")
     eq(actor.client.expect_end(), ("fin", b"the last words"), "the end")
     actor.close()
@@ -61,7 +62,7 @@ def request(stage, point, fate):
     actor = stage.idle()
     stage.arm(point)
     actor.client.request("GET", "/status/204", host="a")
-    stage.await_death(point)
+    stage.await_crash(point)
     if fate == "goes on":
         eq(actor.client.response().status, 204, "status")
         check(actor.goes_on(), "the idle client was reset")
@@ -71,7 +72,7 @@ def request(stage, point, fate):
 
 
 def into_lane(stage, point, fate):
-    """Words both ways until the kernel lane takes one of them."""
+    """Words both directions until the kernel lane takes one of them."""
     actor, sent = stage.tunnel(), []
     stage.arm(point)
 
@@ -83,7 +84,7 @@ def into_lane(stage, point, fate):
             time.sleep(0.01)
     except OSError:
         pass
-    stage.await_death(point)
+    stage.await_crash(point)
     eq(fate, "reset", "the fate")
     for end in (actor.client, actor.upstream):
         came = end.expect_rst(5)
@@ -100,12 +101,12 @@ def out_of_lane(stage, point, fate):
             actor.say()
     except (OSError, Failure) as error:
         check(is_reset(error), f"ended by {error}")
-    stage.await_death(point)
+    stage.await_crash(point)
     eq(fate, "reset", "the fate")
     actor.expect_reset()
 
 
-def into_near(stage, point, fate):
+def into_local(stage, point, fate):
     """A tunnel whose first words take it into its lane."""
     stage.arm(point)
     actor = Talker(stage.gateway.client(), stage.backend.accept())
@@ -114,7 +115,7 @@ def into_near(stage, point, fate):
         actor.upstream.send(b"words")
     except OSError:
         pass
-    stage.await_death(point)
+    stage.await_crash(point)
     eq(fate, "reset", "the fate")
     check(actor.expect_reset() in (b"", b"words"), "other words")
 
@@ -126,7 +127,7 @@ def held_back(stage, point, fate):
     stage.arm(point)
     data = b"".join(read_slowly(actor.upstream, BULK))
     writer.result()
-    stage.await_death(point)
+    stage.await_crash(point)
     eq(fate, "goes on", "the fate")
     check(data == pattern(BULK), "other bytes")
     check(actor.goes_on(), "the tunnel was reset")
@@ -162,7 +163,7 @@ def chunks(stage, point, fate):
     except (OSError, Failure) as error:
         check(is_reset(error), f"ended by {error}")
         is_whole = False
-    stage.await_death(point)
+    stage.await_crash(point)
     try:
         writer.result()
     except OSError:
@@ -171,13 +172,13 @@ def chunks(stage, point, fate):
     actor.close()
 
 
-def succession(stage, point, fate):
-    """The gateway is killed, and its successor dies: the next one goes on with all that was in nobody's
+def takeover(stage, point, fate):
+    """The gateway is killed, and the new process dies: the next one goes on with all that was in nobody's
     hands."""
     stage.arm(point)
     os.kill(stage.gateway.gateway_pid, signal.SIGKILL)
-    stage.deaths += 1
-    stage.await_death(point)
+    stage.crashes += 1
+    stage.await_crash(point)
     # From there on each worker may have one in hand.
     has_begun = fate == "reset" or point in ("handed-out", "ready")
     lost = stage.expect_others(WORKERS if has_begun else 0)
@@ -186,14 +187,15 @@ def succession(stage, point, fate):
 
 PLAYS = {
     "off": {
-        "accepted": new_tunnel, "row-begun": new_tunnel, "row-marked": new_tunnel, "row-ended": last_words,
+        "accepted": new_tunnel, "entry-begun": new_tunnel, "entry-status-set": new_tunnel,
+        "entry-ended": last_words,
         "client-reading": request, "client-read": request, "client-idle": request,
-        "way-busy": one_way, "copy-read": one_way, "copy-sent": one_way, "way-pumped": one_way,
-        "way-written": one_way, "way-free": one_way,
+        "direction-busy": one_way, "copy-read": one_way, "copy-sent": one_way, "direction-pumped": one_way,
+        "direction-written": one_way, "direction-free": one_way,
     },
     "lane": {
         "lane-slot": into_lane, "lane-noted": into_lane, "lane-armed": into_lane, "lane-listed": into_lane,
-        "lane-verdict": into_lane, "lane-started": into_lane, "way-half": out_of_lane,
+        "lane-verdict": into_lane, "lane-started": into_lane, "direction-half": out_of_lane,
         "drain": held_back, "forward": held_back, "forward-peeked": held_back, "forward-sent": held_back,
         "commit": held_back, "committed": held_back, "consume": held_back, "consume-reading": held_back,
         "consume-read": held_back, "consumed": held_back,
@@ -201,14 +203,15 @@ PLAYS = {
     "chunks": {
         "commit-chunk": chunks, "lane-leaving": chunks, "lane-closed": chunks, "lane-left": chunks,
     },
-    "successor": {
-        name: succession for name in (
-            "collected", "lane-inherited", "listens", "handed-out", "ready", "client-adopted", "adopt-begun",
-            "adopt-sockets", "adopt-direction", "adopt-row")
+    "new process": {
+        name: takeover for name in (
+            "collected", "lane-inherited", "listens", "handed-out", "ready", "client-taken-over",
+            "resume-begun",
+            "resume-sockets", "resume-direction", "resume-entry")
     },
     "same host": {
-        "hop-started": new_tunnel, "near-started": into_near, "near-inherited": succession,
-        "adopt-near": succession,
+        "bypass-started": new_tunnel, "local-started": into_local, "local-inherited": takeover,
+        "resume-local": takeover,
     },
 }
 
@@ -216,7 +219,7 @@ PLAYS = {
 def act(plays, mode, adaptive=True, config=CONFIG):
     stage = Stage(mode, adaptive, config)
     if config is SAME_HOST:
-        need_lane(stage.gateway, "hop")
+        need_lane(stage.gateway, "bypass")
     for point, play in PLAYS[plays].items():
         stage.surround()
         try:
@@ -237,31 +240,31 @@ def complete():
             eq(b"HEADGATE_FAILPOINTS" in file.read(), has_them, f"failpoints in {program}")
 
 
-@test("death at each step of a connection, a request, a row and the copy lane: what was in the gateway is "
+@test("crash at each step of a connection, a request, an entry and the copy lane: what was in the gateway is "
       "reset, all else goes on", timeout=90)
 def copied():
     act("off", "off")
 
 
-@test("death at each step into the kernel lane and of a direction in it: what the kernel has is neither lost "
+@test("crash at each step into the kernel lane and of a direction in it: what the kernel has is neither lost "
       "nor doubled", timeout=90)
 def lane():
     raise_priority()  # the lane hands back what is fast
     act("lane", "require")
 
 
-@test("death at each step of a body in chunks out of the kernel lane", timeout=90)
+@test("crash at each step of a body in chunks out of the kernel lane", timeout=90)
 def coded():
     act("chunks", "require", adaptive=False)
 
 
-@test("death at each step into the same-host lanes, and of a successor that goes on with them", timeout=90,
+@test("crash at each step into the same-host lanes, and of a new process that goes on with them", timeout=90,
       needs=("bpf", "root"))
 def same_host():
     act("same host", "auto", config=SAME_HOST)
 
 
-@test("a successor that dies at each step of its start: the next one goes on with what it had not begun",
+@test("a new process that dies at each step of its start: the next one goes on with what it had not begun",
       timeout=90)
-def successors():
-    act("successor", "require")
+def new_processes():
+    act("new process", "require")

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from deaths import Heir, is_gone, reset
+from crashes import NewProcess, is_gone, reset
 from hg import *
 from hg.framework import tmpdir
 from splice import in_background, raise_priority, settle
@@ -47,7 +47,7 @@ class Stage:
         self.program = os.path.join(tmpdir(), f"program-{id(self)}")
         self.gateway = Gateway(
             CONFIG, origin=self.backend, acted=self.acted, httpbin=Origin(), mode=mode, deadline=deadline,
-            workers=workers, keeper=True, checked=False, args=["--deaths-per-minute", "0"],
+            workers=workers, keeper=True, checked=False, args=["--restart-limit", "0"],
             wrap=("/bin/sh", "-c", f'cp "$1" {self.program}; shift; exec {self.program} "$@"', "sh"))
         self.keepers = [self.gateway.pid]
 
@@ -78,14 +78,14 @@ class Stage:
         old, before = self.keepers[-1], len(self.gateway.stderr)
         os.kill(old, signal.SIGUSR2)
         wait_until(lambda: "upgrade: process" in self.gateway.stderr[before:], 10, "the new program")
-        self.keepers.append(Heir(self.gateway).pid)
+        self.keepers.append(NewProcess(self.gateway).pid)
 
     def await_end(self, timeout=10):
         old = self.keepers[-2]
         if old == self.gateway.pid:
             eq(self.gateway.wait(timeout), 0, "exit status of the old one")
         else:
-            wait_until(lambda: is_gone(old) or Heir.has_ended(old), timeout, "the end of the old one")
+            wait_until(lambda: is_gone(old) or NewProcess.has_ended(old), timeout, "the end of the old one")
 
     def await_taken(self, **counts):
         def taken():
@@ -93,7 +93,7 @@ class Stage:
                 metrics = self.gateway.metrics()
             except (OSError, Failure):
                 return False  # asked of the one that ends
-            return all(metrics("headgate_adopted_total", kind=kind) == count
+            return all(metrics("headgate_resumed_total", kind=kind) == count
                        for kind, count in counts.items())
         wait_until(taken, 10, f"{counts} taken over")
 
@@ -102,7 +102,7 @@ class Stage:
         for pair in pairs:
             for end in pair:
                 end.close()
-        Heir(self.gateway).stop()
+        NewProcess(self.gateway).stop()
 
     def replace(self, script):
         """What is started next is this, of /bin/sh; $real is the program."""
@@ -114,7 +114,7 @@ class Stage:
         os.rename(path, self.program)
 
     def replace_by_play(self, *arguments):
-        play = os.path.join(os.path.dirname(__file__), "heir.py")
+        play = os.path.join(os.path.dirname(__file__), "new_process.py")
         self.replace(" ".join(["exec", sys.executable, play, *map(str, arguments)]))
 
 
@@ -166,7 +166,7 @@ def handed_over():
 
         def lines():
             return [(line["close_reason"], line["route"]) for line in stage.gateway.log()
-                    if line.get("adopted")]
+                    if line.get("resumed")]
         wait_until(lines, 5, "the line of the stream that has ended")
         eq(lines(), [("ok", "default/tunnel")], "lines of streams that have ended")
         stage.stop(*tunnels, half, events)
@@ -304,8 +304,8 @@ def died_later():
     stage.await_taken(tunnel=1, client=1)
     settle(stage.gateway, *pair)
     time.sleep(0.2)
-    heir = stage.keepers[-1]
-    with open(f"/proc/{heir}/task/{heir}/children", encoding="utf-8") as file:
+    new_process = stage.keepers[-1]
+    with open(f"/proc/{new_process}/task/{new_process}/children", encoding="utf-8") as file:
         os.kill(int(file.read().split()[0]), signal.SIGKILL)
     stage.await_taken(tunnel=2, client=2)
     say(*pair)
@@ -321,7 +321,7 @@ def many():
     pairs = [stage.tunnel() for _ in range(count)]
     os.kill(stage.gateway.pid, signal.SIGUSR2)
     wait_until(lambda: " serves, this one drains" in stage.gateway.stderr, 20, "the new program")
-    wait_until(lambda: Heir.has_ended(stage.gateway.pid), 20, "the end of the old program")
+    wait_until(lambda: NewProcess.has_ended(stage.gateway.pid), 20, "the end of the old program")
     stage.await_taken(tunnel=count)
     for pair in pairs:
         say(*pair)
@@ -342,7 +342,7 @@ def other_versions():
         wait_until(lambda: "keeps other records" in stage.gateway.stderr, 10, "the word of it")
         if other == OTHER_LAYOUT:
             eq(stage.gateway.client("web").get("/status/204", host="a").status, 204, "a new client")
-            eq(stage.gateway.metrics()("headgate_adopted_total", kind="tunnel"), 0, "tunnels in the new one")
+            eq(stage.gateway.metrics()("headgate_resumed_total", kind="tunnel"), 0, "tunnels in the new one")
         say(*pair)
         event(*events)
         for end in (*pair, *events):
@@ -362,7 +362,7 @@ def no_route():
     time.sleep(0.5)
     say(*pair)
     event(*events)
-    check(not Heir.has_ended(stage.gateway.pid), "the old program has ended")
+    check(not NewProcess.has_ended(stage.gateway.pid), "the old program has ended")
     for end in pair:
         end.close()
     stage.await_end()
@@ -403,8 +403,8 @@ def dies_between():
     os.kill(old, signal.SIGSTOP)
     stage.upgrade()
     wait_until(lambda: " serves, this one drains" in stage.gateway.stderr, 20, "the new program")
-    heir = stage.keepers[-1]
-    with open(f"/proc/{heir}/task/{heir}/children", encoding="utf-8") as file:
+    new_process = stage.keepers[-1]
+    with open(f"/proc/{new_process}/task/{new_process}/children", encoding="utf-8") as file:
         new = int(file.read().split()[0])
     os.kill(new, signal.SIGSTOP)
     os.kill(old, signal.SIGCONT)
@@ -473,11 +473,11 @@ def command():
     eq(task.result()[0], 0, f"status: {task.result()}")
     say(*pair)
     stage.gateway.write("config.yaml", "binds: [{port: nonsense}]\n")
-    heir = Heir(stage.gateway)
-    failed = upgrade(str(heir.pid))
+    new_process = NewProcess(stage.gateway)
+    failed = upgrade(str(new_process.pid))
     eq(failed[0], 1, f"status: {failed}")
     check("goes on" in failed[2], f"no word of it: {failed}")
     say(*pair)
     for end in pair:
         end.close()
-    heir.stop()
+    new_process.stop()

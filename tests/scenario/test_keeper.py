@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from deaths import Heir, await_notes, is_gone, kill, reset, state_of
+from crashes import NewProcess, await_notes, is_gone, kill, reset, state_of
 from hg import *
 from hg.process import read_text
 from hg.tools import WrkResult
@@ -69,16 +69,16 @@ def idle_clients():
     reset(busy)
     reset(partly)
     gateway.await_ready()
-    await_count(gateway, "headgate_gateway_deaths_total", 1)
-    await_count(gateway, "headgate_adopted_total", 25, kind="client")
-    await_count(gateway, "headgate_adopted_total", 1 + ADMIN_PORTS, kind="listener")
-    await_count(gateway, "headgate_not_adopted_total", 2, reason="request")
+    await_count(gateway, "headgate_crashes_total", 1)
+    await_count(gateway, "headgate_resumed_total", 25, kind="client")
+    await_count(gateway, "headgate_resumed_total", 1 + ADMIN_PORTS, kind="listener")
+    await_count(gateway, "headgate_not_resumed_total", 2, reason="request")
     check("4 ports, 25 idle clients and 0 streams taken over" in gateway.stderr, "the log does not say it")
     check(is_gone(before), "the dead gateway is still there")
 
 
 @test("what cannot go on is reset and counted by what it was: tunnels that hold bytes, on both sides, HTTP/2")
-def not_adopted():
+def not_resumed():
     backend = Backend()
     # In the kernel lane they would not be in the gateway.
     gateway = start(CONFIG + OTHER + 'config: {splice: {mode: "off"}}\n', echo=backend)
@@ -93,8 +93,8 @@ def not_adopted():
     reset(tunnel)
     far.expect_rst(5)
     reset(prior)
-    await_count(gateway, "headgate_not_adopted_total", 1, reason="tunnel")
-    await_count(gateway, "headgate_not_adopted_total", 1, reason="http2")
+    await_count(gateway, "headgate_not_resumed_total", 1, reason="tunnel")
+    await_count(gateway, "headgate_not_resumed_total", 1, reason="http2")
     eq(gateway.fetch("/get").status, 200, "a new request")
 
 
@@ -111,7 +111,7 @@ def ports_of_reloads():
     gateway.reload(CONFIG + OTHER)
     kill(gateway)
     gateway.client("other").close()
-    await_count(gateway, "headgate_adopted_total", 3 + 2 * ADMIN_PORTS, kind="listener")
+    await_count(gateway, "headgate_resumed_total", 3 + 2 * ADMIN_PORTS, kind="listener")
     eq(gateway.fetch("/get").status, 200, "a request")
 
 
@@ -125,7 +125,7 @@ def broken_configuration():
     gateway.reload(BROKEN)
     eq(gateway.fetch("/get").status, 200, "the old one is in force")
     os.kill(gateway.gateway_pid, signal.SIGKILL)
-    wait_until(lambda: "that was to follow ended with status 1" in gateway.stderr, 10, "a failed successor")
+    wait_until(lambda: "restart failed with status 1" in gateway.stderr, 10, "a failed new process")
     waiting = gateway.client().request("GET", "/get", host="a")
     gateway.write("config.yaml", CONFIG)
     eq(waiting.response().status, 200, "the one who waited")
@@ -134,7 +134,7 @@ def broken_configuration():
 @test("killed again and again under load: no connection is refused, no idle one lost, a new request is "
       "answered by the next gateway, and nothing is left behind", timeout=120, heavy=True)
 def again_and_again():
-    gateway = start(args=["--deaths-per-minute", "0"])
+    gateway = start(args=["--restart-limit", "0"])
     kept = [gateway.client() for _ in range(50)]
     stop, faults, count = threading.Event(), [], [0]
 
@@ -168,7 +168,7 @@ def again_and_again():
         await_notes(before)  # of the answers to the idle ones
         os.kill(before, signal.SIGKILL)
         eq(gateway.fetch("/get").status, 200, "a new request")
-        await_count(gateway, "headgate_gateway_deaths_total", 2 + number)
+        await_count(gateway, "headgate_crashes_total", 2 + number)
         check(gateway.gateway_pid != before, "the same gateway")
         for client in kept:
             eq(client.get("/get").status, 200, "an idle client")
@@ -178,7 +178,7 @@ def again_and_again():
     note(f"{count[0]} requests")
     eq(faults[:3], [], "refused connections")
     wait_until(lambda: gateway.fd_count() <= descriptors + 8, 10, "the descriptors of one life")
-    await_count(gateway, "headgate_gateway_deaths_total", 1 + kills)
+    await_count(gateway, "headgate_crashes_total", 1 + kills)
 
 
 @test("a crash is written down: the signal, the thread, the functions it was in, the last events")
@@ -195,7 +195,7 @@ def crash_report():
     check(re.search(r" accept ", text), "no event by name")
     kill(gateway)
     check("was ended by SIGKILL, from outside" in gateway.stderr, "no line for the kill")
-    eq(gateway.metrics()("headgate_gateway_deaths_total"), 2, "deaths")
+    eq(gateway.metrics()("headgate_crashes_total"), 2, "crashes")
 
 
 @test("signals reach the gateway: SIGHUP reloads, SIGTERM drains and ends with 0, also during a response; "
@@ -232,7 +232,7 @@ def upgrade():
     slow = gateway.client().request("GET", "/delay/3", host="a")
     time.sleep(0.3)
     gateway.signal(signal.SIGUSR2)
-    heir = Heir(gateway)
+    new_process = NewProcess(gateway)
     eq(slow.response().status, 200, "what was under way")
     eq(gateway.wait(20), 0, "exit status of the old one")
     before = count[0]
@@ -243,7 +243,7 @@ def upgrade():
     note(f"{count[0]} requests")
     eq(faults[:3], [], "failed requests")
     eq(gateway.admin_json("/config_status")["generation"], 1, "the admin server of the new one")
-    heir.stop()
+    new_process.stop()
     check("upgrade: 4 ports" in gateway.stderr, "the new one says nothing")
     refused(gateway, "port")
 
@@ -261,7 +261,7 @@ def upgrade_of_kept():
             return 0  # asked of the one that ends
     wait_until(lambda: served() > 200, 20, "load on the old one")
     gateway.signal(signal.SIGUSR2)
-    heir = Heir(gateway)
+    new_process = NewProcess(gateway)
     eq(gateway.wait(20), 0, "exit status of the old one")
     wait_until(lambda: served() > 200, 20, "load on the new one")
     load.signal(signal.SIGINT)
@@ -269,7 +269,7 @@ def upgrade_of_kept():
     result = WrkResult(load.stdout)
     note(f"{result.requests} requests")
     eq(result.errors, 0, "failed requests")
-    heir.stop()
+    new_process.stop()
 
 
 @test("an upgrade whose configuration is wrong changes nothing, the next one is tried anew")
@@ -283,15 +283,16 @@ def failed_upgrade():
     gateway.signal(signal.SIGUSR2)
     eq(gateway.wait(20), 0, "exit status of the old one")
     eq(gateway.fetch("/get").status, 200, "a request to the new one")
-    heir = Heir(gateway)
+    new_process = NewProcess(gateway)
     # The new one is a keeper like any other.
-    children = read_text(f"/proc/{heir.pid}/task/{heir.pid}/children").split()
+    children = read_text(f"/proc/{new_process.pid}/task/{new_process.pid}/children").split()
     os.kill(int(children[0]), signal.SIGKILL)
     eq(gateway.fetch("/get").status, 200, "a request to its second gateway")
-    heir.stop()
+    new_process.stop()
 
 
-@test("a supervisor hears of the start, of signs of life, of a reload, of a successor, of an upgrade, of the "
+@test("a supervisor hears of the start, of signs of life, of a reload, of the new process, of an upgrade, "
+      "of the "
       "end")
 def supervisor():
     path = os.path.join(tmpdir(), "notify")
@@ -319,8 +320,8 @@ def supervisor():
     hear("WATCHDOG=1")
     gateway.signal(signal.SIGUSR2)
     lines = hear("READY=1")
-    heir = Heir(gateway)
-    eq(lines[0], f"MAINPID={heir.pid}", "the main process")
+    new_process = NewProcess(gateway)
+    eq(lines[0], f"MAINPID={new_process.pid}", "the main process")
     # The service goes on: that the old process ends is nobody's business.
     while gateway.is_running():
         eq(told.recv(4096), b"WATCHDOG=1", "during the drain of the old one")
@@ -328,7 +329,7 @@ def supervisor():
     while select.select([told], [], [], 0)[0]:
         eq(told.recv(4096), b"WATCHDOG=1", "since")
     eq(told.recv(4096), b"WATCHDOG=1", "a sign of life of the new one")
-    heir.stop()
+    new_process.stop()
     hear("STOPPING=1")
 
 
@@ -361,10 +362,10 @@ def failed_start():
     check("another program listens on this port" in gateway.stderr, "no reason")
 
 
-@test("after too many deaths within a minute the keeper gives up, says so, and leaves nothing behind; "
+@test("after too many crashes within a minute the keeper gives up, says so, and leaves nothing behind; "
       "connections that went on so far are reset, which nobody takes for an end")
-def too_many_deaths():
-    gateway = start(CONFIG + OTHER, args=["--deaths-per-minute=2"], echo=Origin(tcp_echo=True), checked=False)
+def too_many_crashes():
+    gateway = start(CONFIG + OTHER, args=["--restart-limit=2"], echo=Origin(tcp_echo=True), checked=False)
     idle = gateway.client()
     eq(idle.get("/get").status, 200, "before")
     tunnel = gateway.client("other").send(b"abc")
@@ -431,7 +432,7 @@ def many_clients():
     gateway.reload(BROKEN)
     await_notes(gateway.gateway_pid)
     os.kill(gateway.gateway_pid, signal.SIGKILL)
-    wait_until(lambda: "that was to follow ended with status 1" in gateway.stderr, 10, "a failed successor")
+    wait_until(lambda: "restart failed with status 1" in gateway.stderr, 10, "a failed new process")
     gateway.write("config.yaml", CONFIG)
     for client in kept:
         eq(client.get("/get").status, 200, "an idle client")
@@ -443,10 +444,10 @@ def many_clients():
     wait_until(lambda: len(gateway.streams()) == 8, 5, "requests under way")
     time.sleep(0.3)
     kill(gateway)
-    await_count(gateway, "headgate_adopted_total", 150 + 5 + 142, kind="client")
+    await_count(gateway, "headgate_resumed_total", 150 + 5 + 142, kind="client")
 
 
-@test("a successor whose start fails behind the configuration leaves everything to the next one",
+@test("a new process whose start fails behind the configuration leaves everything to the next one",
       timeout=60)
 def late_failure():
     gateway = start()
@@ -464,7 +465,7 @@ def late_failure():
     wait_until(lambda: "another program listens" in gateway.stderr, 5, "the reload that fails")
     await_notes(gateway.gateway_pid)
     os.kill(gateway.gateway_pid, signal.SIGKILL)
-    wait_until(lambda: "that was to follow ended with status 1" in gateway.stderr, 10, "a failed successor")
+    wait_until(lambda: "restart failed with status 1" in gateway.stderr, 10, "a failed new process")
     waiting = gateway.client().request("GET", "/get", host="a")
     taken.close()
     eq(waiting.response().status, 200, "the one who waited")
@@ -479,10 +480,10 @@ def odd_parents():
     kill(gateway)
     before = gateway.gateway_pid
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: gateway.gateway_pid not in (None, before), 10, "a successor")
+    wait_until(lambda: gateway.gateway_pid not in (None, before), 10, "the new process")
     gateway.signal(signal.SIGHUP)
     gateway.await_ready()
-    eq(gateway.metrics()("headgate_gateway_deaths_total"), 2, "deaths")
+    eq(gateway.metrics()("headgate_crashes_total"), 2, "crashes")
     gateway.terminate()
     gateway.expect_exit(10, 0)
 
@@ -492,7 +493,7 @@ def score(pid):
 
 
 @test("for want of memory the kernel ends a gateway sooner than the keeper: each gateway, also behind a "
-      "death and an upgrade, has the score that was given to the keeper, which lowers its own")
+      "crash and an upgrade, has the score that was given to the keeper, which lowers its own")
 def scores():
     raised = 'echo 300 >/proc/self/oom_score_adj; exec "$@"'
     gateway = start(wrap=("/bin/sh", "-c", raised, "sh"), checked=False)
@@ -501,9 +502,9 @@ def scores():
         check(score(gateway.pid) in (0, -1000), f"the keeper's score is {score(gateway.pid)}")
         kill(gateway)
     gateway.signal(signal.SIGUSR2)
-    heir = Heir(gateway)
+    new_process = NewProcess(gateway)
     eq(gateway.wait(20), 0, "exit status of the old one")
-    children = read_text(f"/proc/{heir.pid}/task/{heir.pid}/children").split()
+    children = read_text(f"/proc/{new_process.pid}/task/{new_process.pid}/children").split()
     eq(score(children[0]), 300, "the score of a gateway behind an upgrade")
-    check(score(heir.pid) in (0, -1000), f"the new keeper's score is {score(heir.pid)}")
-    heir.stop()
+    check(score(new_process.pid) in (0, -1000), f"the new keeper's score is {score(new_process.pid)}")
+    new_process.stop()

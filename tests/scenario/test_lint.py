@@ -13,11 +13,11 @@ KERNEL_LICENCE = "/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */\n"
 ABI = KERNEL_LICENCE + """#pragma once
 
 /* A comment. */
-#define GATE_ABI_VERSION 7u
-#define GATE_ABI_FINGERPRINT "ce3424441180d281"
+#define SOCKMAP_ABI_VERSION 7u
+#define SOCKMAP_ABI_FINGERPRINT "ce3424441180d281"
 #define __u32 unsigned int
 #define __u64 unsigned long long
-struct gate_record {
+struct sockmap_record {
 	__u64 bytes; /* of something */
 	__u32 pad;
 };
@@ -128,14 +128,14 @@ BROKEN_TREES = [
     ("named function without parentheses", "user/http/README.md", "`good_none`\n", "there is no function"),
     ("function in a picture", "user/http/README.md", "```\nx --> good_none()\n```\n", "there is no function"),
     ("path in a picture", "user/http/README.md", "```\nuser/http/none.c\n```\n", "there is no user/http"),
-    ("pinned layout", "bpf/abi.h", ABI.replace("__u64 bytes", "__u32 bytes"), "raise GATE_ABI_VERSION"),
+    ("pinned layout", "bpf/abi.h", ABI.replace("__u64 bytes", "__u32 bytes"), "raise SOCKMAP_ABI_VERSION"),
     ("pinned layout in a hole", "bpf/abi.h", ABI.replace("__u32 pad", "__u32 more"),
-     "raise GATE_ABI_VERSION"),
-    ("pinned map", "bpf/maps.h", KERNEL_LICENCE + "#pragma once\nint more;\n", "raise GATE_ABI_VERSION"),
-    ("reason between others", "bpf/gate_reasons.def", KERNEL_LICENCE + 'GATE_REASON(X, "x", 0, "")\n',
-     "raise GATE_ABI_VERSION"),
-    ("version alone", "bpf/abi.h", ABI.replace("VERSION 7u", "VERSION 8u"), "GATE_ABI_FINGERPRINT"),
-    ("no version", "bpf/abi.h", ABI.replace("7u", "7"), "define GATE_ABI_VERSION"),
+     "raise SOCKMAP_ABI_VERSION"),
+    ("pinned map", "bpf/maps.h", KERNEL_LICENCE + "#pragma once\nint more;\n", "raise SOCKMAP_ABI_VERSION"),
+    ("reason between others", "bpf/sockmap_reasons.def", KERNEL_LICENCE + 'SOCKMAP_REASON(X, "x", 0, "")\n',
+     "raise SOCKMAP_ABI_VERSION"),
+    ("version alone", "bpf/abi.h", ABI.replace("VERSION 7u", "VERSION 8u"), "SOCKMAP_ABI_FINGERPRINT"),
+    ("no version", "bpf/abi.h", ABI.replace("7u", "7"), "define SOCKMAP_ABI_VERSION"),
     ("lone header", "user/http/a.h", LICENCE + "#pragma once\nsize_t f(void);\n", "does not compile alone"),
 ]
 

@@ -157,7 +157,7 @@ def bad_lines():
     for words in ("no message of JSON-RPC", "Listening on port 3000"):
         check(words in gateway.stderr, f"{words} in our log")
     check(gateway.stderr.count("no message of JSON-RPC") < 100, "lines in the log")
-    check(gateway.metrics()("headgate_mcp_odd_messages_total") >= 200, "the counter")
+    check(gateway.metrics()("headgate_mcp_protocol_violations_total") >= 200, "the counter")
 
 
 @test("mcp answers: a line of a child that names a request and is no message ends that request", timeout=60)

@@ -6,7 +6,7 @@ import re
 import signal
 import time
 
-from deaths import kill
+from crashes import kill
 from hg import *
 from hg.mcp import PYTHON, SERVER, Journal, Mcp, McpGateway, McpServer, config, stdio
 from hg.process import read_text
@@ -141,7 +141,7 @@ def stands_still():
 
 @test("mcp life: a child that does not read its input ends with a gateway that is killed, without a keeper "
       "as well")
-def death_signal():
+def crash_signal():
     gateway, _ = play({"name": "sleeper", "stdio": {"cmd": "sleep", "args": ["4321"]}}, checked=False)
     client = Mcp(gateway, start=False)
     begun = client.start("initialize", client.introduction())

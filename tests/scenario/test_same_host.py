@@ -217,7 +217,7 @@ def agreement():
         found = totals(gateway)
         eq([found[way]["direct"] for way in found], [0, 0], f"{words}: bytes of lane direct")
         check(sum(found[way]["sockmap"] for way in found) > 0, f"{words}: bytes by the kernel lane: {found}")
-        eq(gateway.metrics()("headgate_near_directions"), 0, f"{words}: directions in lane direct")
+        eq(gateway.metrics()("headgate_local_directions"), 0, f"{words}: directions in lane direct")
 
 
 @test("/streams, the access log and the counters say which lane carried what", needs=("bpf", "root"))
@@ -231,7 +231,7 @@ def told():
     check(stream["lane_bytes_in"]["direct"] >= 5000, f"lane_bytes_in: {stream['lane_bytes_in']}")
     eq(stream["lane_in"], "direct", "lane_in")
     metrics = gateway.metrics()
-    eq(metrics("headgate_near_directions"), 2, "headgate_near_directions")
+    eq(metrics("headgate_local_directions"), 2, "headgate_local_directions")
     check(metrics("headgate_spliced_bytes_total", lane="direct") >= 5000, "spliced bytes of lane direct")
     # Nobody asks for the list: the counters of a running tunnel follow by themselves.
     before = metrics("headgate_spliced_bytes_total", lane="direct")
@@ -244,6 +244,6 @@ def told():
     upstream.fin()
     client.expect_fin()
     check("direct" in gateway.wait_log()["lane"], f"lane in {gateway.log()[-1].line}")
-    wait_until(lambda: gateway.metrics()("headgate_near_directions") == 0, 5, "the end of the directions")
+    wait_until(lambda: gateway.metrics()("headgate_local_directions") == 0, 5, "the end of the directions")
     splice = gateway.config_dump()["config"]["splice"]
     eq((splice["lanes"], splice["force"]), (["direct"], True), "config_dump")

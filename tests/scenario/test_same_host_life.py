@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lane direct from start to death: what is refused and said, what becomes a tunnel, reload,
-drain, sudden death, and that no other socket of the host is touched."""
+"""The lane direct from start to end: what is refused and said, what becomes a tunnel, reload,
+drain, sudden crash, and that no other socket of the host is touched."""
 import random
 import signal
 import ssl
@@ -29,7 +29,7 @@ ASK = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n
 SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 CONNECT = "CONNECT inside.example:443 HTTP/1.1\r\nHost: inside.example:443\r\n\r\n"
 # Of what is in the maps, what grows with sockets.
-SOCKET_MAPS = ("near_sockets", "near_ends", "near_of")
+SOCKET_MAPS = ("local_sockets", "local_ends", "local_of")
 
 
 def played_out(gateway, client, upstream, lane, size=2 * MIB):
@@ -114,7 +114,7 @@ def connect_and_tls():
         played_out(gateway, client, upstream, lane)
 
 
-def refused(mode, lanes="[sockmap, direct, hop]", **options):
+def refused(mode, lanes="[sockmap, direct, bypass]", **options):
     config = CONFIG.replace("@splice@", f"mode: {mode}, lanes: {lanes}, adaptive: false")
     origin = Backend()
     return Gateway(config, origin=origin, timeouts="", listener="sameHost", backend="sameHost", workers=1,
@@ -130,8 +130,8 @@ def not_forced():
         skip("this kernel has no known fault: nothing to refuse")
     if "CVE-2026-74589" not in why:
         skip(f"needs the lane direct: {why}", "bpf")
-    eq(why_not(gateway, "hop"), why, "both lanes for one reason")
-    lines = warning_lines(gateway, "lanes direct and hop")
+    eq(why_not(gateway, "bypass"), why, "both lanes for one reason")
+    lines = warning_lines(gateway, "lanes direct and bypass")
     eq(len(lines), 1, f"lines in {gateway.stderr!r}")
     check("CVE-2026-74589" in lines[0] and "force" in lines[0], f"what it is and how to go on: {lines[0]}")
     client, upstream = tunnel(gateway, backend)
@@ -196,8 +196,8 @@ def strangers():
     eq(sum(entries(gateway).values()), 0, f"with strangers: {entries(gateway)}")
     client, upstream = tunnel(gateway, backend, "direct")
     with_one = entries(gateway)
-    # Both applications' and, as what lane direct needs hops, both of the gateway's own.
-    eq(with_one.get("near_sockets"), 4, f"near sockets of one tunnel: {with_one}")
+    # Both applications' and, as what lane direct needs bypasses, both of the gateway's own.
+    eq(with_one.get("local_sockets"), 4, f"local sockets of one tunnel: {with_one}")
     for one, far in ((stranger, accepted), (beside, behind)):
         both_ways(one, far, MIB)
     eq(entries(gateway), with_one, "with strangers beside a tunnel")
@@ -227,7 +227,7 @@ def abroad():
     eq(sum(entries(gateway).values()), 0, f"with a stranger: {entries(gateway)}")
     client = Raw((net.server.address, gateway.port), netns=net.server)
     settle(gateway, client, backend.accept(), "direct")
-    eq(entries(gateway).get("near_sockets"), 4, f"near sockets of one tunnel: {entries(gateway)}")
+    eq(entries(gateway).get("local_sockets"), 4, f"local sockets of one tunnel: {entries(gateway)}")
 
 
 @test("reloads change new tunnels only: those in the lane stay there and lose nothing",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reload, drain and sudden death with open gates: as without the kernel lane, and nothing is left."""
+"""Reload, drain and sudden crash with open gates: as without the kernel lane, and nothing is left."""
 import os
 import random
 import signal
@@ -199,7 +199,7 @@ def killed():
             gateway.wait(5)
             expect_gone(objects)
             restart(gateway)
-            eq(gateway.metrics()("headgate_gate_available"), int(mode != "off"), "gate_available")
+            eq(gateway.metrics()("headgate_sockmap_available"), int(mode != "off"), "sockmap_available")
         load.end()
         gateway.kill()
 
@@ -230,8 +230,8 @@ def killed_over_pins():
             now = held(gateway)
             eq((now["map"], now["link"]), (objects["map"], objects["link"]), "maps and link that serve now")
             private = {"prog": now["prog"] - {verdict}}
-            eq(gateway.metrics()("headgate_gate_available"), 1, "gate_available")
+            eq(gateway.metrics()("headgate_sockmap_available"), 1, "sockmap_available")
         load.end()
-        eq(gateway.metrics()("headgate_poisoned_total"), 0, "poisoned streams")
+        eq(gateway.metrics()("headgate_integrity_errors_total"), 0, "streams with integrity errors")
         gateway.stop()
     expect_gone(objects)

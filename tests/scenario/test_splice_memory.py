@@ -3,7 +3,7 @@
 import re
 import time
 
-from deaths import threads
+from crashes import threads
 from hg import *
 from splice import *
 

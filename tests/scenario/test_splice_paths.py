@@ -59,7 +59,7 @@ def expect_part(gateway):
         metrics("headgate_spliced_bytes_total", lane="sockmap", direction=way) for way in ("in", "out"))
     eq(seen > 0, has_kernel_lane(gateway), "the kernel took part")
     if has_kernel_lane(gateway):
-        eq(metrics("headgate_poisoned_total"), 0, "poisoned streams")
+        eq(metrics("headgate_integrity_errors_total"), 0, "streams with integrity errors")
 
 
 def tunnel_over(net, mode, mtu):

@@ -260,15 +260,15 @@ def splice_soak():
     moved = metrics("headgate_spliced_bytes_total", lane="sockmap")
     note(f"{dict(counts)} {moved / (1 << 20):.0f} MiB by the kernel,", closings(gateways[1]))
     check(moved > 0, "the kernel lane took part")
-    eq(metrics("headgate_poisoned_total"), 0, "poisoned streams")
+    eq(metrics("headgate_integrity_errors_total"), 0, "streams with integrity errors")
     eq(set(counts) - {"bytes"}, set(KINDS), "kinds of streams played")
     expect_same_logs(gateways)
     stop_reading(gateways, 20)
 
     def is_free():
         metrics = gateways[1].metrics()
-        return metrics("headgate_gate_slots_used") <= metrics("headgate_upstream_pool_idle") and \
-            metrics("headgate_gate_open_now") == metrics("headgate_gate_credit_reserved_bytes") == 0
+        return metrics("headgate_sockmap_slots_used") <= metrics("headgate_upstream_pool_idle") and \
+            metrics("headgate_sockmap_open_now") == metrics("headgate_sockmap_credit_reserved_bytes") == 0
     wait_until(is_free, 10, "slots and credit of streams that have ended")
     room = (48 if not is_asan() else 256) << 20  # a sanitizer keeps freed memory for a while
     for gateway, rss in zip(gateways, before):

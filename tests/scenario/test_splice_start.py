@@ -68,7 +68,7 @@ def refused():
     lines = [line for line in gateway.stderr.split("\n") if "no kernel lane" in line]
     eq(len(lines), 1, f"lines in {gateway.stderr!r}")
     metrics = gateway.metrics()
-    eq(metrics("headgate_gate_available"), 0, "headgate_gate_available")
+    eq(metrics("headgate_sockmap_available"), 0, "headgate_sockmap_available")
     client = gateway.client()
     upstream = backend.accept()
     client.send("bytes")
@@ -93,8 +93,8 @@ def untrusted():
         eq(len(lines), 1, f"lines in {gateway.stderr!r}")
         check("self-test: bytes got stuck" in lines[0], lines[0])
         metrics = gateway.metrics()
-        eq(metrics("headgate_gate_selftest_failed"), 1, "headgate_gate_selftest_failed")
-        eq(metrics("headgate_gate_available"), 0, "headgate_gate_available")
+        eq(metrics("headgate_sockmap_selftest_failed"), 1, "headgate_sockmap_selftest_failed")
+        eq(metrics("headgate_sockmap_available"), 0, "headgate_sockmap_available")
         client, upstream = tunnel(gateway, backend, warm=False)
         client.send(pattern(100000))
         verify(upstream.read(100000), 100000)
@@ -109,7 +109,7 @@ def untrusted():
 def off():
     gateway, _ = acted("off")
     eq(held(gateway), {"prog": set(), "map": set(), "link": set()}, "programs, maps, links")
-    eq(gateway.metrics()("headgate_gate_available"), 0, "headgate_gate_available")
+    eq(gateway.metrics()("headgate_sockmap_available"), 0, "headgate_sockmap_available")
     check("kernel lane" not in gateway.stderr, gateway.stderr)
 
 
@@ -128,7 +128,7 @@ def status_of_host():
     shown = status_lines()
     link, = objects["link"]
     verdict = bpftool("link", "show", "id", link)["prog_id"]
-    check(re.search(rf"(?m)^program {verdict} gate_verdict: ", shown), f"program {verdict}: {shown}")
+    check(re.search(rf"(?m)^program {verdict} sockmap_verdict: ", shown), f"program {verdict}: {shown}")
     maps = {entry["name"]: entry for entry in bpftool("map", "show") if entry["id"] in objects["map"]}
     line = f"attached by link {link} to map {maps['sources']['id']}\n"
     check(line in shown, f"{line}: {shown}")
@@ -187,7 +187,7 @@ def play_pinned(directory):
 
 def table_of_reasons():
     """The words of the table, in order."""
-    with open(os.path.join(repository_root(), "bpf", "gate_reasons.def"), encoding="utf-8") as file:
+    with open(os.path.join(repository_root(), "bpf", "sockmap_reasons.def"), encoding="utf-8") as file:
         return re.findall(r'^\w+_REASON\(\w+, "(\w+)", [01],\s+"[^"]+"\)', file.read(), re.M)
 
 
@@ -196,8 +196,8 @@ def reasons():
     words = table_of_reasons()
     check(len(words) > 20 and words[0] == "none", f"rows read: {words}")
     gateway, _ = acted("require")
-    samples = gateway.metrics().families["headgate_gate_closed_total"].samples
-    eq([labels["reason"] for _, _, labels, _ in samples], words[1:], "reasons in gate_closed_total")
+    samples = gateway.metrics().families["headgate_sockmap_closed_total"].samples
+    eq([labels["reason"] for _, _, labels, _ in samples], words[1:], "reasons in sockmap_closed_total")
 
 
 @test("the numbers of the lane: bytes by lane and direction, closings by reason, slots, self-test",
@@ -215,14 +215,14 @@ def numbers():
         return gateway.metrics()("headgate_spliced_bytes_total", lane="sockmap", direction="in") >= 5000
     wait_until(counted, 5, "bytes of a stream that still runs")
     metrics = gateway.metrics()
-    eq(metrics("headgate_gate_available"), 1, "gate_available")
-    eq(metrics("headgate_gate_selftest_failed"), 0, "gate_selftest_failed")
+    eq(metrics("headgate_sockmap_available"), 1, "sockmap_available")
+    eq(metrics("headgate_sockmap_selftest_failed"), 0, "sockmap_selftest_failed")
     # Of seconds, and no other unit.
-    check(0 < metrics("headgate_gate_selftest_seconds") < 100, "gate_selftest_seconds")
-    eq(metrics("headgate_gate_slots_used"), 2, "gate_slots_used")
-    check(metrics("headgate_gate_slots_limit") >= 1024, "gate_slots_limit")
-    eq(metrics("headgate_gate_open_now"), 1, "gate_open_now")
-    eq(metrics("headgate_poisoned_total"), 0, "poisoned_total")
+    check(0 < metrics("headgate_sockmap_selftest_seconds") < 100, "sockmap_selftest_seconds")
+    eq(metrics("headgate_sockmap_slots_used"), 2, "sockmap_slots_used")
+    check(metrics("headgate_sockmap_slots_limit") >= 1024, "sockmap_slots_limit")
+    eq(metrics("headgate_sockmap_open_now"), 1, "sockmap_open_now")
+    eq(metrics("headgate_integrity_errors_total"), 0, "integrity_errors_total")
     stream = gateway.streams()[0]
     eq((stream["gate_in"], stream["gate_out"]), ("open", None), "gates in /streams")
     # A backend that does not read while a lot comes: the gate towards it closes, and the list says why.
@@ -231,12 +231,12 @@ def numbers():
     check(gateway.streams()[0]["gate_reason_in"] in table_of_reasons()[1:], f"{gateway.streams()[0]}")
     client.rst()
     upstream.expect_end()
-    wait_until(lambda: gateway.metrics()("headgate_gate_slots_used") == 0, 5, "free slots")
-    eq(gateway.metrics()("headgate_gate_open_now"), 0, "gate_open_now")
+    wait_until(lambda: gateway.metrics()("headgate_sockmap_slots_used") == 0, 5, "free slots")
+    eq(gateway.metrics()("headgate_sockmap_open_now"), 0, "sockmap_open_now")
 
 
 def credit_of(gateway):
-    return gateway.metrics()("headgate_gate_credit_reserved_bytes")
+    return gateway.metrics()("headgate_sockmap_credit_reserved_bytes")
 
 
 @test("when maxTotalCredit is used up the next body rides the kernel lane without, and all of it comes back",

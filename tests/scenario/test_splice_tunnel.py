@@ -302,7 +302,8 @@ def not_adaptive():
         eq(upstream.read(6400), b"c" * 6400, "messages")
         count += 6400
     eq(gates(gateway), [("open", None)], "gates: this way is in the kernel, and stays there")
-    eq(gateway.metrics()("headgate_gate_closed_total", reason="user"), 0, "times the bytes were asked back")
+    eq(gateway.metrics()("headgate_sockmap_closed_total", reason="user"), 0, "times the bytes were asked "
+                                                                             "back")
     client.fin()
     upstream.expect_fin()
     upstream.fin()

@@ -80,7 +80,7 @@ def wake(clients, server, gateway):
             a.sendall(b"x")
             eq(b.recv(2), b"x", "a byte")
     # Not the list of streams: its text would be in the way of what is measured.
-    wait_until(lambda: gateway.metrics()("headgate_gate_open_now") == len(clients), 10, "the kernel lane")
+    wait_until(lambda: gateway.metrics()("headgate_sockmap_open_now") == len(clients), 10, "the kernel lane")
 
 
 def idle_tunnel_bytes(protocol, routes, is_websocket, mode="auto"):

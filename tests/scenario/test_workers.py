@@ -177,7 +177,7 @@ def limit_reloaded():
 
 @test("past config.limits.maxConnections the client that is idle longest makes room: counted, with a reason "
       "of its own")
-def idle_makes_room():
+def idle_is_evicted():
     gateway = start(most=4, workers=1)
     held = hold(gateway.client())
     idle = [gateway.client() for _ in range(3)]
@@ -193,12 +193,12 @@ def idle_makes_room():
     eq(finish(held), 200, "status of who had begun")
     metrics = gateway.metrics()
     eq((metrics("headgate_downstream_idle_closed_total"),
-        metrics("headgate_stream_end_total", reason="made_room"),
+        metrics("headgate_stream_end_total", reason="evicted"),
         metrics("headgate_downstream_refused_total")), (2, 2, 0), "closed, by reason, refused")
 
 
 @test("a client of HTTP/2 without streams makes room and is told with a GOAWAY, one with a stream stays")
-def idle_h2_makes_room():
+def idle_h2_is_evicted():
     origin = Origin()
     gateway = start(most=2, workers=1, origin=origin)
     busy, idle = H2Client(gateway.port), H2Client(gateway.port)
@@ -212,7 +212,7 @@ def idle_h2_makes_room():
     expect_503(gateway.client())
     origin.resume()
     eq((busy.response(number).status, finish(fresh)), (200, 200), "status of who stayed and who came")
-    eq(gateway.metrics()("headgate_stream_end_total", reason="made_room"), 1, "ends by reason")
+    eq(gateway.metrics()("headgate_stream_end_total", reason="evicted"), 1, "ends by reason")
 
 
 @test("a worker without idle clients of its own has one of another worker closed")

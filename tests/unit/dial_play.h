@@ -77,7 +77,7 @@ static inline struct snapshot *scene_config(const struct scene *scene)
 	source.text = span_str(text);
 	config_report_init(&report);
 	assert_int_equal(config_load(&source, 1, NULL, &report, &snapshot), 0);
-	assert_int_equal(policy_seal(snapshot, &report), 0);
+	assert_int_equal(policy_compile(snapshot, &report), 0);
 	config_report_done(&report);
 	snapshot->config.access_log = false;
 	return snapshot;
@@ -115,7 +115,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	list_init(&proxy->idle_clients);
 	scene->resolver = resolver_create(&options);
 	proxy->pool.resolver = resolver_client_create(scene->resolver, proxy->loop);
-	proxy_adopt(proxy, lease_create(scene_config(scene)));
+	proxy_set_lease(proxy, lease_create(scene_config(scene)));
 	assert_true(proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
 		    proxy->streams && proxy->pool.upstreams && proxy->relay.scratch && proxy->pool.resolver &&
 		    proxy->lease);

@@ -77,7 +77,7 @@ static inline void manifest_expand(struct text *out, const char *text)
 	}
 }
 
-/* Loaded and sealed. */
+/* Loaded and compiled. */
 static inline void manifest_load(struct config_case *c, const char *text)
 {
 	struct config_source source = { "a.yaml", true, { 0 } };
@@ -90,7 +90,7 @@ static inline void manifest_load(struct config_case *c, const char *text)
 	config_case_sources(c, &source, 1);
 	text_done(&all);
 	config_case_accepted(c);
-	assert_int_equal(policy_seal(c->snapshot, &c->report), 0);
+	assert_int_equal(policy_compile(c->snapshot, &c->report), 0);
 	for (unsigned i = 0; i < CONFIG_SEVERITY_COUNT; i++) {
 		text_clear(&c->messages[i]);
 		config_report_print(&c->report, (enum config_severity)i, "", &c->messages[i]);

@@ -15,7 +15,7 @@ struct h2_play {
 	struct h2_session *server;
 	struct buf to_server;
 	struct buf to_client;
-	size_t piece; /* bytes fed at a time; 0: all */
+	size_t segment; /* bytes fed at a time; 0: all */
 	uint64_t now_ms;
 };
 
@@ -36,7 +36,7 @@ static inline struct h2_options h2_play_options(enum h2_role role)
 static inline int h2_play_feed(struct h2_play *play, struct h2_session *session, struct buf *bytes)
 {
 	while (buf_len(bytes)) {
-		size_t len = play->piece && play->piece < buf_len(bytes) ? play->piece : buf_len(bytes);
+		size_t len = play->segment && play->segment < buf_len(bytes) ? play->segment : buf_len(bytes);
 		int error = h2_session_feed(session, span_first(buf_span(bytes), len), play->now_ms);
 
 		buf_consume(bytes, len);
@@ -99,7 +99,7 @@ static inline struct h2_stream *h2_play_open(struct h2_session *session, const c
 	struct h2_head *head = h2_head_of(H2_HEAD_REQUEST, span_str(text), is_end);
 	struct h2_stream *stream = h2_stream_open(session, head, is_end);
 
-	assert_int_equal(head->bad, BAD_NONE);
+	assert_int_equal(head->http_error, HTTP_ERROR_NONE);
 	h2_head_free(head);
 	return stream;
 }
@@ -109,16 +109,16 @@ static inline int h2_play_answer(struct h2_stream *stream, const char *text, boo
 	struct h2_head *head = h2_head_of(H2_HEAD_RESPONSE, span_str(text), is_end);
 	int error = h2_stream_send_head(stream, head, is_end);
 
-	assert_int_equal(head->bad, BAD_NONE);
+	assert_int_equal(head->http_error, HTTP_ERROR_NONE);
 	h2_head_free(head);
 	return error;
 }
 
 static inline int h2_play_write(struct h2_stream *stream, struct span bytes)
 {
-	struct iovec piece = { (void *)(uintptr_t)bytes.data, bytes.len };
+	struct iovec segment = { (void *)(uintptr_t)bytes.data, bytes.len };
 
-	return h2_stream_write(stream, &piece, 1, SIZE_MAX);
+	return h2_stream_write(stream, &segment, 1, SIZE_MAX);
 }
 
 /* The next stream with exactly these news, cleared. */

@@ -253,8 +253,8 @@ static inline const char *text_of(const struct text *text)
 static inline int tell(struct scene *scene, uint64_t call, const char *method, const char *name,
 		       enum mcp_version version, const char *message)
 {
-	struct iovec piece = { .iov_base = (char *)(uintptr_t)message, .iov_len = strlen(message) };
-	struct mcp_out out = { .pieces = &piece,
+	struct iovec segment = { .iov_base = (char *)(uintptr_t)message, .iov_len = strlen(message) };
+	struct mcp_out out = { .segments = &segment,
 			       .count = 1,
 			       .bytes = strlen(message),
 			       .kind = call ? MCP_REQUEST : MCP_NOTIFICATION,

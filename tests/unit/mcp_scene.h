@@ -52,9 +52,9 @@ static inline void scene_join(char *to, size_t size, const struct mcp_out *out)
 	size_t len = 0;
 
 	for (int i = 0; i < out->count; i++) {
-		assert_true(len + out->pieces[i].iov_len < size);
-		memcpy(to + len, out->pieces[i].iov_base, out->pieces[i].iov_len);
-		len += out->pieces[i].iov_len;
+		assert_true(len + out->segments[i].iov_len < size);
+		memcpy(to + len, out->segments[i].iov_base, out->segments[i].iov_len);
+		len += out->segments[i].iov_len;
 	}
 	assert_int_equal(len, out->bytes);
 	to[len] = '\0';
@@ -110,9 +110,10 @@ static inline void scene_link_forget(void *context, uint32_t target, uint64_t ca
 
 static const struct mcp_link_ops scene_link_ops = { scene_link_send, scene_link_forget };
 
-static inline void scene_odd(void *context, uint32_t target __attribute__((unused)), enum mcp_oddity oddity)
+static inline void scene_odd(void *context, uint32_t target __attribute__((unused)),
+			     enum mcp_protocol_violation protocol_violation)
 {
-	((struct scene *)context)->oddities[oddity]++;
+	((struct scene *)context)->oddities[protocol_violation]++;
 }
 
 static inline void scene_gave_up(void *context, uint32_t target __attribute__((unused)),

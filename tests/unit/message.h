@@ -20,14 +20,14 @@ static const struct head_limits message_limits = {
 #define TEXT(literal) { (literal), sizeof(literal) - 1 }
 /* clang-format on */
 
-static inline enum http_bad message_scan(struct span text, bool is_response, struct span *ret_head)
+static inline enum http_error message_scan(struct span text, bool is_response, struct span *ret_head)
 {
 	struct head_scan scan;
 
 	head_scan_init(&scan, is_response);
 	switch (head_scan_run(&scan, text, &message_limits)) {
 	case SCAN_BAD:
-		return scan.bad;
+		return scan.http_error;
 	case SCAN_MORE:
 		fail_msg("the head is not complete: %.*s", SPAN_FMT(text));
 		break;
@@ -35,27 +35,28 @@ static inline enum http_bad message_scan(struct span text, bool is_response, str
 		break;
 	}
 	*ret_head = span_first(text, scan.head_bytes);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 /* `text` is a complete head, or one that is to be refused: then the reason. */
-static inline enum http_bad message_request(struct span text, struct arena *arena,
-					    struct request_head *ret_head)
+static inline enum http_error message_request(struct span text, struct arena *arena,
+					      struct request_head *ret_head)
 {
 	struct body_framing framing;
 	struct span bytes;
-	enum http_bad bad = message_scan(text, false, &bytes);
+	enum http_error http_error = message_scan(text, false, &bytes);
 
-	return bad == BAD_NONE ? h1_parse_request(bytes, arena, ret_head, &framing) : bad;
+	return http_error == HTTP_ERROR_NONE ? h1_parse_request(bytes, arena, ret_head, &framing)
+					     : http_error;
 }
 
-static inline enum http_bad message_response(struct span text, struct arena *arena,
-					     struct response_head *ret_head)
+static inline enum http_error message_response(struct span text, struct arena *arena,
+					       struct response_head *ret_head)
 {
 	struct span bytes;
-	enum http_bad bad = message_scan(text, true, &bytes);
+	enum http_error http_error = message_scan(text, true, &bytes);
 
-	return bad == BAD_NONE ? h1_parse_response(bytes, arena, ret_head) : bad;
+	return http_error == HTTP_ERROR_NONE ? h1_parse_response(bytes, arena, ret_head) : http_error;
 }
 
 static inline void assert_span(struct span actual, const char *expected)
@@ -64,9 +65,9 @@ static inline void assert_span(struct span actual, const char *expected)
 		fail_msg("\"%.*s\" instead of \"%s\"", SPAN_FMT(actual), expected);
 }
 
-static inline void assert_bad(enum http_bad actual, enum http_bad expected, struct span text)
+static inline void assert_bad(enum http_error actual, enum http_error expected, struct span text)
 {
 	if (actual != expected)
-		fail_msg("\"%s\" instead of \"%s\" for:\n%.*s", http_bad_text(actual),
-			 http_bad_text(expected), SPAN_FMT(text));
+		fail_msg("\"%s\" instead of \"%s\" for:\n%.*s", http_error_text(actual),
+			 http_error_text(expected), SPAN_FMT(text));
 }

@@ -48,7 +48,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	proxy->loop = loop_create(64);
 	proxy->counters = &scene->counters;
 	proxy->pool.upstreams = slab_create(sizeof(struct upstream), 64);
-	proxy_adopt(proxy, lease_create(snapshot_create()));
+	proxy_set_lease(proxy, lease_create(snapshot_create()));
 	proxy->relay.scratch = malloc(LIMIT_READ_BYTES);
 	proxy->pool.random = 1;
 	scene->resolver = resolver_create(&options);

@@ -58,12 +58,12 @@ static inline int pair_connect(const struct address *address)
 	return fd;
 }
 
-static inline void pair_open(int *ret_near, int *ret_far)
+static inline void pair_open(int *ret_local, int *ret_far)
 {
 	struct address address = pair_loopback();
 	int listen_fd = pair_listen(&address, 1);
 
-	*ret_near = pair_connect(&address);
+	*ret_local = pair_connect(&address);
 	*ret_far = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(*ret_far >= 0);
 	close(listen_fd);

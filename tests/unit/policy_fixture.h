@@ -71,10 +71,10 @@ static inline void fixture_done(struct fixture *f)
 	model_done(&f->model);
 }
 
-static inline void fixture_seal(struct fixture *f)
+static inline void fixture_compile(struct fixture *f)
 {
 	assert_false(f->model.failed);
-	assert_int_equal(policy_seal(f->model.snapshot, &f->model.report), 0);
+	assert_int_equal(policy_compile(f->model.snapshot, &f->model.report), 0);
 }
 
 static inline struct policy_target target_at(enum place place)

@@ -53,10 +53,10 @@ static struct stream_record full_record(void)
 		.bytes_out = 18446744073709551615ull,
 		.lane_in = LANE_COPY,
 		.lane_out = LANE_PIPE,
-		.hop = SPAN("client/backend"),
-		.hop_reason_client = SPAN("receiver_full"),
-		.hop_reason_backend = SPAN("receiver_unread"),
-		.adopted = SPAN("true"),
+		.bypass = SPAN("client/backend"),
+		.bypass_reason_client = SPAN("receiver_full"),
+		.bypass_reason_backend = SPAN("receiver_unread"),
+		.resumed = SPAN("true"),
 		.reason = END_PER_TRY_TIMEOUT,
 	};
 }
@@ -92,8 +92,9 @@ TEST(a_text_line_has_every_field_in_the_documented_order)
 		" mcp.error=\"files: exited\""
 		" delay=250ms retry.attempt=3 error=\"upstream call timeout\" reason=Timeout"
 		" duration=2001ms bytes_in=12 bytes_out=18446744073709551615 lane=copy/pipe"
-		" hop=client/backend hop_reason_client=receiver_full hop_reason_backend=receiver_unread"
-		" adopted=true close_reason=per_try_timeout\n");
+		" bypass=client/backend bypass_reason_client=receiver_full "
+		"bypass_reason_backend=receiver_unread"
+		" resumed=true close_reason=per_try_timeout\n");
 }
 
 TEST(fields_without_a_value_are_left_out)
@@ -350,9 +351,10 @@ static void stall(int read_fd, int write_fd)
 	alarm(0);
 	for (struct span rest = span_of(all, len), line; span_split(&rest, '\n', &line) && line.len; seen++) {
 		assert_true(span_starts(line, SPAN("2026-09-21T14:13:20.")));
-		assert_true(span_ends(line, SPAN("pipe hop=client/backend hop_reason_client=receiver_full"
-						 " hop_reason_backend=receiver_unread"
-						 " adopted=true close_reason=per_try_timeout")));
+		assert_true(
+			span_ends(line, SPAN("pipe bypass=client/backend bypass_reason_client=receiver_full"
+					     " bypass_reason_backend=receiver_unread"
+					     " resumed=true close_reason=per_try_timeout")));
 	}
 	assert_int_equal(seen + 1000, added);
 	close(read_fd);

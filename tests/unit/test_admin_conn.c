@@ -46,19 +46,20 @@ TEST(requests_are_answered_in_order_on_one_connection)
 
 	stage_start(&stage);
 	/* Cut at every byte: pieces of 1, 2, 3, … bytes. */
-	for (size_t piece = sizeof(requests); piece > 0; piece = piece > 40 ? piece / 2 : piece - 1) {
+	for (size_t segment = sizeof(requests); segment > 0;
+	     segment = segment > 40 ? segment / 2 : segment - 1) {
 		char answer[8192];
 		const char *at = answer;
 		int fd = client_open(&stage.address);
 
-		for (size_t i = 0; i < sizeof(requests) - 1; i += piece)
+		for (size_t i = 0; i < sizeof(requests) - 1; i += segment)
 			client_send(fd, requests + i,
-				    sizeof(requests) - 1 - i < piece ? sizeof(requests) - 1 - i : piece);
+				    sizeof(requests) - 1 - i < segment ? sizeof(requests) - 1 - i : segment);
 		client_read(fd, answer, sizeof(answer), SIZE_MAX);
 		for (size_t i = 0; i < ARRAY_LEN(want); i++) {
 			at = strcasestr(at, want[i]);
 			if (!at)
-				fail_msg("piece %zu: \"%s\" is missing in\n%s", piece, want[i], answer);
+				fail_msg("piece %zu: \"%s\" is missing in\n%s", segment, want[i], answer);
 			at++;
 		}
 		close(fd);

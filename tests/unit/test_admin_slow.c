@@ -116,7 +116,7 @@ TEST(a_reader_that_is_slow_but_steady_is_not_given_up)
 {
 	enum { PAUSE_MS = 4500 }; /* 30 s without progress are too long; the whole takes longer */
 	static const char request[] = "GET /many HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-	static char piece[1500 * 1024];
+	static char segment[1500 * 1024];
 	struct stage stage;
 	size_t len = 0, got;
 	unsigned int pauses = 0;
@@ -125,7 +125,7 @@ TEST(a_reader_that_is_slow_but_steady_is_not_given_up)
 	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
-	while ((got = client_read(fd, piece, sizeof(piece), sizeof(piece) - 1)) > 0) {
+	while ((got = client_read(fd, segment, sizeof(segment), sizeof(segment) - 1)) > 0) {
 		pass(&stage, PAUSE_MS);
 		pauses++;
 		len += got;

@@ -32,17 +32,17 @@ TEST(objects_are_zeroed_aligned_and_apart)
 TEST(bytes_and_objects_do_not_overlap)
 {
 	enum { COUNT = 200 };
-	unsigned char *pieces[COUNT];
+	unsigned char *segments[COUNT];
 	struct arena a;
 
 	arena_init(&a, 128);
 	for (int i = 0; i < COUNT; i++) {
-		pieces[i] = i % 2 ? arena_take(&a, 24) : (void *)arena_bytes(&a, 24);
-		memset(pieces[i], i, 24);
+		segments[i] = i % 2 ? arena_take(&a, 24) : (void *)arena_bytes(&a, 24);
+		memset(segments[i], i, 24);
 	}
 	for (int i = 0; i < COUNT; i++) {
 		for (int j = 0; j < 24; j++)
-			assert_int_equal(pieces[i][j], i);
+			assert_int_equal(segments[i][j], i);
 	}
 	arena_done(&a);
 }

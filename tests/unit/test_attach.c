@@ -48,7 +48,7 @@ TEST(policies_without_a_target_are_kept_and_warned_about)
 		fixture_init(&f);
 		policy = model_policy(&f.model, "some-key", missing->policy, objects[0], target);
 		policy->is_attached = true;
-		fixture_seal(&f);
+		fixture_compile(&f);
 		assert_false(policy->is_attached);
 		assert_int_equal(f.model.snapshot->policy_count, 1);
 		assert_null(f.route->effective.timeout);
@@ -78,7 +78,7 @@ TEST(a_kind_that_cannot_work_on_its_target_is_warned_about)
 
 		fixture_init(&f);
 		fixture_put(&f, cases[i].place, cases[i].kind, objects[0], "k");
-		fixture_seal(&f);
+		fixture_compile(&f);
 		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, cases[i].message), 1);
 		assert_int_equal(f.model.report.count[CONFIG_WARNING], 1);
 		assert_false(f.model.snapshot->policy_list[0].is_attached);
@@ -94,7 +94,7 @@ TEST(a_service_that_no_rule_names_is_a_target)
 	model_backend(&f.model, BACKEND_HOST, "", "unused");
 	model_policy(&f.model, "k", POLICY_BACKEND_TCP, objects[0],
 		     target_of(TARGET_BACKEND, "", "unused", ""));
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_true(f.model.snapshot->policy_list[0].is_attached);
 	assert_int_equal(f.model.report.count[CONFIG_WARNING], 0);
 	fixture_done(&f);
@@ -110,7 +110,7 @@ TEST(a_policy_reaches_the_only_gateway_of_that_name_elsewhere)
 	fixture_init(&f);
 	policy = model_policy(&f.model, "k", POLICY_FRONTEND_TCP, objects[0],
 			      target_of(TARGET_GATEWAY, "app", "gw", ""));
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_ptr_equal(f.bind->tcp, objects[0]);
 	assert_true(policy->is_attached);
 	assert_text(policy->target.namespace, "app");
@@ -130,7 +130,7 @@ TEST(with_several_gateways_of_that_name_elsewhere_it_reaches_none)
 	model_listener(&f.model, model_bind(&f.model, 8081), "prod", "gw", "http", "");
 	policy = model_policy(&f.model, "k", POLICY_FRONTEND_TCP, objects[0],
 			      target_of(TARGET_GATEWAY, "app", "gw", ""));
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_null(f.bind->tcp);
 	assert_false(policy->is_attached);
 	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "2 others have one"), 1);
@@ -146,7 +146,7 @@ TEST(the_gateway_of_the_own_namespace_is_preferred)
 	model_listener(&f.model, model_bind(&f.model, 8081), "app", "gw", "http", "");
 	model_policy(&f.model, "k", POLICY_FRONTEND_TCP, objects[0],
 		     target_of(TARGET_GATEWAY, "app", "gw", ""));
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_null(f.bind->tcp);
 	assert_ptr_equal(f.model.snapshot->bind_list[1].tcp, objects[0]);
 	assert_int_equal(f.model.report.count[CONFIG_WARNING], 0);
@@ -163,7 +163,7 @@ TEST(a_policy_from_elsewhere_loses_against_one_of_the_gateways_namespace)
 		->created_s = 1;
 	model_policy(&f.model, "b", POLICY_FRONTEND_TCP, objects[1],
 		     target_of(TARGET_GATEWAY, "infra", "gw", ""));
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_ptr_equal(f.bind->tcp, objects[1]);
 	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "is in the namespace of the gateway"), 1);
 	fixture_done(&f);

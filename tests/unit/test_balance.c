@@ -111,46 +111,47 @@ TEST(a_retry_goes_where_the_request_has_not_been)
 		{ .index = 2, .endpoint_list = endpoints, .endpoint_count = 2 },
 	};
 	struct backend_ref list[3];
-	struct tried_endpoints tried = { 0 };
+	struct previous_hosts previous_hosts = { 0 };
 	uint64_t random = 3;
 
 	for (size_t i = 0; i < ARRAY_LEN(list); i++)
 		list[i] = (struct backend_ref){ .weight = 1, .backend = &backends[i] };
-	tried_note(&tried, 0, 0);
-	tried_note(&tried, 1, 0);
+	previous_hosts_add(&previous_hosts, 0, 0);
+	previous_hosts_add(&previous_hosts, 1, 0);
 	for (int i = 0; i < 100; i++)
-		assert_ptr_equal(balance_backend_again(list, 3, &list[1], &tried, next_random(&random)),
-				 &list[2]);
-	assert_true(balance_has_elsewhere(list, 3, &list[1], &tried));
-	tried_note(&tried, 2, 1);
-	assert_true(balance_has_elsewhere(list, 3, &list[2], &tried));
-	assert_true(balance_has_elsewhere(list, 3, &list[0], &tried));
-	tried_note(&tried, 2, 0);
-	assert_false(balance_has_elsewhere(list, 3, &list[2], &tried));
+		assert_ptr_equal(
+			balance_backend_again(list, 3, &list[1], &previous_hosts, next_random(&random)),
+			&list[2]);
+	assert_true(balance_has_elsewhere(list, 3, &list[1], &previous_hosts));
+	previous_hosts_add(&previous_hosts, 2, 1);
+	assert_true(balance_has_elsewhere(list, 3, &list[2], &previous_hosts));
+	assert_true(balance_has_elsewhere(list, 3, &list[0], &previous_hosts));
+	previous_hosts_add(&previous_hosts, 2, 0);
+	assert_false(balance_has_elsewhere(list, 3, &list[2], &previous_hosts));
 	/* Been everywhere: any other one. */
-	assert_ptr_not_equal(balance_backend_again(list, 3, &list[1], &tried, next_random(&random)),
+	assert_ptr_not_equal(balance_backend_again(list, 3, &list[1], &previous_hosts, next_random(&random)),
 			     &list[1]);
 	/* Nobody is sent to a backend of weight 0. */
 	list[0].weight = list[1].weight = 0;
-	tried.count = 0;
-	tried_note(&tried, 2, 0);
-	tried_note(&tried, 2, 1);
-	assert_false(balance_has_elsewhere(list, 3, &list[2], &tried));
+	previous_hosts.count = 0;
+	previous_hosts_add(&previous_hosts, 2, 0);
+	previous_hosts_add(&previous_hosts, 2, 1);
+	assert_false(balance_has_elsewhere(list, 3, &list[2], &previous_hosts));
 }
 
 TEST(what_was_tried_first_is_forgotten_first)
 {
-	struct tried_endpoints tried = { 0 };
+	struct previous_hosts previous_hosts = { 0 };
 
-	assert_false(tried_has(NULL, 0, 0));
-	for (uint32_t i = 0; i <= LIMIT_TRIED_ENDPOINTS; i++) {
-		tried_note(&tried, 7, i);
-		tried_note(&tried, 7, i);
-		assert_true(tried_has(&tried, 7, i));
-		assert_false(tried_has(&tried, 8, i));
+	assert_false(previous_hosts_has(NULL, 0, 0));
+	for (uint32_t i = 0; i <= LIMIT_PREVIOUS_HOSTS; i++) {
+		previous_hosts_add(&previous_hosts, 7, i);
+		previous_hosts_add(&previous_hosts, 7, i);
+		assert_true(previous_hosts_has(&previous_hosts, 7, i));
+		assert_false(previous_hosts_has(&previous_hosts, 8, i));
 	}
-	assert_false(tried_has(&tried, 7, 0));
-	assert_true(tried_has(&tried, 7, 1));
+	assert_false(previous_hosts_has(&previous_hosts, 7, 0));
+	assert_true(previous_hosts_has(&previous_hosts, 7, 1));
 }
 
 TEST(the_share_of_a_backend_that_is_evicted_goes_to_the_others)

@@ -36,82 +36,82 @@ static const struct good {
 
 static const struct refused {
 	struct span text;
-	enum http_bad bad;
+	enum http_error http_error;
 } refuseds[] = {
 	/* Sizes. */
-	{ TEXT("\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("g\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("0x3\r\nabc\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("+3\r\nabc\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("-1\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT(" 3\r\nabc\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("3 \r\nabc\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("3\t\r\nabc\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("3_0\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("3,4\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("3\0\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("\xef\xbc\x93\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("8000000000000000\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("ffffffffffffffff\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("10000000000000000\r\n"), BAD_CHUNK_SIZE },
-	{ TEXT("100000000000000003\r\nabc"), BAD_CHUNK_SIZE },
+	{ TEXT("\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("g\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("0x3\r\nabc\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("+3\r\nabc\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("-1\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT(" 3\r\nabc\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("3 \r\nabc\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("3\t\r\nabc\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("3_0\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("3,4\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("3\0\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("\xef\xbc\x93\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("8000000000000000\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("ffffffffffffffff\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("10000000000000000\r\n"), HTTP_ERROR_CHUNK_SIZE },
+	{ TEXT("100000000000000003\r\nabc"), HTTP_ERROR_CHUNK_SIZE },
 	/* Line ends. */
-	{ TEXT("3\nabc\r\n"), BAD_CHUNK_LINE },
-	{ TEXT("3\rabc\r\n"), BAD_CHUNK_LINE },
-	{ TEXT("3\r\r\nabc"), BAD_CHUNK_LINE },
-	{ TEXT("3;a\nabc\r\n"), BAD_CHUNK_LINE },
-	{ TEXT("3;a\rX\r\n"), BAD_CHUNK_LINE },
-	{ TEXT("3;a=b\nabc\r\n"), BAD_CHUNK_LINE },
-	{ TEXT("3;a=\"b\"\nabc\r\n"), BAD_CHUNK_LINE },
-	{ TEXT("0\n\r\n"), BAD_CHUNK_LINE },
+	{ TEXT("3\nabc\r\n"), HTTP_ERROR_CHUNK_LINE },
+	{ TEXT("3\rabc\r\n"), HTTP_ERROR_CHUNK_LINE },
+	{ TEXT("3\r\r\nabc"), HTTP_ERROR_CHUNK_LINE },
+	{ TEXT("3;a\nabc\r\n"), HTTP_ERROR_CHUNK_LINE },
+	{ TEXT("3;a\rX\r\n"), HTTP_ERROR_CHUNK_LINE },
+	{ TEXT("3;a=b\nabc\r\n"), HTTP_ERROR_CHUNK_LINE },
+	{ TEXT("3;a=\"b\"\nabc\r\n"), HTTP_ERROR_CHUNK_LINE },
+	{ TEXT("0\n\r\n"), HTTP_ERROR_CHUNK_LINE },
 	/* Extensions. */
-	{ TEXT("3;\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;=b\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3; a\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a \r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a= b\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a;;b\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=b=c\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a\x01\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\"\n\"\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\"\r\n\"\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\"\\\r\n\"\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\"\x7f\"\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\"\\\x01\"\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\"\\\x7f\"\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\"\0\"\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=\"b\"c\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;a=b\"c\"\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
-	{ TEXT("3;\x80\r\nabc\r\n"), BAD_CHUNK_EXTENSION },
+	{ TEXT("3;\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;=b\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3; a\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a \r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a= b\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a;;b\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=b=c\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a\x01\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\"\n\"\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\"\r\n\"\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\"\\\r\n\"\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\"\x7f\"\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\"\\\x01\"\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\"\\\x7f\"\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\"\0\"\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=\"b\"c\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;a=b\"c\"\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
+	{ TEXT("3;\x80\r\nabc\r\n"), HTTP_ERROR_CHUNK_EXTENSION },
 	/* Behind the data. */
-	{ TEXT("3\r\nabc\n0\r\n\r\n"), BAD_CHUNK_END },
-	{ TEXT("3\r\nabcX\r\n"), BAD_CHUNK_END },
-	{ TEXT("3\r\nabc\rX"), BAD_CHUNK_END },
-	{ TEXT("3\r\nabc0\r\n\r\n"), BAD_CHUNK_END },
+	{ TEXT("3\r\nabc\n0\r\n\r\n"), HTTP_ERROR_CHUNK_END },
+	{ TEXT("3\r\nabcX\r\n"), HTTP_ERROR_CHUNK_END },
+	{ TEXT("3\r\nabc\rX"), HTTP_ERROR_CHUNK_END },
+	{ TEXT("3\r\nabc0\r\n\r\n"), HTTP_ERROR_CHUNK_END },
 	/* The end and the trailer section. */
-	{ TEXT("0\r\n\n"), BAD_TRAILER },
-	{ TEXT("0\r\n\rX"), BAD_TRAILER },
-	{ TEXT("0\r\nX: y\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nX: y\rZ: a\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nX: y\r\n z\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\n X: y\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\n: y\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nX : y\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nX\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nX: \0\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nX: \x7f\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nContent-Length: 3\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nX: y\r\ntransfer-encoding: chunked\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nHost: b\r\n\r\n"), BAD_TRAILER },
-	{ TEXT("0\r\nGET / HTTP/1.1\r\n\r\n"), BAD_TRAILER },
+	{ TEXT("0\r\n\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\n\rX"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nX: y\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nX: y\rZ: a\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nX: y\r\n z\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\n X: y\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\n: y\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nX : y\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nX\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nX: \0\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nX: \x7f\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nContent-Length: 3\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nX: y\r\ntransfer-encoding: chunked\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nHost: b\r\n\r\n"), HTTP_ERROR_TRAILER },
+	{ TEXT("0\r\nGET / HTTP/1.1\r\n\r\n"), HTTP_ERROR_TRAILER },
 };
 
 /* What a body came to, whatever the pieces it was given. */
 struct result {
 	enum body_step step;
-	enum http_bad bad;
+	enum http_error http_error;
 	size_t consumed;
 	uint64_t framing_bytes;
 	char payload[512];
@@ -145,7 +145,7 @@ static void take(struct result *result, struct body_decoder *decoder, struct spa
 }
 
 static struct result decode(struct guard *guard, const struct body_framing *framing, struct span text,
-			    size_t first, size_t piece)
+			    size_t first, size_t segment)
 {
 	struct result result = { .step = BODY_MORE };
 	struct body_decoder decoder;
@@ -160,9 +160,9 @@ static struct result decode(struct guard *guard, const struct body_framing *fram
 		given += len;
 		if (result.step != BODY_MORE || given == text.len)
 			break;
-		next = piece;
+		next = segment;
 	}
-	result.bad = decoder.bad;
+	result.http_error = decoder.http_error;
 	result.framing_bytes = decoder.framing_bytes;
 	assert_int_equal(decoder.payload_bytes, result.payload_bytes);
 	if (decoder.trailers)
@@ -183,13 +183,14 @@ static void assert_every_split(struct guard *guard, struct span text)
 		struct result part = decode(guard, &chunked, text, cut <= text.len ? cut : 1,
 					    cut <= text.len ? text.len : 1);
 
-		if (part.step != whole.step || part.bad != whole.bad || part.consumed != whole.consumed ||
-		    part.framing_bytes != whole.framing_bytes || part.payload_bytes != whole.payload_bytes ||
+		if (part.step != whole.step || part.http_error != whole.http_error ||
+		    part.consumed != whole.consumed || part.framing_bytes != whole.framing_bytes ||
+		    part.payload_bytes != whole.payload_bytes ||
 		    memcmp(part.payload, whole.payload, whole.payload_bytes) != 0 ||
 		    (whole.step == BODY_END && strcmp(part.trailers, whole.trailers) != 0))
 			fail_msg("cut at %zu: step %d \"%s\", %zu consumed, %zu payload for:\n%.*s", cut,
-				 part.step, http_bad_text(part.bad), part.consumed, part.payload_bytes,
-				 SPAN_FMT(text));
+				 part.step, http_error_text(part.http_error), part.consumed,
+				 part.payload_bytes, SPAN_FMT(text));
 	}
 }
 
@@ -243,7 +244,7 @@ TEST(bad_bodies_are_refused_for_their_reason)
 	for (size_t i = 0; i < ARRAY_LEN(refuseds); i++) {
 		struct result result = decode(guard, &chunked, refuseds[i].text, refuseds[i].text.len, 1);
 
-		assert_bad(result.bad, refuseds[i].bad, refuseds[i].text);
+		assert_bad(result.http_error, refuseds[i].http_error, refuseds[i].text);
 		assert_int_equal(result.step, BODY_BAD);
 	}
 }
@@ -277,13 +278,15 @@ static struct result decode_repeated(struct guard *guard, const char *start, cha
 TEST(chunk_lines_are_bounded)
 {
 	assert_int_equal(decode_repeated(*state, "", '0', LIMIT_CHUNK_LINE_BYTES, "\r\n\r\n").step, BODY_END);
-	assert_int_equal(decode_repeated(*state, "", '0', LIMIT_CHUNK_LINE_BYTES + 1, "\r\n\r\n").bad,
-			 BAD_CHUNK_LINE);
+	assert_int_equal(decode_repeated(*state, "", '0', LIMIT_CHUNK_LINE_BYTES + 1, "\r\n\r\n").http_error,
+			 HTTP_ERROR_CHUNK_LINE);
 	assert_int_equal(decode_repeated(*state, "0;", 'a', LIMIT_CHUNK_LINE_BYTES - 2, "\r\n\r\n").step,
 			 BODY_END);
-	assert_int_equal(decode_repeated(*state, "0;", 'a', LIMIT_CHUNK_LINE_BYTES - 1, "\r\n\r\n").bad,
-			 BAD_CHUNK_LINE);
-	assert_int_equal(decode_repeated(*state, "0;a=\"", ' ', 1000, "\"\r\n\r\n").bad, BAD_CHUNK_LINE);
+	assert_int_equal(
+		decode_repeated(*state, "0;", 'a', LIMIT_CHUNK_LINE_BYTES - 1, "\r\n\r\n").http_error,
+		HTTP_ERROR_CHUNK_LINE);
+	assert_int_equal(decode_repeated(*state, "0;a=\"", ' ', 1000, "\"\r\n\r\n").http_error,
+			 HTTP_ERROR_CHUNK_LINE);
 }
 
 TEST(trailer_sections_are_bounded)
@@ -294,8 +297,8 @@ TEST(trailer_sections_are_bounded)
 	struct result result;
 
 	assert_int_equal(decode_repeated(*state, "0\r\nX: ", 'a', room, "\r\n\r\n").step, BODY_END);
-	assert_int_equal(decode_repeated(*state, "0\r\nX: ", 'a', room + 1, "\r\n\r\n").bad,
-			 BAD_TRAILER_TOO_LONG);
+	assert_int_equal(decode_repeated(*state, "0\r\nX: ", 'a', room + 1, "\r\n\r\n").http_error,
+			 HTTP_ERROR_TRAILER_TOO_LONG);
 	for (int i = 0; i < LIMIT_HEADERS; i++)
 		len += (size_t)sprintf(many + len, "a:\r\n");
 	sprintf(many + len, "\r\n");
@@ -303,7 +306,7 @@ TEST(trailer_sections_are_bounded)
 	assert_int_equal(result.step, BODY_END);
 	sprintf(many + len, "a:\r\n\r\n");
 	result = decode(*state, &chunked, span_str(many), 7, 11);
-	assert_int_equal(result.bad, BAD_TOO_MANY_FIELDS);
+	assert_int_equal(result.http_error, HTTP_ERROR_TOO_MANY_FIELDS);
 }
 
 /* `count` chunks of one byte each, the rest of the line filled with zeros. */
@@ -333,7 +336,7 @@ TEST(more_framing_than_payload_is_abuse)
 	body_decoder_init(&decoder, &chunked);
 	assert_int_equal(tiny_chunks(fine, &decoder), BODY_MORE);
 	assert_int_equal(tiny_chunks(2, &decoder), BODY_BAD);
-	assert_int_equal(decoder.bad, BAD_CHUNK_OVERHEAD);
+	assert_int_equal(decoder.http_error, HTTP_ERROR_CHUNK_OVERHEAD);
 	body_decoder_done(&decoder);
 }
 
@@ -451,7 +454,7 @@ TEST(answers_are_repeated)
 	body_decoder_init(&decoder, &chunked);
 	assert_int_equal(body_decode(&decoder, SPAN("x"), &consumed, &payload), BODY_BAD);
 	assert_int_equal(body_decode(&decoder, SPAN("0\r\n\r\n"), &consumed, &payload), BODY_BAD);
-	assert_int_equal(decoder.bad, BAD_CHUNK_SIZE);
+	assert_int_equal(decoder.http_error, HTTP_ERROR_CHUNK_SIZE);
 	body_decoder_done(&decoder);
 }
 

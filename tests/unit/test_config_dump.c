@@ -399,7 +399,7 @@ TEST(the_manifests_of_the_documentation_load_and_come_out_to_the_letter)
 		config_report_init(&report);
 		assert_int_equal(config_load(sources, cases[i].has_gateway ? 2 : 1, NULL, &report, &snapshot),
 				 0);
-		assert_int_equal(policy_seal(snapshot, &report), 0);
+		assert_int_equal(policy_compile(snapshot, &report), 0);
 		dump = compact_dump(snapshot);
 		if (cases[i].is_listener)
 			want[strlen(want) - 1] = '\0';

@@ -9,7 +9,7 @@
 
 #include "user/base/mem.h"
 #include "user/relay/conn.h"
-#include "user/relay/conn_gate.h"
+#include "user/relay/conn_sockmap.h"
 
 /* One end of a TCP connection is a conn in a loop, the other a plain descriptor of the test. */
 struct scene {
@@ -48,7 +48,7 @@ static int scene_drop(void **state)
 	struct scene *scene = *state;
 
 	/* It was never in a real map: map_conn(). */
-	scene->conn.gate = NULL;
+	scene->conn.sockmap = NULL;
 	conn_close(&scene->conn, false);
 	if (scene->far >= 0)
 		close(scene->far);
@@ -179,22 +179,22 @@ SCENE_TEST(a_reset_behind_bytes_is_found_by_reading_them_first)
 
 static int send_text(struct conn *conn, const char *text, size_t max_kept)
 {
-	struct iovec piece = { (void *)(uintptr_t)text, strlen(text) };
+	struct iovec segment = { (void *)(uintptr_t)text, strlen(text) };
 
-	return conn_send(conn, &piece, 1, max_kept);
+	return conn_send(conn, &segment, 1, max_kept);
 }
 
 SCENE_TEST(what_waits_leaves_before_what_is_sent_and_in_the_same_segment)
 {
 	struct scene *scene = *state;
 	struct conn *conn = &scene->conn;
-	struct iovec pieces[] = { { (void *)(uintptr_t) "body ", 5 },
-				  { (void *)(uintptr_t) "", 0 },
-				  { (void *)(uintptr_t) "end", 3 } };
+	struct iovec segments[] = { { (void *)(uintptr_t) "body ", 5 },
+				    { (void *)(uintptr_t) "", 0 },
+				    { (void *)(uintptr_t) "end", 3 } };
 	char memory[64];
 
 	assert_int_equal(buf_append(&conn->out, SPAN("head "), 100), 0);
-	assert_int_equal(conn_send(conn, pieces, 3, 100), 0);
+	assert_int_equal(conn_send(conn, segments, 3, 100), 0);
 	assert_false(conn_has_output(conn));
 	assert_null(conn->out.data);
 	pair_wait(scene->far, POLLIN);
@@ -204,18 +204,18 @@ SCENE_TEST(what_waits_leaves_before_what_is_sent_and_in_the_same_segment)
 }
 
 /* Fills the connection until it takes no more; the bytes are 0, 1, 2, … modulo 251. */
-static size_t fill(struct scene *scene, size_t piece_bytes, size_t max_kept)
+static size_t fill(struct scene *scene, size_t segment_bytes, size_t max_kept)
 {
-	unsigned char piece[8192];
+	unsigned char segment[8192];
 	size_t total = 0;
 
 	while (!conn_is_blocked(&scene->conn)) {
-		struct iovec one = { piece, piece_bytes };
+		struct iovec one = { segment, segment_bytes };
 
-		for (size_t i = 0; i < piece_bytes; i++)
-			piece[i] = (unsigned char)((total + i) % 251);
+		for (size_t i = 0; i < segment_bytes; i++)
+			segment[i] = (unsigned char)((total + i) % 251);
 		assert_int_equal(conn_send(&scene->conn, &one, 1, max_kept), 0);
-		total += piece_bytes;
+		total += segment_bytes;
 	}
 	return total;
 }
@@ -253,15 +253,15 @@ SCENE_TEST(more_than_may_be_kept_is_an_error_and_blocked_bytes_stay)
 {
 	static char more[65536];
 	struct scene *scene = *state;
-	struct iovec piece = { more, sizeof(more) };
+	struct iovec segment = { more, sizeof(more) };
 	size_t kept;
 
 	settle(scene);
 	fill(scene, 8192, 8192);
 	kept = buf_len(&scene->conn.out);
-	assert_int_equal(conn_send(&scene->conn, &piece, 1, kept + sizeof(more) - 1), -ENOBUFS);
+	assert_int_equal(conn_send(&scene->conn, &segment, 1, kept + sizeof(more) - 1), -ENOBUFS);
 	assert_int_equal(buf_len(&scene->conn.out), kept);
-	assert_int_equal(conn_send(&scene->conn, &piece, 1, kept + sizeof(more)), 0);
+	assert_int_equal(conn_send(&scene->conn, &segment, 1, kept + sizeof(more)), 0);
 	assert_int_equal(buf_len(&scene->conn.out), kept + sizeof(more));
 }
 
@@ -271,8 +271,8 @@ SCENE_TEST(without_memory_nothing_is_sent_twice)
 
 	settle(scene);
 	while (scene->conn.can_write) {
-		static char piece[65536];
-		struct iovec one = { piece, sizeof(piece) };
+		static char segment[65536];
+		struct iovec one = { segment, sizeof(segment) };
 		int error;
 
 		mem_fail_nth(1);
@@ -434,64 +434,64 @@ SCENE_TEST(a_descriptor_that_cannot_be_watched_is_closed)
 
 /* A conn in the maps of the kernel lane, as far as conn_recv() looks: the record is this test's. */
 struct mapped {
-	struct gate_record record;
-	struct gate gate;
-	struct gate_worker worker;
-	struct conn_gate place;
+	struct sockmap_record record;
+	struct sockmap sockmap;
+	struct sockmap_worker worker;
+	struct conn_sockmap place;
 };
 
 static void map_conn(struct conn *conn, struct mapped *mapped)
 {
 	memset(mapped, 0, sizeof(*mapped));
-	mapped->gate.slots = (struct gate_slots){ .records = &mapped->record, .count = 1 };
-	mapped->worker.gate = &mapped->gate;
+	mapped->sockmap.slots = (struct sockmap_slots){ .records = &mapped->record, .count = 1 };
+	mapped->worker.sockmap = &mapped->sockmap;
 	mapped->place.socket =
-		(struct gate_socket){ .worker = &mapped->worker, .fd = conn_fd(conn), .is_source = true };
+		(struct sockmap_socket){ .worker = &mapped->worker, .fd = conn_fd(conn), .is_source = true };
 	timer_init(&mapped->place.retry, NULL);
-	conn->gate = &mapped->place.socket;
+	conn->sockmap = &mapped->place.socket;
 }
 
 /* "hello" has arrived, and the program has said what is wrong with it. */
-static void let_poison_arrive(struct scene *scene, struct mapped *mapped)
+static void let_integrity_error_arrive(struct scene *scene, struct mapped *mapped)
 {
 	settle(scene);
 	map_conn(&scene->conn, mapped);
 	assert_int_equal(write(scene->far, "hello", 5), 5);
 	wait_events(scene, 1);
 	mapped->record.kernel.passed_bytes = 5;
-	mapped->record.kernel.poison = GATE_REASON_POISON_GAP;
+	mapped->record.kernel.integrity_error = SOCKMAP_REASON_INTEGRITY_GAP;
 }
 
-SCENE_TEST(bytes_of_a_poisoned_socket_are_an_error_and_stay_one)
+SCENE_TEST(bytes_of_a_broken_socket_are_an_error_and_stay_one)
 {
 	struct scene *scene = *state;
 	struct mapped mapped;
 	char memory[64];
 
-	let_poison_arrive(scene, &mapped);
-	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
-	assert_int_equal(scene->conn.error, CONN_POISONED);
+	let_integrity_error_arrive(scene, &mapped);
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_INTEGRITY_ERROR);
+	assert_int_equal(scene->conn.error, CONN_INTEGRITY_ERROR);
 	assert_int_equal(scene->conn.received_bytes, 0);
-	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
-	assert_int_equal(conn_check(&scene->conn), CONN_POISONED);
-	assert_int_equal(conn_end_reason(scene->conn.error, END_CLIENT_RST), END_POISONED);
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_INTEGRITY_ERROR);
+	assert_int_equal(conn_check(&scene->conn), CONN_INTEGRITY_ERROR);
+	assert_int_equal(conn_end_reason(scene->conn.error, END_CLIENT_RST), END_INTEGRITY_ERROR);
 }
 
-SCENE_TEST(an_end_or_a_silence_of_a_poisoned_socket_is_not_believed)
+SCENE_TEST(an_end_or_a_silence_of_a_broken_socket_is_not_believed)
 {
 	struct scene *scene = *state;
 	struct mapped mapped;
 	char memory[64];
 
-	let_poison_arrive(scene, &mapped);
+	let_integrity_error_arrive(scene, &mapped);
 	assert_int_equal(recv(conn_fd(&scene->conn), memory, sizeof(memory), 0), 5);
-	scene->conn.gate->consumed_bytes = 5;
+	scene->conn.sockmap->consumed_bytes = 5;
 	assert_false(conn_is_silent(&scene->conn));
-	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_INTEGRITY_ERROR);
 	scene->conn.error = 0;
 	shutdown(scene->far, SHUT_WR);
 	wait_events(scene, 1);
-	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_INTEGRITY_ERROR);
 	assert_false(scene->conn.has_eof);
 }
 
@@ -501,10 +501,10 @@ SCENE_TEST(a_sound_socket_in_the_maps_is_read_as_ever)
 	struct mapped mapped;
 	char memory[64];
 
-	let_poison_arrive(scene, &mapped);
-	mapped.record.kernel.poison = GATE_REASON_NONE;
+	let_integrity_error_arrive(scene, &mapped);
+	mapped.record.kernel.integrity_error = SOCKMAP_REASON_NONE;
 	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), 5);
 	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), -EAGAIN);
-	assert_int_equal(scene->conn.gate->consumed_bytes, 5);
+	assert_int_equal(scene->conn.sockmap->consumed_bytes, 5);
 	assert_true(conn_is_silent(&scene->conn));
 }

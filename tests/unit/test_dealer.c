@@ -8,7 +8,7 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/gateway/privilege.h"
-#include "user/net/dealer.h"
+#include "user/net/reuseport_balancer.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
 
@@ -17,7 +17,7 @@ enum { GROUP = 4 };
 /* Ends the test as skipped without the right to load it. */
 static int need_program(void)
 {
-	int program = dealer_load(GROUP);
+	int program = reuseport_balancer_load(GROUP);
 
 	if (program < 0) {
 		print_message("skipped: no BPF: %s\n", strerror(-program));
@@ -29,7 +29,7 @@ static int need_program(void)
 static void open_group(const struct address *any, int program, int *ret_fds, struct address *ret_local)
 {
 	assert_int_equal(net_listen_open_group(any, LIMIT_LISTEN_BACKLOG, GROUP, ret_fds, ret_local), 0);
-	assert_int_equal(dealer_attach(ret_fds[0], program), 0);
+	assert_int_equal(reuseport_balancer_attach(ret_fds[0], program), 0);
 }
 
 static unsigned int accept_all(int fd)
@@ -95,7 +95,7 @@ TEST(each_port_has_turns_of_its_own)
 	open_group(&any, program, fds[0], &local[0]);
 	do {
 		open_group(&any, program, fds[1], &local[1]);
-		if ((address_port(&local[0]) - address_port(&local[1])) % DEALER_PORTS != 0)
+		if ((address_port(&local[0]) - address_port(&local[1])) % REUSEPORT_BALANCER_PORTS != 0)
 			break;
 		close_all(fds[1], GROUP);
 	} while (true);
@@ -147,7 +147,7 @@ TEST(a_program_loaded_before_is_attached_without_any_capability)
 	assert_int_equal(net_listen_open_group(&any, 16, GROUP, fds, NULL), 0);
 	child = fork();
 	if (child == 0)
-		_exit(privilege_drop() == 0 && dealer_attach(fds[0], program) == 0 ? 0 : 1);
+		_exit(privilege_drop() == 0 && reuseport_balancer_attach(fds[0], program) == 0 ? 0 : 1);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	close_all(fds, GROUP);
@@ -160,6 +160,6 @@ TEST(without_a_program_nothing_is_attached)
 	int fd;
 
 	assert_int_equal(net_listen_open(&any, 16, &fd), 0);
-	assert_int_equal(dealer_attach(fd, -1), -EBADF);
+	assert_int_equal(reuseport_balancer_attach(fd, -1), -EBADF);
 	close(fd);
 }

@@ -166,7 +166,7 @@ static void check_pair(const struct domain *d, enum place weak, enum place stron
 	fixture_put(&f, weak, d->kind, object_for(d->kind, 0), "b-weak");
 	if (!is_strong_first)
 		fixture_put(&f, strong, d->kind, object_for(d->kind, 1), "c-strong");
-	fixture_seal(&f);
+	fixture_compile(&f);
 	/* Two inline lists of one reference are one level: the first that is read counts. */
 	if (weak == IN_REF && strong == IN_REF_FILTERS)
 		expected = object_for(d->kind, 0);
@@ -213,7 +213,7 @@ TEST(every_place_alone_sets_what_it_may_and_nothing_else)
 				expected = d->kind == POLICY_FRONTEND_HTTP ? &frontend_http_default : NULL;
 			fixture_init(&f);
 			fixture_put(&f, place, d->kind, object_for(d->kind, 1), "k");
-			fixture_seal(&f);
+			fixture_compile(&f);
 			if (object_of(&f, d->owner, d->kind) != expected)
 				fail_msg("kind %d of owner %d at %s gives %s", d->kind, d->owner,
 					 place_names[place],
@@ -232,7 +232,7 @@ TEST(nothing_is_merged)
 	fixture_init(&f);
 	fixture_put(&f, AT_GATEWAY, POLICY_TIMEOUT, &weak, "weak");
 	fixture_put(&f, AT_ROUTE, POLICY_TIMEOUT, &strong, "strong");
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_int_equal(f.route->effective.timeout->request.ns, 3);
 	assert_false(f.route->effective.timeout->backend_request.is_set);
 	fixture_done(&f);
@@ -262,7 +262,7 @@ TEST(a_limit_that_a_rule_hides_without_saying_so_is_a_warning)
 		fixture_init(&f);
 		fixture_put(&f, AT_GATEWAY, POLICY_TIMEOUT, rows[i].outer, "weak");
 		fixture_put(&f, AT_ROUTE, POLICY_TIMEOUT, rows[i].own, "strong");
-		fixture_seal(&f);
+		fixture_compile(&f);
 		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "does not hold here"),
 				 rows[i].warning ? 1 : 0);
 		if (rows[i].warning)
@@ -300,7 +300,7 @@ TEST(what_a_rule_with_retries_of_its_own_loses_of_those_of_the_gateway_is_a_warn
 		fixture_init(&f);
 		fixture_put(&f, AT_GATEWAY, POLICY_RETRY, rows[i].outer, "weak");
 		fixture_put(&f, AT_ROUTE, POLICY_RETRY, rows[i].own, "strong");
-		fixture_seal(&f);
+		fixture_compile(&f);
 		assert_int_equal(f.model.report.count[CONFIG_WARNING], rows[i].warning ? 1 : 0);
 		if (rows[i].warning)
 			assert_int_equal(model_messages(&f.model, CONFIG_WARNING, rows[i].warning), 1);
@@ -317,7 +317,7 @@ TEST(kinds_do_not_get_in_each_others_way)
 	fixture_init(&f);
 	fixture_put(&f, IN_RULE, POLICY_TIMEOUT, &timeout, "");
 	fixture_put(&f, AT_GATEWAY, POLICY_RETRY, &retry, "retry");
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_ptr_equal(f.route->effective.timeout, &timeout);
 	assert_ptr_equal(f.route->effective.retry, &retry);
 	assert_null(f.route->effective.rewrite);
@@ -332,7 +332,7 @@ TEST(no_attempts_switch_off_what_weaker_levels_retry)
 	fixture_init(&f);
 	fixture_put(&f, AT_GATEWAY, POLICY_RETRY, &retry, "retry");
 	fixture_put(&f, IN_RULE, POLICY_RETRY, &none, "");
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_null(f.route->effective.retry);
 	fixture_done(&f);
 }
@@ -373,7 +373,7 @@ static void check_tie(const struct domain *d, enum place place, const struct tie
 		fixture_put(&f, place, d->kind, object_for(d->kind, i), tie->keys[i]);
 		f.model.snapshot->policy_list[i].created_s = tie->created[i];
 	}
-	fixture_seal(&f);
+	fixture_compile(&f);
 	if (object_of(&f, d->owner, d->kind) != object_for(d->kind, tie->winner))
 		fail_msg("kind %d at %s: %s wins", d->kind, place_names[place], loser);
 	snprintf(text, sizeof(text), "policy %s (", loser);
@@ -406,7 +406,7 @@ TEST(of_two_inline_values_of_a_kind_the_first_counts)
 	fixture_init(&f);
 	fixture_put(&f, IN_RULE, POLICY_TIMEOUT, objects[0], "");
 	fixture_put(&f, IN_RULE, POLICY_TIMEOUT, objects[1], "");
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_ptr_equal(f.route->effective.timeout, objects[0]);
 	fixture_done(&f);
 }

@@ -250,8 +250,8 @@ TEST(reasons_are_canonical)
 
 TEST(every_refusal_has_a_text_and_a_status)
 {
-	for (unsigned int bad = BAD_NONE + 1; bad < HTTP_BAD_COUNT; bad++) {
-		assert_true(strlen(http_bad_text(bad)) > 5);
-		assert_in_range(http_bad_status(bad), 400, 505);
+	for (unsigned int http_error = HTTP_ERROR_NONE + 1; http_error < HTTP_ERROR_COUNT; http_error++) {
+		assert_true(strlen(http_error_text(http_error)) > 5);
+		assert_in_range(http_error_status(http_error), 400, 505);
 	}
 }

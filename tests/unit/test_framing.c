@@ -84,8 +84,8 @@ TEST(the_length_of_a_request_body_has_one_answer)
 		struct request_head head;
 
 		arena_reset(&arena);
-		assert_bad(message_request(row->text, &arena, &head), BAD_NONE, row->text);
-		assert_bad(framing_request(&head, &framing), BAD_NONE, row->text);
+		assert_bad(message_request(row->text, &arena, &head), HTTP_ERROR_NONE, row->text);
+		assert_bad(framing_request(&head, &framing), HTTP_ERROR_NONE, row->text);
 		assert_int_equal(framing.kind, row->kind);
 		assert_int_equal(framing.length, row->length);
 		assert_int_equal(framing.announces_length, row->announces);
@@ -101,8 +101,8 @@ TEST(the_length_of_a_response_body_has_one_answer)
 		struct response_head head;
 
 		arena_reset(&arena);
-		assert_bad(message_response(row->text, &arena, &head), BAD_NONE, row->text);
-		assert_bad(framing_response(&head, row->method, &framing), BAD_NONE, row->text);
+		assert_bad(message_response(row->text, &arena, &head), HTTP_ERROR_NONE, row->text);
+		assert_bad(framing_response(&head, row->method, &framing), HTTP_ERROR_NONE, row->text);
 		if (framing.kind != row->kind)
 			fail_msg("kind %d instead of %d for:\n%.*s", framing.kind, row->kind,
 				 SPAN_FMT(row->text));
@@ -124,16 +124,18 @@ TEST(what_has_two_readings_is_refused_and_nothing_written)
 	static const struct {
 		const char *names[2];
 		const char *values[2];
-		enum http_bad bad;
+		enum http_error http_error;
 	} rows[] = {
-		{ { "Content-Length", "Content-Length" }, { "1", "1" }, BAD_LENGTH_DUPLICATE },
-		{ { "Content-Length", "Transfer-Encoding" }, { "1", "chunked" }, BAD_LENGTH_AND_TRANSFER },
+		{ { "Content-Length", "Content-Length" }, { "1", "1" }, HTTP_ERROR_LENGTH_DUPLICATE },
+		{ { "Content-Length", "Transfer-Encoding" },
+		  { "1", "chunked" },
+		  HTTP_ERROR_LENGTH_AND_TRANSFER },
 		{ { "Transfer-Encoding", "Transfer-Encoding" },
 		  { "chunked", "chunked" },
-		  BAD_TRANSFER_ENCODING },
-		{ { "Transfer-Encoding", "X" }, { "compress", "" }, BAD_TRANSFER_CODING },
-		{ { "Content-Length", "X" }, { "", "" }, BAD_LENGTH_SYNTAX },
-		{ { "Content-Length", "X" }, { "1a", "" }, BAD_LENGTH_SYNTAX },
+		  HTTP_ERROR_TRANSFER_ENCODING },
+		{ { "Transfer-Encoding", "X" }, { "compress", "" }, HTTP_ERROR_TRANSFER_CODING },
+		{ { "Content-Length", "X" }, { "", "" }, HTTP_ERROR_LENGTH_SYNTAX },
+		{ { "Content-Length", "X" }, { "1a", "" }, HTTP_ERROR_LENGTH_SYNTAX },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -148,8 +150,8 @@ TEST(what_has_two_readings_is_refused_and_nothing_written)
 		add(&request.fields, rows[i].names[0], rows[i].values[0]);
 		add(&request.fields, rows[i].names[1], rows[i].values[1]);
 		response.fields = request.fields;
-		assert_int_equal(framing_request(&request, &framing), rows[i].bad);
-		assert_int_equal(framing_response(&response, METHOD_GET, &framing), rows[i].bad);
+		assert_int_equal(framing_request(&request, &framing), rows[i].http_error);
+		assert_int_equal(framing_response(&response, METHOD_GET, &framing), rows[i].http_error);
 		assert_int_equal(framing.kind, BODY_TUNNEL);
 		assert_int_equal(framing.length, 99);
 	}
@@ -165,15 +167,15 @@ TEST(http2_has_no_transfer_encoding_and_always_keeps)
 	fields_init(&request.fields, &arena);
 	fields_init(&response.fields, &arena);
 	add(&request.fields, "content-length", "4");
-	assert_int_equal(framing_request(&request, &framing), BAD_NONE);
+	assert_int_equal(framing_request(&request, &framing), HTTP_ERROR_NONE);
 	assert_int_equal(framing.kind, BODY_LENGTH);
 	assert_true(framing_request_keeps(&request));
 	assert_true(framing_response_keeps(&response));
 	fields_remove_id(&request.fields, FIELD_CONTENT_LENGTH);
 	add(&request.fields, "transfer-encoding", "chunked");
-	assert_int_equal(framing_request(&request, &framing), BAD_TRANSFER_ENCODING);
+	assert_int_equal(framing_request(&request, &framing), HTTP_ERROR_TRANSFER_ENCODING);
 	add(&response.fields, "transfer-encoding", "chunked");
-	assert_int_equal(framing_response(&response, METHOD_GET, &framing), BAD_TRANSFER_ENCODING);
+	assert_int_equal(framing_response(&response, METHOD_GET, &framing), HTTP_ERROR_TRANSFER_ENCODING);
 }
 
 TEST(keep_alive_says_for_how_long)

@@ -98,7 +98,7 @@ TEST(a_rule_is_a_route_that_knows_it_is_grpc)
 	assert_int_equal(route->backend_list[0].filters.value_count, 1);
 	assert_int_equal(weights_of(route), 10);
 	config_case_says(&c, CONFIG_WARNING, "a.yaml:", "this rule has no backendRefs");
-	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 	config_case_done(&c);
 }
 
@@ -202,7 +202,7 @@ TEST(the_longer_service_then_the_longer_method_wins)
 
 	config_case_text(&c, text);
 	listener = first_listener(&c);
-	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(found_rule(listener, rows[i].path), rows[i].rule) != 0)
 			fail_msg("%s: %s instead of %s", rows[i].path, found_rule(listener, rows[i].path),
@@ -455,7 +455,7 @@ TEST(policies_attach_to_the_route_of_the_kind_they_name)
 
 	config_case_text(&c, text);
 	listener = first_listener(&c);
-	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 	assert_int_equal(listener->route_count, ARRAY_LEN(rows));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		assert_span_equal(listener->route_list[i].key, rows[i].key);

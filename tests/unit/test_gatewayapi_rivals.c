@@ -58,7 +58,7 @@ TEST(gateways_of_other_classes_are_left_to_their_programs)
 		assert_int_equal(c.result, rows[i].gateways ? 0 : -EINVAL);
 		text_init(&found);
 		for (uint32_t b = 0; c.snapshot && b < c.snapshot->bind_count; b++) {
-			assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+			assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 			for (uint32_t l = 0; l < c.snapshot->bind_list[b].listener_count; l++)
 				text_fmt(&found, "%.*s ",
 					 SPAN_FMT(c.snapshot->bind_list[b].listener_list[l].gateway_name));
@@ -105,7 +105,7 @@ static void winner_is(const char *protocol, const char *routes, const char *sni,
 		 protocol, routes);
 	config_case_text(&c, text);
 	config_case_accepted(&c);
-	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 	found = tcp_route_find(&c.snapshot->bind_list[0].listener_list[0], span_str(sni));
 	assert_non_null(found);
 	assert_span_equal(found->name, winner);
@@ -156,7 +156,7 @@ static void route_is(const char *listener, const char *kind, const char *old, co
 		 listener, kind, old, kind, new);
 	config_case_text(&c, text);
 	config_case_accepted(&c);
-	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 	arena_init(&arena, 256);
 	fields_init(&head.fields, &arena);
 	found = route_search(&c.snapshot->bind_list[0].listener_list[0], &head);
@@ -196,7 +196,7 @@ TEST(the_route_that_gets_no_connections_is_warned_about)
 
 	config_case_text(&c, text);
 	config_case_accepted(&c);
-	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 	assert_int_equal(c.report.count[CONFIG_WARNING], 1);
 	text_init(&warnings);
 	config_report_print(&c.report, CONFIG_WARNING, "", &warnings);

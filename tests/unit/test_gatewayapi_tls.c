@@ -363,7 +363,7 @@ static int load_everything(void *context)
 	config_report_init(&report);
 	result = config_load(source, 1, NULL, &report, &snapshot);
 	if (result == 0)
-		result = policy_seal(snapshot, &report);
+		result = policy_compile(snapshot, &report);
 	snapshot_unref(snapshot);
 	config_report_done(&report);
 	return result;

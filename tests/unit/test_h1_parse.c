@@ -68,120 +68,126 @@ static const struct good_request {
 
 static const struct refused {
 	struct span text;
-	enum http_bad bad;
+	enum http_error http_error;
 } refused_requests[] = {
 	/* What strict llhttp 8.1.0 lets through. */
-	{ TEXT("GET / HTTP/1.1\n" HOST END), BAD_BARE_LF },
-	{ TEXT("GET / HTTP/1.1\r\n" HOST "\n"), BAD_BARE_LF },
-	{ TEXT("\r\nGET / HTTP/1.1\r\n" HOST END), BAD_REQUEST_LINE },
-	{ TEXT(POST "X: bar\r\n Content-Length: 3\r\n" END), BAD_LEADING_SPACE },
-	{ TEXT(POST "Transfer-Encoding:\r\n chunked\r\n" END), BAD_LEADING_SPACE },
-	{ TEXT("GET / HTTP/1.1\r\n" HOST ": x\r\n" END), BAD_FIELD_NAME },
-	{ TEXT("GET  / HTTP/1.1\r\n" HOST END), BAD_REQUEST_LINE },
-	{ TEXT("GET /\r\n" END), BAD_REQUEST_LINE },
-	{ TEXT("GET / HTTP/2.0\r\n" HOST END), BAD_VERSION },
-	{ TEXT("PRI * HTTP/2.0\r\n" HOST END), BAD_VERSION }, /* the beginning of HTTP/2 is no request */
-	{ TEXT("PRI * HTTP/2.0\r\n" END), BAD_VERSION },
-	{ TEXT("DESCRIBE rtsp://a/b RTSP/1.0\r\n" END), BAD_REQUEST_LINE },
-	{ TEXT("SOURCE /a ICE/1.0\r\n" END), BAD_REQUEST_LINE },
-	{ TEXT("GET / HTTP/1.1\r\n" END), BAD_HOST_MISSING },
-	{ TEXT("GET / HTTP/1.1\r\nAccept: a\r\n" END), BAD_HOST_MISSING },
-	{ TEXT("GET http://a/ HTTP/1.1\r\n" END), BAD_HOST_MISSING },
-	{ TEXT("GET / HTTP/1.1\r\n" HOST HOST END), BAD_HOST_DUPLICATE },
-	{ TEXT("GET / HTTP/1.0\r\n" HOST "hOsT: b\r\n" END), BAD_HOST_DUPLICATE },
-	{ TEXT("GET http://b/ HTTP/1.1\r\n" HOST END), BAD_HOST_MISMATCH },
-	{ TEXT("GET http://a:81/ HTTP/1.1\r\n" HOST END), BAD_HOST_MISMATCH },
-	{ TEXT("GET https://a/ HTTP/1.1\r\nHost: a:80\r\n" END), BAD_HOST_MISMATCH },
-	{ TEXT("GET http://a/ HTTP/1.0\r\nHost: b\r\n" END), BAD_HOST_MISMATCH },
-	{ TEXT("GET /#f HTTP/1.1\r\n" HOST END), BAD_TARGET },
-	{ TEXT(POST "Transfer-Encoding: gzip, chunked\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: identity, chunked\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: ,chunked\r\n" END), BAD_TRANSFER_ENCODING },
+	{ TEXT("GET / HTTP/1.1\n" HOST END), HTTP_ERROR_BARE_LF },
+	{ TEXT("GET / HTTP/1.1\r\n" HOST "\n"), HTTP_ERROR_BARE_LF },
+	{ TEXT("\r\nGET / HTTP/1.1\r\n" HOST END), HTTP_ERROR_REQUEST_LINE },
+	{ TEXT(POST "X: bar\r\n Content-Length: 3\r\n" END), HTTP_ERROR_LEADING_SPACE },
+	{ TEXT(POST "Transfer-Encoding:\r\n chunked\r\n" END), HTTP_ERROR_LEADING_SPACE },
+	{ TEXT("GET / HTTP/1.1\r\n" HOST ": x\r\n" END), HTTP_ERROR_FIELD_NAME },
+	{ TEXT("GET  / HTTP/1.1\r\n" HOST END), HTTP_ERROR_REQUEST_LINE },
+	{ TEXT("GET /\r\n" END), HTTP_ERROR_REQUEST_LINE },
+	{ TEXT("GET / HTTP/2.0\r\n" HOST END), HTTP_ERROR_VERSION },
+	{ TEXT("PRI * HTTP/2.0\r\n" HOST END),
+	  HTTP_ERROR_VERSION }, /* the beginning of HTTP/2 is no request */
+	{ TEXT("PRI * HTTP/2.0\r\n" END), HTTP_ERROR_VERSION },
+	{ TEXT("DESCRIBE rtsp://a/b RTSP/1.0\r\n" END), HTTP_ERROR_REQUEST_LINE },
+	{ TEXT("SOURCE /a ICE/1.0\r\n" END), HTTP_ERROR_REQUEST_LINE },
+	{ TEXT("GET / HTTP/1.1\r\n" END), HTTP_ERROR_HOST_MISSING },
+	{ TEXT("GET / HTTP/1.1\r\nAccept: a\r\n" END), HTTP_ERROR_HOST_MISSING },
+	{ TEXT("GET http://a/ HTTP/1.1\r\n" END), HTTP_ERROR_HOST_MISSING },
+	{ TEXT("GET / HTTP/1.1\r\n" HOST HOST END), HTTP_ERROR_HOST_DUPLICATE },
+	{ TEXT("GET / HTTP/1.0\r\n" HOST "hOsT: b\r\n" END), HTTP_ERROR_HOST_DUPLICATE },
+	{ TEXT("GET http://b/ HTTP/1.1\r\n" HOST END), HTTP_ERROR_HOST_MISMATCH },
+	{ TEXT("GET http://a:81/ HTTP/1.1\r\n" HOST END), HTTP_ERROR_HOST_MISMATCH },
+	{ TEXT("GET https://a/ HTTP/1.1\r\nHost: a:80\r\n" END), HTTP_ERROR_HOST_MISMATCH },
+	{ TEXT("GET http://a/ HTTP/1.0\r\nHost: b\r\n" END), HTTP_ERROR_HOST_MISMATCH },
+	{ TEXT("GET /#f HTTP/1.1\r\n" HOST END), HTTP_ERROR_TARGET },
+	{ TEXT(POST "Transfer-Encoding: gzip, chunked\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: identity, chunked\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: ,chunked\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
 	{ TEXT(POST "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n" END),
-	  BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding:\r\nContent-Length: 3\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT("POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n" END), BAD_TRANSFER_1_0 },
-	{ TEXT(POST "Content-Length: 18446744073709551615\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: 9223372036854775808\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: 3 \r\n" END), BAD_LENGTH_SYNTAX },
+	  HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding:\r\nContent-Length: 3\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT("POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n" END), HTTP_ERROR_TRANSFER_1_0 },
+	{ TEXT(POST "Content-Length: 18446744073709551615\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: 9223372036854775808\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: 3 \r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
 	/* Two lengths. */
-	{ TEXT(POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n" END), BAD_LENGTH_AND_TRANSFER },
-	{ TEXT(POST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n" END), BAD_LENGTH_AND_TRANSFER },
+	{ TEXT(POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n" END),
+	  HTTP_ERROR_LENGTH_AND_TRANSFER },
+	{ TEXT(POST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n" END),
+	  HTTP_ERROR_LENGTH_AND_TRANSFER },
 	{ TEXT("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n" END),
-	  BAD_LENGTH_AND_TRANSFER },
-	{ TEXT(POST "Content-Length: 3\r\ncontent-length: 3\r\n" END), BAD_LENGTH_DUPLICATE },
-	{ TEXT(POST "Content-Length: 3, 3\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: +3\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: -3\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: 0x3\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: 3.0\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: 3 3\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length:\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length:  \r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length:\t3\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: 3\t\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(POST "Content-Length: \xb2\r\n" END), BAD_LENGTH_SYNTAX },
+	  HTTP_ERROR_LENGTH_AND_TRANSFER },
+	{ TEXT(POST "Content-Length: 3\r\ncontent-length: 3\r\n" END), HTTP_ERROR_LENGTH_DUPLICATE },
+	{ TEXT(POST "Content-Length: 3, 3\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: +3\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: -3\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: 0x3\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: 3.0\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: 3 3\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length:\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length:  \r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length:\t3\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: 3\t\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(POST "Content-Length: \xb2\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
 	/* Transfer codings. */
-	{ TEXT(POST "Transfer-Encoding: gzip\r\n" END), BAD_TRANSFER_CODING },
-	{ TEXT(POST "Transfer-Encoding: X-Gzip\r\n" END), BAD_TRANSFER_CODING },
-	{ TEXT(POST "Transfer-Encoding: deflate\r\n" END), BAD_TRANSFER_CODING },
-	{ TEXT(POST "Transfer-Encoding: identity\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: xchunked\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: chunke\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: chunked \r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: chunked\t\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding:\tchunked\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: \tchunked\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: chunked, identity\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: chunked,\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: chunked;q=1\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: \"chunked\"\r\n" END), BAD_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: gzip\r\n" END), HTTP_ERROR_TRANSFER_CODING },
+	{ TEXT(POST "Transfer-Encoding: X-Gzip\r\n" END), HTTP_ERROR_TRANSFER_CODING },
+	{ TEXT(POST "Transfer-Encoding: deflate\r\n" END), HTTP_ERROR_TRANSFER_CODING },
+	{ TEXT(POST "Transfer-Encoding: identity\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: xchunked\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: chunke\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: chunked \r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: chunked\t\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding:\tchunked\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: \tchunked\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: chunked, identity\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: chunked,\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: chunked;q=1\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: \"chunked\"\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
 	{ TEXT(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" END),
-	  BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(POST "Transfer-Encoding:\r\n" END), BAD_TRANSFER_ENCODING },
+	  HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n" END),
+	  HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(POST "Transfer-Encoding:\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
 	/* Host. */
-	{ TEXT("GET / HTTP/1.1\r\nHost:\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("GET / HTTP/1.1\r\nHost: a,b\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("GET / HTTP/1.1\r\nHost: u@a\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("GET / HTTP/1.1\r\nHost: a/b\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("GET / HTTP/1.1\r\nHost: a?b\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("GET / HTTP/1.1\r\nHost: a#b\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("GET / HTTP/1.1\r\nHost: a b\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("GET / HTTP/1.1\r\nHost: http://a\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("GET / HTTP/1.0\r\nHost: a:b\r\n" END), BAD_HOST_SYNTAX },
-	{ TEXT("CONNECT a:443 HTTP/1.1\r\nHost: b:443\r\n" END), BAD_HOST_MISMATCH },
-	{ TEXT("CONNECT a:443 HTTP/1.1\r\nHost: a:444\r\n" END), BAD_HOST_MISMATCH },
+	{ TEXT("GET / HTTP/1.1\r\nHost:\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("GET / HTTP/1.1\r\nHost: a,b\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("GET / HTTP/1.1\r\nHost: u@a\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("GET / HTTP/1.1\r\nHost: a/b\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("GET / HTTP/1.1\r\nHost: a?b\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("GET / HTTP/1.1\r\nHost: a#b\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("GET / HTTP/1.1\r\nHost: a b\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("GET / HTTP/1.1\r\nHost: http://a\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("GET / HTTP/1.0\r\nHost: a:b\r\n" END), HTTP_ERROR_HOST_SYNTAX },
+	{ TEXT("CONNECT a:443 HTTP/1.1\r\nHost: b:443\r\n" END), HTTP_ERROR_HOST_MISMATCH },
+	{ TEXT("CONNECT a:443 HTTP/1.1\r\nHost: a:444\r\n" END), HTTP_ERROR_HOST_MISMATCH },
 	/* The rest. */
-	{ TEXT(POST "Expect: 100-continue, x\r\n" END), BAD_EXPECTATION },
-	{ TEXT(POST "Expect: 100-continue\r\nExpect: 200-ok\r\n" END), BAD_EXPECTATION },
-	{ TEXT(POST "Expect:\r\n" END), BAD_EXPECTATION },
-	{ TEXT("GET * HTTP/1.1\r\n" HOST END), BAD_TARGET },
-	{ TEXT("CONNECT / HTTP/1.1\r\n" HOST END), BAD_TARGET },
-	{ TEXT("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nContent-Length: 3\r\n" END), BAD_BODY_FORBIDDEN },
+	{ TEXT(POST "Expect: 100-continue, x\r\n" END), HTTP_ERROR_EXPECTATION },
+	{ TEXT(POST "Expect: 100-continue\r\nExpect: 200-ok\r\n" END), HTTP_ERROR_EXPECTATION },
+	{ TEXT(POST "Expect:\r\n" END), HTTP_ERROR_EXPECTATION },
+	{ TEXT("GET * HTTP/1.1\r\n" HOST END), HTTP_ERROR_TARGET },
+	{ TEXT("CONNECT / HTTP/1.1\r\n" HOST END), HTTP_ERROR_TARGET },
+	{ TEXT("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nContent-Length: 3\r\n" END),
+	  HTTP_ERROR_BODY_FORBIDDEN },
 	{ TEXT("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nTransfer-Encoding: chunked\r\n" END),
-	  BAD_BODY_FORBIDDEN },
-	{ TEXT("TRACE / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n" END), BAD_BODY_FORBIDDEN },
+	  HTTP_ERROR_BODY_FORBIDDEN },
+	{ TEXT("TRACE / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n" END), HTTP_ERROR_BODY_FORBIDDEN },
 };
 
 static const struct refused refused_responses[] = {
-	{ TEXT("HTTP/1.1 99 X\r\n" END), BAD_STATUS_LINE },
-	{ TEXT("HTTP/1.1 000 X\r\n" END), BAD_STATUS_LINE },
-	{ TEXT("HTTP/1.1 200 \x01\r\n" END), BAD_CONTROL_BYTE },
-	{ TEXT(OK "X: a\r\n b\r\n" END), BAD_LEADING_SPACE },
-	{ TEXT(OK "Content-Length: 3\r\nContent-Length: 3\r\n" END), BAD_LENGTH_DUPLICATE },
-	{ TEXT(OK "Content-Length: 3\r\nContent-Length: 4\r\n" END), BAD_LENGTH_DUPLICATE },
-	{ TEXT(OK "Content-Length: 3, 3\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(OK "Content-Length: 9223372036854775808\r\n" END), BAD_LENGTH_SYNTAX },
-	{ TEXT(OK "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n" END), BAD_LENGTH_AND_TRANSFER },
-	{ TEXT("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n" END), BAD_TRANSFER_1_0 },
-	{ TEXT(OK "Transfer-Encoding: gzip\r\n" END), BAD_TRANSFER_CODING },
-	{ TEXT(OK "Transfer-Encoding: gzip, chunked\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT(OK "Transfer-Encoding: chunked\t\r\n" END), BAD_TRANSFER_ENCODING },
-	{ TEXT("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n" END), BAD_BODY_FORBIDDEN },
-	{ TEXT("HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n" END), BAD_BODY_FORBIDDEN },
-	{ TEXT("HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n" END), BAD_BODY_FORBIDDEN },
-	{ TEXT("HTTP/1.1 101 Switching\r\nContent-Length: 3\r\n" END), BAD_BODY_FORBIDDEN },
+	{ TEXT("HTTP/1.1 99 X\r\n" END), HTTP_ERROR_STATUS_LINE },
+	{ TEXT("HTTP/1.1 000 X\r\n" END), HTTP_ERROR_STATUS_LINE },
+	{ TEXT("HTTP/1.1 200 \x01\r\n" END), HTTP_ERROR_CONTROL_BYTE },
+	{ TEXT(OK "X: a\r\n b\r\n" END), HTTP_ERROR_LEADING_SPACE },
+	{ TEXT(OK "Content-Length: 3\r\nContent-Length: 3\r\n" END), HTTP_ERROR_LENGTH_DUPLICATE },
+	{ TEXT(OK "Content-Length: 3\r\nContent-Length: 4\r\n" END), HTTP_ERROR_LENGTH_DUPLICATE },
+	{ TEXT(OK "Content-Length: 3, 3\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(OK "Content-Length: 9223372036854775808\r\n" END), HTTP_ERROR_LENGTH_SYNTAX },
+	{ TEXT(OK "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n" END),
+	  HTTP_ERROR_LENGTH_AND_TRANSFER },
+	{ TEXT("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n" END), HTTP_ERROR_TRANSFER_1_0 },
+	{ TEXT(OK "Transfer-Encoding: gzip\r\n" END), HTTP_ERROR_TRANSFER_CODING },
+	{ TEXT(OK "Transfer-Encoding: gzip, chunked\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT(OK "Transfer-Encoding: chunked\t\r\n" END), HTTP_ERROR_TRANSFER_ENCODING },
+	{ TEXT("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n" END), HTTP_ERROR_BODY_FORBIDDEN },
+	{ TEXT("HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n" END), HTTP_ERROR_BODY_FORBIDDEN },
+	{ TEXT("HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n" END), HTTP_ERROR_BODY_FORBIDDEN },
+	{ TEXT("HTTP/1.1 101 Switching\r\nContent-Length: 3\r\n" END), HTTP_ERROR_BODY_FORBIDDEN },
 };
 
 static const struct good_response {
@@ -216,7 +222,7 @@ TEST(good_requests_are_split_into_their_parts)
 		struct request_head head;
 
 		arena_reset(&arena);
-		assert_bad(message_request(text, &arena, &head), BAD_NONE, text);
+		assert_bad(message_request(text, &arena, &head), HTTP_ERROR_NONE, text);
 		assert_span(head.method_text, good->method);
 		assert_int_equal(head.method, method_of(span_str(good->method)));
 		assert_span(head.path, good->path);
@@ -239,7 +245,7 @@ TEST(good_responses_are_split_into_their_parts)
 		struct response_head head;
 
 		arena_reset(&arena);
-		assert_bad(message_response(text, &arena, &head), BAD_NONE, text);
+		assert_bad(message_response(text, &arena, &head), HTTP_ERROR_NONE, text);
 		assert_int_equal(head.status, good->status);
 		assert_span(head.reason, good->reason);
 		assert_int_equal(head.version_major, 1);
@@ -256,7 +262,7 @@ TEST(names_stay_as_received_and_values_lose_their_blanks)
 	assert_int_equal(message_request(SPAN("GET / HTTP/1.1\r\nhOsT: a\r\n"
 					      "x-A: \t b \tc \t\r\nEmpty: \t\r\n\r\n"),
 					 &arena, &head),
-			 BAD_NONE);
+			 HTTP_ERROR_NONE);
 	assert_span(head.fields.list[0].name, "hOsT");
 	assert_int_equal(head.fields.list[0].id, FIELD_HOST);
 	assert_span(head.fields.list[1].name, "x-A");
@@ -276,7 +282,7 @@ TEST(bad_requests_are_refused_for_their_reason)
 		struct request_head head;
 
 		arena_reset(&arena);
-		assert_bad(message_request(text, &arena, &head), refused->bad, text);
+		assert_bad(message_request(text, &arena, &head), refused->http_error, text);
 	}
 }
 
@@ -291,7 +297,7 @@ TEST(bad_responses_are_refused_for_their_reason)
 		struct response_head head;
 
 		arena_reset(&arena);
-		assert_bad(message_response(text, &arena, &head), refused->bad, text);
+		assert_bad(message_response(text, &arena, &head), refused->http_error, text);
 	}
 }
 
@@ -311,7 +317,7 @@ TEST(heads_that_were_not_scanned_are_refused)
 
 			arena_reset(&arena);
 			assert_int_not_equal(h1_parse_request(span_of(copy, len), &arena, &head, &framing),
-					     BAD_NONE);
+					     HTTP_ERROR_NONE);
 		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(good_responses); i++) {
@@ -320,7 +326,8 @@ TEST(heads_that_were_not_scanned_are_refused)
 			struct response_head head;
 
 			arena_reset(&arena);
-			assert_int_not_equal(h1_parse_response(span_of(copy, len), &arena, &head), BAD_NONE);
+			assert_int_not_equal(h1_parse_response(span_of(copy, len), &arena, &head),
+					     HTTP_ERROR_NONE);
 		}
 	}
 }
@@ -357,9 +364,11 @@ TEST(bytes_behind_the_head_are_refused)
 
 	arena_reset(&arena);
 	assert_int_not_equal(
-		h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END "x"), &arena, &head, &framing), BAD_NONE);
+		h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END "x"), &arena, &head, &framing),
+		HTTP_ERROR_NONE);
 	assert_int_not_equal(
-		h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END END), &arena, &head, &framing), BAD_NONE);
+		h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END END), &arena, &head, &framing),
+		HTTP_ERROR_NONE);
 }
 
 TEST(nominations_are_bounded)
@@ -372,9 +381,9 @@ TEST(nominations_are_bounded)
 	for (int i = 1; i < LIMIT_HEADERS; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, ",b");
 	snprintf(text + len, sizeof(text) - len, "\r\n\r\n");
-	assert_int_equal(message_request(span_str(text), &arena, &head), BAD_NONE);
+	assert_int_equal(message_request(span_str(text), &arena, &head), HTTP_ERROR_NONE);
 	snprintf(text + len, sizeof(text) - len, ",c\r\n\r\n");
-	assert_int_equal(message_request(span_str(text), &arena, &head), BAD_TOO_MANY_FIELDS);
+	assert_int_equal(message_request(span_str(text), &arena, &head), HTTP_ERROR_TOO_MANY_FIELDS);
 }
 
 static int parse_both(void *context)
@@ -382,17 +391,17 @@ static int parse_both(void *context)
 	struct request_head request;
 	struct response_head response;
 	struct arena own;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	(void)context;
 	arena_init(&own, 64);
-	bad = message_request(SPAN("GET / HTTP/1.1\r\n" HOST "A: b\r\n\r\n"), &own, &request);
-	if (bad == BAD_NONE)
-		bad = message_response(SPAN(OK "A: b\r\n\r\n"), &own, &response);
+	http_error = message_request(SPAN("GET / HTTP/1.1\r\n" HOST "A: b\r\n\r\n"), &own, &request);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = message_response(SPAN(OK "A: b\r\n\r\n"), &own, &response);
 	arena_done(&own);
-	if (bad != BAD_NONE)
-		assert_int_equal(bad, BAD_NO_MEMORY);
-	return bad == BAD_NONE ? 0 : -ENOMEM;
+	if (http_error != HTTP_ERROR_NONE)
+		assert_int_equal(http_error, HTTP_ERROR_NO_MEMORY);
+	return http_error == HTTP_ERROR_NONE ? 0 : -ENOMEM;
 }
 
 TEST(no_memory_is_a_refusal)

@@ -9,7 +9,7 @@
 #include "tests/lib/test_arena.h"
 #include "user/base/check.h"
 #include "user/http/h1_write.h"
-#include "user/http/hop.h"
+#include "user/http/hop_by_hop.h"
 
 #define GET "GET / HTTP/1.1\r\n"
 #define HOST "Host: a\r\n"
@@ -127,9 +127,9 @@ TEST(requests_are_written_anew)
 
 		arena_reset(&arena);
 		buf_init(&out);
-		assert_bad(message_request(row->in, &arena, &head), BAD_NONE, row->in);
-		assert_int_equal(framing_request(&head, &framing), BAD_NONE);
-		assert_int_equal(hop_strip_request(&head), 0);
+		assert_bad(message_request(row->in, &arena, &head), HTTP_ERROR_NONE, row->in);
+		assert_int_equal(framing_request(&head, &framing), HTTP_ERROR_NONE);
+		assert_int_equal(hop_by_hop_strip_request(&head), 0);
 		assert_int_equal(h1_write_request(&out, &head, &framing, &row->options), 0);
 		assert_span(buf_span(&out), row->out);
 		buf_done(&out);
@@ -146,16 +146,19 @@ TEST(responses_are_written_anew)
 
 		arena_reset(&arena);
 		buf_init(&out);
-		assert_bad(message_response(row->in, &arena, &head), BAD_NONE, row->in);
-		assert_int_equal(framing_response(&head, row->method, &framing), BAD_NONE);
-		assert_int_equal(hop_strip_response(&head), 0);
+		assert_bad(message_response(row->in, &arena, &head), HTTP_ERROR_NONE, row->in);
+		assert_int_equal(framing_response(&head, row->method, &framing), HTTP_ERROR_NONE);
+		assert_int_equal(hop_by_hop_strip_response(&head), 0);
 		assert_int_equal(h1_write_response(&out, &head, &framing, &row->options), 0);
 		assert_span(buf_span(&out), row->out);
 		buf_done(&out);
 	}
 }
 
-/* Without hop_strip: a caller that forgets it, or a header rule that adds one, must not frame the message. */
+/*
+ * Without hop_by_hop_strip: a caller that forgets it, or a header rule that adds one, must not frame the
+ * message.
+ */
 TEST(connection_fields_in_the_list_are_left_out)
 {
 	struct span text = SPAN(GET HOST "Connection: x\r\nKeep-Alive: 1\r\nUpgrade: y\r\nX: z\r\n"
@@ -166,7 +169,7 @@ TEST(connection_fields_in_the_list_are_left_out)
 
 	arena_reset(&arena);
 	buf_init(&out);
-	assert_int_equal(message_request(text, &arena, &head), BAD_NONE);
+	assert_int_equal(message_request(text, &arena, &head), HTTP_ERROR_NONE);
 	assert_int_equal(fields_add(&head.fields, SPAN("Content-Length"), SPAN("77")), 0);
 	assert_int_equal(fields_add(&head.fields, SPAN("Transfer-Encoding"), SPAN("chunked")), 0);
 	assert_int_equal(fields_add(&head.fields, SPAN("host"), SPAN("evil")), 0);
@@ -310,22 +313,22 @@ TEST(what_is_written_reads_back_as_the_same_head)
 
 		arena_reset(&arena);
 		buf_init(&out);
-		assert_int_equal(message_request(requests[i].in, &arena, &head), BAD_NONE);
+		assert_int_equal(message_request(requests[i].in, &arena, &head), HTTP_ERROR_NONE);
 		if (head.authority.len == 0)
 			continue;
-		assert_int_equal(framing_request(&head, &framing), BAD_NONE);
-		assert_int_equal(hop_strip_request(&head), 0);
+		assert_int_equal(framing_request(&head, &framing), HTTP_ERROR_NONE);
+		assert_int_equal(hop_by_hop_strip_request(&head), 0);
 		assert_int_equal(h1_write_request(&out, &head, &framing, &plain), 0);
-		assert_int_equal(message_request(buf_span(&out), &arena, &again), BAD_NONE);
+		assert_int_equal(message_request(buf_span(&out), &arena, &again), HTTP_ERROR_NONE);
 		assert_true(span_eq(again.method_text, head.method_text));
 		assert_true(span_eq(again.path, head.path));
 		assert_true(span_eq(again.query, head.query));
 		assert_true(span_eq(again.authority, head.authority));
-		assert_int_equal(framing_request(&again, &framing_again), BAD_NONE);
+		assert_int_equal(framing_request(&again, &framing_again), HTTP_ERROR_NONE);
 		assert_int_equal(framing_again.kind, framing.kind);
 		assert_int_equal(framing_again.length, framing.length);
 		assert_int_equal(framing_again.announces_length, framing.announces_length);
-		assert_int_equal(hop_strip_request(&again), 0);
+		assert_int_equal(hop_by_hop_strip_request(&again), 0);
 		fields_remove_id(&again.fields, FIELD_HOST);
 		fields_remove_id(&head.fields, FIELD_HOST);
 		assert_int_equal(again.fields.count, head.fields.count);

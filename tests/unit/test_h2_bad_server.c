@@ -68,7 +68,7 @@ CLIENT(interim_responses_are_limited)
 	assert_false(stream->is_reset);
 	h2_raw_headers(&raw.in, 1, SPAN(":status=103\n"), 0);
 	assert_int_equal(h2_raw_turn(&raw), 0);
-	assert_true(stream->is_reset && stream->is_bad);
+	assert_true(stream->is_reset && stream->is_invalid);
 	assert_int_equal(stream->error_code, H2_ENHANCE_YOUR_CALM);
 	assert_ptr_equal(h2_session_next(raw.session), stream);
 	h2_stream_release(stream, H2_CANCEL);
@@ -78,11 +78,11 @@ TEST(a_bad_response_is_told)
 {
 	static const struct refusal {
 		const char *text;
-		enum http_bad bad;
+		enum http_error http_error;
 	} responses[] = {
-		{ ":status=200\na=\1\n", BAD_CONTROL_BYTE },
-		{ ":status=700\n", BAD_STATUS },
-		{ ":status=200\nhttp2-settings=a\n", BAD_CONNECTION_FIELD },
+		{ ":status=200\na=\1\n", HTTP_ERROR_CONTROL_BYTE },
+		{ ":status=700\n", HTTP_ERROR_STATUS },
+		{ ":status=200\nhttp2-settings=a\n", HTTP_ERROR_CONNECTION_FIELD },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
@@ -93,8 +93,8 @@ TEST(a_bad_response_is_told)
 		h2_raw_headers(&raw.in, 1, span_str(responses[i].text), 0);
 		assert_int_equal(h2_raw_turn(&raw), 0);
 		assert_ptr_equal(h2_session_next(raw.session), stream);
-		assert_true(stream->is_bad);
-		assert_bad(stream->head->bad, responses[i].bad, span_str(responses[i].text));
+		assert_true(stream->is_invalid);
+		assert_bad(stream->head->http_error, responses[i].http_error, span_str(responses[i].text));
 		h2_stream_release(stream, H2_CANCEL);
 		h2_raw_end(&raw);
 	}
@@ -108,7 +108,7 @@ CLIENT(a_malformed_response_resets_its_stream)
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	assert_ptr_equal(h2_session_next(raw.session), stream);
 	assert_int_equal(stream->news, H2_NEWS_RESET);
-	assert_true(stream->is_bad && !stream->is_unseen);
+	assert_true(stream->is_invalid && !stream->is_unseen);
 	assert_int_equal(stream->error_code, H2_PROTOCOL_ERROR);
 	h2_stream_release(stream, H2_CANCEL);
 }

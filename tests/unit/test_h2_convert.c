@@ -7,7 +7,7 @@
 
 #include "tests/lib/alloc.h"
 #include "tests/lib/test_arena.h"
-#include "user/http/hop.h"
+#include "user/http/hop_by_hop.h"
 
 static const struct body_framing no_body = { .kind = BODY_NONE };
 TEST_ARENA(arena, 4096);
@@ -74,8 +74,8 @@ TEST(a_request_is_the_same_object_in_both_versions)
 		struct span protocol;
 
 		arena_reset(&arena);
-		assert_bad(message_request(twins[i].h1, &arena, &h1), BAD_NONE, twins[i].h1);
-		assert_bad(h2_head_to_request(head, &arena, &h2, &protocol), BAD_NONE, twins[i].h2);
+		assert_bad(message_request(twins[i].h1, &arena, &h1), HTTP_ERROR_NONE, twins[i].h1);
+		assert_bad(h2_head_to_request(head, &arena, &h2, &protocol), HTTP_ERROR_NONE, twins[i].h2);
 		assert_request_same(&h2, &h1);
 		assert_int_equal(h2.version_major, 2);
 		assert_int_equal(h2.version_minor, 0);
@@ -95,16 +95,16 @@ TEST(what_was_refused_becomes_no_request)
 	struct span wanted;
 
 	head = h2_head_of(H2_HEAD_REQUEST, expectation, true);
-	assert_int_equal(h2_head_to_request(head, &arena, &request, &wanted), BAD_EXPECTATION);
+	assert_int_equal(h2_head_to_request(head, &arena, &request, &wanted), HTTP_ERROR_EXPECTATION);
 	h2_head_free(head);
 	head = h2_head_of(H2_HEAD_REQUEST, protocol, false);
-	assert_int_equal(h2_head_to_request(head, &arena, &request, &wanted), BAD_PROTOCOL);
+	assert_int_equal(h2_head_to_request(head, &arena, &request, &wanted), HTTP_ERROR_PROTOCOL);
 	h2_head_free(head);
 	head = h2_head_of(H2_HEAD_REQUEST, SPAN(H2_GET), false);
-	assert_int_equal(h2_head_to_request(head, &arena, &request, &wanted), BAD_HOST_MISSING);
+	assert_int_equal(h2_head_to_request(head, &arena, &request, &wanted), HTTP_ERROR_HOST_MISSING);
 	h2_head_free(head);
 	head = h2_head_of(H2_HEAD_RESPONSE, SPAN(":status=1\n"), false);
-	assert_int_equal(h2_head_to_response(head, &arena, &response), BAD_STATUS);
+	assert_int_equal(h2_head_to_response(head, &arena, &response), HTTP_ERROR_STATUS);
 	h2_head_free(head);
 }
 
@@ -119,14 +119,14 @@ TEST(an_extended_connect_is_a_get_that_asks_for_a_protocol)
 	struct request_head request;
 	struct span protocol;
 
-	assert_int_equal(h2_head_to_request(head, &arena, &request, &protocol), BAD_NONE);
+	assert_int_equal(h2_head_to_request(head, &arena, &request, &protocol), HTTP_ERROR_NONE);
 	assert_span(protocol, "websocket");
 	assert_int_equal(request.method, METHOD_GET);
 	assert_span(request.method_text, "GET");
 	assert_span(request.target, "/chat?a");
 	assert_span(request.path, "/chat");
 	assert_span(request.authority, "a");
-	assert_int_equal(h2_head_request_framing(head, &request, &framing), BAD_NONE);
+	assert_int_equal(h2_head_request_framing(head, &request, &framing), HTTP_ERROR_NONE);
 	assert_int_equal(framing.kind, BODY_NONE);
 	h2_head_free(head);
 }
@@ -137,7 +137,7 @@ TEST(a_response_loses_nothing)
 		h2_head_of(H2_HEAD_RESPONSE, SPAN(":status=404\na=b\nset-cookie=c\nset-cookie=d\n"), true);
 	struct response_head response;
 
-	assert_int_equal(h2_head_to_response(head, &arena, &response), BAD_NONE);
+	assert_int_equal(h2_head_to_response(head, &arena, &response), HTTP_ERROR_NONE);
 	assert_int_equal(response.status, 404);
 	assert_int_equal(response.version_major, 2);
 	assert_int_equal(response.version_minor, 0);
@@ -157,50 +157,54 @@ TEST(a_response_loses_nothing)
 static const struct length {
 	struct span text;
 	bool has_end;
-	enum http_bad bad;
+	enum http_error http_error;
 	enum body_kind kind;
 	uint64_t length; /* of the body, or announced */
 	bool announces;
 	enum http_method method; /* that a response answers */
 } request_lengths[] = {
-	{ TEXT(POST), true, BAD_NONE, BODY_NONE, 0, false, 0 },
-	{ TEXT(POST), false, BAD_NONE, BODY_FRAMED, 0, false, 0 },
-	{ TEXT(POST "content-length=5\n"), false, BAD_NONE, BODY_LENGTH, 5, false, 0 },
-	{ TEXT(POST "content-length=5\n"), true, BAD_LENGTH_MISMATCH, 0, 0, false, 0 },
-	{ TEXT(POST "content-length=0\n"), true, BAD_NONE, BODY_NONE, 0, true, 0 },
-	{ TEXT(POST "content-length=0\n"), false, BAD_NONE, BODY_NONE, 0, true, 0 },
-	{ TEXT(POST "content-length=x\n"), false, BAD_LENGTH_SYNTAX, 0, 0, false, 0 },
-	{ TEXT(POST "content-length=1\ncontent-length=1\n"), false, BAD_LENGTH_DUPLICATE, 0, 0, false, 0 },
-	{ TEXT(TRACE), true, BAD_NONE, BODY_NONE, 0, false, 0 },
-	{ TEXT(TRACE), false, BAD_BODY_FORBIDDEN, 0, 0, false, 0 },
-	{ TEXT(TRACE "content-length=1\n"), false, BAD_BODY_FORBIDDEN, 0, 0, false, 0 },
-	{ TEXT(CONNECT), false, BAD_NONE, BODY_NONE, 0, false, 0 },
-	{ TEXT(CONNECT "content-length=1\n"), false, BAD_BODY_FORBIDDEN, 0, 0, false, 0 },
-	{ TEXT(WEBSOCKET), false, BAD_NONE, BODY_NONE, 0, false, 0 },
-	{ TEXT(WEBSOCKET "content-length=1\n"), false, BAD_BODY_FORBIDDEN, 0, 0, false, 0 },
+	{ TEXT(POST), true, HTTP_ERROR_NONE, BODY_NONE, 0, false, 0 },
+	{ TEXT(POST), false, HTTP_ERROR_NONE, BODY_FRAMED, 0, false, 0 },
+	{ TEXT(POST "content-length=5\n"), false, HTTP_ERROR_NONE, BODY_LENGTH, 5, false, 0 },
+	{ TEXT(POST "content-length=5\n"), true, HTTP_ERROR_LENGTH_MISMATCH, 0, 0, false, 0 },
+	{ TEXT(POST "content-length=0\n"), true, HTTP_ERROR_NONE, BODY_NONE, 0, true, 0 },
+	{ TEXT(POST "content-length=0\n"), false, HTTP_ERROR_NONE, BODY_NONE, 0, true, 0 },
+	{ TEXT(POST "content-length=x\n"), false, HTTP_ERROR_LENGTH_SYNTAX, 0, 0, false, 0 },
+	{ TEXT(POST "content-length=1\ncontent-length=1\n"), false, HTTP_ERROR_LENGTH_DUPLICATE, 0, 0, false,
+	  0 },
+	{ TEXT(TRACE), true, HTTP_ERROR_NONE, BODY_NONE, 0, false, 0 },
+	{ TEXT(TRACE), false, HTTP_ERROR_BODY_FORBIDDEN, 0, 0, false, 0 },
+	{ TEXT(TRACE "content-length=1\n"), false, HTTP_ERROR_BODY_FORBIDDEN, 0, 0, false, 0 },
+	{ TEXT(CONNECT), false, HTTP_ERROR_NONE, BODY_NONE, 0, false, 0 },
+	{ TEXT(CONNECT "content-length=1\n"), false, HTTP_ERROR_BODY_FORBIDDEN, 0, 0, false, 0 },
+	{ TEXT(WEBSOCKET), false, HTTP_ERROR_NONE, BODY_NONE, 0, false, 0 },
+	{ TEXT(WEBSOCKET "content-length=1\n"), false, HTTP_ERROR_BODY_FORBIDDEN, 0, 0, false, 0 },
 };
 
 static const struct length response_lengths[] = {
-	{ TEXT(":status=200\n"), false, BAD_NONE, BODY_FRAMED, 0, false, METHOD_GET },
-	{ TEXT(":status=200\n"), true, BAD_NONE, BODY_NONE, 0, true, METHOD_GET },
-	{ TEXT(":status=200\ncontent-length=5\n"), false, BAD_NONE, BODY_LENGTH, 5, false, METHOD_GET },
-	{ TEXT(":status=200\ncontent-length=5\n"), true, BAD_LENGTH_MISMATCH, 0, 0, false, METHOD_GET },
-	{ TEXT(":status=200\ncontent-length=5\n"), true, BAD_NONE, BODY_NONE, 5, true, METHOD_HEAD },
-	{ TEXT(":status=200\n"), true, BAD_NONE, BODY_NONE, 0, false, METHOD_HEAD },
-	{ TEXT(":status=304\ncontent-length=5\n"), true, BAD_NONE, BODY_NONE, 5, true, METHOD_GET },
-	{ TEXT(":status=204\n"), true, BAD_NONE, BODY_NONE, 0, false, METHOD_GET },
-	{ TEXT(":status=204\ncontent-length=5\n"), true, BAD_NONE, BODY_NONE, 0, false, METHOD_GET },
-	{ TEXT(":status=103\n"), false, BAD_NONE, BODY_NONE, 0, false, METHOD_GET },
-	{ TEXT(":status=103\ncontent-length=5\n"), false, BAD_BODY_FORBIDDEN, 0, 0, false, METHOD_GET },
-	{ TEXT(":status=200\n"), false, BAD_NONE, BODY_TUNNEL, 0, false, METHOD_CONNECT },
-	{ TEXT(":status=200\ncontent-length=\n"), false, BAD_LENGTH_SYNTAX, 0, 0, false, METHOD_GET },
+	{ TEXT(":status=200\n"), false, HTTP_ERROR_NONE, BODY_FRAMED, 0, false, METHOD_GET },
+	{ TEXT(":status=200\n"), true, HTTP_ERROR_NONE, BODY_NONE, 0, true, METHOD_GET },
+	{ TEXT(":status=200\ncontent-length=5\n"), false, HTTP_ERROR_NONE, BODY_LENGTH, 5, false,
+	  METHOD_GET },
+	{ TEXT(":status=200\ncontent-length=5\n"), true, HTTP_ERROR_LENGTH_MISMATCH, 0, 0, false,
+	  METHOD_GET },
+	{ TEXT(":status=200\ncontent-length=5\n"), true, HTTP_ERROR_NONE, BODY_NONE, 5, true, METHOD_HEAD },
+	{ TEXT(":status=200\n"), true, HTTP_ERROR_NONE, BODY_NONE, 0, false, METHOD_HEAD },
+	{ TEXT(":status=304\ncontent-length=5\n"), true, HTTP_ERROR_NONE, BODY_NONE, 5, true, METHOD_GET },
+	{ TEXT(":status=204\n"), true, HTTP_ERROR_NONE, BODY_NONE, 0, false, METHOD_GET },
+	{ TEXT(":status=204\ncontent-length=5\n"), true, HTTP_ERROR_NONE, BODY_NONE, 0, false, METHOD_GET },
+	{ TEXT(":status=103\n"), false, HTTP_ERROR_NONE, BODY_NONE, 0, false, METHOD_GET },
+	{ TEXT(":status=103\ncontent-length=5\n"), false, HTTP_ERROR_BODY_FORBIDDEN, 0, 0, false,
+	  METHOD_GET },
+	{ TEXT(":status=200\n"), false, HTTP_ERROR_NONE, BODY_TUNNEL, 0, false, METHOD_CONNECT },
+	{ TEXT(":status=200\ncontent-length=\n"), false, HTTP_ERROR_LENGTH_SYNTAX, 0, 0, false, METHOD_GET },
 };
 
-static void assert_length(const struct length *expected, enum http_bad bad,
+static void assert_length(const struct length *expected, enum http_error http_error,
 			  const struct body_framing *framing)
 {
-	assert_bad(bad, expected->bad, expected->text);
-	if (bad != BAD_NONE)
+	assert_bad(http_error, expected->http_error, expected->text);
+	if (http_error != HTTP_ERROR_NONE)
 		return;
 	assert_int_equal(framing->kind, expected->kind);
 	assert_int_equal(framing->announces_length, expected->announces);
@@ -219,7 +223,7 @@ TEST(the_length_of_a_body_follows_from_field_and_end)
 		const struct length *row = &request_lengths[i];
 		struct h2_head *head = h2_head_of(H2_HEAD_REQUEST, row->text, row->has_end);
 
-		assert_bad(h2_head_to_request(head, &arena, &request, &protocol), BAD_NONE, row->text);
+		assert_bad(h2_head_to_request(head, &arena, &request, &protocol), HTTP_ERROR_NONE, row->text);
 		assert_length(row, h2_head_request_framing(head, &request, &framing), &framing);
 		h2_head_free(head);
 	}
@@ -227,7 +231,7 @@ TEST(the_length_of_a_body_follows_from_field_and_end)
 		const struct length *row = &response_lengths[i];
 		struct h2_head *head = h2_head_of(H2_HEAD_RESPONSE, row->text, row->has_end);
 
-		assert_bad(h2_head_to_response(head, &arena, &response), BAD_NONE, row->text);
+		assert_bad(h2_head_to_response(head, &arena, &response), HTTP_ERROR_NONE, row->text);
 		assert_length(row, h2_head_response_framing(head, &response, row->method, &framing),
 			      &framing);
 		h2_head_free(head);
@@ -263,13 +267,13 @@ TEST(a_request_of_http_1_goes_on_in_http_2)
 		struct h2_head *head;
 
 		arena_reset(&arena);
-		assert_bad(message_request(requests_out[i].h1, &arena, &request), BAD_NONE,
+		assert_bad(message_request(requests_out[i].h1, &arena, &request), HTTP_ERROR_NONE,
 			   requests_out[i].h1);
-		assert_int_equal(framing_request(&request, &framing), BAD_NONE);
-		assert_int_equal(hop_strip_request(&request), 0);
+		assert_int_equal(framing_request(&request, &framing), HTTP_ERROR_NONE);
+		assert_int_equal(hop_by_hop_strip_request(&request), 0);
 		head = h2_head_from_request(&request, &framing);
 		assert_string_equal(h2_text_of(head), requests_out[i].h2);
-		assert_int_equal(head->bad, BAD_NONE);
+		assert_int_equal(head->http_error, HTTP_ERROR_NONE);
 		h2_head_free(head);
 	}
 }
@@ -291,12 +295,12 @@ TEST(a_response_of_http_1_goes_on_in_http_2)
 		struct h2_head *head;
 
 		arena_reset(&arena);
-		assert_bad(message_response(responses_out[i].h1, &arena, &response), BAD_NONE,
+		assert_bad(message_response(responses_out[i].h1, &arena, &response), HTTP_ERROR_NONE,
 			   responses_out[i].h1);
-		assert_int_equal(framing_response(&response, METHOD_GET, &framing), BAD_NONE);
+		assert_int_equal(framing_response(&response, METHOD_GET, &framing), HTTP_ERROR_NONE);
 		head = h2_head_from_response(&response, &framing);
 		assert_string_equal(h2_text_of(head), responses_out[i].h2);
-		assert_int_equal(head->bad, BAD_NONE);
+		assert_int_equal(head->http_error, HTTP_ERROR_NONE);
 		h2_head_free(head);
 	}
 }
@@ -320,7 +324,7 @@ TEST(trailers_lose_what_may_not_be_there)
 	assert_int_equal(fields_add(&fields, SPAN("B"), SPAN(" c ")), 0);
 	head = h2_head_from_trailers(&fields);
 	assert_string_equal(h2_text_of(head), "grpc-status=0\nb=c\n");
-	assert_int_equal(head->bad, BAD_NONE);
+	assert_int_equal(head->http_error, HTTP_ERROR_NONE);
 	h2_head_free(head);
 }
 
@@ -347,11 +351,11 @@ TEST(what_would_break_a_backend_is_noted)
 	static const struct unclean {
 		struct span name;
 		struct span value;
-		enum http_bad bad;
+		enum http_error http_error;
 	} list[] = {
-		{ TEXT("a b"), TEXT("c"), BAD_FIELD_NAME },
-		{ TEXT(""), TEXT("c"), BAD_FIELD_NAME },
-		{ TEXT("a"), TEXT("b\r\nc: d"), BAD_CONTROL_BYTE },
+		{ TEXT("a b"), TEXT("c"), HTTP_ERROR_FIELD_NAME },
+		{ TEXT(""), TEXT("c"), HTTP_ERROR_FIELD_NAME },
+		{ TEXT("a"), TEXT("b\r\nc: d"), HTTP_ERROR_CONTROL_BYTE },
 	};
 	struct request_head request = {
 		.method = METHOD_GET, .method_text = SPAN("GET"), .path = SPAN("/a b"), .authority = SPAN("a")
@@ -364,12 +368,12 @@ TEST(what_would_break_a_backend_is_noted)
 		fields_init(&response.fields, &arena);
 		assert_int_equal(fields_add(&response.fields, list[i].name, list[i].value), 0);
 		head = h2_head_from_response(&response, &no_body);
-		assert_int_equal(head->bad, list[i].bad);
+		assert_int_equal(head->http_error, list[i].http_error);
 		assert_int_equal(head->fields.count, 0);
 		h2_head_free(head);
 	}
 	head = h2_head_from_request(&request, &no_body);
-	assert_int_equal(head->bad, BAD_TARGET);
+	assert_int_equal(head->http_error, HTTP_ERROR_TARGET);
 	h2_head_free(head);
 }
 
@@ -434,9 +438,9 @@ TEST(a_request_survives_the_way_through_http_2)
 		make_request(&random, &request, &framing);
 		sent = h2_head_from_request(&request, &framing);
 		received = h2_head_of(H2_HEAD_REQUEST, span_str(h2_text_of(sent)), false);
-		assert_int_equal(received->bad, BAD_NONE);
-		assert_int_equal(h2_head_to_request(received, &arena, &again, &protocol), BAD_NONE);
-		assert_int_equal(h2_head_request_framing(received, &again, &framing_again), BAD_NONE);
+		assert_int_equal(received->http_error, HTTP_ERROR_NONE);
+		assert_int_equal(h2_head_to_request(received, &arena, &again, &protocol), HTTP_ERROR_NONE);
+		assert_int_equal(h2_head_request_framing(received, &again, &framing_again), HTTP_ERROR_NONE);
 		assert_int_equal(framing_again.kind, framing.kind);
 		assert_int_equal(framing_again.length, framing.length);
 		fields_remove_id(&again.fields, FIELD_CONTENT_LENGTH);
@@ -467,8 +471,8 @@ static int whole_way(void *context)
 	arena_init(&local, 256);
 	for (size_t i = 0; i < ARRAY_LEN(lines) && !error; i += 2)
 		error = h2_head_add(head, span_str(lines[i]), span_str(lines[i + 1]), &h2_text_limits);
-	if (!error && h2_head_finish(head) == BAD_NONE &&
-	    h2_head_to_request(head, &local, &request, &protocol) != BAD_NONE)
+	if (!error && h2_head_finish(head) == HTTP_ERROR_NONE &&
+	    h2_head_to_request(head, &local, &request, &protocol) != HTTP_ERROR_NONE)
 		error = -ENOMEM;
 	if (!error) {
 		struct response_head response = { .status = 200, .fields = request.fields };

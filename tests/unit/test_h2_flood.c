@@ -126,7 +126,7 @@ TEST(a_priority_says_whether_its_stream_depends_on_itself)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		for (size_t piece = 1; piece <= rows[i].frame.len; piece++) {
+		for (size_t segment = 1; segment <= rows[i].frame.len; segment++) {
 			struct span bytes = rows[i].frame;
 			struct h2_frame frame = { 0 };
 			struct h2_watch watch;
@@ -134,7 +134,7 @@ TEST(a_priority_says_whether_its_stream_depends_on_itself)
 
 			h2_watch_init(&watch, false);
 			while (bytes.len) {
-				struct span rest = span_first(bytes, piece);
+				struct span rest = span_first(bytes, segment);
 
 				bytes = span_from(bytes, rest.len);
 				while (h2_watch_next(&watch, &rest, &frame))
@@ -148,7 +148,7 @@ TEST(a_priority_says_whether_its_stream_depends_on_itself)
 }
 
 /* Frames of many lengths; the sum of what is seen must not depend on the cuts. */
-static uint64_t watch_sum(struct span bytes, size_t piece)
+static uint64_t watch_sum(struct span bytes, size_t segment)
 {
 	struct h2_watch watch;
 	struct h2_frame frame;
@@ -156,7 +156,7 @@ static uint64_t watch_sum(struct span bytes, size_t piece)
 
 	h2_watch_init(&watch, true);
 	while (bytes.len) {
-		struct span rest = span_first(bytes, piece);
+		struct span rest = span_first(bytes, segment);
 
 		bytes = span_from(bytes, rest.len);
 		while (h2_watch_next(&watch, &rest, &frame))
@@ -183,8 +183,8 @@ TEST(the_cut_of_the_bytes_does_not_matter)
 	}
 	whole = watch_sum(buf_span(&bytes), SIZE_MAX);
 	assert_int_equal(whole, expected);
-	for (size_t piece = 1; piece < 40; piece++)
-		assert_int_equal(watch_sum(buf_span(&bytes), piece), whole);
+	for (size_t segment = 1; segment < 40; segment++)
+		assert_int_equal(watch_sum(buf_span(&bytes), segment), whole);
 	buf_done(&bytes);
 }
 

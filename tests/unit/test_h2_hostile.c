@@ -169,7 +169,7 @@ TEST(a_broken_protocol_ends_the_connection_at_once)
 /* ---- what ends a stream ---- */
 
 /* The next stream, with what is wrong with it. */
-static struct h2_stream *bad_stream(const char *text, unsigned int flags, enum http_bad bad)
+static struct h2_stream *bad_stream(const char *text, unsigned int flags, enum http_error http_error)
 {
 	struct h2_stream *stream;
 
@@ -178,24 +178,24 @@ static struct h2_stream *bad_stream(const char *text, unsigned int flags, enum h
 	stream = h2_session_next(raw.session);
 	if (!stream)
 		fail_msg("nobody is told of\n%s", text);
-	assert_true(stream->is_bad);
+	assert_true(stream->is_invalid);
 	assert_false(stream->is_reset);
 	assert_non_null(stream->head);
-	assert_bad(stream->head->bad, bad, span_str(text));
+	assert_bad(stream->head->http_error, http_error, span_str(text));
 	return stream;
 }
 
 static const struct refusal {
 	const char *text;
-	enum http_bad bad;
+	enum http_error http_error;
 } refusals[] = {
-	{ H2_GET ":authority=u@a\n", BAD_HOST_SYNTAX },
-	{ H2_GET_A "host=b\n", BAD_HOST_MISMATCH },
-	{ H2_GET_A "a=\1\n", BAD_CONTROL_BYTE },
-	{ H2_GET_A "a= b\n", BAD_FIELD_BLANKS },
-	{ H2_GET_A "a b=c\n", BAD_FIELD_NAME },
-	{ H2_GET_A "http2-settings=c\n", BAD_CONNECTION_FIELD },
-	{ H2_GET_A "a=\1\nb= c\n", BAD_CONTROL_BYTE },
+	{ H2_GET ":authority=u@a\n", HTTP_ERROR_HOST_SYNTAX },
+	{ H2_GET_A "host=b\n", HTTP_ERROR_HOST_MISMATCH },
+	{ H2_GET_A "a=\1\n", HTTP_ERROR_CONTROL_BYTE },
+	{ H2_GET_A "a= b\n", HTTP_ERROR_FIELD_BLANKS },
+	{ H2_GET_A "a b=c\n", HTTP_ERROR_FIELD_NAME },
+	{ H2_GET_A "http2-settings=c\n", HTTP_ERROR_CONNECTION_FIELD },
+	{ H2_GET_A "a=\1\nb= c\n", HTTP_ERROR_CONTROL_BYTE },
 };
 
 /* What nghttp2 lets pass, or would leave out silently: a client is answered, and others are served. */
@@ -205,7 +205,7 @@ TEST(a_bad_request_can_be_answered)
 		struct h2_stream *stream;
 
 		h2_raw_begin(&raw, H2_SERVER);
-		stream = bad_stream(refusals[i].text, RAW_END_STREAM, refusals[i].bad);
+		stream = bad_stream(refusals[i].text, RAW_END_STREAM, refusals[i].http_error);
 		assert_int_equal(h2_play_answer(stream, ":status=400\n", true), 0);
 		assert_int_equal(h2_raw_turn(&raw), 0);
 		h2_raw_headers(&raw.in, 3, SPAN(REQUEST), RAW_END_STREAM);
@@ -214,7 +214,7 @@ TEST(a_bad_request_can_be_answered)
 		assert_true(stream->is_end_sent);
 		h2_stream_release(stream, H2_PROTOCOL_ERROR);
 		stream = h2_session_next(raw.session);
-		assert_int_equal(stream->head->bad, BAD_NONE);
+		assert_int_equal(stream->head->http_error, HTTP_ERROR_NONE);
 		h2_stream_release(stream, H2_CANCEL);
 		h2_raw_end(&raw);
 	}
@@ -251,8 +251,8 @@ TEST(a_malformed_request_is_reset_before_its_owner_hears_of_it)
 		h2_stream_release(stream, H2_CANCEL);
 		stream = h2_session_next(raw.session);
 		assert_int_equal(stream->id, 1);
-		assert_true(stream->is_reset && stream->is_bad && !stream->is_reset_by_peer);
-		assert_int_not_equal(stream->head->bad, BAD_NONE);
+		assert_true(stream->is_reset && stream->is_invalid && !stream->is_reset_by_peer);
+		assert_int_not_equal(stream->head->http_error, HTTP_ERROR_NONE);
 		assert_null(stream->head->next);
 		assert_null(h2_session_next(raw.session));
 		h2_stream_release(stream, H2_CANCEL);
@@ -288,7 +288,7 @@ SERVER(too_many_fields_can_be_answered)
 	h2_raw_frame(&raw.in, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 1, buf_span(&block));
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	stream = h2_session_next(raw.session);
-	assert_int_equal(stream->head->bad, BAD_TOO_MANY_FIELDS);
+	assert_int_equal(stream->head->http_error, HTTP_ERROR_TOO_MANY_FIELDS);
 	assert_int_equal(stream->head->fields.count, LIMIT_HEADERS);
 	assert_int_equal(h2_play_answer(stream, ":status=431\n", true), 0);
 	h2_stream_release(stream, H2_CANCEL);
@@ -319,7 +319,7 @@ SERVER(a_small_bomb_is_answered_and_a_large_one_ends_the_connection)
 	h2_raw_frame(&raw.in, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 1, buf_span(&block));
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	stream = h2_session_next(raw.session);
-	assert_int_equal(stream->head->bad, BAD_HEAD_TOO_LONG);
+	assert_int_equal(stream->head->http_error, HTTP_ERROR_HEAD_TOO_LONG);
 	assert_true(stream->head->arena.total_bytes < 2 * LIMIT_HEAD_BYTES);
 	h2_stream_release(stream, H2_CANCEL);
 	buf_consume(&block, buf_len(&block));
@@ -344,11 +344,11 @@ TEST(a_body_that_is_not_as_announced_is_bad)
 		h2_raw_headers(&raw.in, 1, SPAN(UPLOAD "content-length=3\n"), 0);
 		assert_int_equal(h2_raw_turn(&raw), 0);
 		stream = h2_session_next(raw.session);
-		assert_false(stream->is_bad);
+		assert_false(stream->is_invalid);
 		h2_raw_frame(&raw.in, RAW_DATA, bodies[i].flags, 1, bodies[i].payload);
 		assert_int_equal(h2_raw_feed(&raw), 0);
 		assert_ptr_equal(h2_session_next(raw.session), stream);
-		assert_true(stream->is_bad && stream->is_reset);
+		assert_true(stream->is_invalid && stream->is_reset);
 		assert_false(stream->is_reset_by_peer || stream->has_end);
 		assert_int_equal(stream->error_code, H2_PROTOCOL_ERROR);
 		h2_stream_release(stream, H2_CANCEL);
@@ -365,7 +365,7 @@ SERVER(who_ignores_a_window_loses_the_stream)
 		h2_raw_frame(&raw.in, RAW_DATA, 0, 1, h2_zeros(16384));
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	stream = h2_session_next(raw.session);
-	assert_true(stream->is_reset && stream->is_bad);
+	assert_true(stream->is_reset && stream->is_invalid);
 	assert_int_equal(stream->error_code, H2_FLOW_CONTROL_ERROR);
 	assert_true(buf_len(&stream->in) <= 65535);
 	h2_stream_release(stream, H2_CANCEL);
@@ -379,8 +379,8 @@ SERVER(bad_trailers_are_told)
 	h2_raw_headers(&raw.in, 1, SPAN("a=\1\n"), RAW_END_STREAM);
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	stream = h2_session_next(raw.session);
-	assert_true(stream->has_end && stream->is_bad);
-	assert_int_equal(stream->trailers->bad, BAD_CONTROL_BYTE);
+	assert_true(stream->has_end && stream->is_invalid);
+	assert_int_equal(stream->trailers->http_error, HTTP_ERROR_CONTROL_BYTE);
 	h2_stream_release(stream, H2_CANCEL);
 }
 
@@ -393,7 +393,7 @@ SERVER(a_second_head_is_no_trailer_section)
 	h2_raw_headers(&raw.in, 1, SPAN("a=b\n"), 0);
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	stream = h2_session_next(raw.session);
-	assert_true(stream->is_reset && stream->is_bad);
+	assert_true(stream->is_reset && stream->is_invalid);
 	assert_null(stream->trailers);
 	h2_stream_release(stream, H2_CANCEL);
 }

@@ -251,10 +251,10 @@ static int talk(struct h2_play *stage)
 
 CASE(every_cut_of_the_bytes_gives_the_same)
 {
-	static const size_t pieces[] = { 1, 2, 3, 7, 9, 10, 100, 16393 };
+	static const size_t segments[] = { 1, 2, 3, 7, 9, 10, 100, 16393 };
 
-	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
-		h2_pair.piece = pieces[i];
+	for (size_t i = 0; i < ARRAY_LEN(segments); i++) {
+		h2_pair.segment = segments[i];
 		assert_int_equal(talk(&h2_pair), 0);
 	}
 }

@@ -67,7 +67,7 @@ TEST(every_written_value_is_the_effective_one)
 
 		config_case_text(&c, rows[i].text);
 		config_case_accepted(&c);
-		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+		assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 		h2_settings_of_client(c.snapshot->bind_list[0].http, &c.snapshot->config, &found);
 		print(&found, text);
 		if (strcmp(text, rows[i].expected) != 0)
@@ -205,7 +205,7 @@ TEST(the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc)
 
 		config_case_texts(&c, texts, 2);
 		config_case_accepted(&c);
-		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+		assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 		route = &c.snapshot->bind_list[0].listener_list[0].route_list[0];
 		if (route->backend_list[0].http_version != rows[i].version ||
 		    route->effective.mirror_list[0]->ref->http_version != rows[i].of_mirror)
@@ -238,7 +238,7 @@ TEST(standalone_files_write_the_version_as_the_protocol_does)
 			 rows[i].text);
 		config_case_text(&c, text);
 		config_case_accepted(&c);
-		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+		assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 		assert_int_equal(
 			c.snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0].http_version,
 			rows[i].version);
@@ -266,7 +266,7 @@ TEST(a_mirror_that_is_told_to_speak_http_2_is_refused)
 			 rows[i].version);
 		config_case_text(&c, text);
 		config_case_accepted(&c);
-		assert_int_equal(policy_seal(c.snapshot, &c.report), rows[i].result);
+		assert_int_equal(policy_compile(c.snapshot, &c.report), rows[i].result);
 		text_init(&errors);
 		config_report_print(&c.report, CONFIG_ERROR, "", &errors);
 		assert_int_equal(rows[i].result != 0, errors.len != 0);

@@ -280,15 +280,15 @@ CASE(output_stops_soon_behind_its_bound)
 CASE(writing_is_bounded_and_ends)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
-	struct iovec pieces[2] = { { (void *)(uintptr_t) "abc", 3 }, { (void *)(uintptr_t) "defg", 4 } };
+	struct iovec segments[2] = { { (void *)(uintptr_t) "abc", 3 }, { (void *)(uintptr_t) "defg", 4 } };
 
-	assert_int_equal(h2_stream_write(client, pieces, 2, 6), -ENOBUFS);
+	assert_int_equal(h2_stream_write(client, segments, 2, 6), -ENOBUFS);
 	assert_int_equal(buf_len(&client->out), 0);
-	assert_int_equal(h2_stream_write(client, pieces, 2, 7), 0);
-	assert_int_equal(h2_stream_write(client, pieces, 1, 7), -ENOBUFS);
+	assert_int_equal(h2_stream_write(client, segments, 2, 7), 0);
+	assert_int_equal(h2_stream_write(client, segments, 1, 7), -ENOBUFS);
 	assert_span(buf_span(&client->out), "abcdefg");
 	assert_int_equal(h2_stream_end(client, NULL), 0);
-	assert_int_equal(h2_stream_write(client, pieces, 1, 100), -EPIPE);
+	assert_int_equal(h2_stream_write(client, segments, 1, 100), -EPIPE);
 	assert_int_equal(h2_stream_end(client, NULL), -EPIPE);
 	h2_stream_release(client, H2_CANCEL);
 }
@@ -310,7 +310,7 @@ static struct h2_head *head_of_fields(enum h2_head_kind kind, size_t count)
 		snprintf(text, sizeof(text), "x%07zuval%zu", i, i % 10);
 		assert_int_equal(h2_head_add(head, span_of(text, 8), span_of(text + 8, 4), &wide), 0);
 	}
-	assert_int_equal(head->bad, BAD_NONE);
+	assert_int_equal(head->http_error, HTTP_ERROR_NONE);
 	return head;
 }
 
@@ -375,7 +375,7 @@ CASE(a_reset_reaches_the_other_end)
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
 	assert_ptr_equal(h2_play_next(h2_pair.server, H2_NEWS_RESET), server);
 	assert_true(server->is_reset && server->is_reset_by_peer);
-	assert_false(server->is_bad || server->is_unseen);
+	assert_false(server->is_invalid || server->is_unseen);
 	assert_int_equal(server->error_code, H2_CANCEL);
 	assert_int_equal(h2_play_answer(server, ":status=200\n", true), -EPIPE);
 	assert_null(h2_session_next(h2_pair.client));

@@ -39,112 +39,112 @@ static const struct good {
 
 static const struct refused {
 	struct span text;
-	enum http_bad bad;
+	enum http_error http_error;
 	bool is_response;
 } refuseds[] = {
 	/* Rule 1: line ends and control bytes. */
-	{ TEXT("GET / HTTP/1.1\n" HOST "\r\n"), BAD_BARE_LF, false },
-	{ TEXT(GET "Host: a\n\r\n"), BAD_BARE_LF, false },
-	{ TEXT(GET HOST "\n"), BAD_BARE_LF, false },
-	{ TEXT(GET "Host\n: a\r\n\r\n"), BAD_BARE_LF, false },
-	{ TEXT("GET /\n"), BAD_BARE_LF, false },
-	{ TEXT("GET / HTTP\n"), BAD_BARE_LF, false },
-	{ TEXT("GET / HTTP/1.1\rHost: a\r\n\r\n"), BAD_BARE_CR, false },
-	{ TEXT(GET "Host: a\rX: y\r\n\r\n"), BAD_BARE_CR, false },
-	{ TEXT(GET "X:\rTransfer-Encoding: chunked\r\n\r\n"), BAD_BARE_CR, false },
-	{ TEXT(GET HOST "\rX"), BAD_BARE_CR, false },
-	{ TEXT(GET HOST "\r\r\n"), BAD_BARE_CR, false },
-	{ TEXT(GET "Host: a\0b\r\n\r\n"), BAD_CONTROL_BYTE, false },
-	{ TEXT(GET "Host: a\x0b\r\n\r\n"), BAD_CONTROL_BYTE, false },
-	{ TEXT(GET "Host: a\x7f\r\n\r\n"), BAD_CONTROL_BYTE, false },
-	{ TEXT(GET "Host: 0123456789\x01\x80\r\n\r\n"), BAD_CONTROL_BYTE, false },
-	{ TEXT(GET "Ho\0st: a\r\n\r\n"), BAD_CONTROL_BYTE, false },
-	{ TEXT(GET "\0Host: a\r\n\r\n"), BAD_CONTROL_BYTE, false },
+	{ TEXT("GET / HTTP/1.1\n" HOST "\r\n"), HTTP_ERROR_BARE_LF, false },
+	{ TEXT(GET "Host: a\n\r\n"), HTTP_ERROR_BARE_LF, false },
+	{ TEXT(GET HOST "\n"), HTTP_ERROR_BARE_LF, false },
+	{ TEXT(GET "Host\n: a\r\n\r\n"), HTTP_ERROR_BARE_LF, false },
+	{ TEXT("GET /\n"), HTTP_ERROR_BARE_LF, false },
+	{ TEXT("GET / HTTP\n"), HTTP_ERROR_BARE_LF, false },
+	{ TEXT("GET / HTTP/1.1\rHost: a\r\n\r\n"), HTTP_ERROR_BARE_CR, false },
+	{ TEXT(GET "Host: a\rX: y\r\n\r\n"), HTTP_ERROR_BARE_CR, false },
+	{ TEXT(GET "X:\rTransfer-Encoding: chunked\r\n\r\n"), HTTP_ERROR_BARE_CR, false },
+	{ TEXT(GET HOST "\rX"), HTTP_ERROR_BARE_CR, false },
+	{ TEXT(GET HOST "\r\r\n"), HTTP_ERROR_BARE_CR, false },
+	{ TEXT(GET "Host: a\0b\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, false },
+	{ TEXT(GET "Host: a\x0b\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, false },
+	{ TEXT(GET "Host: a\x7f\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, false },
+	{ TEXT(GET "Host: 0123456789\x01\x80\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, false },
+	{ TEXT(GET "Ho\0st: a\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, false },
+	{ TEXT(GET "\0Host: a\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, false },
 	/* Rule 2: folded lines. */
-	{ TEXT(GET "X: a\r\n b\r\n\r\n"), BAD_LEADING_SPACE, false },
-	{ TEXT(GET "Transfer-Encoding:\r\n chunked\r\n\r\n"), BAD_LEADING_SPACE, false },
-	{ TEXT(GET "X: a\r\n\tContent-Length: 3\r\n\r\n"), BAD_LEADING_SPACE, false },
-	{ TEXT(GET " Host: a\r\n\r\n"), BAD_LEADING_SPACE, false },
+	{ TEXT(GET "X: a\r\n b\r\n\r\n"), HTTP_ERROR_LEADING_SPACE, false },
+	{ TEXT(GET "Transfer-Encoding:\r\n chunked\r\n\r\n"), HTTP_ERROR_LEADING_SPACE, false },
+	{ TEXT(GET "X: a\r\n\tContent-Length: 3\r\n\r\n"), HTTP_ERROR_LEADING_SPACE, false },
+	{ TEXT(GET " Host: a\r\n\r\n"), HTTP_ERROR_LEADING_SPACE, false },
 	/* Rule 3: names. */
-	{ TEXT(GET ": x\r\n\r\n"), BAD_FIELD_NAME, false },
-	{ TEXT(GET "Host : a\r\n\r\n"), BAD_FIELD_NAME, false },
-	{ TEXT(GET "Host\t: a\r\n\r\n"), BAD_FIELD_NAME, false },
-	{ TEXT(GET "Ho st: a\r\n\r\n"), BAD_FIELD_NAME, false },
-	{ TEXT(GET "Host\r\n\r\n"), BAD_FIELD_NAME, false },
-	{ TEXT(GET "H\xc3\xb6st: a\r\n\r\n"), BAD_FIELD_NAME, false },
-	{ TEXT(GET "\xff: a\r\n\r\n"), BAD_FIELD_NAME, false },
-	{ TEXT(GET "Host(x): a\r\n\r\n"), BAD_FIELD_NAME, false },
+	{ TEXT(GET ": x\r\n\r\n"), HTTP_ERROR_FIELD_NAME, false },
+	{ TEXT(GET "Host : a\r\n\r\n"), HTTP_ERROR_FIELD_NAME, false },
+	{ TEXT(GET "Host\t: a\r\n\r\n"), HTTP_ERROR_FIELD_NAME, false },
+	{ TEXT(GET "Ho st: a\r\n\r\n"), HTTP_ERROR_FIELD_NAME, false },
+	{ TEXT(GET "Host\r\n\r\n"), HTTP_ERROR_FIELD_NAME, false },
+	{ TEXT(GET "H\xc3\xb6st: a\r\n\r\n"), HTTP_ERROR_FIELD_NAME, false },
+	{ TEXT(GET "\xff: a\r\n\r\n"), HTTP_ERROR_FIELD_NAME, false },
+	{ TEXT(GET "Host(x): a\r\n\r\n"), HTTP_ERROR_FIELD_NAME, false },
 	/* Rule 4: the request line. */
-	{ TEXT("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("\r\n\nGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("\r\n GET / HTTP/1.1\r\n\r\n"), BAD_METHOD, false },
-	{ TEXT("\r\rGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("\nGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("\rGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT(" GET / HTTP/1.1\r\n\r\n"), BAD_METHOD, false },
-	{ TEXT("G\xc9T / HTTP/1.1\r\n\r\n"), BAD_METHOD, false },
-	{ TEXT("GET\t/ HTTP/1.1\r\n\r\n"), BAD_METHOD, false },
-	{ TEXT("GET\r\n\r\n"), BAD_METHOD, false },
-	{ TEXT("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), BAD_METHOD, false },
-	{ TEXT("GET  / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET /  HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET  HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET / a HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET / HTTP/1.1 \r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET /\t HTTP/1.1\r\n\r\n"), BAD_TARGET, false },
-	{ TEXT("GET /#a HTTP/1.1\r\n\r\n"), BAD_TARGET, false },
-	{ TEXT("GET /a0123456789#b HTTP/1.1\r\n\r\n"), BAD_TARGET, false },
-	{ TEXT("GET /\x80 HTTP/1.1\r\n\r\n"), BAD_TARGET, false },
-	{ TEXT("GET /0123456789\xc3\xa4 HTTP/1.1\r\n\r\n"), BAD_TARGET, false },
-	{ TEXT("GET /\x7f HTTP/1.1\r\n\r\n"), BAD_TARGET, false },
-	{ TEXT("GET /a\0b HTTP/1.1\r\n\r\n"), BAD_TARGET, false },
-	{ TEXT("GET /\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET / \r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET / http/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET / HTTP/1.\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET / HTTP/x.1\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("DESCRIBE rtsp://a/ RTSP/1.0\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("SOURCE /live ICE/1.0\r\n\r\n"), BAD_REQUEST_LINE, false },
-	{ TEXT("GET / HTTP/1.2\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("GET / HTTP/1.9\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("GET / HTTP/2.0\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("PRI / HTTP/2.0\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("GET * HTTP/2.0\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("GET / HTTP/0.9\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("GET / HTTP/1.10\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("GET / HTTP/11.1\r\n\r\n"), BAD_VERSION, false },
+	{ TEXT("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("\r\n\nGET / HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("\r\n GET / HTTP/1.1\r\n\r\n"), HTTP_ERROR_METHOD, false },
+	{ TEXT("\r\rGET / HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("\nGET / HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("\rGET / HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT(" GET / HTTP/1.1\r\n\r\n"), HTTP_ERROR_METHOD, false },
+	{ TEXT("G\xc9T / HTTP/1.1\r\n\r\n"), HTTP_ERROR_METHOD, false },
+	{ TEXT("GET\t/ HTTP/1.1\r\n\r\n"), HTTP_ERROR_METHOD, false },
+	{ TEXT("GET\r\n\r\n"), HTTP_ERROR_METHOD, false },
+	{ TEXT("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), HTTP_ERROR_METHOD, false },
+	{ TEXT("GET  / HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET /  HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET  HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET / a HTTP/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET / HTTP/1.1 \r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET /\t HTTP/1.1\r\n\r\n"), HTTP_ERROR_TARGET, false },
+	{ TEXT("GET /#a HTTP/1.1\r\n\r\n"), HTTP_ERROR_TARGET, false },
+	{ TEXT("GET /a0123456789#b HTTP/1.1\r\n\r\n"), HTTP_ERROR_TARGET, false },
+	{ TEXT("GET /\x80 HTTP/1.1\r\n\r\n"), HTTP_ERROR_TARGET, false },
+	{ TEXT("GET /0123456789\xc3\xa4 HTTP/1.1\r\n\r\n"), HTTP_ERROR_TARGET, false },
+	{ TEXT("GET /\x7f HTTP/1.1\r\n\r\n"), HTTP_ERROR_TARGET, false },
+	{ TEXT("GET /a\0b HTTP/1.1\r\n\r\n"), HTTP_ERROR_TARGET, false },
+	{ TEXT("GET /\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET / \r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET / http/1.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET / HTTP/1.\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET / HTTP/x.1\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("DESCRIBE rtsp://a/ RTSP/1.0\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("SOURCE /live ICE/1.0\r\n\r\n"), HTTP_ERROR_REQUEST_LINE, false },
+	{ TEXT("GET / HTTP/1.2\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("GET / HTTP/1.9\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("GET / HTTP/2.0\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("PRI / HTTP/2.0\r\n\r\nSM\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("GET * HTTP/2.0\r\n\r\nSM\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("GET / HTTP/0.9\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("GET / HTTP/1.10\r\n\r\n"), HTTP_ERROR_VERSION, false },
+	{ TEXT("GET / HTTP/11.1\r\n\r\n"), HTTP_ERROR_VERSION, false },
 	/* Rule 13: the status line. */
-	{ TEXT("HTTP/1.1 99 X\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1 000 X\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1 099 X\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1 600 X\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1 2000 X\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1 20 X\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1 2x0 X\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1  200 OK\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1 200\tOK\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/1.1200 OK\r\n\r\n"), BAD_VERSION, true },
-	{ TEXT("HTTP/1.1\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("ICY 200 OK\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("\r\nHTTP/1.1 200 OK\r\n\r\n"), BAD_STATUS_LINE, true },
-	{ TEXT("HTTP/2.0 200 OK\r\n\r\n"), BAD_VERSION, true },
-	{ TEXT("HTTP/1.2 200 OK\r\n\r\n"), BAD_VERSION, true },
-	{ TEXT("HTTP/1.1 200 O\x01K\r\n\r\n"), BAD_CONTROL_BYTE, true },
-	{ TEXT("HTTP/1.1 200 O\0K\r\n\r\n"), BAD_CONTROL_BYTE, true },
-	{ TEXT("HTTP/1.1 200 OK\rX: y\r\n\r\n"), BAD_BARE_CR, true },
-	{ TEXT("HTTP/1.1 200 OK\n\r\n"), BAD_BARE_LF, true },
-	{ TEXT("HTTP/1.1 200\n\r\n"), BAD_BARE_LF, true },
-	{ TEXT(OK "X: a\r\n b\r\n\r\n"), BAD_LEADING_SPACE, true },
-	{ TEXT(OK ": a\r\n\r\n"), BAD_FIELD_NAME, true },
-	{ TEXT(OK "Set-Cookie: a\x0c\r\n\r\n"), BAD_CONTROL_BYTE, true },
+	{ TEXT("HTTP/1.1 99 X\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1 000 X\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1 099 X\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1 600 X\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1 2000 X\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1 20 X\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1 2x0 X\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1  200 OK\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1 200\tOK\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/1.1200 OK\r\n\r\n"), HTTP_ERROR_VERSION, true },
+	{ TEXT("HTTP/1.1\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("ICY 200 OK\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("\r\nHTTP/1.1 200 OK\r\n\r\n"), HTTP_ERROR_STATUS_LINE, true },
+	{ TEXT("HTTP/2.0 200 OK\r\n\r\n"), HTTP_ERROR_VERSION, true },
+	{ TEXT("HTTP/1.2 200 OK\r\n\r\n"), HTTP_ERROR_VERSION, true },
+	{ TEXT("HTTP/1.1 200 O\x01K\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, true },
+	{ TEXT("HTTP/1.1 200 O\0K\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, true },
+	{ TEXT("HTTP/1.1 200 OK\rX: y\r\n\r\n"), HTTP_ERROR_BARE_CR, true },
+	{ TEXT("HTTP/1.1 200 OK\n\r\n"), HTTP_ERROR_BARE_LF, true },
+	{ TEXT("HTTP/1.1 200\n\r\n"), HTTP_ERROR_BARE_LF, true },
+	{ TEXT(OK "X: a\r\n b\r\n\r\n"), HTTP_ERROR_LEADING_SPACE, true },
+	{ TEXT(OK ": a\r\n\r\n"), HTTP_ERROR_FIELD_NAME, true },
+	{ TEXT(OK "Set-Cookie: a\x0c\r\n\r\n"), HTTP_ERROR_CONTROL_BYTE, true },
 };
 
 /* What a scan answers, whatever the pieces it was given. */
 struct answer {
 	enum scan_step step;
-	enum http_bad bad;
+	enum http_error http_error;
 	size_t offset;
 	size_t head_bytes;
 	uint32_t fields;
@@ -152,16 +152,16 @@ struct answer {
 
 static struct answer answer_of(const struct head_scan *scan, enum scan_step step)
 {
-	return (struct answer){ step, scan->bad, scan->offset, scan->head_bytes, scan->field_count };
+	return (struct answer){ step, scan->http_error, scan->offset, scan->head_bytes, scan->field_count };
 }
 
 static void assert_same(struct answer a, struct answer b, struct span text, size_t cut)
 {
-	if (a.step != b.step || a.bad != b.bad || a.offset != b.offset || a.head_bytes != b.head_bytes ||
-	    a.fields != b.fields)
+	if (a.step != b.step || a.http_error != b.http_error || a.offset != b.offset ||
+	    a.head_bytes != b.head_bytes || a.fields != b.fields)
 		fail_msg("cut at %zu: %d \"%s\" at %zu instead of %d \"%s\" at %zu in:\n%.*s", cut, b.step,
-			 http_bad_text(b.bad), b.offset, a.step, http_bad_text(a.bad), a.offset,
-			 (int)(text.len < 400 ? text.len : 400), text.data);
+			 http_error_text(b.http_error), b.offset, a.step, http_error_text(a.http_error),
+			 a.offset, (int)(text.len < 400 ? text.len : 400), text.data);
 }
 
 /*
@@ -169,7 +169,7 @@ static void assert_same(struct answer a, struct answer b, struct span text, size
  * page.
  */
 static struct answer scan_cut(struct guard *guard, struct span text, bool is_response,
-			      const struct head_limits *limits, size_t first, size_t piece)
+			      const struct head_limits *limits, size_t first, size_t segment)
 {
 	struct head_scan scan;
 	enum scan_step step;
@@ -180,7 +180,7 @@ static struct answer scan_cut(struct guard *guard, struct span text, bool is_res
 		step = head_scan_run(&scan, span_of(guard_end(guard, text.data, given), given), limits);
 		if (step != SCAN_MORE || given == text.len)
 			return answer_of(&scan, step);
-		given = text.len - given > piece ? given + piece : text.len;
+		given = text.len - given > segment ? given + segment : text.len;
 	}
 }
 
@@ -241,7 +241,7 @@ TEST(every_bad_head_is_refused_for_its_reason)
 		struct answer answer = scan_cut(guard, refuseds[i].text, refuseds[i].is_response,
 						&message_limits, refuseds[i].text.len, 1);
 
-		assert_bad(answer.bad, refuseds[i].bad, refuseds[i].text);
+		assert_bad(answer.http_error, refuseds[i].http_error, refuseds[i].text);
 		assert_int_equal(answer.step, SCAN_BAD);
 	}
 }
@@ -303,7 +303,7 @@ TEST(an_answer_is_repeated)
 	head_scan_init(&scan, false);
 	assert_int_equal(head_scan_run(&scan, SPAN("\n"), &message_limits), SCAN_BAD);
 	assert_int_equal(head_scan_run(&scan, SPAN("\nGET"), &message_limits), SCAN_BAD);
-	assert_int_equal(scan.bad, BAD_REQUEST_LINE);
+	assert_int_equal(scan.http_error, HTTP_ERROR_REQUEST_LINE);
 }
 
 /* A byte of every value at every place of a value, a name, a target and a reason. */
@@ -358,15 +358,16 @@ TEST(a_request_line_over_its_limit_is_414)
 	struct span text = SPAN("GET /0123456789 HTTP/1.1\r\nA: b\r\n\r\n");
 
 	assert_int_equal(scan_with(*state, text, false, 24, 1000, 9).step, SCAN_DONE);
-	assert_int_equal(scan_with(*state, text, false, 23, 1000, 9).bad, BAD_LINE_TOO_LONG);
-	assert_int_equal(scan_with(*state, text, false, 1, 1000, 9).bad, BAD_LINE_TOO_LONG);
-	assert_int_equal(scan_with(*state, SPAN("GGGGGGGGGGGGGGGG"), false, 8, 1000, 9).bad,
-			 BAD_LINE_TOO_LONG);
-	assert_int_equal(http_bad_status(BAD_LINE_TOO_LONG), 414);
+	assert_int_equal(scan_with(*state, text, false, 23, 1000, 9).http_error, HTTP_ERROR_LINE_TOO_LONG);
+	assert_int_equal(scan_with(*state, text, false, 1, 1000, 9).http_error, HTTP_ERROR_LINE_TOO_LONG);
+	assert_int_equal(scan_with(*state, SPAN("GGGGGGGGGGGGGGGG"), false, 8, 1000, 9).http_error,
+			 HTTP_ERROR_LINE_TOO_LONG);
+	assert_int_equal(http_error_status(HTTP_ERROR_LINE_TOO_LONG), 414);
 	/* What is behind the limit is not looked at: the same result however the bytes arrive. */
-	assert_int_equal(scan_with(*state, SPAN("GET /0123456\x01"), false, 8, 1000, 9).bad,
-			 BAD_LINE_TOO_LONG);
-	assert_int_equal(scan_with(*state, SPAN("GET /01\x01"), false, 8, 1000, 9).bad, BAD_TARGET);
+	assert_int_equal(scan_with(*state, SPAN("GET /0123456\x01"), false, 8, 1000, 9).http_error,
+			 HTTP_ERROR_LINE_TOO_LONG);
+	assert_int_equal(scan_with(*state, SPAN("GET /01\x01"), false, 8, 1000, 9).http_error,
+			 HTTP_ERROR_TARGET);
 }
 
 TEST(a_head_over_its_limit_is_431)
@@ -375,10 +376,11 @@ TEST(a_head_over_its_limit_is_431)
 	uint32_t len = (uint32_t)text.len;
 
 	assert_int_equal(scan_with(*state, text, false, 100, len, 9).step, SCAN_DONE);
-	assert_int_equal(scan_with(*state, text, false, 100, len - 1, 9).bad, BAD_HEAD_TOO_LONG);
-	assert_int_equal(scan_with(*state, text, false, 100, 10, 9).bad, BAD_HEAD_TOO_LONG);
-	assert_int_equal(scan_with(*state, text, false, 14, 16, 9).bad, BAD_HEAD_TOO_LONG);
-	assert_int_equal(http_bad_status(BAD_HEAD_TOO_LONG), 431);
+	assert_int_equal(scan_with(*state, text, false, 100, len - 1, 9).http_error,
+			 HTTP_ERROR_HEAD_TOO_LONG);
+	assert_int_equal(scan_with(*state, text, false, 100, 10, 9).http_error, HTTP_ERROR_HEAD_TOO_LONG);
+	assert_int_equal(scan_with(*state, text, false, 14, 16, 9).http_error, HTTP_ERROR_HEAD_TOO_LONG);
+	assert_int_equal(http_error_status(HTTP_ERROR_HEAD_TOO_LONG), 431);
 }
 
 TEST(more_fields_than_allowed_are_431)
@@ -386,9 +388,9 @@ TEST(more_fields_than_allowed_are_431)
 	struct span text = SPAN("GET / HTTP/1.1\r\nA: b\r\nC: d\r\nE: f\r\n\r\n");
 
 	assert_int_equal(scan_with(*state, text, false, 100, 1000, 3).step, SCAN_DONE);
-	assert_int_equal(scan_with(*state, text, false, 100, 1000, 2).bad, BAD_TOO_MANY_FIELDS);
-	assert_int_equal(scan_with(*state, text, false, 100, 1000, 0).bad, BAD_TOO_MANY_FIELDS);
-	assert_int_equal(http_bad_status(BAD_TOO_MANY_FIELDS), 431);
+	assert_int_equal(scan_with(*state, text, false, 100, 1000, 2).http_error, HTTP_ERROR_TOO_MANY_FIELDS);
+	assert_int_equal(scan_with(*state, text, false, 100, 1000, 0).http_error, HTTP_ERROR_TOO_MANY_FIELDS);
+	assert_int_equal(http_error_status(HTTP_ERROR_TOO_MANY_FIELDS), 431);
 }
 
 TEST(a_status_line_may_be_as_long_as_the_head)
@@ -396,7 +398,7 @@ TEST(a_status_line_may_be_as_long_as_the_head)
 	struct span text = SPAN("HTTP/1.1 200 a long reason\r\n\r\n");
 
 	assert_int_equal(scan_with(*state, text, true, 5, (uint32_t)text.len, 0).step, SCAN_DONE);
-	assert_int_equal(scan_with(*state, text, true, 5, 20, 0).bad, BAD_HEAD_TOO_LONG);
+	assert_int_equal(scan_with(*state, text, true, 5, 20, 0).http_error, HTTP_ERROR_HEAD_TOO_LONG);
 }
 
 TEST(the_default_limits_hold_on_long_heads)
@@ -409,12 +411,12 @@ TEST(the_default_limits_hold_on_long_heads)
 	memset(text, 'a', len);
 	head_scan_init(&scan, false);
 	assert_int_equal(head_scan_run(&scan, span_of(text, len), &message_limits), SCAN_BAD);
-	assert_int_equal(scan.bad, BAD_LINE_TOO_LONG);
+	assert_int_equal(scan.http_error, HTTP_ERROR_LINE_TOO_LONG);
 	assert_int_equal(scan.offset, LIMIT_REQUEST_LINE_BYTES + 2);
 	memcpy(text, "GET / HTTP/1.1\r\nA: ", 19);
 	head_scan_init(&scan, false);
 	assert_int_equal(head_scan_run(&scan, span_of(text, len), &message_limits), SCAN_BAD);
-	assert_int_equal(scan.bad, BAD_HEAD_TOO_LONG);
+	assert_int_equal(scan.http_error, HTTP_ERROR_HEAD_TOO_LONG);
 	assert_int_equal(scan.offset, LIMIT_HEAD_BYTES);
 	free(text);
 }

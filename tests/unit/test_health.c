@@ -50,7 +50,7 @@ TEST(without_an_expression_5xx_and_grpc_errors_are_unhealthy)
 	static const struct {
 		uint16_t status;
 		const char *grpc;
-		bool is_bad;
+		bool is_invalid;
 	} rows[] = {
 		{ 200, NULL, false }, { 499, NULL, false }, { 500, NULL, true }, { 503, NULL, true },
 		{ 599, NULL, true },  { 101, NULL, false }, { 200, "0", false }, { 200, "14", true },
@@ -71,7 +71,7 @@ TEST(without_an_expression_5xx_and_grpc_errors_are_unhealthy)
 			assert_int_equal(fields_add(&fields, SPAN("Grpc-Status"), span_str(rows[i].grpc)), 0);
 		outcome.response = &fields;
 		assert_int_equal(health_record(&health, &policy, &outcome, 1, &ms),
-				 rows[i].is_bad ? HEALTH_BAD : HEALTH_GOOD);
+				 rows[i].is_invalid ? HEALTH_BAD : HEALTH_GOOD);
 		arena_done(&arena);
 	}
 }
@@ -81,7 +81,7 @@ TEST(an_expression_decides_alone_and_without_a_value_accuses_nobody)
 	static const struct {
 		const char *text;
 		uint16_t status;
-		bool is_bad;
+		bool is_invalid;
 	} rows[] = {
 		{ "response.code == 429", 429, true },
 		{ "response.code == 429", 500, false },
@@ -101,7 +101,7 @@ TEST(an_expression_decides_alone_and_without_a_value_accuses_nobody)
 						    &expression, error),
 				 0);
 		policy.unhealthy = &expression;
-		assert_int_equal(record(&health, &policy, rows[i].status, 1), rows[i].is_bad ? 0 : -1);
+		assert_int_equal(record(&health, &policy, rows[i].status, 1), rows[i].is_invalid ? 0 : -1);
 		arena_done(&arena);
 	}
 }

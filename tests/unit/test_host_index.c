@@ -43,7 +43,7 @@ TEST(the_most_specific_host_pattern_wins)
 	assert_non_null(index);
 	for (size_t i = 0; i < ARRAY_LEN(host_patterns); i++)
 		assert_int_equal(host_index_add(index, span_str(host_patterns[i]))->index, i);
-	host_index_seal(index);
+	host_index_compile(index);
 	for (size_t i = 0; i < ARRAY_LEN(host_cases); i++) {
 		const struct host_bucket *bucket = host_index_find(index, span_str(host_cases[i].host));
 
@@ -68,7 +68,7 @@ TEST(less_specific_patterns_follow_in_order)
 	for (size_t i = 0; i < ARRAY_LEN(added); i++)
 		host_index_add(index, span_str(added[i]));
 	assert_int_equal(host_index_add(index, SPAN("*.COM"))->index, 1);
-	host_index_seal(index);
+	host_index_compile(index);
 	bucket = host_index_find(index, SPAN("a.b.example.com"));
 	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
 		assert_non_null(bucket);
@@ -94,14 +94,14 @@ TEST(a_name_and_the_wildcard_below_it_stay_apart)
 		snprintf(below[i], sizeof(below[i]), "x.h%u.org", i);
 		host_index_add(index, span_str(wildcards[i]));
 	}
-	host_index_seal(index);
+	host_index_compile(index);
 	for (uint32_t i = 0; i < NAMES; i++) {
 		assert_int_equal(host_index_find(index, span_str(below[i]))->index, i);
 		assert_null(host_index_find(index, span_str(names[i])));
 	}
 	for (uint32_t i = 0; i < NAMES; i++)
 		host_index_add(index, span_str(names[i]));
-	host_index_seal(index);
+	host_index_compile(index);
 	for (uint32_t i = 0; i < NAMES; i++) {
 		assert_int_equal(host_index_find(index, span_str(below[i]))->index, i);
 		assert_int_equal(host_index_find(index, span_str(names[i]))->index, NAMES + i);
@@ -116,7 +116,7 @@ TEST(without_patterns_no_host_is_found)
 
 	arena_init(&arena, 4096);
 	index = host_index_create(&arena, 0);
-	host_index_seal(index);
+	host_index_compile(index);
 	assert_null(host_index_find(index, SPAN("a")));
 	assert_null(host_index_find(index, SPAN("")));
 	arena_done(&arena);

@@ -49,7 +49,7 @@ TEST(a_reset_is_an_error_and_a_gone_reader_no_signal)
 	close(near);
 }
 
-TEST(pieces_are_written_in_order)
+TEST(segments_are_written_in_order)
 {
 	char text[] = "abcde";
 	struct iovec list[] = { { text, 2 }, { text, 0 }, { text + 2, 3 } };

@@ -15,7 +15,7 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/mcp/child.h"
-#include "user/mcp/child_words.h"
+#include "user/mcp/child_stderr_log.h"
 
 /* Real children: shells that do what a line of the test says. */
 enum { SCENE_BYTES = 64 * 1024, MESSAGE_BYTES = 1024 * 1024 };
@@ -153,10 +153,10 @@ static void start(struct scene *scene, const char *script)
 
 static int tell(struct scene *scene, const char *message)
 {
-	struct iovec pieces[2] = { { .iov_base = (char *)(uintptr_t)message, .iov_len = 1 },
-				   { .iov_base = (char *)(uintptr_t)(message + 1),
-				     .iov_len = strlen(message) - 1 } };
-	struct mcp_out out = { .pieces = pieces, .count = 2, .bytes = strlen(message) };
+	struct iovec segments[2] = { { .iov_base = (char *)(uintptr_t)message, .iov_len = 1 },
+				     { .iov_base = (char *)(uintptr_t)(message + 1),
+				       .iov_len = strlen(message) - 1 } };
+	struct mcp_out out = { .segments = segments, .count = 2, .bytes = strlen(message) };
 
 	return mcp_target_send(scene->target, &out);
 }
@@ -525,22 +525,22 @@ SCENE_TEST(without_memory_or_descriptors_nothing_is_left_behind)
 
 SCENE_TEST(a_flood_of_complaints_is_cut_and_the_last_one_is_known)
 {
-	struct child_words words;
+	struct child_stderr_log words;
 	char line[LIMIT_MCP_LOG_BYTES * 2];
 
 	(void)state;
-	assert_int_equal(child_words_init(&words, SPAN("tools")), 0);
+	assert_int_equal(child_stderr_log_init(&words, SPAN("tools")), 0);
 	memset(line, 'x', sizeof(line));
 	line[sizeof(line) - 1] = '\n';
 	for (int i = 0; i < 1000; i++)
-		child_words_take(&words, span_of(line, sizeof(line)), 5000);
+		child_stderr_log_take(&words, span_of(line, sizeof(line)), 5000);
 	assert_int_equal(words.lines, LIMIT_MCP_LOG_LINES);
 	assert_int_equal(words.left_out, 1000 - LIMIT_MCP_LOG_LINES);
 	assert_int_equal(words.last.len, LIMIT_MCP_LOG_BYTES);
 	assert_int_equal(buf_len(&words.line), 0);
-	child_words_take(&words, SPAN("the "), 6500);
-	child_words_take(&words, SPAN("end\r\n\n"), 6500);
+	child_stderr_log_take(&words, SPAN("the "), 6500);
+	child_stderr_log_take(&words, SPAN("end\r\n\n"), 6500);
 	assert_int_equal(words.left_out, 0);
 	assert_true(span_eq(words.last, SPAN("the end")));
-	child_words_done(&words);
+	child_stderr_log_done(&words);
 }

@@ -16,7 +16,7 @@ TEST_GUARD(guard, 64 * 1024);
 enum { MAX_BYTES = 1024 };
 
 /* Reads all of it, at most `piece` bytes at a time, into "name|data|id\n" for each event. */
-static int read_pieces(struct span text, size_t first, size_t piece, char *out, size_t size)
+static int read_segments(struct span text, size_t first, size_t segment, char *out, size_t size)
 {
 	struct events_reader reader;
 	struct events_event event;
@@ -25,7 +25,7 @@ static int read_pieces(struct span text, size_t first, size_t piece, char *out, 
 
 	out[0] = '\0';
 	events_reader_init(&reader, MAX_BYTES);
-	for (size_t at = 0, next = first; at < text.len && result >= 0; at += next, next = piece) {
+	for (size_t at = 0, next = first; at < text.len && result >= 0; at += next, next = segment) {
 		struct span input;
 
 		if (next > text.len - at)
@@ -76,11 +76,11 @@ TEST(events_are_the_same_however_the_bytes_are_cut)
 	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
 		struct span text = span_str(streams[i].text);
 
-		assert_int_equal(read_pieces(text, text.len, text.len, whole, sizeof(whole)), 0);
+		assert_int_equal(read_segments(text, text.len, text.len, whole, sizeof(whole)), 0);
 		assert_string_equal(whole, streams[i].events);
 		for (size_t first = 1; first < text.len; first++) {
-			for (size_t piece = 1; piece < 4; piece++) {
-				assert_int_equal(read_pieces(text, first, piece, cut, sizeof(cut)), 0);
+			for (size_t segment = 1; segment < 4; segment++) {
+				assert_int_equal(read_segments(text, first, segment, cut, sizeof(cut)), 0);
 				assert_string_equal(cut, whole);
 			}
 		}
@@ -94,8 +94,8 @@ TEST(a_line_and_an_event_have_a_largest_size)
 	size_t len;
 
 	memset(text, 'x', sizeof(text));
-	assert_int_equal(read_pieces(span_of(text, MAX_BYTES), 100, 100, out, sizeof(out)), 0);
-	assert_int_equal(read_pieces(span_of(text, MAX_BYTES + 1), 100, 100, out, sizeof(out)), -EMSGSIZE);
+	assert_int_equal(read_segments(span_of(text, MAX_BYTES), 100, 100, out, sizeof(out)), 0);
+	assert_int_equal(read_segments(span_of(text, MAX_BYTES + 1), 100, 100, out, sizeof(out)), -EMSGSIZE);
 	/* Many lines of one event. */
 	len = 0;
 	while (len + 110 < sizeof(text)) {
@@ -103,7 +103,7 @@ TEST(a_line_and_an_event_have_a_largest_size)
 		text[len + 105] = '\n';
 		len += 106;
 	}
-	assert_int_equal(read_pieces(span_of(text, len), 100, 100, out, sizeof(out)), 0);
+	assert_int_equal(read_segments(span_of(text, len), 100, 100, out, sizeof(out)), 0);
 }
 
 TEST(of_an_event_that_is_too_large_the_answer_it_has_is_known_and_the_next_one_is_read)
@@ -112,16 +112,18 @@ TEST(of_an_event_that_is_too_large_the_answer_it_has_is_known_and_the_next_one_i
 	char out[8 * MAX_BYTES];
 	int len;
 
-	for (size_t piece = 1; piece < 2 * MAX_BYTES; piece += piece < 20 ? 1 : 97) {
+	for (size_t segment = 1; segment < 2 * MAX_BYTES; segment += segment < 20 ? 1 : 97) {
 		/* In one line, and in many. */
 		len = snprintf(text, sizeof(text),
 			       "id: 1\ndata: {\"result\":\"%0*d\",\"id\":12}\n\ndata: a\n\n", MAX_BYTES, 0);
-		assert_int_equal(read_pieces(span_of(text, (size_t)len), piece, piece, out, sizeof(out)), 0);
+		assert_int_equal(
+			read_segments(span_of(text, (size_t)len), segment, segment, out, sizeof(out)), 0);
 		assert_string_equal(out, "cut 12 ||1\n|a|1\n");
 		len = snprintf(text, sizeof(text),
 			       "data: {\"id\":12,\ndata: \"result\":\"%0*d\"\ndata: }\n\n", MAX_BYTES - 20,
 			       0);
-		assert_int_equal(read_pieces(span_of(text, (size_t)len), piece, piece, out, sizeof(out)), 0);
+		assert_int_equal(
+			read_segments(span_of(text, (size_t)len), segment, segment, out, sizeof(out)), 0);
 		assert_string_equal(out, "cut 12 ||\n");
 	}
 }
@@ -133,7 +135,7 @@ TEST(an_event_without_end_is_an_error)
 
 	memset(text, 'x', sizeof(text));
 	memcpy(text, "data: ", 6);
-	assert_int_equal(read_pieces(span_of(text, sizeof(text)), 100, 100, out, sizeof(out)), -EMSGSIZE);
+	assert_int_equal(read_segments(span_of(text, sizeof(text)), 100, 100, out, sizeof(out)), -EMSGSIZE);
 }
 
 TEST(an_id_with_a_nul_in_it_is_ignored)
@@ -141,35 +143,35 @@ TEST(an_id_with_a_nul_in_it_is_ignored)
 	static const char text[] = "id: 1\n\nid: a\0b\ndata: x\n\n";
 	char out[128];
 
-	assert_int_equal(read_pieces(span_of(text, sizeof(text) - 1), 5, 5, out, sizeof(out)), 0);
+	assert_int_equal(read_segments(span_of(text, sizeof(text) - 1), 5, 5, out, sizeof(out)), 0);
 	assert_string_equal(out, "|x|1\n");
 }
 
 TEST(what_is_written_is_read_again)
 {
-	struct iovec pieces[] = { { (char *)"{\"a\":", 5 }, { NULL, 0 }, { (char *)"1}", 2 } };
+	struct iovec segments[] = { { (char *)"{\"a\":", 5 }, { NULL, 0 }, { (char *)"1}", 2 } };
 	char out[256];
 	struct buf buf;
 
 	buf_init(&buf);
-	assert_int_equal(events_write(&buf, SPAN(""), SPAN("1-2"), pieces, 3, MAX_BYTES), 0);
+	assert_int_equal(events_write(&buf, SPAN(""), SPAN("1-2"), segments, 3, MAX_BYTES), 0);
 	assert_int_equal(buf_append(&buf, SPAN(":\n\n"), MAX_BYTES), 0);
-	assert_int_equal(events_write(&buf, SPAN("endpoint"), SPAN(""), pieces, 1, MAX_BYTES), 0);
-	assert_int_equal(read_pieces(buf_span(&buf), 3, 3, out, sizeof(out)), 0);
+	assert_int_equal(events_write(&buf, SPAN("endpoint"), SPAN(""), segments, 1, MAX_BYTES), 0);
+	assert_int_equal(read_segments(buf_span(&buf), 3, 3, out, sizeof(out)), 0);
 	assert_string_equal(out, "|{\"a\":1}|1-2\nendpoint|{\"a\":|1-2\n");
 	buf_done(&buf);
 }
 
 TEST(an_event_is_written_whole_or_not_at_all)
 {
-	struct iovec piece = { (char *)"0123456789", 10 };
+	struct iovec segment = { (char *)"0123456789", 10 };
 	struct buf buf;
 	size_t before;
 
 	buf_init(&buf);
-	assert_int_equal(events_write(&buf, SPAN("n"), SPAN("i"), &piece, 1, 100), 0);
+	assert_int_equal(events_write(&buf, SPAN("n"), SPAN("i"), &segment, 1, 100), 0);
 	before = buf_len(&buf);
-	assert_int_equal(events_write(&buf, SPAN("n"), SPAN("i"), &piece, 1, before + 20), -ENOBUFS);
+	assert_int_equal(events_write(&buf, SPAN("n"), SPAN("i"), &segment, 1, before + 20), -ENOBUFS);
 	assert_int_equal(buf_len(&buf), before);
 	buf_done(&buf);
 }

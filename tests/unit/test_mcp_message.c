@@ -9,7 +9,7 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/mcp/message.h"
-#include "user/mcp/splice.h"
+#include "user/mcp/patch.h"
 
 static struct mcp_json_checker *checker;
 static struct guard guard;
@@ -265,18 +265,18 @@ TEST(a_request_without_session_carries_its_version)
 TEST(parts_of_a_text_are_replaced_without_the_rest)
 {
 	static const char text[] = "{\"id\":7,\"name\":\"a_b\"}";
-	struct mcp_splice splice = mcp_splice_of(span_of(text, sizeof(text) - 1));
-	struct iovec pieces[MCP_PIECES];
+	struct mcp_patch splice = mcp_patch_of(span_of(text, sizeof(text) - 1));
+	struct iovec segments[MCP_SEGMENTS];
 	char joined[64] = "";
 	size_t bytes;
 	int count;
 
-	mcp_splice_edit(&splice, span_of(text + 16, 2), SPAN(""));
-	mcp_splice_edit(&splice, span_of(text + 6, 1), SPAN("12345"));
-	mcp_splice_edit(&splice, span_of(text + sizeof(text) - 2, 0), SPAN(",\"x\":1"));
-	count = mcp_splice_pieces(&splice, pieces, &bytes);
+	mcp_patch_edit(&splice, span_of(text + 16, 2), SPAN(""));
+	mcp_patch_edit(&splice, span_of(text + 6, 1), SPAN("12345"));
+	mcp_patch_edit(&splice, span_of(text + sizeof(text) - 2, 0), SPAN(",\"x\":1"));
+	count = mcp_patch_segments(&splice, segments, &bytes);
 	for (int i = 0; i < count; i++)
-		strncat(joined, pieces[i].iov_base, pieces[i].iov_len);
+		strncat(joined, segments[i].iov_base, segments[i].iov_len);
 	assert_string_equal(joined, "{\"id\":12345,\"name\":\"b\",\"x\":1}");
 	assert_int_equal(bytes, strlen(joined));
 }

@@ -63,7 +63,7 @@ TEST(members_that_only_one_policy_writes_all_apply)
 		fixture_init(&f);
 		put(&f, AT_GATEWAY, order ? &pings : &idle, "a", 1);
 		put(&f, AT_GATEWAY, order ? &idle : &pings, "b", 2);
-		fixture_seal(&f);
+		fixture_compile(&f);
 		assert_int_equal(f.bind->http->http1_idle_timeout_ns, 7);
 		assert_int_equal(f.bind->http->http2_keepalive_interval.ns, 5);
 		assert_int_equal(f.bind->http->http2_keepalive_timeout.ns, 6);
@@ -82,7 +82,7 @@ TEST(of_members_that_two_write_the_older_counts)
 	fixture_init(&f);
 	put(&f, AT_GATEWAY, &both, "a-younger", 200);
 	put(&f, AT_GATEWAY, &idle, "b-older", 100);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_int_equal(f.bind->http->http1_idle_timeout_ns, 7);
 	assert_int_equal(f.bind->http->max_buffer_bytes, 2);
 	assert_int_equal(f.bind->http->http2_keepalive_interval.ns, 5);
@@ -103,7 +103,7 @@ TEST(three_policies_merge_and_the_same_value_is_no_clash)
 	put(&f, AT_GATEWAY, &pings, "c", 300);
 	put(&f, AT_GATEWAY, &idle, "a", 100);
 	put(&f, AT_GATEWAY, &both, "b", 200);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_int_equal(f.bind->http->http1_idle_timeout_ns, 7);
 	assert_int_equal(f.bind->http->max_buffer_bytes, 2);
 	assert_int_equal(f.bind->http->http2_keepalive_timeout.ns, 6);
@@ -124,7 +124,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_idle_time)
 	other = model_listener(&f.model, f.bind, "infra", "gw", "other", "x.example.com");
 	put(&f, AT_LISTENER, &idle, "a", 1);
 	put(&f, AT_GATEWAY, &pings, "b", 2);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_ptr_equal(f.bind->http, &pings);
 	assert_int_equal(f.bind->listener_list[0].http1_idle.ns, 7);
 	assert_true(other->http1_idle.is_set);
@@ -135,7 +135,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_idle_time)
 	fixture_init(&f);
 	other = model_listener(&f.model, f.bind, "infra", "gw", "other", "x.example.com");
 	put(&f, AT_LISTENER, &both, "a", 1);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_ptr_equal(f.bind->http, &frontend_http_default);
 	assert_int_equal(f.bind->listener_list[0].http1_idle.ns, 9);
 	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "has no effect but for http1IdleTimeout"),
@@ -146,7 +146,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_idle_time)
 	fixture_init(&f);
 	other = model_listener(&f.model, f.bind, "infra", "gw", "other", "x.example.com");
 	put(&f, AT_GATEWAY, &idle, "a", 1);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_false(f.bind->listener_list[0].http1_idle.is_set || other->http1_idle.is_set);
 	fixture_done(&f);
 }
@@ -167,7 +167,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_rules_for_requests)
 	other = model_listener(&f.model, f.bind, "infra", "gw", "other", "x.example.com");
 	put(&f, AT_LISTENER, &raw, "a", 1);
 	put(&f, AT_GATEWAY, &lax, "b", 2);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_int_equal(f.bind->listener_list[0].rules.normalize_path, NORMALIZE_OFF);
 	assert_int_equal(f.bind->listener_list[0].rules.escaped_slashes, ESCAPED_KEEP);
 	assert_int_equal(f.bind->listener_list[0].rules.trace, TRACE_METHOD_FORWARD);
@@ -183,7 +183,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_rules_for_requests)
 	fixture_init(&f);
 	other = model_listener(&f.model, f.bind, "infra", "second", "other", "x.example.com");
 	put(&f, AT_GATEWAY, &raw, "a", 1);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_int_equal(f.bind->listener_list[0].rules.normalize_path, NORMALIZE_OFF);
 	assert_int_equal(other->rules.normalize_path, 0);
 	fixture_done(&f);
@@ -192,7 +192,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_rules_for_requests)
 	fixture_init(&f);
 	put(&f, AT_LISTENER, &raw, "a", 1);
 	put(&f, AT_GATEWAY, &lax, "b", 2);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_int_equal(f.listener->rules.normalize_path, NORMALIZE_OFF);
 	assert_int_equal(f.listener->rules.escaped_slashes, 0);
 	fixture_done(&f);
@@ -208,7 +208,7 @@ TEST(a_policy_that_loses_all_of_it_has_no_effect)
 	fixture_init(&f);
 	put(&f, AT_GATEWAY, &idle, "a", 100);
 	put(&f, AT_GATEWAY, &other, "b", 200);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_ptr_equal(f.bind->http, &idle);
 	assert_lost(&f, "b", "a", "http1IdleTimeout", 1);
 	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "has no effect where policy \"a\""), 1);
@@ -223,7 +223,7 @@ TEST(a_stronger_level_is_not_filled_from_a_weaker_one)
 	put(&f, AT_GATEWAY, &pings, "a", 100);
 	put(&f, AT_GATEWAY, &idle, "b", 100);
 	put(&f, AT_GATEWAY_PORT, &both, "c", 200);
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_ptr_equal(f.bind->http, &both);
 	assert_int_equal(f.model.report.count[CONFIG_WARNING], 0);
 	fixture_done(&f);
@@ -245,7 +245,7 @@ TEST(timeouts_and_the_http_of_backends_merge_retries_do_not)
 	fixture_put(&f, AT_SERVICE, POLICY_BACKEND_HTTP, &limit, "d");
 	fixture_put(&f, AT_RULE, POLICY_RETRY, &one, "e");
 	fixture_put(&f, AT_RULE, POLICY_RETRY, &two, "f");
-	fixture_seal(&f);
+	fixture_compile(&f);
 	assert_int_equal(f.route->effective.timeout->request.ns, 1);
 	assert_int_equal(f.route->effective.timeout->backend_request.ns, 2);
 	assert_int_equal(f.ref->http->version, BACKEND_HTTP2);

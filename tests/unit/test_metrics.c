@@ -60,8 +60,8 @@ static void fake_worker_numbers(void *context, size_t index, struct worker_numbe
 static void fake_extra(void *context, struct text *out)
 {
 	(void)context;
-	text_str(out, "# HELP headgate_gate_available 1 when the lane can be used.\n"
-		      "# TYPE headgate_gate_available gauge\nheadgate_gate_available 0\n");
+	text_str(out, "# HELP headgate_sockmap_available 1 when the lane can be used.\n"
+		      "# TYPE headgate_sockmap_available gauge\nheadgate_sockmap_available 0\n");
 }
 
 static struct admin_hooks hooks_of(struct fake *fake)
@@ -227,7 +227,7 @@ TEST_WITH(plain_counters_add_up_and_have_the_documented_prefix, setup, teardown)
 	assert_has_line(text, "headgate_config_last_reload_successful 0");
 	assert_has_line(text, "headgate_ready 0");
 	assert_has_line(text, "headgate_workers 2");
-	assert_has_line(text, "headgate_gate_available 0");
+	assert_has_line(text, "headgate_sockmap_available 0");
 	assert_valid(text);
 	free(text);
 }

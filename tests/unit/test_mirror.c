@@ -206,7 +206,7 @@ PLAYED(too_many_interim_answers_end_it)
 
 PLAYED(an_answer_is_read_up_to_its_limit)
 {
-	static char piece[64 * 1024];
+	static char segment[64 * 1024];
 	struct scene *scene = *state;
 	int fd;
 
@@ -215,7 +215,7 @@ PLAYED(an_answer_is_read_up_to_its_limit)
 	read_head(scene, fd);
 	say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
 	for (size_t sent = 0; scene->proxy.mirror_count && sent < 8u * LIMIT_MIRROR_BODY_BYTES;) {
-		ssize_t len = send(fd, piece, sizeof(piece), MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t len = send(fd, segment, sizeof(segment), MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		sent += len > 0 ? (size_t)len : 0;
 		play_for(scene->proxy.loop, 1);

@@ -108,7 +108,7 @@ static const struct spelling {
 };
 
 /* With nothing behind the bytes that could be read by mistake. */
-static enum http_bad run(const char *text, const struct path_rules *rules, struct span *ret_path)
+static enum http_error run(const char *text, const struct path_rules *rules, struct span *ret_path)
 {
 	size_t len = strlen(text);
 	char *copy = arena_bytes(&arena, len + 1);
@@ -124,10 +124,10 @@ TEST(every_spelling_of_a_path_has_one_normal_form)
 	for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
 		const struct spelling *s = &spellings[i];
 		struct span path;
-		enum http_bad bad = run(s->path, s->rules, &path);
+		enum http_error http_error = run(s->path, s->rules, &path);
 
-		if (!s->normal != (bad != BAD_NONE))
-			fail_msg("%s: %s", s->path, http_bad_text(bad));
+		if (!s->normal != (http_error != HTTP_ERROR_NONE))
+			fail_msg("%s: %s", s->path, http_error_text(http_error));
 		if (s->normal && !span_eq(path, span_str(s->normal)))
 			fail_msg("%s became %.*s instead of %s", s->path, SPAN_FMT(path), s->normal);
 	}
@@ -143,7 +143,7 @@ TEST(a_normal_path_is_neither_copied_nor_changed)
 		struct span in = span_str(normal[i]), path;
 
 		/* No arena: nothing may be taken from it. */
-		assert_int_equal(path_normalise(in, &reject, NULL, &path), BAD_NONE);
+		assert_int_equal(path_normalise(in, &reject, NULL, &path), HTTP_ERROR_NONE);
 		assert_ptr_equal(path.data, in.data);
 		assert_int_equal(path.len, in.len);
 	}
@@ -152,10 +152,10 @@ TEST(a_normal_path_is_neither_copied_nor_changed)
 /* Every string of up to six pieces. */
 TEST(normalising_twice_is_once_and_never_longer)
 {
-	static const char *const pieces[] = { "/", ".", "a", "%2e", "%2F", "\\", "%3a", ";" };
+	static const char *const segments[] = { "/", ".", "a", "%2e", "%2F", "\\", "%3a", ";" };
 	const struct path_rules *const rules[] = { &keep, &decode, &doubles, &strip, &strip_kept };
 	enum {
-		COUNT = sizeof(pieces) / sizeof(pieces[0]),
+		COUNT = sizeof(segments) / sizeof(segments[0]),
 		DEPTH = 6,
 		RULES = sizeof(rules) / sizeof(rules[0])
 	};
@@ -170,12 +170,12 @@ TEST(normalising_twice_is_once_and_never_longer)
 		uint32_t rest = word / RULES;
 
 		for (int i = 0; i < DEPTH; i++, rest /= COUNT)
-			strcat(text, pieces[rest % COUNT]);
+			strcat(text, segments[rest % COUNT]);
 		in = span_str(text);
 		arena_reset(&arena);
-		if (path_normalise(in, rule, &arena, &once) != BAD_NONE)
+		if (path_normalise(in, rule, &arena, &once) != HTTP_ERROR_NONE)
 			continue;
-		assert_int_equal(path_normalise(once, rule, &arena, &twice), BAD_NONE);
+		assert_int_equal(path_normalise(once, rule, &arena, &twice), HTTP_ERROR_NONE);
 		if (!span_eq(once, twice) || once.len > in.len || once.len == 0 || once.data[0] != '/')
 			fail_msg("%s: %.*s, then %.*s", text, SPAN_FMT(once), SPAN_FMT(twice));
 		assert_ptr_equal(once.data, twice.data);

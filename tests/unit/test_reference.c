@@ -162,12 +162,12 @@ static void print_value(const struct schema_row *row, struct text *out)
 	}
 }
 
-static void print_preset(const struct schema_row *row, const void *object, struct text *out)
+static void print_default(const struct schema_row *row, const void *object, struct text *out)
 {
 	struct span text = schema_text(row, object);
 
-	if (row->preset_doc)
-		text_str(out, row->preset_doc);
+	if (row->default_doc)
+		text_str(out, row->default_doc);
 	else if (row->need)
 		text_str(out, "required");
 	else if (!schema_is_set(row, object))
@@ -248,7 +248,7 @@ static void print_rows(const struct reference *reference, const struct schema *s
 		text_fmt(out, "| `%s%s` | ", path, row->key);
 		print_value(row, out);
 		text_str(out, " | ");
-		print_preset(row, object, out);
+		print_default(row, object, out);
 		if (reference->has_reload)
 			text_fmt(out, " | %s", reload_words(row));
 		text_fmt(out, " | %s |\n", row->doc ? row->doc : "");
@@ -263,7 +263,7 @@ static void print_schema(const struct reference *reference, const struct schema 
 	void *object = calloc(1, schema->size_bytes);
 
 	assert_non_null(object);
-	schema_preset(schema, object);
+	schema_default(schema, object);
 	print_rows(reference, schema, path, object, out);
 	free(object);
 }
@@ -387,12 +387,12 @@ static const struct document {
 static struct span read_document(const struct document *document, struct text *out)
 {
 	FILE *file = fopen(document->path, "r");
-	char piece[4096];
+	char segment[4096];
 	size_t len;
 
 	assert_non_null(file);
-	while ((len = fread(piece, 1, sizeof(piece), file)) > 0)
-		text_add(out, span_of(piece, len));
+	while ((len = fread(segment, 1, sizeof(segment), file)) > 0)
+		text_add(out, span_of(segment, len));
 	fclose(file);
 	assert_int_equal(text_error(out), 0);
 	return text_span(out);

@@ -244,13 +244,13 @@ TEST(malformed_framing_stops_at_the_fault)
 	static const struct {
 		const char *text;
 		const char *want;
-		enum http_bad bad;
+		enum http_error http_error;
 	} table[] = {
-		{ "x\r\n", "", BAD_CHUNK_SIZE },
-		{ "3\r\nabcd\r\n", "3\r\nabc\r\n", BAD_CHUNK_END },
-		{ "3\r\nabc\r\n3 \r\nabc\r\n", "3\r\nabc\r\n", BAD_CHUNK_SIZE },
-		{ "3\nabc", "", BAD_CHUNK_LINE },
-		{ "1\r\na\r\n0\r\nContent-Length: 3\r\n\r\n", "1\r\na\r\n", BAD_TRAILER },
+		{ "x\r\n", "", HTTP_ERROR_CHUNK_SIZE },
+		{ "3\r\nabcd\r\n", "3\r\nabc\r\n", HTTP_ERROR_CHUNK_END },
+		{ "3\r\nabc\r\n3 \r\nabc\r\n", "3\r\nabc\r\n", HTTP_ERROR_CHUNK_SIZE },
+		{ "3\nabc", "", HTTP_ERROR_CHUNK_LINE },
+		{ "1\r\na\r\n0\r\nContent-Length: 3\r\n\r\n", "1\r\na\r\n", HTTP_ERROR_TRAILER },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -259,7 +259,7 @@ TEST(malformed_framing_stops_at_the_fault)
 		pump();
 		assert_int_equal(stage.relay.state, RELAY_FAILED);
 		assert_int_equal(stage.relay.fail, RELAY_FAIL_SOURCE_BAD);
-		assert_int_equal(stage.relay.decoder.bad, table[i].bad);
+		assert_int_equal(stage.relay.decoder.http_error, table[i].http_error);
 		assert_got(table[i].want);
 		scene_close();
 	}
@@ -269,13 +269,13 @@ TEST(a_sink_that_left_is_a_failure_of_the_sink)
 {
 	for (int pipe = 0; pipe <= 1; pipe++) {
 		struct body_framing framing = length_of(LIMIT_PIPE_MIN_BODY_BYTES * 4);
-		static char piece[65536];
+		static char segment[65536];
 
 		scene_open(&framing, ENCODE_PLAIN, pipe);
 		close(stage.far);
 		stage.far = -1;
 		for (int i = 0; i < PAIR_WAIT_MS && stage.relay.state == RELAY_OPEN; i++) {
-			if (send(stage.near, piece, 1000, MSG_NOSIGNAL) > 0)
+			if (send(stage.near, segment, 1000, MSG_NOSIGNAL) > 0)
 				pair_wait(conn_fd(&stage.source), POLLIN);
 			pump();
 			usleep(1000);
@@ -324,14 +324,14 @@ TEST(a_repeated_try_gets_everything_again_at_every_point)
 
 TEST(a_body_that_outgrew_the_buffer_or_was_not_kept_is_not_repeated)
 {
-	static char piece[LIMIT_RETRY_BODY_BYTES];
+	static char segment[LIMIT_RETRY_BODY_BYTES];
 	char line[32];
 	struct body_framing framing = length_of(100);
 
 	scene_open(&chunked, ENCODE_CHUNKED, true);
 	stage.relay.replay = &stage.replay;
-	put(span_of(line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", sizeof(piece))));
-	put(span_of(piece, sizeof(piece)));
+	put(span_of(line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", sizeof(segment))));
+	put(span_of(segment, sizeof(segment)));
 	pump();
 	assert_true(relay_can_replay(&stage.relay));
 	put(SPAN("\r\n1\r\nx\r\n"));

@@ -171,7 +171,7 @@ TEST(a_body_that_is_not_as_announced_is_malformed)
 		turn();
 		assert_int_equal(stage.relay.state, RELAY_FAILED);
 		assert_int_equal(stage.relay.fail, RELAY_FAIL_SOURCE_BAD);
-		assert_int_equal(stage.relay.decoder.bad, BAD_LENGTH_MISMATCH);
+		assert_int_equal(stage.relay.decoder.http_error, HTTP_ERROR_LENGTH_MISMATCH);
 		assert_not_ended(TO_H2, table[i].want);
 		end();
 	}
@@ -194,7 +194,7 @@ TEST(trailers_that_are_malformed_break_the_message)
 		turn();
 		assert_int_equal(stage.relay.state, RELAY_FAILED);
 		assert_int_equal(stage.relay.fail, RELAY_FAIL_SOURCE_BAD);
-		assert_int_equal(stage.relay.decoder.bad, BAD_TRAILER);
+		assert_int_equal(stage.relay.decoder.http_error, HTTP_ERROR_TRAILER);
 		assert_not_ended((enum sink_kind)sink, "abc");
 		end();
 	}

@@ -14,15 +14,15 @@ static unsigned char pattern_byte(uint64_t offset)
 /* Sends as much as the source's connection takes. */
 static uint64_t feed(uint64_t sent, uint64_t total)
 {
-	static char piece[65536];
+	static char segment[65536];
 
 	while (sent < total) {
-		size_t len = total - sent < sizeof(piece) ? (size_t)(total - sent) : sizeof(piece);
+		size_t len = total - sent < sizeof(segment) ? (size_t)(total - sent) : sizeof(segment);
 		ssize_t taken;
 
 		for (size_t i = 0; i < len; i++)
-			piece[i] = (char)pattern_byte(sent + i);
-		taken = send(stage.near, piece, len, MSG_NOSIGNAL);
+			segment[i] = (char)pattern_byte(sent + i);
+		taken = send(stage.near, segment, len, MSG_NOSIGNAL);
 		if (taken < 0)
 			return sent;
 		sent += (uint64_t)taken;
@@ -32,16 +32,16 @@ static uint64_t feed(uint64_t sent, uint64_t total)
 
 static uint64_t drain(uint64_t got, size_t most)
 {
-	static char piece[65536];
+	static char segment[65536];
 	size_t left = most;
 
 	while (left) {
-		ssize_t len = recv(stage.far, piece, left < sizeof(piece) ? left : sizeof(piece), 0);
+		ssize_t len = recv(stage.far, segment, left < sizeof(segment) ? left : sizeof(segment), 0);
 
 		if (len <= 0)
 			return got;
 		for (ssize_t i = 0; i < len; i++)
-			assert_int_equal((unsigned char)piece[i], pattern_byte(got + (uint64_t)i));
+			assert_int_equal((unsigned char)segment[i], pattern_byte(got + (uint64_t)i));
 		got += (uint64_t)len;
 		left -= (size_t)len;
 	}

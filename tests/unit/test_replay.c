@@ -30,12 +30,12 @@ static void assert_content(const struct replay *replay, size_t len)
 {
 	size_t at = 0;
 
-	list_each(node, next, &replay->pieces) {
-		const struct replay_piece *piece = list_entry(node, struct replay_piece, node);
+	list_each(node, next, &replay->segments) {
+		const struct replay_segment *segment = list_entry(node, struct replay_segment, node);
 
-		assert_true(at + piece->len <= len);
-		assert_memory_equal(piece->data, body + at, piece->len);
-		at += piece->len;
+		assert_true(at + segment->len <= len);
+		assert_memory_equal(segment->data, body + at, segment->len);
+		at += segment->len;
 	}
 	assert_int_equal(at, len);
 	assert_int_equal(replay->bytes, len);

@@ -9,9 +9,9 @@
 #include "tests/unit/policy_model.h"
 #include "user/base/limits.h"
 
-static void seal(struct model *m)
+static void compile(struct model *m)
 {
-	int result = policy_seal(m->snapshot, &m->report);
+	int result = policy_compile(m->snapshot, &m->report);
 
 	assert_false(m->failed);
 	if (result != 0)
@@ -50,7 +50,7 @@ TEST(listeners_are_chosen_by_host)
 	model_listener(&m, bind, "n", "g", "wild", "*.example.com");
 	model_listener(&m, bind, "n", "g", "exact", "a.example.com");
 	model_listener(&m, bind, "n", "g", "twin", "a.example.com");
-	seal(&m);
+	compile(&m);
 	assert_text(listener_find(bind, SPAN("A.example.com"))->key, "exact");
 	assert_text(listener_find(bind, SPAN("b.example.com"))->key, "wild");
 	assert_text(listener_find(bind, SPAN("example.com"))->key, "any");
@@ -68,7 +68,7 @@ TEST(no_listener_fits_an_unknown_host)
 	model_init(&m);
 	bind = model_bind(&m, 80);
 	model_listener(&m, bind, "n", "g", "exact", "a.example.com");
-	seal(&m);
+	compile(&m);
 	assert_null(listener_find(bind, SPAN("b.example.com")));
 	assert_null(listener_find(bind, SPAN("")));
 	model_done(&m);
@@ -153,7 +153,7 @@ static const struct contender *precedence_of(const struct contender *first, cons
 	listener = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 	contender_add(&m, listener, first);
 	contender_add(&m, listener, second);
-	seal(&m);
+	compile(&m);
 	head = head_of(m.snapshot->arena, "GET", "example.com", "/a/b/c?q0=1&q1=1");
 	assert_int_equal(fields_add(&head.fields, SPAN("X-0"), SPAN("1")), 0);
 	assert_int_equal(fields_add(&head.fields, SPAN("X-1"), SPAN("1")), 0);
@@ -191,7 +191,7 @@ TEST(among_matches_of_one_route_the_first_wins)
 	route = model_route(&m, listener, "r");
 	model_header(&m, model_match(&m, route, PATH_PREFIX_SEGMENTS, "/"), "x", TEXT_EXACT, "1");
 	model_header(&m, model_match(&m, route, PATH_PREFIX_SEGMENTS, "/"), "y", TEXT_EXACT, "1");
-	seal(&m);
+	compile(&m);
 	head = head_of(m.snapshot->arena, "GET", "a", "/");
 	assert_null(route_of(listener, &head, &match));
 	assert_int_equal(fields_add(&head.fields, SPAN("Y"), SPAN("1")), 0);
@@ -226,7 +226,7 @@ TEST(a_host_without_a_fitting_rule_falls_through)
 	add_simple(&m, l, "long", "*.example.com", PATH_PREFIX_SEGMENTS, "/long");
 	add_simple(&m, l, "short", "*.com", PATH_REGEX, "/sho.*");
 	add_simple(&m, l, "any", NULL, PATH_EXACT, "/any");
-	seal(&m);
+	compile(&m);
 	assert_string_equal(found_key(l, "GET", "a.example.com", "/exact/1"), "exact");
 	assert_string_equal(found_key(l, "GET", "a.example.com:8080", "/long"), "long");
 	assert_string_equal(found_key(l, "GET", "A.Example.com", "/short"), "short");
@@ -273,7 +273,7 @@ TEST(the_longest_prefix_wins_at_any_depth)
 	add_simple(&m, l, "abcde", NULL, PATH_PREFIX_SEGMENTS, "/a/b/c/d/e");
 	add_simple(&m, l, "exact", NULL, PATH_EXACT, "/a/b");
 	add_simple(&m, l, "regex", NULL, PATH_REGEX, "/[^/]+/[0-9]\\.png");
-	seal(&m);
+	compile(&m);
 	for (size_t i = 0; i < ARRAY_LEN(path_cases); i++) {
 		const char *key = found_key(l, "GET", "a", path_cases[i].target);
 
@@ -293,7 +293,7 @@ TEST(a_route_without_matches_serves_everything)
 	model_init(&m);
 	listener = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 	model_host(&m, model_route(&m, listener, "r"), "a");
-	seal(&m);
+	compile(&m);
 	head = head_of(m.snapshot->arena, "GET", "a", "/x");
 	assert_non_null(route_of(listener, &head, &match));
 	assert_ptr_equal(match, &route_match_any);
@@ -320,7 +320,7 @@ TEST(the_expressions_of_a_listener_have_a_budget_for_one_request)
 		add_simple(&m, l, "deny", NULL, PATH_REGEX, pattern);
 	}
 	add_simple(&m, l, "any", NULL, PATH_PREFIX_SEGMENTS, "/");
-	seal(&m);
+	compile(&m);
 	assert_true(l->regex_steps >= LIMIT_REGEX_REQUEST_STEPS);
 	head = head_of(m.snapshot->arena, "GET", "a", path);
 	assert_text(route_search(l, &head).route->key, "any");
@@ -347,7 +347,7 @@ TEST(a_match_that_gives_up_ends_the_search_without_a_route)
 	l = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 	add_simple(&m, l, "deny", NULL, PATH_REGEX, "/a[ab]{1,200}.*b.*");
 	add_simple(&m, l, "any", NULL, PATH_PREFIX_SEGMENTS, "/");
-	seal(&m);
+	compile(&m);
 	head = head_of(m.snapshot->arena, "GET", "a", path);
 	found = route_search(l, &head);
 	assert_null(found.route);
@@ -377,7 +377,7 @@ TEST(a_match_of_higher_rank_is_found_before_one_gives_up)
 	l = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 	add_simple(&m, l, "longer", NULL, PATH_REGEX, "/aaaaaaaaaaaaaaaaaaaaaaaaaaaa.*");
 	add_simple(&m, l, "deny", NULL, PATH_REGEX, "/a[ab]{1,200}.*b.*");
-	seal(&m);
+	compile(&m);
 	head = head_of(m.snapshot->arena, "GET", "a", path);
 	found = route_search(l, &head);
 	assert_text(found.route->key, "longer");
@@ -508,7 +508,7 @@ TEST(the_table_finds_what_a_plain_search_finds)
 		listener = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 		for (unsigned int i = 0; i < 12; i++)
 			random_route(&m, listener, &random);
-		seal(&m);
+		compile(&m);
 		compare_with_plain_search(listener, m.snapshot->arena, seed);
 		model_done(&m);
 	}
@@ -542,7 +542,7 @@ TEST(tcp_routes_are_chosen_by_server_name)
 	add_tcp(&m, l, "wild", "*.example.com");
 	add_tcp(&m, l, "exact2", "a.example.com");
 	add_tcp(&m, l, "exact10", "a.example.com");
-	seal(&m);
+	compile(&m);
 	assert_text(tcp_route_find(l, SPAN("A.example.com"))->key, "exact2");
 	assert_text(tcp_route_find(l, SPAN("b.example.com"))->key, "wild");
 	assert_text(tcp_route_find(l, SPAN("example.com"))->key, "any");
@@ -561,7 +561,7 @@ TEST(without_tls_host_names_of_tcp_routes_do_not_matter)
 	assert_null(l->tcp_route_list);
 	add_tcp(&m, l, "young", "a.example.com")->created_s = 200;
 	add_tcp(&m, l, "old", "b.example.com")->created_s = 100;
-	seal(&m);
+	compile(&m);
 	assert_text(tcp_route_find(l, SPAN(""))->key, "old");
 	model_done(&m);
 }
@@ -573,7 +573,7 @@ TEST(a_listener_without_routes_finds_none)
 
 	model_init(&m);
 	l = model_listener(&m, model_bind(&m, 443), "n", "g", "l", "");
-	seal(&m);
+	compile(&m);
 	assert_null(tcp_route_find(l, SPAN("a")));
 	assert_string_equal(found_key(l, "GET", "a", "/"), "-");
 	model_done(&m);
@@ -594,7 +594,7 @@ TEST(a_listener_with_too_many_combinations_is_refused)
 	route->hostname_count = ARRAY_LEN(hosts);
 	route->match_list = matches;
 	route->match_count = ARRAY_LEN(matches);
-	assert_int_equal(policy_seal(m.snapshot, &m.report), -EINVAL);
+	assert_int_equal(policy_compile(m.snapshot, &m.report), -EINVAL);
 	assert_int_equal(model_messages(&m, CONFIG_ERROR, "more than 1048576 combinations"), 1);
 	model_done(&m);
 }

@@ -101,9 +101,9 @@ static void assert_short_probes(const struct route_table *table, uint64_t entrie
 	assert_true(probes.most <= 64);
 }
 
-static void seal(struct model *m)
+static void compile(struct model *m)
 {
-	int result = policy_seal(m->snapshot, &m->report);
+	int result = policy_compile(m->snapshot, &m->report);
 
 	assert_false(m->failed);
 	if (result != 0)
@@ -170,7 +170,7 @@ static unsigned int most_tried_among_hosts(uint32_t hosts)
 
 	model_init(&m);
 	l = cost_listener(&m, hosts);
-	seal(&m);
+	compile(&m);
 	assert_short_probes(l->table, hosts * (1 + 4)); /* itself and its paths */
 	struct request_head head = head_of(m.snapshot->arena, "GET", "", "/api/v1/items/42");
 	for (uint32_t i = 0; i < hosts; i++) {
@@ -297,7 +297,7 @@ static unsigned int most_tried(enum difference kind, uint32_t count)
 
 	model_init(&m);
 	l = difference_listener(&m, kind, count);
-	seal(&m);
+	compile(&m);
 	/* The path "/" is one, and so is each value. */
 	assert_short_probes(l->table, kind == BY_PATH_PATTERN			      ? 0
 				      : kind > BY_PATH_PATTERN || count < ENTRIES_MIN ? 1

@@ -32,9 +32,9 @@ static const char *pick(uint64_t *random, const char *const *list, size_t count)
 }
 #define PICK(random, list) pick((random), (list), ARRAY_LEN(list))
 
-static void seal(struct model *m)
+static void compile(struct model *m)
 {
-	assert_int_equal(policy_seal(m->snapshot, &m->report), 0);
+	assert_int_equal(policy_compile(m->snapshot, &m->report), 0);
 	assert_false(m->failed);
 }
 
@@ -255,7 +255,7 @@ TEST(the_index_finds_what_a_search_of_all_entries_finds)
 		listener = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 		for (uint64_t i = 8 + next_random(&random) % (MODEL_ROOM - 8); i-- > 0;)
 			random_route(&m, listener, &names, &random);
-		seal(&m);
+		compile(&m);
 		for (unsigned int i = 0; i < 200; i++) {
 			struct request_head head = random_request(&arena, &random);
 
@@ -285,7 +285,7 @@ static struct listener *header_listener(struct model *m, const char *name, const
 		model_header(m, model_match(m, model_route(m, l, value), PATH_PREFIX_SEGMENTS, "/"), name,
 			     TEXT_EXACT, value);
 	}
-	seal(m);
+	compile(m);
 	return l;
 }
 
@@ -355,7 +355,7 @@ TEST(when_more_patterns_fit_than_there_is_room_for_each_is_tried)
 
 	model_init(&m);
 	l = pattern_listener(&m, "(?:/all|/one", ")", 4 * LIMIT_ROUTE_FITS);
-	seal(&m);
+	compile(&m);
 	assert_non_null(l->table->bucket_list[0].patterns.index);
 	assert_ptr_equal(match_of(&m, l, "/one0201"), &l->route_list[0].match_list[201]);
 	assert_ptr_equal(match_of(&m, l, "/all"), &l->route_list[0].match_list[0]);
@@ -372,7 +372,7 @@ TEST(patterns_whose_automaton_would_be_too_large_are_tried_in_turn)
 
 	model_init(&m);
 	l = pattern_listener(&m, "/", "[a-z]{500}(?:bb|cc){40}", 1000);
-	seal(&m);
+	compile(&m);
 	path = arena_bytes(m.snapshot->arena, 2000);
 	assert_non_null(path);
 	snprintf(path, 2000, "/0999%0500d%080d", 0, 0);

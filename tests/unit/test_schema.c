@@ -57,8 +57,8 @@ static bool is_larger(const void *old, const void *new)
 }
 
 static const struct schema_row inner_rows[] = {
-	{ "flag", AS_BOOL(struct inner, flag), .preset = true, .reload = RELOAD_START },
-	{ "number", AS_U32(struct inner, number), RANGE(1, 9), MANIFEST_RANGE(1, 5), .preset = 4 },
+	{ "flag", AS_BOOL(struct inner, flag), .default_value = true, .reload = RELOAD_START },
+	{ "number", AS_U32(struct inner, number), RANGE(1, 9), MANIFEST_RANGE(1, 5), .default_value = 4 },
 };
 static const struct schema inner_schema = SCHEMA(inner_rows, struct inner);
 
@@ -84,26 +84,26 @@ static const struct schema way_schema = SCHEMA(way_rows, struct sample, .is_one_
 static const struct schema_row sample_rows[] = {
 	{ "way", AS_WORD(struct sample, way), WORDS("any"), .word_base = WAY_ANY, .form = FORM_WORD },
 	{ "way", AS_SECTION(struct sample, &way_schema), .form = FORM_MAP },
-	{ "port", AS_U16(struct sample, port), RANGE(1, UINT16_MAX), .preset = 80 },
+	{ "port", AS_U16(struct sample, port), RANGE(1, UINT16_MAX), .default_value = 80 },
 	{ "friends", AS_LIST(SCHEMA_NAMES, struct sample, friend_list, friend_count, struct span),
 	  .element = decode_friend, RANGE(0, 2) },
 	{ "pairs", AS_LIST(SCHEMA_PAIRS, struct sample, pair_list, pair_count, struct header_pair),
 	  .element = decode_pair, .style = STYLE_STANDALONE },
 	{ "note", AS_BYTES(struct sample, note) },
-	{ "small", AS_U32(struct sample, small), RANGE(1, 100), .preset = 7, .reload = RELOAD_START },
-	{ "large", AS_U64(struct sample, large), AT_LEAST(1), .preset = 1000, .reload = RELOAD_START,
+	{ "small", AS_U32(struct sample, small), RANGE(1, 100), .default_value = 7, .reload = RELOAD_START },
+	{ "large", AS_U64(struct sample, large), AT_LEAST(1), .default_value = 1000, .reload = RELOAD_START,
 	  .needs_start = is_larger },
 	{ "maybe", AS_OPT_U64(struct sample, maybe), RANGE(0, 5), .reload = RELOAD_START },
 	{ "wait", AS_DURATION(struct sample, wait_ns), AT_LEAST(1000000), MANIFEST_AT_LEAST(1000000000),
-	  .preset = 2000000, .reload = RELOAD_ACCEPT },
+	  .default_value = 2000000, .reload = RELOAD_ACCEPT },
 	{ "pause", AS_OPT_DURATION(struct sample, pause), .style = STYLE_STANDALONE },
 	{ "rest", AS_OPT_DURATION(struct sample, pause), .style = STYLE_MANIFEST },
 	{ "share", AS_SHARE(struct sample, share), SET_BY(struct sample, has_share) },
-	{ "name", AS_TEXT(struct sample, name), .preset_text = "nobody", .reload = RELOAD_START },
+	{ "name", AS_TEXT(struct sample, name), .default_text = "nobody", .reload = RELOAD_START },
 	{ "colour", AS_WORD(struct sample, colour), WORDS("red", "blue"), MANIFEST_WORDS("Red", "Blue"),
 	  .word_base = COLOUR_RED, .reload = RELOAD_START },
 	{ "level", AS_WORD_TEXT(struct sample, level), WORDS("low", "high") },
-	{ "sides", AS_FLAGS(struct sample, left), WORDS("left", "middle", "right"), .preset = 1 << 1 },
+	{ "sides", AS_FLAGS(struct sample, left), WORDS("left", "middle", "right"), .default_value = 1 << 1 },
 	{ "inner", AS_MAP(struct sample, inner, &inner_schema, struct inner),
 	  SET_BY(struct sample, has_inner) },
 	{ "gone", .refusal = "has been removed" },
@@ -271,7 +271,7 @@ TEST(keys_that_wait_for_the_next_start_are_named)
 {
 	struct sample old = { 0 }, new;
 
-	schema_preset(&sample_schema, &old);
+	schema_default(&sample_schema, &old);
 	new = old;
 	assert_late(&sample_schema, &old, &new, "");
 	new.wait_ns = 5;
@@ -289,7 +289,7 @@ TEST(lanes_and_modes_wait_only_when_they_are_turned_on)
 {
 	struct static_config old = { 0 }, new;
 
-	schema_preset(&static_schema, &old);
+	schema_default(&static_schema, &old);
 	new = old;
 	new.splice.mode = SPLICE_OFF;
 	new.splice.lane_sockmap = false;
@@ -372,7 +372,7 @@ TEST(members_that_merge_are_the_keys_of_the_rows)
 		text_char(&text, '\0');
 		config_case_text(&c, text.data);
 		config_case_accepted(&c);
-		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+		assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
 		assert_int_equal(c.snapshot->policy_count, 2);
 		assert_int_equal(c.snapshot->policy_list[1].lost_count, count);
 		config_case_done(&c);

@@ -23,7 +23,7 @@ TEST(every_way_of_writing_says_again_on_a_full_pipe)
 		struct sink sink;
 		ssize_t written;
 		int pipe_fds[2];
-		size_t pieces = 0;
+		size_t segments = 0;
 
 		assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 		sink_open(&sink, pipe_fds[1]);
@@ -34,9 +34,9 @@ TEST(every_way_of_writing_says_again_on_a_full_pipe)
 			sink = (struct sink){ kinds[i], pipe_fds[1], false };
 		}
 		while ((written = sink_write(&sink, span_of(line, sizeof(line)))) > 0)
-			pieces++;
+			segments++;
 		assert_int_equal(written, -EAGAIN);
-		assert_true(pieces >= 1);
+		assert_true(segments >= 1);
 		sink_close(&sink);
 		close(pipe_fds[0]);
 		close(pipe_fds[1]);

@@ -137,14 +137,14 @@ TEST(all_files_together_are_bounded)
 }
 
 /* Few bytes of a file name many bytes of the environment. */
-static struct text repeated(const char *begin, const char *piece, size_t count, const char *end)
+static struct text repeated(const char *begin, const char *segment, size_t count, const char *end)
 {
 	struct text text;
 
 	text_init(&text);
 	text_str(&text, begin);
 	for (size_t i = 0; i < count; i++)
-		text_str(&text, piece);
+		text_str(&text, segment);
 	text_str(&text, end);
 	assert_int_equal(text_error(&text), 0);
 	return text;

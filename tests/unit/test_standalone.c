@@ -85,7 +85,7 @@ TEST(the_documented_minimum_gives_the_documented_keys)
 	config_case_done(&c);
 }
 
-TEST(front_end_policies_are_attached_with_defaults_filled_in)
+TEST(server_end_policies_are_attached_with_defaults_filled_in)
 {
 	const struct frontend_http *http;
 	const struct frontend_tcp *tcp;
@@ -369,7 +369,7 @@ TEST(the_static_part_has_defaults_and_takes_every_key)
 	assert_span_equal(s->readiness_addr, "[::]:15021");
 	assert_true(s->ipv6_enabled && s->user_timeout && s->access_log && s->splice.lane_pipe &&
 		    s->splice.lane_sockmap && s->splice.adaptive);
-	assert_false(s->splice.lane_direct || s->splice.lane_hop || s->splice.force);
+	assert_false(s->splice.lane_direct || s->splice.lane_bypass || s->splice.force);
 	assert_int_equal(s->worker_threads, 0);
 	assert_int_equal(s->termination_max_ns, 5000000000);
 	assert_int_equal(s->connect_timeout_ns, 10000000000);
@@ -397,7 +397,7 @@ TEST(the_static_part_has_defaults_and_takes_every_key)
 		    "maxConnectionAge: 5s,"
 		    " maxConnectionAgeJitter: 6s}\n"
 		    "  splice: {mode: require, minBodyBytes: 1, creditBytes: 65536, maxTotalCredit: 131072, "
-		    "lanes: [sockmap, hop, direct], force: true, adaptive: false}\n"
+		    "lanes: [sockmap, bypass, direct], force: true, adaptive: false}\n"
 		    "  limits: {maxConnections: 10, requestLineBytes: 1000, headBytes: 2000, headers: 20}\n"
 		    "  forwarded: {mode: off, trusted: [10.0.0.0/8, '::1']}\n"
 		    "  via: true\n"
@@ -429,7 +429,7 @@ TEST(the_static_part_has_defaults_and_takes_every_key)
 	assert_int_equal(s->splice.mode, SPLICE_REQUIRE);
 	assert_int_equal(s->splice.credit_bytes, 65536);
 	assert_true(!s->splice.lane_pipe && s->splice.lane_sockmap && !s->splice.adaptive);
-	assert_true(s->splice.lane_direct && s->splice.lane_hop && s->splice.force);
+	assert_true(s->splice.lane_direct && s->splice.lane_bypass && s->splice.force);
 	assert_int_equal(s->max_connections, 10);
 	assert_int_equal(s->max_request_line_bytes, 1000);
 	assert_int_equal(s->max_head_bytes, 2000);

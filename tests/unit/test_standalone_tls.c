@@ -24,7 +24,7 @@ static void load(struct config_case *c, const char *text)
 {
 	config_case_text(c, text);
 	config_case_accepted(c);
-	assert_int_equal(policy_seal(c->snapshot, &c->report), 0);
+	assert_int_equal(policy_compile(c->snapshot, &c->report), 0);
 }
 
 static const struct listener *listener_of(const struct config_case *c, const char *name)
@@ -495,7 +495,7 @@ static int load_once(void *context)
 	config_report_init(&report);
 	result = config_load(&source, 1, in_force, &report, &snapshot);
 	if (result == 0)
-		result = policy_seal(snapshot, &report);
+		result = policy_compile(snapshot, &report);
 	snapshot_unref(snapshot);
 	config_report_done(&report);
 	return result;
@@ -553,7 +553,7 @@ TEST(what_is_shared_outlives_the_snapshot_it_came_from_and_each_allocation_may_f
 	config_report_init(&report);
 	assert_int_equal(config_load(&source, 1, first.snapshot, &report, &second), 0);
 	config_case_done(&first);
-	assert_int_equal(policy_seal(second, &report), 0);
+	assert_int_equal(policy_compile(second, &report), 0);
 	assert_int_equal(second->certificate_count, 4);
 	assert_true(second->certificate_list[0].certificate->subject.len > 0);
 	snapshot_unref(second);

@@ -26,7 +26,7 @@ static int check_client(struct stream *stream)
 	return scene.broken;
 }
 
-static const struct front front = { .check = check_client };
+static const struct downstream downstream = { .check = check_client };
 
 static struct stream *fresh_stream(void)
 {
@@ -36,7 +36,7 @@ static struct stream *fresh_stream(void)
 	scene.stream.proxy = &scene.proxy;
 	scene.stream.client = &scene.client;
 	scene.stream.exchange = &scene.exchange;
-	scene.stream.front = &front;
+	scene.stream.downstream = &downstream;
 	return &scene.stream;
 }
 
@@ -80,13 +80,13 @@ TEST(a_bad_request_is_answered_unless_its_stream_was_reset_for_it)
 {
 	struct stream *stream = fresh_stream();
 
-	assert_int_equal(step_bad_request(stream, BAD_HEAD_LATE), STEP_REPLY);
+	assert_int_equal(step_bad_request(stream, HTTP_ERROR_HEAD_LATE), STEP_REPLY);
 	assert_int_equal(stream->exchange->reply.status, 408);
 	assert_int_equal(stream->exchange->reply.reason, END_HEAD_TIMEOUT);
 	assert_true(stream->close_client);
 	stream = fresh_stream();
 	scene.broken = -EPROTO;
-	assert_int_equal(step_bad_request(stream, BAD_LENGTH_MISMATCH), STEP_END);
+	assert_int_equal(step_bad_request(stream, HTTP_ERROR_LENGTH_MISMATCH), STEP_END);
 	assert_int_equal(stream->ending_reason, END_REQUEST_BAD);
 	assert_int_equal(stream->ending, STREAM_END_RESET);
 	assert_int_equal(counter_get(&scene.counters, COUNTER_BAD_REQUESTS), 1);

@@ -139,7 +139,7 @@ static void scene_open(struct scene *scene)
 	stream->proxy = &scene->proxy;
 	stream->lease = &scene->lease;
 	stream->exchange = &scene->exchange;
-	stream->front = &front_h1;
+	stream->downstream = &downstream_codec_h1;
 	stream->attempt.connect_deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
 	stream->exchange->request_deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
 	stream->exchange->reply_deadline_ms = stream->exchange->request_deadline_ms;

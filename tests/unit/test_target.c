@@ -5,7 +5,7 @@
 
 #include "tests/lib/guard.h"
 #include "user/base/check.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 #include "user/http/target.h"
 
 TEST_GUARD(test_guard, 256);
@@ -92,7 +92,7 @@ TEST(every_form_is_split)
 	for (size_t i = 0; i < ARRAY_LEN(splits); i++) {
 		struct request_head head = head_of(*state, splits[i].method, splits[i].target);
 
-		assert_bad(target_split(&head), BAD_NONE, head.target);
+		assert_bad(target_split(&head), HTTP_ERROR_NONE, head.target);
 		assert_span(head.path, splits[i].path);
 		assert_int_equal(head.has_query, splits[i].query != NULL);
 		assert_span(head.query, splits[i].query ? splits[i].query : "");
@@ -105,7 +105,7 @@ TEST(forms_that_a_method_does_not_have_are_refused)
 	for (size_t i = 0; i < ARRAY_LEN(refuseds); i++) {
 		struct request_head head = head_of(*state, refuseds[i].method, refuseds[i].target);
 
-		assert_bad(target_split(&head), BAD_TARGET, head.target);
+		assert_bad(target_split(&head), HTTP_ERROR_TARGET, head.target);
 	}
 }
 
@@ -210,12 +210,12 @@ TEST(fast_skips_agree_with_the_table)
 
 				text[at] = (char)byte;
 				copy = guard_end(guard, text, len);
-				assert_ptr_equal(octets_skip_text(copy, copy + len),
-						 octets_skip(copy, copy + len, OCTET_TEXT));
-				assert_int_equal(octets_are_text(span_of(copy, len)),
-						 octets_skip(copy, copy + len, OCTET_TEXT) == copy + len);
-				assert_ptr_equal(octets_skip_target(copy, copy + len),
-						 octets_skip(copy, copy + len, OCTET_TARGET));
+				assert_ptr_equal(char_class_skip_text(copy, copy + len),
+						 char_class_skip(copy, copy + len, OCTET_TEXT));
+				assert_int_equal(char_class_is_text(span_of(copy, len)),
+						 char_class_skip(copy, copy + len, OCTET_TEXT) == copy + len);
+				assert_ptr_equal(char_class_skip_target(copy, copy + len),
+						 char_class_skip(copy, copy + len, OCTET_TARGET));
 			}
 			text[at] = at % 3 ? 'a' : '\t';
 		}

@@ -67,7 +67,7 @@ TEST(a_session_is_whole_or_none)
 {
 	unsigned long refused = 0, all;
 
-	tls_play_seal(&play);
+	tls_play_compile(&play);
 	assert_true(meet_once());
 	count = 0;
 	assert_true(meet_once());

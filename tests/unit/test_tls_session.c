@@ -69,11 +69,11 @@ static void assert_any_cut(void)
 {
 	size_t longest = 0;
 
-	for (play.piece = 1; play.piece < 10; play.piece++) {
+	for (play.segment = 1; play.segment < 10; play.segment++) {
 		tls_play_meet(&play, "a.example", NULL);
 		tls_assert_talk(&play);
 	}
-	play.piece = 0;
+	play.segment = 0;
 	for (size_t cut = 1; cut == 1 || cut < longest; cut += cut < 200 ? 1 : 7) {
 		tls_play_hang_up(&play);
 		tls_play_accept(&play, &play.worker);
@@ -137,16 +137,16 @@ TLS_PLAY_TEST(part_of_a_record_of_1_2_is_no_silence)
 	assert_within_record();
 }
 
-static void large_both_ways(size_t piece)
+static void large_both_ways(size_t segment)
 {
 	char *bytes = malloc(LARGE_BYTES);
 
 	assert_non_null(bytes);
 	for (size_t i = 0; i < LARGE_BYTES; i++)
 		bytes[i] = (char)(i * 7 + i / 251);
-	play.piece = 0;
+	play.segment = 0;
 	tls_play_meet(&play, "a.example", NULL);
-	play.piece = piece;
+	play.segment = segment;
 	assert_int_equal(tls_write(play.client_end.session, span_of(bytes, LARGE_BYTES)), 0);
 	assert_int_equal(tls_write(play.server_end.session, span_of(bytes, LARGE_BYTES)), 0);
 	tls_play_run(&play);
@@ -311,7 +311,7 @@ TLS_PLAY_TEST(the_identity_is_the_one_whose_key_the_client_can_use)
 						       &play.arena, &fault),
 				 0);
 		tls_play_hang_up(&play);
-		tls_play_seal(&play);
+		tls_play_compile(&play);
 		play.server_end.session = tls_accept(&play.worker, &play.server_settings, list, 2);
 		play.server_end.handshake = -EAGAIN;
 		play.server_end.read = -EAGAIN;
@@ -344,7 +344,7 @@ TLS_PLAY_TEST(sessions_outlive_settings_identity_trust_and_context)
 	const struct tls_identity *list[] = { identity };
 
 	play.client_settings.trust = trust;
-	tls_play_seal(&play);
+	tls_play_compile(&play);
 	play.server_end.session = tls_accept(&play.worker, &play.server_settings, list, 1);
 	play.server_end.handshake = -EAGAIN;
 	play.server_end.read = -EAGAIN;
@@ -362,10 +362,10 @@ TLS_PLAY_TEST(equal_settings_share_a_context_whatever_their_scope)
 	struct ssl_ctx_st *first = tls_context_server(&play.worker, &play.server_settings);
 
 	play.server_settings.scope = SPAN("another");
-	tls_play_seal(&play);
+	tls_play_compile(&play);
 	assert_ptr_equal(tls_context_server(&play.worker, &play.server_settings), first);
 	play.server_settings.params.min_version = TLS_VERSION_1_3;
-	tls_play_seal(&play);
+	tls_play_compile(&play);
 	assert_ptr_not_equal(tls_context_server(&play.worker, &play.server_settings), first);
 }
 

@@ -130,13 +130,13 @@ static void assert_unsealed(struct tls_params params, const char *want)
 	struct tls_server_settings server = { .params = params };
 	struct tls_client_settings client = { .params = params, .verify = TLS_VERIFY_NONE };
 
-	assert_int_equal(settings_seal_server(&server, &fault), -EINVAL);
+	assert_int_equal(settings_compile_server(&server, &fault), -EINVAL);
 	assert_string_equal(fault.text, want);
-	assert_int_equal(settings_seal_client(&client, &fault), -EINVAL);
+	assert_int_equal(settings_compile_client(&client, &fault), -EINVAL);
 	assert_string_equal(fault.text, want);
 }
 
-TLS_PLAY_TEST(params_that_leave_nothing_are_not_sealed)
+TLS_PLAY_TEST(params_that_leave_nothing_are_not_compiled)
 {
 	struct tls_params params = { .min_version = TLS_VERSION_1_3, .max_version = TLS_VERSION_1_2 };
 
@@ -149,22 +149,22 @@ TLS_PLAY_TEST(params_that_leave_nothing_are_not_sealed)
 	assert_unsealed(params, "all configured ciphers are of TLS 1.3, which the versions exclude");
 }
 
-TLS_PLAY_TEST(verification_without_authorities_is_not_sealed)
+TLS_PLAY_TEST(verification_without_authorities_is_not_compiled)
 {
 	struct tls_server_settings server = { .client_auth = TLS_CLIENT_OPTIONAL };
 	struct tls_client_settings client = { .verify = TLS_VERIFY_FULL };
 
-	assert_int_equal(settings_seal_server(&server, &fault), -EINVAL);
+	assert_int_equal(settings_compile_server(&server, &fault), -EINVAL);
 	server.client_auth = TLS_CLIENT_REQUIRED;
-	assert_int_equal(settings_seal_server(&server, &fault), -EINVAL);
-	assert_int_equal(settings_seal_client(&client, &fault), -EINVAL);
+	assert_int_equal(settings_compile_server(&server, &fault), -EINVAL);
+	assert_int_equal(settings_compile_client(&client, &fault), -EINVAL);
 	client.verify = TLS_VERIFY_CHAIN;
-	assert_int_equal(settings_seal_client(&client, &fault), -EINVAL);
+	assert_int_equal(settings_compile_client(&client, &fault), -EINVAL);
 }
 
 static uint64_t client_hash(struct tls_client_settings settings)
 {
-	assert_int_equal(settings_seal_client(&settings, &fault), 0);
+	assert_int_equal(settings_compile_client(&settings, &fault), 0);
 	assert_int_not_equal(settings.hash, 0);
 	return settings.hash;
 }

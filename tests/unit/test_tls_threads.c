@@ -9,18 +9,18 @@ enum { THREADS = 3, HANDSHAKES = 60 };
 static void *work(void *context)
 {
 	struct tls_play *mine = context;
-	bool is_good = true;
+	bool is_valid = true;
 
-	for (int i = 0; i < HANDSHAKES && is_good; i++) {
+	for (int i = 0; i < HANDSHAKES && is_valid; i++) {
 		struct ssl_session_st *ticket = mine->ticket;
 
 		mine->ticket = NULL;
 		mine->client_settings.params.max_version = i % 2 ? TLS_VERSION_1_2 : TLS_VERSION_1_3;
 		tls_play_meet(mine, i % 3 ? "a.example" : "c.example", i % 4 ? ticket : NULL);
-		is_good = (mine->client_end.handshake == 0) == (i % 3 != 0);
+		is_valid = (mine->client_end.handshake == 0) == (i % 3 != 0);
 		tls_resume_free(ticket);
 	}
-	return is_good ? mine : NULL;
+	return is_valid ? mine : NULL;
 }
 
 TLS_PLAY_TEST(workers_use_one_identity_and_one_trust_at_the_same_time)

@@ -26,7 +26,7 @@ static void assert_client_refuses(const char *fault)
 struct name_row {
 	const char *name;
 	const char *host;
-	bool is_good;
+	bool is_valid;
 };
 
 static struct name_row name_rows[] = {
@@ -57,7 +57,7 @@ static void the_host_is_one_of_the_certificate(void **state)
 
 	tls_play_init(&play);
 	tls_play_meet(&play, row->host, NULL);
-	if (row->is_good)
+	if (row->is_valid)
 		tls_assert_talk(&play);
 	else
 		assert_int_equal(tls_session_failure(play.client_end.session), TLS_FAIL_VERIFY);
@@ -109,7 +109,7 @@ TLS_PLAY_TEST(the_hostname_of_the_settings_goes_before_the_host)
 	assert_int_equal(tls_session_failure(play.client_end.session), TLS_FAIL_VERIFY);
 }
 
-static void assert_named(const char *const *names, bool is_good)
+static void assert_named(const char *const *names, bool is_valid)
 {
 	struct span list[4];
 
@@ -119,7 +119,7 @@ static void assert_named(const char *const *names, bool is_good)
 		list[play.client_settings.name_count++] = span_str(*names);
 	/* The name for SNI is no name to be verified any longer. */
 	tls_play_meet(&play, "c.example", NULL);
-	if (is_good)
+	if (is_valid)
 		tls_assert_talk(&play);
 	else
 		assert_int_equal(tls_session_failure(play.client_end.session), TLS_FAIL_VERIFY);

@@ -19,27 +19,27 @@ static int read_trailers(void *context)
 	struct span payload;
 	struct arena arena;
 	size_t consumed;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	(void)context;
 	arena_init(&arena, 64);
 	body_decoder_init(&decoder, &chunked);
 	if (body_decode(&decoder, text, &consumed, &payload) == BODY_END)
-		bad = body_trailers(&decoder, &arena, &trailers);
+		http_error = body_trailers(&decoder, &arena, &trailers);
 	else
-		bad = decoder.bad;
-	if (bad == BAD_NONE) {
+		http_error = decoder.http_error;
+	if (http_error == HTTP_ERROR_NONE) {
 		assert_int_equal(trailers.count, 3);
 		assert_span(trailers.list[0].name, "X-Sum");
 		assert_span(trailers.list[0].value, "1");
 		assert_span(trailers.list[1].name, "Grpc-Status");
 		assert_span(trailers.list[2].value, "2");
 	} else {
-		assert_int_equal(bad, BAD_NO_MEMORY);
+		assert_int_equal(http_error, HTTP_ERROR_NO_MEMORY);
 	}
 	body_decoder_done(&decoder);
 	arena_done(&arena);
-	return bad == BAD_NONE ? 0 : -ENOMEM;
+	return http_error == HTTP_ERROR_NONE ? 0 : -ENOMEM;
 }
 
 TEST(trailers_are_filtered_and_survive_no_memory)
@@ -59,7 +59,7 @@ TEST(a_body_without_trailers_has_none)
 	body_decoder_init(&decoder, &chunked);
 	assert_int_equal(body_decode(&decoder, SPAN("0\r\n\r\n"), &consumed, &payload), BODY_END);
 	assert_null(decoder.trailers);
-	assert_int_equal(body_trailers(&decoder, &arena, &trailers), BAD_NONE);
+	assert_int_equal(body_trailers(&decoder, &arena, &trailers), HTTP_ERROR_NONE);
 	assert_int_equal(trailers.count, 0);
 	body_decoder_done(&decoder);
 	arena_done(&arena);
@@ -76,7 +76,7 @@ TEST(chunk_heads_are_hexadecimal)
 
 TEST(the_last_chunk_carries_clean_trailers_only)
 {
-	static const struct field bad[] = {
+	static const struct field http_error[] = {
 		{ .name = TEXT("X"), .value = TEXT("a\r\nb") },
 		{ .name = TEXT("X"), .value = TEXT("\0") },
 		{ .name = TEXT("X y"), .value = TEXT("a") },
@@ -99,9 +99,9 @@ TEST(the_last_chunk_carries_clean_trailers_only)
 	assert_int_equal(buf_len(&out), 0);
 	assert_int_equal(chunk_write_end(&out, &trailers, 100), 0);
 	assert_span(buf_span(&out), "0\r\nX: y\r\nZ: \r\n\r\n");
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(http_error); i++) {
 		fields_init(&trailers, &arena);
-		assert_int_equal(fields_add(&trailers, bad[i].name, bad[i].value), 0);
+		assert_int_equal(fields_add(&trailers, http_error[i].name, http_error[i].value), 0);
 		assert_int_equal(chunk_write_end(&out, &trailers, 1000), -EINVAL);
 	}
 	buf_done(&out);

@@ -14,49 +14,53 @@ TEST_ARENA(arena, 4096);
 
 static const struct row {
 	struct span text;
-	enum http_bad bad;
+	enum http_error http_error;
 	const char *protocol; /* NULL: none is wanted */
 } rows[] = {
-	{ TEXT(GET END), BAD_NONE, NULL },
-	{ TEXT(GET "Connection: Upgrade\r\nUpgrade: websocket\r\n" END), BAD_NONE, "websocket" },
-	{ TEXT(GET "Connection: keep-alive, upgrade\r\nUpgrade: WebSocket\r\n" END), BAD_NONE, "WebSocket" },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: foo/1.2, websocket\r\n" END), BAD_NONE, "foo/1.2" },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade:\r\n" END), BAD_NONE, NULL },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: ,,\r\n" END), BAD_NONE, NULL },
-	{ TEXT(GET "Connection: upgrade\r\nContent-Length: 0\r\nUpgrade: websocket\r\n" END), BAD_NONE,
+	{ TEXT(GET END), HTTP_ERROR_NONE, NULL },
+	{ TEXT(GET "Connection: Upgrade\r\nUpgrade: websocket\r\n" END), HTTP_ERROR_NONE, "websocket" },
+	{ TEXT(GET "Connection: keep-alive, upgrade\r\nUpgrade: WebSocket\r\n" END), HTTP_ERROR_NONE,
+	  "WebSocket" },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: foo/1.2, websocket\r\n" END), HTTP_ERROR_NONE,
+	  "foo/1.2" },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade:\r\n" END), HTTP_ERROR_NONE, NULL },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: ,,\r\n" END), HTTP_ERROR_NONE, NULL },
+	{ TEXT(GET "Connection: upgrade\r\nContent-Length: 0\r\nUpgrade: websocket\r\n" END), HTTP_ERROR_NONE,
 	  "websocket" },
 	/* Not nominated, or nothing to upgrade to. */
-	{ TEXT(GET "Upgrade: websocket\r\n" END), BAD_NONE, NULL },
-	{ TEXT(GET "Connection: upgrade\r\n" END), BAD_NONE, NULL },
-	{ TEXT(POST "Upgrade: websocket\r\nContent-Length: 3\r\n" END), BAD_NONE, NULL },
+	{ TEXT(GET "Upgrade: websocket\r\n" END), HTTP_ERROR_NONE, NULL },
+	{ TEXT(GET "Connection: upgrade\r\n" END), HTTP_ERROR_NONE, NULL },
+	{ TEXT(POST "Upgrade: websocket\r\nContent-Length: 3\r\n" END), HTTP_ERROR_NONE, NULL },
 	/* What common clients offer on any request. */
 	{ TEXT(GET "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n" END),
-	  BAD_NONE, NULL },
+	  HTTP_ERROR_NONE, NULL },
 	{ TEXT(POST "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: H2C\r\nContent-Length: 3\r\n" END),
-	  BAD_NONE, NULL },
-	{ TEXT(POST "Connection: Upgrade\r\nUpgrade: TLS/1.2\r\nContent-Length: 3\r\n" END), BAD_NONE, NULL },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: h2c, TLS/1.0, websocket\r\n" END), BAD_NONE,
+	  HTTP_ERROR_NONE, NULL },
+	{ TEXT(POST "Connection: Upgrade\r\nUpgrade: TLS/1.2\r\nContent-Length: 3\r\n" END), HTTP_ERROR_NONE,
+	  NULL },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: h2c, TLS/1.0, websocket\r\n" END), HTTP_ERROR_NONE,
 	  "websocket" },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n" END), BAD_NONE,
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n" END), HTTP_ERROR_NONE,
 	  "websocket" },
 	/* By any method, with or without a body. */
-	{ TEXT(POST "Connection: upgrade\r\nUpgrade: SPDY/3.1\r\n" END), BAD_NONE, "SPDY/3.1" },
-	{ TEXT(POST "Connection: upgrade\r\nUpgrade: h2c, websocket\r\n" END), BAD_NONE, "websocket" },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n" END), BAD_NONE,
+	{ TEXT(POST "Connection: upgrade\r\nUpgrade: SPDY/3.1\r\n" END), HTTP_ERROR_NONE, "SPDY/3.1" },
+	{ TEXT(POST "Connection: upgrade\r\nUpgrade: h2c, websocket\r\n" END), HTTP_ERROR_NONE, "websocket" },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n" END), HTTP_ERROR_NONE,
 	  "websocket" },
 	{ TEXT(GET "Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n" END),
-	  BAD_NONE, "websocket" },
-	{ TEXT("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" END), BAD_NONE,
-	  "websocket" },
+	  HTTP_ERROR_NONE, "websocket" },
+	{ TEXT("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" END),
+	  HTTP_ERROR_NONE, "websocket" },
 	/* Where there is no Upgrade. */
-	{ TEXT("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" END), BAD_NONE, NULL },
+	{ TEXT("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" END), HTTP_ERROR_NONE,
+	  NULL },
 	{ TEXT("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" END),
-	  BAD_NONE, NULL },
+	  HTTP_ERROR_NONE, NULL },
 	/* No protocols. */
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: web socket\r\n" END), BAD_UPGRADE, NULL },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: websocket/\r\n" END), BAD_UPGRADE, NULL },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: /13\r\n" END), BAD_UPGRADE, NULL },
-	{ TEXT(GET "Connection: upgrade\r\nUpgrade: websocket, a/b/c\r\n" END), BAD_UPGRADE, NULL },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: web socket\r\n" END), HTTP_ERROR_UPGRADE, NULL },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: websocket/\r\n" END), HTTP_ERROR_UPGRADE, NULL },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: /13\r\n" END), HTTP_ERROR_UPGRADE, NULL },
+	{ TEXT(GET "Connection: upgrade\r\nUpgrade: websocket, a/b/c\r\n" END), HTTP_ERROR_UPGRADE, NULL },
 };
 
 TEST(any_request_of_http_1_1_may_ask_for_a_protocol)
@@ -66,9 +70,9 @@ TEST(any_request_of_http_1_1_may_ask_for_a_protocol)
 		struct request_head head;
 
 		arena_reset(&arena);
-		assert_bad(message_request(rows[i].text, &arena, &head), BAD_NONE, rows[i].text);
-		assert_bad(upgrade_of_request(&head, &upgrade), rows[i].bad, rows[i].text);
-		if (rows[i].bad != BAD_NONE) {
+		assert_bad(message_request(rows[i].text, &arena, &head), HTTP_ERROR_NONE, rows[i].text);
+		assert_bad(upgrade_of_request(&head, &upgrade), rows[i].http_error, rows[i].text);
+		if (rows[i].http_error != HTTP_ERROR_NONE) {
 			assert_span(upgrade.protocol, "before");
 			continue;
 		}
@@ -102,7 +106,8 @@ TEST(only_a_101_to_the_same_protocol_accepts)
 		struct response_head head;
 
 		arena_reset(&arena);
-		assert_bad(message_response(answers[i].text, &arena, &head), BAD_NONE, answers[i].text);
+		assert_bad(message_response(answers[i].text, &arena, &head), HTTP_ERROR_NONE,
+			   answers[i].text);
 		if (upgrade_accepts(&head, &upgrade) != answers[i].accepts)
 			fail_msg("not %d:\n%.*s", answers[i].accepts, SPAN_FMT(answers[i].text));
 		assert_false(upgrade_accepts(&head, &none));

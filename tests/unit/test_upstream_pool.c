@@ -34,7 +34,7 @@ static int scene_make(void **state)
 	proxy->loop = loop_create(64);
 	proxy->counters = &scene->counters;
 	proxy->pool.upstreams = slab_create(sizeof(struct upstream), 32);
-	proxy_adopt(proxy, lease_create(snapshot_create()));
+	proxy_set_lease(proxy, lease_create(snapshot_create()));
 	assert_true(proxy->loop && proxy->pool.upstreams && proxy->lease);
 	scene->config = &proxy->lease->snapshot->config;
 	scene->config->pool_idle_ns = 90000000000;

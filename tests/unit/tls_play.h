@@ -31,7 +31,7 @@ struct tls_play {
 	struct tls_server_settings server_settings;
 	struct tls_client_settings client_settings;
 	struct tls_end server_end, client_end;
-	size_t piece; /* bytes at a time; 0: all */
+	size_t segment; /* bytes at a time; 0: all */
 	struct ssl_session_st *ticket; /* owner; the newest */
 	unsigned int ticket_count;
 };
@@ -72,13 +72,13 @@ static inline struct tls_trust *tls_play_trust(struct tls_play *play, const stru
 	return trust;
 }
 
-static inline void tls_play_seal(struct tls_play *play)
+static inline void tls_play_compile(struct tls_play *play)
 {
 	struct tls_fault fault;
 
-	if (settings_seal_server(&play->server_settings, &fault) ||
-	    settings_seal_client(&play->client_settings, &fault))
-		fail_msg("seal: %s", fault.text);
+	if (settings_compile_server(&play->server_settings, &fault) ||
+	    settings_compile_client(&play->client_settings, &fault))
+		fail_msg("compile: %s", fault.text);
 }
 
 static inline void tls_play_init(struct tls_play *play)
@@ -94,7 +94,7 @@ static inline void tls_play_init(struct tls_play *play)
 	tls_worker_init(&play->other, tls_play_secret, tls_play_now, play);
 	play->server_settings.scope = SPAN("listener");
 	play->client_settings.trust = play->trust;
-	tls_play_seal(play);
+	tls_play_compile(play);
 }
 
 static inline void tls_end_done(struct tls_end *end)
@@ -138,16 +138,16 @@ static inline void tls_end_read(struct tls_end *end)
 /* Takes at most `most` bytes of the inbox. False: nothing was there. */
 static inline bool tls_end_take(struct tls_end *end, size_t most)
 {
-	struct span piece = span_first(buf_span(&end->inbox), most ? most : SIZE_MAX);
+	struct span segment = span_first(buf_span(&end->inbox), most ? most : SIZE_MAX);
 
-	if (piece.len == 0)
+	if (segment.len == 0)
 		return false;
-	tls_feed(end->session, piece);
+	tls_feed(end->session, segment);
 	if (end->handshake)
 		end->handshake = tls_handshake(end->session);
 	if (end->handshake == 0)
 		tls_end_read(end);
-	buf_consume(&end->inbox, piece.len - tls_rest(end->session).len);
+	buf_consume(&end->inbox, segment.len - tls_rest(end->session).len);
 	return end->handshake != -EPROTO && end->read != -EPROTO && end->read != 0;
 }
 
@@ -168,9 +168,9 @@ static inline void tls_play_run(struct tls_play *play)
 
 	while (is_moving) {
 		tls_end_send(&play->client_end, &play->server_end);
-		is_moving = tls_end_take(&play->server_end, play->piece);
+		is_moving = tls_end_take(&play->server_end, play->segment);
 		tls_end_send(&play->server_end, &play->client_end);
-		is_moving = tls_end_take(&play->client_end, play->piece) || is_moving;
+		is_moving = tls_end_take(&play->client_end, play->segment) || is_moving;
 	}
 }
 
@@ -198,7 +198,7 @@ static inline void tls_play_connect(struct tls_play *play, const char *host, str
 static inline void tls_play_meet(struct tls_play *play, const char *host, struct ssl_session_st *resume)
 {
 	tls_play_hang_up(play);
-	tls_play_seal(play);
+	tls_play_compile(play);
 	tls_play_accept(play, &play->worker);
 	tls_play_connect(play, host, resume);
 	tls_play_run(play);

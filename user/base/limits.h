@@ -106,9 +106,9 @@ enum limits {
 	 * Passed bytes read into a buffer when a direction leaves the kernel lane; with more, the program
 	 * stays attached to the socket.
 	 */
-	LIMIT_GATE_TAKE_BYTES = 1024 * 1024,
+	LIMIT_SOCKMAP_TAKE_BYTES = 1024 * 1024,
 	/* Requests of a worker whose bodies may leave so much behind; the others go by other lanes. */
-	LIMIT_GATE_UPLOADS = 64,
+	LIMIT_SOCKMAP_UPLOADS = 64,
 	/* Requested capacity of a splice pipe; the kernel may grant less. */
 	LIMIT_PIPE_BYTES = 1024 * 1024,
 	LIMIT_IDLE_PIPES = 64, /* kept per worker; further ones are closed */
@@ -207,7 +207,7 @@ enum limits {
 	LIMIT_EXPRESSION_DEPTH = 32, /* nesting of its parts: refused when loading */
 	LIMIT_DELAY_MS = 60 * 60 * 1000, /* injected: refused when loading, expressions are capped */
 	LIMIT_EVICTION_MS = 60 * 60 * 1000, /* longest eviction of an endpoint that is evicted repeatedly */
-	LIMIT_TRIED_ENDPOINTS = 16, /* previous hosts of a request; beyond it the oldest may be tried again */
+	LIMIT_PREVIOUS_HOSTS = 16, /* previous hosts of a request; beyond it the oldest may be tried again */
 	LIMIT_BALANCE_CANDIDATES =
 		16, /* endpoints of a backend checked for one choice, from a random position on */
 	LIMIT_CONFIG_BYTES = 16 * 1024 * 1024, /* of one file, after its variables are expanded: refused */

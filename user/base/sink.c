@@ -52,7 +52,7 @@ void sink_close(struct sink *sink)
 }
 
 /* Whole lines up to PIPE_BUF; part of the first line if that alone is longer. */
-static size_t piece_len(struct span lines)
+static size_t segment_len(struct span lines)
 {
 	const char *end;
 
@@ -62,7 +62,7 @@ static size_t piece_len(struct span lines)
 	return end ? (size_t)(end - lines.data) + 1 : PIPE_BUF;
 }
 
-static ssize_t write_polled(int fd, struct span piece)
+static ssize_t write_polled(int fd, struct span segment)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
 
@@ -70,43 +70,43 @@ static ssize_t write_polled(int fd, struct span piece)
 		errno = EAGAIN;
 		return -1;
 	}
-	return write(fd, piece.data, piece.len);
+	return write(fd, segment.data, segment.len);
 }
 
-static ssize_t write_nowait(struct sink *sink, struct span piece)
+static ssize_t write_nowait(struct sink *sink, struct span segment)
 {
-	struct iovec vector = { (void *)piece.data, piece.len };
+	struct iovec vector = { (void *)segment.data, segment.len };
 	ssize_t written = pwritev2(sink->fd, &vector, 1, -1, RWF_NOWAIT);
 
 	if (written >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL))
 		return written;
 	sink->kind = SINK_POLLED;
-	return write_polled(sink->fd, piece);
+	return write_polled(sink->fd, segment);
 }
 
-static ssize_t write_piece(struct sink *sink, struct span piece)
+static ssize_t write_segment(struct sink *sink, struct span segment)
 {
 	switch (sink->kind) {
 	case SINK_FILE:
 	case SINK_NONBLOCK:
-		return write(sink->fd, piece.data, piece.len);
+		return write(sink->fd, segment.data, segment.len);
 	case SINK_SOCKET:
-		return send(sink->fd, piece.data, piece.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		return send(sink->fd, segment.data, segment.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	case SINK_NOWAIT:
-		return write_nowait(sink, piece);
+		return write_nowait(sink, segment);
 	case SINK_POLLED:
-		return write_polled(sink->fd, piece);
+		return write_polled(sink->fd, segment);
 	}
 	return -1;
 }
 
 ssize_t sink_write(struct sink *sink, struct span lines)
 {
-	struct span piece = sink->kind == SINK_FILE ? lines : span_first(lines, piece_len(lines));
+	struct span segment = sink->kind == SINK_FILE ? lines : span_first(lines, segment_len(lines));
 	ssize_t written;
 
 	do
-		written = write_piece(sink, piece);
+		written = write_segment(sink, segment);
 	while (written < 0 && errno == EINTR);
 	return written < 0 ? -errno : written;
 }

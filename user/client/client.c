@@ -8,7 +8,7 @@
 #include "user/client/admission.h"
 #include "user/client/client_h2.h"
 #include "user/client/client_tls.h"
-#include "user/relay/conn_hop.h"
+#include "user/relay/conn_bypass.h"
 #include "user/relay/head_reader.h"
 
 #define TO(state) (1u << CLIENT_##state)
@@ -123,7 +123,7 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 	loop_deferred_cancel(&client->again);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_RECEIVED, client->conn.received_bytes);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_SENT, client->conn.sent_bytes);
-	counter_add(proxy->counters, COUNTER_HOP_CLIENT_BYTES, conn_hop_bytes(&client->conn));
+	counter_add(proxy->counters, COUNTER_BYPASS_CLIENT_BYTES, conn_bypass_bytes(&client->conn));
 	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
 	admission_give(proxy, client->bind);
 	admission_give_client(client->peer);
@@ -218,9 +218,9 @@ enum { CLIENT_HEAD_BLOCK_BYTES = 2048 };
 
 /* The arena becomes the stream's. */
 static void client_begin_request(struct client *client, struct arena *arena, struct span head,
-				 enum http_bad bad)
+				 enum http_error http_error)
 {
-	if (client->proxy->handler->begin_request(client, arena, head, bad))
+	if (client->proxy->handler->begin_request(client, arena, head, http_error))
 		return;
 	arena_done(arena);
 	client_close(client, END_LIMIT, true);
@@ -234,7 +234,7 @@ void client_read_head(struct client *client)
 	uint64_t received = client->conn.received_bytes;
 	struct span head = { 0 };
 	enum head_read result;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	client->proxy->handler->on_reading(client);
 	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
@@ -261,10 +261,10 @@ void client_read_head(struct client *client)
 		arena_done(&arena);
 		return;
 	}
-	bad = result == HEAD_READ_BAD ? http->scan.bad : BAD_NONE;
+	http_error = result == HEAD_READ_BAD ? http->scan.http_error : HTTP_ERROR_NONE;
 	if (result == HEAD_READ_MEMORY)
-		bad = BAD_NO_MEMORY;
-	client_begin_request(client, &arena, head, bad);
+		http_error = HTTP_ERROR_NO_MEMORY;
+	client_begin_request(client, &arena, head, http_error);
 }
 
 /* What has come of the head is not enough to say more about the request (RFC 9110 15.5.9). */
@@ -273,7 +273,7 @@ static void client_refuse_late_head(struct client *client)
 	struct arena arena;
 
 	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
-	client_begin_request(client, &arena, (struct span){ 0 }, BAD_HEAD_LATE);
+	client_begin_request(client, &arena, (struct span){ 0 }, HTTP_ERROR_HEAD_LATE);
 }
 
 /* A byte may have come in this turn, whose event is still to be delivered. */

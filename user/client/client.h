@@ -76,7 +76,7 @@ struct client_handler {
 	 * caller's.
 	 */
 	bool (*begin_request)(struct client *client, struct arena *arena, struct span head,
-			      enum http_bad bad);
+			      enum http_error http_error);
 	/* A stream of an HTTP/2 connection. Takes it. */
 	void (*begin_h2_request)(struct client *client, struct h2_stream *h2_stream);
 	/* A connection of a TCP or TLS route. False: no stream. */

@@ -157,7 +157,7 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	}
 	/* Nobody was told what has become of it before it was accepted. */
 	client->conn.has_error = true;
-	if (client_peer_hop(client, bind->bind, origin) < 0) {
+	if (client_peer_bypass(client, bind->bind, origin) < 0) {
 		conn_close(&client->conn, true);
 		slab_give(proxy->clients, handle);
 		return NULL;
@@ -203,7 +203,7 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 		return false;
 	}
 	counted = admission_client(proxy, peer);
-	if (!room_admit(proxy, bind, counted, &fd)) {
+	if (!evict_admit(proxy, bind, counted, &fd)) {
 		admission_forget(proxy, counted);
 		admission_refuse(proxy, config, fd);
 		return false;
@@ -217,8 +217,8 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 	return true;
 }
 
-struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    bool has_requests, enum client_origin origin)
+struct client *client_take_over(struct proxy *proxy, struct proxy_bind *bind, int fd,
+				const struct address *peer, bool has_requests, enum client_origin origin)
 {
 	struct quota *counted = admission_client(proxy, peer);
 	struct client *client;

@@ -8,8 +8,9 @@
 /* Who has accepted a connection: nothing of it was read here in any case. */
 enum client_origin {
 	CLIENT_ACCEPTED, /* this process */
-	CLIENT_ADOPTED, /* another one */
-	CLIENT_ADOPTED_HOP, /* the same, where it hopped: its bytes are in queues of the same-host lanes */
+	CLIENT_TAKEN_OVER, /* another one */
+	/* the same, where it bypassed TCP: its bytes are in queues of the same-host lanes */
+	CLIENT_TAKEN_OVER_BYPASS,
 };
 
 /*
@@ -22,5 +23,5 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
  * The client of a stream that another process has begun: state, age and stream are the caller's to set.
  * has_requests: of a request, behind which others may follow; else of a tunnel. Owns fd; NULL: it was reset.
  */
-struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    bool has_requests, enum client_origin origin);
+struct client *client_take_over(struct proxy *proxy, struct proxy_bind *bind, int fd,
+				const struct address *peer, bool has_requests, enum client_origin origin);

@@ -6,7 +6,7 @@
 
 /*
  * What a client connection has more when it speaks HTTP/2: the link, and how many streams run on it. Each
- * request is a struct stream with front_h2.
+ * request is a struct stream with downstream_codec_h2.
  *
  * A graceful shutdown has two steps (RFC 9113 6.8): a GOAWAY without a limit, and LIMIT_H2_GOAWAY_MS later,
  * when requests on their way have arrived, one that names the last. Then the streams are finished, and the

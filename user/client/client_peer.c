@@ -3,7 +3,7 @@
 
 #include "policy/keepalive.h"
 #include "user/net/socket.h"
-#include "user/relay/conn_hop.h"
+#include "user/relay/conn_bypass.h"
 
 void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd)
 {
@@ -47,22 +47,22 @@ void client_peer_name(struct client *client, const struct address *peer)
 }
 
 /* Of this host, that is: others are not found there. */
-static bool client_peer_may_hop(const struct client *client, const struct bind *bind)
+static bool client_peer_may_bypass(const struct client *client, const struct bind *bind)
 {
 	const struct proxy *proxy = client->proxy;
 
-	return proxy->relay.near && bind->is_same_host && bind->protocol != BIND_TLS &&
-	       splice_hops(&proxy->lease->snapshot->config.splice);
+	return proxy->relay.local && bind->is_same_host && bind->protocol != BIND_TLS &&
+	       splice_bypasses(&proxy->lease->snapshot->config.splice);
 }
 
-int client_peer_hop(struct client *client, const struct bind *bind, enum client_origin origin)
+int client_peer_bypass(struct client *client, const struct bind *bind, enum client_origin origin)
 {
-	struct near_worker *worker = client->proxy->relay.near_watch.worker;
+	struct local_worker *worker = client->proxy->relay.local_watch.worker;
 
-	client->conn.is_adopted = origin != CLIENT_ACCEPTED;
-	if (origin == CLIENT_ADOPTED_HOP)
-		return conn_adopt_hop(&client->conn, worker);
-	if (client_peer_may_hop(client, bind))
-		(void)conn_start_hop(&client->conn, worker);
+	client->conn.is_resumed = origin != CLIENT_ACCEPTED;
+	if (origin == CLIENT_TAKEN_OVER_BYPASS)
+		return conn_resume_bypass(&client->conn, worker);
+	if (client_peer_may_bypass(client, bind))
+		(void)conn_start_bypass(&client->conn, worker);
 	return 0;
 }

@@ -10,7 +10,7 @@ bool client_peer_is_trusted(const struct proxy *proxy, const struct address *pee
 /* Its address as texts, and whether its word about others is taken. */
 void client_peer_name(struct client *client, const struct address *peer);
 /*
- * Its bytes hop, where its bind agreed and its other end is here, or where they did in a process that is
- * gone: 0, or -errno: bytes of it are lost, reset it.
+ * Its bytes bypass TCP, where its bind agreed and its other end is here, or where they did in a process that
+ * is gone: 0, or -errno: bytes of it are lost, reset it.
  */
-int client_peer_hop(struct client *client, const struct bind *bind, enum client_origin origin);
+int client_peer_bypass(struct client *client, const struct bind *bind, enum client_origin origin);

@@ -68,9 +68,9 @@ static void client_tls_refuse(struct client *client, enum end_reason reason)
 static int client_tls_send_alert(struct client *client, uint8_t description)
 {
 	char alert[] = { 21, 3, 3, 0, 2, 2, (char)description };
-	struct iovec piece = { alert, sizeof(alert) };
+	struct iovec segment = { alert, sizeof(alert) };
 
-	return conn_send(&client->conn, &piece, 1, sizeof(alert));
+	return conn_send(&client->conn, &segment, 1, sizeof(alert));
 }
 
 static void client_tls_alert(struct client *client, uint8_t description, enum end_reason reason)
@@ -91,9 +91,9 @@ static void client_tls_answer_plain(struct client *client)
 	static char answer[] = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n"
 			       "content-length: 51\r\nconnection: close\r\n\r\n"
 			       "this port speaks TLS: use https:// instead of http:";
-	struct iovec piece = { answer, sizeof(answer) - 1 };
+	struct iovec segment = { answer, sizeof(answer) - 1 };
 
-	(void)conn_send(&client->conn, &piece, 1, sizeof(answer));
+	(void)conn_send(&client->conn, &segment, 1, sizeof(answer));
 	client_tls_refuse(client, END_TLS_PLAIN_TEXT);
 }
 

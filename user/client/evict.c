@@ -8,11 +8,11 @@
 #include "user/net/descriptors.h"
 
 enum {
-	ROOM_LOOKS = 256, /* clients looked at for one that may end */
-	ROOM_TRIES = 16, /* clients that end for one that comes: a limit may have been lowered */
+	EVICT_LOOKS = 256, /* clients looked at for one that may end */
+	EVICT_TRIES = 16, /* clients that end for one that comes: a limit may have been lowered */
 };
 
-enum room { ROOM_NONE, ROOM_MADE, ROOM_ASKED };
+enum eviction { EVICT_NONE, EVICT_MADE, EVICT_ASKED };
 
 /*
  * What has come and is not read yet may be a request: its event is about to be delivered. An empty line in
@@ -23,28 +23,28 @@ static bool client_may_end(const struct client *client)
 	return buf_len(&client->conn.in) <= client->http->scan.offset && !conn_has_unread(&client->conn);
 }
 
-static void room_end(struct client *client)
+static void evict_end(struct client *client)
 {
 	counter_add(client->proxy->counters, COUNTER_IDLE_CLOSED, 1);
 	if (client->h2 && h2_session_refuse_more(client->h2->link.session) == 0)
 		h2_link_push(&client->h2->link);
-	client_close(client, END_MADE_ROOM, false);
+	client_close(client, END_EVICTED, false);
 }
 
 /* only: a client of this port, peer: of this address; or NULL. */
-static bool room_make_here(struct proxy *proxy, const struct proxy_bind *only, const struct quota *peer)
+static bool evict_make_here(struct proxy *proxy, const struct proxy_bind *only, const struct quota *peer)
 {
 	int looks = 0;
 
 	list_each(node, next, &proxy->idle_clients) {
 		struct client *client = list_entry(node, struct client_http, idle_node)->client;
 
-		if (looks++ == ROOM_LOOKS)
+		if (looks++ == EVICT_LOOKS)
 			break;
 		if ((only && client->bind != only) || (peer && client->peer != peer) ||
 		    !client_may_end(client))
 			continue;
-		room_end(client);
+		evict_end(client);
 		return true;
 	}
 	return false;
@@ -52,175 +52,176 @@ static bool room_make_here(struct proxy *proxy, const struct proxy_bind *only, c
 
 /* ------------------------------------------------------------------------------------ other workers */
 
-struct room_message {
+struct evict_message {
 	struct message message;
 	struct proxy *proxy;
 };
 
-static void room_on_asked(struct message *message, void *context)
+static void evict_on_asked(struct message *message, void *context)
 {
-	struct room_message *asked = container_of(message, struct room_message, message);
+	struct evict_message *asked = container_of(message, struct evict_message, message);
 
 	(void)context;
-	atomic_fetch_sub_explicit(&asked->proxy->room_asked, 1, memory_order_relaxed);
-	room_make_here(asked->proxy, NULL, NULL);
+	atomic_fetch_sub_explicit(&asked->proxy->evict_asked, 1, memory_order_relaxed);
+	evict_make_here(asked->proxy, NULL, NULL);
 	hg_free(asked);
 }
 
-static uint64_t room_spare(struct proxy *other)
+static uint64_t evict_spare(struct proxy *other)
 {
 	uint64_t idle = tally_read(&other->idle_count);
-	uint64_t asked = atomic_load_explicit(&other->room_asked, memory_order_relaxed);
+	uint64_t asked = atomic_load_explicit(&other->evict_asked, memory_order_relaxed);
 
 	return idle > asked ? idle - asked : 0;
 }
 
 /* The one with the most idle clients: true when it was asked to end one. */
-static bool room_ask(struct proxy *proxy)
+static bool evict_ask(struct proxy *proxy)
 {
 	struct proxy_shared *shared = proxy->shared;
-	struct room_message *message = NULL;
+	struct evict_message *message = NULL;
 	struct proxy *best = NULL;
 
-	pthread_mutex_lock(&shared->room_lock);
+	pthread_mutex_lock(&shared->evict_lock);
 	for (uint32_t i = 0; i < LIMIT_WORKERS; i++) {
 		struct proxy *other = shared->proxies[i];
 
-		if (other && other != proxy && room_spare(other) > (best ? room_spare(best) : 0))
+		if (other && other != proxy && evict_spare(other) > (best ? evict_spare(best) : 0))
 			best = other;
 	}
 	if (best)
 		message = hg_malloc(sizeof(*message));
 	if (message) {
-		*message = (struct room_message){ .message.run = room_on_asked, .proxy = best };
-		atomic_fetch_add_explicit(&best->room_asked, 1, memory_order_relaxed);
+		*message = (struct evict_message){ .message.run = evict_on_asked, .proxy = best };
+		atomic_fetch_add_explicit(&best->evict_asked, 1, memory_order_relaxed);
 		mailbox_send(best->mailbox, &message->message);
 	}
-	pthread_mutex_unlock(&shared->room_lock);
+	pthread_mutex_unlock(&shared->evict_lock);
 	return message;
 }
 
-void room_open(struct proxy *proxy)
+void evict_open(struct proxy *proxy)
 {
-	pthread_mutex_lock(&proxy->shared->room_lock);
+	pthread_mutex_lock(&proxy->shared->evict_lock);
 	proxy->shared->proxies[proxy->index] = proxy;
-	pthread_mutex_unlock(&proxy->shared->room_lock);
+	pthread_mutex_unlock(&proxy->shared->evict_lock);
 }
 
-void room_shut(struct proxy *proxy)
+void evict_shut(struct proxy *proxy)
 {
-	pthread_mutex_lock(&proxy->shared->room_lock);
+	pthread_mutex_lock(&proxy->shared->evict_lock);
 	proxy->shared->proxies[proxy->index] = NULL;
-	pthread_mutex_unlock(&proxy->shared->room_lock);
+	pthread_mutex_unlock(&proxy->shared->evict_lock);
 }
 
 /* ------------------------------------------------------------------------------------ who asks */
 
-static void room_plan(const struct proxy *proxy, struct descriptor_plan *ret_plan)
+static void evict_plan(const struct proxy *proxy, struct descriptor_plan *ret_plan)
 {
 	descriptors_plan(descriptors_limit(),
 			 atomic_load_explicit(&proxy->shared->fixed_descriptors, memory_order_relaxed),
 			 ret_plan);
 }
 
-uint64_t room_pipes_below(const struct proxy *proxy)
+uint64_t evict_pipes_below(const struct proxy *proxy)
 {
 	struct descriptor_plan plan;
 
-	room_plan(proxy, &plan);
+	evict_plan(proxy, &plan);
 	return plan.clients_below;
 }
 
-static enum room room_make(struct proxy *proxy)
+static enum eviction evict_make(struct proxy *proxy)
 {
-	if (room_make_here(proxy, NULL, NULL))
-		return ROOM_MADE;
-	return room_ask(proxy) ? ROOM_ASKED : ROOM_NONE;
+	if (evict_make_here(proxy, NULL, NULL))
+		return EVICT_MADE;
+	return evict_ask(proxy) ? EVICT_ASKED : EVICT_NONE;
 }
 
-bool room_for_upstream(struct upstream_pool *pool)
+bool evict_for_upstream(struct upstream_pool *pool)
 {
-	return room_make_here(container_of(pool, struct proxy, pool), NULL, NULL) || upstream_pool_shed(pool);
+	return evict_make_here(container_of(pool, struct proxy, pool), NULL, NULL) ||
+	       upstream_pool_shed(pool);
 }
 
 /* What ended left a lower number: the next one that is above the bound says again that they are short. */
-static bool room_fits(struct upstream_pool *pool, int *fd, uint64_t below)
+static bool evict_fits(struct upstream_pool *pool, int *fd, uint64_t below)
 {
 	if ((uint64_t)*fd < below)
 		return true;
-	if (!room_for_upstream(pool))
+	if (!evict_for_upstream(pool))
 		return false;
 	*fd = descriptors_lower(*fd);
 	return true;
 }
 
 /* True when there is a descriptor for it, or one is about to be given back. */
-static bool room_has_descriptor(struct proxy *proxy, int *fd)
+static bool evict_has_descriptor(struct proxy *proxy, int *fd)
 {
 	struct descriptor_plan plan;
 
-	room_plan(proxy, &plan);
-	return room_fits(&proxy->pool, fd, plan.clients_below) || room_ask(proxy);
+	evict_plan(proxy, &plan);
+	return evict_fits(&proxy->pool, fd, plan.clients_below) || evict_ask(proxy);
 }
 
-static bool room_refuse(struct proxy *proxy, enum limit_kind kind)
+static bool evict_refuse(struct proxy *proxy, enum limit_kind kind)
 {
 	counter_limit(proxy->counters, kind);
 	return false;
 }
 
 /* Of the process and the port. */
-static bool room_admit_here(struct proxy *proxy, struct proxy_bind *bind)
+static bool evict_admit_here(struct proxy *proxy, struct proxy_bind *bind)
 {
-	for (int i = 0; i < ROOM_TRIES; i++) {
+	for (int i = 0; i < EVICT_TRIES; i++) {
 		if (admission_take(proxy, bind))
 			return true;
 		if (admission_port_is_full(bind)) {
-			if (!room_make_here(proxy, bind, NULL))
-				return room_refuse(proxy, LIMIT_KIND_LISTENER_CONNECTIONS);
+			if (!evict_make_here(proxy, bind, NULL))
+				return evict_refuse(proxy, LIMIT_KIND_LISTENER_CONNECTIONS);
 			continue;
 		}
-		switch (room_make(proxy)) {
-		case ROOM_NONE:
-			return room_refuse(proxy, LIMIT_KIND_CONNECTIONS);
-		case ROOM_MADE:
+		switch (evict_make(proxy)) {
+		case EVICT_NONE:
+			return evict_refuse(proxy, LIMIT_KIND_CONNECTIONS);
+		case EVICT_MADE:
 			break;
-		case ROOM_ASKED:
+		case EVICT_ASKED:
 			/* For a moment there are more; never more than there are idle ones. */
 			admission_count(proxy, bind);
 			return true;
 		}
 	}
-	return room_refuse(proxy, LIMIT_KIND_CONNECTIONS);
+	return evict_refuse(proxy, LIMIT_KIND_CONNECTIONS);
 }
 
-static bool room_admit_peer(struct proxy *proxy, struct quota *peer)
+static bool evict_admit_peer(struct proxy *proxy, struct quota *peer)
 {
-	for (int i = 0; i < ROOM_TRIES; i++) {
+	for (int i = 0; i < EVICT_TRIES; i++) {
 		if (admission_take_client(proxy, peer))
 			return true;
-		if (!room_make_here(proxy, NULL, peer))
+		if (!evict_make_here(proxy, NULL, peer))
 			break;
 	}
-	return room_refuse(proxy, LIMIT_KIND_CLIENT_CONNECTIONS);
+	return evict_refuse(proxy, LIMIT_KIND_CLIENT_CONNECTIONS);
 }
 
-bool room_admit(struct proxy *proxy, struct proxy_bind *bind, struct quota *peer, int *fd)
+bool evict_admit(struct proxy *proxy, struct proxy_bind *bind, struct quota *peer, int *fd)
 {
-	if (!room_admit_peer(proxy, peer))
+	if (!evict_admit_peer(proxy, peer))
 		return false;
-	if (!room_has_descriptor(proxy, fd))
-		(void)room_refuse(proxy, LIMIT_KIND_CONNECTIONS);
-	else if (room_admit_here(proxy, bind))
+	if (!evict_has_descriptor(proxy, fd))
+		(void)evict_refuse(proxy, LIMIT_KIND_CONNECTIONS);
+	else if (evict_admit_here(proxy, bind))
 		return true;
 	admission_give_client(peer);
 	return false;
 }
 
-bool room_may_use(struct upstream_pool *pool, int *fd)
+bool evict_may_use(struct upstream_pool *pool, int *fd)
 {
 	struct descriptor_plan plan;
 
-	room_plan(container_of(pool, struct proxy, pool), &plan);
-	return room_fits(pool, fd, plan.backends_below);
+	evict_plan(container_of(pool, struct proxy, pool), &plan);
+	return evict_fits(pool, fd, plan.backends_below);
 }

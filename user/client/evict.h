@@ -15,13 +15,13 @@
  * (peer, or NULL; admission.h). False when there is no room and none can be made, and a metric says for which
  * limit.
  */
-bool room_admit(struct proxy *proxy, struct proxy_bind *bind, struct quota *peer, int *fd);
+bool evict_admit(struct proxy *proxy, struct proxy_bind *bind, struct quota *peer, int *fd);
 /* upstream_pool.make_room: ends an idle client, else an idle connection to a backend. True: one did. */
-bool room_for_upstream(struct upstream_pool *pool);
+bool evict_for_upstream(struct upstream_pool *pool);
 /* upstream_pool.may_use: whether *fd leaves what others need, or could be made to. */
-bool room_may_use(struct upstream_pool *pool, int *fd);
+bool evict_may_use(struct upstream_pool *pool, int *fd);
 /* Descriptors of pipes: smaller numbers. */
-uint64_t room_pipes_below(const struct proxy *proxy);
+uint64_t evict_pipes_below(const struct proxy *proxy);
 /* Other workers may ask from now on, or no more; any thread. */
-void room_open(struct proxy *proxy);
-void room_shut(struct proxy *proxy);
+void evict_open(struct proxy *proxy);
+void evict_shut(struct proxy *proxy);

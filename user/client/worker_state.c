@@ -33,7 +33,7 @@ void lease_unref(struct lease *lease)
 	hg_free(lease);
 }
 
-void proxy_adopt(struct proxy *proxy, struct lease *lease)
+void proxy_set_lease(struct proxy *proxy, struct lease *lease)
 {
 	/* What was made of the settings before it; sessions hold what they use. */
 	tls_worker_forget(&proxy->tls);

@@ -20,7 +20,7 @@
 #include "user/obs/counters.h"
 #include "user/obs/requests.h"
 #include "user/obs/trace.h"
-#include "user/relay/gate_lane.h"
+#include "user/relay/sockmap_lane.h"
 #include "user/relay/relay.h"
 #include "user/restart/state.h"
 #include "user/tls/context.h"
@@ -47,11 +47,12 @@ struct proxy_counts {
 };
 
 struct proxy_shared {
-	atomic_uint adoptions_left; /* of what a dead gateway had: given to workers, and not looked at yet */
+	atomic_uint
+		resumptions_left; /* of what a dead gateway had: given to workers, and not looked at yet */
 	struct proxy_counts counts;
 	struct quota_table clients; /* by address_owner() */
 	struct quota_table backends; /* by name */
-	struct estate *estate; /* borrowed; NULL: no keeper */
+	struct restart_state *restart_state; /* borrowed; NULL: no keeper */
 	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
 	/*
 	 * Of session tickets; wiped when the workers have it. Their periods count from ticket_start_ms, loop
@@ -60,7 +61,7 @@ struct proxy_shared {
 	uint8_t ticket_secret[TICKET_SECRET_BYTES];
 	uint64_t ticket_start_ms;
 	char loop_id[32]; /* of this process, in CDN-Loop: another one has another */
-	pthread_mutex_t room_lock; /* of proxies; taken only when connections are short */
+	pthread_mutex_t evict_lock; /* of proxies; taken only when connections are short */
 	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (evict.h) */
 };
 
@@ -91,7 +92,7 @@ struct proxy {
 	struct trace *trace;
 	struct proxy_shared *shared;
 	struct relay_shared relay;
-	struct gate_lane gate; /* used when relay.gate points here */
+	struct sockmap_lane sockmap; /* used when relay.gate points here */
 	struct upstream_pool pool;
 	struct head_budget head_budget; /* of the requests under way */
 	struct list mirrors; /* of struct mirror */
@@ -99,10 +100,10 @@ struct proxy {
 	struct mailbox *mailbox; /* of the worker: other workers ask it for room */
 	struct list idle_clients; /* of struct client_http, the longest idle first (evict.h) */
 	atomic_uint_fast64_t idle_count; /* of them; written by the worker, read by others */
-	atomic_uint_fast64_t room_asked; /* by others, and not answered yet */
+	atomic_uint_fast64_t evict_asked; /* by others, and not answered yet */
 	struct slab *clients; /* of struct client */
 	struct slab *streams; /* of struct stream */
-	struct lease *lease; /* current: proxy_adopt() */
+	struct lease *lease; /* current: proxy_set_lease() */
 	uint32_t index; /* of the worker */
 	uint64_t wall_us; /* read at most once a turn: proxy_wall_us() */
 	uint64_t wall_turn;
@@ -128,7 +129,7 @@ lease_create(struct snapshot *snapshot); /* takes the reference; NULL on no memo
 struct lease *lease_ref(struct lease *lease);
 void lease_unref(struct lease *lease);
 /* The configuration in force from now on: the reference is the proxy's, that before is the caller's. */
-void proxy_adopt(struct proxy *proxy, struct lease *lease);
+void proxy_set_lease(struct proxy *proxy, struct lease *lease);
 
 void proxy_bind_unref(struct proxy_bind *bind);
 

@@ -3,21 +3,21 @@
 #include "user/codec/codec.h"
 #include "user/http/h1_parse.h"
 #include "user/http/h1_write.h"
-#include "user/http/hop.h"
+#include "user/http/hop_by_hop.h"
 
 /* ------------------------------------------------------------------------------------ the request */
 
-enum http_bad front_h1_parse(struct stream *stream, struct span bytes)
+enum http_error downstream_codec_h1_parse(struct stream *stream, struct span bytes)
 {
 	struct exchange *exchange = stream->exchange;
-	enum http_bad bad =
+	enum http_error http_error =
 		h1_parse_request(bytes, &exchange->arena, &exchange->head, &exchange->request_framing);
 
 	/* The log tells what was understood of a bad one, too. */
 	exchange->texts.method = exchange->head.method_text;
 	stream->client_major = exchange->head.version_major;
-	if (bad)
-		return bad;
+	if (http_error)
+		return http_error;
 	exchange->texts.host = exchange->head.authority;
 	exchange->texts.path = exchange->head.target;
 	stream->client_keeps = framing_request_keeps(&exchange->head);
@@ -36,7 +36,7 @@ static bool h1_has_doubtful_bytes(struct stream *stream)
 	return stream->exchange->upgrade.is_wanted && !conn_is_silent(&stream->client->conn);
 }
 
-static int front_h1_send_interim(struct stream *stream)
+static int downstream_codec_h1_send_interim(struct stream *stream)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
 	struct h1_write_options options = { .version_minor = 1 };
@@ -46,7 +46,7 @@ static int front_h1_send_interim(struct stream *stream)
 	/* HTTP/1.0 has no interim responses (RFC 9110 15.2); who reads none gets no more of them. */
 	if (stream->client_minor < 1 || buf_len(&client->out) >= LIMIT_HEAD_BYTES)
 		return 0;
-	error = hop_strip_response(&stream->exchange->response);
+	error = hop_by_hop_strip_response(&stream->exchange->response);
 	if (!error)
 		error = h1_write_response(&client->out, &stream->exchange->response, &none, &options);
 	if (!error)
@@ -79,8 +79,8 @@ static enum h1_connection h1_connection(struct stream *stream, const struct body
 	return stream->client_minor == 0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
 }
 
-static int front_h1_send_head(struct stream *stream, struct body_framing *framing,
-			      enum relay_encoding *ret_encoding)
+static int downstream_codec_h1_send_head(struct stream *stream, struct body_framing *framing,
+					 enum relay_encoding *ret_encoding)
 {
 	struct h1_write_options options = { .version_minor = 1 };
 
@@ -89,7 +89,7 @@ static int front_h1_send_head(struct stream *stream, struct body_framing *framin
 	return h1_write_response(&stream->client->conn.out, &stream->exchange->response, framing, &options);
 }
 
-static int front_h1_send_switch(struct stream *stream, struct span protocol)
+static int downstream_codec_h1_send_switch(struct stream *stream, struct span protocol)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
 	struct h1_write_options options = { .version_minor = 1, .upgrade = protocol };
@@ -100,12 +100,12 @@ static int front_h1_send_switch(struct stream *stream, struct span protocol)
 	return h1_write_response(&stream->client->conn.out, &stream->exchange->response, &none, &options);
 }
 
-static void front_h1_begin_tunnel(struct stream *stream)
+static void downstream_codec_h1_begin_tunnel(struct stream *stream)
 {
 	client_become_tunnel(stream->client);
 }
 
-static int front_h1_send_reply(struct stream *stream, struct reply *reply)
+static int downstream_codec_h1_send_reply(struct stream *stream, struct reply *reply)
 {
 	if (!stream->client_keeps || !stream_has_whole_request(stream) || client_is_ending(stream->client) ||
 	    h1_has_doubtful_bytes(stream))
@@ -115,7 +115,7 @@ static int front_h1_send_reply(struct stream *stream, struct reply *reply)
 	return reply_write(&stream->client->conn.out, reply);
 }
 
-static int front_h1_flush(struct stream *stream)
+static int downstream_codec_h1_flush(struct stream *stream)
 {
 	struct conn *client = &stream->client->conn;
 	int error = conn_flush(client);
@@ -123,34 +123,34 @@ static int front_h1_flush(struct stream *stream)
 	return error ? error : !conn_has_output(client);
 }
 
-static int front_h1_check(struct stream *stream)
+static int downstream_codec_h1_check(struct stream *stream)
 {
 	return conn_check(&stream->client->conn);
 }
 
-static bool front_h1_has_closed(const struct stream *stream)
+static bool downstream_codec_h1_has_closed(const struct stream *stream)
 {
 	return conn_has_fin(&stream->client->conn);
 }
 
-static bool front_h1_has_answer(const struct stream *stream)
+static bool downstream_codec_h1_has_answer(const struct stream *stream)
 {
 	(void)stream;
 	return false; /* the stream would be over */
 }
 
-static uint32_t front_h1_reset_code(const struct stream *stream)
+static uint32_t downstream_codec_h1_reset_code(const struct stream *stream)
 {
 	(void)stream;
 	return 0;
 }
 
-static bool front_h1_is_behind(const struct stream *stream)
+static bool downstream_codec_h1_is_behind(const struct stream *stream)
 {
 	return conn_has_output(&stream->client->conn);
 }
 
-static bool front_h1_is_waiting(const struct stream *stream, uint64_t *ret_acked_bytes)
+static bool downstream_codec_h1_is_waiting(const struct stream *stream, uint64_t *ret_acked_bytes)
 {
 	const struct conn *client = &stream->client->conn;
 
@@ -158,30 +158,30 @@ static bool front_h1_is_waiting(const struct stream *stream, uint64_t *ret_acked
 	return conn_is_behind(client);
 }
 
-static void front_h1_touch(struct stream *stream)
+static void downstream_codec_h1_touch(struct stream *stream)
 {
 	(void)stream;
 }
 
-static bool front_h1_has_more(struct stream *stream)
+static bool downstream_codec_h1_has_more(struct stream *stream)
 {
 	return stream->client->conn.can_read || buf_len(&stream->client->conn.in);
 }
 
 /* can_read is only a guess while the kernel lane reads. */
-static bool front_h1_has_unread(const struct stream *stream)
+static bool downstream_codec_h1_has_unread(const struct stream *stream)
 {
 	const struct conn *client = &stream->client->conn;
 
 	return buf_len(&client->in) || conn_has_unread(client);
 }
 
-static struct relay_end front_h1_end(const struct stream *stream)
+static struct relay_end downstream_codec_h1_end(const struct stream *stream)
 {
 	return (struct relay_end){ .conn = &stream->client->conn };
 }
 
-static void front_h1_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
+static void downstream_codec_h1_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
 {
 	struct client *client = stream->client;
 
@@ -194,22 +194,22 @@ static void front_h1_finish(struct stream *stream, enum end_reason reason, enum 
 		client_close(client, reason, end == STREAM_END_RESET);
 }
 
-const struct front front_h1 = {
-	.has_answer = front_h1_has_answer,
-	.reset_code = front_h1_reset_code,
-	.is_behind = front_h1_is_behind,
-	.is_waiting = front_h1_is_waiting,
-	.touch = front_h1_touch,
-	.send_interim = front_h1_send_interim,
-	.send_head = front_h1_send_head,
-	.send_switch = front_h1_send_switch,
-	.begin_tunnel = front_h1_begin_tunnel,
-	.send_reply = front_h1_send_reply,
-	.flush = front_h1_flush,
-	.check = front_h1_check,
-	.has_closed = front_h1_has_closed,
-	.has_more = front_h1_has_more,
-	.has_unread = front_h1_has_unread,
-	.end = front_h1_end,
-	.finish = front_h1_finish,
+const struct downstream downstream_codec_h1 = {
+	.has_answer = downstream_codec_h1_has_answer,
+	.reset_code = downstream_codec_h1_reset_code,
+	.is_behind = downstream_codec_h1_is_behind,
+	.is_waiting = downstream_codec_h1_is_waiting,
+	.touch = downstream_codec_h1_touch,
+	.send_interim = downstream_codec_h1_send_interim,
+	.send_head = downstream_codec_h1_send_head,
+	.send_switch = downstream_codec_h1_send_switch,
+	.begin_tunnel = downstream_codec_h1_begin_tunnel,
+	.send_reply = downstream_codec_h1_send_reply,
+	.flush = downstream_codec_h1_flush,
+	.check = downstream_codec_h1_check,
+	.has_closed = downstream_codec_h1_has_closed,
+	.has_more = downstream_codec_h1_has_more,
+	.has_unread = downstream_codec_h1_has_unread,
+	.end = downstream_codec_h1_end,
+	.finish = downstream_codec_h1_finish,
 };

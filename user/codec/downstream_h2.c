@@ -5,7 +5,7 @@
 #include "user/base/base64.h"
 #include "user/client/client_h2.h"
 #include "user/codec/codec.h"
-#include "user/http/hop.h"
+#include "user/http/hop_by_hop.h"
 
 /* ------------------------------------------------------------------------------------ the request */
 
@@ -13,7 +13,7 @@
  * WebSocket over HTTP/2 (RFC 8441): for backends of HTTP/1 it is an Upgrade, with a key that nobody but us
  * and the backend sees. What follows the head is the tunnel, no body.
  */
-static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span protocol)
+static enum http_error downstream_codec_h2_make_upgrade(struct stream *stream, struct span protocol)
 {
 	enum { KEY_BYTES = 24 };
 	char *key = arena_bytes(&stream->exchange->arena, KEY_BYTES + 1);
@@ -21,77 +21,79 @@ static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span pr
 	struct text text;
 
 	if (!key)
-		return BAD_NO_MEMORY;
+		return HTTP_ERROR_NO_MEMORY;
 	/* RFC 6455 4.1: it only keeps caches and confused servers out; it is no secret. */
 	text_borrow(&text, key, KEY_BYTES + 1);
 	base64_encode(&text, span_of(random, sizeof(random)));
 	if (fields_set(&stream->exchange->head.fields, SPAN("Sec-WebSocket-Key"), text_span(&text)) < 0)
-		return BAD_NO_MEMORY;
+		return HTTP_ERROR_NO_MEMORY;
 	stream->exchange->upgrade =
 		(struct upgrade_request){ .is_wanted = true, .must_switch = true, .protocol = protocol };
 	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_NONE };
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-enum http_bad front_h2_take(struct stream *stream, struct h2_stream *h2_stream)
+enum http_error downstream_codec_h2_take(struct stream *stream, struct h2_stream *h2_stream)
 {
 	struct h2_head *head = h2_stream_head(h2_stream);
 	struct span protocol = { 0 };
-	enum http_bad bad;
+	enum http_error http_error;
 
 	CHECK(head);
 	h2_stream->owner = stream;
-	stream->front_h2 = h2_stream;
-	stream->exchange->front_head = head;
-	bad = head->bad;
+	stream->downstream_codec_h2 = h2_stream;
+	stream->exchange->downstream_head = head;
+	http_error = head->http_error;
 	stream->exchange->texts.host = head->authority;
 	stream->exchange->texts.path = head->path;
 	stream->client_keeps = true;
 	stream->client_major = 2;
 	stream->client_minor = 1;
-	if (!bad)
-		bad = h2_head_to_request(head, &stream->exchange->arena, &stream->exchange->head, &protocol);
+	if (!http_error)
+		http_error = h2_head_to_request(head, &stream->exchange->arena, &stream->exchange->head,
+						&protocol);
 	stream->exchange->texts.method = stream->exchange->head.method_text;
-	if (bad)
-		return bad;
+	if (http_error)
+		return http_error;
 	stream->exchange->texts.host = stream->exchange->head.authority;
 	stream->exchange->texts.path = stream->exchange->head.target;
-	bad = h2_head_request_framing(head, &stream->exchange->head, &stream->exchange->request_framing);
-	return !bad && protocol.len ? front_h2_make_upgrade(stream, protocol) : bad;
+	http_error =
+		h2_head_request_framing(head, &stream->exchange->head, &stream->exchange->request_framing);
+	return !http_error && protocol.len ? downstream_codec_h2_make_upgrade(stream, protocol) : http_error;
 }
 
 /* Reset because the client broke a rule on it, and not by the client. */
-static bool front_h2_was_refused(const struct h2_stream *h2_stream)
+static bool downstream_codec_h2_was_refused(const struct h2_stream *h2_stream)
 {
-	return h2_stream->is_reset && h2_stream->is_bad && !h2_stream->is_reset_by_peer;
+	return h2_stream->is_reset && h2_stream->is_invalid && !h2_stream->is_reset_by_peer;
 }
 
 /* ------------------------------------------------------------------------------------ the response */
 
-static int front_h2_write_head(struct stream *stream, const struct response_head *response,
-			       const struct body_framing *framing, bool is_end)
+static int downstream_codec_h2_write_head(struct stream *stream, const struct response_head *response,
+					  const struct body_framing *framing, bool is_end)
 {
 	struct h2_head *head = h2_head_from_response(response, framing);
-	int error = head ? h2_stream_send_head(stream->front_h2, head, is_end) : -ENOMEM;
+	int error = head ? h2_stream_send_head(stream->downstream_codec_h2, head, is_end) : -ENOMEM;
 
 	h2_head_free(head);
 	h2_link_touch(&stream->client->h2->link);
 	return error;
 }
 
-static int front_h2_send_interim(struct stream *stream)
+static int downstream_codec_h2_send_interim(struct stream *stream)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
-	int error = hop_strip_response(&stream->exchange->response);
+	int error = hop_by_hop_strip_response(&stream->exchange->response);
 
 	if (!error)
-		error = front_h2_write_head(stream, &stream->exchange->response, &none, false);
+		error = downstream_codec_h2_write_head(stream, &stream->exchange->response, &none, false);
 	stream->is_continued |= stream->exchange->response.status == 100;
 	return error;
 }
 
 /* An answer of a connection that is ending says so for all of its streams. */
-static void front_h2_mind_end(struct stream *stream)
+static void downstream_codec_h2_mind_end(struct stream *stream)
 {
 	struct client *client = stream->client;
 
@@ -99,15 +101,16 @@ static void front_h2_mind_end(struct stream *stream)
 		client_h2_end(client, client->is_age_over ? END_OK : END_DRAINED);
 }
 
-static int front_h2_send_head(struct stream *stream, struct body_framing *framing,
-			      enum relay_encoding *ret_encoding)
+static int downstream_codec_h2_send_head(struct stream *stream, struct body_framing *framing,
+					 enum relay_encoding *ret_encoding)
 {
 	*ret_encoding = ENCODE_PLAIN;
-	front_h2_mind_end(stream);
-	return front_h2_write_head(stream, &stream->exchange->response, framing, framing->kind == BODY_NONE);
+	downstream_codec_h2_mind_end(stream);
+	return downstream_codec_h2_write_head(stream, &stream->exchange->response, framing,
+					      framing->kind == BODY_NONE);
 }
 
-static int front_h2_send_switch(struct stream *stream, struct span protocol)
+static int downstream_codec_h2_send_switch(struct stream *stream, struct span protocol)
 {
 	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
 	struct response_head head = stream->exchange->response;
@@ -116,16 +119,16 @@ static int front_h2_send_switch(struct stream *stream, struct span protocol)
 	head.status = 200;
 	fields_remove(&head.fields, SPAN("sec-websocket-accept"));
 	stream->status = 200;
-	return front_h2_write_head(stream, &head, &tunnel, false);
+	return downstream_codec_h2_write_head(stream, &head, &tunnel, false);
 }
 
 /* Other streams may run beside this one, and more may begin. */
-static void front_h2_begin_tunnel(struct stream *stream)
+static void downstream_codec_h2_begin_tunnel(struct stream *stream)
 {
 	(void)stream;
 }
 
-static int front_h2_send_reply(struct stream *stream, struct reply *reply)
+static int downstream_codec_h2_send_reply(struct stream *stream, struct reply *reply)
 {
 	struct iovec body = { (void *)(uintptr_t)reply->body.data, reply->body.len };
 	struct body_framing framing;
@@ -134,93 +137,93 @@ static int front_h2_send_reply(struct stream *stream, struct reply *reply)
 	bool is_end = reply->is_head || body.iov_len == 0;
 	int error;
 
-	front_h2_mind_end(stream);
+	downstream_codec_h2_mind_end(stream);
 	arena_init(&arena, 1024);
 	error = reply_head(reply, &arena, &head, &framing);
 	if (!error)
-		error = front_h2_write_head(stream, &head, &framing, is_end);
+		error = downstream_codec_h2_write_head(stream, &head, &framing, is_end);
 	if (!error && !is_end)
-		error = h2_stream_write(stream->front_h2, &body, 1, body.iov_len);
+		error = h2_stream_write(stream->downstream_codec_h2, &body, 1, body.iov_len);
 	if (!error && !is_end)
-		error = h2_stream_end(stream->front_h2, NULL);
+		error = h2_stream_end(stream->downstream_codec_h2, NULL);
 	arena_done(&arena);
 	return error;
 }
 
-static int front_h2_flush(struct stream *stream)
+static int downstream_codec_h2_flush(struct stream *stream)
 {
-	if (stream->front_h2->is_end_sent)
+	if (stream->downstream_codec_h2->is_end_sent)
 		return 1;
-	return stream->front_h2->is_reset ? -EPIPE : 0;
+	return stream->downstream_codec_h2->is_reset ? -EPIPE : 0;
 }
 
 /* A reset behind both ends says nothing; one behind ours ends the rest of the request. */
-static int front_h2_check(struct stream *stream)
+static int downstream_codec_h2_check(struct stream *stream)
 {
-	const struct h2_stream *h2_stream = stream->front_h2;
+	const struct h2_stream *h2_stream = stream->downstream_codec_h2;
 	bool is_complete = h2_stream->is_end_sent && h2_stream->has_end;
 
 	if (!h2_stream->is_reset || is_complete)
 		return 0;
-	return front_h2_was_refused(h2_stream) ? -EPROTO : -ECONNRESET;
+	return downstream_codec_h2_was_refused(h2_stream) ? -EPROTO : -ECONNRESET;
 }
 
 /* The end of a request is no sign of anything here; a client that leaves resets its streams. */
-static bool front_h2_has_closed(const struct stream *stream)
+static bool downstream_codec_h2_has_closed(const struct stream *stream)
 {
 	(void)stream;
 	return false;
 }
 
-static bool front_h2_has_answer(const struct stream *stream)
+static bool downstream_codec_h2_has_answer(const struct stream *stream)
 {
-	return stream->front_h2->is_reset_by_peer && stream->front_h2->is_end_sent;
+	return stream->downstream_codec_h2->is_reset_by_peer && stream->downstream_codec_h2->is_end_sent;
 }
 
-static uint32_t front_h2_reset_code(const struct stream *stream)
+static uint32_t downstream_codec_h2_reset_code(const struct stream *stream)
 {
-	const struct h2_stream *h2_stream = stream->front_h2;
+	const struct h2_stream *h2_stream = stream->downstream_codec_h2;
 
 	return h2_stream && h2_stream->is_reset_by_peer ? h2_stream->error_code : 0;
 }
 
-static bool front_h2_is_behind(const struct stream *stream)
+static bool downstream_codec_h2_is_behind(const struct stream *stream)
 {
-	return buf_len(&stream->front_h2->out) != 0;
+	return buf_len(&stream->downstream_codec_h2->out) != 0;
 }
 
 /* Its window says what it takes (is_behind); nobody asks. */
-static bool front_h2_is_waiting(const struct stream *stream, uint64_t *ret_acked_bytes)
+static bool downstream_codec_h2_is_waiting(const struct stream *stream, uint64_t *ret_acked_bytes)
 {
 	*ret_acked_bytes = 0;
-	return front_h2_is_behind(stream);
+	return downstream_codec_h2_is_behind(stream);
 }
 
-static void front_h2_touch(struct stream *stream)
+static void downstream_codec_h2_touch(struct stream *stream)
 {
 	h2_link_touch(&stream->client->h2->link);
 }
 
-static bool front_h2_has_more(struct stream *stream)
+static bool downstream_codec_h2_has_more(struct stream *stream)
 {
 	(void)stream;
 	return false;
 }
 
-static bool front_h2_has_unread(const struct stream *stream)
+static bool downstream_codec_h2_has_unread(const struct stream *stream)
 {
-	return buf_len(&stream->front_h2->in) != 0;
+	return buf_len(&stream->downstream_codec_h2->in) != 0;
 }
 
-static struct relay_end front_h2_end(const struct stream *stream)
+static struct relay_end downstream_codec_h2_end(const struct stream *stream)
 {
-	return (struct relay_end){ .h2 = stream->front_h2 };
+	return (struct relay_end){ .h2 = stream->downstream_codec_h2 };
 }
 
 /* ------------------------------------------------------------------------------------ the end */
 
 /* What the client is told about a stream that is not complete. */
-static uint32_t front_h2_code(const struct stream *stream, enum stream_end end)
+static uint32_t downstream_codec_h2_code(const struct stream *stream, enum stream_end end)
 {
 	if (end == STREAM_END_CLEAN || end == STREAM_END_LINGER)
 		return H2_NO_ERROR;
@@ -241,31 +244,31 @@ static uint32_t front_h2_code(const struct stream *stream, enum stream_end end)
 	}
 }
 
-static void front_h2_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
+static void downstream_codec_h2_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
 {
 	(void)reason;
-	h2_stream_release(stream->front_h2, front_h2_code(stream, end));
-	stream->front_h2 = NULL;
+	h2_stream_release(stream->downstream_codec_h2, downstream_codec_h2_code(stream, end));
+	stream->downstream_codec_h2 = NULL;
 	client_h2_stream_over(stream->client);
 }
 
-const struct front front_h2 = {
+const struct downstream downstream_codec_h2 = {
 	.has_window = true,
-	.has_answer = front_h2_has_answer,
-	.reset_code = front_h2_reset_code,
-	.is_behind = front_h2_is_behind,
-	.is_waiting = front_h2_is_waiting,
-	.touch = front_h2_touch,
-	.send_interim = front_h2_send_interim,
-	.send_head = front_h2_send_head,
-	.send_switch = front_h2_send_switch,
-	.begin_tunnel = front_h2_begin_tunnel,
-	.send_reply = front_h2_send_reply,
-	.flush = front_h2_flush,
-	.check = front_h2_check,
-	.has_closed = front_h2_has_closed,
-	.has_more = front_h2_has_more,
-	.has_unread = front_h2_has_unread,
-	.end = front_h2_end,
-	.finish = front_h2_finish,
+	.has_answer = downstream_codec_h2_has_answer,
+	.reset_code = downstream_codec_h2_reset_code,
+	.is_behind = downstream_codec_h2_is_behind,
+	.is_waiting = downstream_codec_h2_is_waiting,
+	.touch = downstream_codec_h2_touch,
+	.send_interim = downstream_codec_h2_send_interim,
+	.send_head = downstream_codec_h2_send_head,
+	.send_switch = downstream_codec_h2_send_switch,
+	.begin_tunnel = downstream_codec_h2_begin_tunnel,
+	.send_reply = downstream_codec_h2_send_reply,
+	.flush = downstream_codec_h2_flush,
+	.check = downstream_codec_h2_check,
+	.has_closed = downstream_codec_h2_has_closed,
+	.has_more = downstream_codec_h2_has_more,
+	.has_unread = downstream_codec_h2_has_unread,
+	.end = downstream_codec_h2_end,
+	.finish = downstream_codec_h2_finish,
 };

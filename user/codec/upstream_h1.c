@@ -8,41 +8,41 @@
 #include "user/http/h1_write.h"
 #include "user/upstream/discard.h"
 
-static void back_h1_bind(struct stream *stream)
+static void upstream_codec_h1_bind(struct stream *stream)
 {
 	upstream_attach(stream->upstream, stream, stream->proxy->pool.on_stream);
 }
 
-static bool back_h1_is_alive(const struct stream *stream)
+static bool upstream_codec_h1_is_alive(const struct stream *stream)
 {
 	return conn_is_open(&stream->upstream->conn) && !stream->upstream->conn.error;
 }
 
-static void back_h1_nothing(struct stream *stream)
+static void upstream_codec_h1_nothing(struct stream *stream)
 {
 	(void)stream;
 }
 
-static uint32_t back_h1_reset_code(const struct stream *stream)
+static uint32_t upstream_codec_h1_reset_code(const struct stream *stream)
 {
 	(void)stream;
 	return 0;
 }
 
-static bool back_h1_says_length(const struct stream *stream)
+static bool upstream_codec_h1_says_length(const struct stream *stream)
 {
 	(void)stream;
 	return false;
 }
 
 /* Chunked trailers go through the relay and are not kept. */
-static const struct fields *back_h1_trailers(const struct stream *stream)
+static const struct fields *upstream_codec_h1_trailers(const struct stream *stream)
 {
 	(void)stream;
 	return NULL;
 }
 
-static int back_h1_send_head(struct stream *stream)
+static int upstream_codec_h1_send_head(struct stream *stream)
 {
 	struct h1_write_options options = { .version_minor = 1 };
 	struct body_framing framing = stream->exchange->request_framing;
@@ -57,53 +57,54 @@ static int back_h1_send_head(struct stream *stream)
 	return h1_write_request(&stream->upstream->conn.out, &stream->exchange->head, &framing, &options);
 }
 
-static enum relay_encoding back_h1_encoding(const struct stream *stream)
+static enum relay_encoding upstream_codec_h1_encoding(const struct stream *stream)
 {
 	enum body_kind kind = stream->exchange->request_framing.kind;
 
 	return kind == BODY_CHUNKED || kind == BODY_FRAMED ? ENCODE_CHUNKED : ENCODE_PLAIN;
 }
 
-static enum upstream_head back_h1_read_head(struct stream *stream, enum http_bad *ret_bad)
+static enum upstream_head upstream_codec_h1_read_head(struct stream *stream, enum http_error *ret_error)
 {
 	/* What comes behind the head waits for the window of a stream. */
-	size_t most = stream->front_h2 ? h2_stream_read_bytes(stream->front_h2, 0) : LIMIT_READ_BYTES;
+	size_t most = stream->downstream_codec_h2 ? h2_stream_read_bytes(stream->downstream_codec_h2, 0)
+						  : LIMIT_READ_BYTES;
 
 	return upstream_read_head(stream->upstream, most, &stream->exchange->response_arena,
-				  &stream->exchange->response, ret_bad);
+				  &stream->exchange->response, ret_error);
 }
 
-static enum http_bad back_h1_framing(struct stream *stream, struct body_framing *ret_framing)
+static enum http_error upstream_codec_h1_framing(struct stream *stream, struct body_framing *ret_framing)
 {
 	struct upstream *upstream = stream->upstream;
-	enum http_bad bad =
+	enum http_error http_error =
 		framing_response(&stream->exchange->response, stream->exchange->head.method, ret_framing);
 
-	if (bad || ret_framing->kind == BODY_TUNNEL)
-		return bad;
+	if (http_error || ret_framing->kind == BODY_TUNNEL)
+		return http_error;
 	upstream->is_reusable =
 		framing_response_keeps(&stream->exchange->response) && ret_framing->kind != BODY_UNTIL_CLOSE;
 	upstream->keep_alive_s = framing_keep_alive_s(&stream->exchange->response);
 	upstream->is_bound |= connection_auth_is_asked(&stream->exchange->response);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-static struct relay_end back_h1_end(const struct stream *stream)
+static struct relay_end upstream_codec_h1_end(const struct stream *stream)
 {
 	return (struct relay_end){ .conn = &stream->upstream->conn };
 }
 
-static int back_h1_error(const struct stream *stream)
+static int upstream_codec_h1_error(const struct stream *stream)
 {
 	return stream->upstream->conn.error;
 }
 
-static int back_h1_check(struct stream *stream)
+static int upstream_codec_h1_check(struct stream *stream)
 {
 	return conn_check(&stream->upstream->conn);
 }
 
-static bool back_h1_has_response(const struct stream *stream)
+static bool upstream_codec_h1_has_response(const struct stream *stream)
 {
 	return stream->upstream->has_response_bytes;
 }
@@ -113,7 +114,7 @@ static bool back_h1_has_response(const struct stream *stream)
  * it was sent, so one that does not acknowledge the request came first. A reset proves nothing: whoever reads
  * a request and resets at once is quicker than the delayed acknowledgement.
  */
-static bool back_h1_is_unseen(const struct stream *stream, int error)
+static bool upstream_codec_h1_is_unseen(const struct stream *stream, int error)
 {
 	const struct upstream *upstream = stream->upstream;
 
@@ -123,12 +124,12 @@ static bool back_h1_is_unseen(const struct stream *stream, int error)
 	       conn_acked_bytes(&upstream->conn) <= upstream->request_start_bytes;
 }
 
-static bool back_h1_is_behind(const struct stream *stream)
+static bool upstream_codec_h1_is_behind(const struct stream *stream)
 {
 	return conn_is_behind(&stream->upstream->conn);
 }
 
-static void back_h1_drop(struct stream *stream, bool reset)
+static void upstream_codec_h1_drop(struct stream *stream, bool reset)
 {
 	struct upstream *upstream = stream->upstream;
 
@@ -137,11 +138,12 @@ static void back_h1_drop(struct stream *stream, bool reset)
 }
 
 /* A body of unknown length may never end. */
-static void back_h1_discard(struct stream *stream)
+static void upstream_codec_h1_discard(struct stream *stream)
 {
 	struct upstream *upstream = stream->upstream;
 	struct body_framing framing;
-	bool is_known = stream->upload.state == RELAY_DONE && back_h1_framing(stream, &framing) == BAD_NONE &&
+	bool is_known = stream->upload.state == RELAY_DONE &&
+			upstream_codec_h1_framing(stream, &framing) == HTTP_ERROR_NONE &&
 			(framing.kind == BODY_NONE || framing.kind == BODY_LENGTH);
 
 	stream->upstream = NULL;
@@ -155,7 +157,8 @@ static void back_h1_discard(struct stream *stream)
 static void keep(struct stream *stream, struct upstream *upstream)
 {
 	upstream->served++;
-	if (upstream->is_bound && !stream->front_h2 && !stream->client->is_closed && stream->client->http)
+	if (upstream->is_bound && !stream->downstream_codec_h2 && !stream->client->is_closed &&
+	    stream->client->http)
 		upstream_pool_bind(&stream->proxy->pool, upstream, &stream->client->http->bound);
 	else
 		upstream_pool_give(&stream->proxy->pool, upstream);
@@ -163,7 +166,7 @@ static void keep(struct stream *stream, struct upstream *upstream)
 
 /* Kept only when both messages were moved to their last byte and nothing follows; how the client ends is its
  * affair. */
-static void back_h1_finish(struct stream *stream, enum stream_end end)
+static void upstream_codec_h1_finish(struct stream *stream, enum stream_end end)
 {
 	struct upstream *upstream = stream->upstream;
 
@@ -176,25 +179,25 @@ static void back_h1_finish(struct stream *stream, enum stream_end end)
 	}
 }
 
-const struct back back_h1 = {
-	.bind = back_h1_bind,
-	.is_alive = back_h1_is_alive,
-	.demote = back_h1_nothing,
-	.reset_code = back_h1_reset_code,
-	.says_length = back_h1_says_length,
-	.trailers = back_h1_trailers,
-	.touch = back_h1_nothing,
-	.send_head = back_h1_send_head,
-	.encoding = back_h1_encoding,
-	.read_head = back_h1_read_head,
-	.framing = back_h1_framing,
-	.end = back_h1_end,
-	.error = back_h1_error,
-	.check = back_h1_check,
-	.has_response = back_h1_has_response,
-	.is_unseen = back_h1_is_unseen,
-	.is_behind = back_h1_is_behind,
-	.drop = back_h1_drop,
-	.discard = back_h1_discard,
-	.finish = back_h1_finish,
+const struct upstream_side upstream_codec_h1 = {
+	.bind = upstream_codec_h1_bind,
+	.is_alive = upstream_codec_h1_is_alive,
+	.demote = upstream_codec_h1_nothing,
+	.reset_code = upstream_codec_h1_reset_code,
+	.says_length = upstream_codec_h1_says_length,
+	.trailers = upstream_codec_h1_trailers,
+	.touch = upstream_codec_h1_nothing,
+	.send_head = upstream_codec_h1_send_head,
+	.encoding = upstream_codec_h1_encoding,
+	.read_head = upstream_codec_h1_read_head,
+	.framing = upstream_codec_h1_framing,
+	.end = upstream_codec_h1_end,
+	.error = upstream_codec_h1_error,
+	.check = upstream_codec_h1_check,
+	.has_response = upstream_codec_h1_has_response,
+	.is_unseen = upstream_codec_h1_is_unseen,
+	.is_behind = upstream_codec_h1_is_behind,
+	.drop = upstream_codec_h1_drop,
+	.discard = upstream_codec_h1_discard,
+	.finish = upstream_codec_h1_finish,
 };

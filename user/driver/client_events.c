@@ -16,25 +16,26 @@
  * A reset that came with the request has no event of its own: no backend hears of either. A stream of HTTP/2
  * that we have reset gets no answer, and its log line says why.
  */
-static void begin(struct stream *stream, enum http_bad bad)
+static void begin(struct stream *stream, enum http_error http_error)
 {
-	int error = stream->front->check(stream);
+	int error = stream->downstream->check(stream);
 
-	if (bad == BAD_HEADS_OF_WORKER)
+	if (http_error == HTTP_ERROR_HEADS_OF_WORKER)
 		counter_limit(stream->proxy->counters, LIMIT_KIND_WORKER_HEADS);
-	if (bad == BAD_HEADS_OF_CONNECTION)
+	if (http_error == HTTP_ERROR_HEADS_OF_CONNECTION)
 		counter_limit(stream->proxy->counters, LIMIT_KIND_CONNECTION_HEADS);
 
-	if (error && (error != -EPROTO || !stream->front_h2))
+	if (error && (error != -EPROTO || !stream->downstream_codec_h2))
 		driver_run(stream,
 			   step_end(stream, conn_end_reason(error, END_CLIENT_RST), STREAM_END_RESET));
 	else
-		driver_run(stream, bad ? step_bad_request(stream, bad) : STEP_ROUTE);
+		driver_run(stream, http_error ? step_bad_request(stream, http_error) : STEP_ROUTE);
 }
 
-static bool begin_request(struct client *client, struct arena *arena, struct span head, enum http_bad bad)
+static bool begin_request(struct client *client, struct arena *arena, struct span head,
+			  enum http_error http_error)
 {
-	struct stream *stream = stream_create(client, &front_h1, false);
+	struct stream *stream = stream_create(client, &downstream_codec_h1, false);
 
 	if (!stream)
 		return false;
@@ -44,19 +45,19 @@ static bool begin_request(struct client *client, struct arena *arena, struct spa
 	arena_done(&stream->exchange->arena);
 	stream->exchange->arena = *arena;
 	stream->head_bytes = (uint32_t)head.len;
-	if (!head_budget_hold(&client->proxy->head_budget, head.len) && !bad)
-		bad = BAD_HEADS_OF_WORKER;
-	begin(stream, bad ? bad : front_h1_parse(stream, head));
+	if (!head_budget_hold(&client->proxy->head_budget, head.len) && !http_error)
+		http_error = HTTP_ERROR_HEADS_OF_WORKER;
+	begin(stream, http_error ? http_error : downstream_codec_h1_parse(stream, head));
 	return true;
 }
 
 static void begin_h2_request(struct client *client, struct h2_stream *h2_stream)
 {
-	struct stream *stream = stream_create(client, &front_h2, false);
+	struct stream *stream = stream_create(client, &downstream_codec_h2, false);
 
 	h2_stream->news = 0;
 	if (stream) {
-		begin(stream, front_h2_take(stream, h2_stream));
+		begin(stream, downstream_codec_h2_take(stream, h2_stream));
 		return;
 	}
 	h2_stream_release(h2_stream, H2_REFUSED_STREAM);
@@ -65,7 +66,7 @@ static void begin_h2_request(struct client *client, struct h2_stream *h2_stream)
 
 static bool begin_tunnel(struct client *client, bool is_tls, struct span sni)
 {
-	struct stream *stream = stream_create(client, &front_h1, true);
+	struct stream *stream = stream_create(client, &downstream_codec_h1, true);
 
 	if (!stream)
 		return false;
@@ -102,8 +103,8 @@ const struct client_handler stream_handler = {
 	.on_ready = driver_on_client,
 	.on_close = driver_abort,
 	.log_end = log_end,
-	.on_state = client_mark,
-	.on_reading = client_mark_reading,
+	.on_state = client_set_conn_status,
+	.on_reading = client_set_reading,
 	.may_hand_off = quiesce_may_client,
 	.hand_off = quiesce_client,
 };

@@ -22,7 +22,7 @@
 /* A client that has its whole answer may take back what is left of its request. */
 static enum end_reason client_reason(const struct stream *stream, int error)
 {
-	if (stream->front->has_answer(stream))
+	if (stream->downstream->has_answer(stream))
 		return stream->reason;
 	return error == -EPROTO ? END_REQUEST_BAD : conn_end_reason(error, END_CLIENT_RST);
 }
@@ -40,9 +40,9 @@ static enum stream_step check_upload(struct stream *stream)
 	case RELAY_FAIL_SOURCE_ERROR:
 		return step_end(stream, client_reason(stream, relay_source_error(upload)), STREAM_END_RESET);
 	case RELAY_FAIL_SOURCE_BAD:
-		return step_bad_request(stream, upload->decoder.bad);
-	case RELAY_FAIL_POISONED:
-		return step_end(stream, END_POISONED, STREAM_END_RESET);
+		return step_bad_request(stream, upload->decoder.http_error);
+	case RELAY_FAIL_INTEGRITY_ERROR:
+		return step_end(stream, END_INTEGRITY_ERROR, STREAM_END_RESET);
 	case RELAY_FAIL_MEMORY:
 		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 	case RELAY_FAIL_SINK:
@@ -67,7 +67,7 @@ static enum stream_step check_download(struct stream *stream)
 	case RELAY_FAIL_SOURCE_SHORT:
 		return step_end(stream, END_UPSTREAM_FIN, response_truncated(stream));
 	case RELAY_FAIL_SOURCE_ERROR:
-		stream->reset_code = stream->back->reset_code(stream);
+		stream->reset_code = stream->upstream_side->reset_code(stream);
 		return step_end(stream, conn_end_reason(relay_source_error(download), END_UPSTREAM_RST),
 				response_truncated(stream));
 	case RELAY_FAIL_SOURCE_BAD:
@@ -76,8 +76,8 @@ static enum stream_step check_download(struct stream *stream)
 	case RELAY_FAIL_SINK:
 		return step_end(stream, conn_end_reason(relay_sink_error(download), END_CLIENT_RST),
 				STREAM_END_RESET);
-	case RELAY_FAIL_POISONED:
-		return step_end(stream, END_POISONED, STREAM_END_RESET);
+	case RELAY_FAIL_INTEGRITY_ERROR:
+		return step_end(stream, END_INTEGRITY_ERROR, STREAM_END_RESET);
 	case RELAY_FAIL_MEMORY:
 	case RELAY_FAIL_NONE:
 		break;
@@ -85,14 +85,14 @@ static enum stream_step check_download(struct stream *stream)
 	return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 }
 
-static bool pump_way(struct stream *stream, struct relay *relay)
+static bool pump_direction(struct stream *stream, struct relay *relay)
 {
 	bool again;
 
-	if (stream->is_in_estate)
+	if (stream->is_in_restart_state)
 		checkpoint_before_pump(stream, relay);
 	again = relay_pump(relay, proxy_now_ms(stream->proxy));
-	if (stream->is_in_estate)
+	if (stream->is_in_restart_state)
 		checkpoint_after_pump(stream, relay);
 	return again;
 }
@@ -100,7 +100,7 @@ static bool pump_way(struct stream *stream, struct relay *relay)
 /* What a slow client has yet to read of interim answers. STEP_END: it is gone. */
 static enum stream_step flush_interim(struct stream *stream)
 {
-	int result = stream->interim_count ? stream->front->flush(stream) : 0;
+	int result = stream->interim_count ? stream->downstream->flush(stream) : 0;
 
 	return result >= 0 ? STEP_WAIT : step_end(stream, client_reason(stream, result), STREAM_END_RESET);
 }
@@ -110,7 +110,7 @@ static enum stream_step pump_waiting(struct stream *stream)
 	enum stream_step step;
 
 	attempt_review_body(stream);
-	if (stream->is_in_estate)
+	if (stream->is_in_restart_state)
 		checkpoint_before_pump(stream, &stream->download);
 	step = flush_interim(stream);
 	return step == STEP_WAIT ? attempt_read_response(stream) : step;
@@ -126,8 +126,8 @@ static bool has_client_given_up(struct stream *stream)
 				       ? stream->route->half_close
 				       : stream->listener->rules.half_close;
 
-	return stream->client->conn.has_hup && !stream->front_h2 && rule != HALF_CLOSE_KEEP &&
-	       stream_has_whole_request(stream) && stream->front->check(stream) == 0;
+	return stream->client->conn.has_hup && !stream->downstream_codec_h2 && rule != HALF_CLOSE_KEEP &&
+	       stream_has_whole_request(stream) && stream->downstream->check(stream) == 0;
 }
 
 static enum stream_step give_up(struct stream *stream)
@@ -137,7 +137,7 @@ static enum stream_step give_up(struct stream *stream)
 
 static enum stream_step pump_exchange(struct stream *stream)
 {
-	bool again = pump_way(stream, &stream->upload);
+	bool again = pump_direction(stream, &stream->upload);
 	enum stream_step step = check_upload(stream);
 
 	if (step != STEP_WAIT)
@@ -147,7 +147,7 @@ static enum stream_step pump_exchange(struct stream *stream)
 	if (stream->state == STREAM_WAIT_HEAD) {
 		step = pump_waiting(stream);
 	} else if (stream->state == STREAM_RELAY) {
-		again |= pump_way(stream, &stream->download);
+		again |= pump_direction(stream, &stream->download);
 		step = check_download(stream);
 	}
 	if (step != STEP_WAIT || stream->state == STREAM_CLOSED)
@@ -162,10 +162,10 @@ static enum stream_step pump_exchange(struct stream *stream)
 static enum stream_step pump_tunnel(struct stream *stream)
 {
 	bool was_half_closed = tunnel_is_half_closed(stream);
-	bool again = pump_way(stream, &stream->upload);
+	bool again = pump_direction(stream, &stream->upload);
 	enum stream_step step;
 
-	again |= pump_way(stream, &stream->download);
+	again |= pump_direction(stream, &stream->download);
 	step = tunnel_pumped(stream, was_half_closed);
 	if (step == STEP_WAIT && again)
 		stream_pump_again(stream);
@@ -235,9 +235,9 @@ static void touch(struct stream *stream)
 {
 	if (stream->state == STREAM_CLOSED)
 		return;
-	stream->front->touch(stream);
+	stream->downstream->touch(stream);
 	if (stream->upstream)
-		stream->back->touch(stream);
+		stream->upstream_side->touch(stream);
 }
 
 /* Others get their turn before an attempt that would follow at once. */
@@ -250,7 +250,7 @@ static void rest(struct stream *stream)
 /* A request that is short pays for these tests alone. */
 static bool is_kept_by(const struct stream *stream, enum stream_step step)
 {
-	return stream->is_in_estate || step == STEP_TUNNEL ||
+	return stream->is_in_restart_state || step == STEP_TUNNEL ||
 	       (step == STEP_PUMP && stream->proxy->look_after_ms && checkpoint_is_due(stream));
 }
 
@@ -264,7 +264,7 @@ void driver_run(struct stream *stream, enum stream_step step)
 			rest(stream);
 			break;
 		}
-		if (stream->is_in_estate)
+		if (stream->is_in_restart_state)
 			checkpoint_before_step(stream, step);
 		next = take_step(stream, step);
 		if (is_kept_by(stream, step))
@@ -283,12 +283,12 @@ void driver_on_client(struct stream *stream)
 	if (stream->state == STREAM_CLOSED)
 		return;
 	if (stream->state != STREAM_TUNNEL) {
-		int error = stream->front->check(stream);
+		int error = stream->downstream->check(stream);
 
 		if (error)
 			step = step_end(stream, client_reason(stream, error), STREAM_END_RESET);
 		/* Events may come for hours: nobody who still wants them says that he is done. */
-		else if (notes_client_left(stream))
+		else if (internal_fields_client_left(stream))
 			step = step_end(stream, END_CLIENT_FIN, STREAM_END_RESET);
 	}
 	driver_run(stream, step);

@@ -15,10 +15,10 @@
 #include "user/gateway/backend_counts.h"
 #include "user/gateway/gateway_hooks.h"
 #include "user/gateway/gateway_load.h"
-#include "user/gateway/near_ports.h"
+#include "user/gateway/local_ports.h"
 #include "user/gateway/port_plan.h"
 #include "user/gateway/resources.h"
-#include "user/net/dealer.h"
+#include "user/net/reuseport_balancer.h"
 #include "user/net/descriptors.h"
 #include "user/net/syn_filter.h"
 #include "user/net/socket.h"
@@ -36,18 +36,20 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 			      descriptors_fixed(gateway->worker_count, snapshot->bind_count),
 			      memory_order_relaxed);
 	/* Before a port is open: its first connections count as well. */
-	near_ports_follow(gateway->lanes.near, gateway->snapshot, snapshot);
+	local_ports_follow(gateway->lanes.local, gateway->snapshot, snapshot);
 	result = port_plan_make(gateway, snapshot, &plan, error);
 	if (!result)
-		result = mcp_service_adopt(&gateway->mcp, snapshot);
+		result = mcp_service_set_snapshot(&gateway->mcp, snapshot);
 	if (!result)
 		result = port_plan_send(gateway, snapshot, &plan);
 	if (result < 0) {
-		near_ports_follow(gateway->lanes.near, snapshot, gateway->snapshot);
-		mcp_service_adopt(&gateway->mcp, gateway->snapshot);
-		/* At the start of a successor they may be those of the one before (succession_give_up()). */
+		local_ports_follow(gateway->lanes.local, snapshot, gateway->snapshot);
+		mcp_service_set_snapshot(&gateway->mcp, gateway->snapshot);
+		/*
+		 * At the start of the new process they may be those of the one before (takeover_give_up()).
+		 */
 		port_plan_done(&plan, gateway->worker_count,
-			       gateway->snapshot || !gateway->succession.is_successor);
+			       gateway->snapshot || !gateway->takeover.is_new_process);
 		if (text_span(error).len == 0)
 			text_str(error, "no memory to put the configuration into force");
 		return result;
@@ -56,8 +58,8 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	port_plan_done(&plan, gateway->worker_count, false);
 	snapshot_unref(gateway->snapshot);
 	gateway->snapshot = snapshot;
-	if (gateway->succession.estate)
-		atomic_store(&gateway->succession.estate->end_ms,
+	if (gateway->takeover.restart_state)
+		atomic_store(&gateway->takeover.restart_state->end_ms,
 			     ns_to_ms(snapshot->config.termination_max_ns));
 	gateway->status.generation = snapshot->generation;
 	gateway->status.loaded_wall_us = clock_wall_us();
@@ -84,7 +86,7 @@ static void gateway_warn_static(struct text *warnings, const struct static_confi
 /* What outlives configurations: the health of endpoints, the connections of backends. */
 static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
 {
-	int error = health_board_attach(&gateway->health, snapshot);
+	int error = health_registry_attach(&gateway->health, snapshot);
 
 	return error ? error : backend_counts_attach(&gateway->shared.backends, snapshot);
 }
@@ -186,8 +188,8 @@ static bool gateway_has_drained(const struct gateway *gateway)
 		if (!worker_has_closed(gateway->workers[i]))
 			return false;
 	}
-	return succession_has_all(&gateway->succession) &&
-	       atomic_load(&gateway->shared.adoptions_left) == 0 && gateway_open_clients(gateway) == 0;
+	return takeover_has_all(&gateway->takeover) && atomic_load(&gateway->shared.resumptions_left) == 0 &&
+	       gateway_open_clients(gateway) == 0;
 }
 
 enum { GATEWAY_DRAIN_POLL_MS = 10 };
@@ -241,16 +243,16 @@ void gateway_begin_drain(struct gateway *gateway)
 		gateway_end(gateway);
 		return;
 	}
-	estate_set_phase(gateway->succession.estate, ESTATE_ENDING);
-	succession_take_no_more(&gateway->succession);
-	if (succession_is_handed_over(&gateway->succession)) {
+	restart_state_set_phase(gateway->takeover.restart_state, RESTART_ENDING);
+	takeover_take_no_more(&gateway->takeover);
+	if (takeover_is_handed_over(&gateway->takeover)) {
 		/* Whoever asks shall get the answers of the other one. */
 		admin_stop(gateway->admin);
 		gateway->admin = NULL;
 		/* The service does not end, and another process speaks for it. */
 		supervisor_stop(&gateway->supervisor);
 		wait_ms = wait_ms < GATEWAY_HAND_OVER_MS ? GATEWAY_HAND_OVER_MS : wait_ms;
-		hands_off = succession_takes_connections(&gateway->succession);
+		hands_off = takeover_takes_connections(&gateway->takeover);
 	} else {
 		supervisor_tell(&gateway->supervisor, SUPERVISOR_STOPPING);
 	}
@@ -287,7 +289,7 @@ static void gateway_on_signal(struct signals *signals, int number)
 
 /* ------------------------------------------------------------------------------------ start */
 
-/* A successor has as many as the one before: each owns a socket of each port. */
+/* The new process has as many as the one before: each owns a socket of each port. */
 static uint32_t gateway_worker_count(const struct gateway *gateway, const struct static_config *config)
 {
 	const struct options *options = gateway->options;
@@ -297,12 +299,12 @@ static uint32_t gateway_worker_count(const struct gateway *gateway, const struct
 	if (!count)
 		count = cores > 0 ? (uint32_t)cores : 1;
 	count = count < LIMIT_WORKERS ? count : LIMIT_WORKERS;
-	return succession_workers(&gateway->succession, count);
+	return takeover_workers(&gateway->takeover, count);
 }
 
 static int gateway_start_workers(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
-	struct estate *estate = gateway->succession.estate;
+	struct restart_state *restart_state = gateway->takeover.restart_state;
 
 	gateway->worker_count = 0;
 	gateway->workers = hg_calloc(LIMIT_WORKERS, sizeof(struct worker *));
@@ -315,13 +317,13 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			.resolver = gateway->resolver,
 			.shared = &gateway->shared,
 			.inner = &gateway->mcp.inner,
-			.gate = gateway->lanes.gate,
-			.near = gateway->lanes.near,
+			.sockmap = gateway->lanes.sockmap,
+			.local = gateway->lanes.local,
 			.owner = gateway->mailbox,
 			.access_log_fd = STDOUT_FILENO,
 			.syn_filter_program = gateway->syn_filter_program,
-			.trace = estate ? &estate->traces[gateway->worker_count] : NULL,
-			.serial = estate ? &estate->serials[gateway->worker_count] : NULL,
+			.trace = restart_state ? &restart_state->traces[gateway->worker_count] : NULL,
+			.serial = restart_state ? &restart_state->serials[gateway->worker_count] : NULL,
 		};
 
 		gateway->workers[gateway->worker_count] =
@@ -341,15 +343,16 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 				     struct text *error)
 {
 	uint32_t worker_count = gateway_worker_count(gateway, config);
-	struct estate *estate = gateway->succession.estate;
-	int result = kernel_lanes_open(&gateway->lanes, &config->splice, worker_count, estate, error);
+	struct restart_state *restart_state = gateway->takeover.restart_state;
+	int result = kernel_lanes_open(&gateway->lanes, &config->splice, worker_count, restart_state, error);
 
 	if (result)
 		return result;
 	/* Who turns the kernel lane off wants no program in the kernel at all. */
 	if (config->splice.mode != SPLICE_OFF) {
 		gateway->syn_filter_program = syn_filter_load();
-		gateway->dealer_program = worker_count > 1 ? dealer_load(worker_count) : -1;
+		gateway->reuseport_balancer_program =
+			worker_count > 1 ? reuseport_balancer_load(worker_count) : -1;
 	}
 	result = privilege_drop();
 	if (result)
@@ -418,7 +421,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	if (result)
 		return result;
 	gateway_say_admin_addresses(gateway);
-	succession_end(&gateway->succession, gateway);
+	takeover_end(&gateway->takeover, gateway);
 	return 0;
 }
 
@@ -431,14 +434,14 @@ static void gateway_stop(struct gateway *gateway)
 	mcp_service_stop(&gateway->mcp);
 	kernel_lanes_done(&gateway->lanes);
 	socket_close(gateway->syn_filter_program);
-	socket_close(gateway->dealer_program);
+	socket_close(gateway->reuseport_balancer_program);
 	admin_stop(gateway->admin);
 	snapshot_unref(gateway->start_snapshot);
 	heap_trim_stop(&gateway->heap_trim);
 	expiry_stop(&gateway->expiry);
 	supervisor_stop(&gateway->supervisor);
 	watch_stop(&gateway->watch);
-	succession_stop(&gateway->succession, gateway);
+	takeover_stop(&gateway->takeover, gateway);
 	if (gateway->loop) {
 		signals_stop(&gateway->signals, gateway->loop);
 		timer_cancel(loop_timers(gateway->loop), &gateway->drain_timer);
@@ -453,12 +456,12 @@ static void gateway_stop(struct gateway *gateway)
 	while (!list_is_empty(&gateway->ports))
 		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
 	snapshot_unref(gateway->snapshot);
-	health_board_done(&gateway->health);
+	health_registry_done(&gateway->health);
 	messages_done(&gateway->messages);
 }
 
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		const struct messages *messages, uint64_t seen, const struct succession *succession)
+		const struct messages *messages, uint64_t seen, const struct takeover *takeover)
 {
 	struct text error;
 	int result;
@@ -466,19 +469,19 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	*gateway = (struct gateway){
 		.options = options,
 		.messages = *messages,
-		.succession = *succession,
-		.shared.estate = succession->estate,
+		.takeover = *takeover,
+		.shared.restart_state = takeover->restart_state,
 		.syn_filter_program = -1,
-		.dealer_program = -1,
+		.reuseport_balancer_program = -1,
 	};
 	list_init(&gateway->ports);
-	health_board_init(&gateway->health);
+	health_registry_init(&gateway->health);
 	kernel_lanes_init(&gateway->lanes);
 	mcp_service_init(&gateway->mcp);
 	supervisor_init(&gateway->supervisor);
 	text_init(&error);
 	atomic_init(&gateway->shared.fixed_descriptors, 0);
-	pthread_mutex_init(&gateway->shared.room_lock, NULL);
+	pthread_mutex_init(&gateway->shared.evict_lock, NULL);
 	timer_init(&gateway->drain_timer, gateway_on_drain);
 	timer_init(&gateway->reload_timer, gateway_on_reload);
 	resources_name(&gateway->shared);
@@ -489,7 +492,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	snapshot_unref(snapshot);
 	if (result < 0) {
 		log_error("%.*s", SPAN_FMT(text_span(&error)));
-		succession_give_up(&gateway->succession);
+		takeover_give_up(&gateway->takeover);
 	} else {
 		if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count,
 				seen, gateway_on_change) < 0)
@@ -499,8 +502,8 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		expiry_start(&gateway->expiry, gateway->loop, &gateway->snapshot);
 		supervisor_start(&gateway->supervisor, gateway->loop);
 		/* Before another main process ends because of us. */
-		supervisor_tell_ready(&gateway->supervisor, succession->estate ? getppid() : getpid());
-		succession_ready(&gateway->succession, gateway->worker_count);
+		supervisor_tell_ready(&gateway->supervisor, takeover->restart_state ? getppid() : getpid());
+		takeover_ready(&gateway->takeover, gateway->worker_count);
 		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);
 		result = loop_run(gateway->loop);
 		log_info("stopped");

@@ -6,12 +6,12 @@
 #include "user/loop/signals.h"
 #include "user/gateway/expiry.h"
 #include "user/gateway/heap_trim.h"
-#include "user/gateway/health_board.h"
+#include "user/gateway/health_registry.h"
 #include "user/gateway/kernel_lanes.h"
 #include "user/gateway/mcp_service.h"
 #include "user/gateway/messages.h"
 #include "user/gateway/options.h"
-#include "user/gateway/succession.h"
+#include "user/gateway/takeover.h"
 #include "user/gateway/supervisor.h"
 #include "user/gateway/watch.h"
 #include "user/worker/worker.h"
@@ -44,12 +44,12 @@ struct gateway {
 	struct resolver *resolver;
 	struct proxy_shared shared;
 	struct mcp_service mcp;
-	struct health_board health;
-	struct succession succession;
+	struct health_registry health;
+	struct takeover takeover;
 	struct supervisor supervisor;
 	struct kernel_lanes lanes;
 	int syn_filter_program; /* owner; user/net/syn_filter.h, negative: none */
-	int dealer_program; /* owner; user/net/dealer.h, negative: none */
+	int reuseport_balancer_program; /* owner; user/net/reuseport_balancer.h, negative: none */
 	struct signals signals;
 	struct watch watch;
 	struct admin *admin;
@@ -75,4 +75,4 @@ struct gateway {
  * succession; seen: watch_signature() from before it was loaded. Exit status of the program.
  */
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		const struct messages *messages, uint64_t seen, const struct succession *succession);
+		const struct messages *messages, uint64_t seen, const struct takeover *takeover);

@@ -148,7 +148,7 @@ static void hook_extra_metrics(void *context, struct text *out)
 	const struct gateway *gateway = context;
 
 	lane_metrics(&gateway->lanes, out);
-	succession_metrics(&gateway->succession, out);
+	takeover_metrics(&gateway->takeover, out);
 }
 
 static int hook_take_listener(void *context, const struct address *address)
@@ -156,7 +156,7 @@ static int hook_take_listener(void *context, const struct address *address)
 	struct gateway *gateway = context;
 	int fd;
 
-	return succession_take_port(&gateway->succession, address, 1, &fd) ? fd : -1;
+	return takeover_take_port(&gateway->takeover, address, 1, &fd) ? fd : -1;
 }
 
 void gateway_hooks_fill(struct gateway *gateway)

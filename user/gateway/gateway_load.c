@@ -34,7 +34,7 @@ int gateway_load(const struct options *options, const struct snapshot *previous,
 	config_report_init(&report);
 	error = config_load(options->source_list, options->source_count, previous, &report, &snapshot);
 	if (!error)
-		error = policy_seal(snapshot, &report);
+		error = policy_compile(snapshot, &report);
 	if (!error)
 		guard_keys(snapshot);
 	/* Not what time brings: a certificate that ends soon must not keep its successor out. */

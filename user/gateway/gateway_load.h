@@ -5,8 +5,8 @@
 #include "user/gateway/options.h"
 
 /*
- * Loads, seals and reports a configuration. 0 with one reference in *ret_snapshot; else a negative errno of
- * config_load (-EINVAL: wrong content). Messages are in the log and added to *messages. previous: that in
+ * Loads, compiles and reports a configuration. 0 with one reference in *ret_snapshot; else a negative errno
+ * of config_load (-EINVAL: wrong content). Messages are in the log and added to *messages. previous: that in
  * force, or NULL.
  */
 int gateway_load(const struct options *options, const struct snapshot *previous, struct messages *messages,

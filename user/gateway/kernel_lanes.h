@@ -4,7 +4,7 @@
 #include "config/model.h"
 #include "user/base/text.h"
 #include "user/restart/state.h"
-#include "user/kernel/near/near.h"
+#include "user/kernel/local/local.h"
 #include "user/kernel/sockmap/load.h"
 
 /*
@@ -18,11 +18,11 @@ struct lane_start {
 };
 
 struct kernel_lanes {
-	struct gate *gate; /* owner; NULL: no sockmap lane */
-	struct near *near; /* owner; NULL: no same-host lanes */
+	struct sockmap *sockmap; /* owner; NULL: no sockmap lane */
+	struct local *local; /* owner; NULL: no same-host lanes */
 	bool is_inherited; /* the gate, from a gateway that died */
-	bool is_near_inherited; /* the same-host lanes */
-	struct lane_start gate_start, near_start;
+	bool is_local_inherited; /* the same-host lanes */
+	struct lane_start sockmap_start, local_start;
 };
 
 void kernel_lanes_init(struct kernel_lanes *lanes);
@@ -30,9 +30,9 @@ void kernel_lanes_done(struct kernel_lanes *lanes); /* every worker is gone */
 
 /*
  * Opens what config.splice asks for; one line in the log for each. A lane that cannot be used stays NULL;
- * only with `config.splice.mode: require` is that a failure: -errno and `error`. estate, may be NULL: what a
- * dead gateway has left of its lanes is used again, with the sockets that are in them, and closed where this
- * one does without; what is loaded here is left there.
+ * only with `config.splice.mode: require` is that a failure: -errno and `error`. restart state, may be NULL:
+ * what a dead gateway has left of its lanes is used again, with the sockets that are in them, and closed
+ * where this one does without; what is loaded here is left there.
  */
 int kernel_lanes_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
-		      struct estate *estate, struct text *error);
+		      struct restart_state *restart_state, struct text *error);

@@ -3,7 +3,7 @@
 
 #include "admin/prometheus.h"
 #include "user/base/check.h"
-#include "user/kernel/near/hop.h"
+#include "user/kernel/local/bypass.h"
 
 /* "none" is no reason. */
 static void by_reason(struct text *out, enum metric_id id, const struct reason_table *table,
@@ -17,58 +17,58 @@ static void by_reason(struct text *out, enum metric_id id, const struct reason_t
 	}
 }
 
-static void gate_numbers(const struct kernel_lanes *lanes, struct text *out)
+static void sockmap_numbers(const struct kernel_lanes *lanes, struct text *out)
 {
-	const struct gate *gate = lanes->gate;
-	uint64_t counts[GATE_REASON_COUNT];
+	const struct sockmap *sockmap = lanes->sockmap;
+	uint64_t counts[SOCKMAP_REASON_COUNT];
 
-	prometheus_single(out, METRIC_GATE_AVAILABLE, gate != NULL);
-	prometheus_single(out, METRIC_GATE_SELFTEST_FAILED, lanes->gate_start.selftest_failed);
-	prometheus_single(out, METRIC_GATE_SELFTEST, lanes->gate_start.selftest_ns);
-	if (!gate)
+	prometheus_single(out, METRIC_SOCKMAP_AVAILABLE, sockmap != NULL);
+	prometheus_single(out, METRIC_SOCKMAP_SELFTEST_FAILED, lanes->sockmap_start.selftest_failed);
+	prometheus_single(out, METRIC_SOCKMAP_SELFTEST, lanes->sockmap_start.selftest_ns);
+	if (!sockmap)
 		return;
-	if (gate_read_closings(gate, counts) == 0)
-		by_reason(out, METRIC_GATE_CLOSED, &gate_reasons, counts);
-	prometheus_single(out, METRIC_GATE_OPEN, gate_count_open(gate));
-	prometheus_single(out, METRIC_GATE_SLOTS_USED, gate_count_taken(gate));
-	prometheus_single(out, METRIC_GATE_SLOTS_LIMIT, gate->slots.count);
-	prometheus_single(out, METRIC_GATE_CREDIT, atomic_load(&gate->slots.credit_bytes));
+	if (sockmap_read_closings(sockmap, counts) == 0)
+		by_reason(out, METRIC_SOCKMAP_CLOSED, &sockmap_reasons, counts);
+	prometheus_single(out, METRIC_SOCKMAP_OPEN, sockmap_count_open(sockmap));
+	prometheus_single(out, METRIC_SOCKMAP_SLOTS_USED, sockmap_count_taken(sockmap));
+	prometheus_single(out, METRIC_SOCKMAP_SLOTS_LIMIT, sockmap->slots.count);
+	prometheus_single(out, METRIC_SOCKMAP_CREDIT, atomic_load(&sockmap->slots.credit_bytes));
 }
 
-static void near_available(const struct kernel_lanes *lanes, struct text *out)
+static void local_available(const struct kernel_lanes *lanes, struct text *out)
 {
-	const struct text *why = &lanes->near_start.why;
-	static const char *const names[] = { "direct", "hop" };
+	const struct text *why = &lanes->local_start.why;
+	static const char *const names[] = { "direct", "bypass" };
 
-	prometheus_begin(out, METRIC_NEAR_AVAILABLE);
+	prometheus_begin(out, METRIC_LOCAL_AVAILABLE);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct span labels[] = { span_str(names[i]), SPAN("") };
 
-		if (!lanes->near)
+		if (!lanes->local)
 			labels[1] = why->len ? text_span(why) : SPAN("switched off by config.splice");
-		prometheus_sample(out, METRIC_NEAR_AVAILABLE, labels, lanes->near != NULL);
+		prometheus_sample(out, METRIC_LOCAL_AVAILABLE, labels, lanes->local != NULL);
 	}
 }
 
-static void near_numbers(const struct kernel_lanes *lanes, struct text *out)
+static void local_numbers(const struct kernel_lanes *lanes, struct text *out)
 {
-	uint64_t counts[NEAR_REASON_COUNT];
+	uint64_t counts[LOCAL_REASON_COUNT];
 
-	near_available(lanes, out);
-	prometheus_single(out, METRIC_NEAR_SELFTEST_FAILED, lanes->near_start.selftest_failed);
-	prometheus_single(out, METRIC_NEAR_SELFTEST, lanes->near_start.selftest_ns);
-	if (!lanes->near)
+	local_available(lanes, out);
+	prometheus_single(out, METRIC_LOCAL_SELFTEST_FAILED, lanes->local_start.selftest_failed);
+	prometheus_single(out, METRIC_LOCAL_SELFTEST, lanes->local_start.selftest_ns);
+	if (!lanes->local)
 		return;
-	if (near_read_falls(lanes->near, counts) == 0)
-		by_reason(out, METRIC_NEAR_FALLS, &near_reasons, counts);
-	if (hop_read_falls(lanes->near, counts) == 0)
-		by_reason(out, METRIC_HOP_FALLS, &near_reasons, counts);
-	prometheus_single(out, METRIC_NEAR_DIRECTIONS, near_count_directions(lanes->near));
-	prometheus_single(out, METRIC_HOP_CONNECTIONS, hop_count(lanes->near));
+	if (local_read_falls(lanes->local, counts) == 0)
+		by_reason(out, METRIC_LOCAL_FALLS, &local_reasons, counts);
+	if (bypass_read_falls(lanes->local, counts) == 0)
+		by_reason(out, METRIC_BYPASS_FALLS, &local_reasons, counts);
+	prometheus_single(out, METRIC_LOCAL_DIRECTIONS, local_count_directions(lanes->local));
+	prometheus_single(out, METRIC_BYPASS_CONNECTIONS, bypass_count(lanes->local));
 }
 
 void lane_metrics(const struct kernel_lanes *lanes, struct text *out)
 {
-	gate_numbers(lanes, out);
-	near_numbers(lanes, out);
+	sockmap_numbers(lanes, out);
+	local_numbers(lanes, out);
 }

@@ -44,19 +44,19 @@ static void say_valid(uint32_t warnings)
 		printf("%u %s\n", warnings, warnings == 1 ? "warning" : "warnings");
 }
 
-/* The gateway, in this process. estate: NULL without a keeper. */
-static int serve(void *argument, struct estate *estate)
+/* The gateway, in this process. restart state: NULL without a keeper. */
+static int serve(void *argument, struct restart_state *restart_state)
 {
 	struct options *options = argument;
 	static struct gateway gateway;
-	struct succession succession;
+	struct takeover takeover;
 	struct messages messages;
 	struct snapshot *snapshot = NULL;
 	uint64_t seen;
 	int error;
 
 	signals_ignore_upgrade();
-	succession_begin(&succession, estate);
+	takeover_begin(&takeover, restart_state);
 	seen = watch_signature(options->source_list, options->source_count);
 	messages_init(&messages);
 	error = gateway_load(options, NULL, &messages, &snapshot);
@@ -64,21 +64,21 @@ static int serve(void *argument, struct estate *estate)
 		if (!error)
 			say_valid(messages.warning_count);
 		messages_done(&messages);
-		inherited_leave(&succession.inherited);
+		inherited_fds_leave(&takeover.inherited);
 		snapshot_unref(snapshot);
 		return !error ? EXIT_OK : error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
 	}
 	options_apply_logging(options, NULL, &snapshot->config);
 	if (signals_block() < 0)
 		return EXIT_INVALID;
-	return gateway_run(&gateway, options, snapshot, &messages, seen, &succession);
+	return gateway_run(&gateway, options, snapshot, &messages, seen, &takeover);
 }
 
 static int run(struct options *options, char **argv)
 {
 	static struct upgrade upgrade;
 	const struct keeper_options keeper = {
-		.deaths_per_minute = options->deaths_per_minute,
+		.restart_limit = options->restart_limit,
 		.upgrade = upgrade_init(&upgrade, argv) == 0 ? &upgrade : NULL,
 		.serve = serve,
 		.argument = options,
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "top") == 0)
 		return top_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "bpf") == 0)
-		return gate_ctl_main(argc - 2, argv + 2);
+		return sockmap_ctl_main(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "upgrade") == 0)
 		return upgrade_command(argc - 2, argv + 2);
 	if (options_parse(argc, argv, &options) < 0)

@@ -30,7 +30,7 @@ void mcp_service_init(struct mcp_service *service)
 	atomic_init(&service->hub, NULL);
 }
 
-int mcp_service_adopt(struct mcp_service *service, struct snapshot *snapshot)
+int mcp_service_set_snapshot(struct mcp_service *service, struct snapshot *snapshot)
 {
 	struct mcp_hub *hub = hub_of(service);
 	int error;
@@ -42,7 +42,7 @@ int mcp_service_adopt(struct mcp_service *service, struct snapshot *snapshot)
 		if (!hub)
 			return -ENOMEM;
 	}
-	error = mcp_hub_adopt(hub, snapshot_ref(snapshot));
+	error = mcp_hub_set_snapshot(hub, snapshot_ref(snapshot));
 	if (error)
 		snapshot_unref(snapshot);
 	atomic_store_explicit(&service->hub, hub, memory_order_release);

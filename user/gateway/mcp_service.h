@@ -20,7 +20,7 @@ void mcp_service_init(struct mcp_service *service);
  * Before the workers know of a configuration. Takes no reference of the caller's. 0, or -errno: no memory or
  * thread, and what was in force before still is.
  */
-int mcp_service_adopt(struct mcp_service *service, struct snapshot *snapshot);
+int mcp_service_set_snapshot(struct mcp_service *service, struct snapshot *snapshot);
 /* No new sessions; those with nothing under way end. */
 void mcp_service_drain(struct mcp_service *service);
 /* After the workers have ended. */

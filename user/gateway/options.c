@@ -14,7 +14,7 @@ void options_usage(FILE *out)
 {
 	fputs("usage: headgate -f FILE|DIR|- [-f ...] [--validate-only] [--strict]\n"
 	      "                [--log-level error|warn|info|debug] [--log-format text|json]\n"
-	      "                [--no-keeper] [--deaths-per-minute N]\n"
+	      "                [--no-keeper] [--restart-limit N]\n"
 	      "       headgate top [--admin ADDR]      terminal view of the running streams\n"
 	      "       headgate upgrade [PID]           the program installed now takes over\n"
 	      "       headgate bpf load --pin DIR | status | unload\n"
@@ -76,14 +76,14 @@ static int options_set_format(struct options *options, const char *value)
 	return 0;
 }
 
-static int options_set_deaths(struct options *options, const char *value)
+static int options_set_restart_limit(struct options *options, const char *value)
 {
 	uint64_t count;
 
-	if (span_parse_u63(span_str(value), &count) < 0 || count > OPTIONS_DEATHS_MAX)
-		return options_fail("--deaths-per-minute is not a number up to 100000:", value,
+	if (span_parse_u63(span_str(value), &count) < 0 || count > OPTIONS_RESTART_LIMIT_MAX)
+		return options_fail("--restart-limit is not a number up to 100000:", value,
 				    "0 means that a gateway is always started again");
-	options->deaths_per_minute = (uint32_t)count;
+	options->restart_limit = (uint32_t)count;
 	return 0;
 }
 
@@ -121,8 +121,8 @@ static int options_take(int argc, char **argv, int *at, struct options *options)
 		return options_set_level(options, value);
 	if (!missing && (value = option_value(argc, argv, at, "--log-format", &missing)) != NULL)
 		return options_set_format(options, value);
-	if (!missing && (value = option_value(argc, argv, at, "--deaths-per-minute", &missing)) != NULL)
-		return options_set_deaths(options, value);
+	if (!missing && (value = option_value(argc, argv, at, "--restart-limit", &missing)) != NULL)
+		return options_set_restart_limit(options, value);
 	if (missing)
 		return options_fail("no value behind", argument, "write it as the next argument");
 	if (argument[0] != '-')
@@ -148,7 +148,7 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 {
 	int error = 0;
 
-	*ret_options = (struct options){ .deaths_per_minute = OPTIONS_DEATHS };
+	*ret_options = (struct options){ .restart_limit = OPTIONS_RESTART_LIMIT };
 	for (int at = 1; at < argc && !error; at++)
 		error = options_take(argc, argv, &at, ret_options);
 	if (!error)

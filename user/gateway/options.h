@@ -7,7 +7,7 @@
 #include "config/load.h"
 #include "user/base/log.h"
 
-enum { OPTIONS_SOURCES_MAX = 256, OPTIONS_DEATHS = 10, OPTIONS_DEATHS_MAX = 100000 };
+enum { OPTIONS_SOURCES_MAX = 256, OPTIONS_RESTART_LIMIT = 10, OPTIONS_RESTART_LIMIT_MAX = 100000 };
 
 /* The command line and the environment. Strings are borrowed from argv and environ. */
 struct options {
@@ -22,7 +22,7 @@ struct options {
 	bool has_log_format;
 	enum log_format log_format;
 	bool no_keeper;
-	uint32_t deaths_per_minute; /* of gateways, before the keeper gives up; 0: it never does */
+	uint32_t restart_limit; /* of gateways, before the keeper gives up; 0: it never does */
 	uint32_t worker_threads; /* WORKER_THREADS, 0: not said */
 };
 

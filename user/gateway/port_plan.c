@@ -6,7 +6,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/net/dealer.h"
+#include "user/net/reuseport_balancer.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
 
@@ -49,12 +49,12 @@ static int plan_open(struct gateway *gateway, const struct gateway_port *port, c
 {
 	int result = 0;
 
-	if (!succession_take_port(&gateway->succession, &bind->address, gateway->worker_count, fds))
+	if (!takeover_take_port(&gateway->takeover, &bind->address, gateway->worker_count, fds))
 		result = net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, gateway->worker_count,
 					       fds, NULL);
 	if (result == 0) {
-		if (gateway->dealer_program >= 0)
-			(void)dealer_attach(fds[0], gateway->dealer_program);
+		if (gateway->reuseport_balancer_program >= 0)
+			(void)reuseport_balancer_attach(fds[0], gateway->reuseport_balancer_program);
 		return 0;
 	}
 	for (uint32_t i = 0; i < gateway->worker_count; i++)

@@ -109,9 +109,9 @@ static void section_hold(struct h2_session *session, uint32_t bytes)
 	session->block_stream->head_bytes += bytes;
 	session->head_bytes += bytes;
 	if (budget && !head_budget_hold(budget, bytes))
-		session->block->bad = BAD_HEADS_OF_WORKER;
+		session->block->http_error = HTTP_ERROR_HEADS_OF_WORKER;
 	if (session->options.heads_bytes && session->head_bytes > heads_most(session))
-		session->block->bad = BAD_HEADS_OF_CONNECTION;
+		session->block->http_error = HTTP_ERROR_HEADS_OF_CONNECTION;
 }
 
 /*
@@ -129,7 +129,7 @@ static int section_add(struct h2_session *session, struct span name, struct span
 	before = block->list_bytes;
 	if (h2_head_add(block, name, value, &session->options.head_limits) < 0)
 		return no_memory(session);
-	if (block->bad == BAD_NONE && session->options.role == H2_SERVER)
+	if (block->http_error == HTTP_ERROR_NONE && session->options.role == H2_SERVER)
 		section_hold(session, block->list_bytes - (uint32_t)before);
 	/*
 	 * Fields over the limit cost work although they are not stored: an occasional 431 is allowed, but no
@@ -163,8 +163,8 @@ static int on_invalid_header(nghttp2_session *library, const nghttp2_frame *fram
 	(void)flags;
 	result = section_add(session, span_of(name_bytes.base, name_bytes.len),
 			     span_of(value_bytes.base, value_bytes.len));
-	if (result == 0 && session->block && session->block->bad == BAD_NONE)
-		session->block->bad = BAD_SECOND_READER;
+	if (result == 0 && session->block && session->block->http_error == HTTP_ERROR_NONE)
+		session->block->http_error = HTTP_ERROR_SECOND_READER;
 	return result;
 }
 
@@ -187,7 +187,8 @@ static void head_arrived(struct h2_session *session, struct h2_stream *stream, s
 	while (*at)
 		at = &(*at)->next;
 	*at = head;
-	stream->is_final |= head->kind == H2_HEAD_RESPONSE && (head->status >= 200 || head->bad != BAD_NONE);
+	stream->is_final |= head->kind == H2_HEAD_RESPONSE &&
+			    (head->status >= 200 || head->http_error != HTTP_ERROR_NONE);
 	h2_stream_tell(stream, H2_NEWS_HEAD);
 	if (head->kind == H2_HEAD_RESPONSE)
 		interim_limit(session, stream);
@@ -209,8 +210,8 @@ static void section_arrived(struct h2_session *session, const nghttp2_frame *fra
 	session->block = NULL;
 	session->block_stream = NULL;
 	head->has_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-	if (h2_head_finish(head) != BAD_NONE) {
-		stream->is_bad = true;
+	if (h2_head_finish(head) != HTTP_ERROR_NONE) {
+		stream->is_invalid = true;
 		h2_session_count(session, H2_FLOOD_GLITCH);
 	}
 	if (head->kind == H2_HEAD_TRAILERS) {
@@ -390,8 +391,8 @@ static void stillborn_take_head(struct h2_session *session, struct h2_stream *st
 		return;
 	session->block = NULL;
 	session->block_stream = NULL;
-	if (head->bad == BAD_NONE)
-		head->bad = BAD_SECOND_READER;
+	if (head->http_error == HTTP_ERROR_NONE)
+		head->http_error = HTTP_ERROR_SECOND_READER;
 	stream->head = head;
 }
 
@@ -441,7 +442,7 @@ static void reset_sent(nghttp2_session *library, struct h2_session *session, con
 					  : H2_FLOOD_PROVOKED_RESET);
 	if (!stream)
 		return;
-	stream->is_bad = true;
+	stream->is_invalid = true;
 	stillborn_take_head(session, stream);
 	if (is_stillborn(session, stream))
 		h2_stream_tell(stream, H2_NEWS_HEAD);

@@ -7,7 +7,7 @@
 #include "user/http/head_check.h"
 #include "user/http/target.h"
 #include "user/http/wire.h"
-#include "user/http/spelling.h"
+#include "user/http/field_name.h"
 
 /* ---- to heads of user/http ---- */
 
@@ -64,8 +64,8 @@ static int fields_copy(const struct fields *from, struct arena *arena, struct fi
 	return 0;
 }
 
-enum http_bad h2_head_to_request(const struct h2_head *head, struct arena *arena,
-				 struct request_head *ret_request, struct span *ret_protocol)
+enum http_error h2_head_to_request(const struct h2_head *head, struct arena *arena,
+				   struct request_head *ret_request, struct span *ret_protocol)
 {
 	const struct field *host = fields_get(&head->fields, FIELD_HOST);
 	struct request_head request = {
@@ -74,85 +74,86 @@ enum http_bad h2_head_to_request(const struct h2_head *head, struct arena *arena
 		.target = head->path,
 		.version_major = 2,
 	};
-	enum http_bad bad = head->bad;
+	enum http_error http_error = head->http_error;
 
-	if (bad == BAD_NONE && head->protocol.len && !span_eq_nocase(head->protocol, SPAN("websocket")))
-		bad = BAD_PROTOCOL;
-	if (bad != BAD_NONE)
-		return bad;
+	if (http_error == HTTP_ERROR_NONE && head->protocol.len &&
+	    !span_eq_nocase(head->protocol, SPAN("websocket")))
+		http_error = HTTP_ERROR_PROTOCOL;
+	if (http_error != HTTP_ERROR_NONE)
+		return http_error;
 	if (head->protocol.len) {
 		request.method = METHOD_GET;
 		request.method_text = SPAN("GET");
 	} else if (request.method == METHOD_CONNECT) {
 		request.target = head->authority;
 	}
-	bad = target_split(&request);
-	if (bad != BAD_NONE)
-		return bad;
+	http_error = target_split(&request);
+	if (http_error != HTTP_ERROR_NONE)
+		return http_error;
 	request.authority = head->authority.len ? head->authority : host->value;
 	fields_init(&request.fields, arena);
 	if (fields_add(&request.fields, SPAN("host"), request.authority) < 0 ||
 	    fields_copy(&head->fields, arena, &request.fields) < 0)
-		return BAD_NO_MEMORY;
-	bad = head_check_expect(&request.fields);
-	if (bad != BAD_NONE)
-		return bad;
+		return HTTP_ERROR_NO_MEMORY;
+	http_error = head_check_expect(&request.fields);
+	if (http_error != HTTP_ERROR_NONE)
+		return http_error;
 	*ret_request = request;
 	*ret_protocol = head->protocol;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-enum http_bad h2_head_to_response(const struct h2_head *head, struct arena *arena,
-				  struct response_head *ret_response)
+enum http_error h2_head_to_response(const struct h2_head *head, struct arena *arena,
+				    struct response_head *ret_response)
 {
 	struct response_head response = { .status = head->status, .version_major = 2 };
 
-	if (head->bad != BAD_NONE)
-		return head->bad;
+	if (head->http_error != HTTP_ERROR_NONE)
+		return head->http_error;
 	if (fields_clone(&head->fields, arena, &response.fields) < 0)
-		return BAD_NO_MEMORY;
+		return HTTP_ERROR_NO_MEMORY;
 	*ret_response = response;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-enum http_bad h2_head_request_framing(const struct h2_head *head, const struct request_head *request,
-				      struct body_framing *ret_framing)
+enum http_error h2_head_request_framing(const struct h2_head *head, const struct request_head *request,
+					struct body_framing *ret_framing)
 {
 	bool is_tunnel = head->protocol.len || request->method == METHOD_CONNECT;
 	struct body_framing framing;
-	enum http_bad bad = framing_request(request, &framing);
+	enum http_error http_error = framing_request(request, &framing);
 
-	if (bad != BAD_NONE)
-		return bad;
+	if (http_error != HTTP_ERROR_NONE)
+		return http_error;
 	if (framing.kind == BODY_LENGTH && is_tunnel)
-		return BAD_BODY_FORBIDDEN;
+		return HTTP_ERROR_BODY_FORBIDDEN;
 	if (framing.kind == BODY_LENGTH && head->has_end)
-		return BAD_LENGTH_MISMATCH;
+		return HTTP_ERROR_LENGTH_MISMATCH;
 	if (framing.kind == BODY_NONE && !framing.announces_length && !head->has_end && !is_tunnel) {
 		if (request->method == METHOD_TRACE)
-			return BAD_BODY_FORBIDDEN;
+			return HTTP_ERROR_BODY_FORBIDDEN;
 		framing.kind = BODY_FRAMED;
 	}
 	*ret_framing = framing;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-enum http_bad h2_head_response_framing(const struct h2_head *head, const struct response_head *response,
-				       enum http_method method, struct body_framing *ret_framing)
+enum http_error h2_head_response_framing(const struct h2_head *head, const struct response_head *response,
+					 enum http_method method, struct body_framing *ret_framing)
 {
 	struct body_framing framing;
-	enum http_bad bad = framing_response(response, method, &framing);
+	enum http_error http_error = framing_response(response, method, &framing);
 
-	if (bad != BAD_NONE)
-		return bad;
+	if (http_error != HTTP_ERROR_NONE)
+		return http_error;
 	if (framing.kind == BODY_LENGTH && head->has_end)
-		return BAD_LENGTH_MISMATCH;
+		return HTTP_ERROR_LENGTH_MISMATCH;
 	if (framing.kind == BODY_UNTIL_CLOSE && head->has_end)
 		framing = (struct body_framing){ .kind = BODY_NONE, .announces_length = true };
 	else if (framing.kind == BODY_UNTIL_CLOSE)
 		framing.kind = BODY_FRAMED;
 	*ret_framing = framing;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 /* ---- from heads of user/http ---- */
@@ -164,7 +165,7 @@ static bool is_passed_on(const struct h2_head *head, const struct field *field)
 	if (field->name.len && field->name.data[0] == ':')
 		return false;
 	if (head->kind == H2_HEAD_TRAILERS)
-		return spelling_may_trail(field);
+		return field_name_may_trail(field);
 	if (id == FIELD_OTHER)
 		return true;
 	if (id == FIELD_TE)

@@ -6,7 +6,7 @@
 #include "user/base/check.h"
 #include "user/base/mem.h"
 #include "user/http/head_check.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 #include "user/http/target.h"
 
 enum {
@@ -38,39 +38,40 @@ void h2_head_free(struct h2_head *head)
 
 /* ---- pseudo-header fields, RFC 9113 8.3 ---- */
 
-static enum http_bad method_check(struct span value)
+static enum http_error method_check(struct span value)
 {
-	return octets_are_token(value) ? BAD_NONE : BAD_METHOD;
+	return char_class_is_token(value) ? HTTP_ERROR_NONE : HTTP_ERROR_METHOD;
 }
 
-static enum http_bad scheme_check(struct span value)
+static enum http_error scheme_check(struct span value)
 {
-	return span_eq_nocase(value, SPAN("http")) || span_eq_nocase(value, SPAN("https")) ? BAD_NONE
-											   : BAD_SCHEME;
+	return span_eq_nocase(value, SPAN("http")) || span_eq_nocase(value, SPAN("https"))
+		       ? HTTP_ERROR_NONE
+		       : HTTP_ERROR_SCHEME;
 }
 
-static enum http_bad authority_check(struct span value)
+static enum http_error authority_check(struct span value)
 {
-	return authority_is_valid(value) ? BAD_NONE : BAD_HOST_SYNTAX;
+	return authority_is_valid(value) ? HTTP_ERROR_NONE : HTTP_ERROR_HOST_SYNTAX;
 }
 
 /* The allowed form depends on the method, which may come later: h2_head_finish(). */
-static enum http_bad path_check(struct span value)
+static enum http_error path_check(struct span value)
 {
-	return value.len && octets_are_target(value) ? BAD_NONE : BAD_TARGET;
+	return value.len && char_class_is_target(value) ? HTTP_ERROR_NONE : HTTP_ERROR_TARGET;
 }
 
-static enum http_bad protocol_check(struct span value)
+static enum http_error protocol_check(struct span value)
 {
-	return octets_are_token(value) ? BAD_NONE : BAD_PSEUDO_FIELD;
+	return char_class_is_token(value) ? HTTP_ERROR_NONE : HTTP_ERROR_PSEUDO_FIELD;
 }
 
-static enum http_bad status_check(struct span value)
+static enum http_error status_check(struct span value)
 {
-	bool is_status = value.len == 3 && octets_all(value, OCTET_DIGIT) && value.data[0] >= '1' &&
+	bool is_status = value.len == 3 && char_class_all(value, OCTET_DIGIT) && value.data[0] >= '1' &&
 			 value.data[0] <= '5' && !span_eq(value, SPAN("101"));
 
-	return is_status ? BAD_NONE : BAD_STATUS;
+	return is_status ? HTTP_ERROR_NONE : HTTP_ERROR_STATUS;
 }
 
 enum { PSEUDO_METHOD, PSEUDO_SCHEME, PSEUDO_AUTHORITY, PSEUDO_PATH, PSEUDO_PROTOCOL, PSEUDO_STATUS };
@@ -78,7 +79,7 @@ enum { PSEUDO_METHOD, PSEUDO_SCHEME, PSEUDO_AUTHORITY, PSEUDO_PATH, PSEUDO_PROTO
 static const struct pseudo {
 	struct span name;
 	unsigned int kinds;
-	enum http_bad (*check)(struct span value);
+	enum http_error (*check)(struct span value);
 	size_t member; /* offset of the span in struct h2_head; 0: the status */
 } pseudos[] = {
 	[PSEUDO_METHOD] = { { ":method", 7 }, REQUEST, method_check, offsetof(struct h2_head, method) },
@@ -124,13 +125,13 @@ static struct span *pseudo_take(struct h2_head *head, struct span name, struct s
 	const struct pseudo *pseudo = pseudo_candidate(name);
 	unsigned int bit = 1u << (pseudo - pseudos);
 
-	head->bad = BAD_PSEUDO_FIELD;
+	head->http_error = HTTP_ERROR_PSEUDO_FIELD;
 	if (!span_eq(name, pseudo->name))
 		return NULL;
 	if ((pseudo->kinds & (1u << head->kind)) && !(head->seen & bit) && !head->fields.count)
-		head->bad = pseudo->check(value);
+		head->http_error = pseudo->check(value);
 	head->seen |= bit;
-	if (head->bad != BAD_NONE)
+	if (head->http_error != HTTP_ERROR_NONE)
 		return NULL;
 	if (pseudo->member)
 		return (struct span *)(void *)((char *)head + pseudo->member);
@@ -155,33 +156,33 @@ static bool has_upper_case(struct span name)
 }
 
 /* RFC 9113 8.2.2 */
-static enum http_bad field_id_check(const struct h2_head *head, enum field_id id, struct span value)
+static enum http_error field_id_check(const struct h2_head *head, enum field_id id, struct span value)
 {
 	if (id == FIELD_TE && !span_eq_nocase(value, SPAN("trailers")))
-		return BAD_CONNECTION_FIELD;
+		return HTTP_ERROR_CONNECTION_FIELD;
 	if (id != FIELD_TE && (field_flags_of(id) & FIELD_HOP))
-		return BAD_CONNECTION_FIELD;
+		return HTTP_ERROR_CONNECTION_FIELD;
 	/* As in body_trailers(): a legitimate sender does not use these. */
 	if (head->kind == H2_HEAD_TRAILERS && (id == FIELD_CONTENT_LENGTH || id == FIELD_HOST))
-		return BAD_TRAILER;
-	return BAD_NONE;
+		return HTTP_ERROR_TRAILER;
+	return HTTP_ERROR_NONE;
 }
 
 /* Checks a received name. */
-static enum http_bad name_check(enum field_id id, struct span name)
+static enum http_error name_check(enum field_id id, struct span name)
 {
-	if (id != FIELD_OTHER ? span_eq(name, field_name_of(id)) : octets_all(name, OCTET_LOWER_TOKEN))
-		return BAD_NONE;
-	return has_upper_case(name) ? BAD_FIELD_CASE : BAD_FIELD_NAME;
+	if (id != FIELD_OTHER ? span_eq(name, field_name_of(id)) : char_class_all(name, OCTET_LOWER_TOKEN))
+		return HTTP_ERROR_NONE;
+	return has_upper_case(name) ? HTTP_ERROR_FIELD_CASE : HTTP_ERROR_FIELD_NAME;
 }
 
-static enum http_bad value_check(const struct h2_head *head, enum field_id id, struct span value)
+static enum http_error value_check(const struct h2_head *head, enum field_id id, struct span value)
 {
-	if (!octets_are_text(value))
-		return BAD_CONTROL_BYTE;
+	if (!char_class_is_text(value))
+		return HTTP_ERROR_CONTROL_BYTE;
 	if (span_trim(value).len != value.len)
-		return BAD_FIELD_BLANKS;
-	return id == FIELD_OTHER ? BAD_NONE : field_id_check(head, id, value);
+		return HTTP_ERROR_FIELD_BLANKS;
+	return id == FIELD_OTHER ? HTTP_ERROR_NONE : field_id_check(head, id, value);
 }
 
 /* Stores copies of a valid name, in lower case, and its value. */
@@ -205,10 +206,10 @@ static int field_store(struct h2_head *head, enum field_id id, struct span name,
 
 static int field_add(struct h2_head *head, enum field_id id, struct span name, struct span value)
 {
-	head->bad = name_check(id, name);
-	if (head->bad == BAD_NONE)
-		head->bad = value_check(head, id, value);
-	return head->bad == BAD_NONE ? field_store(head, id, name, value) : 0;
+	head->http_error = name_check(id, name);
+	if (head->http_error == HTTP_ERROR_NONE)
+		head->http_error = value_check(head, id, value);
+	return head->http_error == HTTP_ERROR_NONE ? field_store(head, id, name, value) : 0;
 }
 
 static uint32_t add_bytes(uint32_t sum, size_t more)
@@ -245,17 +246,17 @@ int h2_head_add(struct h2_head *head, struct span name, struct span value,
 	enum field_id id;
 
 	head->list_bytes = add_bytes(head->list_bytes, name.len + value.len + FIELD_OVERHEAD_BYTES);
-	if (head->bad != BAD_NONE)
+	if (head->http_error != HTTP_ERROR_NONE)
 		return 0;
 	if (head->list_bytes > limits->bytes) {
-		head->bad = BAD_HEAD_TOO_LONG;
+		head->http_error = HTTP_ERROR_HEAD_TOO_LONG;
 		return 0;
 	}
 	if (is_pseudo)
 		return pseudo_add(head, name, value);
 	id = field_id_of(name);
 	if (!is_crumb(head, id) && head->fields.count - head->crumbs >= limits->fields) {
-		head->bad = BAD_TOO_MANY_FIELDS;
+		head->http_error = HTTP_ERROR_TOO_MANY_FIELDS;
 		return 0;
 	}
 	return field_add(head, id, name, value);
@@ -263,7 +264,7 @@ int h2_head_add(struct h2_head *head, struct span name, struct span value,
 
 void h2_head_put_pseudo(struct h2_head *head, struct span name, struct span value)
 {
-	struct span *member = head->bad == BAD_NONE ? pseudo_take(head, name, value) : NULL;
+	struct span *member = head->http_error == HTTP_ERROR_NONE ? pseudo_take(head, name, value) : NULL;
 
 	if (member)
 		*member = value;
@@ -273,12 +274,12 @@ int h2_head_put(struct h2_head *head, const struct field *field)
 {
 	struct field own = { .name = field->name, .value = span_trim(field->value), .id = field->id };
 
-	if (head->bad != BAD_NONE)
+	if (head->http_error != HTTP_ERROR_NONE)
 		return 0;
-	head->bad = value_check(head, own.id, own.value);
-	if (own.id == FIELD_OTHER && !octets_are_token(own.name))
-		head->bad = BAD_FIELD_NAME;
-	if (head->bad != BAD_NONE)
+	head->http_error = value_check(head, own.id, own.value);
+	if (own.id == FIELD_OTHER && !char_class_is_token(own.name))
+		head->http_error = HTTP_ERROR_FIELD_NAME;
+	if (head->http_error != HTTP_ERROR_NONE)
 		return 0;
 	if (head->kind == H2_HEAD_TRAILERS || (own.id == FIELD_OTHER && has_upper_case(own.name)))
 		return field_store(head, own.id, own.name, own.value);
@@ -289,17 +290,17 @@ int h2_head_put(struct h2_head *head, const struct field *field)
 
 /* ---- the end of a section ---- */
 
-static enum http_bad connect_finish(const struct h2_head *head)
+static enum http_error connect_finish(const struct h2_head *head)
 {
 	if (head->protocol.len)
-		return head->scheme.len && head->path.len && head->authority.len ? BAD_NONE
-										 : BAD_PSEUDO_FIELD;
+		return head->scheme.len && head->path.len && head->authority.len ? HTTP_ERROR_NONE
+										 : HTTP_ERROR_PSEUDO_FIELD;
 	if (head->scheme.len || head->path.len || !head->authority.len)
-		return BAD_PSEUDO_FIELD;
-	return authority_port(head->authority).len ? BAD_NONE : BAD_TARGET;
+		return HTTP_ERROR_PSEUDO_FIELD;
+	return authority_port(head->authority).len ? HTTP_ERROR_NONE : HTTP_ERROR_TARGET;
 }
 
-static enum http_bad host_finish(const struct h2_head *head)
+static enum http_error host_finish(const struct h2_head *head)
 {
 	struct request_head request = {
 		.method = method_of(head->method),
@@ -313,42 +314,42 @@ static enum http_bad host_finish(const struct h2_head *head)
 }
 
 /* RFC 9113 8.3.1: required fields of a request, and the two forms of :path. */
-static enum http_bad request_finish(const struct h2_head *head)
+static enum http_error request_finish(const struct h2_head *head)
 {
 	enum http_method method = method_of(head->method);
-	enum http_bad bad = BAD_NONE;
+	enum http_error http_error = HTTP_ERROR_NONE;
 
 	if (!head->method.len)
-		return BAD_PSEUDO_FIELD;
+		return HTTP_ERROR_PSEUDO_FIELD;
 	if (method == METHOD_CONNECT) {
-		bad = connect_finish(head);
-		if (bad != BAD_NONE)
-			return bad;
+		http_error = connect_finish(head);
+		if (http_error != HTTP_ERROR_NONE)
+			return http_error;
 	} else if (!head->scheme.len || !head->path.len || head->protocol.len) {
-		return BAD_PSEUDO_FIELD;
+		return HTTP_ERROR_PSEUDO_FIELD;
 	}
 	if (head->path.len && head->path.data[0] != '/' &&
 	    (method != METHOD_OPTIONS || !span_eq(head->path, SPAN("*"))))
-		return BAD_TARGET;
+		return HTTP_ERROR_TARGET;
 	return host_finish(head);
 }
 
-enum http_bad h2_head_finish(struct h2_head *head)
+enum http_error h2_head_finish(struct h2_head *head)
 {
-	if (head->bad != BAD_NONE)
-		return head->bad;
+	if (head->http_error != HTTP_ERROR_NONE)
+		return head->http_error;
 	switch (head->kind) {
 	case H2_HEAD_REQUEST:
-		head->bad = request_finish(head);
+		head->http_error = request_finish(head);
 		break;
 	case H2_HEAD_RESPONSE:
 		if (!head->status)
-			head->bad = BAD_PSEUDO_FIELD;
+			head->http_error = HTTP_ERROR_PSEUDO_FIELD;
 		else if (head->status < 200 && head->has_end)
-			head->bad = BAD_STATUS;
+			head->http_error = HTTP_ERROR_STATUS;
 		break;
 	case H2_HEAD_TRAILERS:
 		break;
 	}
-	return head->bad;
+	return head->http_error;
 }

@@ -42,7 +42,7 @@ struct h2_head {
 	bool has_cookie;
 	uint32_t seen; /* pseudo-header fields so far */
 	bool has_end; /* END_STREAM came with it */
-	enum http_bad bad; /* the first violation; nothing is stored after it */
+	enum http_error http_error; /* the first violation; nothing is stored after it */
 };
 
 struct h2_head *h2_head_create(enum h2_head_kind kind); /* NULL without memory */
@@ -61,30 +61,30 @@ void h2_head_put_pseudo(struct h2_head *head, struct span name, struct span valu
  * Checks a complete section, with has_end set, for required fields. Returns the result, also in head->bad.
  * Call it before the functions below.
  */
-enum http_bad h2_head_finish(struct h2_head *head);
+enum http_error h2_head_finish(struct h2_head *head);
 
 /*
  * Converts the head as if it had been parsed from HTTP/1.1: cookie fields joined by "; " (RFC 9113 8.2.3),
- * Host first, the target from :path, version 2.0. Spans borrow from `head` and `arena`. Returns BAD_NONE or
- * the reason. An extended CONNECT for websocket becomes a GET with *ret_protocol set; the caller adds the
- * key.
+ * Host first, the target from :path, version 2.0. Spans borrow from `head` and `arena`. Returns
+ * HTTP_ERROR_NONE or the reason. An extended CONNECT for websocket becomes a GET with *ret_protocol set; the
+ * caller adds the key.
  */
-enum http_bad h2_head_to_request(const struct h2_head *head, struct arena *arena,
-				 struct request_head *ret_request, struct span *ret_protocol);
-enum http_bad h2_head_to_response(const struct h2_head *head, struct arena *arena,
-				  struct response_head *ret_response);
+enum http_error h2_head_to_request(const struct h2_head *head, struct arena *arena,
+				   struct request_head *ret_request, struct span *ret_protocol);
+enum http_error h2_head_to_response(const struct h2_head *head, struct arena *arena,
+				    struct response_head *ret_response);
 /*
  * The length of the body, RFC 9113 8.1.1. Without Content-Length and with `!head->has_end`, the body ends
  * with its stream (BODY_FRAMED).
  */
-enum http_bad h2_head_request_framing(const struct h2_head *head, const struct request_head *request,
-				      struct body_framing *ret_framing);
-enum http_bad h2_head_response_framing(const struct h2_head *head, const struct response_head *response,
-				       enum http_method method, struct body_framing *ret_framing);
+enum http_error h2_head_request_framing(const struct h2_head *head, const struct request_head *request,
+					struct body_framing *ret_framing);
+enum http_error h2_head_response_framing(const struct h2_head *head, const struct response_head *response,
+					 enum http_method method, struct body_framing *ret_framing);
 
 /*
- * Converts a head of ours, after hop_strip_*(), whose bytes it borrows (those of trailers are copied): names
- * in lower case, Host becomes :authority, Content-Length by the framing, no field that HTTP/2 forbids.
+ * Converts a head of ours, after hop_by_hop_strip_*(), whose bytes it borrows (those of trailers are copied):
+ * names in lower case, Host becomes :authority, Content-Length by the framing, no field that HTTP/2 forbids.
  * `:scheme` is "http"; the caller may set another. NULL without memory. A forbidden byte, or the status 101,
  * is stored in head->bad, and the session does not send such a head.
  */

@@ -106,7 +106,7 @@ struct h2_stream {
 	 * The peer violated HTTP on this stream: head->bad, or a body that differs from its announced length.
 	 * A server also gets requests that nghttp2 refuses, with what is known of the head, and is_reset.
 	 */
-	bool is_bad;
+	bool is_invalid;
 	uint32_t error_code; /* of the reset */
 	/* used by the session */
 	bool is_given; /* its owner knows it */
@@ -214,7 +214,7 @@ size_t h2_stream_read_bytes(const struct h2_stream *stream, uint64_t taken_bytes
 /*
  * Copies the pieces and keeps them until windows allow sending. 0, -EPIPE, -ENOMEM, -ENOBUFS over max_kept.
  */
-int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int count, size_t max_kept);
+int h2_stream_write(struct h2_stream *stream, const struct iovec *segments, int count, size_t max_kept);
 /*
  * Ends the body; only the trailers follow, which may be NULL (taken on success). 0, -EPIPE, -ENOMEM, -EINVAL
  * for invalid trailers, -ENOBUFS if they are too large.

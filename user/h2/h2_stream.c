@@ -148,7 +148,7 @@ struct h2_stream *h2_stream_open(struct h2_session *session, const struct h2_hea
 	struct h2_stream *stream;
 	ssize_t count;
 
-	if (head->bad != BAD_NONE || h2_session_capacity(session) == 0)
+	if (head->http_error != HTTP_ERROR_NONE || h2_session_capacity(session) == 0)
 		return NULL;
 	count = h2_session_list(session, head);
 	stream = count < 0 ? NULL : h2_stream_create(session, 0);
@@ -175,7 +175,7 @@ int h2_stream_send_head(struct h2_stream *stream, const struct h2_head *head, bo
 
 	if (!can_send(stream))
 		return -EPIPE;
-	if (head->bad != BAD_NONE)
+	if (head->http_error != HTTP_ERROR_NONE)
 		return -EINVAL;
 	CHECK(!stream->is_head_queued);
 	count = h2_session_list(session, head);
@@ -221,7 +221,7 @@ static void stream_resume(struct h2_stream *stream)
 	note_memory(stream->session, nghttp2_session_resume_data(stream->session->library, stream->id));
 }
 
-int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int count, size_t max_kept)
+int h2_stream_write(struct h2_stream *stream, const struct iovec *segments, int count, size_t max_kept)
 {
 	size_t bytes = 0;
 	int error;
@@ -229,14 +229,14 @@ int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int co
 	if (!can_send(stream) || stream->is_end_queued)
 		return -EPIPE;
 	for (int i = 0; i < count; i++)
-		bytes += pieces[i].iov_len;
+		bytes += segments[i].iov_len;
 	if (buf_len(&stream->out) + bytes > max_kept)
 		return -ENOBUFS;
 	error = buf_reserve(&stream->out, bytes, max_kept);
 	if (error)
 		return error;
 	for (int i = 0; i < count; i++)
-		buf_append(&stream->out, span_of(pieces[i].iov_base, pieces[i].iov_len), max_kept);
+		buf_append(&stream->out, span_of(segments[i].iov_base, segments[i].iov_len), max_kept);
 	stream->session->written_bytes += bytes;
 	stream->session->waiting_bytes += bytes;
 	if (bytes)
@@ -250,7 +250,7 @@ int h2_stream_end(struct h2_stream *stream, struct h2_head *trailers)
 
 	if (!can_send(stream) || stream->is_end_queued)
 		return -EPIPE;
-	if (trailers && trailers->bad != BAD_NONE)
+	if (trailers && trailers->http_error != HTTP_ERROR_NONE)
 		return -EINVAL;
 	/* Check the trailers now: they are sent with the last payload, too late to fail. */
 	if (trailers)

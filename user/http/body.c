@@ -7,14 +7,14 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
-#include "user/base/octets.h"
-#include "user/http/spelling.h"
+#include "user/base/char_class.h"
+#include "user/http/field_name.h"
 #include "user/http/wire.h"
 
 /* The result of one framing byte: the next state, and the violation. */
 struct chunk_turn {
 	enum chunk_state next;
-	enum http_bad bad;
+	enum http_error http_error;
 };
 
 static struct chunk_turn go(enum chunk_state next)
@@ -22,9 +22,9 @@ static struct chunk_turn go(enum chunk_state next)
 	return (struct chunk_turn){ .next = next };
 }
 
-static struct chunk_turn no(enum http_bad bad)
+static struct chunk_turn no(enum http_error http_error)
 {
-	return (struct chunk_turn){ .bad = bad };
+	return (struct chunk_turn){ .http_error = http_error };
 }
 
 void body_decoder_init(struct body_decoder *d, const struct body_framing *framing)
@@ -48,27 +48,27 @@ void body_decoder_done(struct body_decoder *d)
 static struct chunk_turn chunk_digit(struct body_decoder *d, char c)
 {
 	if (d->left > (uint64_t)INT64_MAX >> 4)
-		return no(BAD_CHUNK_SIZE);
+		return no(HTTP_ERROR_CHUNK_SIZE);
 	d->left = d->left << 4 | (unsigned int)octet_hex(c);
 	return go(CHUNK_SIZE);
 }
 
 /* What may follow a size or a complete extension. */
-static struct chunk_turn chunk_line_end(char c, enum http_bad bad)
+static struct chunk_turn chunk_line_end(char c, enum http_error http_error)
 {
 	if (c == '\r')
 		return go(CHUNK_SIZE_LF);
 	if (c == ';')
 		return go(CHUNK_EXT_NAME_FIRST);
-	return no(c == '\n' ? BAD_CHUNK_LINE : bad);
+	return no(c == '\n' ? HTTP_ERROR_CHUNK_LINE : http_error);
 }
 
 static struct chunk_turn chunk_size_lf(struct body_decoder *d, char c)
 {
 	if (c != '\n')
-		return no(BAD_CHUNK_LINE);
+		return no(HTTP_ERROR_CHUNK_LINE);
 	if (d->framing_bytes > d->payload_bytes + LIMIT_CHUNK_OVERHEAD_BYTES)
-		return no(BAD_CHUNK_OVERHEAD);
+		return no(HTTP_ERROR_CHUNK_OVERHEAD);
 	d->line_bytes = 0;
 	return go(d->left ? CHUNK_DATA : CHUNK_TRAILER_LINE);
 }
@@ -79,27 +79,27 @@ static struct chunk_turn chunk_ext_byte(enum chunk_state state, char c)
 
 	switch (state) {
 	case CHUNK_EXT_NAME_FIRST:
-		return is_token ? go(CHUNK_EXT_NAME) : no(BAD_CHUNK_EXTENSION);
+		return is_token ? go(CHUNK_EXT_NAME) : no(HTTP_ERROR_CHUNK_EXTENSION);
 	case CHUNK_EXT_NAME:
 		if (is_token)
 			return go(CHUNK_EXT_NAME);
-		return c == '=' ? go(CHUNK_EXT_VALUE_FIRST) : chunk_line_end(c, BAD_CHUNK_EXTENSION);
+		return c == '=' ? go(CHUNK_EXT_VALUE_FIRST) : chunk_line_end(c, HTTP_ERROR_CHUNK_EXTENSION);
 	case CHUNK_EXT_VALUE_FIRST:
 		if (c == '"')
 			return go(CHUNK_EXT_QUOTED);
-		return is_token ? go(CHUNK_EXT_VALUE) : no(BAD_CHUNK_EXTENSION);
+		return is_token ? go(CHUNK_EXT_VALUE) : no(HTTP_ERROR_CHUNK_EXTENSION);
 	case CHUNK_EXT_VALUE:
-		return is_token ? go(CHUNK_EXT_VALUE) : chunk_line_end(c, BAD_CHUNK_EXTENSION);
+		return is_token ? go(CHUNK_EXT_VALUE) : chunk_line_end(c, HTTP_ERROR_CHUNK_EXTENSION);
 	case CHUNK_EXT_QUOTED:
 		if (c == '"')
 			return go(CHUNK_EXT_QUOTED_END);
 		if (c == '\\')
 			return go(CHUNK_EXT_ESCAPED);
-		return octet_is(c, OCTET_QUOTED) ? go(CHUNK_EXT_QUOTED) : no(BAD_CHUNK_EXTENSION);
+		return octet_is(c, OCTET_QUOTED) ? go(CHUNK_EXT_QUOTED) : no(HTTP_ERROR_CHUNK_EXTENSION);
 	case CHUNK_EXT_ESCAPED:
-		return octet_is(c, OCTET_TEXT) ? go(CHUNK_EXT_QUOTED) : no(BAD_CHUNK_EXTENSION);
+		return octet_is(c, OCTET_TEXT) ? go(CHUNK_EXT_QUOTED) : no(HTTP_ERROR_CHUNK_EXTENSION);
 	case CHUNK_EXT_QUOTED_END:
-		return chunk_line_end(c, BAD_CHUNK_EXTENSION);
+		return chunk_line_end(c, HTTP_ERROR_CHUNK_EXTENSION);
 	case CHUNK_SIZE_FIRST:
 	case CHUNK_SIZE:
 	case CHUNK_SIZE_LF:
@@ -114,7 +114,7 @@ static struct chunk_turn chunk_ext_byte(enum chunk_state state, char c)
 	case CHUNK_END:
 		break;
 	}
-	return no(BAD_CHUNK_EXTENSION);
+	return no(HTTP_ERROR_CHUNK_EXTENSION);
 }
 
 /* ---- trailer section ---- */
@@ -127,14 +127,14 @@ static struct chunk_turn trailer_byte(enum chunk_state state, char c)
 	if (state == CHUNK_TRAILER_LINE && c == '\r')
 		return go(CHUNK_END_LF);
 	if (state == CHUNK_TRAILER_LINE || (state == CHUNK_TRAILER_NAME && is_token))
-		return is_token ? go(CHUNK_TRAILER_NAME) : no(BAD_TRAILER);
+		return is_token ? go(CHUNK_TRAILER_NAME) : no(HTTP_ERROR_TRAILER);
 	if (state == CHUNK_TRAILER_NAME)
-		return c == ':' ? go(CHUNK_TRAILER_VALUE) : no(BAD_TRAILER);
+		return c == ':' ? go(CHUNK_TRAILER_VALUE) : no(HTTP_ERROR_TRAILER);
 	if (state == CHUNK_TRAILER_VALUE && c == '\r')
 		return go(CHUNK_TRAILER_LF);
 	if (state == CHUNK_TRAILER_VALUE)
-		return octet_is(c, OCTET_TEXT) ? go(CHUNK_TRAILER_VALUE) : no(BAD_TRAILER);
-	return c == '\n' ? go(CHUNK_TRAILER_LINE) : no(BAD_TRAILER);
+		return octet_is(c, OCTET_TEXT) ? go(CHUNK_TRAILER_VALUE) : no(HTTP_ERROR_TRAILER);
+	return c == '\n' ? go(CHUNK_TRAILER_LINE) : no(HTTP_ERROR_TRAILER);
 }
 
 /* Removes one "name: value CRLF" from a section whose lines were already checked byte by byte. */
@@ -157,7 +157,7 @@ static bool is_fatal_trailer(enum field_id id)
 	return id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_HOST;
 }
 
-static enum http_bad trailers_check(const struct body_decoder *d)
+static enum http_error trailers_check(const struct body_decoder *d)
 {
 	struct span rest = body_trailer_bytes(d);
 	struct span name;
@@ -166,14 +166,14 @@ static enum http_bad trailers_check(const struct body_decoder *d)
 
 	while (trailer_cut(&rest, &name, &value)) {
 		if (is_fatal_trailer(field_id_of(name)))
-			return BAD_TRAILER;
+			return HTTP_ERROR_TRAILER;
 		if (++count > LIMIT_HEADERS)
-			return BAD_TOO_MANY_FIELDS;
+			return HTTP_ERROR_TOO_MANY_FIELDS;
 	}
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-enum http_bad body_trailers(const struct body_decoder *d, struct arena *arena, struct fields *ret_trailers)
+enum http_error body_trailers(const struct body_decoder *d, struct arena *arena, struct fields *ret_trailers)
 {
 	struct span rest = arena_copy(arena, body_trailer_bytes(d));
 	struct fields trailers;
@@ -181,16 +181,16 @@ enum http_bad body_trailers(const struct body_decoder *d, struct arena *arena, s
 	struct span value;
 
 	if (!rest.data)
-		return BAD_NO_MEMORY;
+		return HTTP_ERROR_NO_MEMORY;
 	fields_init(&trailers, arena);
 	while (trailer_cut(&rest, &name, &value)) {
 		struct field field = { .name = name, .value = value, .id = field_id_of(name) };
 
-		if (spelling_may_trail(&field) && fields_put(&trailers, &field) < 0)
-			return BAD_NO_MEMORY;
+		if (field_name_may_trail(&field) && fields_put(&trailers, &field) < 0)
+			return HTTP_ERROR_NO_MEMORY;
 	}
 	*ret_trailers = trailers;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 /* ---- the walk ---- */
@@ -201,17 +201,17 @@ static struct chunk_turn chunk_byte(struct body_decoder *d, char c)
 
 	switch (state) {
 	case CHUNK_SIZE_FIRST:
-		return octet_is(c, OCTET_HEX) ? chunk_digit(d, c) : no(BAD_CHUNK_SIZE);
+		return octet_is(c, OCTET_HEX) ? chunk_digit(d, c) : no(HTTP_ERROR_CHUNK_SIZE);
 	case CHUNK_SIZE:
-		return octet_is(c, OCTET_HEX) ? chunk_digit(d, c) : chunk_line_end(c, BAD_CHUNK_SIZE);
+		return octet_is(c, OCTET_HEX) ? chunk_digit(d, c) : chunk_line_end(c, HTTP_ERROR_CHUNK_SIZE);
 	case CHUNK_SIZE_LF:
 		return chunk_size_lf(d, c);
 	case CHUNK_DATA_CR:
-		return c == '\r' ? go(CHUNK_DATA_LF) : no(BAD_CHUNK_END);
+		return c == '\r' ? go(CHUNK_DATA_LF) : no(HTTP_ERROR_CHUNK_END);
 	case CHUNK_DATA_LF:
-		return c == '\n' ? go(CHUNK_SIZE_FIRST) : no(BAD_CHUNK_END);
+		return c == '\n' ? go(CHUNK_SIZE_FIRST) : no(HTTP_ERROR_CHUNK_END);
 	case CHUNK_END_LF:
-		return c == '\n' ? go(CHUNK_END) : no(BAD_TRAILER);
+		return c == '\n' ? go(CHUNK_END) : no(HTTP_ERROR_TRAILER);
 	case CHUNK_TRAILER_LINE:
 	case CHUNK_TRAILER_NAME:
 	case CHUNK_TRAILER_VALUE:
@@ -243,20 +243,20 @@ static bool is_in_size_line(enum chunk_state state)
 }
 
 /* Counts one framing byte, and checks the limits. */
-static enum http_bad chunk_count(struct body_decoder *d)
+static enum http_error chunk_count(struct body_decoder *d)
 {
 	enum chunk_state state = d->chunk_state;
 
 	d->framing_bytes++;
 	if (is_in_size_line(state) && ++d->line_bytes > LIMIT_CHUNK_LINE_BYTES + 2)
-		return BAD_CHUNK_LINE;
+		return HTTP_ERROR_CHUNK_LINE;
 	if (is_in_trailers(state) && ++d->line_bytes > LIMIT_TRAILER_BYTES)
-		return BAD_TRAILER_TOO_LONG;
-	return BAD_NONE;
+		return HTTP_ERROR_TRAILER_TOO_LONG;
+	return HTTP_ERROR_NONE;
 }
 
 /* Keeps the trailer lines in `bytes`: all but the empty line, whose CR may have come alone. */
-static enum http_bad trailers_keep(struct body_decoder *d, struct span bytes)
+static enum http_error trailers_keep(struct body_decoder *d, struct span bytes)
 {
 	int error;
 
@@ -265,41 +265,42 @@ static enum http_bad trailers_keep(struct body_decoder *d, struct span bytes)
 	if (d->chunk_state == CHUNK_END)
 		bytes.len = bytes.len >= 2 ? bytes.len - 2 : 0;
 	if (bytes.len == 0)
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	if (!d->trailers)
 		d->trailers = hg_calloc(1, sizeof(*d->trailers));
 	if (!d->trailers)
-		return BAD_NO_MEMORY;
+		return HTTP_ERROR_NO_MEMORY;
 	error = buf_append(d->trailers, bytes, LIMIT_TRAILER_BYTES);
-	return error == 0 ? BAD_NONE : BAD_NO_MEMORY;
+	return error == 0 ? HTTP_ERROR_NONE : HTTP_ERROR_NO_MEMORY;
 }
 
 /* Walks framing bytes up to the next payload byte, the end of the message, or the end of the input. */
-static enum http_bad chunk_walk(struct body_decoder *d, struct span in, size_t *ret_consumed)
+static enum http_error chunk_walk(struct body_decoder *d, struct span in, size_t *ret_consumed)
 {
 	size_t trailer_start = 0;
 	size_t i;
 
 	for (i = 0; i < in.len && d->chunk_state != CHUNK_DATA && d->chunk_state != CHUNK_END; i++) {
-		enum http_bad bad = chunk_count(d);
-		struct chunk_turn turn = bad == BAD_NONE ? chunk_byte(d, in.data[i]) : no(bad);
+		enum http_error http_error = chunk_count(d);
+		struct chunk_turn turn =
+			http_error == HTTP_ERROR_NONE ? chunk_byte(d, in.data[i]) : no(http_error);
 
 		*ret_consumed = i;
-		if (turn.bad != BAD_NONE)
-			return turn.bad;
+		if (turn.http_error != HTTP_ERROR_NONE)
+			return turn.http_error;
 		if (d->chunk_state == CHUNK_SIZE_LF)
 			trailer_start = i + 1;
 		d->chunk_state = (uint8_t)turn.next;
 	}
 	*ret_consumed = i;
 	if (!is_in_trailers(d->chunk_state))
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	return trailers_keep(d, span_of(in.data + trailer_start, i - trailer_start));
 }
 
-static enum body_step body_refuse(struct body_decoder *d, enum http_bad bad)
+static enum body_step body_refuse(struct body_decoder *d, enum http_error http_error)
 {
-	d->bad = bad;
+	d->http_error = http_error;
 	return BODY_BAD;
 }
 
@@ -328,17 +329,17 @@ static enum body_step body_payload(struct body_decoder *d, struct span in, size_
 static enum body_step body_decode_chunked(struct body_decoder *d, struct span in, size_t *ret_consumed,
 					  struct span *ret_payload)
 {
-	enum http_bad bad = chunk_walk(d, in, ret_consumed);
+	enum http_error http_error = chunk_walk(d, in, ret_consumed);
 
-	if (bad != BAD_NONE)
-		return body_refuse(d, bad);
+	if (http_error != HTTP_ERROR_NONE)
+		return body_refuse(d, http_error);
 	if (d->chunk_state == CHUNK_DATA)
 		return body_payload(d, span_from(in, *ret_consumed), ret_consumed, ret_payload);
 	if (d->chunk_state != CHUNK_END)
 		return BODY_MORE;
-	bad = trailers_check(d);
-	if (bad != BAD_NONE)
-		return body_refuse(d, bad);
+	http_error = trailers_check(d);
+	if (http_error != HTTP_ERROR_NONE)
+		return body_refuse(d, http_error);
 	d->is_done = true;
 	return BODY_END;
 }
@@ -348,7 +349,7 @@ enum body_step body_decode(struct body_decoder *d, struct span in, size_t *ret_c
 {
 	*ret_consumed = 0;
 	*ret_payload = SPAN("");
-	if (d->bad != BAD_NONE)
+	if (d->http_error != HTTP_ERROR_NONE)
 		return BODY_BAD;
 	if (d->is_done)
 		return BODY_END;
@@ -363,7 +364,7 @@ int body_decode_eof(struct body_decoder *d)
 {
 	if (d->kind == BODY_UNTIL_CLOSE || d->kind == BODY_TUNNEL || d->kind == BODY_FRAMED)
 		d->is_done = true;
-	return d->is_done && d->bad == BAD_NONE ? 0 : -EPROTO;
+	return d->is_done && d->http_error == HTTP_ERROR_NONE ? 0 : -EPROTO;
 }
 
 /* ---- writing ---- */
@@ -390,7 +391,7 @@ int chunk_write_end(struct buf *out, const struct fields *trailers, size_t max_b
 
 		if (!wire_field_is_clean(field))
 			return -EINVAL;
-		if (spelling_may_trail(field))
+		if (field_name_may_trail(field))
 			size += wire_field_bytes(field);
 	}
 	error = buf_reserve(out, size, max_bytes);
@@ -398,7 +399,7 @@ int chunk_write_end(struct buf *out, const struct fields *trailers, size_t max_b
 		return error;
 	at = wire_put(buf_tail(out), SPAN("0\r\n"));
 	for (uint32_t i = 0; i < count; i++) {
-		if (spelling_may_trail(&trailers->list[i]))
+		if (field_name_may_trail(&trailers->list[i]))
 			at = wire_put_field(at, &trailers->list[i]);
 	}
 	wire_put(at, SPAN("\r\n"));

@@ -53,7 +53,7 @@ enum chunk_state {
 
 struct body_decoder {
 	enum body_kind kind : 8;
-	enum http_bad bad : 8;
+	enum http_error http_error : 8;
 	uint8_t chunk_state; /* enum chunk_state */
 	bool is_done;
 	uint32_t line_bytes; /* of the current chunk line or trailer section */
@@ -83,9 +83,9 @@ enum body_step body_decode(struct body_decoder *d, struct span in, size_t *ret_c
 int body_decode_eof(struct body_decoder *d);
 /*
  * Returns the parsed and filtered trailer fields after BODY_END, without forbidden names; the bytes are
- * copied into `arena`. BAD_NONE or the reason.
+ * copied into `arena`. HTTP_ERROR_NONE or the reason.
  */
-enum http_bad body_trailers(const struct body_decoder *d, struct arena *arena, struct fields *ret_trailers);
+enum http_error body_trailers(const struct body_decoder *d, struct arena *arena, struct fields *ret_trailers);
 
 /* Writes "1a2b\r\n" to out (at least CHUNK_HEAD_BYTES); returns its length. payload_bytes > 0. */
 #define CHUNK_HEAD_BYTES 20

@@ -20,25 +20,25 @@ static bool is_other_coding(struct span value)
 	return false;
 }
 
-static enum http_bad read_transfer_encoding(const struct fields *fields, uint8_t version_minor,
-					    struct framing_fields *ret)
+static enum http_error read_transfer_encoding(const struct fields *fields, uint8_t version_minor,
+					      struct framing_fields *ret)
 {
 	struct span value = fields_get(fields, FIELD_TRANSFER_ENCODING)->value;
 
 	if (fields_have(fields, FIELD_CONTENT_LENGTH))
-		return BAD_LENGTH_AND_TRANSFER;
+		return HTTP_ERROR_LENGTH_AND_TRANSFER;
 	if (version_minor == 0)
-		return BAD_TRANSFER_1_0;
+		return HTTP_ERROR_TRANSFER_1_0;
 	if (fields_count_of(fields, FIELD_TRANSFER_ENCODING) > 1)
-		return BAD_TRANSFER_ENCODING;
+		return HTTP_ERROR_TRANSFER_ENCODING;
 	if (!span_eq_nocase(value, SPAN("chunked")))
-		return is_other_coding(value) ? BAD_TRANSFER_CODING : BAD_TRANSFER_ENCODING;
+		return is_other_coding(value) ? HTTP_ERROR_TRANSFER_CODING : HTTP_ERROR_TRANSFER_ENCODING;
 	*ret = (struct framing_fields){ .is_chunked = true };
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-enum http_bad framing_fields_read(const struct fields *fields, uint8_t version_minor,
-				  struct framing_fields *ret)
+enum http_error framing_fields_read(const struct fields *fields, uint8_t version_minor,
+				    struct framing_fields *ret)
 {
 	uint64_t length;
 
@@ -46,14 +46,14 @@ enum http_bad framing_fields_read(const struct fields *fields, uint8_t version_m
 		return read_transfer_encoding(fields, version_minor, ret);
 	if (!fields_have(fields, FIELD_CONTENT_LENGTH)) {
 		*ret = (struct framing_fields){ 0 };
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	}
 	if (fields_count_of(fields, FIELD_CONTENT_LENGTH) > 1)
-		return BAD_LENGTH_DUPLICATE;
+		return HTTP_ERROR_LENGTH_DUPLICATE;
 	if (span_parse_u63(fields_get(fields, FIELD_CONTENT_LENGTH)->value, &length) < 0)
-		return BAD_LENGTH_SYNTAX;
+		return HTTP_ERROR_LENGTH_SYNTAX;
 	*ret = (struct framing_fields){ .has_length = true, .length = length };
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 static struct body_framing framing_none(const struct framing_fields *said, bool announces)
@@ -76,23 +76,23 @@ static struct body_framing framing_of(const struct framing_fields *said, enum bo
 	return (struct body_framing){ .kind = otherwise };
 }
 
-enum http_bad framing_request(const struct request_head *head, struct body_framing *ret_framing)
+enum http_error framing_request(const struct request_head *head, struct body_framing *ret_framing)
 {
 	struct framing_fields said;
 	struct body_framing framing;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	if (head->version_major == 2 && fields_have(&head->fields, FIELD_TRANSFER_ENCODING))
-		return BAD_TRANSFER_ENCODING;
-	bad = framing_fields_read(&head->fields, head->version_minor, &said);
-	if (bad != BAD_NONE)
-		return bad;
+		return HTTP_ERROR_TRANSFER_ENCODING;
+	http_error = framing_fields_read(&head->fields, head->version_minor, &said);
+	if (http_error != HTTP_ERROR_NONE)
+		return http_error;
 	framing = framing_of(&said, BODY_NONE);
 	/* RFC 9110 9.3.6 and 9.3.8: other servers take these bytes for a tunnel or for the next request. */
 	if (framing.kind != BODY_NONE && (head->method == METHOD_CONNECT || head->method == METHOD_TRACE))
-		return BAD_BODY_FORBIDDEN;
+		return HTTP_ERROR_BODY_FORBIDDEN;
 	*ret_framing = framing;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 static bool is_interim(uint16_t status)
@@ -100,24 +100,24 @@ static bool is_interim(uint16_t status)
 	return status < 200;
 }
 
-enum http_bad framing_response(const struct response_head *head, enum http_method method,
-			       struct body_framing *ret_framing)
+enum http_error framing_response(const struct response_head *head, enum http_method method,
+				 struct body_framing *ret_framing)
 {
 	struct framing_fields said;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	if (head->version_major == 2 && fields_have(&head->fields, FIELD_TRANSFER_ENCODING))
-		return BAD_TRANSFER_ENCODING;
-	bad = framing_fields_read(&head->fields, head->version_minor, &said);
-	if (bad != BAD_NONE)
-		return bad;
+		return HTTP_ERROR_TRANSFER_ENCODING;
+	http_error = framing_fields_read(&head->fields, head->version_minor, &said);
+	if (http_error != HTTP_ERROR_NONE)
+		return http_error;
 	if (is_interim(head->status) || head->status == 204) {
 		if (said.is_chunked || (is_interim(head->status) && said.length > 0))
-			return BAD_BODY_FORBIDDEN;
+			return HTTP_ERROR_BODY_FORBIDDEN;
 		*ret_framing = framing_none(&said, false);
 		if (head->status == 101)
 			ret_framing->kind = BODY_TUNNEL;
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	}
 	if (method == METHOD_CONNECT && head->status < 300)
 		*ret_framing = (struct body_framing){ .kind = BODY_TUNNEL };
@@ -125,7 +125,7 @@ enum http_bad framing_response(const struct response_head *head, enum http_metho
 		*ret_framing = framing_none(&said, true);
 	else
 		*ret_framing = framing_of(&said, BODY_UNTIL_CLOSE);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 static bool fields_keep(const struct fields *fields, uint8_t version_major, uint8_t version_minor)
@@ -147,7 +147,8 @@ bool framing_response_keeps(const struct response_head *head)
 	struct framing_fields said;
 
 	if (head->status == 204 && head->version_major < 2 &&
-	    (framing_fields_read(&head->fields, head->version_minor, &said) != BAD_NONE || said.length > 0))
+	    (framing_fields_read(&head->fields, head->version_minor, &said) != HTTP_ERROR_NONE ||
+	     said.length > 0))
 		return false;
 	return fields_keep(&head->fields, head->version_major, head->version_minor);
 }

@@ -37,18 +37,18 @@ struct framing_fields {
 	bool is_chunked;
 	uint64_t length; /* 0..2^63-1; 0 without a Content-Length */
 };
-enum http_bad framing_fields_read(const struct fields *fields, uint8_t version_minor,
-				  struct framing_fields *ret);
+enum http_error framing_fields_read(const struct fields *fields, uint8_t version_minor,
+				    struct framing_fields *ret);
 
-/* For HTTP/1 (HTTP/2: h2_head.h). BAD_NONE, or the reason with *ret_framing unchanged. */
-enum http_bad framing_request(const struct request_head *head, struct body_framing *ret_framing);
+/* For HTTP/1 (HTTP/2: h2_head.h). HTTP_ERROR_NONE, or the reason with *ret_framing unchanged. */
+enum http_error framing_request(const struct request_head *head, struct body_framing *ret_framing);
 /*
  * `method` is that of the request. A 1xx other than 101 is BODY_NONE. Responses with 204 or 304, and those to
  * HEAD, never have a body. The Content-Length of a 204 (RFC 9110 8.6 forbids it) is dropped, and
  * framing_response_keeps() is false if it was not 0: the sender may also send the bytes.
  */
-enum http_bad framing_response(const struct response_head *head, enum http_method method,
-			       struct body_framing *ret_framing);
+enum http_error framing_response(const struct response_head *head, enum http_method method,
+				 struct body_framing *ret_framing);
 /*
  * RFC 9112 9.3: whether the sender of this head will keep the connection after the message. "close" overrides
  * "keep-alive". A response with BODY_UNTIL_CLOSE always ends its connection.

@@ -6,7 +6,7 @@
 #include "user/base/limits.h"
 #include "user/http/framing.h"
 #include "user/http/head_check.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 #include "user/http/target.h"
 
 /* ---- splitting ---- */
@@ -36,85 +36,85 @@ static bool version_read(struct span text, uint8_t *ret_minor)
  * RFC 9110 5.5 allows blanks around every value. Around these two they are a known way to make one parser
  * miss what another one sees; allow only the blanks that real senders put before a number or a coding.
  */
-static enum http_bad framing_value_check(enum field_id id, struct span raw)
+static enum http_error framing_value_check(enum field_id id, struct span raw)
 {
 	size_t leading = 0;
 
 	if (id != FIELD_CONTENT_LENGTH && id != FIELD_TRANSFER_ENCODING)
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	while (leading < raw.len && raw.data[leading] == ' ')
 		leading++;
 	if (leading < raw.len && raw.data[leading] != '\t' && octet_is(raw.data[raw.len - 1], OCTET_TOKEN))
-		return BAD_NONE;
-	return id == FIELD_CONTENT_LENGTH ? BAD_LENGTH_SYNTAX : BAD_TRANSFER_ENCODING;
+		return HTTP_ERROR_NONE;
+	return id == FIELD_CONTENT_LENGTH ? HTTP_ERROR_LENGTH_SYNTAX : HTTP_ERROR_TRANSFER_ENCODING;
 }
 
-static enum http_bad field_read(const char *start, const char **at, const char *end, struct fields *fields)
+static enum http_error field_read(const char *start, const char **at, const char *end, struct fields *fields)
 {
-	const char *colon = octets_skip(start, end, OCTET_TOKEN);
+	const char *colon = char_class_skip(start, end, OCTET_TOKEN);
 	struct span raw;
 
 	if (colon == start || colon == end || *colon != ':')
-		return BAD_FIELD_NAME;
+		return HTTP_ERROR_FIELD_NAME;
 	*at = colon + 1;
 	if (!line_cut(at, end, &raw))
-		return BAD_BARE_CR;
+		return HTTP_ERROR_BARE_CR;
 	if (fields_add(fields, span_of(start, (size_t)(colon - start)), span_trim(raw)) < 0)
-		return BAD_NO_MEMORY;
+		return HTTP_ERROR_NO_MEMORY;
 	return framing_value_check(fields->list[fields->count - 1].id, raw);
 }
 
 /* Reads from after the start line to the end of the head, which is the end of the bytes. */
-static enum http_bad fields_read(const char *at, const char *end, struct fields *fields)
+static enum http_error fields_read(const char *at, const char *end, struct fields *fields)
 {
-	enum http_bad bad;
+	enum http_error http_error;
 
 	while (at < end && *at != '\r') {
-		bad = field_read(at, &at, end, fields);
-		if (bad != BAD_NONE)
-			return bad;
+		http_error = field_read(at, &at, end, fields);
+		if (http_error != HTTP_ERROR_NONE)
+			return http_error;
 	}
-	return end - at == 2 && at[1] == '\n' ? BAD_NONE : BAD_BARE_CR;
+	return end - at == 2 && at[1] == '\n' ? HTTP_ERROR_NONE : HTTP_ERROR_BARE_CR;
 }
 
-static enum http_bad request_line_read(struct span line, struct request_head *head)
+static enum http_error request_line_read(struct span line, struct request_head *head)
 {
 	ptrdiff_t method_end = span_find(line, ' ');
 	struct span rest;
 	ptrdiff_t target_end;
 
 	if (method_end <= 0)
-		return BAD_REQUEST_LINE;
+		return HTTP_ERROR_REQUEST_LINE;
 	head->method_text = span_first(line, (size_t)method_end);
-	if (!octets_are_token(head->method_text))
-		return BAD_METHOD;
+	if (!char_class_is_token(head->method_text))
+		return HTTP_ERROR_METHOD;
 	head->method = method_of(head->method_text);
 	rest = span_from(line, (size_t)method_end + 1);
 	target_end = span_find(rest, ' ');
 	if (target_end <= 0)
-		return BAD_REQUEST_LINE;
+		return HTTP_ERROR_REQUEST_LINE;
 	head->target = span_first(rest, (size_t)target_end);
 	head->version_major = 1;
 	if (!version_read(span_from(rest, (size_t)target_end + 1), &head->version_minor))
-		return BAD_VERSION;
-	return BAD_NONE;
+		return HTTP_ERROR_VERSION;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad status_line_read(struct span line, struct response_head *head)
+static enum http_error status_line_read(struct span line, struct response_head *head)
 {
 	const char *digits;
 
 	if (line.len < 12 || !version_read(span_first(line, 8), &head->version_minor))
-		return BAD_VERSION;
+		return HTTP_ERROR_VERSION;
 	digits = line.data + 9;
-	if (!octets_all(span_of(digits, 3), OCTET_DIGIT) || *digits < '1' || *digits > '5')
-		return BAD_STATUS_LINE;
+	if (!char_class_all(span_of(digits, 3), OCTET_DIGIT) || *digits < '1' || *digits > '5')
+		return HTTP_ERROR_STATUS_LINE;
 	if (line.data[8] != ' ' || (line.len > 12 && line.data[12] != ' '))
-		return BAD_STATUS_LINE;
+		return HTTP_ERROR_STATUS_LINE;
 	head->version_major = 1;
 	head->status = (uint16_t)((digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0'));
 	head->reason = span_from(line, line.len > 12 ? 13 : 12);
-	return octets_are_text(head->reason) ? BAD_NONE : BAD_CONTROL_BYTE;
+	return char_class_is_text(head->reason) ? HTTP_ERROR_NONE : HTTP_ERROR_CONTROL_BYTE;
 }
 
 /* ---- the second reader ---- */
@@ -228,8 +228,8 @@ static uint8_t second_reader_method(enum http_method method)
 	return HTTP_POST;
 }
 
-static enum http_bad request_read_again(struct span bytes, const struct request_head *head,
-					const struct framing_fields *said)
+static enum http_error request_read_again(struct span bytes, const struct request_head *head,
+					  const struct framing_fields *said)
 {
 	struct second_reader reader = { .fields = &head->fields, .target = head->target, .said = *said };
 	const char *at = bytes.data;
@@ -239,18 +239,18 @@ static enum http_bad request_read_again(struct span bytes, const struct request_
 	parser.data = &reader;
 	if (head->method == METHOD_OTHER) {
 		if (llhttp_execute(&parser, "POST", 4) != HPE_OK)
-			return BAD_SECOND_READER;
+			return HTTP_ERROR_SECOND_READER;
 		at += head->method_text.len;
 	}
 	if (!second_reader_agrees(&parser, at, bytes.data + bytes.len) || !reader.is_target_seen ||
 	    parser.method != second_reader_method(head->method) || parser.http_major != 1 ||
 	    parser.http_minor != head->version_minor)
-		return BAD_SECOND_READER;
-	return BAD_NONE;
+		return HTTP_ERROR_SECOND_READER;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad response_read_again(struct span bytes, const struct response_head *head,
-					 const struct framing_fields *said)
+static enum http_error response_read_again(struct span bytes, const struct response_head *head,
+					   const struct framing_fields *said)
 {
 	struct second_reader reader = { .fields = &head->fields, .said = *said };
 	llhttp_t parser;
@@ -260,12 +260,12 @@ static enum http_bad response_read_again(struct span bytes, const struct respons
 	if (!second_reader_agrees(&parser, bytes.data, bytes.data + bytes.len) ||
 	    parser.status_code != head->status || parser.http_major != 1 ||
 	    parser.http_minor != head->version_minor)
-		return BAD_SECOND_READER;
-	return BAD_NONE;
+		return HTTP_ERROR_SECOND_READER;
+	return HTTP_ERROR_NONE;
 }
 
 /* Each nomination costs a search through all fields: limit them to the limit of fields. */
-static enum http_bad nominations_check(const struct fields *fields)
+static enum http_error nominations_check(const struct fields *fields)
 {
 	uint32_t count = 0;
 
@@ -277,10 +277,10 @@ static enum http_bad nominations_check(const struct fields *fields)
 			continue;
 		while (span_split(&rest, ',', &element)) {
 			if (++count > LIMIT_HEADERS)
-				return BAD_TOO_MANY_FIELDS;
+				return HTTP_ERROR_TOO_MANY_FIELDS;
 		}
 	}
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 /* ---- heads ---- */
@@ -290,58 +290,58 @@ static uint16_t host_port_of(const struct request_head *head)
 	return head->method == METHOD_CONNECT ? 0 : target_default_port(head);
 }
 
-enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head,
-			       struct body_framing *ret_framing)
+enum http_error h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head,
+				 struct body_framing *ret_framing)
 {
 	const char *at = bytes.data;
 	const char *end = bytes.data + bytes.len;
 	struct framing_fields said;
 	struct span line;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	*ret_head = (struct request_head){ 0 };
 	fields_init(&ret_head->fields, arena);
 	if (!line_cut(&at, end, &line))
-		return BAD_REQUEST_LINE;
-	bad = request_line_read(line, ret_head);
-	if (bad == BAD_NONE)
-		bad = target_split(ret_head);
-	if (bad == BAD_NONE)
-		bad = fields_read(at, end, &ret_head->fields);
-	if (bad == BAD_NONE)
-		bad = head_check_host(ret_head, host_port_of(ret_head));
-	if (bad == BAD_NONE)
-		bad = framing_request(ret_head, ret_framing);
-	if (bad == BAD_NONE)
-		bad = framing_fields_read(&ret_head->fields, ret_head->version_minor, &said);
-	if (bad == BAD_NONE)
-		bad = head_check_expect(&ret_head->fields);
-	if (bad == BAD_NONE)
-		bad = nominations_check(&ret_head->fields);
-	return bad == BAD_NONE ? request_read_again(bytes, ret_head, &said) : bad;
+		return HTTP_ERROR_REQUEST_LINE;
+	http_error = request_line_read(line, ret_head);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = target_split(ret_head);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = fields_read(at, end, &ret_head->fields);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = head_check_host(ret_head, host_port_of(ret_head));
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = framing_request(ret_head, ret_framing);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = framing_fields_read(&ret_head->fields, ret_head->version_minor, &said);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = head_check_expect(&ret_head->fields);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = nominations_check(&ret_head->fields);
+	return http_error == HTTP_ERROR_NONE ? request_read_again(bytes, ret_head, &said) : http_error;
 }
 
-enum http_bad h1_parse_response(struct span bytes, struct arena *arena, struct response_head *ret_head)
+enum http_error h1_parse_response(struct span bytes, struct arena *arena, struct response_head *ret_head)
 {
 	const char *at = bytes.data;
 	const char *end = bytes.data + bytes.len;
 	struct framing_fields said;
 	struct body_framing framing;
 	struct span line;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	*ret_head = (struct response_head){ 0 };
 	fields_init(&ret_head->fields, arena);
 	if (!line_cut(&at, end, &line))
-		return BAD_STATUS_LINE;
-	bad = status_line_read(line, ret_head);
-	if (bad == BAD_NONE)
-		bad = fields_read(at, end, &ret_head->fields);
-	if (bad == BAD_NONE)
-		bad = framing_response(ret_head, METHOD_GET, &framing);
-	if (bad == BAD_NONE)
-		bad = framing_fields_read(&ret_head->fields, ret_head->version_minor, &said);
-	if (bad == BAD_NONE)
-		bad = nominations_check(&ret_head->fields);
-	return bad == BAD_NONE ? response_read_again(bytes, ret_head, &said) : bad;
+		return HTTP_ERROR_STATUS_LINE;
+	http_error = status_line_read(line, ret_head);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = fields_read(at, end, &ret_head->fields);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = framing_response(ret_head, METHOD_GET, &framing);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = framing_fields_read(&ret_head->fields, ret_head->version_minor, &said);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = nominations_check(&ret_head->fields);
+	return http_error == HTTP_ERROR_NONE ? response_read_again(bytes, ret_head, &said) : http_error;
 }

@@ -9,26 +9,26 @@
 #include "user/http/wire.h"
 
 enum {
-	PIECES_MAX = 16,
+	SEGMENTS_MAX = 16,
 };
 
 /* What comes before and after the fields: pieces that are measured, then copied. */
-struct pieces {
-	struct span list[PIECES_MAX];
+struct segments {
+	struct span list[SEGMENTS_MAX];
 	size_t count;
 	size_t bytes;
 };
 
-static void piece_add(struct pieces *pieces, struct span s)
+static void segment_add(struct segments *segments, struct span s)
 {
-	pieces->list[pieces->count++] = s;
-	pieces->bytes += s.len;
+	segments->list[segments->count++] = s;
+	segments->bytes += s.len;
 }
 
-static char *pieces_put(char *at, const struct pieces *pieces)
+static char *segments_put(char *at, const struct segments *segments)
 {
-	for (size_t i = 0; i < pieces->count; i++)
-		at = wire_put(at, pieces->list[i]);
+	for (size_t i = 0; i < segments->count; i++)
+		at = wire_put(at, segments->list[i]);
 	return at;
 }
 
@@ -60,47 +60,48 @@ static int fields_measure(const struct fields *fields, bool is_request, size_t *
 }
 
 /* `digits` holds the number, and must live until the pieces are copied. */
-static void add_framing(struct pieces *pieces, const struct body_framing *framing, char digits[24])
+static void add_framing(struct segments *segments, const struct body_framing *framing, char digits[24])
 {
 	if (framing->kind == BODY_CHUNKED) {
-		piece_add(pieces, SPAN("Transfer-Encoding: chunked\r\n"));
+		segment_add(segments, SPAN("Transfer-Encoding: chunked\r\n"));
 	} else if (framing->kind == BODY_LENGTH || framing->announces_length) {
 		uint64_t length = framing->kind == BODY_LENGTH ? framing->length : framing->announced;
 
-		piece_add(pieces, SPAN("Content-Length: "));
-		piece_add(pieces, span_of(digits, text_u64(digits, length)));
-		piece_add(pieces, SPAN("\r\n"));
+		segment_add(segments, SPAN("Content-Length: "));
+		segment_add(segments, span_of(digits, text_u64(digits, length)));
+		segment_add(segments, SPAN("\r\n"));
 	}
 }
 
-static int add_connection(struct pieces *pieces, const struct h1_write_options *options, bool has_te)
+static int add_connection(struct segments *segments, const struct h1_write_options *options, bool has_te)
 {
 	switch (options->connection) {
 	case H1_CONNECTION_DEFAULT:
 		if (has_te)
-			piece_add(pieces, SPAN("Connection: te\r\n"));
+			segment_add(segments, SPAN("Connection: te\r\n"));
 		return 0;
 	case H1_CONNECTION_CLOSE:
-		piece_add(pieces, has_te ? SPAN("Connection: close, te\r\n") : SPAN("Connection: close\r\n"));
+		segment_add(segments,
+			    has_te ? SPAN("Connection: close, te\r\n") : SPAN("Connection: close\r\n"));
 		return 0;
 	case H1_CONNECTION_KEEP_ALIVE:
-		piece_add(pieces, has_te ? SPAN("Connection: keep-alive, te\r\n")
-					 : SPAN("Connection: keep-alive\r\n"));
+		segment_add(segments, has_te ? SPAN("Connection: keep-alive, te\r\n")
+					     : SPAN("Connection: keep-alive\r\n"));
 		return 0;
 	case H1_CONNECTION_UPGRADE:
-		if (options->upgrade.len == 0 || !octets_are_text(options->upgrade))
+		if (options->upgrade.len == 0 || !char_class_is_text(options->upgrade))
 			return -EINVAL;
-		piece_add(pieces, has_te ? SPAN("Connection: upgrade, te\r\nUpgrade: ")
-					 : SPAN("Connection: upgrade\r\nUpgrade: "));
-		piece_add(pieces, options->upgrade);
-		piece_add(pieces, SPAN("\r\n"));
+		segment_add(segments, has_te ? SPAN("Connection: upgrade, te\r\nUpgrade: ")
+					     : SPAN("Connection: upgrade\r\nUpgrade: "));
+		segment_add(segments, options->upgrade);
+		segment_add(segments, SPAN("\r\n"));
 		return 0;
 	}
 	return -EINVAL;
 }
 
-static int message_put(struct buf *out, const struct pieces *before, const struct fields *fields,
-		       bool is_request, const struct pieces *behind, struct span body)
+static int message_put(struct buf *out, const struct segments *before, const struct fields *fields,
+		       bool is_request, const struct segments *behind, struct span body)
 {
 	size_t bytes;
 	char *at;
@@ -115,51 +116,51 @@ static int message_put(struct buf *out, const struct pieces *before, const struc
 	error = buf_reserve(out, bytes, buf_len(out) + bytes);
 	if (error)
 		return error;
-	at = pieces_put(buf_tail(out), before);
+	at = segments_put(buf_tail(out), before);
 	for (uint32_t i = 0; i < fields->count; i++) {
 		if (is_passed_on(&fields->list[i], is_request))
 			at = wire_put_field(at, &fields->list[i]);
 	}
-	at = pieces_put(at, behind);
+	at = segments_put(at, behind);
 	wire_put(at, body);
 	buf_commit(out, bytes);
 	return 0;
 }
 
 /* No byte may end the request line, or a word of it, early. */
-static int add_request_line(struct pieces *pieces, const struct request_head *head, uint8_t version_minor)
+static int add_request_line(struct segments *segments, const struct request_head *head, uint8_t version_minor)
 {
 	bool is_connect = head->method == METHOD_CONNECT;
 	bool is_star = head->method == METHOD_OPTIONS && span_eq(head->path, SPAN("*")) && !head->has_query;
 
-	if (version_minor > 1 || !octets_are_token(head->method_text))
+	if (version_minor > 1 || !char_class_is_token(head->method_text))
 		return -EINVAL;
 	if (head->authority.len ? !authority_is_valid(head->authority) : is_connect)
 		return -EINVAL;
 	if (!is_connect && !is_star && (head->path.len == 0 || head->path.data[0] != '/'))
 		return -EINVAL;
-	if (!octets_are_target(head->path) || span_find(head->path, '?') >= 0)
+	if (!char_class_is_target(head->path) || span_find(head->path, '?') >= 0)
 		return -EINVAL;
-	if (!octets_are_target(head->query))
+	if (!char_class_is_target(head->query))
 		return -EINVAL;
-	piece_add(pieces, head->method_text);
-	piece_add(pieces, SPAN(" "));
-	piece_add(pieces, is_connect ? head->authority : head->path);
+	segment_add(segments, head->method_text);
+	segment_add(segments, SPAN(" "));
+	segment_add(segments, is_connect ? head->authority : head->path);
 	if (head->has_query && !is_connect) {
-		piece_add(pieces, SPAN("?"));
-		piece_add(pieces, head->query);
+		segment_add(segments, SPAN("?"));
+		segment_add(segments, head->query);
 	}
-	piece_add(pieces, version_minor ? SPAN(" HTTP/1.1\r\nHost: ") : SPAN(" HTTP/1.0\r\nHost: "));
-	piece_add(pieces, head->authority);
-	piece_add(pieces, SPAN("\r\n"));
+	segment_add(segments, version_minor ? SPAN(" HTTP/1.1\r\nHost: ") : SPAN(" HTTP/1.0\r\nHost: "));
+	segment_add(segments, head->authority);
+	segment_add(segments, SPAN("\r\n"));
 	return 0;
 }
 
 int h1_write_request(struct buf *out, const struct request_head *head, const struct body_framing *framing,
 		     const struct h1_write_options *options)
 {
-	struct pieces before = { .count = 0 };
-	struct pieces behind = { .count = 0 };
+	struct segments before = { .count = 0 };
+	struct segments behind = { .count = 0 };
 	char digits[24];
 
 	if (framing->kind == BODY_UNTIL_CLOSE)
@@ -171,7 +172,7 @@ int h1_write_request(struct buf *out, const struct request_head *head, const str
 	add_framing(&behind, framing, digits);
 	if (add_connection(&behind, options, fields_have(&head->fields, FIELD_TE)) < 0)
 		return -EINVAL;
-	piece_add(&behind, SPAN("\r\n"));
+	segment_add(&behind, SPAN("\r\n"));
 	return message_put(out, &before, &head->fields, true, &behind, SPAN(""));
 }
 
@@ -180,16 +181,17 @@ static bool may_have_body(uint16_t status)
 	return status >= 200 && status != 204;
 }
 
-static int add_status_line(struct pieces *pieces, const struct response_head *head, uint8_t version_minor,
+static int add_status_line(struct segments *segments, const struct response_head *head, uint8_t version_minor,
 			   char digits[24])
 {
-	if (version_minor > 1 || head->status < 100 || head->status > 599 || !octets_are_text(head->reason))
+	if (version_minor > 1 || head->status < 100 || head->status > 599 ||
+	    !char_class_is_text(head->reason))
 		return -EINVAL;
-	piece_add(pieces, version_minor ? SPAN("HTTP/1.1 ") : SPAN("HTTP/1.0 "));
-	piece_add(pieces, span_of(digits, text_u64(digits, head->status)));
-	piece_add(pieces, SPAN(" "));
-	piece_add(pieces, head->reason.len ? head->reason : status_reason(head->status));
-	piece_add(pieces, SPAN("\r\n"));
+	segment_add(segments, version_minor ? SPAN("HTTP/1.1 ") : SPAN("HTTP/1.0 "));
+	segment_add(segments, span_of(digits, text_u64(digits, head->status)));
+	segment_add(segments, SPAN(" "));
+	segment_add(segments, head->reason.len ? head->reason : status_reason(head->status));
+	segment_add(segments, SPAN("\r\n"));
 	return 0;
 }
 
@@ -204,8 +206,8 @@ int h1_write_response_whole(struct buf *out, const struct response_head *head,
 			    struct span body)
 {
 	struct h1_write_options chosen = *options;
-	struct pieces before = { .count = 0 };
-	struct pieces behind = { .count = 0 };
+	struct segments before = { .count = 0 };
+	struct segments behind = { .count = 0 };
 	char status_digits[24];
 	char length_digits[24];
 
@@ -221,6 +223,6 @@ int h1_write_response_whole(struct buf *out, const struct response_head *head,
 		chosen.connection = H1_CONNECTION_CLOSE;
 	if (add_connection(&behind, &chosen, false) < 0)
 		return -EINVAL;
-	piece_add(&behind, SPAN("\r\n"));
+	segment_add(&behind, SPAN("\r\n"));
 	return message_put(out, &before, &head->fields, false, &behind, body);
 }

@@ -9,8 +9,9 @@
  * Heads are always generated, never passed through: start line, the fields of the head, then Content-Length
  * or Transfer-Encoding from the framing, then Connection. Some fields of the list are left out:
  * connection-specific ones (FIELD_HOP), Content-Length, and in requests Host, so that neither a peer nor a
- * header rule of the configuration can frame or route a message. Only TE is passed on (hop_strip_request()
- * has reduced it to "trailers"), and nominated in Connection, as RFC 9110 10.1.4 requires.
+ * header rule of the configuration can frame or route a message. Only TE is passed on
+ * (hop_by_hop_strip_request() has reduced it to "trailers"), and nominated in Connection, as RFC 9110 10.1.4
+ * requires.
  *
  * All functions return 0, -ENOMEM, -ENOBUFS (head longer than LIMIT_HEAD_WRITE_BYTES), or -EINVAL: a byte
  * that would end a line or a word early, a name that is no token, or a framing that this message cannot have.

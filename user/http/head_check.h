@@ -11,6 +11,6 @@
  * otherwise head->authority becomes the value of Host. HTTP/1.0 needs neither, HTTP/2 one of them.
  * default_port is that of the scheme, 0 for CONNECT.
  */
-enum http_bad head_check_host(struct request_head *head, uint16_t default_port);
+enum http_error head_check_host(struct request_head *head, uint16_t default_port);
 /* RFC 9110 10.1.1: only 100-continue is allowed. */
-enum http_bad head_check_expect(const struct fields *fields);
+enum http_error head_check_expect(const struct fields *fields);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 
 /* States of the start line come first: is_in_start_line() depends on the order. */
 enum scan_state {
@@ -60,59 +60,59 @@ static bool is_control(char c)
 	return byte < 0x20 || byte == 0x7f;
 }
 
-static enum http_bad scan_lf(struct walk *w, enum scan_state next)
+static enum http_error scan_lf(struct walk *w, enum scan_state next)
 {
 	if (*w->at != '\n')
-		return BAD_BARE_CR;
+		return HTTP_ERROR_BARE_CR;
 	w->at++;
 	enter(w, next);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad scan_method(struct walk *w)
+static enum http_error scan_method(struct walk *w)
 {
-	w->at = octets_skip(w->at, w->end, OCTET_TOKEN);
+	w->at = char_class_skip(w->at, w->end, OCTET_TOKEN);
 	if (w->at == w->end)
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	if (word_bytes(w) == 0 && (*w->at == '\r' || *w->at == '\n'))
-		return BAD_REQUEST_LINE;
+		return HTTP_ERROR_REQUEST_LINE;
 	if (*w->at != ' ' || word_bytes(w) == 0)
-		return BAD_METHOD;
+		return HTTP_ERROR_METHOD;
 	w->at++;
 	enter_word(w, SCAN_TARGET);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad scan_target(struct walk *w)
+static enum http_error scan_target(struct walk *w)
 {
-	w->at = octets_skip_target(w->at, w->end);
+	w->at = char_class_skip_target(w->at, w->end);
 	if (w->at == w->end)
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	if (*w->at == '\n')
-		return BAD_BARE_LF;
+		return HTTP_ERROR_BARE_LF;
 	if (*w->at == '\r')
-		return BAD_REQUEST_LINE;
+		return HTTP_ERROR_REQUEST_LINE;
 	if (*w->at != ' ')
-		return BAD_TARGET;
+		return HTTP_ERROR_TARGET;
 	if (word_bytes(w) == 0)
-		return BAD_REQUEST_LINE;
+		return HTTP_ERROR_REQUEST_LINE;
 	w->at++;
 	enter_word(w, SCAN_VERSION);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 /* Checks byte `index` of the version; `line_bad` is returned if the line does not even look like HTTP. */
-static enum http_bad version_byte(size_t index, char c, enum http_bad line_bad)
+static enum http_error version_byte(size_t index, char c, enum http_error line_bad)
 {
 	static const char begin[] = "HTTP/1.";
 
 	if (index < 5)
-		return c == begin[index] ? BAD_NONE : line_bad;
+		return c == begin[index] ? HTTP_ERROR_NONE : line_bad;
 	if (index < 7 && c == begin[index])
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	if (index == 7 && (c == '0' || c == '1'))
-		return BAD_NONE;
-	return octet_is(c, OCTET_DIGIT) ? BAD_VERSION : line_bad;
+		return HTTP_ERROR_NONE;
+	return octet_is(c, OCTET_DIGIT) ? HTTP_ERROR_VERSION : line_bad;
 }
 
 /* The start of an HTTP/2 connection, RFC 9113 3.4: readers of heads decide whether it is allowed here. */
@@ -132,39 +132,39 @@ static bool is_plain_version(const struct walk *w, char separator)
 	       (w->at[7] == '0' || w->at[7] == '1') && w->at[8] == separator;
 }
 
-static enum http_bad scan_version(struct walk *w)
+static enum http_error scan_version(struct walk *w)
 {
-	enum http_bad line_bad = w->scan->is_response ? BAD_STATUS_LINE : BAD_REQUEST_LINE;
+	enum http_error line_bad = w->scan->is_response ? HTTP_ERROR_STATUS_LINE : HTTP_ERROR_REQUEST_LINE;
 	char separator = w->scan->is_response ? ' ' : '\r';
 
 	if (is_plain_version(w, separator))
 		w->at += 8;
 	for (; w->at < w->end; w->at++) {
 		size_t index = word_bytes(w);
-		enum http_bad bad;
+		enum http_error http_error;
 
 		if (index == 8)
 			break;
 		if (index >= 5 && is_preface(w))
-			bad = *w->at == "HTTP/2.0"[index] ? BAD_NONE : BAD_VERSION;
+			http_error = *w->at == "HTTP/2.0"[index] ? HTTP_ERROR_NONE : HTTP_ERROR_VERSION;
 		else
-			bad = version_byte(index, *w->at, line_bad);
-		if (bad != BAD_NONE)
-			return *w->at == '\n' ? BAD_BARE_LF : bad;
+			http_error = version_byte(index, *w->at, line_bad);
+		if (http_error != HTTP_ERROR_NONE)
+			return *w->at == '\n' ? HTTP_ERROR_BARE_LF : http_error;
 	}
 	if (w->at == w->end)
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	if (*w->at != separator) {
 		if (*w->at == '\n')
-			return BAD_BARE_LF;
-		return octet_is(*w->at, OCTET_DIGIT) ? BAD_VERSION : line_bad;
+			return HTTP_ERROR_BARE_LF;
+		return octet_is(*w->at, OCTET_DIGIT) ? HTTP_ERROR_VERSION : line_bad;
 	}
 	w->at++;
 	enter_word(w, w->scan->is_response ? SCAN_STATUS : SCAN_LINE_LF);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad scan_status(struct walk *w)
+static enum http_error scan_status(struct walk *w)
 {
 	for (; w->at < w->end; w->at++) {
 		size_t index = word_bytes(w);
@@ -174,76 +174,77 @@ static enum http_bad scan_status(struct walk *w)
 			break;
 		}
 		if (!octet_is(*w->at, OCTET_DIGIT) || (index == 0 && (*w->at < '1' || *w->at > '5')))
-			return BAD_STATUS_LINE;
+			return HTTP_ERROR_STATUS_LINE;
 	}
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad scan_status_end(struct walk *w)
+static enum http_error scan_status_end(struct walk *w)
 {
 	if (*w->at == '\n')
-		return BAD_BARE_LF;
+		return HTTP_ERROR_BARE_LF;
 	if (*w->at != ' ' && *w->at != '\r')
-		return BAD_STATUS_LINE;
+		return HTTP_ERROR_STATUS_LINE;
 	enter(w, *w->at == ' ' ? SCAN_REASON : SCAN_LINE_LF);
 	w->at++;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 /* Scans text up to its CR: the reason phrase or a field value. */
-static enum http_bad scan_text(struct walk *w, enum scan_state next)
+static enum http_error scan_text(struct walk *w, enum scan_state next)
 {
-	w->at = octets_skip_text(w->at, w->end);
+	w->at = char_class_skip_text(w->at, w->end);
 	if (w->at == w->end)
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	if (*w->at != '\r')
-		return *w->at == '\n' ? BAD_BARE_LF : BAD_CONTROL_BYTE;
+		return *w->at == '\n' ? HTTP_ERROR_BARE_LF : HTTP_ERROR_CONTROL_BYTE;
 	w->at++;
 	enter(w, next);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad scan_name(struct walk *w)
+static enum http_error scan_name(struct walk *w)
 {
 	char c;
 
-	w->at = octets_skip(w->at, w->end, OCTET_TOKEN);
+	w->at = char_class_skip(w->at, w->end, OCTET_TOKEN);
 	if (w->at == w->end)
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	c = *w->at;
 	if (c != ':') {
 		if (c == '\n')
-			return BAD_BARE_LF;
-		return is_control(c) && c != '\r' && c != '\t' ? BAD_CONTROL_BYTE : BAD_FIELD_NAME;
+			return HTTP_ERROR_BARE_LF;
+		return is_control(c) && c != '\r' && c != '\t' ? HTTP_ERROR_CONTROL_BYTE
+							       : HTTP_ERROR_FIELD_NAME;
 	}
 	w->at++;
 	enter(w, SCAN_VALUE);
 	return scan_text(w, SCAN_VALUE_LF);
 }
 
-static enum http_bad scan_line(struct walk *w)
+static enum http_error scan_line(struct walk *w)
 {
 	char c = *w->at;
 
 	if (c == '\r') {
 		w->at++;
 		enter(w, SCAN_HEAD_LF);
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	}
 	if (c == '\n')
-		return BAD_BARE_LF;
+		return HTTP_ERROR_BARE_LF;
 	if (c == ' ' || c == '\t')
-		return BAD_LEADING_SPACE;
+		return HTTP_ERROR_LEADING_SPACE;
 	if (!octet_is(c, OCTET_TOKEN))
-		return is_control(c) ? BAD_CONTROL_BYTE : BAD_FIELD_NAME;
+		return is_control(c) ? HTTP_ERROR_CONTROL_BYTE : HTTP_ERROR_FIELD_NAME;
 	if (w->scan->field_count == w->max_fields)
-		return BAD_TOO_MANY_FIELDS;
+		return HTTP_ERROR_TOO_MANY_FIELDS;
 	w->scan->field_count++;
 	enter(w, SCAN_NAME);
 	return scan_name(w);
 }
 
-static enum http_bad scan_step(struct walk *w)
+static enum http_error scan_step(struct walk *w)
 {
 	switch ((enum scan_state)w->scan->state) {
 	case SCAN_METHOD:
@@ -274,7 +275,7 @@ static enum http_bad scan_step(struct walk *w)
 	case SCAN_REFUSED:
 		break;
 	}
-	return w->scan->bad;
+	return w->scan->http_error;
 }
 
 void head_scan_init(struct head_scan *scan, bool is_response)
@@ -285,9 +286,9 @@ void head_scan_init(struct head_scan *scan, bool is_response)
 	};
 }
 
-static enum scan_step refuse(struct head_scan *scan, enum http_bad bad)
+static enum scan_step refuse(struct head_scan *scan, enum http_error http_error)
 {
-	scan->bad = bad;
+	scan->http_error = http_error;
 	scan->state = SCAN_REFUSED;
 	return SCAN_BAD;
 }
@@ -296,16 +297,16 @@ static enum scan_step refuse(struct head_scan *scan, enum http_bad bad)
  * Checks bytes up to `bound`, the first byte that cannot belong to this part of the head. Input beyond it is
  * not read, so that a limit is exceeded at the same byte however the input was split.
  */
-static enum http_bad scan_part(struct walk *w, struct span head, size_t bound, bool is_start_line)
+static enum http_error scan_part(struct walk *w, struct span head, size_t bound, bool is_start_line)
 {
-	enum http_bad bad = BAD_NONE;
+	enum http_error http_error = HTTP_ERROR_NONE;
 
 	w->end = head.data + (head.len < bound ? head.len : bound);
-	while (bad == BAD_NONE && w->at < w->end && w->scan->state != SCAN_ENDED &&
+	while (http_error == HTTP_ERROR_NONE && w->at < w->end && w->scan->state != SCAN_ENDED &&
 	       is_in_start_line(w->scan) == is_start_line)
-		bad = scan_step(w);
+		http_error = scan_step(w);
 	w->scan->offset = (uint32_t)(w->at - w->base);
-	return bad;
+	return http_error;
 }
 
 /* Skips an empty line before a request. False if there is nothing else, or a CR without its LF. */
@@ -317,7 +318,7 @@ static bool skip_empty_line(struct head_scan *scan, struct span head)
 	if (head.len == 1)
 		return false;
 	if (head.data[1] != '\n') {
-		refuse(scan, BAD_REQUEST_LINE);
+		refuse(scan, HTTP_ERROR_REQUEST_LINE);
 		return false;
 	}
 	scan->lead_bytes = 2;
@@ -329,30 +330,30 @@ static enum scan_step scan_head(struct head_scan *scan, struct span head, const 
 {
 	size_t line_bound = (size_t)limits->line_bytes + 2;
 	struct walk walk = { .scan = scan, .base = head.data, .max_fields = limits->fields };
-	enum http_bad bad;
+	enum http_error http_error;
 
 	walk.at = head.data + scan->offset;
 	if (is_in_start_line(scan)) {
 		if (scan->is_response || line_bound > limits->head_bytes)
 			line_bound = limits->head_bytes;
-		bad = scan_part(&walk, head, line_bound, true);
-		if (bad != BAD_NONE)
-			return refuse(scan, bad);
+		http_error = scan_part(&walk, head, line_bound, true);
+		if (http_error != HTTP_ERROR_NONE)
+			return refuse(scan, http_error);
 		if (is_in_start_line(scan) && scan->offset == limits->head_bytes)
-			return refuse(scan, BAD_HEAD_TOO_LONG);
+			return refuse(scan, HTTP_ERROR_HEAD_TOO_LONG);
 		if (is_in_start_line(scan) && scan->offset == line_bound)
-			return refuse(scan, BAD_LINE_TOO_LONG);
+			return refuse(scan, HTTP_ERROR_LINE_TOO_LONG);
 	}
 	if (!is_in_start_line(scan)) {
-		bad = scan_part(&walk, head, limits->head_bytes, false);
-		if (bad != BAD_NONE)
-			return refuse(scan, bad);
+		http_error = scan_part(&walk, head, limits->head_bytes, false);
+		if (http_error != HTTP_ERROR_NONE)
+			return refuse(scan, http_error);
 		if (scan->state == SCAN_ENDED) {
 			scan->head_bytes = scan->offset;
 			return SCAN_DONE;
 		}
 		if (scan->offset == limits->head_bytes)
-			return refuse(scan, BAD_HEAD_TOO_LONG);
+			return refuse(scan, HTTP_ERROR_HEAD_TOO_LONG);
 	}
 	return SCAN_MORE;
 }

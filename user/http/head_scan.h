@@ -41,7 +41,7 @@ struct head_scan {
 	uint32_t field_count;
 	uint32_t head_bytes; /* when done: up to and including the final CRLF */
 	uint8_t lead_bytes; /* of the empty line before the head, which is not part of it: 0 or 2 */
-	enum http_bad bad;
+	enum http_error http_error;
 };
 
 void head_scan_init(struct head_scan *scan, bool is_response);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/http/path.h"
 
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 
 /* RFC 3986 2.3 */
 static bool is_unreserved(unsigned char c)
@@ -61,10 +61,10 @@ static bool is_normal(struct span path, const struct path_rules *rules)
 }
 
 /* An escaped slash or a backslash; three bytes if it is an escape. */
-static enum http_bad put_slash(char **out, const char *at, const struct path_rules *rules, int byte)
+static enum http_error put_slash(char **out, const char *at, const struct path_rules *rules, int byte)
 {
 	if (rules->slashes == PATH_SLASHES_REJECT)
-		return BAD_PATH_SLASH;
+		return HTTP_ERROR_PATH_SLASH;
 	if (rules->slashes == PATH_SLASHES_DECODE) {
 		*(*out)++ = '/';
 	} else if (*at == '\\') {
@@ -73,26 +73,26 @@ static enum http_bad put_slash(char **out, const char *at, const struct path_rul
 		memcpy(*out, byte == '/' ? "%2F" : "%5C", 3);
 		*out += 3;
 	}
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad put_escape(char **out, const char *at, const char *end, const struct path_rules *rules)
+static enum http_error put_escape(char **out, const char *at, const char *end, const struct path_rules *rules)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	int byte = escape_read(at, end);
 
 	if (byte <= 0)
-		return BAD_PATH;
+		return HTTP_ERROR_PATH;
 	if (byte == '/' || byte == '\\')
 		return put_slash(out, at, rules, byte);
 	if (is_unreserved((unsigned char)byte)) {
 		*(*out)++ = (char)byte;
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	}
 	*(*out)++ = '%';
 	*(*out)++ = digits[byte >> 4];
 	*(*out)++ = digits[byte & 15];
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 static bool is_semicolon(const char *at, const char *end)
@@ -101,32 +101,32 @@ static bool is_semicolon(const char *at, const char *end)
 }
 
 /* Decodes escapes first: dots, slashes and parameters must be known before segments are. */
-static enum http_bad decode(struct span path, const struct path_rules *rules, char *out, size_t *ret_len)
+static enum http_error decode(struct span path, const struct path_rules *rules, char *out, size_t *ret_len)
 {
 	const char *end = path.data + path.len;
 	char *start = out;
 	bool is_parameter = false;
 
 	for (const char *at = path.data; at < end; at += *at == '%' ? 3 : 1) {
-		enum http_bad bad = BAD_NONE;
+		enum http_error http_error = HTTP_ERROR_NONE;
 		char *put = out;
 
 		if (is_semicolon(at, end) && rules->semicolons == PATH_SEMICOLONS_REJECT)
-			return BAD_PATH_SEMICOLON;
+			return HTTP_ERROR_PATH_SEMICOLON;
 		if (*at == '%')
-			bad = put_escape(&out, at, end, rules);
+			http_error = put_escape(&out, at, end, rules);
 		else if (*at == '\\')
-			bad = put_slash(&out, at, rules, '\\');
+			http_error = put_slash(&out, at, rules, '\\');
 		else
 			*out++ = *at;
-		if (bad)
-			return bad;
+		if (http_error)
+			return http_error;
 		is_parameter = *put != '/' && (is_parameter || is_semicolon(at, end));
 		if (is_parameter && rules->semicolons == PATH_SEMICOLONS_STRIP)
 			out = put;
 	}
 	*ret_len = (size_t)(out - start);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 /* RFC 3986 5.2.4, in place: `to` is the end of the kept part, `at` the slash before the next segment. */
@@ -160,22 +160,22 @@ static size_t remove_dots(char *path, size_t len, const struct path_rules *rules
 	return (size_t)(to - path);
 }
 
-enum http_bad path_normalise(struct span path, const struct path_rules *rules, struct arena *arena,
-			     struct span *ret_path)
+enum http_error path_normalise(struct span path, const struct path_rules *rules, struct arena *arena,
+			       struct span *ret_path)
 {
-	enum http_bad bad;
+	enum http_error http_error;
 	size_t len = 0;
 	char *bytes;
 
 	*ret_path = path;
 	if (path.len == 0 || path.data[0] != '/' || is_normal(path, rules))
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	bytes = arena_bytes(arena, path.len);
 	if (!bytes)
-		return BAD_NO_MEMORY;
-	bad = decode(path, rules, bytes, &len);
-	if (bad)
-		return bad;
+		return HTTP_ERROR_NO_MEMORY;
+	http_error = decode(path, rules, bytes, &len);
+	if (http_error)
+		return http_error;
 	*ret_path = span_of(bytes, remove_dots(bytes, len, rules));
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }

@@ -30,11 +30,11 @@ struct path_rules {
 /*
  * One spelling for each path, so that routes cannot be passed by with another one (RFC 3986 6.2.2, 5.2.4):
  * escapes of unreserved characters are decoded, hexadecimal digits are upper-case, dot segments are gone,
- * runs of slashes are one. Refuses "%" without two digits and %00 (BAD_PATH), and what the rules reject. What
- * begins with no slash ("*", the nothing of CONNECT) stays.
+ * runs of slashes are one. Refuses "%" without two digits and %00 (HTTP_ERROR_PATH), and what the rules
+ * reject. What begins with no slash ("*", the nothing of CONNECT) stays.
  *
  * *ret_path is `path` itself if nothing had to change, otherwise a copy in `arena`, which is never longer.
  * Normalising the result again changes nothing.
  */
-enum http_bad path_normalise(struct span path, const struct path_rules *rules, struct arena *arena,
-			     struct span *ret_path);
+enum http_error path_normalise(struct span path, const struct path_rules *rules, struct arena *arena,
+			       struct span *ret_path);

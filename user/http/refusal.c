@@ -6,20 +6,20 @@
 static const struct refusal {
 	const char *text;
 	uint16_t status;
-} refusals[HTTP_BAD_COUNT] = {
-#define HTTP_BAD(id, status_code, words) [BAD_##id] = { .text = words, .status = status_code },
+} refusals[HTTP_ERROR_COUNT] = {
+#define HTTP_ERROR(id, status_code, words) [HTTP_ERROR_##id] = { .text = words, .status = status_code },
 #include "user/http/refusals.def"
-#undef HTTP_BAD
+#undef HTTP_ERROR
 };
 
-const char *http_bad_text(enum http_bad bad)
+const char *http_error_text(enum http_error http_error)
 {
-	CHECK(bad < HTTP_BAD_COUNT);
-	return refusals[bad].text;
+	CHECK(http_error < HTTP_ERROR_COUNT);
+	return refusals[http_error].text;
 }
 
-uint16_t http_bad_status(enum http_bad bad)
+uint16_t http_error_status(enum http_error http_error)
 {
-	CHECK(bad < HTTP_BAD_COUNT);
-	return refusals[bad].status;
+	CHECK(http_error < HTTP_ERROR_COUNT);
+	return refusals[http_error].status;
 }

@@ -3,12 +3,12 @@
 
 #include <stdint.h>
 
-enum http_bad {
-#define HTTP_BAD(id, status, text) BAD_##id,
+enum http_error {
+#define HTTP_ERROR(id, status, text) HTTP_ERROR_##id,
 #include "user/http/refusals.def"
-#undef HTTP_BAD
-	HTTP_BAD_COUNT,
+#undef HTTP_ERROR
+	HTTP_ERROR_COUNT,
 };
 
-const char *http_bad_text(enum http_bad bad);
-uint16_t http_bad_status(enum http_bad bad);
+const char *http_error_text(enum http_error http_error);
+uint16_t http_error_status(enum http_error http_error);

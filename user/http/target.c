@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/http/target.h"
 
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 
 static bool scheme_cut(struct span target, struct span scheme, struct span *ret_rest)
 {
@@ -59,7 +59,7 @@ bool authority_is_valid(struct span authority)
 	if (host.data[0] == '[') {
 		if (host.data[host.len - 1] != ']' || !is_ip_literal(span_of(host.data + 1, host.len - 2)))
 			return false;
-	} else if (!octets_all(host, OCTET_HOST)) {
+	} else if (!char_class_all(host, OCTET_HOST)) {
 		return false;
 	}
 	if (authority.len > host.len && authority.data[host.len] != ':')
@@ -96,7 +96,7 @@ static void path_and_query(struct request_head *head, struct span text)
 	head->query = mark >= 0 ? span_from(text, (size_t)mark + 1) : SPAN("");
 }
 
-static enum http_bad split_absolute(struct request_head *head, struct span rest)
+static enum http_error split_absolute(struct request_head *head, struct span rest)
 {
 	const char *end = rest.data + rest.len;
 	const char *at = rest.data;
@@ -105,41 +105,41 @@ static enum http_bad split_absolute(struct request_head *head, struct span rest)
 		at++;
 	head->authority = span_of(rest.data, (size_t)(at - rest.data));
 	if (!authority_is_valid(head->authority))
-		return BAD_TARGET;
+		return HTTP_ERROR_TARGET;
 	path_and_query(head, span_of(at, (size_t)(end - at)));
 	if (head->path.len == 0)
 		head->path = head->method == METHOD_OPTIONS && !head->has_query ? SPAN("*") : SPAN("/");
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-static enum http_bad split_authority(struct request_head *head)
+static enum http_error split_authority(struct request_head *head)
 {
 	if (!authority_is_valid(head->target) || authority_port(head->target).len == 0)
-		return BAD_TARGET;
+		return HTTP_ERROR_TARGET;
 	head->authority = head->target;
 	head->path = SPAN("");
 	head->query = SPAN("");
 	head->has_query = false;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-enum http_bad target_split(struct request_head *head)
+enum http_error target_split(struct request_head *head)
 {
 	struct span target = head->target;
 	struct span rest;
 
-	if (target.len == 0 || !octets_are_target(target))
-		return BAD_TARGET;
+	if (target.len == 0 || !char_class_is_target(target))
+		return HTTP_ERROR_TARGET;
 	if (head->method == METHOD_CONNECT)
 		return split_authority(head);
 	if (target.data[0] == '/') {
 		path_and_query(head, target);
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	}
 	if (scheme_cut(target, SPAN("http://"), &rest) || scheme_cut(target, SPAN("https://"), &rest))
 		return split_absolute(head, rest);
 	if (head->method != METHOD_OPTIONS || !span_eq(target, SPAN("*")))
-		return BAD_TARGET;
+		return HTTP_ERROR_TARGET;
 	path_and_query(head, target);
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }

@@ -14,7 +14,7 @@
  * Only absolute-form and CONNECT set head->authority. Refuses with TARGET every byte that is not visible
  * ASCII, and '#'.
  */
-enum http_bad target_split(struct request_head *head);
+enum http_error target_split(struct request_head *head);
 /*
  * host[:port] of an authority: no userinfo, no blanks, none of , @ / ? # %. IPv6 literals in brackets,
  * without a zone. The port may be empty (RFC 3986 3.2.3) and is at most 65535. An empty authority is invalid.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/http/upgrade.h"
 
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 
 /* protocol-name ["/" protocol-version], RFC 9110 7.8 */
 static bool is_protocol(struct span protocol)
@@ -9,9 +9,9 @@ static bool is_protocol(struct span protocol)
 	ptrdiff_t slash = span_find(protocol, '/');
 
 	if (slash < 0)
-		return octets_are_token(protocol);
-	return octets_are_token(span_first(protocol, (size_t)slash)) &&
-	       octets_are_token(span_from(protocol, (size_t)slash + 1));
+		return char_class_is_token(protocol);
+	return char_class_is_token(span_first(protocol, (size_t)slash)) &&
+	       char_class_is_token(span_from(protocol, (size_t)slash + 1));
 }
 
 static bool is_ignored(struct span protocol)
@@ -22,8 +22,8 @@ static bool is_ignored(struct span protocol)
 	return span_eq_nocase(name, SPAN("h2c")) || span_eq_nocase(name, SPAN("TLS"));
 }
 
-/* The first protocol that may be requested, empty if there is none; BAD_UPGRADE for malformed ones. */
-static enum http_bad protocol_of(const struct fields *fields, struct span *ret_protocol)
+/* The first protocol that may be requested, empty if there is none; HTTP_ERROR_UPGRADE for malformed ones. */
+static enum http_error protocol_of(const struct fields *fields, struct span *ret_protocol)
 {
 	struct span first = SPAN("");
 
@@ -38,29 +38,29 @@ static enum http_bad protocol_of(const struct fields *fields, struct span *ret_p
 
 			/* RFC 9110 5.6.1.2: empty list elements are ignored. */
 			if (protocol.len && !is_protocol(protocol))
-				return BAD_UPGRADE;
+				return HTTP_ERROR_UPGRADE;
 			if (protocol.len && first.len == 0 && !is_ignored(protocol))
 				first = protocol;
 		}
 	}
 	*ret_protocol = first;
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
-enum http_bad upgrade_of_request(const struct request_head *head, struct upgrade_request *ret_upgrade)
+enum http_error upgrade_of_request(const struct request_head *head, struct upgrade_request *ret_upgrade)
 {
 	struct span protocol = SPAN("");
-	enum http_bad bad;
+	enum http_error http_error;
 
 	if (head->version_minor > 0 && head->method != METHOD_CONNECT &&
 	    fields_have(&head->fields, FIELD_UPGRADE) &&
 	    fields_list_has(&head->fields, FIELD_CONNECTION, SPAN("upgrade"))) {
-		bad = protocol_of(&head->fields, &protocol);
-		if (bad != BAD_NONE)
-			return bad;
+		http_error = protocol_of(&head->fields, &protocol);
+		if (http_error != HTTP_ERROR_NONE)
+			return http_error;
 	}
 	*ret_upgrade = (struct upgrade_request){ .is_wanted = protocol.len > 0, .protocol = protocol };
-	return BAD_NONE;
+	return HTTP_ERROR_NONE;
 }
 
 bool upgrade_accepts(const struct response_head *head, const struct upgrade_request *upgrade)

@@ -20,9 +20,10 @@ struct upgrade_request {
 	struct span protocol; /* "websocket"; borrowed from the head's fields */
 };
 
-/* Returns BAD_NONE or BAD_UPGRADE. Call it before hop_strip_request(). */
-enum http_bad upgrade_of_request(const struct request_head *head, struct upgrade_request *ret_upgrade);
+/* Returns HTTP_ERROR_NONE or HTTP_ERROR_UPGRADE. Call it before hop_by_hop_strip_request(). */
+enum http_error upgrade_of_request(const struct request_head *head, struct upgrade_request *ret_upgrade);
 /*
- * True if this is a 101 that switches to exactly the requested protocol. Call it before hop_strip_response().
+ * True if this is a 101 that switches to exactly the requested protocol. Call it before
+ * hop_by_hop_strip_response().
  */
 bool upgrade_accepts(const struct response_head *head, const struct upgrade_request *upgrade);

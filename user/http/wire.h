@@ -2,7 +2,7 @@
 #pragma once
 
 #include "user/http/fields.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 
 /*
  * Bytes of a message to be sent, for code that writes heads, trailers and replies: measure first, reserve
@@ -13,7 +13,7 @@
 
 static inline bool wire_field_is_clean(const struct field *field)
 {
-	return octets_are_token(field->name) && octets_are_text(field->value);
+	return char_class_is_token(field->name) && char_class_is_text(field->value);
 }
 
 /* "name: value CRLF" */

@@ -146,9 +146,9 @@ static bool client_is_repeated(struct http1_client *client)
 static bool client_read_head(struct http1_client *client)
 {
 	struct response_head head;
-	enum http_bad bad;
+	enum http_error http_error;
 
-	switch (upstream_read_head(client->upstream, LIMIT_READ_BYTES, &client->arena, &head, &bad)) {
+	switch (upstream_read_head(client->upstream, LIMIT_READ_BYTES, &client->arena, &head, &http_error)) {
 	case UPSTREAM_HEAD_MORE:
 		return false;
 	case UPSTREAM_HEAD_DONE:

@@ -15,56 +15,58 @@ void mcp_backlog_init(struct mcp_backlog *b)
 void mcp_backlog_done(struct mcp_backlog *b)
 {
 	list_each(node, next, &b->list)
-		mcp_backlog_drop(b, list_entry(node, struct mcp_kept, node));
+		mcp_backlog_drop(b, list_entry(node, struct mcp_buffered_event, node));
 }
 
-void mcp_backlog_drop(struct mcp_backlog *b, struct mcp_kept *kept)
+void mcp_backlog_drop(struct mcp_backlog *b, struct mcp_buffered_event *buffered)
 {
-	list_remove(&kept->node);
-	b->bytes -= sizeof(*kept) + kept->len;
+	list_remove(&buffered->node);
+	b->bytes -= sizeof(*buffered) + buffered->len;
 	b->count--;
-	hg_free(kept);
+	hg_free(buffered);
 }
 
-static struct mcp_kept *backlog_victim(struct mcp_backlog *b)
+static struct mcp_buffered_event *backlog_victim(struct mcp_backlog *b)
 {
 	list_each(node, next, &b->list) {
-		struct mcp_kept *kept = list_entry(node, struct mcp_kept, node);
+		struct mcp_buffered_event *buffered = list_entry(node, struct mcp_buffered_event, node);
 
-		if (kept->was_sent)
-			return kept;
+		if (buffered->was_sent)
+			return buffered;
 	}
-	return list_entry(b->list.next, struct mcp_kept, node);
+	return list_entry(b->list.next, struct mcp_buffered_event, node);
 }
 
 int mcp_backlog_add(struct mcp_backlog *b, uint64_t event, bool was_sent, enum mcp_kind kind,
-		    const struct iovec *pieces, int count, uint64_t now_ms)
+		    const struct iovec *segments, int count, uint64_t now_ms)
 {
-	struct mcp_kept *kept;
+	struct mcp_buffered_event *buffered;
 	size_t len = 0;
 	int lost = 0;
 
 	for (int i = 0; i < count; i++)
-		len += pieces[i].iov_len;
-	if (sizeof(*kept) + len > LIMIT_MCP_QUEUE_BYTES)
+		len += segments[i].iov_len;
+	if (sizeof(*buffered) + len > LIMIT_MCP_QUEUE_BYTES)
 		return !was_sent;
-	kept = hg_malloc(sizeof(*kept) + len);
-	if (!kept)
+	buffered = hg_malloc(sizeof(*buffered) + len);
+	if (!buffered)
 		return -ENOMEM;
-	*kept = (struct mcp_kept){ .event = event, .since_ms = now_ms, .was_sent = was_sent, .kind = kind };
+	*buffered = (struct mcp_buffered_event){
+		.event = event, .since_ms = now_ms, .was_sent = was_sent, .kind = kind
+	};
 	for (int i = 0; i < count; i++) {
-		memcpy(kept->text + kept->len, pieces[i].iov_base, pieces[i].iov_len);
-		kept->len += pieces[i].iov_len;
+		memcpy(buffered->text + buffered->len, segments[i].iov_base, segments[i].iov_len);
+		buffered->len += segments[i].iov_len;
 	}
-	while (b->bytes + sizeof(*kept) + len > LIMIT_MCP_QUEUE_BYTES ||
+	while (b->bytes + sizeof(*buffered) + len > LIMIT_MCP_QUEUE_BYTES ||
 	       b->count == LIMIT_MCP_QUEUE_MESSAGES) {
-		struct mcp_kept *victim = backlog_victim(b);
+		struct mcp_buffered_event *victim = backlog_victim(b);
 
 		lost += !victim->was_sent;
 		mcp_backlog_drop(b, victim);
 	}
-	list_add_tail(&b->list, &kept->node);
-	b->bytes += sizeof(*kept) + len;
+	list_add_tail(&b->list, &buffered->node);
+	b->bytes += sizeof(*buffered) + len;
 	b->count++;
 	return lost;
 }
@@ -72,11 +74,11 @@ int mcp_backlog_add(struct mcp_backlog *b, uint64_t event, bool was_sent, enum m
 uint64_t mcp_backlog_tick(struct mcp_backlog *b, uint64_t now_ms)
 {
 	list_each(node, next, &b->list) {
-		struct mcp_kept *kept = list_entry(node, struct mcp_kept, node);
+		struct mcp_buffered_event *buffered = list_entry(node, struct mcp_buffered_event, node);
 
-		if (now_ms < kept->since_ms + LIMIT_MCP_RESUME_MS)
-			return kept->since_ms + LIMIT_MCP_RESUME_MS;
-		mcp_backlog_drop(b, kept);
+		if (now_ms < buffered->since_ms + LIMIT_MCP_RESUME_MS)
+			return buffered->since_ms + LIMIT_MCP_RESUME_MS;
+		mcp_backlog_drop(b, buffered);
 	}
 	return 0;
 }

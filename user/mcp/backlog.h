@@ -11,7 +11,7 @@
  * Messages for a client that has no stream to read them from just now, and those it may ask for again with
  * Last-Event-ID. Bounded: what was sent already goes first, then the oldest.
  */
-struct mcp_kept {
+struct mcp_buffered_event {
 	struct list node;
 	uint64_t event;
 	uint64_t since_ms;
@@ -31,7 +31,7 @@ void mcp_backlog_init(struct mcp_backlog *b);
 void mcp_backlog_done(struct mcp_backlog *b);
 /* How many that had not been sent were dropped to make room (this one, if it is too large), or -ENOMEM. */
 int mcp_backlog_add(struct mcp_backlog *b, uint64_t event, bool was_sent, enum mcp_kind kind,
-		    const struct iovec *pieces, int count, uint64_t now_ms);
-void mcp_backlog_drop(struct mcp_backlog *b, struct mcp_kept *kept);
+		    const struct iovec *segments, int count, uint64_t now_ms);
+void mcp_backlog_drop(struct mcp_backlog *b, struct mcp_buffered_event *buffered);
 /* Drops what is older than LIMIT_MCP_RESUME_MS; returns when the next one is, 0: never. */
 uint64_t mcp_backlog_tick(struct mcp_backlog *b, uint64_t now_ms);

@@ -15,7 +15,7 @@
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
-#include "user/mcp/child_words.h"
+#include "user/mcp/child_stderr_log.h"
 #include "user/mcp/id_scan.h"
 
 /* An output that ended is nearly always a process that ends: how it ended is the better reason. */
@@ -30,7 +30,7 @@ enum child_state {
 struct child {
 	struct mcp_target target;
 	struct mcp_targets *targets; /* borrowed */
-	struct child_words words; /* what it says on standard error */
+	struct child_stderr_log stderr_log; /* what it says on standard error */
 	enum child_state state;
 	pid_t pid; /* of the process and of its group; not reaped before GONE */
 	struct loop_source process; /* pidfd */
@@ -111,7 +111,7 @@ static void child_on_lost(struct loop_deferred *deferred)
 	const struct mcp_target_events *events = child->target.events;
 
 	if (events)
-		events->on_lost(child->target.owner, text_span(&child->why), child->words.last);
+		events->on_lost(child->target.owner, text_span(&child->why), child->stderr_log.last);
 }
 
 static void child_free(struct child *child)
@@ -123,7 +123,7 @@ static void child_free(struct child *child)
 	buf_done(&child->line);
 	buf_done(&child->queue);
 	text_done(&child->why);
-	child_words_done(&child->words);
+	child_stderr_log_done(&child->stderr_log);
 	hg_free(child);
 }
 
@@ -344,8 +344,8 @@ static void child_on_errors(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	if (len > 0)
-		child_words_take(&child->words, span_of(bytes, (size_t)len),
-				 loop_now_ms(child->targets->loop));
+		child_stderr_log_take(&child->stderr_log, span_of(bytes, (size_t)len),
+				      loop_now_ms(child->targets->loop));
 	else if (len != -EAGAIN)
 		child_close_end(child, source);
 }
@@ -416,8 +416,8 @@ static int child_send(struct mcp_target *target, const struct mcp_out *out)
 	if (error)
 		return error;
 	for (int i = 0; i < out->count; i++) {
-		memcpy(buf_tail(&child->queue), out->pieces[i].iov_base, out->pieces[i].iov_len);
-		buf_commit(&child->queue, out->pieces[i].iov_len);
+		memcpy(buf_tail(&child->queue), out->segments[i].iov_base, out->segments[i].iov_len);
+		buf_commit(&child->queue, out->segments[i].iov_len);
 	}
 	*buf_tail(&child->queue) = '\n';
 	buf_commit(&child->queue, 1);
@@ -518,7 +518,7 @@ static struct child *child_create(struct mcp_targets *targets, const struct chil
 {
 	struct child *child = hg_calloc(1, sizeof(*child));
 
-	if (!child || child_words_init(&child->words, options->name) < 0) {
+	if (!child || child_stderr_log_init(&child->stderr_log, options->name) < 0) {
 		hg_free(child);
 		return NULL;
 	}

@@ -143,7 +143,7 @@ static noreturn void child_main(const struct child_options *options, const struc
 }
 
 /*
- * posix_spawn(3) cannot ask for a signal at the death of the parent. As there, no signal reaches the child
+ * posix_spawn(3) cannot ask for a signal at the crash of the parent. As there, no signal reaches the child
  * while it runs in our memory, and this thread goes on when the program runs or there is none.
  */
 static int spawn_with(const struct child_options *options, const struct child_pipes *pipes, char **arguments,

@@ -16,7 +16,7 @@ static int append_line(struct buf *to, struct span field, struct span value, siz
 	return error ? error : buf_append(to, SPAN("\n"), max_bytes);
 }
 
-int events_write(struct buf *to, struct span name, struct span id, const struct iovec *pieces, int count,
+int events_write(struct buf *to, struct span name, struct span id, const struct iovec *segments, int count,
 		 size_t max_bytes)
 {
 	const size_t framing = sizeof("event: \nid: \ndata: \n\n") - 1;
@@ -24,7 +24,7 @@ int events_write(struct buf *to, struct span name, struct span id, const struct 
 	int error;
 
 	for (int i = 0; i < count; i++)
-		bytes += pieces[i].iov_len;
+		bytes += segments[i].iov_len;
 	/* All the room at once: nothing can fail halfway. (A buffer may hold more than it was to grow to.) */
 	if (bytes > max_bytes || buf_len(to) > max_bytes - bytes)
 		return -ENOBUFS;
@@ -37,7 +37,7 @@ int events_write(struct buf *to, struct span name, struct span id, const struct 
 		(void)append_line(to, SPAN("id: "), id, max_bytes);
 	(void)buf_append(to, SPAN("data: "), max_bytes);
 	for (int i = 0; i < count; i++)
-		(void)buf_append(to, span_of(pieces[i].iov_base, pieces[i].iov_len), max_bytes);
+		(void)buf_append(to, span_of(segments[i].iov_base, segments[i].iov_len), max_bytes);
 	return buf_append(to, SPAN("\n\n"), max_bytes);
 }
 
@@ -163,24 +163,24 @@ static struct span without_bom(struct events_reader *r, struct span line)
 }
 
 /* A piece of a line. Only data may be too large for it. */
-static int add_to_line(struct events_reader *r, struct span piece)
+static int add_to_line(struct events_reader *r, struct span segment)
 {
 	struct span line = buf_span(&r->line), name = SPAN("data:");
 
-	if (!r->is_line_cut && piece.len <= r->max_bytes - line.len)
-		return keep(&r->line, piece, r->max_bytes);
+	if (!r->is_line_cut && segment.len <= r->max_bytes - line.len)
+		return keep(&r->line, segment, r->max_bytes);
 	if (!r->is_line_cut) {
-		if (!span_starts(line.len ? line : piece, name))
+		if (!span_starts(line.len ? line : segment, name))
 			return -EMSGSIZE;
 		r->is_line_cut = true;
 		if (line.len)
 			(void)cut(r, span_from(line, name.len));
 		else
-			piece = span_from(piece, name.len);
+			segment = span_from(segment, name.len);
 		buf_consume(&r->line, line.len);
 		buf_release(&r->line);
 	}
-	return cut(r, piece);
+	return cut(r, segment);
 }
 
 static int end_line(struct events_reader *r, char end)

@@ -12,7 +12,7 @@
  * Appends one event with `id` (may be empty) and the pieces as its data, which hold no line feed. `name`: the
  * `event:` line, empty for "message". 0, -ENOMEM, or -ENOBUFS past max_bytes: then nothing was appended.
  */
-int events_write(struct buf *to, struct span name, struct span id, const struct iovec *pieces, int count,
+int events_write(struct buf *to, struct span name, struct span id, const struct iovec *segments, int count,
 		 size_t max_bytes);
 
 struct events_event {

@@ -88,7 +88,7 @@ void hub_end_unused(struct mcp_hub *hub, const struct hub_service *only)
 		struct hub_session *session = list_entry(node, struct hub_session, node);
 
 		if ((!only || session->service == only) && !session->is_over &&
-		    !mcp_session_calls(session->mux))
+		    !mcp_session_calls(session->mcp_session))
 			hub_session_end(session, MCP_ENDED);
 	}
 }
@@ -109,7 +109,7 @@ static void hub_on_open(struct message *message, void *context)
 	struct hub_service *service = hub_service_find(hub, span_of(open->name, open->len));
 
 	if (service && !hub->is_stopping)
-		mcp_front_open(hub, service, open->fd);
+		mcp_server_open(hub, service, open->fd);
 	else
 		close(open->fd);
 	hg_free(open);
@@ -132,7 +132,7 @@ static int hub_open(void *context, struct span service, int fd)
 	return 0;
 }
 
-struct adopt_message {
+struct snapshot_message {
 	struct message message;
 	struct snapshot *snapshot;
 };
@@ -176,7 +176,7 @@ static bool servers_are_same(const struct mcp_servers *a, const struct mcp_serve
 /*
  * Clients of the protocol without sessions cannot tell one set of targets from another: theirs is replaced.
  */
-static void service_adopt(struct mcp_hub *hub, struct hub_service *service)
+static void service_set_snapshot(struct mcp_hub *hub, struct hub_service *service)
 {
 	service->backend = hub_service_backend(hub, service->name);
 	if (service->shared &&
@@ -206,13 +206,13 @@ static bool has_children(const struct snapshot *snapshot)
 	return false;
 }
 
-static void hub_on_adopt(struct message *message, void *context)
+static void hub_on_snapshot(struct message *message, void *context)
 {
-	struct adopt_message *adopt = container_of(message, struct adopt_message, message);
+	struct snapshot_message *update = container_of(message, struct snapshot_message, message);
 	struct mcp_hub *hub = context;
 	struct snapshot *old = hub->snapshot;
 
-	hub->snapshot = adopt->snapshot;
+	hub->snapshot = update->snapshot;
 	hub->pool.config = &hub->snapshot->config;
 	hub->targets.message_bytes = hub->snapshot->config.mcp_limits.message_bytes;
 	hub->targets.max_children = hub->snapshot->config.mcp_limits.children;
@@ -221,11 +221,11 @@ static void hub_on_adopt(struct message *message, void *context)
 	if (has_children(hub->snapshot))
 		tls_forbid_dumps();
 	list_each(node, next, &hub->services)
-		service_adopt(hub, list_entry(node, struct hub_service, node));
+		service_set_snapshot(hub, list_entry(node, struct hub_service, node));
 	if (hub->session_count)
 		timer_arm(loop_timers(hub->loop), &hub->sweep, loop_now_ms(hub->loop) + LIMIT_MCP_SWEEP_MS);
 	snapshot_unref(old);
-	hg_free(adopt);
+	hg_free(update);
 }
 
 static void hub_on_drain(struct message *message, void *context)
@@ -292,7 +292,7 @@ static void hub_on_stop(struct message *message, void *context)
 
 	(void)message;
 	hub->is_stopping = true;
-	mcp_fronts_stop(hub);
+	mcp_server_stop(hub);
 	list_each(node, next, &hub->sessions)
 		hub_session_end(list_entry(node, struct hub_session, node), MCP_ENDED);
 	timer_cancel(loop_timers(hub->loop), &hub->sweep);
@@ -304,7 +304,7 @@ static void hub_on_stop(struct message *message, void *context)
 /* On its thread, after the loop: nothing may be left that refers to the pool. */
 static void hub_clean(struct mcp_hub *hub)
 {
-	mcp_fronts_stop(hub);
+	mcp_server_stop(hub);
 	hub_sessions_free(hub);
 	mcp_targets_abort(&hub->targets);
 	upstream_pool_done(&hub->pool);
@@ -399,7 +399,7 @@ struct mcp_hub *mcp_hub_start(const struct mcp_hub_options *options)
 		return NULL;
 	list_init(&hub->services);
 	list_init(&hub->sessions);
-	list_init(&hub->fronts);
+	list_init(&hub->server_conns);
 	for (size_t i = 0; i < HUB_BUCKETS; i++)
 		list_init(&hub->buckets[i]);
 	buf_init(&hub->frame);
@@ -431,15 +431,15 @@ const struct series_table *mcp_hub_calls(const struct mcp_hub *hub)
 	return hub->calls.shown;
 }
 
-int mcp_hub_adopt(struct mcp_hub *hub, struct snapshot *snapshot)
+int mcp_hub_set_snapshot(struct mcp_hub *hub, struct snapshot *snapshot)
 {
-	struct adopt_message *adopt = hg_calloc(1, sizeof(*adopt));
+	struct snapshot_message *update = hg_calloc(1, sizeof(*update));
 
-	if (!adopt)
+	if (!update)
 		return -ENOMEM;
-	adopt->message.run = hub_on_adopt;
-	adopt->snapshot = snapshot;
-	mailbox_send(hub->mailbox, &adopt->message);
+	update->message.run = hub_on_snapshot;
+	update->snapshot = snapshot;
+	mailbox_send(hub->mailbox, &update->message);
 	return 0;
 }
 

@@ -31,7 +31,7 @@ const struct inner *mcp_hub_inner(const struct mcp_hub *hub);
  * A new configuration; takes the reference. Sessions keep what they began with; those of a backend that is
  * gone end when nothing of them is under way. 0 or -ENOMEM (the reference is kept).
  */
-int mcp_hub_adopt(struct mcp_hub *hub, struct snapshot *snapshot);
+int mcp_hub_set_snapshot(struct mcp_hub *hub, struct snapshot *snapshot);
 /* No new sessions: 503. 0 or -ENOMEM. */
 int mcp_hub_drain(struct mcp_hub *hub);
 /*

@@ -51,7 +51,7 @@ struct mcp_hub {
 	struct list sessions; /* of struct hub_session */
 	uint32_t session_count;
 	struct list buckets[HUB_BUCKETS]; /* of those with an id */
-	struct list fronts; /* of struct mcp_front */
+	struct list server_conns; /* of struct mcp_server_conn */
 	size_t body_bytes; /* that they hold of requests */
 	struct buf frame; /* of an event that is being written; empty between calls */
 	struct timer sweep; /* idle sessions; runs while there are any */
@@ -71,12 +71,12 @@ void hub_service_leave(struct mcp_hub *hub, struct hub_service *service);
 /* Frees one that is not configured any more and has no users. */
 void hub_service_free_unused(struct hub_service *service);
 
-/* ---- connections: front.c ---- */
+/* ---- connections: server.c ---- */
 
 /* A connection to a service; takes fd. */
-void mcp_front_open(struct mcp_hub *hub, struct hub_service *service, int fd);
+void mcp_server_open(struct mcp_hub *hub, struct hub_service *service, int fd);
 /* All of them, at once. */
-void mcp_fronts_stop(struct mcp_hub *hub);
+void mcp_server_stop(struct mcp_hub *hub);
 
 /* ---- sessions ---- */
 

@@ -35,7 +35,7 @@ static void note_life(struct hub_link *link)
 	uint64_t now_ms = now_of(link->session);
 
 	if (now_ms - link->started_ms >= SHORT_LIFE_MS ||
-	    mcp_session_target_version(link->session->mux, link->index) != MCP_VERSION_NONE) {
+	    mcp_session_target_version(link->session->mcp_session, link->index) != MCP_VERSION_NONE) {
 		health->pause_ms = health->retry_ms = 0;
 		return;
 	}
@@ -48,8 +48,8 @@ static void note_life(struct hub_link *link)
 static enum mcp_fault link_on_message(void *owner, uint64_t call, struct span text)
 {
 	struct hub_link *link = owner;
-	enum mcp_fault fault =
-		mcp_session_on_target(link->session->mux, link->index, call, text, now_of(link->session));
+	enum mcp_fault fault = mcp_session_on_target(link->session->mcp_session, link->index, call, text,
+						     now_of(link->session));
 
 	if (fault)
 		hub_log_trouble(link, &hub_health_of(link)->malformed, "wrote what is no message of JSON-RPC",
@@ -63,11 +63,11 @@ static void link_on_call_lost(void *owner, uint64_t call, struct span why)
 	struct hub_link *link = owner;
 
 	if (!call) {
-		counter_add(&link->session->hub->counters, COUNTER_MCP_ODD_MESSAGES, 1);
+		counter_add(&link->session->hub->counters, COUNTER_MCP_PROTOCOL_VIOLATIONS, 1);
 		hub_log_trouble(link, &hub_health_of(link)->malformed, "wrote what is not passed on", why,
 				SPAN(""));
 	}
-	mcp_session_on_call_lost(link->session->mux, link->index, call, why, now_of(link->session));
+	mcp_session_on_call_lost(link->session->mcp_session, link->index, call, why, now_of(link->session));
 	hub_session_settle(link->session);
 }
 
@@ -75,7 +75,7 @@ static bool link_is_waited_for(void *owner, uint64_t call)
 {
 	struct hub_link *link = owner;
 
-	return mcp_session_waits(link->session->mux, link->index, call);
+	return mcp_session_waits(link->session->mcp_session, link->index, call);
 }
 
 static void link_on_lost(void *owner, struct span why, struct span last)
@@ -85,7 +85,7 @@ static void link_on_lost(void *owner, struct span why, struct span last)
 	hub_log_target(link, "is lost", why, last);
 	note_life(link);
 	counter_add(&link->session->hub->counters, COUNTER_MCP_TARGETS_LOST, 1);
-	mcp_session_on_target_lost(link->session->mux, link->index, why, now_of(link->session));
+	mcp_session_on_target_lost(link->session->mcp_session, link->index, why, now_of(link->session));
 	mcp_target_close(link->target);
 	link->target = NULL;
 	hub_session_settle(link->session);
@@ -193,7 +193,7 @@ static void session_free(struct hub_session *session)
 		if (session->links[i].target)
 			mcp_target_close(session->links[i].target);
 	}
-	mcp_session_free(session->mux);
+	mcp_session_free(session->mcp_session);
 	hub->session_count--;
 	gauge_sub(&hub->counters, COUNTER_MCP_SESSIONS, 1);
 	hub_service_leave(hub, session->service);
@@ -214,14 +214,15 @@ static void session_on_tick(struct timer *timer, uint64_t now_ms)
 
 static bool link_is_lost(const struct hub_link *link)
 {
-	return !link->target && link->started_ms && mcp_session_is_lost(link->session->mux, link->index);
+	return !link->target && link->started_ms &&
+	       mcp_session_is_lost(link->session->mcp_session, link->index);
 }
 
 /* failOpen: a session that runs gets back what it has lost. */
 static void arm_revive(struct hub_session *session)
 {
 	bool may = session->kind == MCP_SESSION_STATEFUL && session->servers->failures == MCP_FAILURES_OPEN &&
-		   mcp_session_state(session->mux) == MCP_SESSION_READY && !session->hub->is_stopping;
+		   mcp_session_state(session->mcp_session) == MCP_SESSION_READY && !session->hub->is_stopping;
 
 	for (uint32_t i = 0; i < session->link_count && may && !timer_is_armed(&session->revive); i++) {
 		if (link_is_lost(&session->links[i]))
@@ -236,7 +237,7 @@ static void session_on_revive(struct timer *timer, uint64_t now_ms)
 
 	for (uint32_t i = 0; i < session->link_count && !session->is_over; i++) {
 		if (link_is_lost(&session->links[i]) && link_open(&session->links[i], NULL))
-			mcp_session_on_target_back(session->mux, i, now_ms);
+			mcp_session_on_target_back(session->mcp_session, i, now_ms);
 	}
 	hub_session_settle(session);
 }
@@ -245,16 +246,17 @@ static void session_on_revive(struct timer *timer, uint64_t now_ms)
 static bool session_may_end(const struct hub_session *session)
 {
 	return (session->is_retired || (session->kind == MCP_SESSION_SINGLE && session->posts)) &&
-	       !mcp_session_calls(session->mux) && mcp_session_state(session->mux) != MCP_SESSION_OPENING;
+	       !mcp_session_calls(session->mcp_session) &&
+	       mcp_session_state(session->mcp_session) != MCP_SESSION_OPENING;
 }
 
-/* What the mux has given up need not go on: it took no message, or was not initialized (failOpen). */
+/* What the session has given up need not go on: it took no message, or was not initialized (failOpen). */
 static void close_lost(struct hub_session *session)
 {
 	for (uint32_t i = 0; i < session->link_count; i++) {
 		struct hub_link *link = &session->links[i];
 
-		if (!link->target || !mcp_session_is_lost(session->mux, i))
+		if (!link->target || !mcp_session_is_lost(session->mcp_session, i))
 			continue;
 		note_life(link);
 		mcp_target_close(link->target);
@@ -269,8 +271,8 @@ void hub_session_settle(struct hub_session *session)
 
 	if (session->is_over)
 		return;
-	if (mcp_session_state(session->mux) != MCP_SESSION_OVER) {
-		next_ms = mcp_session_tick(session->mux, now_of(session));
+	if (mcp_session_state(session->mcp_session) != MCP_SESSION_OVER) {
+		next_ms = mcp_session_tick(session->mcp_session, now_of(session));
 		if (next_ms)
 			timer_arm(timers, &session->tick, next_ms);
 		else
@@ -278,11 +280,11 @@ void hub_session_settle(struct hub_session *session)
 	}
 	close_lost(session);
 	arm_revive(session);
-	if (mcp_session_state(session->mux) == MCP_SESSION_READY && !session->ready_ms)
+	if (mcp_session_state(session->mcp_session) == MCP_SESSION_READY && !session->ready_ms)
 		session->ready_ms = now_of(session);
-	if (mcp_session_state(session->mux) != MCP_SESSION_OVER && session_may_end(session))
-		mcp_session_end(session->mux, MCP_ENDED, now_of(session));
-	if (mcp_session_state(session->mux) != MCP_SESSION_OVER)
+	if (mcp_session_state(session->mcp_session) != MCP_SESSION_OVER && session_may_end(session))
+		mcp_session_end(session->mcp_session, MCP_ENDED, now_of(session));
+	if (mcp_session_state(session->mcp_session) != MCP_SESSION_OVER)
 		return;
 	session->is_over = true;
 	list_remove(&session->bucket);
@@ -306,7 +308,7 @@ void hub_session_end(struct hub_session *session, enum mcp_fault fault)
 {
 	if (session->is_over)
 		return;
-	mcp_session_end(session->mux, fault, now_of(session));
+	mcp_session_end(session->mcp_session, fault, now_of(session));
 	hub_session_settle(session);
 }
 
@@ -318,8 +320,8 @@ void hub_sessions_free(struct mcp_hub *hub)
 
 bool hub_session_is_idle(const struct hub_session *session, uint64_t before_ms)
 {
-	return !session->is_over && session->used_ms <= before_ms && !mcp_session_calls(session->mux) &&
-	       !mcp_session_stream(session->mux);
+	return !session->is_over && session->used_ms <= before_ms &&
+	       !mcp_session_calls(session->mcp_session) && !mcp_session_stream(session->mcp_session);
 }
 
 /* ------------------------------------------------------------------------------------ its begin */
@@ -344,7 +346,7 @@ static int give_id(struct hub_session *session)
 	return 0;
 }
 
-static struct mcp_session *make_mux(struct hub_session *session, enum mcp_version version)
+static struct mcp_session *make_session(struct hub_session *session, enum mcp_version version)
 {
 	const struct mcp_servers *servers = session->servers;
 	struct mcp_session_setup setup = {
@@ -388,10 +390,10 @@ static struct hub_session *session_create(struct mcp_hub *hub, struct hub_servic
 	session->client_len = (uint8_t)client.len;
 	if (client.len)
 		memcpy(session->client, client.data, client.len);
-	session->mux = make_mux(session, opening->version);
-	if (!session->mux || (kind == MCP_SESSION_STATEFUL && give_id(session) < 0)) {
-		if (session->mux)
-			mcp_session_free(session->mux);
+	session->mcp_session = make_session(session, opening->version);
+	if (!session->mcp_session || (kind == MCP_SESSION_STATEFUL && give_id(session) < 0)) {
+		if (session->mcp_session)
+			mcp_session_free(session->mcp_session);
 		hg_free(session);
 		return NULL;
 	}
@@ -413,7 +415,7 @@ bool hub_session_is_abandoned(const struct hub_session *session, uint64_t ttl_ms
 	uint64_t since_ms = session->ready_ms ? session->ready_ms : session->created_ms;
 
 	return ttl_ms && hub_session_is_unconfirmed(session) && now_of(session) >= since_ms + ttl_ms &&
-	       mcp_session_state(session->mux) != MCP_SESSION_OPENING;
+	       mcp_session_state(session->mcp_session) != MCP_SESSION_OPENING;
 }
 
 /* Processes that a session of the backend starts. */
@@ -502,7 +504,7 @@ struct hub_session *hub_session_shared(struct mcp_hub *hub, struct hub_service *
 		struct hub_link *link = &session->links[i];
 
 		if (!link->target && link->started_ms && link_open(link, NULL))
-			mcp_session_on_target_back(session->mux, i, now_of(session));
+			mcp_session_on_target_back(session->mcp_session, i, now_of(session));
 	}
 	return session;
 }

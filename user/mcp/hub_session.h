@@ -6,8 +6,8 @@
 #include "user/mcp/target.h"
 
 /*
- * A session with its targets: what connects the mux (session.h) to processes and connections. The id is 128
- * random bits in hexadecimal digits; a session without clients (SHARED, SINGLE) has none.
+ * A session with its targets: what connects the session (session.h) to processes and connections. The id is
+ * 128 random bits in hexadecimal digits; a session without clients (SHARED, SINGLE) has none.
  *
  * After every call of a function of session.h follows hub_session_settle().
  */
@@ -31,7 +31,7 @@ struct hub_session {
 	struct hub_service *service; /* one user count */
 	struct snapshot *snapshot; /* one reference: of the servers */
 	const struct mcp_servers *servers;
-	struct mcp_session *mux; /* owner */
+	struct mcp_session *mcp_session; /* owner */
 	enum mcp_session_kind kind;
 	char id[HUB_ID_BYTES];
 	char client[HUB_CLIENT_BYTES]; /* begin of its address; not terminated, like the id */

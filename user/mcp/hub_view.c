@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/hub_view.h"
 
-#include "user/mcp/front.h"
+#include "user/mcp/server.h"
 
 /* As much of an id as tells sessions apart: whoever knows all of it can use the session. */
 enum { ID_SHOWN_BYTES = 8 };
@@ -13,7 +13,7 @@ static const char *state_name(const struct hub_session *session)
 					     [MCP_SESSION_READY] = "ready",
 					     [MCP_SESSION_OVER] = "over" };
 
-	return names[mcp_session_state(session->mux)];
+	return names[mcp_session_state(session->mcp_session)];
 }
 
 static void write_target(const struct hub_link *link, struct json_writer *w)
@@ -24,14 +24,14 @@ static void write_target(const struct hub_link *link, struct json_writer *w)
 	};
 	struct mcp_target_view view = { .state = "lost" };
 
-	if (link->target && !mcp_session_is_lost(link->session->mux, link->index))
+	if (link->target && !mcp_session_is_lost(link->session->mcp_session, link->index))
 		mcp_target_describe(link->target, &view);
 	json_open_object(w, NULL);
 	json_string(w, "name", server->name);
 	json_str(w, "transport", transports[server->transport]);
 	json_str(w, "state", view.state);
 	json_string(w, "version",
-		    mcp_version_text(mcp_session_target_version(link->session->mux, link->index)));
+		    mcp_version_text(mcp_session_target_version(link->session->mcp_session, link->index)));
 	if (view.pid)
 		json_u64(w, "pid", (uint64_t)view.pid);
 	json_u64(w, "sent", view.sent);
@@ -43,7 +43,7 @@ static void write_target(const struct hub_link *link, struct json_writer *w)
 static void write_call(const struct hub_session *session, const struct mcp_call_view *call, uint64_t now_ms,
 		       struct json_writer *w)
 {
-	uint64_t deadline_ms = call->sink ? front_deadline_ms(call->sink) : 0;
+	uint64_t deadline_ms = call->sink ? server_deadline_ms(call->sink) : 0;
 	struct text name;
 
 	text_init(&name);
@@ -71,17 +71,17 @@ static void write_session(const struct hub_session *session, struct json_writer 
 	json_string(w, "backend", session->service->name);
 	json_string(w, "id", span_first(hub_session_id(session), ID_SHOWN_BYTES));
 	json_str(w, "state", state_name(session));
-	json_string(w, "version", mcp_version_text(mcp_session_version(session->mux)));
+	json_string(w, "version", mcp_version_text(mcp_session_version(session->mcp_session)));
 	json_u64(w, "ageMs", now_ms - session->created_ms);
 	json_u64(w, "idleMs", now_ms - session->used_ms);
 	json_u64(w, "posts", session->posts);
-	json_u64(w, "bytes", mcp_session_bytes(session->mux));
+	json_u64(w, "bytes", mcp_session_bytes(session->mcp_session));
 	json_open_array(w, "targets");
 	for (uint32_t i = 0; i < session->link_count; i++)
 		write_target(&session->links[i], w);
 	json_close(w);
 	json_open_array(w, "calls");
-	while (mcp_session_next_call(session->mux, &cursor, &call))
+	while (mcp_session_next_call(session->mcp_session, &cursor, &call))
 		write_call(session, &call, now_ms, w);
 	json_close(w);
 	json_close(w);

@@ -41,13 +41,13 @@ struct hub_health *hub_health_of(const struct hub_link *link)
 	return &link->session->service->health[link->index];
 }
 
-static void watch_odd(void *context, uint32_t target, enum mcp_oddity oddity)
+static void watch_odd(void *context, uint32_t target, enum mcp_protocol_violation oddity)
 {
 	struct hub_session *session = context;
 
 	(void)target;
 	(void)oddity;
-	counter_add(&session->hub->counters, COUNTER_MCP_ODD_MESSAGES, 1);
+	counter_add(&session->hub->counters, COUNTER_MCP_PROTOCOL_VIOLATIONS, 1);
 }
 
 static void watch_gave_up(void *context, uint32_t target, struct span why)

@@ -106,7 +106,7 @@ static bool is_number(const char *at, const char *end)
 }
 
 /* Escapes of a string, from behind its quote. That it ends, and every other byte of it, was seen before. */
-static bool string_is_good(const char *at)
+static bool string_is_valid(const char *at)
 {
 	for (;;) {
 		at += strcspn(at, "\"\\");
@@ -133,7 +133,7 @@ static bool string_is_good(const char *at)
  * A value that is neither object nor array, up to what follows it. The library steps over it without a look
  * at that: a string in front of a colon would be a key to it.
  */
-static bool scalar_is_good(std::string_view token)
+static bool scalar_is_valid(std::string_view token)
 {
 	char next = token.data()[token.size()];
 
@@ -144,7 +144,7 @@ static bool scalar_is_good(std::string_view token)
 	if (token.empty())
 		return false;
 	if (token[0] == '"')
-		return string_is_good(token.data() + 1);
+		return string_is_valid(token.data() + 1);
 	if (token == "true" || token == "false" || token == "null")
 		return true;
 	return is_number(token.data(), token.data() + token.size());
@@ -161,7 +161,7 @@ static int walk_object(ondemand::object object, int depth)
 
 		if (result)
 			return result;
-		if (!string_is_good(field.key().raw()))
+		if (!string_is_valid(field.key().raw()))
 			return -EBADMSG;
 		result = walk(field.value(), depth);
 		if (result)
@@ -208,7 +208,7 @@ static int walk(ondemand::value value, int depth)
 		error = value.get_array().get(array);
 		return error ? error_of(error) : walk_array(array, depth + 1);
 	}
-	return scalar_is_good(value.raw_json_token()) ? 0 : -EBADMSG;
+	return scalar_is_valid(value.raw_json_token()) ? 0 : -EBADMSG;
 }
 
 static int walk_document(ondemand::document &document)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/json_text.h"
 
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 
 static bool is_blank(char c)
 {

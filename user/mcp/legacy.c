@@ -102,12 +102,12 @@ static void legacy_on_lost(struct loop_deferred *deferred)
 /* ------------------------------------------------------------------------------------ the endpoint */
 
 static int legacy_post(struct legacy *legacy, uint64_t call, const struct fields *client,
-		       const struct iovec *pieces, int count, size_t bytes)
+		       const struct iovec *segments, int count, size_t bytes)
 {
 	struct remote_ask ask = { .method = METHOD_POST,
 				  .client = client,
 				  .path = legacy->endpoint,
-				  .pieces = pieces,
+				  .segments = segments,
 				  .count = count,
 				  .bytes = bytes };
 	struct remote_request *request = NULL;
@@ -133,9 +133,9 @@ static void legacy_send_waiting(struct legacy *legacy)
 
 	while ((node = list_pop(&legacy->waiting)) != NULL) {
 		struct legacy_message *message = list_entry(node, struct legacy_message, node);
-		struct iovec piece = { message->text, message->len };
+		struct iovec segment = { message->text, message->len };
 
-		if (legacy_post(legacy, message->call, &legacy->client.fields, &piece, 1, message->len) < 0)
+		if (legacy_post(legacy, message->call, &legacy->client.fields, &segment, 1, message->len) < 0)
 			legacy_lose(legacy, SPAN("no memory for a message"));
 		hg_free(message);
 	}
@@ -258,8 +258,8 @@ static int legacy_keep(struct legacy *legacy, const struct mcp_out *out)
 		return -ENOMEM;
 	*message = (struct legacy_message){ .call = out->call };
 	for (int i = 0; i < out->count; i++) {
-		memcpy(message->text + message->len, out->pieces[i].iov_base, out->pieces[i].iov_len);
-		message->len += out->pieces[i].iov_len;
+		memcpy(message->text + message->len, out->segments[i].iov_base, out->segments[i].iov_len);
+		message->len += out->segments[i].iov_len;
 	}
 	legacy->waiting_bytes += message->len;
 	list_add_tail(&legacy->waiting, &message->node);
@@ -284,7 +284,7 @@ static int legacy_send(struct mcp_target *target, const struct mcp_out *out)
 	if (!client && out->version != MCP_2026_07_28)
 		client = &legacy->client.fields;
 	if (legacy->endpoint.len)
-		error = legacy_post(legacy, out->call, client, out->pieces, out->count, out->bytes);
+		error = legacy_post(legacy, out->call, client, out->segments, out->count, out->bytes);
 	else
 		error = legacy_keep(legacy, out);
 	if (!error)

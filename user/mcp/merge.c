@@ -5,7 +5,7 @@
 
 #include "user/base/check.h"
 #include "user/base/limits.h"
-#include "user/base/octets.h"
+#include "user/base/char_class.h"
 #include "user/mcp/rewrite.h"
 
 enum {

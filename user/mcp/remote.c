@@ -174,8 +174,8 @@ static void post_keep(struct remote_post *post, const struct mcp_out *out)
 	if (bytes > LIMIT_MCP_FRAME_BYTES || buf_reserve(&post->copy, bytes, LIMIT_MCP_FRAME_BYTES) < 0)
 		return;
 	for (int i = 0; i < out->count; i++) {
-		memcpy(buf_tail(&post->copy), out->pieces[i].iov_base, out->pieces[i].iov_len);
-		buf_commit(&post->copy, out->pieces[i].iov_len);
+		memcpy(buf_tail(&post->copy), out->segments[i].iov_base, out->segments[i].iov_len);
+		buf_commit(&post->copy, out->segments[i].iov_len);
 	}
 	(void)buf_append(&post->copy, out->method, LIMIT_MCP_FRAME_BYTES);
 	(void)buf_append(&post->copy, out->name, LIMIT_MCP_FRAME_BYTES);
@@ -211,7 +211,7 @@ static int remote_ask(struct remote *remote, enum remote_kind kind, const struct
 	if (out && !remote->is_path_known)
 		post_keep(post, out);
 	if (out) {
-		ask.pieces = out->pieces;
+		ask.segments = out->segments;
 		ask.count = out->count;
 		ask.bytes = out->bytes;
 	}
@@ -287,9 +287,9 @@ static bool post_redirects(struct remote *remote, const struct remote_request *r
 	struct remote_base base = { remote->peer.authority, remote->path, remote->peer.tls != NULL };
 	struct remote_post *post = post_of(request);
 	struct span body = buf_span(&post->copy), path;
-	struct iovec piece;
+	struct iovec segment;
 	struct mcp_out out = {
-		.pieces = &piece, .count = 1, .version = post->version, .fields = &post->client.fields
+		.segments = &segment, .count = 1, .version = post->version, .fields = &post->client.fields
 	};
 	struct remote_request *again;
 
@@ -304,7 +304,7 @@ static bool post_redirects(struct remote *remote, const struct remote_request *r
 	out.bytes = body.len - post->method_len - post->name_len;
 	out.method = span_of(body.data + out.bytes, post->method_len);
 	out.name = span_of(out.method.data + out.method.len, post->name_len);
-	piece = (struct iovec){ (void *)(uintptr_t)body.data, out.bytes };
+	segment = (struct iovec){ (void *)(uintptr_t)body.data, out.bytes };
 	if (remote_ask(remote, REMOTE_POST, &out, request->call, SPAN(""), &again) < 0)
 		return false;
 	post_of(again)->redirects = post->redirects + 1;

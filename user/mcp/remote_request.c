@@ -234,7 +234,8 @@ static int request_write(struct remote_request *request, const struct remote_pee
 		error = h1_write_request(&request->client.out, &head, &framing, &options);
 	for (int i = 0; i < ask->count && !error; i++)
 		error = buf_append(&request->client.out,
-				   span_of(ask->pieces[i].iov_base, ask->pieces[i].iov_len), BUF_MAX_BYTES);
+				   span_of(ask->segments[i].iov_base, ask->segments[i].iov_len),
+				   BUF_MAX_BYTES);
 	return error;
 }
 

@@ -70,7 +70,7 @@ struct remote_ask {
 	struct span path; /* with its query */
 	const struct fields *fields; /* besides Host and framing; borrowed for the call, like the next one */
 	const struct fields *client; /* of the client in whose name it is; NULL: none */
-	const struct iovec *pieces; /* of the body; borrowed for the call */
+	const struct iovec *segments; /* of the body; borrowed for the call */
 	int count;
 	size_t bytes;
 	uint64_t head_ms; /* for the final head, from now on; 0: no limit */

@@ -25,49 +25,49 @@ static struct span named_of(const struct mcp_message *m)
 }
 
 struct mcp_request *mcp_request_create(struct mcp_session *s, struct mcp_sink *sink,
-				       const struct mcp_message *m, uint32_t parts, uint64_t now_ms)
+				       const struct mcp_message *m, uint32_t sub_requests, uint64_t now_ms)
 {
 	struct span name = named_of(m);
-	size_t bytes = sizeof(struct mcp_request) + parts * sizeof(struct mcp_part) + m->id.len +
-		       m->token.len + m->method_text.len + name.len;
+	size_t bytes = sizeof(struct mcp_request) + sub_requests * sizeof(struct mcp_sub_request) +
+		       m->id.len + m->token.len + m->method_text.len + name.len;
 	struct mcp_request *r = hg_calloc(1, bytes);
 	char *at;
 
 	if (!r)
 		return NULL;
-	at = (char *)&r->parts[parts];
+	at = (char *)&r->sub_requests[sub_requests];
 	r->bytes = bytes;
-	r->part_count = parts;
+	r->sub_request_count = sub_requests;
 	r->method = m->method;
 	r->started_ms = now_ms;
 	r->id = put(&at, m->id);
 	r->token = put(&at, m->token);
 	r->method_text = put(&at, m->method_text);
 	r->name = put(&at, name);
-	for (uint32_t i = 0; i < parts; i++)
-		r->parts[i].request = r;
+	for (uint32_t i = 0; i < sub_requests; i++)
+		r->sub_requests[i].request = r;
 	r->sink = sink;
 	r->stream = sink ? sink->stream : 0;
-	list_add_tail(sink ? &sink->requests : &s->orphans, &r->node);
+	list_add_tail(sink ? &sink->requests : &s->detached, &r->node);
 	list_add_tail(&s->requests, &r->all);
 	s->calls += sink != NULL;
 	s->bytes += bytes;
 	return r;
 }
 
-static void part_clear(struct mcp_session *s, struct mcp_part *part)
+static void sub_request_clear(struct mcp_session *s, struct mcp_sub_request *sub_request)
 {
-	if (part->id)
-		mcp_ids_drop(&s->parts, part->id);
-	part->id = 0;
-	hg_free((char *)part->answer.data);
-	part->answer = (struct span){ NULL, 0 };
+	if (sub_request->id)
+		mcp_ids_drop(&s->sub_requests, sub_request->id);
+	sub_request->id = 0;
+	hg_free((char *)sub_request->answer.data);
+	sub_request->answer = (struct span){ NULL, 0 };
 }
 
 void mcp_request_free(struct mcp_session *s, struct mcp_request *r)
 {
-	for (uint32_t i = 0; i < r->part_count; i++)
-		part_clear(s, &r->parts[i]);
+	for (uint32_t i = 0; i < r->sub_request_count; i++)
+		sub_request_clear(s, &r->sub_requests[i]);
 	hg_free((char *)r->held.data);
 	hg_free((char *)r->why.data);
 	list_remove(&r->node);
@@ -88,9 +88,9 @@ void mcp_request_note(struct mcp_session *s, struct mcp_request *r, struct span 
 	s->bytes += why.len;
 }
 
-int mcp_part_keep(struct mcp_session *s, struct mcp_part *part, struct span answer)
+int mcp_sub_request_keep(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span answer)
 {
-	struct mcp_request *r = part->request;
+	struct mcp_request *r = sub_request->request;
 	char *copy;
 
 	if (r->bytes + answer.len > LIMIT_MCP_GATHER_BYTES)
@@ -98,14 +98,14 @@ int mcp_part_keep(struct mcp_session *s, struct mcp_part *part, struct span answ
 	copy = hg_strndup(answer.data, answer.len);
 	if (!copy)
 		return -ENOMEM;
-	r->bytes += answer.len - part->answer.len;
-	s->bytes += answer.len - part->answer.len;
-	hg_free((char *)part->answer.data);
-	part->answer = span_of(copy, answer.len);
+	r->bytes += answer.len - sub_request->answer.len;
+	s->bytes += answer.len - sub_request->answer.len;
+	hg_free((char *)sub_request->answer.data);
+	sub_request->answer = span_of(copy, answer.len);
 	return 0;
 }
 
-static void part_cancel(struct mcp_session *s, struct mcp_part *part, struct span reason)
+static void sub_request_cancel(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span reason)
 {
 	const struct mcp_link_ops *link = s->setup.link;
 	struct text text;
@@ -113,24 +113,24 @@ static void part_cancel(struct mcp_session *s, struct mcp_part *part, struct spa
 	text_init(&text);
 	text_fmt(&text,
 		 "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":%llu",
-		 (unsigned long long)part->id);
+		 (unsigned long long)sub_request->id);
 	text_str(&text, ",\"reason\":\"");
 	text_add(&text, reason);
 	text_str(&text, "\"}}");
 	/* Without memory the target works for nothing: its answer finds nobody. */
 	if (!text_error(&text))
-		mcp_send_target_text(s, part->target, MCP_NOTIFICATION, SPAN("notifications/cancelled"),
-				     text_span(&text));
+		mcp_send_target_text(s, sub_request->target, MCP_NOTIFICATION,
+				     SPAN("notifications/cancelled"), text_span(&text));
 	text_done(&text);
 	if (link->forget)
-		link->forget(s->setup.context, part->target, part->id);
+		link->forget(s->setup.context, sub_request->target, sub_request->id);
 }
 
 void mcp_request_cancel(struct mcp_session *s, struct mcp_request *r, struct span reason)
 {
-	for (uint32_t i = 0; i < r->part_count; i++) {
-		if (r->parts[i].id && !s->targets[r->parts[i].target].is_lost)
-			part_cancel(s, &r->parts[i], reason);
+	for (uint32_t i = 0; i < r->sub_request_count; i++) {
+		if (r->sub_requests[i].id && !s->targets[r->sub_requests[i].target].is_lost)
+			sub_request_cancel(s, &r->sub_requests[i], reason);
 	}
 	mcp_request_end(s, r);
 }
@@ -138,36 +138,38 @@ void mcp_request_cancel(struct mcp_session *s, struct mcp_request *r, struct spa
 void mcp_request_recall(struct mcp_session *s, struct mcp_request *r, uint32_t sent)
 {
 	for (uint32_t i = 0; i < sent; i++) {
-		if (!s->targets[r->parts[i].target].is_lost)
-			part_cancel(s, &r->parts[i], SPAN("another target is busy"));
+		if (!s->targets[r->sub_requests[i].target].is_lost)
+			sub_request_cancel(s, &r->sub_requests[i], SPAN("another target is busy"));
 	}
 	mcp_request_free(s, r);
 }
 
 /* ---- requests of a target ---- */
 
-struct mcp_ask *mcp_ask_create(struct mcp_session *s, uint32_t target, const struct mcp_message *m)
+struct mcp_server_request *mcp_server_request_create(struct mcp_session *s, uint32_t target,
+						     const struct mcp_message *m)
 {
-	struct mcp_ask *ask = hg_calloc(1, sizeof(*ask) + m->id.len + m->token.len);
+	struct mcp_server_request *server_request =
+		hg_calloc(1, sizeof(*server_request) + m->id.len + m->token.len);
 	char *at;
 
-	if (!ask)
+	if (!server_request)
 		return NULL;
-	at = ask->text;
-	ask->target = target;
-	ask->target_id = put(&at, m->id);
-	ask->token = put(&at, m->token);
-	if (mcp_ids_put(&s->asks, LIMIT_MCP_CALLS, ask, &ask->id) != 0) {
-		hg_free(ask);
+	at = server_request->text;
+	server_request->target = target;
+	server_request->target_id = put(&at, m->id);
+	server_request->token = put(&at, m->token);
+	if (mcp_ids_put(&s->server_requests, LIMIT_MCP_CALLS, server_request, &server_request->id) != 0) {
+		hg_free(server_request);
 		return NULL;
 	}
-	s->bytes += sizeof(*ask) + ask->target_id.len + ask->token.len;
-	return ask;
+	s->bytes += sizeof(*server_request) + server_request->target_id.len + server_request->token.len;
+	return server_request;
 }
 
-void mcp_ask_free(struct mcp_session *s, struct mcp_ask *ask)
+void mcp_server_request_free(struct mcp_session *s, struct mcp_server_request *server_request)
 {
-	s->bytes -= sizeof(*ask) + ask->target_id.len + ask->token.len;
-	mcp_ids_drop(&s->asks, ask->id);
-	hg_free(ask);
+	s->bytes -= sizeof(*server_request) + server_request->target_id.len + server_request->token.len;
+	mcp_ids_drop(&s->server_requests, server_request->id);
+	hg_free(server_request);
 }

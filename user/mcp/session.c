@@ -32,7 +32,7 @@ struct mcp_session *mcp_session_create(const struct mcp_session_setup *setup)
 	list_init(&s->sinks);
 	list_init(&s->settling);
 	list_init(&s->requests);
-	list_init(&s->orphans);
+	list_init(&s->detached);
 	mcp_backlog_init(&s->backlog);
 	return s;
 }
@@ -50,19 +50,19 @@ static void sink_leave(struct list *list)
 void mcp_session_free(struct mcp_session *s)
 {
 	uint32_t cursor = 0;
-	struct mcp_ask *ask;
+	struct mcp_server_request *server_request;
 
 	if (!s)
 		return;
 	list_each(node, next, &s->requests)
 		mcp_request_free(s, list_entry(node, struct mcp_request, all));
-	while ((ask = mcp_ids_next(&s->asks, &cursor)))
-		mcp_ask_free(s, ask);
+	while ((server_request = mcp_ids_next(&s->server_requests, &cursor)))
+		mcp_server_request_free(s, server_request);
 	sink_leave(&s->sinks);
 	sink_leave(&s->settling);
-	CHECK(s->calls == 0 && s->bytes == 0 && s->parts.count == 0 && s->asks.count == 0);
-	mcp_ids_done(&s->parts);
-	mcp_ids_done(&s->asks);
+	CHECK(s->calls == 0 && s->bytes == 0 && s->sub_requests.count == 0 && s->server_requests.count == 0);
+	mcp_ids_done(&s->sub_requests);
+	mcp_ids_done(&s->server_requests);
 	mcp_owners_done(&s->owners);
 	mcp_backlog_done(&s->backlog);
 	hg_free((char *)s->held.data);
@@ -72,21 +72,21 @@ void mcp_session_free(struct mcp_session *s)
 
 /* ---- the stream of a session ---- */
 
-static void send_kept(struct mcp_session *s, struct mcp_sink *sink, struct mcp_kept *kept)
+static void send_kept(struct mcp_session *s, struct mcp_sink *sink, struct mcp_buffered_event *buffered)
 {
-	struct iovec piece = { .iov_base = kept->text, .iov_len = kept->len };
+	struct iovec segment = { .iov_base = buffered->text, .iov_len = buffered->len };
 	struct mcp_out out = {
-		.pieces = &piece,
+		.segments = &segment,
 		.count = 1,
-		.bytes = kept->len,
-		.kind = kept->kind,
+		.bytes = buffered->len,
+		.kind = buffered->kind,
 		.version = s->version,
-		.event = kept->event,
+		.event = buffered->event,
 		.status = 200,
 	};
 
 	if (sink->ops->send(sink, &out)) {
-		kept->was_sent = true;
+		buffered->was_sent = true;
 		return;
 	}
 	sink->is_broken = true;
@@ -98,21 +98,21 @@ static void send_kept(struct mcp_session *s, struct mcp_sink *sink, struct mcp_k
 static void replay(struct mcp_session *s, struct mcp_sink *sink, uint64_t last)
 {
 	list_each(node, next, &s->backlog.list) {
-		struct mcp_kept *kept = list_entry(node, struct mcp_kept, node);
+		struct mcp_buffered_event *buffered = list_entry(node, struct mcp_buffered_event, node);
 
-		if (kept->event >> 32 != sink->stream || sink->is_broken)
+		if (buffered->event >> 32 != sink->stream || sink->is_broken)
 			continue;
-		if (last ? kept->event > last : !kept->was_sent)
-			send_kept(s, sink, kept);
+		if (last ? buffered->event > last : !buffered->was_sent)
+			send_kept(s, sink, buffered);
 		else if (last)
-			mcp_backlog_drop(&s->backlog, kept);
+			mcp_backlog_drop(&s->backlog, buffered);
 	}
 }
 
 /* The requests of a broken stream go on with this one. */
-static void adopt_orphans(struct mcp_session *s, struct mcp_sink *sink)
+static void reattach_requests(struct mcp_session *s, struct mcp_sink *sink)
 {
-	list_each(node, next, &s->orphans) {
+	list_each(node, next, &s->detached) {
 		struct mcp_request *r = list_entry(node, struct mcp_request, node);
 
 		if (r->stream != sink->stream)
@@ -120,19 +120,19 @@ static void adopt_orphans(struct mcp_session *s, struct mcp_sink *sink)
 		list_remove(&r->node);
 		list_add_tail(&sink->requests, &r->node);
 		r->sink = sink;
-		r->orphaned_ms = 0;
+		r->detached_ms = 0;
 		sink->open++;
 	}
 }
 
 static bool knows_stream(const struct mcp_session *s, uint32_t stream)
 {
-	list_each(node, next, &s->orphans) {
+	list_each(node, next, &s->detached) {
 		if (list_entry(node, struct mcp_request, node)->stream == stream)
 			return true;
 	}
 	list_each(node, next, &s->backlog.list) {
-		if (list_entry(node, struct mcp_kept, node)->event >> 32 == stream)
+		if (list_entry(node, struct mcp_buffered_event, node)->event >> 32 == stream)
 			return true;
 	}
 	return false;
@@ -156,7 +156,7 @@ struct mcp_verdict mcp_session_on_stream(struct mcp_session *s, struct mcp_sink 
 		s->stream = sink;
 	replay(s, sink, stream == sink->stream ? last_event : 0);
 	if (!is_own)
-		adopt_orphans(s, sink);
+		reattach_requests(s, sink);
 	if (!is_own && sink->open == 0 && !sink->is_broken) {
 		list_remove(&sink->node);
 		list_add_tail(&s->settling, &sink->node);
@@ -176,14 +176,14 @@ void mcp_session_begin_stream(struct mcp_session *s, struct mcp_sink *sink)
 
 /* ---- ends ---- */
 
-static void orphan(struct mcp_session *s, struct mcp_sink *sink, uint64_t now_ms)
+static void detached(struct mcp_session *s, struct mcp_sink *sink, uint64_t now_ms)
 {
 	while (!list_is_empty(&sink->requests)) {
 		struct mcp_request *r = list_entry(list_pop(&sink->requests), struct mcp_request, node);
 
 		r->sink = NULL;
-		r->orphaned_ms = now_ms;
-		list_add_tail(&s->orphans, &r->node);
+		r->detached_ms = now_ms;
+		list_add_tail(&s->detached, &r->node);
 	}
 }
 
@@ -215,7 +215,7 @@ void mcp_session_sink_gone(struct mcp_session *s, struct mcp_sink *sink, enum mc
 	if (s->held_sink == sink)
 		s->held_sink = NULL;
 	if (why == MCP_GONE_RESUMABLE && sink->is_resumable && s->setup.kind == MCP_SESSION_STATEFUL)
-		orphan(s, sink, now_ms);
+		detached(s, sink, now_ms);
 	while (!list_is_empty(&sink->requests)) {
 		struct mcp_request *r = list_entry(sink->requests.next, struct mcp_request, node);
 
@@ -240,7 +240,7 @@ static void end_sinks(struct mcp_session *s, enum mcp_fault fault, struct span d
 static void session_over(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms)
 {
 	uint32_t cursor = 0;
-	struct mcp_ask *ask;
+	struct mcp_server_request *server_request;
 
 	if (s->state == MCP_SESSION_OVER)
 		return;
@@ -248,8 +248,8 @@ static void session_over(struct mcp_session *s, enum mcp_fault fault, struct spa
 	if (s->held_sink)
 		mcp_session_fail_held(s, fault, detail, now_ms);
 	end_sinks(s, fault, detail, now_ms);
-	while ((ask = mcp_ids_next(&s->asks, &cursor)))
-		mcp_ask_free(s, ask);
+	while ((server_request = mcp_ids_next(&s->server_requests, &cursor)))
+		mcp_server_request_free(s, server_request);
 }
 
 void mcp_session_end(struct mcp_session *s, enum mcp_fault fault, uint64_t now_ms)
@@ -269,21 +269,21 @@ static uint32_t alive_count(const struct mcp_session *s)
 	return alive;
 }
 
-static void drop_asks(struct mcp_session *s, uint32_t target)
+static void drop_server_requests(struct mcp_session *s, uint32_t target)
 {
 	uint32_t cursor = 0;
-	struct mcp_ask *ask;
+	struct mcp_server_request *server_request;
 
-	while ((ask = mcp_ids_next(&s->asks, &cursor))) {
-		if (ask->target == target)
-			mcp_ask_free(s, ask);
+	while ((server_request = mcp_ids_next(&s->server_requests, &cursor))) {
+		if (server_request->target == target)
+			mcp_server_request_free(s, server_request);
 	}
 }
 
 static void lose_target(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
 {
 	uint32_t cursor = 0;
-	struct mcp_part *part;
+	struct mcp_sub_request *sub_request;
 	struct text why;
 	bool was_there;
 
@@ -293,10 +293,10 @@ static void lose_target(struct mcp_session *s, uint32_t target, struct span reas
 	s->targets[target].is_lost = true;
 	s->targets[target].is_failing = s->targets[target].is_joining = false;
 	mcp_owners_forget(&s->owners, target);
-	drop_asks(s, target);
-	while ((part = mcp_ids_next(&s->parts, &cursor))) {
-		if (part->target == target)
-			mcp_session_lose_part(s, part, reason, now_ms);
+	drop_server_requests(s, target);
+	while ((sub_request = mcp_ids_next(&s->sub_requests, &cursor))) {
+		if (sub_request->target == target)
+			mcp_session_lose_sub_request(s, sub_request, reason, now_ms);
 	}
 	if (s->setup.kind == MCP_SESSION_SHARED)
 		return;
@@ -342,10 +342,10 @@ void mcp_session_on_target_back(struct mcp_session *s, uint32_t target, uint64_t
 void mcp_session_on_call_lost(struct mcp_session *s, uint32_t target, uint64_t call, struct span reason,
 			      uint64_t now_ms)
 {
-	struct mcp_part *part = mcp_ids_find(&s->parts, call);
+	struct mcp_sub_request *sub_request = mcp_ids_find(&s->sub_requests, call);
 
-	if (part && part->target == target)
-		mcp_session_lose_part(s, part, reason, now_ms);
+	if (sub_request && sub_request->target == target)
+		mcp_session_lose_sub_request(s, sub_request, reason, now_ms);
 	mcp_session_settle(s, now_ms);
 }
 
@@ -396,19 +396,19 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
-static uint64_t tick_orphans(struct mcp_session *s, uint64_t now_ms)
+static uint64_t tick_detached(struct mcp_session *s, uint64_t now_ms)
 {
 	uint64_t next_ms = 0;
 
-	list_each(node, next, &s->orphans) {
+	list_each(node, next, &s->detached) {
 		struct mcp_request *r = list_entry(node, struct mcp_request, node);
 
-		if (!r->orphaned_ms)
+		if (!r->detached_ms)
 			continue;
-		if (now_ms >= r->orphaned_ms + LIMIT_MCP_RESUME_MS)
+		if (now_ms >= r->detached_ms + LIMIT_MCP_RESUME_MS)
 			mcp_request_cancel(s, r, SPAN("the client did not come back"));
 		else
-			next_ms = earlier(next_ms, r->orphaned_ms + LIMIT_MCP_RESUME_MS);
+			next_ms = earlier(next_ms, r->detached_ms + LIMIT_MCP_RESUME_MS);
 	}
 	return next_ms;
 }
@@ -429,12 +429,12 @@ static void tick_opening(struct mcp_session *s, uint64_t now_ms)
 	s->open_ms = 0;
 	for (uint32_t i = 0; i < s->setup.names.count && s->state != MCP_SESSION_OVER; i++) {
 		uint32_t cursor = 0;
-		struct mcp_part *part;
+		struct mcp_sub_request *sub_request;
 
-		while ((part = mcp_ids_next(&s->parts, &cursor)) &&
-		       (part->target != i || part->request->method != MCP_METHOD_INITIALIZE))
+		while ((sub_request = mcp_ids_next(&s->sub_requests, &cursor)) &&
+		       (sub_request->target != i || sub_request->request->method != MCP_METHOD_INITIALIZE))
 			continue;
-		if (part)
+		if (sub_request)
 			give_target_up(s, i, SPAN("it did not answer initialize in time"), now_ms);
 	}
 }
@@ -445,7 +445,7 @@ uint64_t mcp_session_tick(struct mcp_session *s, uint64_t now_ms)
 
 	s->now_ms = now_ms;
 	tick_opening(s, now_ms);
-	next_ms = earlier(tick_orphans(s, now_ms), mcp_backlog_tick(&s->backlog, now_ms));
+	next_ms = earlier(tick_detached(s, now_ms), mcp_backlog_tick(&s->backlog, now_ms));
 	mcp_session_settle(s, now_ms);
 	return earlier(coarse(next_ms), s->open_ms);
 }
@@ -469,9 +469,9 @@ enum mcp_version mcp_session_target_version(const struct mcp_session *s, uint32_
 
 bool mcp_session_waits(const struct mcp_session *s, uint32_t target, uint64_t call)
 {
-	const struct mcp_part *part = mcp_ids_find(&s->parts, call);
+	const struct mcp_sub_request *sub_request = mcp_ids_find(&s->sub_requests, call);
 
-	return part && part->target == target;
+	return sub_request && sub_request->target == target;
 }
 
 bool mcp_session_is_lost(const struct mcp_session *s, uint32_t target)
@@ -492,23 +492,24 @@ uint32_t mcp_session_calls(const struct mcp_session *s)
 size_t mcp_session_bytes(const struct mcp_session *s)
 {
 	return sizeof(*s) + s->setup.names.count * sizeof(s->targets[0]) + s->bytes + s->backlog.bytes +
-	       s->held.len + s->opening.len + (s->parts.size + s->asks.size) * 2 * sizeof(uint64_t) +
+	       s->held.len + s->opening.len +
+	       (s->sub_requests.size + s->server_requests.size) * 2 * sizeof(uint64_t) +
 	       mcp_owners_bytes(&s->owners);
 }
 
 bool mcp_session_next_call(const struct mcp_session *s, uint32_t *cursor, struct mcp_call_view *ret)
 {
-	const struct mcp_part *part = mcp_ids_next(&s->parts, cursor);
+	const struct mcp_sub_request *sub_request = mcp_ids_next(&s->sub_requests, cursor);
 
-	if (!part)
+	if (!sub_request)
 		return false;
 	*ret = (struct mcp_call_view){
-		.target = part->target,
-		.method = part->request->method_text,
-		.name = part->request->name,
-		.id = part->request->id,
-		.started_ms = part->request->started_ms,
-		.sink = part->request->sink,
+		.target = sub_request->target,
+		.method = sub_request->request->method_text,
+		.name = sub_request->request->name,
+		.id = sub_request->request->id,
+		.started_ms = sub_request->request->started_ms,
+		.sink = sub_request->request->sink,
 	};
 	return true;
 }

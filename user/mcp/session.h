@@ -9,9 +9,9 @@
 #include "user/mcp/names.h"
 
 /*
- * The mux between one client and its targets, as a state machine without clock and socket. Ids of requests
- * and progress tokens are our own towards every target and are put back on the way to the client, so no
- * answer can reach anybody but the one who asked. All sessions of a process belong to one thread.
+ * The session between one client and its targets, as a state machine without clock and socket. Ids of
+ * requests and progress tokens are our own towards every target and are put back on the way to the client, so
+ * no answer can reach anybody but the one who asked. All sessions of a process belong to one thread.
  *
  * No function here may be called from inside mcp_sink_ops or mcp_link_ops: what these learn (a client that
  * does not read, a target that ends) is told in a later turn.
@@ -22,7 +22,7 @@ struct mcp_sink;
 
 /* A message on its way out. Everything is valid during the call only. */
 struct mcp_out {
-	const struct iovec *pieces; /* together one JSON text without a line feed */
+	const struct iovec *segments; /* together one JSON text without a line feed */
 	int count;
 	size_t bytes;
 	enum mcp_kind kind;
@@ -41,7 +41,7 @@ struct mcp_out {
 struct mcp_sink_ops {
 	/*
 	 * A message for the client. false: it cannot be taken (too much is waiting). The session lets go of
-	 * the sink then before its function returns, done() is not called, and the front ends the exchange.
+	 * the sink then before its function returns, done() is not called, and the server ends the exchange.
 	 */
 	bool (*send)(struct mcp_sink *sink, const struct mcp_out *out);
 	/*
@@ -51,17 +51,19 @@ struct mcp_sink_ops {
 	void (*done)(struct mcp_sink *sink);
 };
 
-/* What waits for messages: the exchange of a POST, or the stream of a GET. Embedded in the front's object. */
+/*
+ * What waits for messages: the exchange of a POST, or the stream of a GET. Embedded in the server's object.
+ */
 struct mcp_sink {
 	const struct mcp_sink_ops *ops;
 	struct mcp_session *session; /* NULL: attached to none. The session sets it. */
 	struct list requests; /* of the session */
 	uint32_t open; /* requests without an answer */
 	uint32_t stream; /* number in the session, for event ids */
-	/* The front's: of a client of 2024-11-05, which has one stream for everything it asks. */
+	/* The server's: of a client of 2024-11-05, which has one stream for everything it asks. */
 	bool is_only;
-	const struct fields *fields; /* the front's: of its HTTP request; NULL: none, or not any more */
-	bool is_resumable; /* the front's: set once it has written an event with an id */
+	const struct fields *fields; /* the server's: of its HTTP request; NULL: none, or not any more */
+	bool is_resumable; /* the server's: set once it has written an event with an id */
 	bool is_broken; /* the session's: send() said no */
 	struct list node; /* of the session */
 };
@@ -80,7 +82,7 @@ struct mcp_link_ops {
 };
 
 /* What is worth counting, by the hub. May be NULL. */
-enum mcp_oddity {
+enum mcp_protocol_violation {
 	MCP_ODD_NOT_JSON, /* a target sent something that is no message */
 	MCP_ODD_UNKNOWN_ID, /* an answer to nothing, or a second one */
 	MCP_ODD_UNKNOWN_TOKEN, /* progress, or an event of a subscription, of nothing */
@@ -90,7 +92,7 @@ enum mcp_oddity {
 };
 
 struct mcp_watch {
-	void (*odd)(void *context, uint32_t target, enum mcp_oddity oddity);
+	void (*odd)(void *context, uint32_t target, enum mcp_protocol_violation protocol_violation);
 	/* The session gives a target up, or serves without it. why: plain text, may hold what it wrote. */
 	void (*gave_up)(void *context, uint32_t target, struct span why);
 	/* A target that was lost takes part again. */

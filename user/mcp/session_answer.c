@@ -12,17 +12,17 @@ static const struct span NOTHING = { NULL, 0 };
 
 /* ---- parts ---- */
 
-static void part_done(struct mcp_session *s, struct mcp_part *part, bool is_error)
+static void sub_request_done(struct mcp_session *s, struct mcp_sub_request *sub_request, bool is_error)
 {
-	struct mcp_request *r = part->request;
+	struct mcp_request *r = sub_request->request;
 
-	mcp_ids_drop(&s->parts, part->id);
-	part->id = 0;
-	part->is_error = is_error;
+	mcp_ids_drop(&s->sub_requests, sub_request->id);
+	sub_request->id = 0;
+	sub_request->is_error = is_error;
 	r->waiting--;
 	if (s->setup.watch && r->stream)
-		s->setup.watch->ended(s->setup.context, part->target, r->method_text, r->name, r->started_ms,
-				      is_error);
+		s->setup.watch->ended(s->setup.context, sub_request->target, r->method_text, r->name,
+				      r->started_ms, is_error);
 }
 
 static bool is_unknown_method(struct span error)
@@ -56,15 +56,15 @@ static struct span subscription_of(const struct mcp_request *r, const struct mcp
 }
 
 /* A target's answer with the client's id, and with the names that the client knows. */
-static void pass_on(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
+static void pass_on(struct mcp_session *s, struct mcp_sub_request *sub_request, const struct mcp_message *m,
 		    uint64_t now_ms)
 {
-	struct mcp_request *r = part->request;
-	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct mcp_request *r = sub_request->request;
+	struct mcp_patch splice = mcp_patch_of(m->text);
 	struct span subscription = subscription_of(r, m);
-	struct iovec pieces[MCP_PIECES];
+	struct iovec segments[MCP_SEGMENTS];
 	struct mcp_out out = {
-		.pieces = pieces,
+		.segments = segments,
 		.kind = m->kind,
 		.method = r->method_text,
 		.name = r->name,
@@ -75,16 +75,17 @@ static void pass_on(struct mcp_session *s, struct mcp_part *part, const struct m
 	struct text result;
 
 	text_init(&result);
-	mcp_splice_edit(&splice, m->id, r->id);
+	mcp_patch_edit(&splice, m->id, r->id);
 	if (subscription.len)
-		mcp_splice_edit(&splice, subscription, r->id);
+		mcp_patch_edit(&splice, subscription, r->id);
 	else if (m->kind == MCP_RESULT && mcp_names_prefix_uris(&s->setup.names) && !r->is_plain &&
-		 mcp_rewrite_result(&result, r->method, m->result, s->setup.names.targets[part->target]))
-		mcp_splice_edit(&splice, m->result, text_span(&result));
+		 mcp_rewrite_result(&result, r->method, m->result,
+				    s->setup.names.targets[sub_request->target]))
+		mcp_patch_edit(&splice, m->result, text_span(&result));
 	if (text_error(&result)) {
 		mcp_request_fail(s, r, MCP_NO_MEMORY, NOTHING, now_ms);
 	} else {
-		out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
+		out.count = mcp_patch_segments(&splice, segments, &out.bytes);
 		mcp_send_client(s, r, &out, now_ms);
 		mcp_request_end(s, r);
 	}
@@ -92,12 +93,13 @@ static void pass_on(struct mcp_session *s, struct mcp_part *part, const struct m
 }
 
 /* The error of one target is the answer for all. */
-static void pass_error(struct mcp_session *s, struct mcp_request *r, struct mcp_part *part, uint64_t now_ms)
+static void pass_error(struct mcp_session *s, struct mcp_request *r, struct mcp_sub_request *sub_request,
+		       uint64_t now_ms)
 {
 	struct mcp_post post;
 
-	if (mcp_post_read(s->setup.checker, part->answer, &post) == MCP_NONE && r->stream)
-		pass_on(s, part, &post.first, now_ms);
+	if (mcp_post_read(s->setup.checker, sub_request->answer, &post) == MCP_NONE && r->stream)
+		pass_on(s, sub_request, &post.first, now_ms);
 	else
 		mcp_request_fail(s, r, MCP_NO_MEMORY, NOTHING, now_ms);
 }
@@ -130,17 +132,18 @@ static uint8_t capabilities_of(struct span result)
 static void note_versions(struct mcp_session *s, const struct mcp_request *r)
 {
 	s->version = MCP_VERSION_NONE;
-	for (uint32_t i = 0; i < r->part_count; i++) {
-		const struct mcp_part *part = &r->parts[i];
-		struct span text = mcp_json_string(mcp_json_member(part->answer, SPAN("protocolVersion")));
+	for (uint32_t i = 0; i < r->sub_request_count; i++) {
+		const struct mcp_sub_request *sub_request = &r->sub_requests[i];
+		struct span text =
+			mcp_json_string(mcp_json_member(sub_request->answer, SPAN("protocolVersion")));
 		enum mcp_version version = mcp_version_of(text);
 
-		if (part->is_error) {
-			s->targets[part->target].is_lost = true;
+		if (sub_request->is_error) {
+			s->targets[sub_request->target].is_lost = true;
 			continue;
 		}
-		s->targets[part->target].version = version;
-		s->targets[part->target].capabilities = capabilities_of(part->answer);
+		s->targets[sub_request->target].version = version;
+		s->targets[sub_request->target].capabilities = capabilities_of(sub_request->answer);
 		if (s->version == MCP_VERSION_NONE || (version && version < s->version))
 			s->version = version;
 	}
@@ -164,9 +167,10 @@ static uint32_t good_answers(const struct mcp_request *r, struct mcp_answer *ret
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < r->part_count; i++) {
-		if (!r->parts[i].is_error && r->parts[i].answer.len)
-			ret_answers[count++] = (struct mcp_answer){ r->parts[i].target, r->parts[i].answer };
+	for (uint32_t i = 0; i < r->sub_request_count; i++) {
+		if (!r->sub_requests[i].is_error && r->sub_requests[i].answer.len)
+			ret_answers[count++] =
+				(struct mcp_answer){ r->sub_requests[i].target, r->sub_requests[i].answer };
 	}
 	return count;
 }
@@ -235,7 +239,8 @@ static void finish_merged(struct mcp_session *s, struct mcp_request *r, uint64_t
 	if (is_opening && error)
 		s->state = MCP_SESSION_OVER;
 	if (error) {
-		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_LIED, NOTHING, now_ms);
+		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_PROTOCOL_ERROR, NOTHING,
+				 now_ms);
 	} else {
 		mcp_send_result(s, r, text_span(&text), now_ms);
 		mcp_request_end(s, r);
@@ -245,9 +250,9 @@ static void finish_merged(struct mcp_session *s, struct mcp_request *r, uint64_t
 
 /* ---- whose a name is ---- */
 
-static void learn(struct mcp_session *s, struct mcp_part *part, struct span list)
+static void learn(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span list)
 {
-	struct mcp_request *r = part->request;
+	struct mcp_request *r = sub_request->request;
 	bool is_prompt = r->method != MCP_METHOD_TOOLS_CALL;
 	struct mcp_json_walk walk = mcp_json_walk_of(list);
 	uint32_t left = LIMIT_MCP_OWNERS;
@@ -258,41 +263,42 @@ static void learn(struct mcp_session *s, struct mcp_part *part, struct span list
 
 		if (name.len == 0)
 			continue;
-		(void)mcp_owners_learn(&s->owners, is_prompt, name, part->target);
-		part->has_name |= span_eq(name, r->name);
+		(void)mcp_owners_learn(&s->owners, is_prompt, name, sub_request->target);
+		sub_request->has_name |= span_eq(name, r->name);
 	}
 }
 
 /* true: the next page was asked for. */
-static bool take_page(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m)
+static bool take_page(struct mcp_session *s, struct mcp_sub_request *sub_request, const struct mcp_message *m)
 {
-	struct mcp_request *r = part->request;
+	struct mcp_request *r = sub_request->request;
 	enum mcp_method list =
 		r->method == MCP_METHOD_TOOLS_CALL ? MCP_METHOD_TOOLS_LIST : MCP_METHOD_PROMPTS_LIST;
 	struct span next = mcp_json_member(m->result, SPAN("nextCursor"));
 
-	learn(s, part, mcp_json_member(m->result, mcp_merge_list_key(list)));
-	if (part->has_name || mcp_json_type(next) != MCP_JSON_STRING || ++part->pages == LIMIT_MCP_LIST_PAGES)
+	learn(s, sub_request, mcp_json_member(m->result, mcp_merge_list_key(list)));
+	if (sub_request->has_name || mcp_json_type(next) != MCP_JSON_STRING ||
+	    ++sub_request->pages == LIMIT_MCP_LIST_PAGES)
 		return false;
-	if (mcp_ids_put(&s->parts, MCP_IDS_MAX, part, &part->id) != 0)
+	if (mcp_ids_put(&s->sub_requests, MCP_IDS_MAX, sub_request, &sub_request->id) != 0)
 		return false;
-	if (mcp_session_ask_list(s, part, mcp_json_string(next)) != 0) {
-		mcp_ids_drop(&s->parts, part->id);
-		part->id = 0;
+	if (mcp_session_ask_list(s, sub_request, mcp_json_string(next)) != 0) {
+		mcp_ids_drop(&s->sub_requests, sub_request->id);
+		sub_request->id = 0;
 		return false;
 	}
-	part->request->waiting++;
+	sub_request->request->waiting++;
 	return true;
 }
 
 static void finish_owner(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
 {
-	const struct mcp_part *owner = NULL;
+	const struct mcp_sub_request *owner = NULL;
 	enum mcp_fault fault = MCP_UNKNOWN_NAME;
 	struct mcp_post post;
 
-	for (uint32_t i = 0; i < r->part_count && !owner; i++)
-		owner = r->parts[i].has_name ? &r->parts[i] : NULL;
+	for (uint32_t i = 0; i < r->sub_request_count && !owner; i++)
+		owner = r->sub_requests[i].has_name ? &r->sub_requests[i] : NULL;
 	if (owner && r->sink) {
 		r->sink->open++;
 		fault = mcp_post_read(s->setup.checker, r->held, &post);
@@ -318,21 +324,21 @@ static bool is_opening(const struct mcp_request *r)
 }
 
 /* An error that counts: of a target that just has none of this it does not. */
-static struct mcp_part *bad_part(const struct mcp_session *s, struct mcp_request *r)
+static struct mcp_sub_request *invalid_sub_request(const struct mcp_session *s, struct mcp_request *r)
 {
 	bool may_lack = !is_opening(r);
-	struct mcp_part *lacking = NULL;
-	struct mcp_part *bad = NULL;
+	struct mcp_sub_request *lacking = NULL;
+	struct mcp_sub_request *bad = NULL;
 	uint32_t good = 0;
 
-	for (uint32_t i = 0; i < r->part_count; i++) {
-		struct mcp_part *part = &r->parts[i];
+	for (uint32_t i = 0; i < r->sub_request_count; i++) {
+		struct mcp_sub_request *sub_request = &r->sub_requests[i];
 
-		good += !part->is_error;
-		if (part->is_error && part->is_unknown_method && may_lack)
-			lacking = part;
-		else if (part->is_error && !bad)
-			bad = part;
+		good += !sub_request->is_error;
+		if (sub_request->is_error && sub_request->is_unknown_method && may_lack)
+			lacking = sub_request;
+		else if (sub_request->is_error && !bad)
+			bad = sub_request;
 	}
 	if (good)
 		return s->setup.fail_open ? NULL : bad;
@@ -354,19 +360,20 @@ static void fail_with_note(struct mcp_session *s, struct mcp_request *r, enum mc
 /* It takes part again, or is lost at the end of this turn, to be tried once more. */
 static void finish_rejoin(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
 {
-	const struct mcp_part *part = &r->parts[0];
-	uint32_t target = part->target;
+	const struct mcp_sub_request *sub_request = &r->sub_requests[0];
+	uint32_t target = sub_request->target;
 	struct mcp_session_target *t = &s->targets[target];
 
 	t->is_joining = false;
-	if (part->is_error) {
+	if (sub_request->is_error) {
 		t->is_failing = !t->is_lost;
 		s->is_failing |= t->is_failing;
 		mcp_request_end(s, r);
 		return;
 	}
-	t->version = mcp_version_of(mcp_json_string(mcp_json_member(part->answer, SPAN("protocolVersion"))));
-	t->capabilities = capabilities_of(part->answer);
+	t->version = mcp_version_of(
+		mcp_json_string(mcp_json_member(sub_request->answer, SPAN("protocolVersion"))));
+	t->capabilities = capabilities_of(sub_request->answer);
 	mcp_request_end(s, r);
 	mcp_send_target_text(s, target, MCP_NOTIFICATION, mcp_method_text(MCP_METHOD_INITIALIZED),
 			     SPAN("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"));
@@ -378,7 +385,7 @@ static void finish_rejoin(struct mcp_session *s, struct mcp_request *r, uint64_t
 void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
 {
 	bool ends = is_opening(r);
-	struct mcp_part *bad;
+	struct mcp_sub_request *bad;
 
 	if (r->gather == MCP_GATHER_REJOIN) {
 		finish_rejoin(s, r, now_ms);
@@ -388,7 +395,7 @@ void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t n
 		finish_owner(s, r, now_ms);
 		return;
 	}
-	bad = bad_part(s, r);
+	bad = invalid_sub_request(s, r);
 	if (!bad) {
 		if (r->gather == MCP_GATHER_OPEN)
 			finish_open(s, r, now_ms);
@@ -399,20 +406,20 @@ void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t n
 	if (bad->answer.len && r->stream)
 		pass_error(s, r, bad, now_ms);
 	else
-		fail_with_note(s, r, bad->has_lied ? MCP_TARGET_LIED : MCP_TARGET_LOST, now_ms);
+		fail_with_note(s, r, bad->is_malformed ? MCP_TARGET_PROTOCOL_ERROR : MCP_TARGET_LOST, now_ms);
 	if (ends)
 		mcp_session_end(s, MCP_NO_TARGET, now_ms);
 }
 
-static void part_ended(struct mcp_session *s, struct mcp_part *part, uint64_t now_ms)
+static void sub_request_ended(struct mcp_session *s, struct mcp_sub_request *sub_request, uint64_t now_ms)
 {
-	struct mcp_request *r = part->request;
+	struct mcp_request *r = sub_request->request;
 
 	if (r->waiting == 0)
 		mcp_session_finish(s, r, now_ms);
 	else if (r->gather == MCP_GATHER_LISTEN)
 		mcp_session_check_acknowledged(s, r, now_ms);
-	else if (is_opening(r) && s->setup.fail_open && !part->is_error)
+	else if (is_opening(r) && s->setup.fail_open && !sub_request->is_error)
 		mcp_session_open_within(s, LIMIT_MCP_OPEN_MS, now_ms);
 }
 
@@ -423,88 +430,91 @@ static bool is_failed_tool(const struct mcp_request *r, const struct mcp_message
 	       span_eq(mcp_json_member(m->result, SPAN("isError")), SPAN("true"));
 }
 
-static void note_list(struct mcp_session *s, const struct mcp_part *part, struct span result)
+static void note_list(struct mcp_session *s, const struct mcp_sub_request *sub_request, struct span result)
 {
-	const struct mcp_request *r = part->request;
+	const struct mcp_request *r = sub_request->request;
 	bool is_owner = r->gather == MCP_GATHER_OWNER;
 	enum mcp_method method = !is_owner			      ? r->method
 				 : r->method == MCP_METHOD_TOOLS_CALL ? MCP_METHOD_TOOLS_LIST
 								      : MCP_METHOD_PROMPTS_LIST;
 
 	if (s->setup.watch && (method == MCP_METHOD_TOOLS_LIST || method == MCP_METHOD_PROMPTS_LIST))
-		s->setup.watch->listed(s->setup.context, part->target, method == MCP_METHOD_PROMPTS_LIST,
+		s->setup.watch->listed(s->setup.context, sub_request->target,
+				       method == MCP_METHOD_PROMPTS_LIST,
 				       mcp_json_member(result, mcp_merge_list_key(method)));
 }
 
 /* A target that is not initialized. */
-static void gave_up(struct mcp_session *s, const struct mcp_part *part, struct span why)
+static void gave_up(struct mcp_session *s, const struct mcp_sub_request *sub_request, struct span why)
 {
 	struct text text;
 
 	if (s->setup.watch)
-		s->setup.watch->gave_up(s->setup.context, part->target, why);
+		s->setup.watch->gave_up(s->setup.context, sub_request->target, why);
 	text_init(&text);
-	mcp_session_reason(s, part->target, why, &text);
-	mcp_request_note(s, part->request, text_span(&text));
+	mcp_session_reason(s, sub_request->target, why, &text);
+	mcp_request_note(s, sub_request->request, text_span(&text));
 	text_done(&text);
 }
 
-void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
-			     uint64_t now_ms)
+void mcp_session_take_answer(struct mcp_session *s, struct mcp_sub_request *sub_request,
+			     const struct mcp_message *m, uint64_t now_ms)
 {
-	struct mcp_request *r = part->request;
+	struct mcp_request *r = sub_request->request;
 	bool is_error = m->kind == MCP_ERROR;
 	int error;
 
 	if (!is_error)
-		note_list(s, part, m->result);
-	part_done(s, part, is_error || is_failed_tool(r, m));
+		note_list(s, sub_request, m->result);
+	sub_request_done(s, sub_request, is_error || is_failed_tool(r, m));
 	if (is_opening(r) && is_error)
-		gave_up(s, part, mcp_json_string(mcp_json_member(m->error, SPAN("message"))));
+		gave_up(s, sub_request, mcp_json_string(mcp_json_member(m->error, SPAN("message"))));
 	if (r->gather == MCP_PASS) {
-		pass_on(s, part, m, now_ms);
+		pass_on(s, sub_request, m, now_ms);
 		return;
 	}
 	if (r->gather == MCP_GATHER_OWNER) {
-		if (is_error || !take_page(s, part, m))
-			part_ended(s, part, now_ms);
+		if (is_error || !take_page(s, sub_request, m))
+			sub_request_ended(s, sub_request, now_ms);
 		return;
 	}
 	if (!is_error && is_opening(r) && !is_initialize_result(m->result)) {
-		part->has_lied = true;
-		part->is_error = true;
-		gave_up(s, part, SPAN("its answer to initialize has no version or no capabilities"));
-		part_ended(s, part, now_ms);
+		sub_request->is_malformed = true;
+		sub_request->is_error = true;
+		gave_up(s, sub_request, SPAN("its answer to initialize has no version or no capabilities"));
+		sub_request_ended(s, sub_request, now_ms);
 		return;
 	}
-	part->is_unknown_method = is_error && is_unknown_method(m->error);
-	error = mcp_part_keep(s, part, is_error ? m->text : m->result);
+	sub_request->is_unknown_method = is_error && is_unknown_method(m->error);
+	error = mcp_sub_request_keep(s, sub_request, is_error ? m->text : m->result);
 	if (error) {
 		bool ends = is_opening(r) && r->gather != MCP_GATHER_REJOIN;
 
-		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_LIED, NOTHING, now_ms);
+		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_PROTOCOL_ERROR, NOTHING,
+				 now_ms);
 		if (ends)
 			mcp_session_end(s, MCP_NO_TARGET, now_ms);
 		return;
 	}
-	part_ended(s, part, now_ms);
+	sub_request_ended(s, sub_request, now_ms);
 }
 
-void mcp_session_lose_part(struct mcp_session *s, struct mcp_part *part, struct span reason, uint64_t now_ms)
+void mcp_session_lose_sub_request(struct mcp_session *s, struct mcp_sub_request *sub_request,
+				  struct span reason, uint64_t now_ms)
 {
-	struct mcp_request *r = part->request;
+	struct mcp_request *r = sub_request->request;
 	struct text why;
 
 	text_init(&why);
-	mcp_session_reason(s, part->target, reason, &why);
-	if (s->setup.watch && !s->targets[part->target].is_lost)
-		s->setup.watch->failed(s->setup.context, part->target, reason);
-	part_done(s, part, true);
+	mcp_session_reason(s, sub_request->target, reason, &why);
+	if (s->setup.watch && !s->targets[sub_request->target].is_lost)
+		s->setup.watch->failed(s->setup.context, sub_request->target, reason);
+	sub_request_done(s, sub_request, true);
 	if (r->gather == MCP_PASS) {
 		mcp_request_fail(s, r, MCP_TARGET_LOST, text_span(&why), now_ms);
 	} else {
 		mcp_request_note(s, r, text_span(&why));
-		part_ended(s, part, now_ms);
+		sub_request_ended(s, sub_request, now_ms);
 	}
 	text_done(&why);
 }
@@ -516,8 +526,8 @@ void mcp_session_check_acknowledged(struct mcp_session *s, struct mcp_request *r
 	struct mcp_answer answers[LIMIT_MCP_TARGETS];
 	struct text text;
 
-	for (uint32_t i = 0; i < r->part_count; i++) {
-		if (r->parts[i].id && r->parts[i].answer.len == 0)
+	for (uint32_t i = 0; i < r->sub_request_count; i++) {
+		if (r->sub_requests[i].id && r->sub_requests[i].answer.len == 0)
 			return;
 	}
 	if (r->is_acknowledged)
@@ -529,9 +539,9 @@ void mcp_session_check_acknowledged(struct mcp_session *s, struct mcp_request *r
 	mcp_merge_acknowledged(&text, &s->setup.names, answers, good_answers(r, answers), r->id);
 	text_char(&text, '}');
 	if (!text_error(&text)) {
-		struct iovec piece = { .iov_base = text.data, .iov_len = text.len };
+		struct iovec segment = { .iov_base = text.data, .iov_len = text.len };
 		struct mcp_out out = {
-			.pieces = &piece,
+			.segments = &segment,
 			.count = 1,
 			.bytes = text.len,
 			.kind = MCP_NOTIFICATION,
@@ -544,9 +554,10 @@ void mcp_session_check_acknowledged(struct mcp_session *s, struct mcp_request *r
 	text_done(&text);
 }
 
-void mcp_session_take_acknowledged(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
-				   uint64_t now_ms)
+void mcp_session_take_acknowledged(struct mcp_session *s, struct mcp_sub_request *sub_request,
+				   const struct mcp_message *m, uint64_t now_ms)
 {
-	if (part->answer.len == 0 && m->params.len && mcp_part_keep(s, part, m->params) == 0)
-		mcp_session_check_acknowledged(s, part->request, now_ms);
+	if (sub_request->answer.len == 0 && m->params.len &&
+	    mcp_sub_request_keep(s, sub_request, m->params) == 0)
+		mcp_session_check_acknowledged(s, sub_request->request, now_ms);
 }

@@ -5,7 +5,7 @@
 #include "user/mcp/ids.h"
 #include "user/mcp/owners.h"
 #include "user/mcp/session.h"
-#include "user/mcp/splice.h"
+#include "user/mcp/patch.h"
 
 /* What the files of the session share. */
 
@@ -23,14 +23,14 @@ enum mcp_gather {
 };
 
 /* A request as one target has it. */
-struct mcp_part {
+struct mcp_sub_request {
 	struct mcp_request *request;
 	uint64_t id; /* ours towards the target; 0: it was not sent, or has its answer */
 	uint32_t target;
 	uint32_t pages; /* of MCP_GATHER_OWNER */
 	bool is_error; /* the answer is one, or there is none */
 	bool is_unknown_method; /* the target has nothing of this kind */
-	bool has_lied; /* the answer is not what was asked for */
+	bool is_malformed; /* the answer is not what was asked for */
 	bool has_name; /* MCP_GATHER_OWNER: it has what is looked for */
 	struct span answer; /* owner of the data: its message; of MCP_GATHER_LISTEN what it acknowledged */
 };
@@ -44,11 +44,11 @@ struct mcp_request {
 	enum mcp_gather gather;
 	uint32_t stream; /* where answers are resumed */
 	uint32_t waiting; /* parts without an answer */
-	uint32_t part_count;
+	uint32_t sub_request_count;
 	bool is_acknowledged; /* MCP_GATHER_LISTEN */
 	bool is_plain; /* the client named a URI without prefix, so its result has none */
 	uint64_t started_ms;
-	uint64_t orphaned_ms; /* 0: it has its sink */
+	uint64_t detached_ms; /* 0: it has its sink */
 	size_t bytes; /* of this object and of the answers it keeps */
 	struct span id; /* of the client; inside this object like the next three */
 	struct span token; /* empty: no progress is wanted */
@@ -56,11 +56,11 @@ struct mcp_request {
 	struct span name; /* of a tool, prompt or resource, as the client says it; inner text */
 	struct span held; /* MCP_GATHER_OWNER: owner of the data, the message that waits for the owner */
 	struct span why; /* owner of the data: why the first target that failed has not answered */
-	struct mcp_part parts[];
+	struct mcp_sub_request sub_requests[];
 };
 
 /* A request of a target to the client. */
-struct mcp_ask {
+struct mcp_server_request {
 	uint64_t id; /* ours towards the client */
 	uint32_t target;
 	struct span target_id; /* inside this object like the token */
@@ -93,10 +93,10 @@ struct mcp_session {
 	struct list sinks; /* attached */
 	struct list settling; /* attached ones of which nothing more is wanted, or that broke */
 	struct list requests;
-	struct list orphans;
+	struct list detached;
 	struct mcp_sink *stream; /* of the GET that takes what belongs to no request */
-	struct mcp_ids parts;
-	struct mcp_ids asks;
+	struct mcp_ids sub_requests;
+	struct mcp_ids server_requests;
 	struct mcp_owners owners;
 	struct mcp_backlog backlog;
 	uint32_t calls; /* requests of the client */
@@ -119,7 +119,7 @@ enum { MCP_STREAM_OWN = 1 };
 /* ---- requests: request.c ---- */
 
 struct mcp_request *mcp_request_create(struct mcp_session *s, struct mcp_sink *sink,
-				       const struct mcp_message *m, uint32_t parts, uint64_t now_ms);
+				       const struct mcp_message *m, uint32_t sub_requests, uint64_t now_ms);
 /* Forgets what is still open at the targets, without a word to them. */
 void mcp_request_free(struct mcp_session *s, struct mcp_request *r);
 /* Its answers are nobody's business any more: the targets are told why, in the inner text of a string. */
@@ -129,9 +129,10 @@ void mcp_request_recall(struct mcp_session *s, struct mcp_request *r, uint32_t s
 /* The first reason why a target has not answered is kept; without memory there is none. */
 void mcp_request_note(struct mcp_session *s, struct mcp_request *r, struct span why);
 /* Keeps a copy. -ENOMEM, -ENOBUFS. */
-int mcp_part_keep(struct mcp_session *s, struct mcp_part *part, struct span answer);
-struct mcp_ask *mcp_ask_create(struct mcp_session *s, uint32_t target, const struct mcp_message *m);
-void mcp_ask_free(struct mcp_session *s, struct mcp_ask *ask);
+int mcp_sub_request_keep(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span answer);
+struct mcp_server_request *mcp_server_request_create(struct mcp_session *s, uint32_t target,
+						     const struct mcp_message *m);
+void mcp_server_request_free(struct mcp_session *s, struct mcp_server_request *server_request);
 
 /* ---- sending: session_send.c ---- */
 
@@ -172,7 +173,7 @@ enum mcp_fault mcp_session_route_to(struct mcp_session *s, struct mcp_sink *sink
 /* Asks the target of a part for a page of its tools or prompts. cursor.data == NULL: the first. 0,
  * -ENOMEM, -ENOBUFS.
  */
-int mcp_session_ask_list(struct mcp_session *s, struct mcp_part *part, struct span cursor);
+int mcp_session_ask_list(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span cursor);
 /* What was held back until the targets were initialized. */
 void mcp_session_resume_held(struct mcp_session *s, uint64_t now_ms);
 void mcp_session_fail_held(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms);
@@ -192,17 +193,18 @@ void mcp_session_tell_changed(struct mcp_session *s, uint32_t target, uint64_t n
 /* ---- answers: session_answer.c ---- */
 
 /* The answer of one target, a message. */
-void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
-			     uint64_t now_ms);
+void mcp_session_take_answer(struct mcp_session *s, struct mcp_sub_request *sub_request,
+			     const struct mcp_message *m, uint64_t now_ms);
 /* There will be none. */
-void mcp_session_lose_part(struct mcp_session *s, struct mcp_part *part, struct span reason, uint64_t now_ms);
+void mcp_session_lose_sub_request(struct mcp_session *s, struct mcp_sub_request *sub_request,
+				  struct span reason, uint64_t now_ms);
 /* Sends the merged answer when all are there. */
 void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms);
 /* Tells the client that it has its subscription, as soon as all targets have said so. */
 void mcp_session_check_acknowledged(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms);
 /* A part of subscriptions/listen is acknowledged. */
-void mcp_session_take_acknowledged(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
-				   uint64_t now_ms);
+void mcp_session_take_acknowledged(struct mcp_session *s, struct mcp_sub_request *sub_request,
+				   const struct mcp_message *m, uint64_t now_ms);
 
 /* ---- the end of a turn: session.c ---- */
 

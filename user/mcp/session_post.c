@@ -108,17 +108,17 @@ static enum mcp_fault take_request(struct mcp_session *s, struct mcp_sink *sink,
 
 static void take_reply(struct mcp_session *s, const struct mcp_message *m)
 {
-	struct mcp_ask *ask = mcp_ids_find_text(&s->asks, m->id);
-	struct mcp_splice splice = mcp_splice_of(m->text);
-	struct iovec pieces[MCP_PIECES];
-	struct mcp_out out = { .pieces = pieces, .kind = m->kind };
+	struct mcp_server_request *server_request = mcp_ids_find_text(&s->server_requests, m->id);
+	struct mcp_patch splice = mcp_patch_of(m->text);
+	struct iovec segments[MCP_SEGMENTS];
+	struct mcp_out out = { .segments = segments, .kind = m->kind };
 
-	if (!ask)
+	if (!server_request)
 		return;
-	mcp_splice_edit(&splice, m->id, ask->target_id);
-	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
-	(void)mcp_send_target(s, ask->target, &out);
-	mcp_ask_free(s, ask);
+	mcp_patch_edit(&splice, m->id, server_request->target_id);
+	out.count = mcp_patch_segments(&splice, segments, &out.bytes);
+	(void)mcp_send_target(s, server_request->target, &out);
+	mcp_server_request_free(s, server_request);
 }
 
 static void take_cancel(struct mcp_session *s, const struct mcp_message *m)
@@ -141,16 +141,16 @@ static void take_cancel(struct mcp_session *s, const struct mcp_message *m)
 /* Of something a target asked the client to do. */
 static void take_progress(struct mcp_session *s, const struct mcp_message *m)
 {
-	struct mcp_ask *ask = mcp_ids_find_text(&s->asks, m->token);
-	struct mcp_splice splice = mcp_splice_of(m->text);
-	struct iovec pieces[MCP_PIECES];
-	struct mcp_out out = { .pieces = pieces, .kind = m->kind, .method = m->method_text };
+	struct mcp_server_request *server_request = mcp_ids_find_text(&s->server_requests, m->token);
+	struct mcp_patch splice = mcp_patch_of(m->text);
+	struct iovec segments[MCP_SEGMENTS];
+	struct mcp_out out = { .segments = segments, .kind = m->kind, .method = m->method_text };
 
-	if (!ask || ask->token.len == 0)
+	if (!server_request || server_request->token.len == 0)
 		return;
-	mcp_splice_edit(&splice, m->token, ask->token);
-	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
-	(void)mcp_send_target(s, ask->target, &out);
+	mcp_patch_edit(&splice, m->token, server_request->token);
+	out.count = mcp_patch_segments(&splice, segments, &out.bytes);
+	(void)mcp_send_target(s, server_request->target, &out);
 }
 
 static void take_notification(struct mcp_session *s, const struct mcp_message *m)

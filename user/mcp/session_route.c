@@ -7,7 +7,7 @@
 #include "user/mcp/session_internal.h"
 
 /* Where a request goes, and what changes in it. */
-struct way {
+struct routing {
 	enum mcp_gather gather;
 	uint8_t needs; /* of enum mcp_capability, of every target that is asked along with others */
 	bool is_one; /* a single target */
@@ -22,17 +22,17 @@ struct way {
 
 /* ---- whose it is ---- */
 
-static enum mcp_fault way_one(struct way *way, uint32_t target, struct span own)
+static enum mcp_fault routing_one(struct routing *routing, uint32_t target, struct span own)
 {
-	way->gather = MCP_PASS;
-	way->is_one = true;
-	way->target = target;
-	way->own = own;
+	routing->gather = MCP_PASS;
+	routing->is_one = true;
+	routing->target = target;
+	routing->own = own;
 	return MCP_NONE;
 }
 
-static enum mcp_fault way_prefixed(const struct mcp_session *s, struct way *way, struct span value,
-				   char separator)
+static enum mcp_fault routing_prefixed(const struct mcp_session *s, struct routing *routing,
+				       struct span value, char separator)
 {
 	struct span inner = mcp_json_string(value);
 	struct span own;
@@ -42,12 +42,13 @@ static enum mcp_fault way_prefixed(const struct mcp_session *s, struct way *way,
 		return MCP_BAD_PARAMS;
 	if (mcp_names_find(&s->setup.names, inner, separator, &target, &own) != 0)
 		return MCP_UNKNOWN_NAME;
-	way->cut = span_of(inner.data, (size_t)(own.data - inner.data));
-	return way_one(way, target, own);
+	routing->cut = span_of(inner.data, (size_t)(own.data - inner.data));
+	return routing_one(routing, target, own);
 }
 
 /* Without prefixes the target is known from its lists, or found by asking for them. */
-static enum mcp_fault way_owner(struct mcp_session *s, struct way *way, const struct mcp_message *m)
+static enum mcp_fault routing_owner(struct mcp_session *s, struct routing *routing,
+				    const struct mcp_message *m)
 {
 	struct span inner = mcp_json_string(m->name);
 	bool is_prompt = m->method != MCP_METHOD_TOOLS_CALL;
@@ -56,20 +57,21 @@ static enum mcp_fault way_owner(struct mcp_session *s, struct way *way, const st
 	if (m->name.len == 0)
 		return MCP_BAD_PARAMS;
 	if (s->setup.names.count == 1)
-		return way_one(way, 0, inner);
+		return routing_one(routing, 0, inner);
 	target = mcp_owners_find(&s->owners, is_prompt, inner);
 	if (target != UINT32_MAX && !s->targets[target].is_lost)
-		return way_one(way, target, inner);
-	way->gather = MCP_GATHER_OWNER;
-	way->needs = is_prompt ? MCP_CAN_PROMPTS : MCP_CAN_TOOLS;
+		return routing_one(routing, target, inner);
+	routing->gather = MCP_GATHER_OWNER;
+	routing->needs = is_prompt ? MCP_CAN_PROMPTS : MCP_CAN_TOOLS;
 	return MCP_NONE;
 }
 
-static enum mcp_fault way_named(struct mcp_session *s, struct way *way, const struct mcp_message *m)
+static enum mcp_fault routing_named(struct mcp_session *s, struct routing *routing,
+				    const struct mcp_message *m)
 {
 	if (mcp_names_prefix_tools(&s->setup.names))
-		return way_prefixed(s, way, m->name, '_');
-	return way_owner(s, way, m);
+		return routing_prefixed(s, routing, m->name, '_');
+	return routing_owner(s, routing, m);
 }
 
 /* The only target with resources, or UINT32_MAX. */
@@ -87,19 +89,19 @@ static uint32_t only_resources(const struct mcp_session *s)
 	return found;
 }
 
-static enum mcp_fault way_uri(const struct mcp_session *s, struct way *way, struct span value)
+static enum mcp_fault routing_uri(const struct mcp_session *s, struct routing *routing, struct span value)
 {
 	enum mcp_fault fault;
 
 	if (!mcp_names_prefix_uris(&s->setup.names))
-		return way_one(way, 0, mcp_json_string(value));
-	fault = way_prefixed(s, way, value, '+');
+		return routing_one(routing, 0, mcp_json_string(value));
+	fault = routing_prefixed(s, routing, value, '+');
 	/* Who asked for no prefixes may name what only one target can have. */
 	if (fault != MCP_UNKNOWN_NAME || s->setup.names.mode != MCP_PREFIX_NEVER ||
 	    only_resources(s) == UINT32_MAX)
 		return fault;
-	way->is_plain = true;
-	return way_one(way, only_resources(s), mcp_json_string(value));
+	routing->is_plain = true;
+	return routing_one(routing, only_resources(s), mcp_json_string(value));
 }
 
 static uint8_t list_needs(enum mcp_method method)
@@ -117,7 +119,8 @@ static uint8_t list_needs(enum mcp_method method)
 }
 
 /* A list, of all targets or of those its cursor leads to. */
-static enum mcp_fault way_list(const struct mcp_session *s, struct way *way, const struct mcp_message *m)
+static enum mcp_fault routing_list(const struct mcp_session *s, struct routing *routing,
+				   const struct mcp_message *m)
 {
 	const struct mcp_names *names = &s->setup.names;
 	bool is_prefixed = m->method == MCP_METHOD_TOOLS_LIST || m->method == MCP_METHOD_PROMPTS_LIST
@@ -126,76 +129,79 @@ static enum mcp_fault way_list(const struct mcp_session *s, struct way *way, con
 	int error;
 
 	if (names->count == 1 && !is_prefixed)
-		return way_one(way, 0, (struct span){ NULL, 0 });
-	way->gather = MCP_GATHER_LIST;
-	way->needs = list_needs(m->method);
+		return routing_one(routing, 0, (struct span){ NULL, 0 });
+	routing->gather = MCP_GATHER_LIST;
+	routing->needs = list_needs(m->method);
 	if (m->cursor.len == 0)
 		return MCP_NONE;
-	way->has_cursor = true;
-	error = mcp_merge_cursor_read(mcp_json_string(m->cursor), &way->room, names->count, way->cursors);
+	routing->has_cursor = true;
+	error = mcp_merge_cursor_read(mcp_json_string(m->cursor), &routing->room, names->count,
+				      routing->cursors);
 	return error == -ENOMEM ? MCP_NO_MEMORY : error ? MCP_BAD_CURSOR : MCP_NONE;
 }
 
-static enum mcp_fault way_all(const struct mcp_session *s, struct way *way, enum mcp_gather gather)
+static enum mcp_fault routing_all(const struct mcp_session *s, struct routing *routing,
+				  enum mcp_gather gather)
 {
 	if (s->setup.names.count == 1)
-		return way_one(way, 0, (struct span){ NULL, 0 });
-	way->gather = gather;
+		return routing_one(routing, 0, (struct span){ NULL, 0 });
+	routing->gather = gather;
 	return MCP_NONE;
 }
 
-static enum mcp_fault way_find(struct mcp_session *s, struct way *way, const struct mcp_message *m)
+static enum mcp_fault routing_find(struct mcp_session *s, struct routing *routing,
+				   const struct mcp_message *m)
 {
 	switch (m->method) {
 	case MCP_METHOD_INITIALIZE:
-		way->gather = MCP_GATHER_INITIALIZE;
+		routing->gather = MCP_GATHER_INITIALIZE;
 		return MCP_NONE;
 	case MCP_METHOD_DISCOVER:
-		return way_all(s, way, MCP_GATHER_DISCOVER);
+		return routing_all(s, routing, MCP_GATHER_DISCOVER);
 	case MCP_METHOD_LISTEN:
-		return way_all(s, way, MCP_GATHER_LISTEN);
+		return routing_all(s, routing, MCP_GATHER_LISTEN);
 	case MCP_METHOD_SET_LEVEL:
-		way->needs = MCP_CAN_LOG;
-		return way_all(s, way, MCP_GATHER_EMPTY);
+		routing->needs = MCP_CAN_LOG;
+		return routing_all(s, routing, MCP_GATHER_EMPTY);
 	case MCP_METHOD_TOOLS_LIST:
 	case MCP_METHOD_PROMPTS_LIST:
 	case MCP_METHOD_RESOURCES_LIST:
 	case MCP_METHOD_TEMPLATES_LIST:
 	case MCP_METHOD_TASKS_LIST:
-		return way_list(s, way, m);
+		return routing_list(s, routing, m);
 	case MCP_METHOD_TOOLS_CALL:
 	case MCP_METHOD_PROMPTS_GET:
-		return way_named(s, way, m);
+		return routing_named(s, routing, m);
 	case MCP_METHOD_RESOURCES_READ:
 	case MCP_METHOD_SUBSCRIBE:
 	case MCP_METHOD_UNSUBSCRIBE:
-		return way_uri(s, way, m->uri);
+		return routing_uri(s, routing, m->uri);
 	case MCP_METHOD_COMPLETE:
-		return m->uri.len ? way_uri(s, way, m->uri) : way_named(s, way, m);
+		return m->uri.len ? routing_uri(s, routing, m->uri) : routing_named(s, routing, m);
 	case MCP_METHOD_TASKS_GET:
 	case MCP_METHOD_TASKS_RESULT:
 	case MCP_METHOD_TASKS_CANCEL:
 	case MCP_METHOD_TASKS_UPDATE:
-		return way_uri(s, way, m->task);
+		return routing_uri(s, routing, m->task);
 	default:
 		break;
 	}
 	if (s->setup.names.count == 1)
-		return way_one(way, 0, mcp_json_string(m->name));
+		return routing_one(routing, 0, mcp_json_string(m->name));
 	return s->setup.kind == MCP_SESSION_SHARED ? MCP_NO_METHOD_HTTP : MCP_NO_METHOD;
 }
 
 /* ---- sending ---- */
 
-static bool is_meant(const struct mcp_session *s, const struct way *way, uint32_t target)
+static bool is_meant(const struct mcp_session *s, const struct routing *routing, uint32_t target)
 {
 	if (s->targets[target].is_lost || s->targets[target].is_joining)
 		return false;
-	if (way->is_one)
-		return target == way->target;
-	if ((s->targets[target].capabilities & way->needs) != way->needs)
+	if (routing->is_one)
+		return target == routing->target;
+	if ((s->targets[target].capabilities & routing->needs) != routing->needs)
 		return false;
-	return !way->has_cursor || way->cursors[target].data;
+	return !routing->has_cursor || routing->cursors[target].data;
 }
 
 /* Our own lists say no more than that. */
@@ -213,18 +219,18 @@ static struct span modern_meta(const struct mcp_session *s)
 		    "\"io.modelcontextprotocol/clientCapabilities\":{}}");
 }
 
-int mcp_session_ask_list(struct mcp_session *s, struct mcp_part *part, struct span cursor)
+int mcp_session_ask_list(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span cursor)
 {
-	struct span method = list_for(part->request->method);
+	struct span method = list_for(sub_request->request->method);
 	struct span meta = modern_meta(s);
-	struct iovec piece;
-	struct mcp_out out = { .pieces = &piece, .count = 1, .kind = MCP_REQUEST, .method = method };
+	struct iovec segment;
+	struct mcp_out out = { .segments = &segment, .count = 1, .kind = MCP_REQUEST, .method = method };
 	struct text text;
 	int error;
 
 	text_init(&text);
 	text_fmt(&text, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"%.*s\",\"params\":{",
-		 (unsigned long long)part->id, SPAN_FMT(method));
+		 (unsigned long long)sub_request->id, SPAN_FMT(method));
 	text_add(&text, meta);
 	if (cursor.data) {
 		text_str(&text, meta.len ? ",\"cursor\":\"" : "\"cursor\":\"");
@@ -232,71 +238,72 @@ int mcp_session_ask_list(struct mcp_session *s, struct mcp_part *part, struct sp
 		text_char(&text, '"');
 	}
 	text_str(&text, "}}");
-	piece = (struct iovec){ .iov_base = text.data, .iov_len = text.len };
+	segment = (struct iovec){ .iov_base = text.data, .iov_len = text.len };
 	out.bytes = text.len;
-	out.call = part->id;
+	out.call = sub_request->id;
 	error = text_error(&text);
 	if (!error)
-		error = mcp_send_target(s, part->target, &out);
+		error = mcp_send_target(s, sub_request->target, &out);
 	text_done(&text);
 	return error;
 }
 
 /* The client's message as one target gets it. */
-static int part_send(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
-		     const struct way *way)
+static int sub_request_send(struct mcp_session *s, struct mcp_sub_request *sub_request,
+			    const struct mcp_message *m, const struct routing *routing)
 {
-	struct mcp_splice splice = mcp_splice_of(m->text);
-	struct iovec pieces[MCP_PIECES];
+	struct mcp_patch splice = mcp_patch_of(m->text);
+	struct iovec segments[MCP_SEGMENTS];
 	struct mcp_out out = {
-		.pieces = pieces,
+		.segments = segments,
 		.kind = MCP_REQUEST,
 		.method = m->method_text,
-		.name = way->own,
-		.call = part->id,
+		.name = routing->own,
+		.call = sub_request->id,
 	};
 	char digits[MCP_ID_DIGITS];
-	struct span id = span_of(digits, text_u64(digits, part->id));
+	struct span id = span_of(digits, text_u64(digits, sub_request->id));
 	struct text params;
 	int error;
 
 	text_init(&params);
-	mcp_splice_edit(&splice, m->id, id);
-	if (way->gather == MCP_GATHER_LISTEN && m->params.len) {
-		mcp_merge_listen(&params, &s->setup.names, m->params, part->target);
-		mcp_splice_edit(&splice, m->params, text_span(&params));
+	mcp_patch_edit(&splice, m->id, id);
+	if (routing->gather == MCP_GATHER_LISTEN && m->params.len) {
+		mcp_merge_listen(&params, &s->setup.names, m->params, sub_request->target);
+		mcp_patch_edit(&splice, m->params, text_span(&params));
 	} else {
 		if (m->token.len)
-			mcp_splice_edit(&splice, m->token, id);
-		if (way->cut.len)
-			mcp_splice_edit(&splice, way->cut, (struct span){ NULL, 0 });
-		if (way->has_cursor)
-			mcp_splice_edit(&splice, mcp_json_string(m->cursor), way->cursors[part->target]);
+			mcp_patch_edit(&splice, m->token, id);
+		if (routing->cut.len)
+			mcp_patch_edit(&splice, routing->cut, (struct span){ NULL, 0 });
+		if (routing->has_cursor)
+			mcp_patch_edit(&splice, mcp_json_string(m->cursor),
+				       routing->cursors[sub_request->target]);
 	}
 	error = text_error(&params);
-	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
+	out.count = mcp_patch_segments(&splice, segments, &out.bytes);
 	if (!error)
-		error = mcp_send_target(s, part->target, &out);
+		error = mcp_send_target(s, sub_request->target, &out);
 	text_done(&params);
 	return error;
 }
 
-static uint32_t count_meant(const struct mcp_session *s, const struct way *way)
+static uint32_t count_meant(const struct mcp_session *s, const struct routing *routing)
 {
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < s->setup.names.count; i++)
-		count += is_meant(s, way, i);
+		count += is_meant(s, routing, i);
 	return count;
 }
 
-static bool nobody_can(const struct mcp_session *s, const struct way *way)
+static bool nobody_can(const struct mcp_session *s, const struct routing *routing)
 {
 	for (uint32_t i = 0; i < s->setup.names.count; i++) {
-		if (s->targets[i].capabilities & way->needs)
+		if (s->targets[i].capabilities & routing->needs)
 			return false;
 	}
-	return !way->is_one;
+	return !routing->is_one;
 }
 
 static bool has_lost(const struct mcp_session *s)
@@ -309,17 +316,18 @@ static bool has_lost(const struct mcp_session *s)
 }
 
 /* Numbers for all parts, or none. */
-static int take_ids(struct mcp_session *s, const struct way *way, struct mcp_request *r)
+static int take_ids(struct mcp_session *s, const struct routing *routing, struct mcp_request *r)
 {
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < s->setup.names.count; i++) {
 		int error;
 
-		if (!is_meant(s, way, i))
+		if (!is_meant(s, routing, i))
 			continue;
-		r->parts[at].target = i;
-		error = mcp_ids_put(&s->parts, MCP_IDS_MAX, &r->parts[at], &r->parts[at].id);
+		r->sub_requests[at].target = i;
+		error = mcp_ids_put(&s->sub_requests, MCP_IDS_MAX, &r->sub_requests[at],
+				    &r->sub_requests[at].id);
 		if (error)
 			return error;
 		at++;
@@ -330,12 +338,12 @@ static int take_ids(struct mcp_session *s, const struct way *way, struct mcp_req
 
 /* To all of its targets, or to none. */
 static enum mcp_fault parts_send(struct mcp_session *s, struct mcp_request *r, const struct mcp_message *m,
-				 const struct way *way)
+				 const struct routing *routing)
 {
-	for (uint32_t i = 0; i < r->part_count; i++) {
+	for (uint32_t i = 0; i < r->sub_request_count; i++) {
 		int error = r->gather == MCP_GATHER_OWNER
-				    ? mcp_session_ask_list(s, &r->parts[i], (struct span){ NULL, 0 })
-				    : part_send(s, &r->parts[i], m, way);
+				    ? mcp_session_ask_list(s, &r->sub_requests[i], (struct span){ NULL, 0 })
+				    : sub_request_send(s, &r->sub_requests[i], m, routing);
 
 		if (!error)
 			continue;
@@ -346,22 +354,22 @@ static enum mcp_fault parts_send(struct mcp_session *s, struct mcp_request *r, c
 }
 
 static enum mcp_fault request_send(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
-				   const struct way *way, uint64_t now_ms)
+				   const struct routing *routing, uint64_t now_ms)
 {
-	uint32_t count = count_meant(s, way);
+	uint32_t count = count_meant(s, routing);
 	struct mcp_request *r;
 	int error;
 
-	if (way->needs && nobody_can(s, way))
+	if (routing->needs && nobody_can(s, routing))
 		return s->setup.kind == MCP_SESSION_SHARED ? MCP_NO_METHOD_HTTP : MCP_NO_METHOD;
-	if (count == 0 || (!way->is_one && !s->setup.fail_open && has_lost(s)))
+	if (count == 0 || (!routing->is_one && !s->setup.fail_open && has_lost(s)))
 		return MCP_NO_TARGET;
 	r = mcp_request_create(s, sink, m, count, now_ms);
 	if (!r)
 		return MCP_NO_MEMORY;
-	r->gather = way->gather;
-	r->is_plain = way->is_plain;
-	error = take_ids(s, way, r);
+	r->gather = routing->gather;
+	r->is_plain = routing->is_plain;
+	error = take_ids(s, routing, r);
 	if (!error && r->gather == MCP_GATHER_OWNER) {
 		char *held = hg_strndup(m->text.data, m->text.len);
 
@@ -372,33 +380,33 @@ static enum mcp_fault request_send(struct mcp_session *s, struct mcp_sink *sink,
 		mcp_request_free(s, r);
 		return error == -ENOSPC ? MCP_TOO_MANY_CALLS : MCP_NO_MEMORY;
 	}
-	return parts_send(s, r, m, way);
+	return parts_send(s, r, m, routing);
 }
 
 enum mcp_fault mcp_session_route(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
 				 uint64_t now_ms)
 {
 	uint32_t limit = s->setup.kind == MCP_SESSION_SHARED ? LIMIT_MCP_SHARED_CALLS : LIMIT_MCP_CALLS;
-	struct way way = { .gather = MCP_PASS };
+	struct routing routing = { .gather = MCP_PASS };
 	enum mcp_fault fault;
 
 	if (s->calls >= limit)
 		return MCP_TOO_MANY_CALLS;
-	text_init(&way.room);
-	fault = way_find(s, &way, m);
+	text_init(&routing.room);
+	fault = routing_find(s, &routing, m);
 	if (!fault)
-		fault = request_send(s, sink, m, &way, now_ms);
-	text_done(&way.room);
+		fault = request_send(s, sink, m, &routing, now_ms);
+	text_done(&routing.room);
 	return fault;
 }
 
 enum mcp_fault mcp_session_route_to(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
 				    uint32_t target, uint64_t now_ms)
 {
-	struct way way = { 0 };
-	enum mcp_fault fault = way_one(&way, target, mcp_json_string(m->name));
+	struct routing routing = { 0 };
+	enum mcp_fault fault = routing_one(&routing, target, mcp_json_string(m->name));
 
-	return fault ? fault : request_send(s, sink, m, &way, now_ms);
+	return fault ? fault : request_send(s, sink, m, &routing, now_ms);
 }
 
 /* ---- sessions that we initialize ourselves ---- */
@@ -422,26 +430,26 @@ static void open_write(const struct mcp_session *s, struct text *text, uint64_t 
 	text_str(text, "}}}");
 }
 
-static int open_send(struct mcp_session *s, const struct mcp_part *part)
+static int open_send(struct mcp_session *s, const struct mcp_sub_request *sub_request)
 {
-	struct iovec piece;
+	struct iovec segment;
 	struct mcp_out out = {
-		.pieces = &piece,
+		.segments = &segment,
 		.count = 1,
 		.kind = MCP_REQUEST,
 		.method = mcp_method_text(MCP_METHOD_INITIALIZE),
-		.call = part->id,
+		.call = sub_request->id,
 	};
 	struct text text;
 	int error;
 
 	text_init(&text);
-	open_write(s, &text, part->id);
-	piece = (struct iovec){ .iov_base = text.data, .iov_len = text.len };
+	open_write(s, &text, sub_request->id);
+	segment = (struct iovec){ .iov_base = text.data, .iov_len = text.len };
 	out.bytes = text.len;
 	error = text_error(&text);
 	if (!error)
-		error = mcp_send_target(s, part->target, &out);
+		error = mcp_send_target(s, sub_request->target, &out);
 	text_done(&text);
 	return error;
 }
@@ -460,11 +468,11 @@ int mcp_session_rejoin(struct mcp_session *s, uint32_t target, uint64_t now_ms)
 	if (!r)
 		return -ENOMEM;
 	r->gather = MCP_GATHER_REJOIN;
-	r->parts[0].target = target;
+	r->sub_requests[0].target = target;
 	r->waiting = 1;
-	error = mcp_ids_put(&s->parts, MCP_IDS_MAX, &r->parts[0], &r->parts[0].id);
+	error = mcp_ids_put(&s->sub_requests, MCP_IDS_MAX, &r->sub_requests[0], &r->sub_requests[0].id);
 	if (!error)
-		error = open_send(s, &r->parts[0]);
+		error = open_send(s, &r->sub_requests[0]);
 	if (error)
 		mcp_request_free(s, r);
 	else
@@ -474,16 +482,16 @@ int mcp_session_rejoin(struct mcp_session *s, uint32_t target, uint64_t now_ms)
 
 int mcp_session_open_targets(struct mcp_session *s, uint64_t now_ms)
 {
-	struct way way = { .gather = MCP_GATHER_OPEN };
-	struct mcp_request *r = mcp_request_create(s, NULL, &open_message, count_meant(s, &way), now_ms);
+	struct routing routing = { .gather = MCP_GATHER_OPEN };
+	struct mcp_request *r = mcp_request_create(s, NULL, &open_message, count_meant(s, &routing), now_ms);
 	int error;
 
 	if (!r)
 		return -ENOMEM;
 	r->gather = MCP_GATHER_OPEN;
-	error = take_ids(s, &way, r);
-	for (uint32_t i = 0; i < r->part_count && !error; i++)
-		error = open_send(s, &r->parts[i]);
+	error = take_ids(s, &routing, r);
+	for (uint32_t i = 0; i < r->sub_request_count && !error; i++)
+		error = open_send(s, &r->sub_requests[i]);
 	if (error)
 		mcp_request_free(s, r);
 	return error;

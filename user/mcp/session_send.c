@@ -11,9 +11,9 @@
 static bool has_line_ends(const struct mcp_out *out)
 {
 	for (int i = 0; i < out->count; i++) {
-		struct span piece = span_of(out->pieces[i].iov_base, out->pieces[i].iov_len);
+		struct span segment = span_of(out->segments[i].iov_base, out->segments[i].iov_len);
 
-		if (span_find(piece, '\n') >= 0 || span_find(piece, '\r') >= 0)
+		if (span_find(segment, '\n') >= 0 || span_find(segment, '\r') >= 0)
 			return true;
 	}
 	return false;
@@ -23,20 +23,20 @@ static bool has_line_ends(const struct mcp_out *out)
  * Line ends of a message are blanks between its parts, for within strings JSON has none. On a pipe they would
  * be the ends of messages, and what stands between two a message that nobody has looked at.
  */
-static int make_one_line(struct mcp_out *out, struct text *text, struct iovec *piece)
+static int make_one_line(struct mcp_out *out, struct text *text, struct iovec *segment)
 {
 	if (!has_line_ends(out))
 		return 0;
 	for (int i = 0; i < out->count; i++)
-		text_add(text, span_of(out->pieces[i].iov_base, out->pieces[i].iov_len));
+		text_add(text, span_of(out->segments[i].iov_base, out->segments[i].iov_len));
 	if (text_error(text))
 		return -ENOMEM;
 	for (size_t i = 0; i < text->len; i++) {
 		if (text->data[i] == '\n' || text->data[i] == '\r')
 			text->data[i] = ' ';
 	}
-	*piece = (struct iovec){ .iov_base = text->data, .iov_len = text->len };
-	out->pieces = piece;
+	*segment = (struct iovec){ .iov_base = text->data, .iov_len = text->len };
+	out->segments = segment;
 	out->count = 1;
 	return 0;
 }
@@ -52,7 +52,7 @@ static bool can_do_without(const struct mcp_session *s, const struct mcp_out *ou
 int mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out)
 {
 	struct mcp_session_target *t = &s->targets[target];
-	struct iovec piece;
+	struct iovec segment;
 	struct text text;
 	int error;
 
@@ -61,7 +61,7 @@ int mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out)
 	text_init(&text);
 	out->version = s->setup.kind == MCP_SESSION_SHARED ? MCP_2026_07_28 : t->version;
 	out->fields = s->speaker ? s->speaker->fields : NULL;
-	error = make_one_line(out, &text, &piece);
+	error = make_one_line(out, &text, &segment);
 	if (!error)
 		error = s->setup.link->send(s->setup.context, target, out);
 	text_done(&text);
@@ -75,9 +75,9 @@ int mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out)
 void mcp_send_target_text(struct mcp_session *s, uint32_t target, enum mcp_kind kind, struct span method,
 			  struct span text)
 {
-	struct iovec piece = { .iov_base = (char *)text.data, .iov_len = text.len };
+	struct iovec segment = { .iov_base = (char *)text.data, .iov_len = text.len };
 	struct mcp_out out = {
-		.pieces = &piece,
+		.segments = &segment,
 		.count = 1,
 		.bytes = text.len,
 		.kind = kind,
@@ -91,7 +91,7 @@ void mcp_send_target_text(struct mcp_session *s, uint32_t target, enum mcp_kind 
 
 static void client_keep(struct mcp_session *s, const struct mcp_out *out, bool was_sent, uint64_t now_ms)
 {
-	int lost = mcp_backlog_add(&s->backlog, out->event, was_sent, out->kind, out->pieces, out->count,
+	int lost = mcp_backlog_add(&s->backlog, out->event, was_sent, out->kind, out->segments, out->count,
 				   now_ms);
 
 	if (lost && !was_sent && s->setup.watch)
@@ -128,11 +128,11 @@ static void sink_send_line(struct mcp_session *s, struct mcp_sink *sink, uint32_
 static void sink_send(struct mcp_session *s, struct mcp_sink *sink, uint32_t stream, struct mcp_out *out,
 		      uint64_t now_ms)
 {
-	struct iovec piece;
+	struct iovec segment;
 	struct text text;
 
 	text_init(&text);
-	if (make_one_line(out, &text, &piece) == 0)
+	if (make_one_line(out, &text, &segment) == 0)
 		sink_send_line(s, sink, stream, out, now_ms);
 	else if (sink)
 		sink_break(s, sink);
@@ -151,9 +151,9 @@ void mcp_send_result(struct mcp_session *s, const struct mcp_request *r, struct 
 {
 	struct span parts[] = { SPAN("{\"jsonrpc\":\"2.0\",\"id\":"), r->id, SPAN(",\"result\":"), result,
 				SPAN("}") };
-	struct iovec pieces[ARRAY_LEN(parts)];
+	struct iovec segments[ARRAY_LEN(parts)];
 	struct mcp_out out = {
-		.pieces = pieces,
+		.segments = segments,
 		.count = ARRAY_LEN(parts),
 		.kind = MCP_RESULT,
 		.status = 200,
@@ -162,7 +162,7 @@ void mcp_send_result(struct mcp_session *s, const struct mcp_request *r, struct 
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		pieces[i] = (struct iovec){ .iov_base = (char *)parts[i].data, .iov_len = parts[i].len };
+		segments[i] = (struct iovec){ .iov_base = (char *)parts[i].data, .iov_len = parts[i].len };
 		out.bytes += parts[i].len;
 	}
 	mcp_send_client(s, r, &out, now_ms);
@@ -180,15 +180,15 @@ static void send_fault(struct mcp_session *s, struct mcp_sink *sink, uint32_t st
 {
 	struct span last =
 		SPAN("{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"no memory left\"}}");
-	struct iovec piece;
-	struct mcp_out out = { .pieces = &piece, .count = 1, .kind = MCP_ERROR };
+	struct iovec segment;
+	struct mcp_out out = { .segments = &segment, .count = 1, .kind = MCP_ERROR };
 	struct span written;
 	struct text text;
 
 	text_init(&text);
 	mcp_fault_write(&text, id, fault, detail, (struct span){ NULL, 0 });
 	written = text_error(&text) ? last : text_span(&text);
-	piece = (struct iovec){ .iov_base = (char *)written.data, .iov_len = written.len };
+	segment = (struct iovec){ .iov_base = (char *)written.data, .iov_len = written.len };
 	out.bytes = written.len;
 	out.status = mcp_fault_status(fault);
 	out.fault = fault;
@@ -212,10 +212,10 @@ void mcp_session_tell_changed(struct mcp_session *s, uint32_t target, uint64_t n
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows) && s->setup.kind == MCP_SESSION_STATEFUL; i++) {
-		struct iovec piece = { .iov_base = (char *)rows[i].text.data, .iov_len = rows[i].text.len };
-		struct mcp_out out = { .pieces = &piece,
+		struct iovec segment = { .iov_base = (char *)rows[i].text.data, .iov_len = rows[i].text.len };
+		struct mcp_out out = { .segments = &segment,
 				       .count = 1,
-				       .bytes = piece.iov_len,
+				       .bytes = segment.iov_len,
 				       .kind = MCP_NOTIFICATION,
 				       .status = 200 };
 

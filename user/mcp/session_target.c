@@ -2,10 +2,10 @@
 #include "user/base/text.h"
 #include "user/mcp/session_internal.h"
 
-static void odd(const struct mcp_session *s, uint32_t target, enum mcp_oddity oddity)
+static void odd(const struct mcp_session *s, uint32_t target, enum mcp_protocol_violation protocol_violation)
 {
 	if (s->setup.watch)
-		s->setup.watch->odd(s->setup.context, target, oddity);
+		s->setup.watch->odd(s->setup.context, target, protocol_violation);
 }
 
 static bool is_shared(const struct mcp_session *s)
@@ -16,11 +16,12 @@ static bool is_shared(const struct mcp_session *s)
 /* ---- whose a message is ---- */
 
 /* The client's request that a part of ours is for. */
-static struct mcp_part *part_of(const struct mcp_session *s, uint32_t target, struct span number)
+static struct mcp_sub_request *sub_request_of(const struct mcp_session *s, uint32_t target,
+					      struct span number)
 {
-	struct mcp_part *part = mcp_ids_find_text(&s->parts, number);
+	struct mcp_sub_request *sub_request = mcp_ids_find_text(&s->sub_requests, number);
 
-	return part && part->target == target ? part : NULL;
+	return sub_request && sub_request->target == target ? sub_request : NULL;
 }
 
 /* A stream that somebody reads comes before one whose client may come back to it. */
@@ -35,19 +36,19 @@ static bool is_nearer(const struct mcp_request *r, const struct mcp_request *tha
  */
 static struct mcp_request *request_near(const struct mcp_session *s, uint32_t target, uint64_t call)
 {
-	struct mcp_part *part = mcp_ids_find(&s->parts, call);
+	struct mcp_sub_request *sub_request = mcp_ids_find(&s->sub_requests, call);
 	struct mcp_request *newest = NULL;
 	uint32_t cursor = 0;
 	uint32_t count = 0;
 
-	if (part && part->target == target)
-		return part->request->stream ? part->request : NULL;
+	if (sub_request && sub_request->target == target)
+		return sub_request->request->stream ? sub_request->request : NULL;
 	if (call == MCP_CALL_NONE)
 		return NULL;
-	while ((part = mcp_ids_next(&s->parts, &cursor))) {
-		struct mcp_request *r = part->request;
+	while ((sub_request = mcp_ids_next(&s->sub_requests, &cursor))) {
+		struct mcp_request *r = sub_request->request;
 
-		if (part->target != target || !r->stream || r->method == MCP_METHOD_INITIALIZE ||
+		if (sub_request->target != target || !r->stream || r->method == MCP_METHOD_INITIALIZE ||
 		    r->method == MCP_METHOD_LISTEN)
 			continue;
 		count++;
@@ -73,14 +74,16 @@ static void answer_target(struct mcp_session *s, uint32_t target, const struct m
 	text_done(&text);
 }
 
-static void take_ask(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
-		     uint64_t now_ms)
+static void take_server_request(struct mcp_session *s, uint32_t target, uint64_t call,
+				const struct mcp_message *m, uint64_t now_ms)
 {
-	struct mcp_splice splice = mcp_splice_of(m->text);
-	struct iovec pieces[MCP_PIECES];
-	struct mcp_out out = { .pieces = pieces, .kind = m->kind, .method = m->method_text, .status = 200 };
+	struct mcp_patch splice = mcp_patch_of(m->text);
+	struct iovec segments[MCP_SEGMENTS];
+	struct mcp_out out = {
+		.segments = segments, .kind = m->kind, .method = m->method_text, .status = 200
+	};
 	char digits[MCP_ID_DIGITS];
-	struct mcp_ask *ask;
+	struct mcp_server_request *server_request;
 	struct span id;
 
 	if (m->method == MCP_METHOD_PING) {
@@ -92,60 +95,62 @@ static void take_ask(struct mcp_session *s, uint32_t target, uint64_t call, cons
 		answer_target(s, target, m, ",\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}");
 		return;
 	}
-	ask = mcp_ask_create(s, target, m);
-	if (!ask) {
+	server_request = mcp_server_request_create(s, target, m);
+	if (!server_request) {
 		answer_target(s, target, m,
 			      ",\"error\":{\"code\":-32000,\"message\":\"too many requests\"}}");
 		return;
 	}
-	id = span_of(digits, text_u64(digits, ask->id));
-	mcp_splice_edit(&splice, m->id, id);
+	id = span_of(digits, text_u64(digits, server_request->id));
+	mcp_patch_edit(&splice, m->id, id);
 	if (m->token.len)
-		mcp_splice_edit(&splice, m->token, id);
-	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
+		mcp_patch_edit(&splice, m->token, id);
+	out.count = mcp_patch_segments(&splice, segments, &out.bytes);
 	mcp_send_client(s, request_near(s, target, call), &out, now_ms);
 }
 
 /* ---- notifications ---- */
 
 static void pass_notification(struct mcp_session *s, const struct mcp_request *r, const struct mcp_message *m,
-			      const struct mcp_splice *splice, uint64_t now_ms)
+			      const struct mcp_patch *splice, uint64_t now_ms)
 {
-	struct iovec pieces[MCP_PIECES];
-	struct mcp_out out = { .pieces = pieces, .kind = m->kind, .method = m->method_text, .status = 200 };
+	struct iovec segments[MCP_SEGMENTS];
+	struct mcp_out out = {
+		.segments = segments, .kind = m->kind, .method = m->method_text, .status = 200
+	};
 
-	out.count = mcp_splice_pieces(splice, pieces, &out.bytes);
+	out.count = mcp_patch_segments(splice, segments, &out.bytes);
 	mcp_send_client(s, r, &out, now_ms);
 }
 
 static void take_progress(struct mcp_session *s, uint32_t target, const struct mcp_message *m,
 			  uint64_t now_ms)
 {
-	struct mcp_part *part = part_of(s, target, m->token);
-	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct mcp_sub_request *sub_request = sub_request_of(s, target, m->token);
+	struct mcp_patch splice = mcp_patch_of(m->text);
 
-	if (!part || part->request->token.len == 0) {
+	if (!sub_request || sub_request->request->token.len == 0) {
 		odd(s, target, MCP_ODD_UNKNOWN_TOKEN);
 		return;
 	}
-	mcp_splice_edit(&splice, m->token, part->request->token);
-	pass_notification(s, part->request, m, &splice, now_ms);
+	mcp_patch_edit(&splice, m->token, sub_request->request->token);
+	pass_notification(s, sub_request->request, m, &splice, now_ms);
 }
 
 /* The target does not need an answer to something it asked. */
 static void take_cancel(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
 			uint64_t now_ms)
 {
-	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct mcp_patch splice = mcp_patch_of(m->text);
 	char digits[MCP_ID_DIGITS];
 	uint32_t cursor = 0;
-	struct mcp_ask *ask;
+	struct mcp_server_request *server_request;
 
-	while ((ask = mcp_ids_next(&s->asks, &cursor))) {
-		if (ask->target != target || !span_eq(ask->target_id, m->request_id))
+	while ((server_request = mcp_ids_next(&s->server_requests, &cursor))) {
+		if (server_request->target != target || !span_eq(server_request->target_id, m->request_id))
 			continue;
-		mcp_splice_edit(&splice, m->request_id, span_of(digits, text_u64(digits, ask->id)));
-		mcp_ask_free(s, ask);
+		mcp_patch_edit(&splice, m->request_id, span_of(digits, text_u64(digits, server_request->id)));
+		mcp_server_request_free(s, server_request);
 		pass_notification(s, request_near(s, target, call), m, &splice, now_ms);
 		return;
 	}
@@ -154,7 +159,7 @@ static void take_cancel(struct mcp_session *s, uint32_t target, uint64_t call, c
 
 /* URIs and tasks in notifications are named as in results. */
 static void rename_edit(const struct mcp_session *s, uint32_t target, const struct mcp_message *m,
-			struct text *prefix, struct mcp_splice *splice)
+			struct text *prefix, struct mcp_patch *splice)
 {
 	struct span value = m->method == MCP_METHOD_RESOURCE_UPDATED ? m->uri
 			    : m->method == MCP_METHOD_TASK_STATUS    ? m->task
@@ -164,14 +169,14 @@ static void rename_edit(const struct mcp_session *s, uint32_t target, const stru
 		return;
 	text_add(prefix, s->setup.names.targets[target]);
 	text_char(prefix, '+');
-	mcp_splice_edit(splice, span_of(value.data + 1, 0), text_span(prefix));
+	mcp_patch_edit(splice, span_of(value.data + 1, 0), text_span(prefix));
 }
 
 static void take_event(struct mcp_session *s, uint32_t target, const struct mcp_message *m, uint64_t now_ms)
 {
-	struct mcp_part *part = part_of(s, target, m->subscription);
-	struct mcp_splice splice = mcp_splice_of(m->text);
-	struct mcp_request *r = part ? part->request : NULL;
+	struct mcp_sub_request *sub_request = sub_request_of(s, target, m->subscription);
+	struct mcp_patch splice = mcp_patch_of(m->text);
+	struct mcp_request *r = sub_request ? sub_request->request : NULL;
 	struct text prefix;
 
 	if (!r || r->method != MCP_METHOD_LISTEN) {
@@ -179,14 +184,14 @@ static void take_event(struct mcp_session *s, uint32_t target, const struct mcp_
 		return;
 	}
 	if (r->gather == MCP_GATHER_LISTEN && m->method == MCP_METHOD_ACKNOWLEDGED) {
-		mcp_session_take_acknowledged(s, part, m, now_ms);
+		mcp_session_take_acknowledged(s, sub_request, m, now_ms);
 		return;
 	}
 	/* Nothing comes before the client knows that it has its subscription. */
 	if (r->gather == MCP_GATHER_LISTEN && !r->is_acknowledged)
 		return;
 	text_init(&prefix);
-	mcp_splice_edit(&splice, m->subscription, r->id);
+	mcp_patch_edit(&splice, m->subscription, r->id);
 	rename_edit(s, target, m, &prefix, &splice);
 	if (!text_error(&prefix))
 		pass_notification(s, r, m, &splice, now_ms);
@@ -207,7 +212,7 @@ static bool is_of_session(const struct mcp_message *m)
 static void take_other(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
 		       uint64_t now_ms)
 {
-	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct mcp_patch splice = mcp_patch_of(m->text);
 	struct mcp_request *r = request_near(s, target, call);
 	struct text prefix;
 
@@ -249,15 +254,15 @@ static void take_notification(struct mcp_session *s, uint32_t target, uint64_t c
 static bool take_refusal(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
 			 uint64_t now_ms)
 {
-	struct mcp_part *part = mcp_ids_find(&s->parts, call);
+	struct mcp_sub_request *sub_request = mcp_ids_find(&s->sub_requests, call);
 	struct text why;
 	uint64_t number;
 
-	if (!part || part->target != target || span_parse_u63(m->id, &number) == 0)
+	if (!sub_request || sub_request->target != target || span_parse_u63(m->id, &number) == 0)
 		return false;
 	text_init(&why);
 	mcp_json_unescape(&why, mcp_json_string(mcp_json_member(m->error, SPAN("message"))));
-	mcp_session_lose_part(s, part, text_span(&why), now_ms);
+	mcp_session_lose_sub_request(s, sub_request, text_span(&why), now_ms);
 	text_done(&why);
 	return true;
 }
@@ -265,19 +270,19 @@ static bool take_refusal(struct mcp_session *s, uint32_t target, uint64_t call, 
 static void take_message(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
 			 uint64_t now_ms)
 {
-	struct mcp_part *part;
+	struct mcp_sub_request *sub_request;
 
 	switch (m->kind) {
 	case MCP_RESULT:
 	case MCP_ERROR:
-		part = part_of(s, target, m->id);
-		if (part)
-			mcp_session_take_answer(s, part, m, now_ms);
+		sub_request = sub_request_of(s, target, m->id);
+		if (sub_request)
+			mcp_session_take_answer(s, sub_request, m, now_ms);
 		else if (m->kind != MCP_ERROR || !take_refusal(s, target, call, m, now_ms))
 			odd(s, target, MCP_ODD_UNKNOWN_ID);
 		break;
 	case MCP_REQUEST:
-		take_ask(s, target, call, m, now_ms);
+		take_server_request(s, target, call, m, now_ms);
 		break;
 	case MCP_NOTIFICATION:
 		take_notification(s, target, call, m, now_ms);
@@ -289,12 +294,13 @@ static void take_message(struct mcp_session *s, uint32_t target, uint64_t call, 
 static void take_malformed(struct mcp_session *s, uint32_t target, const struct mcp_post *post,
 			   enum mcp_fault fault, uint64_t now_ms)
 {
-	struct mcp_part *part =
-		post->is_batch || post->first.method_text.len ? NULL : part_of(s, target, post->first.id);
+	struct mcp_sub_request *sub_request = post->is_batch || post->first.method_text.len
+						      ? NULL
+						      : sub_request_of(s, target, post->first.id);
 
 	odd(s, target, MCP_ODD_NOT_JSON);
-	if (part)
-		mcp_session_lose_part(s, part, mcp_fault_text(fault), now_ms);
+	if (sub_request)
+		mcp_session_lose_sub_request(s, sub_request, mcp_fault_text(fault), now_ms);
 	mcp_session_settle(s, now_ms);
 }
 

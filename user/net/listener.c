@@ -116,7 +116,7 @@ static int net_listener_accept(struct net_listener *listener)
 	}
 }
 
-static bool net_listener_made_room(struct net_listener *listener, int error)
+static bool net_listener_on_evicted(struct net_listener *listener, int error)
 {
 	return (error == -EMFILE || error == -ENFILE) && listener->make_room && listener->make_room(listener);
 }
@@ -131,7 +131,7 @@ static void net_listener_on_event(struct loop_source *source, uint32_t events)
 
 		if (error == -EAGAIN)
 			return;
-		if (error && error != -ECONNABORTED && !net_listener_made_room(listener, error)) {
+		if (error && error != -ECONNABORTED && !net_listener_on_evicted(listener, error)) {
 			net_listener_back_off(listener, error);
 			return;
 		}

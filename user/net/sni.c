@@ -292,11 +292,11 @@ static size_t sni_payload(struct sni_parser *parser, struct span bytes)
 	size_t len = bytes.len;
 
 	while (bytes.len > 0 && parser->result == SNI_MORE) {
-		struct span piece = span_first(bytes, parser->field_left);
+		struct span segment = span_first(bytes, parser->field_left);
 
-		bytes = span_from(bytes, piece.len);
-		parser->field_left -= (uint32_t)piece.len;
-		sni_field_bytes(parser, piece);
+		bytes = span_from(bytes, segment.len);
+		parser->field_left -= (uint32_t)segment.len;
+		sni_field_bytes(parser, segment);
 		while (parser->result == SNI_MORE && parser->field_left == 0)
 			sni_field_end(parser);
 	}

@@ -34,31 +34,31 @@ static int attempt_write_head(struct stream *stream)
 		if (error)
 			return error;
 	}
-	if (notes_are_wanted(stream) && notes_tell(stream) < 0)
+	if (internal_fields_are_wanted(stream) && internal_fields_add(stream) < 0)
 		return -ENOMEM;
-	return stream->back->send_head(stream);
+	return stream->upstream_side->send_head(stream);
 }
 
 static int attempt_begin_upload(struct stream *stream)
 {
 	const struct body_framing *framing = &stream->exchange->request_framing;
-	enum relay_encoding encoding = stream->back->encoding(stream);
+	enum relay_encoding encoding = stream->upstream_side->encoding(stream);
 	bool keeps = attempt_keeps_body(stream);
 	int error = 0;
 
 	stream->upload_dead = false;
 	if (stream->upload.state != RELAY_OFF) {
-		error = relay_replay(&stream->upload, stream->back->end(stream), encoding);
+		error = relay_replay(&stream->upload, stream->upstream_side->end(stream), encoding);
 		if (!keeps)
 			attempt_forget_body(stream);
 	} else {
 		stream->upload.replay = keeps ? &stream->exchange->replay : NULL;
-		relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), framing,
-			    encoding, stream->lease->snapshot->config.splice.lane_pipe,
-			    proxy_now_ms(stream->proxy));
+		relay_start(&stream->upload, stream->downstream->end(stream),
+			    stream->upstream_side->end(stream), framing, encoding,
+			    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
 	}
 	if (!error)
-		stream_offer_gate(stream, &stream->upload, false);
+		stream_offer_sockmap(stream, &stream->upload, false);
 	return error;
 }
 
@@ -117,7 +117,7 @@ enum stream_step attempt_again(struct stream *stream)
 
 	if (attempt->is_retry) {
 		/* It may have closed during the pause. */
-		if (stream->front->has_closed(stream)) {
+		if (stream->downstream->has_closed(stream)) {
 			attempt_drop(stream);
 			return attempt_give_up(stream);
 		}
@@ -125,7 +125,7 @@ enum stream_step attempt_again(struct stream *stream)
 		counter_add(stream->proxy->counters, COUNTER_RETRIES, 1);
 		proxy_trace(stream->proxy, stream->id, TRACE_RETRY, attempt->retries_done, 0);
 	}
-	place_note_tried(stream);
+	place_add_previous_host(stream);
 	return place_change_backend(stream) < 0 ? step_reply(stream, 500, SPAN("no memory"), END_INTERNAL)
 						: STEP_ATTEMPT;
 }
@@ -135,7 +135,7 @@ enum stream_step attempt_again(struct stream *stream)
 static bool attempt_can_replay(const struct stream *stream)
 {
 	/* Of one that another process has sent there is no head any more. */
-	return !stream->head_sent && !stream->is_adopted && relay_can_replay(&stream->upload);
+	return !stream->head_sent && !stream->is_resumed && relay_can_replay(&stream->upload);
 }
 
 /*
@@ -147,12 +147,12 @@ static bool attempt_is_free(const struct stream *stream, enum try_outcome outcom
 {
 	bool is_unseen;
 
-	if (outcome != TRY_RESET || !stream->upstream || stream->back->has_response(stream) ||
+	if (outcome != TRY_RESET || !stream->upstream || stream->upstream_side->has_response(stream) ||
 	    stream->attempt.free_retries >= LIMIT_FREE_RETRIES || !attempt_can_replay(stream))
 		return false;
-	is_unseen = stream->back->is_unseen(stream, error);
+	is_unseen = stream->upstream_side->is_unseen(stream, error);
 	/* Of a connection that lives, the stream was reset on purpose. */
-	if (stream->back->is_shared && (is_unseen || stream->back->is_alive(stream)))
+	if (stream->upstream_side->is_shared && (is_unseen || stream->upstream_side->is_alive(stream)))
 		return is_unseen;
 	if (!stream->upstream->served)
 		return false;
@@ -168,8 +168,8 @@ static bool attempt_may_move(struct stream *stream, enum try_outcome outcome, in
 	if (outcome != TRY_CONNECT_FAILED || (error != -ECONNREFUSED && error != -ENOENT) ||
 	    stream->attempt.was_moved || (!stream->is_tcp && !attempt_can_replay(stream)))
 		return false;
-	place_note_tried(stream);
-	return stream->attempt.tried && place_has_elsewhere(stream);
+	place_add_previous_host(stream);
+	return stream->attempt.previous_hosts && place_has_elsewhere(stream);
 }
 
 static enum stream_step attempt_move(struct stream *stream)
@@ -198,7 +198,7 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 	};
 
 	/* What a tool does once it must not do twice, and nothing says that it has not begun. */
-	if (notes_are_wanted(stream))
+	if (internal_fields_are_wanted(stream))
 		policy = NULL;
 	if (outcome == TRY_RESPONSE)
 		after = fields_get(&stream->exchange->response.fields, FIELD_RETRY_AFTER);
@@ -210,7 +210,7 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 	if (decision != RETRY_YES && decision <= RETRY_NO_CLIENT)
 		return decision;
 	/* A system call: made where the answer counts. */
-	facts.client_has_closed = stream->front->has_closed(stream);
+	facts.client_has_closed = stream->downstream->has_closed(stream);
 	return facts.client_has_closed ? RETRY_NO_CLIENT : decision;
 }
 
@@ -227,7 +227,8 @@ static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcom
 	relay_detach(&stream->upload);
 	/* A backend that still works on the abandoned try learns it from the reset. */
 	if (stream->upstream)
-		stream->back->drop(stream, outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
+		stream->upstream_side->drop(stream,
+					    outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
 }
 
 static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
@@ -325,7 +326,7 @@ static enum stream_step attempt_repeat_response(struct stream *stream)
 {
 	attempt_drop(stream);
 	relay_detach(&stream->upload);
-	stream->back->discard(stream);
+	stream->upstream_side->discard(stream);
 	return attempt_repeat(stream, stream->exchange->repeat_pause_ns);
 }
 
@@ -351,11 +352,11 @@ static enum stream_step attempt_take_failure(struct stream *stream)
 	if (outcome == TRY_RESPONSE_BAD)
 		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
 	attempt_drop(stream);
-	stream->attempt.was_refused = outcome == TRY_RESET && stream->upstream && stream->back->is_shared &&
-				      stream->back->is_alive(stream) &&
-				      stream->back->is_unseen(stream, error);
+	stream->attempt.was_refused =
+		outcome == TRY_RESET && stream->upstream && stream->upstream_side->is_shared &&
+		stream->upstream_side->is_alive(stream) && stream->upstream_side->is_unseen(stream, error);
 	if (stream->attempt.was_refused)
-		stream->back->demote(stream);
+		stream->upstream_side->demote(stream);
 	attempt_drop_upstream(stream, outcome);
 	if (is_free) {
 		counter_add(stream->proxy->counters, COUNTER_RETRIES_REUSED, 1);
@@ -375,7 +376,7 @@ enum stream_step attempt_failed(struct stream *stream)
 	if (stream->attempt.failed_outcome == TRY_RESPONSE)
 		return attempt_repeat_response(stream);
 	if (stream->attempt.failed_outcome == TRY_RESET && stream->upstream &&
-	    stream->back->has_response(stream))
+	    stream->upstream_side->has_response(stream))
 		return attempt_break_off(stream);
 	return attempt_take_failure(stream);
 }
@@ -413,12 +414,12 @@ static enum stream_step attempt_take_final(struct stream *stream)
 /* STEP_WAIT, or STEP_END where the client is gone. */
 static enum stream_step attempt_pass_interim(struct stream *stream)
 {
-	int error = stream->front->send_interim(stream);
+	int error = stream->downstream->send_interim(stream);
 
 	arena_reset(&stream->exchange->response_arena);
 	if (!error)
 		return STEP_WAIT;
-	return step_end(stream, stream->front->check(stream) < 0 ? END_CLIENT_RST : END_INTERNAL,
+	return step_end(stream, stream->downstream->check(stream) < 0 ? END_CLIENT_RST : END_INTERNAL,
 			STREAM_END_RESET);
 }
 
@@ -426,13 +427,14 @@ static enum stream_step attempt_take_head(struct stream *stream)
 {
 	uint16_t status = stream->exchange->response.status;
 
-	if (notes_are_wanted(stream))
-		notes_take(stream);
-	if (status == NOTES_STATUS && notes_are_wanted(stream)) {
+	if (internal_fields_are_wanted(stream))
+		internal_fields_take(stream);
+	if (status == INTERNAL_FIELDS_STATUS && internal_fields_are_wanted(stream)) {
 		arena_reset(&stream->exchange->response_arena);
 		/* A FIN that came with the request was no event any more. */
-		return notes_client_left(stream) ? step_end(stream, END_CLIENT_FIN, STREAM_END_RESET)
-						 : STEP_WAIT;
+		return internal_fields_client_left(stream)
+			       ? step_end(stream, END_CLIENT_FIN, STREAM_END_RESET)
+			       : STEP_WAIT;
 	}
 	if (status >= 200 || status == 101) {
 		outcome_response(stream);
@@ -445,7 +447,7 @@ static enum stream_step attempt_take_head(struct stream *stream)
 
 static enum stream_step attempt_on_eof(struct stream *stream, int error)
 {
-	bool is_refused = !stream->back->has_response(stream) && attempt_is_refused(stream, error);
+	bool is_refused = !stream->upstream_side->has_response(stream) && attempt_is_refused(stream, error);
 
 	return step_fail(stream, is_refused ? TRY_TLS_FAILED : TRY_RESET, error);
 }
@@ -455,9 +457,9 @@ enum stream_step attempt_read_response(struct stream *stream)
 	enum stream_step step = STEP_WAIT;
 
 	while (stream->state == STREAM_WAIT_HEAD && step == STEP_WAIT) {
-		enum http_bad bad = BAD_NONE;
+		enum http_error http_error = HTTP_ERROR_NONE;
 
-		switch (stream->back->read_head(stream, &bad)) {
+		switch (stream->upstream_side->read_head(stream, &http_error)) {
 		case UPSTREAM_HEAD_MORE:
 			return STEP_WAIT;
 		case UPSTREAM_HEAD_DONE:
@@ -468,7 +470,7 @@ enum stream_step attempt_read_response(struct stream *stream)
 		case UPSTREAM_HEAD_EOF:
 			return attempt_on_eof(stream, 0);
 		case UPSTREAM_HEAD_ERROR:
-			return attempt_on_eof(stream, stream->back->error(stream));
+			return attempt_on_eof(stream, stream->upstream_side->error(stream));
 		case UPSTREAM_HEAD_MEMORY:
 			return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 		}

@@ -63,7 +63,7 @@ enum stream_step attempt_expire_dial(struct stream *stream)
 static enum stream_step attempt_refuse(struct stream *stream)
 {
 	counter_limit(stream->proxy->counters, LIMIT_KIND_BACKEND_CONNECTIONS);
-	place_note_tried(stream);
+	place_add_previous_host(stream);
 	return step_fail(stream, TRY_BACKEND_FULL, 0);
 }
 
@@ -71,8 +71,8 @@ static enum stream_step attempt_take(struct stream *stream, struct upstream *ups
 {
 	attempt_stop_dial(stream);
 	stream->upstream = upstream;
-	stream->back = back_of(upstream);
-	stream->back->bind(stream);
+	stream->upstream_side = upstream_codec_of(upstream);
+	stream->upstream_side->bind(stream);
 	return STEP_CONNECTED;
 }
 
@@ -185,7 +185,7 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 		attempt->needs_pause = true;
 		return attempt_refuse(stream);
 	}
-	place_note_tried(stream);
+	place_add_previous_host(stream);
 	attempt->needs_pause = !place_has_elsewhere(stream);
 	return step_fail(stream, attempt_outcome_of(result), error);
 }
@@ -212,7 +212,7 @@ static struct upstream *attempt_take_bound(struct stream *stream, const struct d
 {
 	struct client_http *http = stream->client->http;
 
-	if (!http || stream->front_h2 || options->is_fresh ||
+	if (!http || stream->downstream_codec_h2 || options->is_fresh ||
 	    (options->protocol != DIAL_HTTP1 && options->protocol != DIAL_EITHER))
 		return NULL;
 	return upstream_pool_take_bound(&stream->proxy->pool, &http->bound, options->endpoint);

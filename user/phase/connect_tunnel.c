@@ -43,7 +43,7 @@ static int connect_write_head(struct stream *stream)
 	*head = (struct response_head){ .status = 200, .version_major = 1, .version_minor = 1 };
 	fields_init(&head->fields, &stream->exchange->response_arena);
 	error = fields_add(&head->fields, SPAN("Date"), proxy_date(stream->proxy));
-	return error ? error : stream->front->send_switch(stream, (struct span){ 0 });
+	return error ? error : stream->downstream->send_switch(stream, (struct span){ 0 });
 }
 
 enum stream_step connect_tunnel_start(struct stream *stream)

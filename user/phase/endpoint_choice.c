@@ -16,7 +16,7 @@ struct upstream_wants place_wants(const struct backend_ref *ref, const struct st
 		.keepalive = ref->tcp && ref->tcp->has_keepalives ? &ref->tcp->keepalives
 								  : &config->upstream_keepalives,
 		.tls = ref->tls ? &ref->tls->settings : NULL,
-		.hops = ref->is_same_host && splice_hops(&config->splice),
+		.bypasses = ref->is_same_host && splice_bypasses(&config->splice),
 	};
 }
 
@@ -24,7 +24,8 @@ static const struct list *place_bound(const struct stream *stream)
 {
 	const struct client *client = stream->client;
 
-	return stream->exchange && !stream->front_h2 && client->http && !list_is_empty(&client->http->bound)
+	return stream->exchange && !stream->downstream_codec_h2 && client->http &&
+			       !list_is_empty(&client->http->bound)
 		       ? &client->http->bound
 		       : NULL;
 }
@@ -41,7 +42,7 @@ static uint32_t place_bound_index(const struct stream *stream, const struct back
 			const struct upstream *upstream = list_entry(node, struct upstream, idle_node);
 
 			if (span_eq(upstream->endpoint->text, ref->backend->endpoint_list[i].text) &&
-			    !tried_has(stream->attempt.tried, ref->backend->index, i))
+			    !previous_hosts_has(stream->attempt.previous_hosts, ref->backend->index, i))
 				return i;
 		}
 	}
@@ -72,8 +73,8 @@ int place_choose(struct stream *stream)
 			&stream->proxy->pool, &stream->backend->backend->endpoint_list[bound], &wants);
 	} else {
 		attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend,
-							 &wants, attempt->tried, attempt->endpoint_index,
-							 &attempt->endpoint_index);
+							 &wants, attempt->previous_hosts,
+							 attempt->endpoint_index, &attempt->endpoint_index);
 	}
 	if (!attempt->endpoint)
 		return -ENOMEM;
@@ -92,7 +93,7 @@ bool place_has_elsewhere(const struct stream *stream)
 	uint32_t count;
 	const struct backend_ref *list = place_list(stream, &count);
 
-	return balance_has_elsewhere(list, count, stream->backend, stream->attempt.tried);
+	return balance_has_elsewhere(list, count, stream->backend, stream->attempt.previous_hosts);
 }
 
 bool place_may_change_backend(const struct stream *stream)
@@ -117,14 +118,15 @@ int place_use_backend(struct stream *stream)
 	return error;
 }
 
-void place_note_tried(struct stream *stream)
+void place_add_previous_host(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
 
-	if (!attempt->tried)
-		attempt->tried = hg_calloc(1, sizeof(*attempt->tried));
-	if (attempt->tried && attempt->endpoint_index != UINT32_MAX)
-		tried_note(attempt->tried, stream->backend->backend->index, attempt->endpoint_index);
+	if (!attempt->previous_hosts)
+		attempt->previous_hosts = hg_calloc(1, sizeof(*attempt->previous_hosts));
+	if (attempt->previous_hosts && attempt->endpoint_index != UINT32_MAX)
+		previous_hosts_add(attempt->previous_hosts, stream->backend->backend->index,
+				   attempt->endpoint_index);
 }
 
 int place_change_backend(struct stream *stream)
@@ -136,8 +138,9 @@ int place_change_backend(struct stream *stream)
 
 	/* Of more endpoints than are remembered, or without memory for it, the number of tries decides. */
 	if (++attempt->tries_here >= next->backend->endpoint_count ||
-	    !balance_has_untried(next->backend, attempt->tried))
-		next = balance_backend_again(list, count, next, attempt->tried, proxy_random(stream->proxy));
+	    !balance_has_untried(next->backend, attempt->previous_hosts))
+		next = balance_backend_again(list, count, next, attempt->previous_hosts,
+					     proxy_random(stream->proxy));
 	if (next == stream->backend || next->backend->endpoint_count == 0)
 		return 0;
 	attempt_leave_endpoint(stream);

@@ -16,7 +16,7 @@ bool place_may_change_backend(const struct stream *stream);
 /* After stream->backend was chosen: the head that goes to it. 0 or -ENOMEM. */
 int place_use_backend(struct stream *stream);
 /* The attempt came to nothing here. */
-void place_note_tried(struct stream *stream);
+void place_add_previous_host(struct stream *stream);
 /* Somewhere the request may go and has not been. */
 bool place_has_elsewhere(const struct stream *stream);
 /* Each endpoint of the backend gets an attempt, then another backend of the rule. 0 or -ENOMEM. */

@@ -119,7 +119,7 @@ static int mirror_write_head(const struct stream *stream, const struct backend_r
 	return error;
 }
 
-static int mirror_add_piece(struct mirror *mirror, struct span bytes, bool is_chunked)
+static int mirror_add_segment(struct mirror *mirror, struct span bytes, bool is_chunked)
 {
 	char head[CHUNK_HEAD_BYTES];
 	int error = 0;
@@ -141,11 +141,12 @@ static int mirror_write(struct mirror *mirror, const struct mirror_plan *plan, c
 
 	if (!body)
 		return error;
-	list_each(node, next, &body->pieces) {
-		const struct replay_piece *piece = list_entry(node, struct replay_piece, node);
+	list_each(node, next, &body->segments) {
+		const struct replay_segment *segment = list_entry(node, struct replay_segment, node);
 
 		if (!error)
-			error = mirror_add_piece(mirror, span_of(piece->data, piece->len), plan->is_chunked);
+			error = mirror_add_segment(mirror, span_of(segment->data, segment->len),
+						   plan->is_chunked);
 	}
 	return error || !plan->is_chunked ? error
 					  : chunk_write_end(&mirror->client.out, NULL, MIRROR_REQUEST_BYTES);

@@ -9,10 +9,10 @@ struct stream;
  * requestMirror: a copy of a request goes to another backend, and what that answers is read and thrown away.
  * The copy is one of HTTP/1.1 and asks for no protocol switch. A body is kept as for a retry, within the same
  * limits (replay.h), and the copy begins when it is complete: one that is too large, or that is not complete
- * when the answer begins, has no copy and is counted (COUNTER_MIRROR_DROPPED). policy_seal() warns where the
- * backend of a mirror is one of HTTP/2.
- * Nothing of it can touch the client: a mirror that is slow, broken or gone is given up after its backend's
- * connectTimeout or requestTimeout, and after LIMIT_MIRROR_MS in any case.
+ * when the answer begins, has no copy and is counted (COUNTER_MIRROR_DROPPED). policy_compile() warns where
+ * the backend of a mirror is one of HTTP/2. Nothing of it can touch the client: a mirror that is slow, broken
+ * or gone is given up after its backend's connectTimeout or requestTimeout, and after LIMIT_MIRROR_MS in any
+ * case.
  *
  * Requests that want an upgrade are not mirrored: without the upgrade they would mean something else.
  */

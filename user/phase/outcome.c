@@ -54,8 +54,8 @@ static void outcome_note(struct stream *stream, const struct fields *response, u
 	};
 	uint64_t eviction_ms = 0;
 
-	/* A request that was adopted has lost what a condition may ask for. */
-	if (!health || (stream->is_adopted && policy->unhealthy))
+	/* A request that was resumed has lost what a condition may ask for. */
+	if (!health || (stream->is_resumed && policy->unhealthy))
 		return;
 	switch (health_record(health, policy, &outcome, proxy_now_ms(proxy), &eviction_ms)) {
 	case HEALTH_GOOD:
@@ -74,7 +74,7 @@ void outcome_response(struct stream *stream)
 {
 	struct body_framing framing;
 
-	if (!stream->backend->health || stream->back->framing(stream, &framing) ||
+	if (!stream->backend->health || stream->upstream_side->framing(stream, &framing) ||
 	    (framing.kind == BODY_TUNNEL && !stream->exchange->upgrade.is_wanted))
 		return;
 	outcome_note(stream, &stream->exchange->response.fields, stream->exchange->response.status);
@@ -84,7 +84,7 @@ void outcome_response(struct stream *stream)
 static bool is_backend_late(const struct stream *stream)
 {
 	if (stream->state == STREAM_WAIT_HEAD)
-		return relay_is_finished(&stream->upload) || stream->back->is_behind(stream);
+		return relay_is_finished(&stream->upload) || stream->upstream_side->is_behind(stream);
 	return stream->state == STREAM_RESOLVE || stream->state == STREAM_CONNECT;
 }
 

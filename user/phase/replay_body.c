@@ -22,7 +22,7 @@ bool attempt_keeps_body(const struct stream *stream)
 
 	return is_small && (stream->exchange->mirror_plans || attempt_has_policy_left(stream) ||
 			    (stream->attempt.free_retries < LIMIT_FREE_RETRIES &&
-			     (stream->back->is_shared || stream->upstream->served)));
+			     (stream->upstream_side->is_shared || stream->upstream->served)));
 }
 
 void attempt_review_body(struct stream *stream)
@@ -30,8 +30,9 @@ void attempt_review_body(struct stream *stream)
 	const struct replay *replay = stream->upload.replay;
 
 	if (!replay || stream->exchange->mirror_plans || replay->bytes < BODY_REVIEW_BYTES ||
-	    attempt_has_policy_left(stream) || stream->back->is_shared ||
-	    method_is_idempotent(stream->exchange->head.method) || stream->back->is_unseen(stream, 0))
+	    attempt_has_policy_left(stream) || stream->upstream_side->is_shared ||
+	    method_is_idempotent(stream->exchange->head.method) ||
+	    stream->upstream_side->is_unseen(stream, 0))
 		return;
 	attempt_forget_body(stream);
 }

@@ -14,7 +14,7 @@ static void reply_drop_attempt(struct stream *stream)
 	attempt_drop(stream);
 	relay_detach(&stream->upload);
 	if (stream->upstream)
-		stream->back->drop(stream, true);
+		stream->upstream_side->drop(stream, true);
 }
 
 static int reply_add_facts(struct stream *stream, struct fields *fields, const struct stream_reply *answer)
@@ -74,7 +74,7 @@ enum stream_step reply_start(struct stream *stream)
 	stream->status = answer->status;
 	if (reply_add_facts(stream, &fields, answer) < 0 ||
 	    reply_say_as_grpc(stream, &reply, &fields, answer->reason) < 0 ||
-	    stream->front->send_reply(stream, &reply) < 0)
+	    stream->downstream->send_reply(stream, &reply) < 0)
 		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 	stream->head_sent = true;
 	stream->download.payload_bytes = reply.is_head ? 0 : reply.body.len;
@@ -85,7 +85,7 @@ enum stream_step reply_start(struct stream *stream)
 
 enum stream_step reply_flush(struct stream *stream)
 {
-	int result = stream->front->flush(stream);
+	int result = stream->downstream->flush(stream);
 
 	if (result < 0)
 		return step_end(stream, END_CLIENT_RST, STREAM_END_RESET);

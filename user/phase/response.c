@@ -5,7 +5,7 @@
 #include "user/base/text.h"
 #include "user/http/body.h"
 #include "user/http/grpc.h"
-#include "user/http/hop.h"
+#include "user/http/hop_by_hop.h"
 #include "user/stream/downstream.h"
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
@@ -23,14 +23,14 @@ static int response_add_date(struct stream *stream)
 static int response_prepare_head(struct stream *stream)
 {
 	const struct route_policies *policies = &stream->route->effective;
-	int error = hop_strip_response(&stream->exchange->response);
+	int error = hop_by_hop_strip_response(&stream->exchange->response);
 
 	if (!error)
 		error = response_add_date(stream);
 	if (!error && stream->lease->snapshot->config.via)
-		error = hop_add_via(&stream->exchange->response.fields,
-				    stream->exchange->response.version_major,
-				    stream->exchange->response.version_minor);
+		error = hop_by_hop_add_via(&stream->exchange->response.fields,
+					   stream->exchange->response.version_major,
+					   stream->exchange->response.version_minor);
 	if (!error && policies->response_headers)
 		error = headers_modify(&stream->exchange->response.fields, policies->response_headers);
 	if (!error && stream->backend->response_headers)
@@ -44,7 +44,7 @@ static int response_prepare_head(struct stream *stream)
  */
 static bool response_begins_badly(const struct stream *stream, const struct body_framing *framing)
 {
-	const struct conn *conn = stream->back->end(stream).conn;
+	const struct conn *conn = stream->upstream_side->end(stream).conn;
 	struct span rest = conn ? buf_span(&conn->in) : (struct span){ 0 };
 	enum body_step step = BODY_DATA;
 	struct body_decoder decoder;
@@ -98,7 +98,7 @@ static enum stream_step response_switch(struct stream *stream)
 	if (!upgrade_accepts(&stream->exchange->response, &stream->exchange->upgrade))
 		return response_refuse_switch(stream, upgrade->value);
 	protocol = upgrade->value; /* the field itself goes with the others of the connection */
-	if (response_prepare_head(stream) < 0 || stream->front->send_switch(stream, protocol) < 0)
+	if (response_prepare_head(stream) < 0 || stream->downstream->send_switch(stream, protocol) < 0)
 		return response_no_head(stream);
 	stream->head_sent = true;
 	stream->is_upgraded = true;
@@ -111,7 +111,7 @@ enum stream_step response_start(struct stream *stream)
 	struct body_framing out;
 	enum relay_encoding encoding;
 
-	if (stream->back->framing(stream, &framing))
+	if (stream->upstream_side->framing(stream, &framing))
 		return step_fail(stream, TRY_RESPONSE_BAD, 0);
 	if (framing.kind == BODY_TUNNEL)
 		return response_switch(stream);
@@ -121,15 +121,16 @@ enum stream_step response_start(struct stream *stream)
 		return step_reply(stream, 502, SPAN("the backend did not open the WebSocket"),
 				  END_UPGRADE_MISMATCH);
 	out = framing;
-	if (response_prepare_head(stream) < 0 || stream->front->send_head(stream, &out, &encoding) < 0)
+	if (response_prepare_head(stream) < 0 || stream->downstream->send_head(stream, &out, &encoding) < 0)
 		return response_no_head(stream);
 	stream->status = stream->exchange->response.status;
 	stream->head_sent = true;
 	if (stream->is_grpc)
 		stream->grpc_status = (int16_t)grpc_status_read(&stream->exchange->response.fields);
-	relay_start(&stream->download, stream->back->end(stream), stream->front->end(stream), &framing,
-		    encoding, stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
-	stream_offer_gate(stream, &stream->download, stream_has_whole_request(stream));
+	relay_start(&stream->download, stream->upstream_side->end(stream), stream->downstream->end(stream),
+		    &framing, encoding, stream->lease->snapshot->config.splice.lane_pipe,
+		    proxy_now_ms(stream->proxy));
+	stream_offer_sockmap(stream, &stream->download, stream_has_whole_request(stream));
 	stream_set_state(stream, STREAM_RELAY);
 	return STEP_PUMP;
 }
@@ -141,7 +142,8 @@ enum stream_step response_done(struct stream *stream)
 		stream_arm(stream);
 		return STEP_WAIT;
 	}
-	if (!stream_has_whole_request(stream) || (stream->close_client && stream->front->has_more(stream)))
+	if (!stream_has_whole_request(stream) ||
+	    (stream->close_client && stream->downstream->has_more(stream)))
 		return step_end(stream, END_OK, STREAM_END_LINGER);
 	return step_end(stream, END_OK, STREAM_END_CLEAN);
 }
@@ -151,5 +153,5 @@ enum stream_end response_truncated(const struct stream *stream)
 	/* With a length or chunks the client sees that bytes are missing; else only a reset can say so. */
 	if (stream->download.encoding == ENCODE_CHUNKED || stream->download.decoder.kind == BODY_LENGTH)
 		return STREAM_END_CLOSE;
-	return stream->back->says_length(stream) ? STREAM_END_CLOSE : STREAM_END_RESET;
+	return stream->upstream_side->says_length(stream) ? STREAM_END_CLOSE : STREAM_END_RESET;
 }

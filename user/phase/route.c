@@ -4,15 +4,15 @@
 #include "policy/balance.h"
 #include "policy/headers.h"
 #include "policy/route.h"
-#include "policy/spelling.h"
+#include "policy/normalization.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/text.h"
 #include "user/client/client_tls.h"
 #include "user/http/grpc.h"
-#include "user/http/hop.h"
+#include "user/http/hop_by_hop.h"
 #include "user/http/path.h"
-#include "user/http/spelling.h"
+#include "user/http/field_name.h"
 #include "user/http/target.h"
 #include "user/phase/connect_tunnel.h"
 #include "user/phase/delay.h"
@@ -30,7 +30,7 @@ static struct span exchange_loop_id(const struct stream *stream)
 static bool is_no_certificate(const struct field *field, void *context)
 {
 	(void)context;
-	return !spelling_is_read_as(field->name, CERTIFICATE_FIELD);
+	return !field_name_is_read_as(field->name, CERTIFICATE_FIELD);
 }
 
 /* Of the client, or that it has none: what a client says itself, in any spelling, is never passed on. */
@@ -63,21 +63,22 @@ static int exchange_forward_head(struct stream *stream)
 		.is_trusted = stream->client->is_trusted,
 	};
 	/* A first lap leaves a trace: only what has one needs a mark, where that is not turned off. */
-	bool is_marked =
-		config->forwarded != FORWARDED_APPEND || hop_was_forwarded(&stream->exchange->head.fields);
-	int error = hop_strip_request(&stream->exchange->head);
+	bool is_marked = config->forwarded != FORWARDED_APPEND ||
+			 hop_by_hop_was_forwarded(&stream->exchange->head.fields);
+	int error = hop_by_hop_strip_request(&stream->exchange->head);
 
 	if (!error && is_marked)
-		error = hop_add_lap(&stream->exchange->head.fields, exchange_loop_id(stream));
+		error = hop_by_hop_add_lap(&stream->exchange->head.fields, exchange_loop_id(stream));
 	if (!error && config->forwarded == FORWARDED_APPEND)
-		error = hop_add_forwarded(&stream->exchange->head, &facts);
+		error = hop_by_hop_add_forwarded(&stream->exchange->head, &facts);
 	else if (!error && !facts.is_trusted)
-		hop_drop_identities(&stream->exchange->head.fields);
+		bypass_drop_identities(&stream->exchange->head.fields);
 	if (!error && stream->client->tls && stream->client->tls->forwards)
 		error = exchange_tell_certificate(stream);
 	if (!error && config->via)
-		error = hop_add_via(&stream->exchange->head.fields, stream->exchange->head.version_major,
-				    stream->exchange->head.version_minor);
+		error = hop_by_hop_add_via(&stream->exchange->head.fields,
+					   stream->exchange->head.version_major,
+					   stream->exchange->head.version_minor);
 	return error;
 }
 
@@ -152,13 +153,13 @@ static int exchange_prepare_head(struct stream *stream)
 }
 
 /* The log keeps the spelling of the client. */
-static enum http_bad exchange_normalise(struct stream *stream)
+static enum http_error exchange_normalise(struct stream *stream)
 {
 	struct request_head *head = &stream->exchange->head;
 	struct path_rules rules;
 
 	if (!path_rules_of(&stream->listener->rules, &rules))
-		return BAD_NONE;
+		return HTTP_ERROR_NONE;
 	return path_normalise(head->path, &rules, &stream->exchange->arena, &head->path);
 }
 
@@ -234,16 +235,16 @@ static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step
 		*ret_step = step_reply(stream, 405, SPAN("TRACE is not allowed"), END_REQUEST_BAD);
 		return false;
 	}
-	switch (hop_count_down(head)) {
-	case HOP_GOES_ON:
+	switch (hop_by_hop_count_down(head)) {
+	case HOP_BY_HOP_GOES_ON:
 		return true;
-	case HOP_ENDS_HERE:
+	case HOP_BY_HOP_ENDS_HERE:
 		*ret_step = exchange_end_here(stream);
 		return false;
-	case HOP_IS_BAD:
+	case HOP_BY_HOP_IS_INVALID:
 		*ret_step = step_reply(stream, 400, SPAN("Max-Forwards is not a number"), END_REQUEST_BAD);
 		return false;
-	case HOP_NO_MEMORY:
+	case HOP_BY_HOP_NO_MEMORY:
 		break;
 	}
 	*ret_step = step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
@@ -276,7 +277,7 @@ enum stream_step exchange_route(struct stream *stream)
 	const struct bind *bind = stream->client->bind->bind;
 	struct route_found found;
 	enum stream_step step;
-	enum http_bad bad;
+	enum http_error http_error;
 
 	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
 	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
@@ -285,13 +286,14 @@ enum stream_step exchange_route(struct stream *stream)
 		return step_reply(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
 	if (!exchange_take_listener(stream, bind, &step) || !exchange_may_go_on(stream, &step))
 		return step;
-	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
+	if (hop_by_hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >=
+	    LIMIT_LOOP_LAPS)
 		return step_reply(stream, 508, SPAN("loop detected"), END_LOOP);
 	if (!exchange_check_names(stream, stream->listener->rules.underscores))
 		return step_reply(stream, 400, SPAN("underscore in a field name"), END_REQUEST_BAD);
-	bad = exchange_normalise(stream);
-	if (bad)
-		return step_bad_request(stream, bad);
+	http_error = exchange_normalise(stream);
+	if (http_error)
+		return step_bad_request(stream, http_error);
 	client_use_listener(stream->client, stream->listener);
 	found = route_search(stream->listener, &stream->exchange->head);
 	if (found.gave_up) {

@@ -31,17 +31,17 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 	return STEP_ATTEMPT;
 }
 
-void tunnel_start_ways(struct stream *stream)
+void tunnel_start_directions(struct stream *stream)
 {
 	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
-	struct relay_end client = stream->front->end(stream);
-	struct relay_end backend = stream->back->end(stream);
+	struct relay_end client = stream->downstream->end(stream);
+	struct relay_end backend = stream->upstream_side->end(stream);
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 
 	relay_start(&stream->upload, client, backend, &tunnel, ENCODE_PLAIN, false, now_ms);
 	relay_start(&stream->download, backend, client, &tunnel, ENCODE_PLAIN, false, now_ms);
-	stream_offer_gate(stream, &stream->upload, false);
-	stream_offer_gate(stream, &stream->download, false);
+	stream_offer_sockmap(stream, &stream->upload, false);
+	stream_offer_sockmap(stream, &stream->download, false);
 }
 
 enum stream_step tunnel_start(struct stream *stream)
@@ -50,8 +50,8 @@ enum stream_step tunnel_start(struct stream *stream)
 	relay_stop(&stream->upload);
 	relay_init(&stream->upload, &stream->proxy->relay, RELAY_IN);
 	stream_drop_exchange(stream);
-	stream->front->begin_tunnel(stream);
-	tunnel_start_ways(stream);
+	stream->downstream->begin_tunnel(stream);
+	tunnel_start_directions(stream);
 	stream_offer_direct(stream, &stream->upload);
 	stream_offer_direct(stream, &stream->download);
 	stream->close_client = true;
@@ -78,7 +78,8 @@ static enum stream_step tunnel_check_source(struct stream *stream, const struct 
 		return STEP_WAIT;
 	if (relay->fail == RELAY_FAIL_SOURCE_ERROR)
 		return step_end(stream, conn_end_reason(relay_source_error(relay), reset), STREAM_END_RESET);
-	return step_end(stream, relay->fail == RELAY_FAIL_POISONED ? END_POISONED : END_INTERNAL,
+	return step_end(stream,
+			relay->fail == RELAY_FAIL_INTEGRITY_ERROR ? END_INTEGRITY_ERROR : END_INTERNAL,
 			STREAM_END_RESET);
 }
 
@@ -96,9 +97,9 @@ static enum stream_step tunnel_check_sides(struct stream *stream)
 	if (step == STEP_WAIT)
 		step = tunnel_check_source(stream, &stream->download, END_UPSTREAM_RST);
 	if (step == STEP_WAIT)
-		step = tunnel_check_side(stream, stream->front->check(stream), END_CLIENT_RST);
+		step = tunnel_check_side(stream, stream->downstream->check(stream), END_CLIENT_RST);
 	if (step == STEP_WAIT)
-		step = tunnel_check_side(stream, stream->back->check(stream), END_UPSTREAM_RST);
+		step = tunnel_check_side(stream, stream->upstream_side->check(stream), END_UPSTREAM_RST);
 	return step;
 }
 

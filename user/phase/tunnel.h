@@ -14,7 +14,7 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni);
 /* STEP_TUNNEL: both connections are there. */
 enum stream_step tunnel_start(struct stream *stream);
 /* A part of it: both directions, in the copy lane and with leave for the sockmap lane. */
-void tunnel_start_ways(struct stream *stream);
+void tunnel_start_directions(struct stream *stream);
 bool tunnel_is_half_closed(const struct stream *stream);
 /* In TUNNEL, when both directions were pumped: passes a FIN on; STEP_END when it is over. */
 enum stream_step tunnel_pumped(struct stream *stream, bool was_half_closed);

@@ -13,8 +13,8 @@ static bool is_extension(uint8_t state)
 
 static bool raw_send(struct relay *relay, struct span bytes)
 {
-	struct iovec piece = { (void *)(uintptr_t)bytes.data, bytes.len };
-	int error = bytes.len ? conn_send(relay->sink, &piece, 1, LIMIT_RELAY_BYTES * 2) : 0;
+	struct iovec segment = { (void *)(uintptr_t)bytes.data, bytes.len };
+	int error = bytes.len ? conn_send(relay->sink, &segment, 1, LIMIT_RELAY_BYTES * 2) : 0;
 
 	if (!error)
 		return true;

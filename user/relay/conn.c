@@ -11,11 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "user/kernel/common/delivery.h"
+#include "user/kernel/common/tcp_progress.h"
 #include "user/net/io.h"
 #include "user/net/socket.h"
-#include "user/relay/conn_gate.h"
-#include "user/relay/conn_hop.h"
+#include "user/relay/conn_sockmap.h"
+#include "user/relay/conn_bypass.h"
 #include "user/relay/conn_tls.h"
 
 #define CONN_EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
@@ -35,7 +35,7 @@ static void conn_on_event(struct loop_source *source, uint32_t events)
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		conn->can_write = true;
 	/* A closed peer will not free queue space, so no event will follow. */
-	if (conn->hop && conn->has_hup && hop_waits(conn->hop))
+	if (conn->bypass && conn->has_hup && bypass_waits(conn->bypass))
 		conn->can_write = true;
 	if (conn->tls) {
 		conn->tls->can_read |= conn->can_read;
@@ -81,9 +81,9 @@ void conn_close(struct conn *conn, bool reset)
 	/*
 	 * Closing with unread bytes must reset; TCP does not count those passed up by a verdict or bypassed.
 	 */
-	if (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate))
+	if (sockmap_socket_is_added(conn->sockmap) && !sockmap_socket_is_drained(conn->sockmap))
 		reset = true;
-	if (conn->hop && hop_has_unread(conn_fd(conn)))
+	if (conn->bypass && bypass_has_unread(conn_fd(conn)))
 		reset = true;
 	/* Do not send close_notify when output is lost. */
 	if (conn->tls && !reset && !conn->is_write_shut && !conn_has_output(conn)) {
@@ -91,8 +91,8 @@ void conn_close(struct conn *conn, bool reset)
 		(void)conn_flush(conn);
 	}
 	loop_source_remove(conn->loop, &conn->source);
-	conn_leave_gate(conn);
-	conn_stop_hop(conn);
+	conn_leave_sockmap(conn);
+	conn_stop_bypass(conn);
 	conn_tls_free(conn);
 	if (reset)
 		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
@@ -102,9 +102,9 @@ void conn_close(struct conn *conn, bool reset)
 
 bool conn_is_free(struct conn *conn)
 {
-	if (conn->tls || conn->hop || conn->error || conn->send_error)
+	if (conn->tls || conn->bypass || conn->error || conn->send_error)
 		return false;
-	return conn_empty_gate(conn) && !conn->error && !buf_len(&conn->in) && !conn_has_output(conn);
+	return conn_empty_sockmap(conn) && !conn->error && !buf_len(&conn->in) && !conn_has_output(conn);
 }
 
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge)
@@ -127,10 +127,10 @@ int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool wan
 static bool conn_was_reset(const struct conn *conn)
 {
 	struct pollfd look = { .fd = conn_fd(conn) };
-	struct delivery_view view;
+	struct tcp_progress_view view;
 
-	if (conn->is_write_shut || conn->send_error || delivery_look(conn_fd(conn), &view) ||
-	    !delivery_is_closed(&view))
+	if (conn->is_write_shut || conn->send_error || tcp_progress_look(conn_fd(conn), &view) ||
+	    !tcp_progress_is_closed(&view))
 		return false;
 	/* Do not read SO_ERROR, because that clears it: conn_check() may need it later. */
 	return poll(&look, 1, 0) >= 0 && !(look.revents & POLLERR);
@@ -150,10 +150,10 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		return -EAGAIN;
 	if (conn->tls)
 		return conn_tls_recv(conn, memory, size);
-	if (conn->gate)
+	if (conn->sockmap)
 		conn_review_upload(conn);
-	if (conn->hop)
-		passed = hop_passed(conn->hop);
+	if (conn->bypass)
+		passed = bypass_passed(conn->bypass);
 	do
 		len = recv(conn_fd(conn), memory, size, MSG_DONTWAIT);
 	while (len < 0 && errno == EINTR);
@@ -162,15 +162,15 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 	 * Check after recv(): the program reports the error before it passes the bytes, maybe during this
 	 * call.
 	 */
-	if (conn_is_poisoned(conn)) {
-		conn->error = CONN_POISONED;
+	if (conn_has_integrity_error(conn)) {
+		conn->error = CONN_INTEGRITY_ERROR;
 		return conn->error;
 	}
 	if (len > 0) {
 		conn->received_bytes += (uint64_t)len;
-		if (gate_socket_is_added(conn->gate) && conn->gate->is_source) {
+		if (sockmap_socket_is_added(conn->sockmap) && conn->sockmap->is_source) {
 			/* A short read is no sign of an empty queue there. */
-			gate_socket_note_read(conn->gate, (uint64_t)len);
+			sockmap_socket_note_read(conn->sockmap, (uint64_t)len);
 			conn_detach(conn);
 			return len;
 		}
@@ -179,7 +179,7 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		 * cause a new edge, but an announced end of the stream does not.
 		 */
 		if ((size_t)len < size && !conn->has_hup && !conn->has_urgent &&
-		    (!conn->hop || hop_is_empty(conn->hop, passed)))
+		    (!conn->bypass || bypass_is_empty(conn->bypass, passed)))
 			conn->can_read = false;
 		return len;
 	}
@@ -194,12 +194,12 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 			conn->error = conn->send_error;
 			return conn->error;
 		}
-		if (conn->gate && conn_was_reset(conn)) {
+		if (conn->sockmap && conn_was_reset(conn)) {
 			conn->error = -ECONNRESET;
 			return conn->error;
 		}
-		if (conn->hop && hop_end(conn->hop, conn_fd(conn), conn->received_bytes)) {
-			conn->error = CONN_POISONED;
+		if (conn->bypass && bypass_end(conn->bypass, conn_fd(conn), conn->received_bytes)) {
+			conn->error = CONN_INTEGRITY_ERROR;
 			return conn->error;
 		}
 		conn->has_eof = true;
@@ -210,13 +210,13 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		if (conn_must_retry(conn))
 			return -EAGAIN;
 		conn->can_read = false;
-		if (conn->hop)
-			hop_note_empty(conn->hop, passed);
-		if (gate_socket_is_added(conn->gate))
+		if (conn->bypass)
+			bypass_note_empty(conn->bypass, passed);
+		if (sockmap_socket_is_added(conn->sockmap))
 			conn_detach(conn);
 		/* Bytes were lost when the verdict was detached: no event follows. */
-		if (conn_is_poisoned(conn))
-			conn->error = CONN_POISONED;
+		if (conn_has_integrity_error(conn))
+			conn->error = CONN_INTEGRITY_ERROR;
 		return conn->error ? conn->error : -EAGAIN;
 	}
 	return conn_fail(conn, -recv_error);
@@ -224,27 +224,27 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 
 enum end_reason conn_end_reason(int error, enum end_reason reset)
 {
-	if (error == CONN_POISONED)
-		return END_POISONED;
+	if (error == CONN_INTEGRITY_ERROR)
+		return END_INTEGRITY_ERROR;
 	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
 }
 
 /* Returns bytes or -errno; *ret_is_refused: the receiver of the bypass is full. */
 static ssize_t conn_try_send(const struct conn *conn, const struct msghdr *message, bool *ret_is_refused)
 {
-	uint64_t refusals = conn->hop ? hop_refusals(conn->hop) : 0;
+	uint64_t refusals = conn->bypass ? bypass_refusals(conn->bypass) : 0;
 	ssize_t len;
 
 	do
 		len = sendmsg(conn_fd(conn), message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (len < 0 && errno == EINTR);
-	*ret_is_refused = len < 0 && conn->hop && hop_refusals(conn->hop) != refusals;
+	*ret_is_refused = len < 0 && conn->bypass && bypass_refusals(conn->bypass) != refusals;
 	return len < 0 ? -errno : len;
 }
 
-ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
+ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count)
 {
-	struct msghdr message = { .msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count };
+	struct msghdr message = { .msg_iov = (struct iovec *)segments, .msg_iovlen = (size_t)count };
 	bool is_refused;
 	ssize_t len;
 
@@ -255,7 +255,7 @@ ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
 	len = conn_try_send(conn, &message, &is_refused);
 	if (is_refused) {
 		/* Request conn_on_room(), then try again: the receiver may have read meanwhile. */
-		hop_wait(conn->hop);
+		bypass_wait(conn->bypass);
 		len = conn_try_send(conn, &message, &is_refused);
 	}
 	if (is_refused)
@@ -282,8 +282,8 @@ int conn_flush(struct conn *conn)
 		return conn_tls_flush(conn);
 	while (conn_has_output(conn) && conn->can_write) {
 		struct span left = buf_span(&conn->out);
-		struct iovec piece = { (void *)(uintptr_t)left.data, left.len };
-		ssize_t len = conn_send_now(conn, &piece, 1);
+		struct iovec segment = { (void *)(uintptr_t)left.data, left.len };
+		ssize_t len = conn_send_now(conn, &segment, 1);
 
 		if (len < 0)
 			return (int)len;
@@ -296,23 +296,23 @@ int conn_flush(struct conn *conn)
 	return conn->send_error;
 }
 
-int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept)
+int conn_send(struct conn *conn, const struct iovec *segments, int count, size_t max_kept)
 {
-	struct iovec all[CONN_PIECES];
+	struct iovec all[CONN_SEGMENTS];
 	size_t queued = buf_len(&conn->out);
 	size_t sent;
 	ssize_t len;
 
 	if (conn->tls)
-		return conn_tls_send(conn, pieces, count, max_kept);
-	CHECK(count < CONN_PIECES);
+		return conn_tls_send(conn, segments, count, max_kept);
+	CHECK(count < CONN_SEGMENTS);
 	/*
 	 * Queued bytes go first, in the same call, so that a head and the start of its body leave together.
 	 */
 	all[0] = (struct iovec){ conn->out.data + conn->out.start, queued };
 	for (int i = 0; i < count; i++)
-		all[i + 1] = pieces[i];
-	len = queued ? conn_send_now(conn, all, count + 1) : conn_send_now(conn, pieces, count);
+		all[i + 1] = segments[i];
+	len = queued ? conn_send_now(conn, all, count + 1) : conn_send_now(conn, segments, count);
 	if (len < 0)
 		return (int)len;
 	sent = (size_t)len;
@@ -326,11 +326,11 @@ int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t m
 		struct span rest;
 		int error;
 
-		if (sent >= pieces[i].iov_len) {
-			sent -= pieces[i].iov_len;
+		if (sent >= segments[i].iov_len) {
+			sent -= segments[i].iov_len;
 			continue;
 		}
-		rest = span_of((const char *)pieces[i].iov_base + sent, pieces[i].iov_len - sent);
+		rest = span_of((const char *)segments[i].iov_base + sent, segments[i].iov_len - sent);
 		sent = 0;
 		conn->can_write = false;
 		error = buf_append(&conn->out, rest, max_kept);
@@ -416,17 +416,17 @@ bool conn_is_silent(struct conn *conn)
 		return false;
 	if (conn->tls)
 		return conn_tls_is_silent(conn);
-	if (conn_is_poisoned(conn) ||
-	    (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate)))
+	if (conn_has_integrity_error(conn) ||
+	    (sockmap_socket_is_added(conn->sockmap) && !sockmap_socket_is_drained(conn->sockmap)))
 		return false;
 	/* Bytes are counted before they can be read: take the counts before checking the queue. */
-	if (conn->hop)
-		look = hop_look(conn->hop, conn->received_bytes);
+	if (conn->bypass)
+		look = bypass_look(conn->bypass, conn->received_bytes);
 	len = recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (len >= 0 || errno != EAGAIN)
 		return false;
-	if (conn->hop)
-		hop_note_silent(conn->hop, look);
+	if (conn->bypass)
+		bypass_note_silent(conn->bypass, look);
 	return true;
 }
 
@@ -446,5 +446,5 @@ uint64_t conn_acked_bytes(const struct conn *conn)
 		return UINT64_MAX;
 	/* The SYN counts as one byte (tcpi_bytes_acked, RFC 4898). */
 	return (info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0) +
-	       (conn->hop ? hop_sent_bytes(conn->hop) : 0);
+	       (conn->bypass ? bypass_sent_bytes(conn->bypass) : 0);
 }

@@ -6,7 +6,7 @@
 
 #include "user/base/buf.h"
 #include "user/base/end_reason.h"
-#include "user/kernel/near/hop.h"
+#include "user/kernel/local/bypass.h"
 #include "user/kernel/sockmap/socket.h"
 #include "user/loop/loop.h"
 #include "user/obs/counters.h"
@@ -36,18 +36,18 @@ struct conn {
 	bool is_write_shut : 1;
 	bool is_truncated : 1; /* TLS: has_eof is set, but no close_notify came */
 	bool has_records : 1; /* TLS: records wait that the kernel has not taken */
-	bool is_adopted : 1; /* resumed from another process: counts do not start with the connection */
+	bool is_resumed : 1; /* resumed from another process: counts do not start with the connection */
 	uint8_t pipes; /* directions that splice(2) from it or into it; if any, it joins no map */
 	int16_t error; /* hard error of receiving, negative errno, 0: none; set by conn_fail() */
 	int16_t send_error; /* hard error of sending; bytes received before may still be read */
 	void (*on_ready)(struct conn *conn);
 	/*
-	 * Owned; the first member of struct conn_gate (conn_gate.h). NULL until conn_join_gate(): most
-	 * sockets never enter the maps.
+	 * Owned; the first member of struct conn_sockmap (conn_sockmap.h). NULL until conn_join_sockmap():
+	 * most sockets never enter the maps.
 	 */
-	struct gate_socket *gate;
+	struct sockmap_socket *sockmap;
 	struct conn_tls *tls; /* owner; NULL: plain. conn_tls.h */
-	struct hop *hop; /* owner; NULL: all bytes go through TCP. conn_hop.h */
+	struct bypass *bypass; /* owner; NULL: all bytes go through TCP. conn_bypass.h */
 };
 
 static inline int conn_fail(struct conn *conn, int error)
@@ -108,12 +108,12 @@ int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool wan
 
 /*
  * Receives into the caller's memory. Returns bytes, 0 = end of stream, -EAGAIN, or another -errno, which
- * stays in conn->error. CONN_POISONED: the kernel lost or duplicated bytes of this socket
- * (gate_socket_is_poisoned(), hop_end()). Discard everything received since the last call, and reset this
- * connection and its partner.
+ * stays in conn->error. CONN_INTEGRITY_ERROR: the kernel lost or duplicated bytes of this socket
+ * (sockmap_socket_has_integrity_error(), bypass_end()). Discard everything received since the last call, and
+ * reset this connection and its partner.
  */
 ssize_t conn_recv(struct conn *conn, void *memory, size_t size);
-#define CONN_POISONED (-EBADMSG)
+#define CONN_INTEGRITY_ERROR (-EBADMSG)
 /*
  * The end reason of a stream or connection that ended with this conn->error or conn->send_error; `reset` is
  * returned when the peer reset the connection.
@@ -123,7 +123,7 @@ enum end_reason conn_end_reason(int error, enum end_reason reset);
  * Sends all pieces in order, and keeps what the kernel does not take in conn->out, up to max_kept bytes.
  * Returns 0, -ENOBUFS, -ENOMEM, or the hard error of the socket. Pieces must not point into conn->out.
  */
-int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept);
+int conn_send(struct conn *conn, const struct iovec *segments, int count, size_t max_kept);
 /* Tries to send conn->out. Returns 0 (then check conn_has_output()) or the hard error. */
 int conn_flush(struct conn *conn);
 size_t conn_queued_bytes(const struct conn *conn);

@@ -36,7 +36,7 @@ int conn_start_tls(struct conn *conn, struct tls_session *session)
 		tls_session_free(session);
 		return -ENOMEM;
 	}
-	CHECK(!conn->tls && !conn->gate && !conn->pipes);
+	CHECK(!conn->tls && !conn->sockmap && !conn->pipes);
 	tls->session = session;
 	tls->conn = conn;
 	tls->can_read = conn->can_read;
@@ -107,8 +107,8 @@ static int conn_tls_send_records(struct conn *conn)
 
 	while (buf_len(&tls->out) && conn->can_write) {
 		struct span left = buf_span(&tls->out);
-		struct iovec piece = { (void *)(uintptr_t)left.data, left.len };
-		ssize_t len = conn_send_now(conn, &piece, 1);
+		struct iovec segment = { (void *)(uintptr_t)left.data, left.len };
+		ssize_t len = conn_send_now(conn, &segment, 1);
 
 		if (len < 0)
 			return (int)len;
@@ -313,34 +313,35 @@ bool conn_tls_is_silent(struct conn *conn)
 /* ------------------------------------------------------------------------------------ sending */
 
 /* Joins small pieces into one record. */
-static int conn_tls_gather(struct tls_session *session, const struct iovec **pieces, int *count)
+static int conn_tls_gather(struct tls_session *session, const struct iovec **segments, int *count)
 {
 	char record[RECORD_BYTES];
 	size_t len = 0;
 
-	while (*count && len + (*pieces)->iov_len <= sizeof(record)) {
-		if ((*pieces)->iov_len)
-			memcpy(record + len, (*pieces)->iov_base, (*pieces)->iov_len);
-		len += (*pieces)->iov_len;
-		(*pieces)++;
+	while (*count && len + (*segments)->iov_len <= sizeof(record)) {
+		if ((*segments)->iov_len)
+			memcpy(record + len, (*segments)->iov_base, (*segments)->iov_len);
+		len += (*segments)->iov_len;
+		(*segments)++;
 		(*count)--;
 	}
 	return len ? tls_write(session, span_of(record, len)) : 0;
 }
 
-static int conn_tls_encrypt(struct conn *conn, const struct iovec *pieces, int count)
+static int conn_tls_encrypt(struct conn *conn, const struct iovec *segments, int count)
 {
 	struct tls_session *session = conn->tls->session;
 	int error = 0;
 
 	while (!error && count) {
-		if (count == 1 || pieces[0].iov_len >= RECORD_BYTES) {
-			if (pieces[0].iov_len)
-				error = tls_write(session, span_of(pieces[0].iov_base, pieces[0].iov_len));
-			pieces++;
+		if (count == 1 || segments[0].iov_len >= RECORD_BYTES) {
+			if (segments[0].iov_len)
+				error = tls_write(session,
+						  span_of(segments[0].iov_base, segments[0].iov_len));
+			segments++;
 			count--;
 		} else {
-			error = conn_tls_gather(session, &pieces, &count);
+			error = conn_tls_gather(session, &segments, &count);
 		}
 	}
 	return error ? error : conn_tls_take_output(conn);
@@ -350,8 +351,8 @@ static int conn_tls_encrypt(struct conn *conn, const struct iovec *pieces, int c
 static int conn_tls_encrypt_queue(struct conn *conn)
 {
 	struct span queued = span_first(buf_span(&conn->out), LIMIT_READ_BYTES);
-	struct iovec piece = { (void *)(uintptr_t)queued.data, queued.len };
-	int error = conn_tls_encrypt(conn, &piece, 1);
+	struct iovec segment = { (void *)(uintptr_t)queued.data, queued.len };
+	int error = conn_tls_encrypt(conn, &segment, 1);
 
 	if (!error)
 		buf_consume(&conn->out, queued.len);
@@ -373,22 +374,22 @@ int conn_tls_flush(struct conn *conn)
 	return error;
 }
 
-int conn_tls_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept)
+int conn_tls_send(struct conn *conn, const struct iovec *segments, int count, size_t max_kept)
 {
-	struct iovec all[CONN_PIECES];
+	struct iovec all[CONN_SEGMENTS];
 	size_t queued;
 	int error = conn->has_records ? conn_tls_flush(conn) : 0;
 
 	for (int i = 0; !error && conn->has_records && i < count; i++)
-		error = buf_append(&conn->out, span_of(pieces[i].iov_base, pieces[i].iov_len), max_kept);
+		error = buf_append(&conn->out, span_of(segments[i].iov_base, segments[i].iov_len), max_kept);
 	if (error || conn->has_records)
 		return error;
 	/* A queued head and the start of its body leave in one record. */
 	queued = buf_len(&conn->out);
 	all[0] = (struct iovec){ queued ? conn->out.data + conn->out.start : NULL, queued };
 	for (int i = 0; i < count; i++)
-		all[i + 1] = pieces[i];
-	error = conn_tls_encrypt(conn, queued ? all : pieces, queued ? count + 1 : count);
+		all[i + 1] = segments[i];
+	error = conn_tls_encrypt(conn, queued ? all : segments, queued ? count + 1 : count);
 	if (error)
 		return error;
 	buf_consume(&conn->out, queued);

@@ -29,7 +29,7 @@ struct conn_tls {
 
 /* Called by conn.c in place of the operations on a plain socket. */
 ssize_t conn_tls_recv(struct conn *conn, void *memory, size_t size);
-int conn_tls_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept);
+int conn_tls_send(struct conn *conn, const struct iovec *segments, int count, size_t max_kept);
 int conn_tls_flush(struct conn *conn);
 /* True if only messages of TLS itself can be read. */
 bool conn_tls_is_silent(struct conn *conn);
@@ -38,6 +38,6 @@ void conn_tls_end(struct conn *conn);
 void conn_tls_free(struct conn *conn);
 
 /* Called by conn_tls.c. */
-enum { CONN_PIECES = 96 }; /* in one send */
+enum { CONN_SEGMENTS = 96 }; /* in one send */
 /* Returns the bytes that the kernel took, 0: none now, or the hard error. */
-ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count);
+ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count);

@@ -48,16 +48,16 @@ static int link_send_some(struct h2_link *link)
 {
 	struct buf *frames = &link->shared->frames;
 	struct conn *conn = link->conn;
-	struct iovec piece;
+	struct iovec segment;
 	int error = conn_flush(conn);
 
 	if (error || conn_has_output(conn))
 		return error;
 	error = h2_session_output(link->session, frames, LINK_OUT_BYTES);
-	piece = (struct iovec){ (void *)(uintptr_t)buf_span(frames).data, buf_len(frames) };
-	if (!error && piece.iov_len)
-		error = conn_send(conn, &piece, 1, SIZE_MAX);
-	buf_consume(frames, piece.iov_len);
+	segment = (struct iovec){ (void *)(uintptr_t)buf_span(frames).data, buf_len(frames) };
+	if (!error && segment.iov_len)
+		error = conn_send(conn, &segment, 1, SIZE_MAX);
+	buf_consume(frames, segment.iov_len);
 	return error;
 }
 

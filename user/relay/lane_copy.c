@@ -5,7 +5,7 @@
 #include "user/base/limits.h"
 #include "user/net/socket.h"
 #include "user/relay/chunk_raw.h"
-#include "user/relay/conn_gate.h"
+#include "user/relay/conn_sockmap.h"
 #include "user/relay/relay_io.h"
 
 /*
@@ -14,15 +14,15 @@
  * Streams of HTTP/2 connections are read from and written to their queues in the same way; h2_link.h handles
  * their frames.
  */
-enum { COPY_PIECES = 64 };
+enum { COPY_SEGMENTS = 64 };
 
 struct copy_batch {
-	struct iovec pieces[COPY_PIECES + 3]; /* chunk head, payload, CRLF, end */
+	struct iovec segments[COPY_SEGMENTS + 3]; /* chunk head, payload, CRLF, end */
 	int count;
 	size_t payload_bytes;
 	size_t consumed;
 	bool is_end;
-	bool is_bad;
+	bool is_invalid;
 };
 
 /*
@@ -31,7 +31,7 @@ struct copy_batch {
  */
 enum { COPY_JOIN_BYTES = 4096 };
 /* After less than this, TCP does not wait for a second segment, nor the sender for its acknowledgement. */
-enum { COPY_HURRY_BYTES = 16 * 1024 };
+enum { COPY_QUICKACK_BYTES = 16 * 1024 };
 
 static bool copy_sink_is_ready(struct relay *relay)
 {
@@ -49,8 +49,8 @@ static void copy_decode(struct relay *relay, struct span in, struct copy_batch *
 	batch->payload_bytes = 0;
 	batch->consumed = 0;
 	batch->is_end = false;
-	batch->is_bad = false;
-	while (batch->count <= COPY_PIECES) {
+	batch->is_invalid = false;
+	while (batch->count <= COPY_SEGMENTS) {
 		struct span payload;
 		size_t consumed = 0;
 		enum body_step step =
@@ -58,13 +58,13 @@ static void copy_decode(struct relay *relay, struct span in, struct copy_batch *
 
 		batch->consumed += consumed;
 		if (step == BODY_DATA) {
-			batch->pieces[batch->count++] =
+			batch->segments[batch->count++] =
 				(struct iovec){ (void *)(uintptr_t)payload.data, payload.len };
 			batch->payload_bytes += payload.len;
 			continue;
 		}
 		batch->is_end = step == BODY_END;
-		batch->is_bad = step == BODY_BAD;
+		batch->is_invalid = step == BODY_BAD;
 		return;
 	}
 }
@@ -72,7 +72,7 @@ static void copy_decode(struct relay *relay, struct span in, struct copy_batch *
 static void copy_remember(struct relay *relay, const struct copy_batch *batch)
 {
 	for (int i = 1; relay->replay && i < batch->count; i++)
-		replay_add(relay->replay, span_of(batch->pieces[i].iov_base, batch->pieces[i].iov_len));
+		replay_add(relay->replay, span_of(batch->segments[i].iov_base, batch->segments[i].iov_len));
 }
 
 static int copy_send(struct relay *relay, struct copy_batch *batch)
@@ -84,13 +84,14 @@ static int copy_send(struct relay *relay, struct copy_batch *batch)
 	if (batch->payload_bytes == 0)
 		return 0;
 	if (relay->encoding == ENCODE_CHUNKED) {
-		batch->pieces[0] = (struct iovec){ head, chunk_write_head(head, batch->payload_bytes) };
-		batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
+		batch->segments[0] = (struct iovec){ head, chunk_write_head(head, batch->payload_bytes) };
+		batch->segments[batch->count++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
 		first = 0;
 		if (batch->is_end && body_trailer_bytes(&relay->decoder).len == 0)
-			batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t) "0\r\n\r\n", 5 };
+			batch->segments[batch->count++] =
+				(struct iovec){ (void *)(uintptr_t) "0\r\n\r\n", 5 };
 	}
-	error = relay_send(relay, batch->pieces + first, batch->count - first);
+	error = relay_send(relay, batch->segments + first, batch->count - first);
 	failpoint(COPY_SENT);
 	if (!error)
 		relay_account(relay, LANE_COPY, batch->payload_bytes);
@@ -119,7 +120,7 @@ static bool copy_step(struct relay *relay, struct span in, size_t *ret_used)
 			   error == -ENOMEM || error == -ENOBUFS ? RELAY_FAIL_MEMORY : RELAY_FAIL_SINK);
 		return false;
 	}
-	if (batch.is_bad) {
+	if (batch.is_invalid) {
 		relay_fail(relay, RELAY_FAIL_SOURCE_BAD);
 		return false;
 	}
@@ -190,13 +191,13 @@ static bool copy_from_scratch(struct relay *relay, struct span in)
 static void copy_fail_stream(struct relay *relay)
 {
 	const struct h2_stream *source = relay->h2_source;
-	bool has_bad_trailers = source->trailers && source->trailers->bad != BAD_NONE;
+	bool has_bad_trailers = source->trailers && source->trailers->http_error != HTTP_ERROR_NONE;
 
-	if (source->is_bad)
-		relay->decoder.bad = BAD_LENGTH_MISMATCH;
-	if (source->is_bad && has_bad_trailers)
-		relay->decoder.bad = source->trailers->bad;
-	relay_fail(relay, source->is_bad ? RELAY_FAIL_SOURCE_BAD : RELAY_FAIL_SOURCE_ERROR);
+	if (source->is_invalid)
+		relay->decoder.http_error = HTTP_ERROR_LENGTH_MISMATCH;
+	if (source->is_invalid && has_bad_trailers)
+		relay->decoder.http_error = source->trailers->http_error;
+	relay_fail(relay, source->is_invalid ? RELAY_FAIL_SOURCE_BAD : RELAY_FAIL_SOURCE_ERROR);
 }
 
 /* Sends what has arrived on a stream; the end is a flag of the stream, not in the bytes. */
@@ -218,7 +219,7 @@ static bool copy_from_stream(struct relay *relay)
 	}
 	if (buf_len(&source->in))
 		return false;
-	if (source->is_bad || (source->is_reset && !source->has_end))
+	if (source->is_invalid || (source->is_reset && !source->has_end))
 		copy_fail_stream(relay);
 	else if (source->has_end)
 		copy_end_of_source(relay);
@@ -228,7 +229,7 @@ static bool copy_from_stream(struct relay *relay)
 /* Bytes that the kernel lane has passed up exist only in this process: send them on. */
 static bool copy_rest(struct relay *relay)
 {
-	(void)conn_empty_gate(relay->source);
+	(void)conn_empty_sockmap(relay->source);
 	return buf_len(&relay->source->in) != 0;
 }
 
@@ -239,7 +240,7 @@ static bool copy_move(struct relay *relay)
 
 	if (!copy_from_queue(relay) || !copy_sink_is_ready(relay))
 		return false;
-	if (relay->is_resting)
+	if (relay->is_quiesced)
 		return copy_rest(relay);
 	while (source->received_bytes < budget) {
 		ssize_t len = conn_recv(source, relay->shared->scratch, copy_read_bytes(relay));
@@ -256,7 +257,7 @@ static bool copy_move(struct relay *relay)
 		}
 		failpoint(COPY_READ);
 		relay->probe_reads++;
-		if (relay_is_hurried(relay) && len >= COPY_HURRY_BYTES)
+		if (relay_wants_quickack(relay) && len >= COPY_QUICKACK_BYTES)
 			socket_acknowledge(conn_fd(source));
 		if (!copy_from_scratch(relay, span_of(relay->shared->scratch, (size_t)len)) ||
 		    !copy_sink_is_ready(relay))

@@ -121,7 +121,7 @@ static bool lane_pipe_pump(struct relay *relay)
 		return false;
 	if (!pipe_splice_is_open(&relay->pipe)) {
 		/* The opposite direction may have put the sockets into a map since this lane was chosen. */
-		if (relay->source->gate || relay->sink->gate)
+		if (relay->source->sockmap || relay->sink->sockmap)
 			return pipe_fall_back(relay);
 		if (pipe_pool_take(relay->shared->pipes, &relay->pipe) < 0)
 			return pipe_fall_back(relay);
@@ -129,7 +129,7 @@ static bool lane_pipe_pump(struct relay *relay)
 		relay->sink->pipes++;
 		counter_add(relay->shared->counters, COUNTER_PIPES, 1);
 	}
-	CHECK(!relay->source->gate && !relay->sink->gate);
+	CHECK(!relay->source->sockmap && !relay->sink->sockmap);
 	for (;;) {
 		ssize_t moved;
 
@@ -142,7 +142,7 @@ static bool lane_pipe_pump(struct relay *relay)
 		}
 		if (budget == 0)
 			return true;
-		if (!relay->source->can_read || relay->is_resting)
+		if (!relay->source->can_read || relay->is_quiesced)
 			return false;
 		moved = pipe_fill(relay);
 		if (moved < 0)

@@ -5,12 +5,12 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
-#include "user/kernel/common/delivery.h"
-#include "user/kernel/sockmap/adopt.h"
+#include "user/kernel/common/tcp_progress.h"
+#include "user/kernel/sockmap/resume.h"
 #include "user/net/socket.h"
 #include "user/relay/chunk_raw.h"
-#include "user/relay/conn_gate.h"
-#include "user/relay/gate_lane.h"
+#include "user/relay/conn_sockmap.h"
+#include "user/relay/sockmap_lane.h"
 #include "user/relay/relay_io.h"
 
 /*
@@ -24,31 +24,31 @@ enum {
 	SOCKMAP_PROBE_MS = 250, /* a direction is watched for this long before its pace is judged */
 	SOCKMAP_SLOW_PER_S = 400, /* with fewer reads or skbs a second, sleeping pays */
 	SOCKMAP_SLOW_BYTES_PER_S = 16 * 1024 * 1024, /* ... and less than this, where bulk does not pay */
-	SOCKMAP_PIECE_BYTES = 32 * 1024, /* reads that are larger on average are bulk */
-	SOCKMAP_PIECE_MIN_BYTES = 24 * 1024, /* smaller and quick ones are faster in the copy lane */
+	SOCKMAP_SKB_BYTES = 32 * 1024, /* reads that are larger on average are bulk */
+	SOCKMAP_SKB_MIN_BYTES = 24 * 1024, /* smaller and quick ones are faster in the copy lane */
 	SOCKMAP_PROBE_READS = 8,
 	SOCKMAP_LONE_PER_S = 60, /* of a sender that waits for each acknowledgement: two segments a time */
-	SOCKMAP_LONE_PIECES = 4,
+	SOCKMAP_LONE_SKBS = 4,
 	SOCKMAP_LONE_TRIALS = 3,
 	SOCKMAP_LONE_SEGMENT_BYTES = 32 * 1024, /* no network but this host has such segments */
 	SOCKMAP_REST_MS = 30, /* after this time without a byte, yields to bulk in the opposite direction */
 	SOCKMAP_LONG_REST_MS = 1000, /* ... and to any other traffic there */
 };
 
-static enum gate_framing sockmap_framing(const struct relay *relay)
+static enum sockmap_framing sockmap_framing(const struct relay *relay)
 {
 	switch (relay->decoder.kind) {
 	case BODY_LENGTH:
-		return GATE_LENGTH;
+		return SOCKMAP_LENGTH;
 	case BODY_CHUNKED:
-		return GATE_CHUNKED_BODY;
+		return SOCKMAP_CHUNKED_BODY;
 	case BODY_NONE:
 	case BODY_UNTIL_CLOSE:
 	case BODY_TUNNEL:
 	case BODY_FRAMED:
 		break;
 	}
-	return GATE_UNTIL_CLOSE;
+	return SOCKMAP_UNTIL_CLOSE;
 }
 
 /* True if the bytes on both wires are the same from here on. */
@@ -62,9 +62,9 @@ static bool sockmap_is_aligned(const struct relay *relay)
 	return relay->encoding == ENCODE_PLAIN;
 }
 
-static void sockmap_on_event(struct gate_direction *direction)
+static void sockmap_on_event(struct sockmap_direction *direction)
 {
-	struct relay *relay = container_of(direction, struct relay_gate, direction)->relay;
+	struct relay *relay = container_of(direction, struct relay_sockmap, direction)->relay;
 
 	relay->shared->wake(relay);
 }
@@ -89,7 +89,7 @@ static bool sockmap_pays_in_bulk(const struct relay *relay)
 		return true;
 	case BODY_LENGTH:
 	case BODY_CHUNKED:
-		return relay->source->gate != NULL;
+		return relay->source->sockmap != NULL;
 	case BODY_NONE:
 	case BODY_FRAMED:
 		break;
@@ -114,7 +114,7 @@ static struct pace sockmap_pace(const struct relay *relay, uint64_t now_ms)
 		.reads = relay->probe_reads,
 		.reads_per_s = (uint64_t)relay->probe_reads * 1000 / (age_ms ? age_ms : 1),
 		.is_bulk = relay->probe_reads >= SOCKMAP_PROBE_READS &&
-			   bytes / relay->probe_reads >= SOCKMAP_PIECE_BYTES,
+			   bytes / relay->probe_reads >= SOCKMAP_SKB_BYTES,
 		.is_seasoned = age_ms >= SOCKMAP_PROBE_MS,
 	};
 }
@@ -127,7 +127,7 @@ static bool sockmap_pays(struct relay *relay, struct pace pace, uint64_t now_ms)
 	uint64_t bytes = (uint32_t)relay->payload_bytes - relay->probe_bytes;
 	bool is_slow;
 
-	if (!relay->gate_is_adaptive)
+	if (!relay->sockmap_is_adaptive)
 		return true;
 	if (pays_in_bulk && pace.is_bulk)
 		return true;
@@ -139,58 +139,58 @@ static bool sockmap_pays(struct relay *relay, struct pace pace, uint64_t now_ms)
 	return is_slow;
 }
 
-void lane_sockmap_recall(struct relay_gate *gate)
+void lane_sockmap_recall(struct relay_sockmap *sockmap)
 {
-	if (gate->is_leaving)
+	if (sockmap->is_leaving)
 		return;
-	gate->is_leaving = true;
-	gate_direction_leave(&gate->direction);
-	gate_lane_arm(gate->relay->shared->gate);
+	sockmap->is_leaving = true;
+	sockmap_direction_leave(&sockmap->direction);
+	sockmap_lane_arm(sockmap->relay->shared->sockmap);
 }
 
-/* Detects delayed ACKs (enum relay_hurry): few large skbs, a fast target, no network in between. */
-static bool sockmap_is_put_off(const struct relay *relay, uint64_t pieces, uint64_t bytes, uint64_t pauses)
+/* Detects delayed ACKs (enum relay_quickack): few large skbs, a fast target, no network in between. */
+static bool sockmap_is_delayed(const struct relay *relay, uint64_t skbs, uint64_t bytes, uint64_t pauses)
 {
-	return pauses == 0 && relay->hurry_trials < SOCKMAP_LONE_TRIALS && pieces >= SOCKMAP_LONE_PIECES &&
-	       relay->gate->pieces_per_s <= SOCKMAP_LONE_PER_S && bytes / pieces >= SOCKMAP_PIECE_MIN_BYTES &&
+	return pauses == 0 && relay->quickack_trials < SOCKMAP_LONE_TRIALS && skbs >= SOCKMAP_LONE_SKBS &&
+	       relay->sockmap->skbs_per_s <= SOCKMAP_LONE_PER_S && bytes / skbs >= SOCKMAP_SKB_MIN_BYTES &&
 	       socket_segment_bytes(conn_fd(relay->source)) >= SOCKMAP_LONE_SEGMENT_BYTES;
 }
 
 /* Ends a trial of quick-ACKs in the copy lane. False: the direction stays there. */
-static bool sockmap_is_in_no_hurry(struct relay *relay, struct pace pace)
+static bool sockmap_wants_no_quickack(struct relay *relay, struct pace pace)
 {
-	if (relay->hurry == HURRY_TRIAL && pace.is_seasoned) {
-		relay->hurry = pace.reads_per_s > SOCKMAP_LONE_PER_S ? HURRY_ON : HURRY_NO;
-		if (relay->hurry == HURRY_NO)
-			relay->hurry_trials++;
+	if (relay->quickack == QUICKACK_TRIAL && pace.is_seasoned) {
+		relay->quickack = pace.reads_per_s > SOCKMAP_LONE_PER_S ? QUICKACK_ON : QUICKACK_NO;
+		if (relay->quickack == QUICKACK_NO)
+			relay->quickack_trials++;
 	}
-	return !relay_is_hurried(relay);
+	return !relay_wants_quickack(relay);
 }
 
 static void lane_sockmap_refresh(struct relay *relay)
 {
-	struct gate_direction_stats stats;
+	struct sockmap_direction_stats stats;
 	uint64_t redirected, copied, moved;
 	uint64_t active_ms;
 
-	stats = gate_direction_stats(&relay->gate->direction);
+	stats = sockmap_direction_stats(&relay->sockmap->direction);
 	active_ms = stats.last_active_ns / NS_PER_MS;
 	if (active_ms > relay->last_active_ms)
 		relay->last_active_ms = active_ms;
-	moved = stats.redirected_bytes + stats.copied_bytes - relay->gate->moved;
+	moved = stats.redirected_bytes + stats.copied_bytes - relay->sockmap->moved;
 	redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
 	copied = stats.copied_bytes - stats.copied_framing_bytes;
 	/* The program counts framing first: a read in between sees too little, and the next one the rest. */
-	if (redirected > relay->gate->redirected && redirected <= stats.redirected_bytes) {
-		relay_account(relay, LANE_SOCKMAP, redirected - relay->gate->redirected);
-		relay->gate->redirected = redirected;
+	if (redirected > relay->sockmap->redirected && redirected <= stats.redirected_bytes) {
+		relay_account(relay, LANE_SOCKMAP, redirected - relay->sockmap->redirected);
+		relay->sockmap->redirected = redirected;
 	}
-	if (copied != relay->gate->copied)
-		relay_account(relay, LANE_COPY, copied - relay->gate->copied);
-	relay->gate->copied = copied;
+	if (copied != relay->sockmap->copied)
+		relay_account(relay, LANE_COPY, copied - relay->sockmap->copied);
+	relay->sockmap->copied = copied;
 	relay->source->received_bytes += moved;
 	relay->sink->sent_bytes += moved;
-	relay->gate->moved += moved;
+	relay->sockmap->moved += moved;
 }
 
 /* The kernel set last_active_ms: the bytes must not count as progress of this moment. */
@@ -202,31 +202,31 @@ static void sockmap_account(struct relay *relay)
 
 bool lane_sockmap_judge(struct list *pace, uint64_t elapsed_ms)
 {
-	struct relay *relay = list_entry(pace, struct relay_gate, pace)->relay;
-	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
-	uint64_t pieces = stats.redirected_pieces - relay->gate->pace_pieces;
-	uint64_t bytes = stats.redirected_bytes - relay->gate->pace_bytes;
-	uint64_t pauses = stats.pauses - relay->gate->pace_pauses;
+	struct relay *relay = list_entry(pace, struct relay_sockmap, pace)->relay;
+	struct sockmap_direction_stats stats = sockmap_direction_stats(&relay->sockmap->direction);
+	uint64_t skbs = stats.redirected_skbs - relay->sockmap->pace_skbs;
+	uint64_t bytes = stats.redirected_bytes - relay->sockmap->pace_bytes;
+	uint64_t pauses = stats.pauses - relay->sockmap->pace_pauses;
 	uint64_t age_ms;
 
-	age_ms = loop_now_ms(relay->source->loop) - relay->gate->entered_ms;
+	age_ms = loop_now_ms(relay->source->loop) - relay->sockmap->entered_ms;
 	if (age_ms < elapsed_ms)
 		elapsed_ms = age_ms ? age_ms : 1;
-	relay->gate->is_judged = age_ms >= SOCKMAP_PROBE_MS;
-	relay->gate->pieces_per_s = pieces * 1000 / elapsed_ms;
-	relay->gate->pace_pieces = stats.redirected_pieces;
-	relay->gate->pace_bytes = stats.redirected_bytes;
-	relay->gate->pace_pauses = stats.pauses;
-	if (pieces == 0)
+	relay->sockmap->is_judged = age_ms >= SOCKMAP_PROBE_MS;
+	relay->sockmap->skbs_per_s = skbs * 1000 / elapsed_ms;
+	relay->sockmap->pace_skbs = stats.redirected_skbs;
+	relay->sockmap->pace_bytes = stats.redirected_bytes;
+	relay->sockmap->pace_pauses = stats.pauses;
+	if (skbs == 0)
 		return false;
 	sockmap_account(relay);
-	if (relay->gate_is_adaptive && relay->gate->pieces_per_s >= SOCKMAP_SLOW_PER_S &&
-	    bytes / pieces < SOCKMAP_PIECE_MIN_BYTES)
-		lane_sockmap_recall(relay->gate);
-	if (relay->gate_is_adaptive && relay->gate->is_judged &&
-	    sockmap_is_put_off(relay, pieces, bytes, pauses)) {
-		relay->hurry = HURRY_TRIAL;
-		lane_sockmap_recall(relay->gate);
+	if (relay->sockmap_is_adaptive && relay->sockmap->skbs_per_s >= SOCKMAP_SLOW_PER_S &&
+	    bytes / skbs < SOCKMAP_SKB_MIN_BYTES)
+		lane_sockmap_recall(relay->sockmap);
+	if (relay->sockmap_is_adaptive && relay->sockmap->is_judged &&
+	    sockmap_is_delayed(relay, skbs, bytes, pauses)) {
+		relay->quickack = QUICKACK_TRIAL;
+		lane_sockmap_recall(relay->sockmap);
 	}
 	return true;
 }
@@ -238,32 +238,33 @@ bool lane_sockmap_judge(struct list *pace, uint64_t elapsed_ms)
  */
 static void sockmap_contend(struct relay *relay, struct pace pace, uint64_t now_ms)
 {
-	struct gate_direction *direction = relay->source->gate ? relay->source->gate->outbound : NULL;
-	struct relay_gate *other;
+	struct sockmap_direction *direction =
+		relay->source->sockmap ? relay->source->sockmap->outbound : NULL;
+	struct relay_sockmap *other;
 	uint64_t active_ms;
 	int64_t quiet_ms;
 
 	if (!direction)
 		return;
-	other = container_of(direction, struct relay_gate, direction);
-	active_ms = gate_direction_stats(direction).last_active_ns / NS_PER_MS;
+	other = container_of(direction, struct relay_sockmap, direction);
+	active_ms = sockmap_direction_stats(direction).last_active_ns / NS_PER_MS;
 	quiet_ms = (int64_t)(now_ms - (active_ms > other->entered_ms ? active_ms : other->entered_ms));
 	if ((pace.is_bulk && quiet_ms > SOCKMAP_REST_MS) ||
 	    (pace.reads > 1 && quiet_ms > SOCKMAP_LONG_REST_MS) ||
 	    (pace.is_seasoned && other->is_judged && pace.reads >= SOCKMAP_PROBE_READS &&
-	     pace.reads_per_s > 2 * other->pieces_per_s))
+	     pace.reads_per_s > 2 * other->skbs_per_s))
 		lane_sockmap_recall(other);
 }
 
 /* Resets the state of the lane. Returns 0 or -ENOMEM. */
 static int sockmap_prepare(struct relay *relay)
 {
-	if (!relay->gate)
-		relay->gate = hg_malloc(sizeof(*relay->gate));
-	if (!relay->gate)
+	if (!relay->sockmap)
+		relay->sockmap = hg_malloc(sizeof(*relay->sockmap));
+	if (!relay->sockmap)
 		return -ENOMEM;
-	*relay->gate = (struct relay_gate){ .relay = relay, .direction.on_event = sockmap_on_event };
-	list_init(&relay->gate->pace);
+	*relay->sockmap = (struct relay_sockmap){ .relay = relay, .direction.on_event = sockmap_on_event };
+	list_init(&relay->sockmap->pace);
 	return 0;
 }
 
@@ -276,38 +277,38 @@ static bool sockmap_is_upload(const struct relay *relay)
 static bool sockmap_is_full(const struct relay *relay)
 {
 	return sockmap_is_upload(relay) &&
-	       counter_get(relay->shared->counters, COUNTER_GATE_UPLOADS) >= LIMIT_GATE_UPLOADS;
+	       counter_get(relay->shared->counters, COUNTER_SOCKMAP_UPLOADS) >= LIMIT_SOCKMAP_UPLOADS;
 }
 
 static int sockmap_start(struct relay *relay)
 {
-	struct gate_direction_options options = {
+	struct sockmap_direction_options options = {
 		.framing = sockmap_framing(relay),
 		.length_bytes = relay->decoder.left,
-		.credit_bytes = relay->gate_credit_bytes,
+		.credit_bytes = relay->sockmap_credit_bytes,
 	};
-	struct gate_worker *worker = relay->shared->gate->worker;
+	struct sockmap_worker *worker = relay->shared->sockmap->worker;
 	int error = sockmap_prepare(relay);
 
 	if (!error)
-		error = conn_join_gate(relay->sink, worker);
+		error = conn_join_sockmap(relay->sink, worker);
 	if (!error)
-		error = conn_join_gate(relay->source, worker);
+		error = conn_join_sockmap(relay->source, worker);
 	if (!error && sockmap_is_upload(relay) && !conn_count_upload(relay->source, relay->shared->counters))
 		error = -EBUSY;
 	if (error)
 		return error;
-	options.source = relay->source->gate;
-	options.target = relay->sink->gate;
-	return gate_direction_start(&relay->gate->direction, &options);
+	options.source = relay->source->sockmap;
+	options.target = relay->sink->sockmap;
+	return sockmap_direction_start(&relay->sockmap->direction, &options);
 }
 
 static void sockmap_entered(struct relay *relay, uint64_t now_ms)
 {
 	relay->lane = &lane_sockmap;
-	relay->gate->entered_ms = now_ms;
+	relay->sockmap->entered_ms = now_ms;
 	relay->was_in_kernel = true;
-	gate_lane_watch(relay->shared->gate, &relay->gate->pace);
+	sockmap_lane_watch(relay->shared->sockmap, &relay->sockmap->pace);
 }
 
 static enum lane_answer lane_sockmap_enter(struct relay *relay)
@@ -316,7 +317,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	struct pace pace;
 	int error;
 
-	if (!relay->gate_allowed || sockmap_is_full(relay))
+	if (!relay->sockmap_allowed || sockmap_is_full(relay))
 		return LANE_NO;
 	/* Only one direction of a tunnel can enter: keep a silent one out. */
 	if (relay->decoder.kind == BODY_TUNNEL && relay->probe_reads == 0)
@@ -324,7 +325,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 
 	now_ms = loop_now_ms(relay->source->loop);
 	pace = sockmap_pace(relay, now_ms);
-	if (!sockmap_is_in_no_hurry(relay, pace))
+	if (!sockmap_wants_no_quickack(relay, pace))
 		return LANE_NO;
 	/* While an attempt may be retried, user space has to see the bytes that it would repeat. */
 	if ((relay->replay && !relay->replay->is_lost) || buf_len(&relay->source->in) ||
@@ -332,7 +333,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	    !sockmap_pays(relay, pace, now_ms))
 		return LANE_NO;
 	if (relay->source->has_eof || relay->source->has_hup || relay->sink->has_hup) {
-		relay->gate_allowed = false;
+		relay->sockmap_allowed = false;
 		return LANE_NO;
 	}
 	/* The pipe is empty: the kernel lane moves what comes next. */
@@ -340,7 +341,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	error = sockmap_start(relay);
 	if (error) {
 		/* -EBUSY: the opposite direction has these sockets. -EAGAIN: too many bytes moved. */
-		relay->gate_allowed = error == -EBUSY || error == -EAGAIN;
+		relay->sockmap_allowed = error == -EBUSY || error == -EAGAIN;
 		relay->lane = &lane_copy;
 		if (error == -EBUSY)
 			sockmap_contend(relay, pace, now_ms);
@@ -353,8 +354,8 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 /* Masks events of a socket that the kernel serves, except free space that a step waits for. */
 static void sockmap_mask(struct conn *conn)
 {
-	const struct gate_direction *inbound = conn->gate->inbound;
-	const struct gate_direction *outbound = conn->gate->outbound;
+	const struct sockmap_direction *inbound = conn->sockmap->inbound;
+	const struct sockmap_direction *outbound = conn->sockmap->outbound;
 
 	/* epoll_ctl(MOD) fails only without memory: then this process wakes up more often. */
 	(void)conn_set_events(conn, !inbound, !outbound || outbound->wants_target_writable,
@@ -365,30 +366,31 @@ static void sockmap_mask_both(struct relay *relay)
 {
 	sockmap_mask(relay->source);
 	sockmap_mask(relay->sink);
-	gate_lane_arm(relay->shared->gate);
+	sockmap_lane_arm(relay->shared->sockmap);
 }
 
 /* What the lane moved in another process counts for this relay, but not for this process. */
 static void sockmap_remember(struct relay *relay)
 {
-	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
-	struct relay_gate *gate = relay->gate;
+	struct sockmap_direction_stats stats = sockmap_direction_stats(&relay->sockmap->direction);
+	struct relay_sockmap *sockmap = relay->sockmap;
 
-	gate->redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
-	gate->copied = stats.copied_bytes - stats.copied_framing_bytes;
-	gate->moved = stats.redirected_bytes + stats.copied_bytes;
-	gate->pace_bytes = stats.redirected_bytes;
-	relay->lane_bytes[LANE_SOCKMAP] += gate->redirected;
-	relay->lane_bytes[LANE_COPY] += gate->copied;
-	relay->payload_bytes += gate->redirected + gate->copied;
+	sockmap->redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
+	sockmap->copied = stats.copied_bytes - stats.copied_framing_bytes;
+	sockmap->moved = stats.redirected_bytes + stats.copied_bytes;
+	sockmap->pace_bytes = stats.redirected_bytes;
+	relay->lane_bytes[LANE_SOCKMAP] += sockmap->redirected;
+	relay->lane_bytes[LANE_COPY] += sockmap->copied;
+	relay->payload_bytes += sockmap->redirected + sockmap->copied;
 }
 
-int lane_sockmap_adopt(struct relay *relay)
+int lane_sockmap_resume(struct relay *relay)
 {
 	int error = sockmap_prepare(relay);
 
 	if (!error)
-		error = gate_direction_adopt(&relay->gate->direction, relay->source->gate, relay->sink->gate);
+		error = sockmap_direction_resume(&relay->sockmap->direction, relay->source->sockmap,
+						 relay->sink->sockmap);
 	if (error)
 		return error;
 	sockmap_remember(relay);
@@ -401,10 +403,10 @@ int lane_sockmap_adopt(struct relay *relay)
 static void sockmap_return(struct relay *relay)
 {
 	sockmap_account(relay);
-	list_remove(&relay->gate->pace);
+	list_remove(&relay->sockmap->pace);
 	relay->lane = &lane_copy;
 	sockmap_probe_begin(relay, loop_now_ms(relay->source->loop));
-	if (relay_is_hurried(relay))
+	if (relay_wants_quickack(relay))
 		socket_acknowledge(conn_fd(relay->source));
 	sockmap_mask_both(relay);
 }
@@ -413,7 +415,7 @@ static void sockmap_on_eof(struct relay *relay)
 {
 	relay->source->has_eof = true;
 	if (relay->decoder.kind == BODY_LENGTH)
-		relay->decoder.left = relay->gate->direction.left_bytes;
+		relay->decoder.left = relay->sockmap->direction.left_bytes;
 	if (body_decode_eof(&relay->decoder) < 0)
 		relay_fail(relay, RELAY_FAIL_SOURCE_SHORT);
 	else
@@ -432,15 +434,16 @@ static void sockmap_on_bytes(struct relay *relay)
 	struct body_decoder *decoder = &relay->decoder;
 
 	if (decoder->kind == BODY_LENGTH)
-		decoder->left = relay->gate->direction.left_bytes;
+		decoder->left = relay->sockmap->direction.left_bytes;
 	if (decoder->kind != BODY_CHUNKED)
 		return;
-	decoder->chunk_state = relay->gate->direction.chunk.phase;
-	decoder->left = relay->gate->direction.chunk.left;
-	decoder->line_bytes = relay->gate->direction.chunk.digits;
+	decoder->chunk_state = relay->sockmap->direction.chunk.phase;
+	decoder->left = relay->sockmap->direction.chunk.left;
+	decoder->line_bytes = relay->sockmap->direction.chunk.digits;
 	relay->chunk_raw = decoder->chunk_state == CHUNK_SIZE_FIRST ? CHUNK_RAW_NONE : CHUNK_RAW_INSIDE;
 	/* Allow the lane again after small skbs, but not after framing for the full parser. */
-	relay->gate_allowed = relay->gate->is_leaving || relay->gate->direction.take == GATE_TAKE_DONE;
+	relay->sockmap_allowed =
+		relay->sockmap->is_leaving || relay->sockmap->direction.take == SOCKMAP_TAKE_DONE;
 }
 
 /*
@@ -449,9 +452,9 @@ static void sockmap_on_bytes(struct relay *relay)
  */
 static bool sockmap_is_reset(const struct conn *conn)
 {
-	struct delivery_view view;
+	struct tcp_progress_view view;
 
-	return delivery_look(conn_fd(conn), &view) == 0 && delivery_is_closed(&view);
+	return tcp_progress_look(conn_fd(conn), &view) == 0 && tcp_progress_is_closed(&view);
 }
 
 /* Bytes received from the sink before it broke may still be a response, so only sending has failed. */
@@ -462,36 +465,36 @@ static bool sockmap_sink_broke(struct relay *relay)
 	if (relay->decoder.kind == BODY_TUNNEL && conn_check(sink) < 0)
 		sink->send_error = sink->error;
 	else if (sink->has_hup && sockmap_is_reset(sink))
-		conn_fail_send(sink,
-			       relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET);
+		conn_fail_send(sink, relay->sockmap->direction.error ? relay->sockmap->direction.error
+								     : -ECONNRESET);
 	if (!sink->send_error)
 		return false;
 	relay_fail(relay, RELAY_FAIL_SINK);
 	return true;
 }
 
-static enum gate_step sockmap_step(struct relay *relay)
+static enum sockmap_step sockmap_step(struct relay *relay)
 {
-	struct gate_direction *direction = &relay->gate->direction;
+	struct sockmap_direction *direction = &relay->sockmap->direction;
 	uint64_t now_ms = loop_now_ms(relay->source->loop);
-	enum gate_step step = gate_direction_step(direction, now_ms);
+	enum sockmap_step step = sockmap_direction_step(direction, now_ms);
 
-	if (step == GATE_STEP_TAKE) {
+	if (step == SOCKMAP_STEP_TAKE) {
 		conn_take_verdict_off(relay->source);
-		step = gate_direction_step(direction, now_ms);
+		step = sockmap_direction_step(direction, now_ms);
 	}
 	return step;
 }
 
-static bool sockmap_source_broke(struct relay *relay, enum gate_step *step)
+static bool sockmap_source_broke(struct relay *relay, enum sockmap_step *step)
 {
 	struct conn *source = relay->source;
 
-	if (conn_check(source) == 0 && source->has_hup && relay->gate->direction.state == DIRECTION_OPEN &&
+	if (conn_check(source) == 0 && source->has_hup && relay->sockmap->direction.state == DIRECTION_OPEN &&
 	    sockmap_is_reset(source)) {
 		/* The event of a FIN may come before its verdict; this step sees the FIN, if there is one. */
 		*step = sockmap_step(relay);
-		if (*step == GATE_STEP_WAIT && relay->gate->direction.state == DIRECTION_OPEN)
+		if (*step == SOCKMAP_STEP_WAIT && relay->sockmap->direction.state == DIRECTION_OPEN)
 			source->error = -ECONNRESET;
 	}
 	if (!source->error)
@@ -500,9 +503,9 @@ static bool sockmap_source_broke(struct relay *relay, enum gate_step *step)
 	return true;
 }
 
-static bool is_under_way(enum gate_step step)
+static bool is_under_way(enum sockmap_step step)
 {
-	return step == GATE_STEP_WAIT || step == GATE_STEP_TICK;
+	return step == SOCKMAP_STEP_WAIT || step == SOCKMAP_STEP_TICK;
 }
 
 /* The lane has noticed the reset before its event was delivered. */
@@ -514,16 +517,16 @@ static void sockmap_on_reset(struct relay *relay)
 		return;
 	if (conn_check(relay->source) == 0)
 		conn_fail(relay->source,
-			  relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET);
+			  relay->sockmap->direction.error ? relay->sockmap->direction.error : -ECONNRESET);
 	relay_fail(relay, RELAY_FAIL_SOURCE_ERROR);
 }
 
 static bool lane_sockmap_pump(struct relay *relay)
 {
-	enum gate_step step = sockmap_step(relay);
+	enum sockmap_step step = sockmap_step(relay);
 
 	if (is_under_way(step) && (sockmap_sink_broke(relay) || sockmap_source_broke(relay, &step))) {
-		gate_direction_stop(&relay->gate->direction);
+		sockmap_direction_stop(&relay->sockmap->direction);
 		sockmap_return(relay);
 		return false;
 	}
@@ -531,32 +534,32 @@ static bool lane_sockmap_pump(struct relay *relay)
 		sockmap_mask_both(relay);
 		return false;
 	}
-	if (step != GATE_STEP_RESET && step != GATE_STEP_POISON)
+	if (step != SOCKMAP_STEP_RESET && step != SOCKMAP_STEP_INTEGRITY_ERROR)
 		conn_take_verdict_off(relay->source);
 	sockmap_return(relay);
 	switch (step) {
-	case GATE_STEP_WAIT:
-	case GATE_STEP_TICK:
-	case GATE_STEP_TAKE:
+	case SOCKMAP_STEP_WAIT:
+	case SOCKMAP_STEP_TICK:
+	case SOCKMAP_STEP_TAKE:
 		break;
-	case GATE_STEP_DONE:
+	case SOCKMAP_STEP_DONE:
 		relay->decoder.left = 0;
 		relay->decoder.is_done = true;
 		relay_source_ended(relay);
 		break;
-	case GATE_STEP_EOF:
+	case SOCKMAP_STEP_EOF:
 		sockmap_on_eof(relay);
 		break;
-	case GATE_STEP_BYTES:
+	case SOCKMAP_STEP_BYTES:
 		sockmap_on_bytes(relay);
 		return relay->state == RELAY_OPEN;
-	case GATE_STEP_RESET:
+	case SOCKMAP_STEP_RESET:
 		sockmap_on_reset(relay);
 		break;
-	case GATE_STEP_POISON:
+	case SOCKMAP_STEP_INTEGRITY_ERROR:
 		log_warn("kernel lane: stream reset, byte counts do not add up: %s",
-			 gate_reason_explanation(relay->gate->direction.reason));
-		relay_fail(relay, RELAY_FAIL_POISONED);
+			 sockmap_reason_explanation(relay->sockmap->direction.reason));
+		relay_fail(relay, RELAY_FAIL_INTEGRITY_ERROR);
 		break;
 	}
 	return false;
@@ -564,8 +567,8 @@ static bool lane_sockmap_pump(struct relay *relay)
 
 static void lane_sockmap_leave(struct relay *relay)
 {
-	list_remove(&relay->gate->pace);
-	gate_direction_stop(&relay->gate->direction);
+	list_remove(&relay->sockmap->pace);
+	sockmap_direction_stop(&relay->sockmap->direction);
 	sockmap_account(relay);
 	/* The stream may end here, but a client that reads its response continues, and so may a backend. */
 	sockmap_mask_both(relay);
@@ -573,16 +576,17 @@ static void lane_sockmap_leave(struct relay *relay)
 
 static bool lane_sockmap_is_settled(struct relay *relay)
 {
-	return gate_direction_is_settled(&relay->gate->direction) &&
-	       (relay->source->gate->is_source || conn_is_silent(relay->source));
+	return sockmap_direction_is_settled(&relay->sockmap->direction) &&
+	       (relay->source->sockmap->is_source || conn_is_silent(relay->source));
 }
 
 static void lane_sockmap_describe(const struct relay *relay, struct lane_view *ret_view)
 {
-	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
+	struct sockmap_direction_stats stats = sockmap_direction_stats(&relay->sockmap->direction);
 
-	ret_view->state = stats.is_open ? "open" : gate_direction_state_text(relay->gate->direction.state);
-	ret_view->reason = stats.reason == GATE_REASON_NONE ? NULL : gate_reason_text(stats.reason);
+	ret_view->state =
+		stats.is_open ? "open" : sockmap_direction_state_text(relay->sockmap->direction.state);
+	ret_view->reason = stats.reason == SOCKMAP_REASON_NONE ? NULL : sockmap_reason_text(stats.reason);
 	ret_view->pauses = stats.pauses;
 }
 

@@ -26,8 +26,8 @@ static const struct lane *relay_choose(const struct body_framing *framing, enum 
 /* splice(2) does not see bytes that a sockmap has passed up, so it must not use a socket in one. */
 static bool relay_may_use_pipe(const struct relay *relay)
 {
-	return relay_is_between_tcp(relay) && !gate_socket_is_added(relay->source->gate) &&
-	       !gate_socket_is_added(relay->sink->gate);
+	return relay_is_between_tcp(relay) && !sockmap_socket_is_added(relay->source->sockmap) &&
+	       !sockmap_socket_is_added(relay->sink->sockmap);
 }
 
 void relay_start(struct relay *relay, struct relay_end source, struct relay_end sink,
@@ -64,11 +64,11 @@ uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane)
 	if (!relay_is_in_sockmap(relay))
 		return bytes;
 	if (lane == LANE_SOCKMAP)
-		return bytes - relay->gate->redirected;
-	return lane == LANE_COPY ? bytes - relay->gate->copied : bytes;
+		return bytes - relay->sockmap->redirected;
+	return lane == LANE_COPY ? bytes - relay->sockmap->copied : bytes;
 }
 
-int relay_adopt(struct relay *relay, const struct relay_past *past)
+int relay_resume(struct relay *relay, const struct relay_past *past)
 {
 	memcpy(relay->lane_bytes, past->lane_bytes, sizeof(relay->lane_bytes));
 	for (int lane = 0; lane < LANE_COUNT; lane++)
@@ -88,18 +88,20 @@ int relay_adopt(struct relay *relay, const struct relay_past *past)
 		return 0;
 	}
 	if (past->is_in_direct)
-		return lane_near_adopt(relay);
-	return past->is_in_sockmap ? lane_sockmap_adopt(relay) : 0;
+		return lane_local_resume(relay);
+	return past->is_in_sockmap ? lane_sockmap_resume(relay) : 0;
 }
 
-void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes)
+void relay_allow_sockmap(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes,
+			 uint32_t credit_bytes)
 {
-	relay->gate_is_adaptive = is_adaptive;
-	relay->gate_credit_bytes = credit_bytes;
-	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_tcp(relay) &&
-			      (relay->decoder.kind != BODY_LENGTH || relay->decoder.left >= min_body_bytes);
+	relay->sockmap_is_adaptive = is_adaptive;
+	relay->sockmap_credit_bytes = credit_bytes;
+	relay->sockmap_allowed =
+		relay->shared->sockmap != NULL && relay_is_between_tcp(relay) &&
+		(relay->decoder.kind != BODY_LENGTH || relay->decoder.left >= min_body_bytes);
 	/* The pipe lane would take the bytes first. */
-	if (relay->gate_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH)
+	if (relay->sockmap_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH)
 		relay->lane = &lane_copy;
 }
 
@@ -156,11 +158,11 @@ static int relay_send_replay(struct relay *relay)
 {
 	int error = 0;
 
-	list_each(node, next, &relay->replay->pieces) {
-		const struct replay_piece *piece = list_entry(node, struct replay_piece, node);
+	list_each(node, next, &relay->replay->segments) {
+		const struct replay_segment *segment = list_entry(node, struct replay_segment, node);
 
 		if (!error)
-			error = relay_send_payload(relay, span_of(piece->data, piece->len));
+			error = relay_send_payload(relay, span_of(segment->data, segment->len));
 	}
 	return error;
 }
@@ -174,7 +176,7 @@ int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding
 	relay->sink = sink.conn;
 	relay->h2_sink = sink.h2;
 	relay->encoding = encoding;
-	relay->gate_allowed = false;
+	relay->sockmap_allowed = false;
 	relay->fail = RELAY_FAIL_NONE;
 	relay->progress_bytes = relay_progress(relay);
 	relay->state = relay->decoder.kind == BODY_NONE ? RELAY_FLUSH : RELAY_OPEN;
@@ -193,8 +195,8 @@ void relay_stop(struct relay *relay)
 {
 	relay_detach(relay);
 	body_decoder_done(&relay->decoder);
-	hg_free(relay->gate);
-	relay->gate = NULL;
+	hg_free(relay->sockmap);
+	relay->sockmap = NULL;
 	if (!relay_is_finished(relay))
 		relay->state = RELAY_OFF;
 }
@@ -241,20 +243,21 @@ static void relay_flush(struct relay *relay)
 		relay->state = RELAY_DONE;
 }
 
-void relay_rest(struct relay *relay, bool is_resting)
+void relay_quiesce(struct relay *relay, bool is_quiesced)
 {
-	relay->is_resting = is_resting;
-	if (is_resting && relay_is_in_sockmap(relay))
-		lane_sockmap_recall(relay->gate);
+	relay->is_quiesced = is_quiesced;
+	if (is_quiesced && relay_is_in_sockmap(relay))
+		lane_sockmap_recall(relay->sockmap);
 }
 
 /* Better lanes, in the order in which they are asked to take the direction. */
-static const struct lane *const better_lanes[] = { &lane_near, &lane_sockmap };
+static const struct lane *const better_lanes[] = { &lane_local, &lane_sockmap };
 
 /* True if bytes may wait for the new lane. */
 static bool relay_change_lane(struct relay *relay)
 {
-	for (size_t i = 0; i < ARRAY_LEN(better_lanes) && relay->lane->may_leave && !relay->is_resting; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(better_lanes) && relay->lane->may_leave && !relay->is_quiesced;
+	     i++) {
 		enum lane_answer answer = better_lanes[i]->enter(relay);
 
 		if (answer != LANE_NO)

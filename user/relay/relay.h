@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "user/kernel/near/near.h"
+#include "user/kernel/local/local.h"
 #include "user/kernel/sockmap/direction.h"
 #include "user/http/body.h"
 #include "user/h2/h2_session.h"
@@ -34,7 +34,7 @@ enum relay_fail {
 	RELAY_FAIL_SOURCE_ERROR, /* reset or another socket error: relay_source_error() */
 	RELAY_FAIL_SOURCE_BAD, /* malformed framing: decoder.bad */
 	RELAY_FAIL_SINK, /* relay_sink_error() */
-	RELAY_FAIL_POISONED, /* the kernel lane's byte counts do not match: gate.reason */
+	RELAY_FAIL_INTEGRITY_ERROR, /* the kernel lane's byte counts do not match: gate.reason */
 	RELAY_FAIL_MEMORY,
 };
 
@@ -49,10 +49,10 @@ enum relay_encoding {
  * kernel lane cannot acknowledge at once (quick-ACK), the copy lane can; so a direction with that pattern is
  * tried in the copy lane.
  */
-enum relay_hurry {
-	HURRY_NO,
-	HURRY_TRIAL,
-	HURRY_ON, /* permanently: the trial made it faster */
+enum relay_quickack {
+	QUICKACK_NO,
+	QUICKACK_TRIAL,
+	QUICKACK_ON, /* permanently: the trial made it faster */
 };
 
 struct relay;
@@ -69,12 +69,12 @@ enum relay_direction {
 };
 
 /* A worker's part of the same-host lanes. */
-struct near_watch {
+struct local_watch {
 	struct loop *loop; /* borrowed */
-	struct near_worker *worker; /* owner */
+	struct local_worker *worker; /* owner */
 	struct loop_source source; /* of its event ring */
-	struct timer retry; /* while senders wait: near_worker_retry() */
-	struct list running; /* of struct relay_near, for the timer */
+	struct timer retry; /* while senders wait: local_worker_retry() */
+	struct list running; /* of struct relay_local, for the timer */
 	struct timer timer; /* updates counters: four times a second while bytes move, else once */
 };
 
@@ -84,9 +84,9 @@ struct relay_shared {
 	struct buf frames; /* HTTP/2 frames on their way to a socket; empty between calls, keeps its memory */
 	struct pipe_pool *pipes;
 	struct counters *counters;
-	struct gate_lane *gate; /* NULL: no kernel lane in this process */
-	struct near *near; /* borrowed, NULL: no same-host lanes in this process */
-	struct near_watch near_watch; /* lane_near_init() */
+	struct sockmap_lane *sockmap; /* NULL: no kernel lane in this process */
+	struct local *local; /* borrowed, NULL: no same-host lanes in this process */
+	struct local_watch local_watch; /* lane_local_init() */
 	void (*wake)(struct relay *relay); /* a direction in the kernel lane has news: pump its stream */
 };
 
@@ -131,28 +131,28 @@ struct lane {
 };
 
 /* What a direction needs once it enters the kernel lane; most never do. */
-struct relay_gate {
+struct relay_sockmap {
 	struct relay *relay;
-	struct gate_direction direction;
+	struct sockmap_direction direction;
 	/* Accounted so far for the running direction: bytes on the wire, and payload by lane. */
 	uint64_t moved;
 	uint64_t redirected;
 	uint64_t copied;
-	struct list pace; /* in the list of directions whose pace is watched (gate_lane.h) */
-	uint64_t pace_pieces; /* redirected skbs at the last check; the next two are as of then, too */
+	struct list pace; /* in the list of directions whose pace is watched (sockmap_lane.h) */
+	uint64_t pace_skbs; /* redirected skbs at the last check; the next two are as of then, too */
 	uint64_t pace_bytes;
 	uint64_t pace_pauses;
 	uint64_t entered_ms;
-	uint64_t pieces_per_s; /* redirected skbs, between the last two checks or since entered_ms */
+	uint64_t skbs_per_s; /* redirected skbs, between the last two checks or since entered_ms */
 	bool is_judged; /* the last check came SOCKMAP_PROBE_MS or more after entered_ms */
 	bool is_leaving; /* asked to return to the copy lane */
 };
 
 /* What a direction in the lane `direct` needs. */
-struct relay_near {
+struct relay_local {
 	struct relay *relay;
 	struct list watch;
-	struct near_direction direction;
+	struct local_direction direction;
 	uint64_t direct_bytes; /* accounted so far */
 	uint64_t sent_bytes; /* sent_bytes of the sink that were reported to the kernel */
 };
@@ -168,13 +168,13 @@ struct relay {
 	enum relay_state state : 8;
 	enum relay_fail fail : 8;
 	enum relay_encoding encoding : 8;
-	bool gate_allowed : 1;
-	bool gate_is_adaptive : 1; /* enters the lane only when its pace says so */
-	uint8_t near_looks : 4; /* checks left for local processes; 0: none there, or not allowed */
-	bool is_resting : 1; /* relay_rest() */
+	bool sockmap_allowed : 1;
+	bool sockmap_is_adaptive : 1; /* enters the lane only when its pace says so */
+	uint8_t local_looks : 4; /* checks left for local processes; 0: none there, or not allowed */
+	bool is_quiesced : 1; /* relay_quiesce() */
 	bool was_in_kernel : 1; /* bytes may have left that user space never saw: no replay */
-	enum relay_hurry hurry : 4; /* quick-ACK for what the copy lane reads */
-	uint8_t hurry_trials : 4; /* trials that did not help: the sender is just slow */
+	enum relay_quickack quickack : 4; /* quick-ACK for what the copy lane reads */
+	uint8_t quickack_trials : 4; /* trials that did not help: the sender is just slow */
 	uint8_t chunk_raw; /* the sink is inside a chunk line or chunk that the kernel forwarded */
 	struct body_decoder decoder;
 	struct pipe_splice pipe; /* the pipe lane takes it from the pool */
@@ -188,14 +188,14 @@ struct relay {
 	uint32_t probe_ms; /* start of the window over which the pace in user space is measured */
 	uint32_t probe_bytes; /* payload_bytes at its start */
 	uint32_t probe_reads; /* recv() or splice() calls in the window that brought bytes */
-	uint32_t gate_credit_bytes; /* as passed to relay_allow_gate() */
+	uint32_t sockmap_credit_bytes; /* as passed to relay_allow_sockmap() */
 	/*
 	 * Owned. A direction that was in one of the two lanes never enters the other, so they share the
 	 * memory.
 	 */
 	union {
-		struct relay_gate *gate; /* NULL until the direction first enters the kernel lane */
-		struct relay_near *near; /* while in lane_near, otherwise NULL */
+		struct relay_sockmap *sockmap; /* NULL until the direction first enters the kernel lane */
+		struct relay_local *local; /* while in lane_local, otherwise NULL */
 	};
 };
 
@@ -207,9 +207,10 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 /*
  * Allows the kernel lane from now on: when the pace says that it pays, or at once if not is_adaptive; for a
  * body of known length only if at least min_body_bytes are left. credit_bytes: as in struct
- * gate_direction_options (user/kernel/sockmap/direction.h).
+ * sockmap_direction_options (user/kernel/sockmap/direction.h).
  */
-void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes);
+void relay_allow_sockmap(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes,
+			 uint32_t credit_bytes);
 /*
  * Allows the lane `direct` from now on, if local processes are found at both ends: for a tunnel whose
  * listener and backend opted in. It is preferred to the kernel lane.
@@ -237,33 +238,33 @@ static inline bool relay_is_finished(const struct relay *relay)
 {
 	return relay->state == RELAY_DONE || relay->state == RELAY_FAILED || relay->state == RELAY_OFF;
 }
-static inline bool relay_is_hurried(const struct relay *relay)
+static inline bool relay_wants_quickack(const struct relay *relay)
 {
-	return relay->hurry != HURRY_NO;
+	return relay->quickack != QUICKACK_NO;
 }
 /* The state in which another process left a direction. */
 struct relay_past {
 	uint64_t lane_bytes[LANE_COUNT]; /* relay_bytes_before() */
 	uint64_t last_active_ms;
 	bool is_done; /* the direction has ended */
-	bool is_in_sockmap; /* both ends are in the maps: conn_adopt_gate() */
-	bool is_in_direct; /* ends that bypassed TCP do so again (conn_adopt_hop()) */
+	bool is_in_sockmap; /* both ends are in the maps: conn_resume_sockmap() */
+	bool is_in_direct; /* ends that bypassed TCP do so again (conn_resume_bypass()) */
 	uint64_t left; /* of a body, as in its decoder */
 	uint8_t chunk_state;
 };
 /* Payload by lane, without what a running direction of the kernel lanes counts itself. */
 uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane);
 /*
- * Call after relay_start(). Returns 0, or -errno of gate_direction_adopt() or near_direction_adopt(): reset
- * both ends.
+ * Call after relay_start(). Returns 0, or -errno of sockmap_direction_resume() or local_direction_resume():
+ * reset both ends.
  */
-int relay_adopt(struct relay *relay, const struct relay_past *past);
+int relay_resume(struct relay *relay, const struct relay_past *past);
 /*
  * Quiesces the direction: it takes nothing more from its source and enters no other lane, sends what it has
  * to its sink, and leaves the sockmap lane, so that eventually all bytes are in the kernel. Idempotent. After
  * switching it off, pump it.
  */
-void relay_rest(struct relay *relay, bool is_resting);
+void relay_quiesce(struct relay *relay, bool is_quiesced);
 /* The -errno that broke the direction: of its source, or of its sink. */
 int relay_source_error(const struct relay *relay);
 int relay_sink_error(const struct relay *relay);
@@ -277,11 +278,11 @@ size_t relay_buffered(const struct relay *relay);
 /* For /streams. No system call. */
 void relay_describe(const struct relay *relay, struct lane_view *ret_view);
 /* The same-host lanes of a worker, called once; near may be NULL. */
-/* Returns 0, also without near, or -errno: this worker runs without these lanes. */
-int lane_near_init(struct relay_shared *shared, struct near *near, struct loop *loop);
-void lane_near_done(struct relay_shared *shared); /* call without any bypass left; idempotent */
+/* Returns 0, also without them, or -errno: this worker runs without these lanes. */
+int lane_local_init(struct relay_shared *shared, struct local *local, struct loop *loop);
+void lane_local_done(struct relay_shared *shared); /* call without any bypass left; idempotent */
 /*
- * Checks one direction in the sockmap lane, elapsed_ms after the last check; for gate_lane_start(). A
+ * Checks one direction in the sockmap lane, elapsed_ms after the last check; for sockmap_lane_start(). A
  * direction that has become a rapid exchange of small skbs is asked to return to the copy lane, which moves
  * those faster. True if bytes moved.
  */

@@ -58,11 +58,11 @@ int relay_push(struct relay *relay)
 	return relay->h2_sink->is_reset && !relay->h2_sink->is_end_sent ? -EPIPE : 0;
 }
 
-int relay_send(struct relay *relay, const struct iovec *pieces, int count)
+int relay_send(struct relay *relay, const struct iovec *segments, int count)
 {
 	if (relay->sink)
-		return conn_send(relay->sink, pieces, count, LIMIT_RELAY_BYTES * 2);
-	return h2_stream_write(relay->h2_sink, pieces, count, LIMIT_RELAY_BYTES * 2);
+		return conn_send(relay->sink, segments, count, LIMIT_RELAY_BYTES * 2);
+	return h2_stream_write(relay->h2_sink, segments, count, LIMIT_RELAY_BYTES * 2);
 }
 
 void relay_source_ended(struct relay *relay)
@@ -73,17 +73,17 @@ void relay_source_ended(struct relay *relay)
 int relay_send_payload(struct relay *relay, struct span payload)
 {
 	char head[CHUNK_HEAD_BYTES];
-	struct iovec pieces[3];
+	struct iovec segments[3];
 	int count = 0;
 
 	if (payload.len == 0)
 		return 0;
 	if (relay->encoding == ENCODE_CHUNKED)
-		pieces[count++] = (struct iovec){ head, chunk_write_head(head, payload.len) };
-	pieces[count++] = (struct iovec){ (void *)(uintptr_t)payload.data, payload.len };
+		segments[count++] = (struct iovec){ head, chunk_write_head(head, payload.len) };
+	segments[count++] = (struct iovec){ (void *)(uintptr_t)payload.data, payload.len };
 	if (relay->encoding == ENCODE_CHUNKED)
-		pieces[count++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
-	return relay_send(relay, pieces, count);
+		segments[count++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
+	return relay_send(relay, segments, count);
 }
 
 /* ------------------------------------------------------------------------------------ the end */
@@ -133,7 +133,7 @@ int relay_send_end(struct relay *relay)
 {
 	struct arena arena;
 	struct fields trailers;
-	enum http_bad bad = BAD_NONE;
+	enum http_error http_error = HTTP_ERROR_NONE;
 	int error;
 
 	if (!relay->h2_sink && relay->encoding != ENCODE_CHUNKED)
@@ -141,10 +141,10 @@ int relay_send_end(struct relay *relay)
 	arena_init(&arena, 4096);
 	fields_init(&trailers, &arena);
 	if (relay->decoder.kind == BODY_CHUNKED)
-		bad = body_trailers(&relay->decoder, &arena, &trailers);
+		http_error = body_trailers(&relay->decoder, &arena, &trailers);
 	else if (relay->h2_source && relay->h2_source->trailers)
 		trailers = relay->h2_source->trailers->fields;
-	error = bad ? -EPROTO : relay_end_message(relay, &trailers);
+	error = http_error ? -EPROTO : relay_end_message(relay, &trailers);
 	arena_done(&arena);
 	return error ? error : relay_push(relay);
 }

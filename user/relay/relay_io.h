@@ -8,7 +8,7 @@
 extern const struct lane lane_copy;
 extern const struct lane lane_pipe;
 extern const struct lane lane_sockmap;
-extern const struct lane lane_near;
+extern const struct lane lane_local;
 
 /* True if the bytes go unchanged from socket to socket: a condition of every lane but copy. */
 static inline bool relay_is_between_sockets(const struct relay *relay)
@@ -18,7 +18,7 @@ static inline bool relay_is_between_sockets(const struct relay *relay)
 /* True if, in addition, all of them go through TCP: the lanes pipe and sockmap see only TCP's queue. */
 static inline bool relay_is_between_tcp(const struct relay *relay)
 {
-	return relay_is_between_sockets(relay) && !relay->source->hop && !relay->sink->hop;
+	return relay_is_between_sockets(relay) && !relay->source->bypass && !relay->sink->bypass;
 }
 
 /* True if user space moves the bytes, itself or by splice(2). */
@@ -33,11 +33,11 @@ static inline bool relay_is_in_sockmap(const struct relay *relay)
 /* Also true after the direction has ended in that lane. */
 static inline bool relay_is_in_direct(const struct relay *relay)
 {
-	return relay->lane == &lane_near;
+	return relay->lane == &lane_local;
 }
 
 /* Both return 0 or -errno like conn_send(). */
-int relay_send(struct relay *relay, const struct iovec *pieces, int count);
+int relay_send(struct relay *relay, const struct iovec *segments, int count);
 /* Sends payload with the relay's framing, outside of the lanes: a replayed body. */
 int relay_send_payload(struct relay *relay, struct span payload);
 int relay_push(struct relay *relay); /* sends what waits in the sink's queue; 0 or its error */
@@ -51,13 +51,13 @@ uint64_t relay_progress(const struct relay *relay);
 /* Sets last_active_ms if bytes have moved. */
 void relay_note_progress(struct relay *relay, uint64_t now_ms);
 /* Resumes the direction that another process had in the sockmap lane. Returns 0 or -errno. */
-int lane_sockmap_adopt(struct relay *relay);
+int lane_sockmap_resume(struct relay *relay);
 /* The same for the lane `direct`. */
-int lane_near_adopt(struct relay *relay);
+int lane_local_resume(struct relay *relay);
 /*
  * Asks a direction to return to the copy lane, in a turn of its own: the caller may be in the turn of the
  * opposite direction.
  */
-void lane_sockmap_recall(struct relay_gate *gate);
+void lane_sockmap_recall(struct relay_sockmap *sockmap);
 /* The pump of the copy lane, used also by lanes that copy at times. */
 bool lane_copy_pump(struct relay *relay);

@@ -5,14 +5,14 @@
 #include "user/base/mem.h"
 
 enum {
-	PIECE_MIN_BYTES = 512, /* for bodies that come in small parts */
-	PIECE_MAX_BYTES = 16 * 1024,
+	SEGMENT_MIN_BYTES = 512, /* for bodies that come in small parts */
+	SEGMENT_MAX_BYTES = 16 * 1024,
 };
 
 void replay_init(struct replay *replay, struct counters *counters, uint32_t *connection_bytes)
 {
 	*replay = (struct replay){ .counters = counters, .connection_bytes = connection_bytes };
-	list_init(&replay->pieces);
+	list_init(&replay->segments);
 }
 
 void replay_drop(struct replay *replay)
@@ -20,8 +20,8 @@ void replay_drop(struct replay *replay)
 	replay->is_lost = true;
 	if (replay->held_bytes == 0)
 		return;
-	for (struct list *node; (node = list_pop(&replay->pieces));)
-		hg_free(list_entry(node, struct replay_piece, node));
+	for (struct list *node; (node = list_pop(&replay->segments));)
+		hg_free(list_entry(node, struct replay_segment, node));
 	*replay->connection_bytes -= replay->held_bytes;
 	gauge_sub(replay->counters, COUNTER_REPLAY_HELD, replay->held_bytes);
 	replay->held_bytes = 0;
@@ -35,31 +35,31 @@ static bool replay_may_hold(const struct replay *replay, size_t more)
 }
 
 /* Returns a piece with free space, of `want` bytes if it is new. NULL at a limit, or without memory. */
-static struct replay_piece *replay_room(struct replay *replay, size_t want)
+static struct replay_segment *replay_room(struct replay *replay, size_t want)
 {
-	struct replay_piece *piece;
-	size_t size = want < PIECE_MIN_BYTES ? PIECE_MIN_BYTES : want;
+	struct replay_segment *segment;
+	size_t size = want < SEGMENT_MIN_BYTES ? SEGMENT_MIN_BYTES : want;
 
-	if (!list_is_empty(&replay->pieces)) {
-		piece = list_entry(replay->pieces.prev, struct replay_piece, node);
-		if (piece->len < piece->size)
-			return piece;
+	if (!list_is_empty(&replay->segments)) {
+		segment = list_entry(replay->segments.prev, struct replay_segment, node);
+		if (segment->len < segment->size)
+			return segment;
 	}
-	if (size > PIECE_MAX_BYTES)
-		size = PIECE_MAX_BYTES;
-	if (!replay_may_hold(replay, sizeof(*piece) + size))
+	if (size > SEGMENT_MAX_BYTES)
+		size = SEGMENT_MAX_BYTES;
+	if (!replay_may_hold(replay, sizeof(*segment) + size))
 		return NULL;
-	piece = hg_malloc(sizeof(*piece) + size);
-	if (!piece)
+	segment = hg_malloc(sizeof(*segment) + size);
+	if (!segment)
 		return NULL;
-	piece->len = 0;
-	piece->size = (uint32_t)size;
-	list_init(&piece->node);
-	list_add_tail(&replay->pieces, &piece->node);
-	replay->held_bytes += (uint32_t)(sizeof(*piece) + size);
-	*replay->connection_bytes += (uint32_t)(sizeof(*piece) + size);
-	counter_add(replay->counters, COUNTER_REPLAY_HELD, sizeof(*piece) + size);
-	return piece;
+	segment->len = 0;
+	segment->size = (uint32_t)size;
+	list_init(&segment->node);
+	list_add_tail(&replay->segments, &segment->node);
+	replay->held_bytes += (uint32_t)(sizeof(*segment) + size);
+	*replay->connection_bytes += (uint32_t)(sizeof(*segment) + size);
+	counter_add(replay->counters, COUNTER_REPLAY_HELD, sizeof(*segment) + size);
+	return segment;
 }
 
 static bool replay_take(struct replay *replay, struct span bytes)
@@ -67,14 +67,14 @@ static bool replay_take(struct replay *replay, struct span bytes)
 	if (bytes.len > LIMIT_RETRY_BODY_BYTES - replay->bytes)
 		return false;
 	while (bytes.len) {
-		struct replay_piece *piece = replay_room(replay, bytes.len);
+		struct replay_segment *segment = replay_room(replay, bytes.len);
 		struct span part;
 
-		if (!piece)
+		if (!segment)
 			return false;
-		part = span_first(bytes, piece->size - piece->len);
-		memcpy(piece->data + piece->len, part.data, part.len);
-		piece->len += (uint32_t)part.len;
+		part = span_first(bytes, segment->size - segment->len);
+		memcpy(segment->data + segment->len, part.data, part.len);
+		segment->len += (uint32_t)part.len;
 		replay->bytes += (uint32_t)part.len;
 		bytes = span_from(bytes, part.len);
 	}

@@ -14,13 +14,13 @@
 struct replay {
 	struct counters *counters; /* borrowed; the gauge COUNTER_REPLAY_HELD is the worker's sum */
 	uint32_t *connection_bytes; /* borrowed: the sum of the client's connection */
-	struct list pieces;
+	struct list segments;
 	uint32_t bytes; /* body bytes */
 	uint32_t held_bytes; /* memory */
 	bool is_lost; /* not everything that was added is kept */
 };
 
-struct replay_piece {
+struct replay_segment {
 	struct list node;
 	uint32_t len;
 	uint32_t size;

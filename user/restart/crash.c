@@ -93,13 +93,14 @@ static void report_frames(const struct crash *crash)
 	symbols_free(symbols);
 }
 
-static void report_events(const struct estate *estate)
+static void report_events(const struct restart_state *restart_state)
 {
-	uint32_t worker_count = estate->worker_count < LIMIT_WORKERS ? estate->worker_count : LIMIT_WORKERS;
+	uint32_t worker_count =
+		restart_state->worker_count < LIMIT_WORKERS ? restart_state->worker_count : LIMIT_WORKERS;
 
 	for (uint32_t i = 0; i < worker_count; i++) {
 		struct trace_record records[CRASH_EVENTS];
-		uint32_t count = trace_read(&estate->traces[i], records, CRASH_EVENTS);
+		uint32_t count = trace_read(&restart_state->traces[i], records, CRASH_EVENTS);
 
 		if (count)
 			log_error("  last events of worker %u:", i);
@@ -116,9 +117,9 @@ static void report_events(const struct estate *estate)
 	}
 }
 
-void crash_report(const struct estate *estate, int pid, int signal)
+void crash_report(const struct restart_state *restart_state, int pid, int signal)
 {
-	const struct crash *crash = &estate->crash;
+	const struct crash *crash = &restart_state->crash;
 	const char *name = sigabbrev_np(signal);
 
 	unsigned int state = atomic_load(&crash->state);
@@ -135,5 +136,5 @@ void crash_report(const struct estate *estate, int pid, int signal)
 			  crash->thread);
 		report_frames(crash);
 	}
-	report_events(estate);
+	report_events(restart_state);
 }

@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-struct estate;
+struct restart_state;
 
 /*
  * Where a gateway was when it died of a signal of its own making: written by the thread that died, read by
@@ -34,5 +34,5 @@ struct crash {
 void crash_watch(struct crash *crash);
 /* A stack for that, when the thread's own has run out: each thread, at its begin. Freed with the process. */
 void crash_watch_thread(void);
-/* By the keeper's side, after the death: what there is to say, as error lines of the log. */
-void crash_report(const struct estate *estate, int pid, int signal);
+/* By the keeper's side, after the crash: what there is to say, as error lines of the log. */
+void crash_report(const struct restart_state *restart_state, int pid, int signal);

@@ -13,8 +13,8 @@ enum { HANDOFF_FDS = 2 };
 
 /* Of a stream. An idle client is one byte. */
 struct handoff_item {
-	struct estate_stream row;
-	char texts[ESTATE_LONG_TEXT_BYTES]; /* where they are too long for the row */
+	struct restart_entry entry;
+	char texts[RESTART_LONG_TEXT_BYTES]; /* where they are too long for the entry */
 };
 
 union handoff_control {
@@ -45,14 +45,14 @@ bool handoff_has_hello(int fd)
 	return recv(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_TRUNC) == sizeof(hello);
 }
 
-/* 0: the row has its texts itself. */
-static size_t long_text_bytes(const struct estate_stream *row)
+/* 0: the entry has its texts itself. */
+static size_t long_text_bytes(const struct restart_entry *entry)
 {
 	size_t bytes = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(row->text_bytes); i++)
-		bytes += row->text_bytes[i];
-	return bytes <= ESTATE_TEXT_BYTES ? 0 : bytes;
+	for (size_t i = 0; i < ARRAY_LEN(entry->text_bytes); i++)
+		bytes += entry->text_bytes[i];
+	return bytes <= RESTART_TEXT_BYTES ? 0 : bytes;
 }
 
 static int send_message(int fd, const struct msghdr *message)
@@ -68,15 +68,15 @@ static int send_message(int fd, const struct msghdr *message)
 	return 0;
 }
 
-int handoff_send(int fd, struct estate *estate, int client_fd, int backend_fd)
+int handoff_send(int fd, struct restart_state *restart_state, int client_fd, int backend_fd)
 {
 	bool is_stream = backend_fd >= 0;
 	char idle = 0;
-	struct iovec pieces[] = { { &idle, sizeof(idle) }, { 0 } };
+	struct iovec segments[] = { { &idle, sizeof(idle) }, { 0 } };
 	union handoff_control control = { .space = { 0 } };
 	int fds[HANDOFF_FDS] = { client_fd, backend_fd };
 	size_t fds_bytes = (is_stream ? 2 : 1) * sizeof(int);
-	struct msghdr message = { .msg_iov = pieces,
+	struct msghdr message = { .msg_iov = segments,
 				  .msg_iovlen = is_stream ? 2 : 1,
 				  .msg_control = control.space,
 				  .msg_controllen = CMSG_SPACE(fds_bytes) };
@@ -89,10 +89,11 @@ int handoff_send(int fd, struct estate *estate, int client_fd, int backend_fd)
 	memcpy(CMSG_DATA(rights), fds, fds_bytes);
 	if (!is_stream)
 		return send_message(fd, &message);
-	pieces[0] = (struct iovec){ &estate->streams[client_fd], sizeof(estate->streams[client_fd]) };
-	pieces[1] =
-		(struct iovec){ estate->long_texts[client_fd], long_text_bytes(&estate->streams[client_fd]) };
-	/* Should the new program die with it unread, its peers get a reset. stream_adopt() undoes this. */
+	segments[0] = (struct iovec){ &restart_state->streams[client_fd],
+				      sizeof(restart_state->streams[client_fd]) };
+	segments[1] = (struct iovec){ restart_state->long_texts[client_fd],
+				      long_text_bytes(&restart_state->streams[client_fd]) };
+	/* Should the new program die with it unread, its peers get a reset. stream_resume() undoes this. */
 	socket_set_abort(client_fd, true);
 	socket_set_abort(backend_fd, true);
 	error = send_message(fd, &message);
@@ -118,43 +119,43 @@ static size_t take_fds(struct msghdr *message, int fds[HANDOFF_FDS])
 	return count;
 }
 
-static bool leave_stream(struct estate *estate, const struct handoff_item *item, size_t len,
+static bool leave_stream(struct restart_state *restart_state, const struct handoff_item *item, size_t len,
 			 const int fds[HANDOFF_FDS])
 {
-	struct estate_stream *row = estate_stream(estate, fds[0]);
-	size_t text_bytes = long_text_bytes(&item->row);
+	struct restart_entry *entry = restart_entry(restart_state, fds[0]);
+	size_t text_bytes = long_text_bytes(&item->entry);
 
-	if (!row || fds[1] >= ESTATE_DESCRIPTORS || text_bytes > sizeof(item->texts) ||
-	    len != sizeof(item->row) + text_bytes || !socket_is(fds[0], item->row.client_cookie) ||
-	    !socket_is(fds[1], item->row.backend_cookie))
+	if (!entry || fds[1] >= RESTART_DESCRIPTORS || text_bytes > sizeof(item->texts) ||
+	    len != sizeof(item->entry) + text_bytes || !socket_is(fds[0], item->entry.client_cookie) ||
+	    !socket_is(fds[1], item->entry.backend_cookie))
 		return false;
-	*row = item->row;
-	row->backend_fd = fds[1];
-	memcpy(estate->long_texts[fds[0]], item->texts, text_bytes);
-	estate_mark(estate, fds[1], ESTATE_MARK_BACKEND);
-	estate_mark(estate, fds[0], estate_mark_of_kind(row->kind));
+	*entry = item->entry;
+	entry->backend_fd = fds[1];
+	memcpy(restart_state->long_texts[fds[0]], item->texts, text_bytes);
+	conn_status_set(restart_state, fds[1], CONN_STATUS_BACKEND);
+	conn_status_set(restart_state, fds[0], conn_status_of_kind(entry->kind));
 	return true;
 }
 
 /* As a crashed gateway leaves it. False: not a whole connection (unix(7), MSG_CTRUNC). */
-static bool leave(struct estate *estate, const struct handoff_item *item, size_t len, int flags,
+static bool leave(struct restart_state *restart_state, const struct handoff_item *item, size_t len, int flags,
 		  const int fds[HANDOFF_FDS])
 {
 	if (flags & (MSG_TRUNC | MSG_CTRUNC) || fds[0] < 0)
 		return false;
 	if (fds[1] >= 0)
-		return len >= sizeof(item->row) && leave_stream(estate, item, len, fds);
+		return len >= sizeof(item->entry) && leave_stream(restart_state, item, len, fds);
 	if (len == 1)
-		estate_mark(estate, fds[0], ESTATE_MARK_IDLE);
+		conn_status_set(restart_state, fds[0], CONN_STATUS_IDLE);
 	return len == 1;
 }
 
-int handoff_receive(int fd, struct estate *estate, int *ret_client_fd, int *ret_backend_fd)
+int handoff_receive(int fd, struct restart_state *restart_state, int *ret_client_fd, int *ret_backend_fd)
 {
 	struct handoff_item item;
 	union handoff_control control = { .space = { 0 } };
-	struct iovec piece = { &item, sizeof(item) };
-	struct msghdr message = { .msg_iov = &piece,
+	struct iovec segment = { &item, sizeof(item) };
+	struct msghdr message = { .msg_iov = &segment,
 				  .msg_iovlen = 1,
 				  .msg_control = control.space,
 				  .msg_controllen = sizeof(control.space) };
@@ -168,7 +169,7 @@ int handoff_receive(int fd, struct estate *estate, int *ret_client_fd, int *ret_
 	if (len <= 0)
 		return len < 0 ? -errno : 0;
 	count = take_fds(&message, fds);
-	if (!leave(estate, &item, (size_t)len, message.msg_flags, fds)) {
+	if (!leave(restart_state, &item, (size_t)len, message.msg_flags, fds)) {
 		for (size_t i = 0; i < count; i++)
 			socket_reset(fds[i]);
 		return -EBADMSG;

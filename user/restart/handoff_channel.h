@@ -6,9 +6,9 @@
 /*
  * The channel over which the program that is replaced hands connections to the one that replaces it, while
  * both run: a pair of sockets (SOCK_SEQPACKET), made by the keeper that starts the new program. The new
- * keeper says hello when it has the same layout (estate_layout()); each message behind that comes from the
- * old gateway and is one connection with its descriptors. Nothing is answered: what was sent belongs to the
- * new program, and is left there as a crashed gateway would have left it, marked and with its row.
+ * keeper says hello when it has the same layout (restart_state_layout()); each message behind that comes from
+ * the old gateway and is one connection with its descriptors. Nothing is answered: what was sent belongs to
+ * the new program, and is left there as a crashed gateway would have left it, marked and with its entry.
  */
 
 /* Both ends close at execve(2). 0 or -errno. */
@@ -17,14 +17,15 @@ int handoff_pair(int *ret_old_fd, int *ret_new_fd);
 int handoff_say_hello(int fd);
 bool handoff_has_hello(int fd);
 /*
- * By any thread: an idle client (backend_fd: -1), or a stream whose row is complete (estate_adoptable()). 0:
- * the new program has duplicates, and the caller closes its own without a reset. -EAGAIN: the channel is
- * full; else -errno: the other end is gone.
+ * By any thread: an idle client (backend_fd: -1), or a stream whose entry is complete
+ * (restart_entry_resumable()). 0: the new program has duplicates, and the caller closes its own without a
+ * reset. -EAGAIN: the channel is full; else -errno: the other end is gone.
  */
-int handoff_send(int fd, struct estate *estate, int client_fd, int backend_fd);
+int handoff_send(int fd, struct restart_state *restart_state, int client_fd, int backend_fd);
 /*
- * 1: descriptors of the caller, marked, a stream's row at the number of its client; *ret_backend_fd is -1 for
- * an idle client. 0: the old program has ended. -EAGAIN. -EBADMSG: a connection was lost, since its
- * descriptors did not fit into this process or are not those of its row: its peers get a reset. Else -errno.
+ * 1: descriptors of the caller, marked, a stream's entry at the number of its client; *ret_backend_fd is -1
+ * for an idle client. 0: the old program has ended. -EAGAIN. -EBADMSG: a connection was lost, since its
+ * descriptors did not fit into this process or are not those of its entry: its peers get a reset. Else
+ * -errno.
  */
-int handoff_receive(int fd, struct estate *estate, int *ret_client_fd, int *ret_backend_fd);
+int handoff_receive(int fd, struct restart_state *restart_state, int *ret_client_fd, int *ret_backend_fd);

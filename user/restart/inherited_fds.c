@@ -21,7 +21,7 @@ struct numbers {
 	int *list; /* owner */
 	size_t count;
 	size_t room;
-	const struct estate *estate; /* borrowed */
+	const struct restart_state *restart_state; /* borrowed */
 };
 
 static int numbers_add(struct numbers *numbers, int number)
@@ -41,16 +41,17 @@ static int numbers_add(struct numbers *numbers, int number)
 
 /* Noted first and closed afterwards: closing changes what is being read. */
 /* Of the keeper, or between it and another program. */
-static bool is_nobodys(const struct estate *estate, int fd)
+static bool is_nobodys(const struct restart_state *restart_state, int fd)
 {
-	return estate_keeps(estate, fd) || fd == estate->heir_fd || fd == estate->elder_fd;
+	return restart_state_keeps(restart_state, fd) || fd == restart_state->new_process_fd ||
+	       fd == restart_state->old_process_fd;
 }
 
 static int numbers_note(void *context, int fd)
 {
 	struct numbers *numbers = context;
 
-	return is_nobodys(numbers->estate, fd) ? 0 : numbers_add(numbers, fd);
+	return is_nobodys(numbers->restart_state, fd) ? 0 : numbers_add(numbers, fd);
 }
 
 static int socket_number(int fd, int name)
@@ -75,9 +76,9 @@ static bool is_connected(int fd)
 	return socket_peer(fd, &peer) == 0;
 }
 
-struct inherited_socket inherited_socket(int fd, int backend_fd)
+struct inherited_fds_socket inherited_fds_socket(int fd, int backend_fd)
 {
-	struct inherited_socket socket = { .fd = fd, .backend_fd = backend_fd };
+	struct inherited_fds_socket socket = { .fd = fd, .backend_fd = backend_fd };
 
 	/* Without an address it is nobody's, and goes with those that nobody took. */
 	if (socket_local(fd, &socket.local) < 0)
@@ -105,14 +106,14 @@ static bool is_child(int fd)
 	return pidfd_send_signal(fd, 0, NULL, 0) == 0 || errno == ESRCH || errno == EPERM;
 }
 
-void inherited_kill_children(struct inherited_children *children)
+void inherited_fds_kill_children(struct inherited_fds_children *children)
 {
 	for (uint32_t i = 0; i < children->count; i++) {
 		(void)child_signal(children->fds[i], SIGKILL);
 		close(children->fds[i]);
 	}
 	hg_free(children->fds);
-	*children = (struct inherited_children){ 0 };
+	*children = (struct inherited_fds_children){ 0 };
 }
 
 /* By descriptor: what is open, and has not been sorted yet. */
@@ -147,68 +148,69 @@ static bool table_take(struct table *table, int fd)
 }
 
 /* Both ends are there, and nobody else has claimed the backend. */
-static void inherited_take_stream(struct inherited *inherited, struct estate *estate, struct table *table,
-				  int fd)
+static void inherited_fds_take_stream(struct inherited_fds *inherited, struct restart_state *restart_state,
+				      struct table *table, int fd)
 {
-	const struct estate_stream *row = estate_adoptable(estate, fd);
+	const struct restart_entry *entry = restart_entry_resumable(restart_state, fd);
 
-	if (!row || !is_tcp(fd) || !is_tcp(row->backend_fd) || !socket_is(fd, row->client_cookie) ||
-	    !socket_is(row->backend_fd, row->backend_cookie) || !table_take(table, row->backend_fd))
+	if (!entry || !is_tcp(fd) || !is_tcp(entry->backend_fd) || !socket_is(fd, entry->client_cookie) ||
+	    !socket_is(entry->backend_fd, entry->backend_cookie) || !table_take(table, entry->backend_fd))
 		return;
 	(void)table_take(table, fd);
-	inherited->streams[inherited->stream_count++] = inherited_socket(fd, row->backend_fd);
+	inherited->streams[inherited->stream_count++] = inherited_fds_socket(fd, entry->backend_fd);
 }
 
-static void inherited_sort(struct inherited *inherited, struct estate *estate, int fd)
+static void inherited_fds_sort(struct inherited_fds *inherited, struct restart_state *restart_state, int fd)
 {
-	enum estate_mark mark = estate_mark_of(estate, fd);
+	enum conn_status status = conn_status_of(restart_state, fd);
 
-	bool is_idle = mark == ESTATE_MARK_IDLE || mark == ESTATE_MARK_IDLE_HOP;
+	bool is_idle = status == CONN_STATUS_IDLE || status == CONN_STATUS_IDLE_BYPASS;
 
 	if (!is_idle)
-		estate_mark(estate, fd, ESTATE_MARK_NONE);
+		conn_status_set(restart_state, fd, CONN_STATUS_NONE);
 	if (is_child(fd)) {
 		inherited->children.fds[inherited->children.count++] = fd;
 		(void)child_signal(fd, SIGTERM);
 	} else if (!is_tcp(fd)) {
 		close(fd);
 	} else if (socket_number(fd, SO_ACCEPTCONN) > 0) {
-		inherited->listeners[inherited->listener_count++] = inherited_socket(fd, -1);
+		inherited->listeners[inherited->listener_count++] = inherited_fds_socket(fd, -1);
 	} else if (is_idle) {
-		inherited->clients[inherited->client_count++] = inherited_socket(fd, -1);
+		inherited->clients[inherited->client_count++] = inherited_fds_socket(fd, -1);
 	} else {
-		if (mark < ESTATE_MARK_COUNT)
-			atomic_fetch_add(&estate->not_adopted[mark], mark != ESTATE_MARK_NONE);
+		if (status < CONN_STATUS_COUNT)
+			atomic_fetch_add(&restart_state->not_resumed[status], status != CONN_STATUS_NONE);
 		inherited->reset_count += is_connected(fd);
 		/* Its peer must not take what has come for all there is. */
 		socket_reset(fd);
 	}
 }
 
-static void objects_keep(const struct estate_objects *objects, struct table *table)
+static void objects_keep(const struct restart_objects *objects, struct table *table)
 {
 	for (uint32_t i = 0; i < objects->count; i++)
 		(void)table_take(table, objects->list[i]);
 }
 
-static void inherited_sort_all(struct inherited *inherited, struct estate *estate, struct table *table)
+static void inherited_fds_sort_all(struct inherited_fds *inherited, struct restart_state *restart_state,
+				   struct table *table)
 {
-	objects_keep(&estate->gate_objects, table);
-	objects_keep(&estate->near_objects, table);
+	objects_keep(&restart_state->sockmap_objects, table);
+	objects_keep(&restart_state->local_objects, table);
 	/* Before anything is closed: a stream has two ends, and either may come first. */
 	for (int fd = 0; fd < table->count; fd++) {
 		if (table->is_left[fd])
-			inherited_take_stream(inherited, estate, table, fd);
+			inherited_fds_take_stream(inherited, restart_state, table, fd);
 	}
 	for (int fd = 0; fd < table->count; fd++) {
 		if (table->is_left[fd])
-			inherited_sort(inherited, estate, fd);
+			inherited_fds_sort(inherited, restart_state, fd);
 	}
 }
 
-static void drop(struct estate *estate, int fd)
+static void drop(struct restart_state *restart_state, int fd)
 {
-	estate_mark(estate, fd, ESTATE_MARK_NONE);
+	conn_status_set(restart_state, fd, CONN_STATUS_NONE);
 	/* SO_LINGER of a listener would be that of all it accepts, in a process that has it as well. */
 	if (socket_number(fd, SO_ACCEPTCONN) > 0)
 		close(fd);
@@ -252,33 +254,33 @@ static void end_children(const int *fds, uint32_t count)
 	}
 }
 
-void inherited_drop(struct estate *estate)
+void inherited_fds_drop(struct restart_state *restart_state)
 {
 	int children[LIMIT_MCP_CHILDREN];
 	uint32_t count = 0;
 
-	estate->gate_objects.count = 0;
-	estate->near_objects.count = 0;
-	for (int fd = 0; fd < ESTATE_DESCRIPTORS; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 || estate_keeps(estate, fd))
+	restart_state->sockmap_objects.count = 0;
+	restart_state->local_objects.count = 0;
+	for (int fd = 0; fd < RESTART_DESCRIPTORS; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 || restart_state_keeps(restart_state, fd))
 			continue;
 		if (is_child(fd) && count < LIMIT_MCP_CHILDREN)
 			children[count++] = fd;
 		else
-			drop(estate, fd);
+			drop(restart_state, fd);
 	}
 	if (count)
 		end_children(children, count);
 }
 
-int inherited_collect(struct inherited *inherited, struct estate *estate)
+int inherited_fds_collect(struct inherited_fds *inherited, struct restart_state *restart_state)
 {
-	struct numbers numbers = { .estate = estate };
+	struct numbers numbers = { .restart_state = restart_state };
 	struct table table = { 0 };
 	int error;
 
 	error = descriptors_each(numbers_note, &numbers);
-	*inherited = (struct inherited){ 0 };
+	*inherited = (struct inherited_fds){ 0 };
 	if (!error) {
 		inherited->listeners = hg_calloc(numbers.count, sizeof(*inherited->listeners));
 		inherited->clients = hg_calloc(numbers.count, sizeof(*inherited->clients));
@@ -287,21 +289,21 @@ int inherited_collect(struct inherited *inherited, struct estate *estate)
 	}
 	if (inherited->listeners && inherited->clients && inherited->streams && inherited->children.fds &&
 	    table_make(&table, &numbers) == 0)
-		inherited_sort_all(inherited, estate, &table);
+		inherited_fds_sort_all(inherited, restart_state, &table);
 	else
-		inherited_drop(estate);
+		inherited_fds_drop(restart_state);
 	hg_free(table.is_left);
 	hg_free(numbers.list);
 	return error;
 }
 
-bool inherited_take_listeners(struct inherited *inherited, const struct address *address, uint32_t count,
-			      int *ret_fds)
+bool inherited_fds_take_listeners(struct inherited_fds *inherited, const struct address *address,
+				  uint32_t count, int *ret_fds)
 {
 	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < inherited->listener_count; i++) {
-		struct inherited_socket *socket = &inherited->listeners[i];
+		struct inherited_fds_socket *socket = &inherited->listeners[i];
 
 		if (socket->fd < 0 || !address_eq(&socket->local, address))
 			continue;
@@ -314,7 +316,7 @@ bool inherited_take_listeners(struct inherited *inherited, const struct address 
 	}
 	/* Another address of this port would be in the way of what is opened instead. */
 	for (uint32_t i = 0; !found && i < inherited->listener_count; i++) {
-		struct inherited_socket *socket = &inherited->listeners[i];
+		struct inherited_fds_socket *socket = &inherited->listeners[i];
 
 		if (socket->fd >= 0 && address_port(&socket->local) == address_port(address)) {
 			socket_close(socket->fd);
@@ -330,41 +332,42 @@ bool inherited_take_listeners(struct inherited *inherited, const struct address 
 	return found == count;
 }
 
-static void inherited_forget(struct inherited *inherited)
+static void inherited_fds_forget(struct inherited_fds *inherited)
 {
-	struct inherited_children children = inherited->children;
+	struct inherited_fds_children children = inherited->children;
 
 	hg_free(inherited->listeners);
 	hg_free(inherited->clients);
 	hg_free(inherited->streams);
-	*inherited = (struct inherited){ .children = children };
+	*inherited = (struct inherited_fds){ .children = children };
 }
 
-void inherited_leave(struct inherited *inherited)
+void inherited_fds_leave(struct inherited_fds *inherited)
 {
-	inherited_forget(inherited);
+	inherited_fds_forget(inherited);
 	hg_free(inherited->children.fds);
-	inherited->children = (struct inherited_children){ 0 };
+	inherited->children = (struct inherited_fds_children){ 0 };
 }
 
-void inherited_reset(struct inherited_socket *sockets, uint32_t count, struct estate *estate)
+void inherited_reset(struct inherited_fds_socket *sockets, uint32_t count,
+		     struct restart_state *restart_state)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (sockets[i].fd < 0)
 			continue;
-		estate_mark(estate, sockets[i].fd, ESTATE_MARK_NONE);
-		estate_mark(estate, sockets[i].backend_fd, ESTATE_MARK_NONE);
+		conn_status_set(restart_state, sockets[i].fd, CONN_STATUS_NONE);
+		conn_status_set(restart_state, sockets[i].backend_fd, CONN_STATUS_NONE);
 		socket_reset(sockets[i].fd);
 		socket_reset(sockets[i].backend_fd);
 		sockets[i].fd = -1;
 	}
 }
 
-void inherited_done(struct inherited *inherited, struct estate *estate)
+void inherited_fds_done(struct inherited_fds *inherited, struct restart_state *restart_state)
 {
 	for (uint32_t i = 0; i < inherited->listener_count; i++)
 		socket_close(inherited->listeners[i].fd);
-	inherited_reset(inherited->clients, inherited->client_count, estate);
-	inherited_reset(inherited->streams, inherited->stream_count, estate);
-	inherited_forget(inherited);
+	inherited_reset(inherited->clients, inherited->client_count, restart_state);
+	inherited_reset(inherited->streams, inherited->stream_count, restart_state);
+	inherited_fds_forget(inherited);
 }

@@ -22,7 +22,7 @@
 #include "user/restart/oom.h"
 
 enum {
-	KEEPER_PAUSE_MS = 100, /* before a successor of one that died before it was ready */
+	KEEPER_PAUSE_MS = 100, /* before the new process of one that died before it was ready */
 	KEEPER_PAUSE_MAX_MS = 5000,
 	KEEPER_MINUTE_MS = 60000,
 	KEEPER_REPORT_MS = 1000, /* for whoever reads standard error */
@@ -37,16 +37,16 @@ static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 
 struct keeper {
 	const struct keeper_options *options;
-	struct estate *estate;
+	struct restart_state *restart_state;
 	sigset_t signals; /* blocked, and waited for */
 	sigset_t before;
 	pid_t gateway; /* 0: none runs */
-	pid_t heir; /* the program that is to take over; 0: none */
+	pid_t new_process; /* the program that is to take over; 0: none */
 	bool is_told; /* to end */
 	uint64_t told_ms; /* the gateway that runs was told to end; 0: it was not */
 	bool was_ready; /* a gateway, at some time */
 	uint32_t pause_ms;
-	uint32_t minute_deaths; /* since minute_ms */
+	uint32_t minute_crashes; /* since minute_ms */
 	uint64_t minute_ms;
 };
 
@@ -64,15 +64,15 @@ static void gateway_main(const struct keeper *keeper, pid_t parent)
 		_exit(KEEPER_FAILED);
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_NAME, "headgate", 0, 0, 0);
-	oom_restore(keeper->estate->oom_score);
+	oom_restore(keeper->restart_state->oom_score);
 	/* What is passed on waits until the gateway can read it: it must not end one that still loads. */
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
-	crash_watch(&keeper->estate->crash);
+	crash_watch(&keeper->restart_state->crash);
 	log_writer_forked();
-	status = keeper->options->serve(keeper->options->argument, keeper->estate);
+	status = keeper->options->serve(keeper->options->argument, keeper->restart_state);
 	log_writer_end(LIMIT_LOG_END_MS);
 	exit(status);
 }
@@ -83,9 +83,9 @@ static int keeper_start_gateway(struct keeper *keeper)
 	pid_t self = getpid();
 	long pid;
 
-	estate_set_phase(keeper->estate, ESTATE_STARTING);
-	keeper->estate->lives++;
-	atomic_store(&keeper->estate->crash.state, CRASH_NONE);
+	restart_state_set_phase(keeper->restart_state, RESTART_STARTING);
+	keeper->restart_state->lives++;
+	atomic_store(&keeper->restart_state->crash.state, CRASH_NONE);
 	(void)fflush(NULL);
 	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0)
@@ -114,14 +114,14 @@ static void keeper_pass_on(struct keeper *keeper, int number)
  */
 static uint64_t keeper_end_left_ms(const struct keeper *keeper, uint64_t now_ms)
 {
-	uint64_t limit_ms = atomic_load(&keeper->estate->end_ms);
+	uint64_t limit_ms = atomic_load(&keeper->restart_state->end_ms);
 	uint64_t end_ms;
 
 	if (!keeper->told_ms)
 		return UINT64_MAX;
 	if (limit_ms < KEEPER_END_MS)
 		limit_ms = KEEPER_END_MS;
-	if (atomic_load(&keeper->estate->phase) == ESTATE_ENDING)
+	if (atomic_load(&keeper->restart_state->phase) == RESTART_ENDING)
 		limit_ms += KEEPER_END_MORE_MS;
 	end_ms = keeper->told_ms + limit_ms;
 	return now_ms < end_ms ? end_ms - now_ms : 0;
@@ -145,35 +145,38 @@ static void keeper_upgrade(struct keeper *keeper)
 {
 	pid_t pid;
 
-	if (keeper->heir || keeper->is_told || atomic_load(&keeper->estate->phase) != ESTATE_READY) {
-		log_warn("no upgrade now: %s", keeper->heir ? "one is under way" : "nothing is running");
+	if (keeper->new_process || keeper->is_told ||
+	    atomic_load(&keeper->restart_state->phase) != RESTART_READY) {
+		log_warn("no upgrade now: %s",
+			 keeper->new_process ? "one is under way" : "nothing is running");
 		return;
 	}
 	pid = keeper->options->upgrade
-		      ? upgrade_start(keeper->options->upgrade, keeper->estate, &keeper->before)
+		      ? upgrade_start(keeper->options->upgrade, keeper->restart_state, &keeper->before)
 		      : -ENOENT;
 	if (pid < 0) {
 		log_error("upgrade: no process: %s", strerrordesc_np(-pid));
 		return;
 	}
 	log_info("upgrade: process %d of %s is to take over", (int)pid, keeper->options->upgrade->path);
-	keeper->heir = pid;
+	keeper->new_process = pid;
 }
 
 static void keeper_upgrade_failed(const struct keeper *keeper)
 {
-	log_error("upgrade: process %d ended before it was ready: this one goes on", (int)keeper->heir);
-	upgrade_failed(keeper->estate);
+	log_error("upgrade: process %d ended before it was ready: this one goes on",
+		  (int)keeper->new_process);
+	upgrade_failed(keeper->restart_state);
 }
 
 /* The other one serves: what it has duplicates of can be closed without harm, and this gateway drains. */
 static void keeper_hand_over(struct keeper *keeper)
 {
 	/* Once: a second SIGTERM would end what still drains. */
-	if (!keeper->heir || atomic_load(&keeper->estate->is_handed_over))
+	if (!keeper->new_process || atomic_load(&keeper->restart_state->is_handed_over))
 		return;
-	log_info("upgrade: process %d serves, this one drains", (int)keeper->heir);
-	atomic_store(&keeper->estate->is_handed_over, true);
+	log_info("upgrade: process %d serves, this one drains", (int)keeper->new_process);
+	atomic_store(&keeper->restart_state->is_handed_over, true);
 	keeper_pass_on(keeper, SIGTERM);
 }
 
@@ -183,7 +186,7 @@ static void keeper_bury_orphans(const struct keeper *keeper, pid_t pid)
 	siginfo_t info = { 0 };
 
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0 &&
-	       info.si_pid != keeper->gateway && info.si_pid != keeper->heir && info.si_pid != pid) {
+	       info.si_pid != keeper->gateway && info.si_pid != keeper->new_process && info.si_pid != pid) {
 		(void)waitpid(info.si_pid, NULL, WNOHANG);
 		info.si_pid = 0;
 	}
@@ -196,10 +199,11 @@ static void keeper_on_signal(struct keeper *keeper, int number, pid_t pid)
 	switch (number) {
 	case SIGCHLD:
 		keeper_bury_orphans(keeper, pid);
-		if (keeper->heir && waitpid(keeper->heir, &status, WNOHANG) == keeper->heir) {
-			if (!atomic_load(&keeper->estate->is_handed_over))
+		if (keeper->new_process &&
+		    waitpid(keeper->new_process, &status, WNOHANG) == keeper->new_process) {
+			if (!atomic_load(&keeper->restart_state->is_handed_over))
 				keeper_upgrade_failed(keeper);
-			keeper->heir = 0;
+			keeper->new_process = 0;
 		}
 		break;
 	case SIGUSR1:
@@ -249,7 +253,7 @@ static void keeper_report(struct keeper *keeper, pid_t dead, int number)
 
 	if (pid == 0) {
 		log_writer_forked();
-		crash_report(keeper->estate, dead, number);
+		crash_report(keeper->restart_state, dead, number);
 		log_writer_end(KEEPER_REPORT_MS);
 		_exit(0);
 	}
@@ -259,34 +263,33 @@ static void keeper_report(struct keeper *keeper, pid_t dead, int number)
 	}
 }
 
-/* ------------------------------------------------------------------------------------ deaths */
+/* ------------------------------------------------------------------------------------ crashes */
 
 /* What the keeper ends with, or -1: it goes on. */
 static int keeper_judge(struct keeper *keeper, int status)
 {
-	bool was_ready = atomic_load(&keeper->estate->phase) != ESTATE_STARTING;
+	bool was_ready = atomic_load(&keeper->restart_state->phase) != RESTART_STARTING;
 	uint64_t now_ms = clock_now_ms();
 
 	if (WIFEXITED(status) && (was_ready || !keeper->was_ready || WEXITSTATUS(status) == 0))
 		return WEXITSTATUS(status);
 	keeper->was_ready |= was_ready;
-	if (keeper->is_told || atomic_load(&keeper->estate->phase) == ESTATE_ENDING)
+	if (keeper->is_told || atomic_load(&keeper->restart_state->phase) == RESTART_ENDING)
 		return KEEPER_FAILED;
-	if (!keeper->minute_deaths || now_ms - keeper->minute_ms > KEEPER_MINUTE_MS) {
+	if (!keeper->minute_crashes || now_ms - keeper->minute_ms > KEEPER_MINUTE_MS) {
 		keeper->minute_ms = now_ms;
-		keeper->minute_deaths = 0;
+		keeper->minute_crashes = 0;
 	}
-	keeper->minute_deaths++;
+	keeper->minute_crashes++;
 	if (was_ready)
 		keeper->pause_ms = 0;
 	else if (keeper->pause_ms < KEEPER_PAUSE_MAX_MS)
 		keeper->pause_ms = keeper->pause_ms ? 2 * keeper->pause_ms : KEEPER_PAUSE_MS;
-	if (!keeper->options->deaths_per_minute ||
-	    keeper->minute_deaths <= keeper->options->deaths_per_minute)
+	if (!keeper->options->restart_limit || keeper->minute_crashes <= keeper->options->restart_limit)
 		return -1;
 	log_error("the gateway died %u times within a minute: it is not started again "
-		  "(--deaths-per-minute says how often it is)",
-		  keeper->minute_deaths);
+		  "(--restart-limit says how often it is)",
+		  keeper->minute_crashes);
 	return KEEPER_FAILED;
 }
 
@@ -298,15 +301,15 @@ static int keeper_on_end(struct keeper *keeper, int status)
 	keeper->gateway = 0;
 	keeper->told_ms = 0;
 	if (WIFSIGNALED(status)) {
-		atomic_fetch_add(&keeper->estate->deaths, 1);
+		atomic_fetch_add(&keeper->restart_state->crashes, 1);
 		keeper_report(keeper, dead, WTERMSIG(status));
 	}
 	result = keeper_judge(keeper, status);
 	if (result >= 0)
 		return result;
 	if (WIFEXITED(status))
-		log_error("the gateway that was to follow ended with status %d: trying again in %u ms",
-			  WEXITSTATUS(status), keeper->pause_ms);
+		log_error("restart failed with status %d: trying again in %u ms", WEXITSTATUS(status),
+			  keeper->pause_ms);
 	if (keeper->pause_ms)
 		(void)keeper_wait(keeper, 0, (int)keeper->pause_ms, &status);
 	return keeper->is_told ? 0 : -1;
@@ -314,13 +317,13 @@ static int keeper_on_end(struct keeper *keeper, int status)
 
 int keeper_run(const struct keeper_options *options)
 {
-	struct keeper keeper = { .options = options, .estate = estate_create() };
-	int result = keeper.estate ? estate_keep_descriptors(keeper.estate) : -ENOMEM;
+	struct keeper keeper = { .options = options, .restart_state = restart_state_create() };
+	int result = keeper.restart_state ? restart_state_keep_descriptors(keeper.restart_state) : -ENOMEM;
 
-	if (keeper.estate)
-		log_writer_count_in(&keeper.estate->log_dropped);
+	if (keeper.restart_state)
+		log_writer_count_in(&keeper.restart_state->log_dropped);
 	if (!result)
-		result = upgrade_take_over(keeper.estate);
+		result = upgrade_take_over(keeper.restart_state);
 	sigemptyset(&keeper.signals);
 	sigaddset(&keeper.signals, SIGCHLD);
 	for (size_t i = 0; i < ARRAY_LEN(waited_for); i++)
@@ -334,7 +337,7 @@ int keeper_run(const struct keeper_options *options)
 		log_error("the keeper cannot start: %s; --no-keeper does without", strerrordesc_np(-result));
 		return KEEPER_FAILED;
 	}
-	keeper.estate->oom_score = oom_protect();
+	keeper.restart_state->oom_score = oom_protect();
 	result = -1;
 	while (result < 0) {
 		int status = 0;
@@ -348,10 +351,10 @@ int keeper_run(const struct keeper_options *options)
 		}
 	}
 	/* One that ended by itself has left nothing; looking for it takes a tenth of a second at most. */
-	if (atomic_load(&keeper.estate->deaths))
-		inherited_drop(keeper.estate);
+	if (atomic_load(&keeper.restart_state->crashes))
+		inherited_fds_drop(keeper.restart_state);
 	log_writer_end(LIMIT_LOG_END_MS);
 	log_writer_count_in(NULL);
-	estate_free(keeper.estate);
+	restart_state_free(keeper.restart_state);
 	return result;
 }

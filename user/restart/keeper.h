@@ -5,9 +5,9 @@
 
 struct keeper_options {
 	const struct upgrade *upgrade; /* NULL: not possible */
-	uint32_t deaths_per_minute; /* more end the keeper; 0: never */
+	uint32_t restart_limit; /* more end the keeper; 0: never */
 	/* The gateway, in a process of its own; returns its exit status. */
-	int (*serve)(void *argument, struct estate *estate);
+	int (*serve)(void *argument, struct restart_state *restart_state);
 	void *argument;
 };
 

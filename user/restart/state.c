@@ -9,30 +9,30 @@
 #include "user/base/hash.h"
 #include "user/net/descriptors.h"
 
-static const char *const mark_names[] = {
-#define ESTATE_MARK(id, name) name,
+static const char *const status_names[] = {
+#define CONN_STATUS(id, name) name,
 #include "user/restart/conn_status.def"
-#undef ESTATE_MARK
+#undef CONN_STATUS
 };
 
-const char *estate_mark_name(enum estate_mark mark)
+const char *conn_status_name(enum conn_status status)
 {
-	return mark_names[mark];
+	return status_names[status];
 }
 
-uint64_t estate_layout(void)
+uint64_t restart_state_layout(void)
 {
 #define STREAM_FIELD(type, member, taken, put_back, is_sound)                                                \
 #type " " #member " " #taken " " #put_back " " #is_sound "\n"
 #define BODY_FIELD STREAM_FIELD
-	static const char rows[] =
+	static const char entries[] =
 #include "user/restart/stream_fields.def"
 		"";
 #undef STREAM_FIELD
 #undef BODY_FIELD
 
-	return hash_mix(hash_bytes(span_of(rows, sizeof(rows) - 1)),
-			hash_mix(ESTATE_LAYOUT_VERSION, sizeof(struct estate_stream)));
+	return hash_mix(hash_bytes(span_of(entries, sizeof(entries) - 1)),
+			hash_mix(RESTART_LAYOUT_VERSION, sizeof(struct restart_entry)));
 }
 
 static void *memory_share(size_t bytes)
@@ -43,93 +43,95 @@ static void *memory_share(size_t bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static void streams_free(struct estate *estate)
+static void streams_free(struct restart_state *restart_state)
 {
-	if (estate->streams)
-		munmap(estate->streams, estate->stream_count * sizeof(*estate->streams));
-	if (estate->long_texts)
-		munmap(estate->long_texts, estate->stream_count * sizeof(*estate->long_texts));
-	estate->streams = NULL;
-	estate->long_texts = NULL;
+	if (restart_state->streams)
+		munmap(restart_state->streams, restart_state->stream_count * sizeof(*restart_state->streams));
+	if (restart_state->long_texts)
+		munmap(restart_state->long_texts,
+		       restart_state->stream_count * sizeof(*restart_state->long_texts));
+	restart_state->streams = NULL;
+	restart_state->long_texts = NULL;
 }
 
 /* As many as there may be descriptors. Without them streams end with their gateway. */
-static void streams_create(struct estate *estate)
+static void streams_create(struct restart_state *restart_state)
 {
 	struct rlimit limit = { .rlim_cur = 1024 };
 
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
-	estate->stream_count =
-		limit.rlim_cur < ESTATE_DESCRIPTORS ? (uint32_t)limit.rlim_cur : ESTATE_DESCRIPTORS;
-	estate->streams = memory_share(estate->stream_count * sizeof(*estate->streams));
-	estate->long_texts = memory_share(estate->stream_count * sizeof(*estate->long_texts));
-	if (!estate->streams || !estate->long_texts)
-		streams_free(estate);
+	restart_state->stream_count =
+		limit.rlim_cur < RESTART_DESCRIPTORS ? (uint32_t)limit.rlim_cur : RESTART_DESCRIPTORS;
+	restart_state->streams = memory_share(restart_state->stream_count * sizeof(*restart_state->streams));
+	restart_state->long_texts =
+		memory_share(restart_state->stream_count * sizeof(*restart_state->long_texts));
+	if (!restart_state->streams || !restart_state->long_texts)
+		streams_free(restart_state);
 }
 
-struct estate *estate_create(void)
+struct restart_state *restart_state_create(void)
 {
-	struct estate *estate = memory_share(sizeof(*estate));
+	struct restart_state *restart_state = memory_share(sizeof(*restart_state));
 
-	if (!estate)
+	if (!restart_state)
 		return NULL;
-	estate->heir_fd = -1;
-	estate->elder_fd = -1;
-	streams_create(estate);
-	return estate;
+	restart_state->new_process_fd = -1;
+	restart_state->old_process_fd = -1;
+	streams_create(restart_state);
+	return restart_state;
 }
 
-void estate_free(struct estate *estate)
+void restart_state_free(struct restart_state *restart_state)
 {
-	if (!estate)
+	if (!restart_state)
 		return;
-	streams_free(estate);
-	munmap(estate, sizeof(*estate));
+	streams_free(restart_state);
+	munmap(restart_state, sizeof(*restart_state));
 }
 
-struct estate_stream *estate_adoptable(struct estate *estate, int client_fd)
+struct restart_entry *restart_entry_resumable(struct restart_state *restart_state, int client_fd)
 {
-	struct estate_stream *row = estate_stream(estate, client_fd);
+	struct restart_entry *entry = restart_entry(restart_state, client_fd);
 
-	enum estate_mark mark = estate_mark_of(estate, client_fd);
+	enum conn_status status = conn_status_of(restart_state, client_fd);
 
-	if (!row || row->kind > ESTATE_STREAM_RESPONSE || mark != estate_mark_of_kind(row->kind) ||
-	    estate_mark_of(estate, row->backend_fd) != ESTATE_MARK_BACKEND)
+	if (!entry || entry->kind > RESTART_STREAM_RESPONSE || status != conn_status_of_kind(entry->kind) ||
+	    conn_status_of(restart_state, entry->backend_fd) != CONN_STATUS_BACKEND)
 		return NULL;
-	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++) {
-		if (atomic_load_explicit(&row->ways[way].is_busy, memory_order_acquire))
+	for (size_t direction = 0; direction < ARRAY_LEN(entry->directions); direction++) {
+		if (atomic_load_explicit(&entry->directions[direction].is_busy, memory_order_acquire))
 			return NULL;
 	}
-	return row;
+	return entry;
 }
 
-char *estate_texts(struct estate *estate, int client_fd, size_t bytes)
+char *restart_entry_texts(struct restart_state *restart_state, int client_fd, size_t bytes)
 {
-	if (bytes <= ESTATE_TEXT_BYTES)
-		return estate->streams[client_fd].texts;
-	return bytes <= ESTATE_LONG_TEXT_BYTES ? estate->long_texts[client_fd] : NULL;
+	if (bytes <= RESTART_TEXT_BYTES)
+		return restart_state->streams[client_fd].texts;
+	return bytes <= RESTART_LONG_TEXT_BYTES ? restart_state->long_texts[client_fd] : NULL;
 }
 
 static int keep_descriptor(void *context, int fd)
 {
-	struct estate *estate = context;
+	struct restart_state *restart_state = context;
 
-	if (estate->kept_count == ESTATE_KEPT)
+	if (restart_state->kept_count == RESTART_KEPT)
 		return -E2BIG;
-	estate->kept[estate->kept_count++] = fd;
+	restart_state->kept[restart_state->kept_count++] = fd;
 	return 0;
 }
 
-int estate_keep_descriptors(struct estate *estate)
+int restart_state_keep_descriptors(struct restart_state *restart_state)
 {
-	estate->kept_count = 0;
-	return descriptors_each(keep_descriptor, estate);
+	restart_state->kept_count = 0;
+	return descriptors_each(keep_descriptor, restart_state);
 }
 
-bool estate_keeps(const struct estate *estate, int fd)
+bool restart_state_keeps(const struct restart_state *restart_state, int fd)
 {
-	for (uint32_t i = 0; i < estate->kept_count; i++) {
-		if (estate->kept[i] == fd)
+	for (uint32_t i = 0; i < restart_state->kept_count; i++) {
+		if (restart_state->kept[i] == fd)
 			return true;
 	}
 	return false;

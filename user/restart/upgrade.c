@@ -22,7 +22,7 @@
 #define UPGRADE_VERSION "1"
 /*
  * "2 <descriptor> <serial> <layout>": where connections come from, what the ids of their workers have not
- * reached, and estate_layout().
+ * reached, and restart_state_layout().
  */
 #define HANDOFF_VARIABLE "HEADGATE_TAKE_OVER_STREAMS"
 #define HANDOFF_VERSION "2"
@@ -72,13 +72,13 @@ static int hand_over_listener(void *context, int fd)
 	return 0;
 }
 
-static int hand_over(const struct estate *estate, pid_t from)
+static int hand_over(const struct restart_state *restart_state, pid_t from)
 {
 	struct text value;
 	int error;
 
 	text_init(&value);
-	text_fmt(&value, UPGRADE_VERSION " %d %u ", (int)from, estate->worker_count);
+	text_fmt(&value, UPGRADE_VERSION " %d %u ", (int)from, restart_state->worker_count);
 	error = text_error(&value);
 	if (!error)
 		error = descriptors_each(hand_over_listener, &value);
@@ -91,53 +91,53 @@ static int hand_over(const struct estate *estate, pid_t from)
 	return error;
 }
 
-static int hand_over_streams(const struct estate *estate, int fd)
+static int hand_over_streams(const struct restart_state *restart_state, int fd)
 {
 	uint64_t serial = 0;
 	char text[96];
 
 	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++) {
-		if (estate->serials[worker] > serial)
-			serial = estate->serials[worker];
+		if (restart_state->serials[worker] > serial)
+			serial = restart_state->serials[worker];
 	}
 	snprintf(text, sizeof(text), HANDOFF_VERSION " %d %llu %llu", fd,
-		 (unsigned long long)(serial + SERIALS_AHEAD), (unsigned long long)estate_layout());
+		 (unsigned long long)(serial + SERIALS_AHEAD), (unsigned long long)restart_state_layout());
 	if (fcntl(fd, F_SETFD, 0) < 0 || setenv(HANDOFF_VARIABLE, text, 1) < 0)
 		return -errno;
 	return 0;
 }
 
-void upgrade_failed(struct estate *estate)
+void upgrade_failed(struct restart_state *restart_state)
 {
-	if (estate->heir_fd >= 0)
-		close(estate->heir_fd);
-	estate->heir_fd = -1;
+	if (restart_state->new_process_fd >= 0)
+		close(restart_state->new_process_fd);
+	restart_state->new_process_fd = -1;
 }
 
-pid_t upgrade_start(const struct upgrade *upgrade, struct estate *estate, const sigset_t *mask)
+pid_t upgrade_start(const struct upgrade *upgrade, struct restart_state *restart_state, const sigset_t *mask)
 {
 	pid_t self = getpid();
-	int error, heir_end;
+	int error, new_process_end;
 	pid_t pid;
 
-	upgrade_failed(estate);
-	error = handoff_pair(&estate->heir_fd, &heir_end);
+	upgrade_failed(restart_state);
+	error = handoff_pair(&restart_state->new_process_fd, &new_process_end);
 	if (error) {
-		estate->heir_fd = -1;
+		restart_state->new_process_fd = -1;
 		return error;
 	}
 	pid = fork();
 	error = pid < 0 ? -errno : 0;
 	if (pid != 0)
-		close(heir_end);
+		close(new_process_end);
 	if (pid < 0)
-		upgrade_failed(estate);
+		upgrade_failed(restart_state);
 	if (pid != 0)
 		return pid < 0 ? error : pid;
-	oom_restore(estate->oom_score);
-	error = hand_over(estate, self);
+	oom_restore(restart_state->oom_score);
+	error = hand_over(restart_state, self);
 	if (!error)
-		error = hand_over_streams(estate, heir_end);
+		error = hand_over_streams(restart_state, new_process_end);
 	if (!error)
 		error = hand_over_watchdog(self);
 	if (!error) {
@@ -149,16 +149,16 @@ pid_t upgrade_start(const struct upgrade *upgrade, struct estate *estate, const 
 	_exit(1);
 }
 
-static void keep_not(struct estate *estate, int fd)
+static void keep_not(struct restart_state *restart_state, int fd)
 {
-	for (uint32_t i = 0; i < estate->kept_count; i++) {
-		if (estate->kept[i] == fd)
-			estate->kept[i] = estate->kept[--estate->kept_count];
+	for (uint32_t i = 0; i < restart_state->kept_count; i++) {
+		if (restart_state->kept[i] == fd)
+			restart_state->kept[i] = restart_state->kept[--restart_state->kept_count];
 	}
 }
 
-/* Without it, or with rows of another layout, only the sockets of ports are ours. */
-static void take_over_streams(struct estate *estate)
+/* Without it, or with entries of another layout, only the sockets of ports are ours. */
+static void take_over_streams(struct restart_state *restart_state)
 {
 	const char *value = getenv(HANDOFF_VARIABLE);
 	unsigned long long serial, layout;
@@ -168,17 +168,17 @@ static void take_over_streams(struct estate *estate)
 	if (!value || sscanf(value, HANDOFF_VERSION " %d %llu %llu", &fd, &serial, &layout) != 3 ||
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
 		return;
-	keep_not(estate, fd);
+	keep_not(restart_state, fd);
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++)
-		estate->serials[worker] = serial;
-	if (estate->streams && layout == estate_layout() && handoff_say_hello(fd) == 0)
-		estate->elder_fd = fd;
+		restart_state->serials[worker] = serial;
+	if (restart_state->streams && layout == restart_state_layout() && handoff_say_hello(fd) == 0)
+		restart_state->old_process_fd = fd;
 	else
 		close(fd);
 }
 
-int upgrade_take_over(struct estate *estate)
+int upgrade_take_over(struct restart_state *restart_state)
 {
 	const char *value = getenv(UPGRADE_VARIABLE);
 	unsigned int workers;
@@ -195,22 +195,22 @@ int upgrade_take_over(struct estate *estate)
 
 		if (end == value || !is_listening(fd))
 			return -EINVAL;
-		keep_not(estate, fd);
+		keep_not(restart_state, fd);
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 		value = *end == ',' ? end + 1 : end;
 	}
-	take_over_streams(estate);
+	take_over_streams(restart_state);
 	unsetenv(UPGRADE_VARIABLE);
 	unsetenv(HANDOFF_VARIABLE);
-	estate->upgraded_from = from;
-	estate->worker_count = workers;
+	restart_state->upgraded_from = from;
+	restart_state->worker_count = workers;
 	return 0;
 }
 
-void upgrade_is_ready(struct estate *estate)
+void upgrade_is_ready(struct restart_state *restart_state)
 {
-	if (!estate->upgraded_from)
+	if (!restart_state->upgraded_from)
 		return;
-	(void)kill(estate->upgraded_from, SIGUSR1);
-	estate->upgraded_from = 0;
+	(void)kill(restart_state->upgraded_from, SIGUSR1);
+	restart_state->upgraded_from = 0;
 }

@@ -23,17 +23,17 @@ struct upgrade {
 int upgrade_init(struct upgrade *upgrade, char **argv);
 /*
  * Starts what stands at the path now, as another keeper. mask: the signals it starts with. Its process id, or
- * -errno; estate->heir_fd leads to it.
+ * -errno; restart state->new_process_fd leads to it.
  */
-pid_t upgrade_start(const struct upgrade *upgrade, struct estate *estate, const sigset_t *mask);
+pid_t upgrade_start(const struct upgrade *upgrade, struct restart_state *restart_state, const sigset_t *mask);
 /* It has ended before it was ready. */
-void upgrade_failed(struct estate *estate);
+void upgrade_failed(struct restart_state *restart_state);
 /*
- * By a program that was started so: the sockets are ours, estate says from whom and for how many workers, and
- * where connections come from, which a program of another version does not say. After
- * estate_keep_descriptors(). 0, also when it was started by anybody else, or -EINVAL for an environment of
- * another version.
+ * By a program that was started so: the sockets are ours, restart state says from whom and for how many
+ * workers, and where connections come from, which a program of another version does not say. After
+ * restart_state_keep_descriptors(). 0, also when it was started by anybody else, or -EINVAL for an
+ * environment of another version.
  */
-int upgrade_take_over(struct estate *estate);
+int upgrade_take_over(struct restart_state *restart_state);
 /* The gateway is ready: whoever had the sockets before may close them. Once. */
-void upgrade_is_ready(struct estate *estate);
+void upgrade_is_ready(struct restart_state *restart_state);

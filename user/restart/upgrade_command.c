@@ -161,7 +161,7 @@ static int choose(int argc, char **argv, pid_t *ret_pid)
 }
 
 /* The child that was not there before; 0: there is none. */
-static pid_t find_heir(pid_t keeper, const pid_t *before, size_t before_count)
+static pid_t find_new_process(pid_t keeper, const pid_t *before, size_t before_count)
 {
 	pid_t now[COMMAND_CHILDREN];
 	size_t count = children_of(keeper, now);
@@ -185,25 +185,25 @@ static int await_outcome(int keeper_fd, pid_t keeper, const pid_t *before, size_
 {
 	struct pollfd end = { .fd = keeper_fd, .events = POLLIN };
 	int waited_ms = 0;
-	pid_t heir = 0;
+	pid_t new_process = 0;
 
 	while (poll(&end, 1, COMMAND_LOOK_MS) == 0) {
 		waited_ms += COMMAND_LOOK_MS;
-		if (!heir && waited_ms < COMMAND_START_MS) {
-			heir = find_heir(keeper, before, before_count);
-		} else if (!heir || !is_alive(heir)) {
+		if (!new_process && waited_ms < COMMAND_START_MS) {
+			new_process = find_new_process(keeper, before, before_count);
+		} else if (!new_process || !is_alive(new_process)) {
 			fprintf(stderr,
 				"headgate: no other program took over; process %d goes on, see its log\n",
 				(int)keeper);
 			return COMMAND_FAILED;
 		}
 	}
-	if (!heir || !is_alive(heir)) {
+	if (!new_process || !is_alive(new_process)) {
 		fprintf(stderr, "headgate: process %d has ended, and no other program took over\n",
 			(int)keeper);
 		return COMMAND_FAILED;
 	}
-	printf("process %d has what process %d had\n", (int)heir, (int)keeper);
+	printf("process %d has what process %d had\n", (int)new_process, (int)keeper);
 	return COMMAND_DONE;
 }
 

@@ -45,8 +45,8 @@ void attempt_stop(struct stream *stream)
 {
 	attempt_drop(stream);
 	attempt_leave_endpoint(stream);
-	hg_free(stream->attempt.tried);
-	stream->attempt.tried = NULL;
+	hg_free(stream->attempt.previous_hosts);
+	stream->attempt.previous_hosts = NULL;
 }
 
 void attempt_forget_body(struct stream *stream)

@@ -54,7 +54,8 @@ static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream 
 		return;
 	at_ms = deadline_last_active_ms(stream) + limit_ms;
 	/* Who is to blame costs a system call. */
-	if (at_ms <= now_ms && (stream->back->is_behind(stream) || stream->front->has_unread(stream)))
+	if (at_ms <= now_ms &&
+	    (stream->upstream_side->is_behind(stream) || stream->downstream->has_unread(stream)))
 		at_ms = now_ms + limit_ms;
 	deadline_offer(pick, DEADLINE_BODY_STALL, at_ms);
 }
@@ -71,7 +72,7 @@ static void deadline_offer_read_stall(struct deadline_pick *pick, struct stream 
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 	uint64_t at_ms;
 
-	if (!limit_ms || stream->front->has_window || relay_is_finished(&stream->download))
+	if (!limit_ms || stream->downstream->has_window || relay_is_finished(&stream->download))
 		return;
 	relay_refresh(&stream->download, now_ms);
 	if (watch->since_ms < stream->download.last_active_ms)
@@ -81,7 +82,7 @@ static void deadline_offer_read_stall(struct deadline_pick *pick, struct stream 
 		struct read_watch seen = { .since_ms = now_ms };
 
 		/* Three system calls, and seldom. */
-		seen.is_behind = stream->front->is_waiting(stream, &seen.acked_bytes);
+		seen.is_behind = stream->downstream->is_waiting(stream, &seen.acked_bytes);
 		if (!watch->is_behind || !seen.is_behind || seen.acked_bytes != watch->acked_bytes) {
 			*watch = seen;
 			at_ms = now_ms + (watch->is_behind ? limit_ms : (limit_ms + 1) / 2);
@@ -98,10 +99,11 @@ static void deadline_offer_stall(struct deadline_pick *pick, struct stream *stre
 {
 	uint64_t limit_ms = ns_to_ms(stream->lease->snapshot->config.http2.stall_ns);
 
-	if (limit_ms && stream->front->has_window)
+	if (limit_ms && stream->downstream->has_window)
 		deadline_offer(pick, DEADLINE_STALLED,
-			       limit_ms + (stream->front->is_behind(stream) ? deadline_last_active_ms(stream)
-									    : proxy_now_ms(stream->proxy)));
+			       limit_ms + (stream->downstream->is_behind(stream)
+						   ? deadline_last_active_ms(stream)
+						   : proxy_now_ms(stream->proxy)));
 }
 
 /* Of the whole request and of the running try: a tunnel has neither. */

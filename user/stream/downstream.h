@@ -11,7 +11,7 @@
  *
  * Functions that return int: 0 or -errno; what they wrote may still wait to be sent.
  */
-struct front {
+struct downstream {
 	bool has_window; /* the client itself says how much it takes */
 	/* The 1xx in stream->exchange->response. */
 	int (*send_interim)(struct stream *stream);

@@ -11,21 +11,21 @@
 #define REQUEST_FIELD SPAN("headgate-request")
 #define NOTE_FIELD SPAN("headgate-note")
 
-bool notes_are_wanted(const struct stream *stream)
+bool internal_fields_are_wanted(const struct stream *stream)
 {
 	const struct backend *backend = stream->backend ? stream->backend->backend : NULL;
 
 	return stream->exchange && backend && backend->kind == BACKEND_MCP;
 }
 
-bool notes_client_left(const struct stream *stream)
+bool internal_fields_client_left(const struct stream *stream)
 {
-	return notes_are_wanted(stream) && relay_is_finished(&stream->upload) &&
-	       stream->front->has_closed(stream) && !stream->front->has_unread(stream);
+	return internal_fields_are_wanted(stream) && relay_is_finished(&stream->upload) &&
+	       stream->downstream->has_closed(stream) && !stream->downstream->has_unread(stream);
 }
 
 /* Clients of MCP 2024-11-05 name their session there: whoever reads the log could use it. */
-static void notes_hide_query(struct stream *stream)
+static void internal_fields_hide_query(struct stream *stream)
 {
 	struct span *path = &stream->exchange->texts.path;
 	ptrdiff_t query = span_find(*path, '?');
@@ -60,7 +60,7 @@ static struct span notes_client(const struct stream *stream)
 	return found;
 }
 
-int notes_tell(struct stream *stream)
+int internal_fields_add(struct stream *stream)
 {
 	const struct exchange *exchange = stream->exchange;
 	uint64_t deadline_ms = exchange->request_deadline_ms;
@@ -69,7 +69,7 @@ int notes_tell(struct stream *stream)
 	struct span kept;
 	int len;
 
-	notes_hide_query(stream);
+	internal_fields_hide_query(stream);
 	if (exchange->try_deadline_ms && (!deadline_ms || exchange->try_deadline_ms < deadline_ms))
 		deadline_ms = exchange->try_deadline_ms;
 	len = snprintf(text, sizeof(text), "id=%llu; client=%.*s", (unsigned long long)stream->id,
@@ -81,7 +81,7 @@ int notes_tell(struct stream *stream)
 	return kept.data ? fields_set(&stream->exchange->head.fields, REQUEST_FIELD, kept) : -ENOMEM;
 }
 
-void notes_take(struct stream *stream)
+void internal_fields_take(struct stream *stream)
 {
 	struct fields *fields = &stream->exchange->response.fields;
 	const struct field *note = fields_find(fields, NOTE_FIELD);
@@ -89,17 +89,17 @@ void notes_take(struct stream *stream)
 	if (!note)
 		return;
 	/* Without memory the log line is the poorer. */
-	stream->exchange->notes = arena_copy(&stream->exchange->arena, note->value);
+	stream->exchange->internal_fields = arena_copy(&stream->exchange->arena, note->value);
 	fields_remove(fields, NOTE_FIELD);
 }
 
-struct span notes_get(const struct stream *stream, struct span key)
+struct span internal_fields_get(const struct stream *stream, struct span key)
 {
 	struct span rest, pair;
 
-	if (!stream->exchange || !stream->exchange->notes.len)
+	if (!stream->exchange || !stream->exchange->internal_fields.len)
 		return (struct span){ 0 };
-	rest = stream->exchange->notes;
+	rest = stream->exchange->internal_fields;
 	while (span_split(&rest, '\t', &pair)) {
 		if (pair.len > key.len && span_starts(pair, key) && pair.data[key.len] == '=')
 			return span_from(pair, key.len + 1);
@@ -107,9 +107,9 @@ struct span notes_get(const struct stream *stream, struct span key)
 	return (struct span){ 0 };
 }
 
-enum end_reason notes_reason(const struct stream *stream, enum end_reason reason)
+enum end_reason internal_fields_reason(const struct stream *stream, enum end_reason reason)
 {
-	struct span noted = notes_get(stream, SPAN("reason"));
+	struct span noted = internal_fields_get(stream, SPAN("reason"));
 
 	if (reason != END_OK || !noted.len)
 		return reason;

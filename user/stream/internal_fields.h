@@ -13,21 +13,21 @@
  *   headgate-note: mcp.method=tools/call<TAB>mcp.tool=echo
  *     for the log; those of the last head count
  *
- * Notes come with a response, or before it in a 1xx of their own (NOTES_STATUS), so that a request that is
- * ended by a deadline has them in its log line, too. `reason` among them is why a complete exchange ended,
- * where that is not "ok".
+ * Notes come with a response, or before it in a 1xx of their own (INTERNAL_FIELDS_STATUS), so that a request
+ * that is ended by a deadline has them in its log line, too. `reason` among them is why a complete exchange
+ * ended, where that is not "ok".
  */
-enum { NOTES_STATUS = 199 };
+enum { INTERNAL_FIELDS_STATUS = 199 };
 
 /* The backend of the attempt is a service of this process. */
-bool notes_are_wanted(const struct stream *stream);
+bool internal_fields_are_wanted(const struct stream *stream);
 /* Its FIN came behind the whole request of such a service: who has no use for events then, has left. */
-bool notes_client_left(const struct stream *stream);
+bool internal_fields_client_left(const struct stream *stream);
 /* Before the head of an attempt goes out. From then on the log has no query. 0 or -ENOMEM. */
-int notes_tell(struct stream *stream);
+int internal_fields_add(struct stream *stream);
 /* Takes them off the head in stream->exchange->response. */
-void notes_take(struct stream *stream);
+void internal_fields_take(struct stream *stream);
 /* Empty: not noted. */
-struct span notes_get(const struct stream *stream, struct span key);
+struct span internal_fields_get(const struct stream *stream, struct span key);
 /* `reason`, or what a service noted instead of END_OK. */
-enum end_reason notes_reason(const struct stream *stream, enum end_reason reason);
+enum end_reason internal_fields_reason(const struct stream *stream, enum end_reason reason);

@@ -50,7 +50,7 @@ static void record_fill_route(const struct stream *stream, struct stream_record 
 /* In trailers, unless the head was the whole response. */
 static void record_fill_grpc(const struct stream *stream, struct stream_record *record)
 {
-	const struct fields *trailers = stream->upstream ? stream->back->trailers(stream) : NULL;
+	const struct fields *trailers = stream->upstream ? stream->upstream_side->trailers(stream) : NULL;
 	int status = trailers ? grpc_status_read(trailers) : stream->grpc_status;
 
 	record->has_grpc_status = stream->is_grpc && status >= 0;
@@ -97,25 +97,25 @@ static void record_fill_tls(const struct stream *stream, struct stream_record *r
 	record->tls_cipher = span_str(tls_cipher_text(session));
 }
 
-static void record_fill_hop(const struct stream *stream, struct stream_record *record)
+static void record_fill_bypass(const struct stream *stream, struct stream_record *record)
 {
 	static const char *const names[] = { "", "client", "backend", "client/backend" };
 	const struct conn *ends[] = { &stream->client->conn,
 				      stream->upstream ? &stream->upstream->conn : NULL };
-	struct span *const reasons[] = { &record->hop_reason_client, &record->hop_reason_backend };
-	unsigned hops = 0;
+	struct span *const reasons[] = { &record->bypass_reason_client, &record->bypass_reason_backend };
+	unsigned bypasses = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		struct hop_stats stats;
+		struct bypass_stats stats;
 
-		if (!ends[i] || !ends[i]->hop)
+		if (!ends[i] || !ends[i]->bypass)
 			continue;
-		hops |= 1u << i;
-		stats = hop_stats(ends[i]->hop);
-		if (stats.reason != NEAR_REASON_NONE)
-			*reasons[i] = span_str(near_reason_text(stats.reason));
+		bypasses |= 1u << i;
+		stats = bypass_stats(ends[i]->bypass);
+		if (stats.reason != LOCAL_REASON_NONE)
+			*reasons[i] = span_str(local_reason_text(stats.reason));
 	}
-	record->hop = span_str(names[hops]);
+	record->bypass = span_str(names[bypasses]);
 }
 
 void stream_fill_record(struct stream *stream, struct stream_record *record)
@@ -140,17 +140,17 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 		.lane_out = record_lane(&stream->download),
 		.reason = stream->reason,
 	};
-	if (stream->is_adopted)
-		record->adopted = SPAN("true");
+	if (stream->is_resumed)
+		record->resumed = SPAN("true");
 	record_fill_route(stream, record);
 	record_fill_grpc(stream, record);
 	record_fill_texts(stream, record);
 	record_fill_tls(stream, record);
-	record_fill_hop(stream, record);
-	record->mcp_method = notes_get(stream, SPAN("mcp.method"));
-	record->mcp_tool = notes_get(stream, SPAN("mcp.tool"));
-	record->mcp_session = notes_get(stream, SPAN("mcp.session"));
-	record->mcp_error = notes_get(stream, SPAN("mcp.error"));
+	record_fill_bypass(stream, record);
+	record->mcp_method = internal_fields_get(stream, SPAN("mcp.method"));
+	record->mcp_tool = internal_fields_get(stream, SPAN("mcp.tool"));
+	record->mcp_session = internal_fields_get(stream, SPAN("mcp.session"));
+	record->mcp_error = internal_fields_get(stream, SPAN("mcp.error"));
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		record->lane_bytes_in[lane] = stream->upload.lane_bytes[lane];
 		record->lane_bytes_out[lane] = stream->download.lane_bytes[lane];

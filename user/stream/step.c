@@ -54,15 +54,15 @@ static enum end_reason reason_of_bad_request(uint16_t status)
 	return status == 414 || status == 431 ? END_HEAD_TOO_LARGE : END_REQUEST_BAD;
 }
 
-enum stream_step step_bad_request(struct stream *stream, enum http_bad bad)
+enum stream_step step_bad_request(struct stream *stream, enum http_error http_error)
 {
-	uint16_t status = http_bad_status(bad);
+	uint16_t status = http_error_status(http_error);
 	enum end_reason reason = stream->head_sent ? END_REQUEST_BAD : reason_of_bad_request(status);
 
 	counter_add(stream->proxy->counters, COUNTER_BAD_REQUESTS, 1);
-	stream->exchange->error = span_str(http_bad_text(bad));
+	stream->exchange->error = span_str(http_error_text(http_error));
 	stream->close_client = true;
-	if (stream->head_sent || stream->front->check(stream) == -EPROTO)
+	if (stream->head_sent || stream->downstream->check(stream) == -EPROTO)
 		return step_end(stream, reason, STREAM_END_RESET);
 	stream->exchange->reply = (struct stream_reply){ .status = status, .reason = reason };
 	return STEP_REPLY;

@@ -27,7 +27,7 @@ enum stream_step step_local_reply(struct stream *stream, uint16_t status, struct
  * The request broke HTTP: an empty answer with the status of `bad`, and the connection closes. No answer on a
  * stream of HTTP/2 that was reset for it.
  */
-enum stream_step step_bad_request(struct stream *stream, enum http_bad bad);
+enum stream_step step_bad_request(struct stream *stream, enum http_error http_error);
 /* The running attempt is over: it is repeated, or answered with the error. */
 enum stream_step step_fail(struct stream *stream, enum try_outcome outcome, int error);
 /* The stream is over. */

@@ -40,7 +40,7 @@ static uint64_t stream_look_due_ms(const struct stream *stream)
 {
 	uint64_t look_ms = stream_look_ms(stream);
 
-	if (stream->is_in_estate || stream->front_h2 ||
+	if (stream->is_in_restart_state || stream->downstream_codec_h2 ||
 	    (stream->state != STREAM_WAIT_HEAD && stream->state != STREAM_RELAY))
 		return 0;
 	return look_ms > proxy_now_ms(stream->proxy) ? look_ms : 0;
@@ -87,8 +87,8 @@ static void stream_free_exchange(struct stream *stream)
 
 	if (!exchange)
 		return;
-	h2_head_free(exchange->front_head);
-	h2_head_free(exchange->back_head);
+	h2_head_free(exchange->downstream_head);
+	h2_head_free(exchange->upstream_head);
 	arena_done(&exchange->arena);
 	arena_done(&exchange->response_arena);
 	replay_drop(&exchange->replay);
@@ -172,7 +172,7 @@ void stream_pump_again(struct stream *stream)
 	loop_again(stream->proxy->loop, &stream->again);
 }
 
-struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp)
+struct stream *stream_create(struct client *client, const struct downstream *downstream, bool is_tcp)
 {
 	struct proxy *proxy = client->proxy;
 	uint64_t handle;
@@ -189,7 +189,7 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 	stream->is_tcp = is_tcp;
 	stream->proxy = proxy;
 	stream->client = client;
-	stream->front = front;
+	stream->downstream = downstream;
 	stream->handle = handle;
 	stream->id = stream_history_next_id(proxy->history);
 	stream->state = STREAM_NEW;
@@ -207,7 +207,7 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 	return stream;
 }
 
-static bool stream_wants_gate(const struct stream *stream, const struct splice_config *splice)
+static bool stream_wants_sockmap(const struct stream *stream, const struct splice_config *splice)
 {
 	return splice->mode != SPLICE_OFF && splice->lane_sockmap && !stream->backend->splice_off &&
 	       !(stream->route && stream->route->splice_off) &&
@@ -218,17 +218,17 @@ bool stream_wants_direct(const struct stream *stream)
 {
 	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
 
-	return stream->proxy->relay.near && splice->mode != SPLICE_OFF && splice->lane_direct &&
+	return stream->proxy->relay.local && splice->mode != SPLICE_OFF && splice->lane_direct &&
 	       stream->listener && stream->listener->is_same_host && stream->backend->is_same_host;
 }
 
-void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit)
+void stream_offer_sockmap(struct stream *stream, struct relay *relay, bool with_credit)
 {
 	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
 
-	if (stream_wants_gate(stream, splice))
-		relay_allow_gate(relay, splice->adaptive, splice->min_body_bytes,
-				 with_credit ? (uint32_t)splice->credit_bytes : 0);
+	if (stream_wants_sockmap(stream, splice))
+		relay_allow_sockmap(relay, splice->adaptive, splice->min_body_bytes,
+				    with_credit ? (uint32_t)splice->credit_bytes : 0);
 }
 
 void stream_offer_direct(struct stream *stream, struct relay *relay)
@@ -270,12 +270,12 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
 {
 	if (stream->state == STREAM_CLOSED)
 		return;
-	stream->reason = notes_reason(stream, reason);
+	stream->reason = internal_fields_reason(stream, reason);
 	stream_report(stream);
 	stream_stop(stream, reason);
 	if (stream->upstream)
-		stream->back->finish(stream, end);
-	stream->front->finish(stream, reason, end);
+		stream->upstream_side->finish(stream, end);
+	stream->downstream->finish(stream, reason, end);
 }
 
 void stream_part(struct stream *stream)

@@ -9,10 +9,10 @@
 #include "user/http/upgrade.h"
 #include "user/relay/relay.h"
 
-struct back;
+struct upstream_side;
 struct client;
 struct attempt_dial;
-struct front;
+struct downstream;
 struct upstream;
 
 /*
@@ -47,7 +47,8 @@ struct attempt {
 	enum try_outcome failed_outcome : 8;
 	int failed_error;
 	uint64_t connect_deadline_ms; /* loop time; 0: none, or nothing is being opened */
-	struct tried_endpoints *tried; /* owner; NULL: no attempt has failed yet, or no memory to note it */
+	struct previous_hosts
+		*previous_hosts; /* owner; NULL: no attempt has failed yet, or no memory to note it */
 	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };
 
@@ -111,15 +112,15 @@ struct exchange {
 	struct stream_texts texts;
 	struct span error; /* text of an error of ours */
 	struct span fault; /* why the TLS handshake of the attempt failed; in arena */
-	struct span notes; /* of a service of this process (internal_fields.h); in arena */
+	struct span internal_fields; /* of a service of this process (internal_fields.h); in arena */
 	const struct route_match *match; /* borrowed from the lease */
 	struct request_head plain_head; /* the same for every backend; kept where another one may be tried */
-	struct request_head head; /* as it goes to the chosen backend; in arena or front_head */
-	struct h2_head *front_head; /* owner; NULL: not HTTP/2 */
+	struct request_head head; /* as it goes to the chosen backend; in arena or downstream_head */
+	struct h2_head *downstream_head; /* owner; NULL: not HTTP/2 */
 	struct body_framing request_framing;
 	struct upgrade_request upgrade;
-	struct response_head response; /* in response_arena or back_head */
-	struct h2_head *back_head; /* owner; NULL: not HTTP/2 */
+	struct response_head response; /* in response_arena or upstream_head */
+	struct h2_head *upstream_head; /* owner; NULL: not HTTP/2 */
 	struct arena response_arena; /* of the running try */
 	struct read_watch read_watch;
 	struct replay
@@ -138,12 +139,13 @@ struct exchange {
 struct stream {
 	struct proxy *proxy; /* borrowed */
 	struct client *client; /* borrowed */
-	const struct front *front; /* the client's side */
-	struct h2_stream
-		*front_h2; /* one reference; NULL: the client's connection serves this stream alone */
+	const struct downstream *downstream; /* the client's side */
+	struct h2_stream *
+		/* one reference; NULL: the client's connection serves this stream alone */
+		downstream_codec_h2;
 	struct upstream *upstream; /* borrowed; NULL between attempts */
-	const struct back *back; /* the backend's side; set with upstream */
-	struct h2_stream *back_h2; /* one reference; NULL: the upstream serves this stream alone */
+	const struct upstream_side *upstream_side; /* the backend's side; set with upstream */
+	struct h2_stream *upstream_codec_h2; /* one reference; NULL: the upstream serves this stream alone */
 	struct lease *lease; /* one reference */
 	uint64_t handle;
 	uint64_t id; /* unique in the process: worker above a serial number */
@@ -158,9 +160,9 @@ struct stream {
 	bool close_client : 1; /* the client connection cannot serve another request */
 	bool is_continued : 1; /* the client got a 100 */
 	bool client_keeps : 1;
-	bool is_in_estate : 1; /* a successor could go on with it (checkpoint.h) */
-	bool is_adopted : 1; /* another process began it, and died, or handed it over */
-	bool is_unseen : 1; /* adopted, and not yet looked at: something may have come meanwhile */
+	bool is_in_restart_state : 1; /* the new process could go on with it (checkpoint.h) */
+	bool is_resumed : 1; /* another process began it, and died, or handed it over */
+	bool is_unseen : 1; /* resumed, and not yet looked at: something may have come meanwhile */
 	bool is_kept : 1; /* it is not handed over: its route is no more */
 	bool has_stalled : 1; /* while both directions rested (quiesce.h) */
 	uint16_t status; /* sent or to be sent, 0: none */
@@ -200,7 +202,7 @@ const char *stream_state_name(enum stream_state state);
 bool stream_state_allows(enum stream_state from, enum stream_state to);
 
 /* A stream in state NEW of the client; NULL at a limit or without memory. is_tcp: a tunnel from the start. */
-struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp);
+struct stream *stream_create(struct client *client, const struct downstream *downstream, bool is_tcp);
 /* Of a stream without exchange: the log is told a copy of these. 0 or -ENOMEM. */
 int stream_keep_texts(struct stream *stream, const struct stream_texts *texts);
 /*
@@ -220,7 +222,7 @@ bool stream_request_may_outlast(const struct stream *stream);
 void stream_arm(struct stream *stream);
 /* Lets the kernel lane take over a direction later, unless the configuration says no. credit: for a response
  * whose request is complete (user/kernel/sockmap/direction.h). */
-void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit);
+void stream_offer_sockmap(struct stream *stream, struct relay *relay, bool with_credit);
 /* The same for the lane direct: for a direction of a tunnel, where listener and backend agreed. */
 void stream_offer_direct(struct stream *stream, struct relay *relay);
 bool stream_wants_direct(const struct stream *stream);

@@ -8,7 +8,7 @@
  * The backend's side of an attempt: an HTTP/1 connection of its own, or a stream of a connection that others
  * share. stream->upstream is set while one of these is bound.
  */
-struct back {
+struct upstream_side {
 	bool is_shared; /* other streams use the connection, and it may outlive this one's failure */
 	/* An attempt has its connection, stream->upstream. */
 	void (*bind)(struct stream *stream);
@@ -18,9 +18,9 @@ struct back {
 	/* How the request body travels to this backend. */
 	enum relay_encoding (*encoding)(const struct stream *stream);
 	/* As upstream_read_head(); UPSTREAM_HEAD_ERROR: back->error(). */
-	enum upstream_head (*read_head)(struct stream *stream, enum http_bad *ret_bad);
+	enum upstream_head (*read_head)(struct stream *stream, enum http_error *ret_error);
 	/* Of the final head in stream->exchange->response; notes whether the connection may be used again. */
-	enum http_bad (*framing)(struct stream *stream, struct body_framing *ret_framing);
+	enum http_error (*framing)(struct stream *stream, struct body_framing *ret_framing);
 	struct relay_end (*end)(const struct stream *stream);
 	/* -errno of what broke it, 0: a clean end in the wrong place. */
 	int (*error)(const struct stream *stream);

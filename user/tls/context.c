@@ -190,7 +190,7 @@ static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, 
 
 static bool set_lists(SSL_CTX *ctx, const struct tls_params *params)
 {
-	bool is_good =
+	bool is_valid =
 		SSL_CTX_set_cipher_list(ctx, params->ciphers.len ? params->ciphers.data : DEFAULT_CIPHERS) &&
 		SSL_CTX_set_ciphersuites(ctx, params->suites.len ? params->suites.data : DEFAULT_SUITES);
 
@@ -198,9 +198,9 @@ static bool set_lists(SSL_CTX *ctx, const struct tls_params *params)
 	if (params->ciphers.len)
 		SSL_CTX_set_dh_auto(ctx, 1);
 	if (params->groups.len)
-		return is_good && SSL_CTX_set1_groups_list(ctx, params->groups.data);
-	return is_good && (SSL_CTX_set1_groups_list(ctx, DEFAULT_GROUPS_HYBRID) ||
-			   SSL_CTX_set1_groups_list(ctx, DEFAULT_GROUPS));
+		return is_valid && SSL_CTX_set1_groups_list(ctx, params->groups.data);
+	return is_valid && (SSL_CTX_set1_groups_list(ctx, DEFAULT_GROUPS_HYBRID) ||
+			    SSL_CTX_set1_groups_list(ctx, DEFAULT_GROUPS));
 }
 
 /* Invariants 3 and 5 of the README. */
@@ -425,10 +425,10 @@ static struct tls_context *context_new(uint64_t hash, bool is_client)
 }
 
 /* Adds a complete context to its bucket; frees an incomplete one. */
-static SSL_CTX *context_keep(struct tls_worker *worker, struct tls_context *context, bool is_good)
+static SSL_CTX *context_keep(struct tls_worker *worker, struct tls_context *context, bool is_valid)
 {
 	ERR_clear_error();
-	if (!is_good) {
+	if (!is_valid) {
 		context_free(context);
 		return NULL;
 	}

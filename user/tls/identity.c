@@ -174,15 +174,15 @@ static int check_use(const struct tls_identity_parts *parts, struct tls_fault *f
 {
 	SSL *ssl = tls_probe();
 	unsigned long code;
-	bool is_good;
+	bool is_valid;
 
 	if (!ssl)
 		return -ENOMEM;
-	is_good = SSL_use_cert_and_key(ssl, parts->x509, parts->key, parts->chain, 1) == 1;
+	is_valid = SSL_use_cert_and_key(ssl, parts->x509, parts->key, parts->chain, 1) == 1;
 	code = ERR_peek_error();
 	SSL_free(ssl);
 	ERR_clear_error();
-	if (is_good)
+	if (is_valid)
 		return 0;
 	if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
 		return -ENOMEM;

@@ -168,14 +168,14 @@ static bool set_owner(struct tls_session *session, struct span scope, unsigned c
 	const struct tls_shared *shared = tls_shared_of(session->ssl);
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	unsigned int len = 0;
-	bool is_good;
+	bool is_valid;
 
-	is_good = md && EVP_DigestInit_ex(md, shared->worker->sha256, NULL) &&
-		  EVP_DigestUpdate(md, &shared->hash, sizeof(shared->hash)) &&
-		  (scope.len == 0 || EVP_DigestUpdate(md, scope.data, scope.len)) &&
-		  EVP_DigestFinal_ex(md, ret, &len);
+	is_valid = md && EVP_DigestInit_ex(md, shared->worker->sha256, NULL) &&
+		   EVP_DigestUpdate(md, &shared->hash, sizeof(shared->hash)) &&
+		   (scope.len == 0 || EVP_DigestUpdate(md, scope.data, scope.len)) &&
+		   EVP_DigestFinal_ex(md, ret, &len);
 	EVP_MD_CTX_free(md);
-	return is_good && SSL_set_session_id_context(session->ssl, ret, len);
+	return is_valid && SSL_set_session_id_context(session->ssl, ret, len);
 }
 
 struct tls_session *tls_accept(struct tls_worker *worker, const struct tls_server_settings *settings,
@@ -183,14 +183,14 @@ struct tls_session *tls_accept(struct tls_worker *worker, const struct tls_serve
 {
 	struct tls_session *session = session_new(tls_context_server(worker, settings));
 	unsigned char owner[EVP_MAX_MD_SIZE];
-	bool is_good = session && set_owner(session, settings->scope, owner);
+	bool is_valid = session && set_owner(session, settings->scope, owner);
 
-	for (uint32_t i = 0; is_good && i < identity_count && i < TLS_IDENTITIES_MAX; i++) {
+	for (uint32_t i = 0; is_valid && i < identity_count && i < TLS_IDENTITIES_MAX; i++) {
 		const struct tls_identity_parts *parts = identity_list[i]->parts;
 
-		is_good = SSL_use_cert_and_key(session->ssl, parts->x509, parts->key, parts->chain, 1);
+		is_valid = SSL_use_cert_and_key(session->ssl, parts->x509, parts->key, parts->chain, 1);
 	}
-	if (!is_good) {
+	if (!is_valid) {
 		tls_session_free(session);
 		return NULL;
 	}
@@ -233,14 +233,14 @@ struct tls_session *tls_connect(struct tls_worker *worker, const struct tls_clie
 {
 	struct tls_session *session = session_new(tls_context_client(worker, settings));
 	unsigned char owner[EVP_MAX_MD_SIZE];
-	bool is_good = session != NULL;
+	bool is_valid = session != NULL;
 
-	if (is_good) {
+	if (is_valid) {
 		session->host = hg_strndup(host.data, host.len);
-		is_good = session->host && set_owner(session, host, owner) && set_server_name(session) &&
-			  set_resume(session, resume, owner);
+		is_valid = session->host && set_owner(session, host, owner) && set_server_name(session) &&
+			   set_resume(session, resume, owner);
 	}
-	if (!is_good) {
+	if (!is_valid) {
 		tls_session_free(session);
 		return NULL;
 	}

@@ -282,7 +282,7 @@ static int check_params(const struct tls_params *params, struct tls_fault *fault
 	return 0;
 }
 
-int settings_seal_server(struct tls_server_settings *settings, struct tls_fault *fault)
+int settings_compile_server(struct tls_server_settings *settings, struct tls_fault *fault)
 {
 	int error = check_params(&settings->params, fault);
 	bool must_verify =
@@ -301,7 +301,7 @@ int settings_seal_server(struct tls_server_settings *settings, struct tls_fault 
 	return 0;
 }
 
-int settings_seal_client(struct tls_client_settings *settings, struct tls_fault *fault)
+int settings_compile_client(struct tls_client_settings *settings, struct tls_fault *fault)
 {
 	int error = check_params(&settings->params, fault);
 	uint64_t hash;

@@ -36,7 +36,7 @@ struct tls_server_settings {
 	enum tls_client_auth client_auth;
 	const struct tls_trust *client_trust; /* NULL: no certificate is requested */
 	struct span scope; /* of tickets, which are not accepted under another one (listener key) */
-	uint64_t hash; /* settings_seal_server(): without the scope, so that listeners share a context */
+	uint64_t hash; /* settings_compile_server(): without the scope, so that listeners share a context */
 };
 
 enum tls_verify {
@@ -57,7 +57,7 @@ struct tls_client_settings {
 	struct span hostname;
 	struct span *name_list; /* subjectAltNames, one must be present: DNS names, addresses, URIs */
 	uint32_t name_count;
-	uint64_t hash; /* settings_seal_client() */
+	uint64_t hash; /* settings_compile_client() */
 };
 
 /*
@@ -78,5 +78,5 @@ int tls_params_add_alpn(struct tls_params *params, struct span name, struct aren
  * Call it when the settings are complete: computes the hash, and checks that the library accepts them.
  * Returns 0, -ENOMEM, or -EINVAL with *fault (no cipher left for the versions, ...).
  */
-int settings_seal_server(struct tls_server_settings *settings, struct tls_fault *fault);
-int settings_seal_client(struct tls_client_settings *settings, struct tls_fault *fault);
+int settings_compile_server(struct tls_server_settings *settings, struct tls_fault *fault);
+int settings_compile_client(struct tls_client_settings *settings, struct tls_fault *fault);

@@ -26,28 +26,28 @@ static bool expand(const uint8_t secret[TICKET_SECRET_BYTES], const char *info, 
 static bool key_of(const uint8_t secret[TICKET_SECRET_BYTES], struct ticket_key *ret)
 {
 	uint8_t block[EVP_MAX_MD_SIZE] = { 0 };
-	bool is_good = expand(secret, "headgate ticket name", block);
+	bool is_valid = expand(secret, "headgate ticket name", block);
 
 	memcpy(ret->name, block, TICKET_NAME_BYTES);
-	is_good = is_good && expand(secret, "headgate ticket cipher", block);
+	is_valid = is_valid && expand(secret, "headgate ticket cipher", block);
 	memcpy(ret->cipher_key, block, TICKET_KEY_BYTES);
-	is_good = is_good && expand(secret, "headgate ticket mac", block);
+	is_valid = is_valid && expand(secret, "headgate ticket mac", block);
 	memcpy(ret->mac_key, block, TICKET_KEY_BYTES);
-	ret->is_there = is_good;
+	ret->is_there = is_valid;
 	OPENSSL_cleanse(block, sizeof(block));
-	return is_good;
+	return is_valid;
 }
 
 /* Replaces keys->secret by that of the next period. */
 static bool go_on(struct ticket_keys *keys)
 {
 	uint8_t block[EVP_MAX_MD_SIZE] = { 0 };
-	bool is_good = expand(keys->secret, "headgate ticket next", block);
+	bool is_valid = expand(keys->secret, "headgate ticket next", block);
 
-	if (is_good)
+	if (is_valid)
 		memcpy(keys->secret, block, TICKET_SECRET_BYTES);
 	OPENSSL_cleanse(block, sizeof(block));
-	return is_good;
+	return is_valid;
 }
 
 /* Advances by one period. */
@@ -75,19 +75,19 @@ int ticket_keys_advance(struct ticket_keys *keys, uint64_t now_s)
 {
 	uint64_t period = now_s / TICKET_PERIOD_S;
 	struct ticket_keys next;
-	bool is_good = true;
+	bool is_valid = true;
 
 	if (period <= keys->period)
 		return 0;
 	if (period - keys->period > TICKET_PERIODS_MAX)
 		return -ERANGE;
 	next = *keys;
-	while (is_good && next.period < period)
-		is_good = step(&next);
-	if (is_good)
+	while (is_valid && next.period < period)
+		is_valid = step(&next);
+	if (is_valid)
 		*keys = next;
 	OPENSSL_cleanse(&next, sizeof(next));
-	return is_good ? 0 : -ENOMEM;
+	return is_valid ? 0 : -ENOMEM;
 }
 
 const struct ticket_key *ticket_keys_find(const struct ticket_keys *keys,

@@ -68,12 +68,13 @@ struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_option
 			return upstream;
 	}
 	/* The process behind a pooled connection is unknown, unless it was announced for the bypass. */
-	if (options->is_fresh || options->is_exclusive || (options->is_announced && !options->endpoint->hops))
+	if (options->is_fresh || options->is_exclusive ||
+	    (options->is_announced && !options->endpoint->bypasses))
 		return NULL;
 	dial_follow_name(pool, options);
 	upstream = upstream_pool_take(pool, options->endpoint, options->may_repeat);
 	if (upstream)
-		upstream_try_hop(upstream);
+		upstream_try_bypass(upstream);
 	return upstream;
 }
 
@@ -83,13 +84,13 @@ struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_option
 static void dial_on_socket(struct net_connect *connect, int fd)
 {
 	struct dial *dial = container_of(connect, struct dial, connect);
-	int error = near_announce(dial->pool->relay->near, fd);
+	int error = local_announce(dial->pool->relay->local, fd);
 
 	if (error)
 		log_debug("same-host lanes: a connection was not announced: %s", strerrordesc_np(-error));
 }
 
-static bool dial_make_room(struct net_connect *connect)
+static bool dial_evict(struct net_connect *connect)
 {
 	struct upstream_pool *pool = container_of(connect, struct dial, connect)->pool;
 
@@ -103,9 +104,9 @@ static bool dial_may_use(struct net_connect *connect, int *fd)
 	return !pool->may_use || pool->may_use(pool, fd);
 }
 
-static bool dial_hops(const struct dial *dial)
+static bool dial_bypasses(const struct dial *dial)
 {
-	return dial->options.endpoint->hops && dial->pool->relay->near;
+	return dial->options.endpoint->bypasses && dial->pool->relay->local;
 }
 
 void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_options *options,
@@ -119,11 +120,11 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 	resolver_query_init(&dial->query, dial_on_resolved);
 	net_connect_init(&dial->connect, dial_on_connected);
 	dial_tls_init(dial);
-	dial->connect.make_room = dial_make_room;
+	dial->connect.make_room = dial_evict;
 	dial->connect.may_use = dial_may_use;
 	if (dial->options.avoid.len)
 		dial->connect.avoid = &dial->options.avoid;
-	if (options->is_announced || dial_hops(dial))
+	if (options->is_announced || dial_bypasses(dial))
 		dial->connect.on_socket = dial_on_socket;
 }
 
@@ -295,9 +296,9 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 		dial->on_done(dial, DIAL_CONNECT_FAILED, -EMFILE, NULL);
 		return;
 	}
-	if (dial_hops(dial))
-		upstream->hop_looks = UPSTREAM_HOP_LOOKS;
-	upstream_try_hop(upstream);
+	if (dial_bypasses(dial))
+		upstream->bypass_looks = UPSTREAM_BYPASS_LOOKS;
+	upstream_try_bypass(upstream);
 	if (dial->options.tls)
 		dial_tls_start(dial, upstream);
 	else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/relay/conn_hop.h"
+#include "user/relay/conn_bypass.h"
 #include "user/upstream/upstream.h"
 
 #include "user/base/limits.h"
@@ -77,13 +77,13 @@ struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpo
 	return upstream;
 }
 
-void upstream_try_hop(struct upstream *upstream)
+void upstream_try_bypass(struct upstream *upstream)
 {
-	if (!upstream->hop_looks)
+	if (!upstream->bypass_looks)
 		return;
-	upstream->hop_looks--;
-	if (conn_start_hop(&upstream->conn, upstream->pool->relay->near_watch.worker) != -EAGAIN)
-		upstream->hop_looks = 0;
+	upstream->bypass_looks--;
+	if (conn_start_bypass(&upstream->conn, upstream->pool->relay->local_watch.worker) != -EAGAIN)
+		upstream->bypass_looks = 0;
 }
 
 void upstream_close(struct upstream *upstream, bool reset)
@@ -100,7 +100,7 @@ void upstream_close(struct upstream *upstream, bool reset)
 	timer_cancel(loop_timers(pool->loop), &upstream->idle_timer);
 	counter_add(pool->counters, COUNTER_UPSTREAM_RECEIVED, upstream->conn.received_bytes);
 	counter_add(pool->counters, COUNTER_UPSTREAM_SENT, upstream->conn.sent_bytes);
-	counter_add(pool->counters, COUNTER_HOP_BACKEND_BYTES, conn_hop_bytes(&upstream->conn));
+	counter_add(pool->counters, COUNTER_BYPASS_BACKEND_BYTES, conn_bypass_bytes(&upstream->conn));
 	gauge_sub(pool->counters, COUNTER_UPSTREAM_OPEN, 1);
 	upstream_pool_leave(pool, upstream->endpoint);
 	upstream->endpoint = NULL;
@@ -120,7 +120,7 @@ void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(vo
 }
 
 enum upstream_head upstream_read_head(struct upstream *upstream, size_t most, struct arena *arena,
-				      struct response_head *ret_head, enum http_bad *ret_bad)
+				      struct response_head *ret_head, enum http_error *ret_error)
 {
 	static const struct head_limits limits = { LIMIT_HEAD_BYTES, LIMIT_HEAD_BYTES, LIMIT_HEADERS_MAX };
 	uint64_t received = upstream->conn.received_bytes;
@@ -133,11 +133,11 @@ enum upstream_head upstream_read_head(struct upstream *upstream, size_t most, st
 	case HEAD_READ_MORE:
 		return UPSTREAM_HEAD_MORE;
 	case HEAD_READ_DONE:
-		*ret_bad = h1_parse_response(bytes, arena, ret_head);
+		*ret_error = h1_parse_response(bytes, arena, ret_head);
 		head_scan_init(&upstream->scan, true);
-		return *ret_bad ? UPSTREAM_HEAD_BAD : UPSTREAM_HEAD_DONE;
+		return *ret_error ? UPSTREAM_HEAD_BAD : UPSTREAM_HEAD_DONE;
 	case HEAD_READ_BAD:
-		*ret_bad = upstream->scan.bad;
+		*ret_error = upstream->scan.http_error;
 		return UPSTREAM_HEAD_BAD;
 	case HEAD_READ_EOF:
 		return UPSTREAM_HEAD_EOF;

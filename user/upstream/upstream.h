@@ -35,19 +35,19 @@ struct upstream {
 	bool is_discarding; /* the owner is the upstream itself */
 	bool is_bound; /* it stands for one client (connection_auth.h): never in the pool */
 	bool is_closed;
-	uint8_t hop_looks; /* left: its process may still turn out to be local (upstream_try_hop()) */
+	uint8_t bypass_looks; /* left: its process may still turn out to be local (upstream_try_bypass()) */
 };
 
-enum { UPSTREAM_HOP_LOOKS = 3 };
+enum { UPSTREAM_BYPASS_LOOKS = 3 };
 
 /* Takes ownership of the connected fd. NULL on failure; the connection is then reset. */
 struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpoint *endpoint, int fd,
 			       const struct address *address);
 /*
  * Makes it bypass TCP from now on, if its process is on this host. The accepted socket of a backend is known
- * shortly after connect(), so this is tried again before the next requests, hop_looks times in total.
+ * shortly after connect(), so this is tried again before the next requests, bypass_looks times in total.
  */
-void upstream_try_hop(struct upstream *upstream);
+void upstream_try_bypass(struct upstream *upstream);
 /* Closes now, frees at the end of the turn. Idempotent. */
 void upstream_close(struct upstream *upstream, bool reset);
 /* Binds an idle or new connection to its next owner, until it is closed or given to the pool. */
@@ -56,7 +56,7 @@ void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(vo
 enum upstream_head {
 	UPSTREAM_HEAD_MORE,
 	UPSTREAM_HEAD_DONE,
-	UPSTREAM_HEAD_BAD, /* *ret_bad */
+	UPSTREAM_HEAD_BAD, /* *ret_error */
 	UPSTREAM_HEAD_EOF, /* the backend closed; has_response_bytes: part of a response came */
 	UPSTREAM_HEAD_ERROR, /* conn.error */
 	UPSTREAM_HEAD_MEMORY,
@@ -67,4 +67,4 @@ enum upstream_head {
  * last one stopped; after DONE the next call starts a new head (after a 1xx).
  */
 enum upstream_head upstream_read_head(struct upstream *upstream, size_t most, struct arena *arena,
-				      struct response_head *ret_head, enum http_bad *ret_bad);
+				      struct response_head *ret_head, enum http_error *ret_error);

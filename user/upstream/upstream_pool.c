@@ -6,7 +6,7 @@
 #include "user/base/mem.h"
 #include "user/base/random.h"
 #include "user/base/units.h"
-#include "user/relay/conn_hop.h"
+#include "user/relay/conn_bypass.h"
 #include "user/upstream/upstream.h"
 #include "user/upstream/upstream_h2.h"
 
@@ -67,7 +67,7 @@ struct endpoint_key {
 	struct span text;
 	struct socket_keepalive keepalive;
 	const struct tls_client_settings *tls;
-	bool hops;
+	bool bypasses;
 };
 
 static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct endpoint_key *key)
@@ -75,7 +75,7 @@ static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct e
 	const struct socket_keepalive *keepalive = &key->keepalive;
 
 	return endpoint->hash == key->hash && span_eq(endpoint->text, key->text) &&
-	       endpoint->is_tls == (key->tls != NULL) && endpoint->hops == key->hops &&
+	       endpoint->is_tls == (key->tls != NULL) && endpoint->bypasses == key->bypasses &&
 	       (!key->tls || endpoint->tls_hash == key->tls->hash) &&
 	       endpoint->keepalive.is_on == keepalive->is_on &&
 	       endpoint->keepalive.idle_s == keepalive->idle_s &&
@@ -96,7 +96,7 @@ static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, con
 	endpoint->hash = key->hash;
 	endpoint->keepalive = key->keepalive;
 	endpoint->is_tls = key->tls != NULL;
-	endpoint->hops = key->hops;
+	endpoint->bypasses = key->bypasses;
 	endpoint->tls_hash = key->tls ? key->tls->hash : 0;
 	list_init(&endpoint->remembered);
 	list_init(&endpoint->idle);
@@ -121,7 +121,7 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 		.hash = hash_mix(hash_bytes(where->text), wants->tls ? wants->tls->hash : 0),
 		.text = where->text,
 		.tls = wants->tls,
-		.hops = wants->hops,
+		.bypasses = wants->bypasses,
 	};
 	struct upstream_endpoint *endpoint = NULL;
 	uint64_t now_ms = loop_now_ms(pool->loop);
@@ -146,7 +146,7 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 }
 
 /* Collects endpoints that the request has not tried, from `first` on, up to the limit of one choice. */
-static uint32_t choose_window(const struct backend *backend, const struct tried_endpoints *tried,
+static uint32_t choose_window(const struct backend *backend, const struct previous_hosts *previous_hosts,
 			      uint32_t first, uint32_t *ret_at)
 {
 	uint32_t count = 0;
@@ -154,32 +154,32 @@ static uint32_t choose_window(const struct backend *backend, const struct tried_
 	for (uint32_t i = 0; i < backend->endpoint_count && count < LIMIT_BALANCE_CANDIDATES; i++) {
 		uint32_t at = (uint32_t)(((uint64_t)first + i) % backend->endpoint_count);
 
-		if (!tried_has(tried, backend->index, at))
+		if (!previous_hosts_has(previous_hosts, backend->index, at))
 			ret_at[count++] = at;
 	}
 	return count;
 }
 
 static uint32_t choose_candidates(struct upstream_pool *pool, const struct backend *backend,
-				  const struct tried_endpoints *tried, uint32_t *ret_at)
+				  const struct previous_hosts *previous_hosts, uint32_t *ret_at)
 {
 	uint32_t first = 0, count;
 
 	if (backend->endpoint_count > LIMIT_BALANCE_CANDIDATES)
 		first = (uint32_t)(random_next(&pool->random) % backend->endpoint_count);
-	count = choose_window(backend, tried, first, ret_at);
+	count = choose_window(backend, previous_hosts, first, ret_at);
 	return count ? count : choose_window(backend, NULL, first, ret_at);
 }
 
 struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
 					       const struct upstream_wants *wants,
-					       const struct tried_endpoints *tried, uint32_t last,
+					       const struct previous_hosts *previous_hosts, uint32_t last,
 					       uint32_t *ret_index)
 {
 	struct upstream_endpoint *found[LIMIT_BALANCE_CANDIDATES];
 	struct endpoint_candidate candidates[LIMIT_BALANCE_CANDIDATES];
 	uint32_t at[LIMIT_BALANCE_CANDIDATES];
-	uint32_t count = choose_candidates(pool, backend, tried, at);
+	uint32_t count = choose_candidates(pool, backend, previous_hosts, at);
 	uint32_t excluded = UINT32_MAX;
 	uint32_t pick = 0;
 

@@ -20,7 +20,7 @@ struct upstream;
 struct upstream_wants {
 	const struct keepalive_policy *keepalive;
 	const struct tls_client_settings *tls; /* NULL: plaintext */
-	bool hops; /* they may bypass TCP: this owner opted in, others of this endpoint need not */
+	bool bypasses; /* they may bypass TCP: this owner opted in, others of this endpoint need not */
 };
 
 /* What a backend chose by ALPN at the last handshake. */
@@ -39,7 +39,7 @@ struct h2_waiter {
 
 /*
  * What a worker knows of each endpoint, and its idle connections. The key is the endpoint's text, the socket
- * options, hops and the TLS settings, not the configuration object: a reload keeps the connections of
+ * options, bypasses and the TLS settings, not the configuration object: a reload keeps the connections of
  * endpoints that stay, and connections in plaintext, or with other TLS settings, are never shared.
  */
 struct upstream_endpoint {
@@ -49,7 +49,7 @@ struct upstream_endpoint {
 	uint64_t hash;
 	struct socket_keepalive keepalive;
 	bool is_tls;
-	bool hops;
+	bool bypasses;
 	enum upstream_spoken spoken;
 	uint64_t tls_hash; /* hash of the TLS settings */
 	struct tls_tickets tickets;
@@ -116,7 +116,7 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
  */
 struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
 					       const struct upstream_wants *wants,
-					       const struct tried_endpoints *tried, uint32_t last,
+					       const struct previous_hosts *previous_hosts, uint32_t last,
 					       uint32_t *ret_index);
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /*

@@ -81,9 +81,9 @@ static void worker_on_ports_closed(struct worker_ports *ports)
 
 static bool worker_is_handed_over(const struct worker *worker)
 {
-	const struct estate *estate = worker->proxy.shared->estate;
+	const struct restart_state *restart_state = worker->proxy.shared->restart_state;
 
-	return estate && atomic_load(&estate->is_handed_over);
+	return restart_state && atomic_load(&restart_state->is_handed_over);
 }
 
 /* Closes idle connections and ends the ports. */
@@ -146,8 +146,8 @@ struct worker_change {
 
 static void worker_use(struct worker *worker, struct lease *lease)
 {
-	proxy_adopt(&worker->proxy, lease);
-	worker->pipes.fds_below = room_pipes_below(&worker->proxy);
+	proxy_set_lease(&worker->proxy, lease);
+	worker->pipes.fds_below = evict_pipes_below(&worker->proxy);
 	proxy_trace(&worker->proxy, 0, TRACE_RELOAD, (uint32_t)lease->snapshot->generation, 0);
 }
 
@@ -198,7 +198,7 @@ static void worker_on_stop(struct message *message, void *context)
 	struct worker *worker = context;
 
 	(void)message;
-	room_shut(&worker->proxy);
+	evict_shut(&worker->proxy);
 	quiesce_end(&worker->proxy);
 	/* Close the ports first: a connection accepted later in this turn would outlive its pools. */
 	worker_ports_stop(&worker->ports);
@@ -290,8 +290,8 @@ static void worker_free(struct worker *worker)
 	resolver_client_free(worker->resolver);
 	if (worker->mailbox)
 		mailbox_drain(worker->mailbox);
-	gate_lane_stop(&proxy->gate);
-	lane_near_done(&proxy->relay);
+	sockmap_lane_stop(&proxy->sockmap);
+	lane_local_done(&proxy->relay);
 	mailbox_free(worker->mailbox);
 	loop_free(worker->loop);
 	slab_free(proxy->clients);
@@ -315,7 +315,7 @@ static void *worker_run(void *argument)
 	int error;
 
 	mem_keep(LIMIT_WORKER_KEPT_BYTES);
-	if (worker->proxy.shared->estate)
+	if (worker->proxy.shared->restart_state)
 		crash_watch_thread();
 	timer_arm(loop_timers(worker->loop), &worker->ticket_timer,
 		  loop_now_ms(worker->loop) + WORKER_TICKETS_MS);
@@ -336,18 +336,19 @@ static void *worker_run(void *argument)
 }
 
 /* Without its part of the kernel lane the worker copies bytes, unless the configuration forbids that. */
-static bool worker_join_gate(struct worker *worker, struct gate *gate, bool is_required, struct text *error)
+static bool worker_join_sockmap(struct worker *worker, struct sockmap *sockmap, bool is_required,
+				struct text *error)
 {
 	struct proxy *proxy = &worker->proxy;
 	struct text why;
-	int result = gate_lane_start(&proxy->gate, gate, worker->loop, lane_sockmap_judge);
+	int result = sockmap_lane_start(&proxy->sockmap, sockmap, worker->loop, lane_sockmap_judge);
 
 	if (!result) {
-		proxy->relay.gate = &proxy->gate;
+		proxy->relay.sockmap = &proxy->sockmap;
 		return true;
 	}
 	text_init(&why);
-	gate_worker_explain(result, &why);
+	sockmap_worker_explain(result, &why);
 	if (is_required)
 		text_fmt(error,
 			 "config.splice.mode is require, but worker %u cannot use the kernel lane: %.*s",
@@ -373,7 +374,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	quiesce_init(proxy);
 	proxy->index = options->index;
 	proxy->shared = options->shared;
-	proxy->look_after_ms = options->shared->estate ? CHECKPOINT_AFTER_MS : 0;
+	proxy->look_after_ms = options->shared->restart_state ? CHECKPOINT_AFTER_MS : 0;
 	proxy->counters = &worker->counters;
 	proxy->metrics = request_metrics_create();
 	proxy->log = access_log_create(options->access_log_fd);
@@ -387,7 +388,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->relay.pipes = &worker->pipes;
 	proxy->relay.counters = &worker->counters;
 	proxy->relay.wake = driver_on_relay;
-	error = lane_near_init(&proxy->relay, options->near, worker->loop);
+	error = lane_local_init(&proxy->relay, options->local, worker->loop);
 	if (error)
 		log_warn("worker %u has no same-host lanes: %s", proxy->index, strerror(-error));
 	proxy->pool.loop = worker->loop;
@@ -396,8 +397,8 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->pool.resolver = worker->resolver;
 	proxy->pool.inner = options->inner;
 	proxy->pool.on_stream = driver_on_upstream;
-	proxy->pool.make_room = room_for_upstream;
-	proxy->pool.may_use = room_may_use;
+	proxy->pool.make_room = evict_for_upstream;
+	proxy->pool.may_use = evict_may_use;
 	if (getrandom(&proxy->pool.random, sizeof(uint64_t), 0) != (ssize_t)sizeof(uint64_t) ||
 	    !proxy->pool.random)
 		proxy->pool.random = 0x9e3779b97f4a7c15u + options->index;
@@ -416,7 +417,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 			    struct text *error)
 {
 	struct worker *worker = hg_calloc(1, sizeof(*worker));
-	bool needs_gate = snapshot->config.splice.mode == SPLICE_REQUIRE;
+	bool needs_sockmap = snapshot->config.splice.mode == SPLICE_REQUIRE;
 	struct lease *lease = NULL;
 	char name[16];
 
@@ -434,17 +435,17 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 	if (worker->mailbox)
 		worker->resolver = resolver_client_create(options->resolver, worker->loop);
 	if (worker->resolver && worker_make_proxy(worker, options) &&
-	    (!options->gate || worker_join_gate(worker, options->gate, needs_gate, error)))
+	    (!options->sockmap || worker_join_sockmap(worker, options->sockmap, needs_sockmap, error)))
 		lease = lease_create(snapshot);
 	if (!lease) {
 		worker_free(worker);
 		return NULL;
 	}
 	worker_use(worker, lease);
-	room_open(&worker->proxy);
+	evict_open(&worker->proxy);
 	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {
-		room_shut(&worker->proxy);
-		proxy_adopt(&worker->proxy, NULL);
+		evict_shut(&worker->proxy);
+		proxy_set_lease(&worker->proxy, NULL);
 		hg_free(lease);
 		worker_free(worker);
 		return NULL;

@@ -22,8 +22,8 @@ struct worker_options {
 	struct resolver *resolver; /* borrowed, thread-safe */
 	struct proxy_shared *shared; /* borrowed */
 	const struct inner *inner; /* borrowed, thread-safe: services of this process */
-	struct gate *gate; /* borrowed; NULL: no kernel lane */
-	struct near *near; /* borrowed, thread-safe; NULL: no same-host lanes */
+	struct sockmap *sockmap; /* borrowed; NULL: no kernel lane */
+	struct local *local; /* borrowed, thread-safe; NULL: no same-host lanes */
 	struct mailbox *owner; /* receives responses: the main thread */
 	int access_log_fd;
 	int syn_filter_program; /* borrowed; user/net/syn_filter.h, negative: none */
@@ -52,7 +52,7 @@ void worker_change_send(struct worker *worker, struct worker_change *change);
  * descriptor), with that of its backend. Takes them on success: 0 or -ENOMEM. What the worker cannot go on
  * with is reset.
  */
-int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_stream);
+int worker_take_over(struct worker *worker, int fd, uint16_t port, bool is_stream);
 enum worker_phase {
 	WORKER_DRAIN, /* go on accepting, answers say Connection: close */
 	WORKER_HAND_OFF, /* accept nothing, hand over what another program can go on with (quiesce.h) */

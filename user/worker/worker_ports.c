@@ -49,11 +49,11 @@ static void port_on_pause(struct net_listener *listener)
 	port->refused_seen = listener->refused_count;
 }
 
-static bool port_make_room(struct net_listener *listener)
+static bool port_evict(struct net_listener *listener)
 {
 	struct worker_port *port = container_of(listener, struct worker_port, listener);
 
-	return room_for_upstream(&port->bind->proxy->pool);
+	return evict_for_upstream(&port->bind->proxy->pool);
 }
 
 /*
@@ -69,7 +69,7 @@ static int port_start(struct worker_ports *ports, struct worker_port *port, int 
 		shutdown(fd, SHUT_RD);
 	} else {
 		port->listener.on_pause = port_on_pause;
-		port->listener.make_room = port_make_room;
+		port->listener.make_room = port_evict;
 	}
 	return error;
 }
@@ -199,7 +199,8 @@ static const struct bind *snapshot_bind(const struct snapshot *snapshot, uint16_
 	return NULL;
 }
 
-static void worker_ports_mark(struct worker_ports *ports, const struct worker_listen *listens, size_t count)
+static void worker_ports_set_status(struct worker_ports *ports, const struct worker_listen *listens,
+				    size_t count)
 {
 	list_each(node, next, &ports->list)
 		list_entry(node, struct worker_port, node)->is_named = false;
@@ -213,7 +214,7 @@ static void worker_ports_mark(struct worker_ports *ports, const struct worker_li
 
 void worker_ports_flush_removed(struct worker_ports *ports, const struct worker_listen *listens, size_t count)
 {
-	worker_ports_mark(ports, listens, count);
+	worker_ports_set_status(ports, listens, count);
 	list_each(node, next, &ports->list) {
 		struct worker_port *port = list_entry(node, struct worker_port, node);
 
@@ -246,7 +247,7 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 		if (listens[i].fd >= 0)
 			port_open(ports, &listens[i]);
 	}
-	worker_ports_mark(ports, listens, count);
+	worker_ports_set_status(ports, listens, count);
 	list_each(node, next, &ports->list) {
 		struct worker_port *port = list_entry(node, struct worker_port, node);
 
@@ -262,16 +263,16 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 	}
 }
 
-void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
+void worker_ports_take_over(struct worker_ports *ports, uint16_t number, int fd)
 {
 	struct worker_port *port = worker_port_of(ports, number);
-	struct estate *estate = ports->proxy->shared->estate;
-	enum estate_mark mark = estate_mark_of(estate, fd);
+	struct restart_state *restart_state = ports->proxy->shared->restart_state;
+	enum conn_status status = conn_status_of(restart_state, fd);
 	struct address peer;
 
 	/* Clear its status in any case: the descriptor number may soon be reused. */
-	estate_mark(estate, fd, ESTATE_MARK_NONE);
-	failpoint(CLIENT_ADOPTED);
+	conn_status_set(restart_state, fd, CONN_STATUS_NONE);
+	failpoint(CLIENT_TAKEN_OVER);
 	/* The client has spoken plain HTTP: reset it if the port now has another protocol. */
 	if (!port || !port->bind->bind || port->bind->bind->protocol != BIND_HTTP ||
 	    socket_peer(fd, &peer) < 0) {
@@ -280,25 +281,25 @@ void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 	}
 	address_unmap(&peer);
 	if (!client_start(ports->proxy, port->bind, fd, &peer,
-			  mark == ESTATE_MARK_IDLE_HOP ? CLIENT_ADOPTED_HOP : CLIENT_ADOPTED))
-		atomic_fetch_add(&estate->not_adopted[mark], mark == ESTATE_MARK_IDLE_HOP);
+			  status == CONN_STATUS_IDLE_BYPASS ? CLIENT_TAKEN_OVER_BYPASS : CLIENT_TAKEN_OVER))
+		atomic_fetch_add(&restart_state->not_resumed[status], status == CONN_STATUS_IDLE_BYPASS);
 }
 
-void worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd)
+void worker_ports_resume_stream(struct worker_ports *ports, uint16_t number, int client_fd)
 {
-	struct estate *estate = ports->proxy->shared->estate;
-	enum estate_mark mark = estate_mark_of(estate, client_fd);
+	struct restart_state *restart_state = ports->proxy->shared->restart_state;
+	enum conn_status status = conn_status_of(restart_state, client_fd);
 	struct worker_port *port = worker_port_of(ports, number);
 	/* A removed port has no configuration. */
 	struct proxy_bind gone = { 0 };
 
-	if (!stream_adopt(ports->proxy, port ? port->bind : &gone, client_fd)) {
-		atomic_fetch_add(&estate->not_adopted[mark], 1);
+	if (!stream_resume(ports->proxy, port ? port->bind : &gone, client_fd)) {
+		atomic_fetch_add(&restart_state->not_resumed[status], 1);
 		return;
 	}
-	atomic_fetch_add(mark == ESTATE_MARK_RESPONSE  ? &estate->responses_adopted
-			 : mark == ESTATE_MARK_WAITING ? &estate->requests_adopted
-						       : &estate->tunnels_adopted,
+	atomic_fetch_add(status == CONN_STATUS_RESPONSE	 ? &restart_state->responses_resumed
+			 : status == CONN_STATUS_WAITING ? &restart_state->requests_resumed
+							 : &restart_state->tunnels_resumed,
 			 1);
 }
 

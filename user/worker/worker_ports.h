@@ -57,12 +57,12 @@ void worker_ports_flush_removed(struct worker_ports *ports, const struct worker_
  */
 void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listens, size_t count);
 /* Takes fd: a connection that came in at this port, as if it had just been accepted. */
-void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd);
+void worker_ports_take_over(struct worker_ports *ports, uint16_t number, int fd);
 /*
  * Takes client_fd, and the descriptor of its backend: a stream that another process had (resume.h). One that
  * cannot go on is reset and counted.
  */
-void worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd);
+void worker_ports_resume_stream(struct worker_ports *ports, uint16_t number, int client_fd);
 /*
  * For the drain: admits nothing new, accepts what was under way for WORKER_PORTS_GRACE_MS, then closes the
  * sockets and calls on_closed().

@@ -22,14 +22,14 @@ static void worker_on_client(struct message *message, void *context)
 	struct worker *worker = context;
 
 	if (client->is_stream)
-		worker_ports_adopt_stream(&worker->ports, client->port, client->fd);
+		worker_ports_resume_stream(&worker->ports, client->port, client->fd);
 	else
-		worker_ports_adopt(&worker->ports, client->port, client->fd);
-	atomic_fetch_sub(&worker->proxy.shared->adoptions_left, 1);
+		worker_ports_take_over(&worker->ports, client->port, client->fd);
+	atomic_fetch_sub(&worker->proxy.shared->resumptions_left, 1);
 	hg_free(client);
 }
 
-int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_stream)
+int worker_take_over(struct worker *worker, int fd, uint16_t port, bool is_stream)
 {
 	struct client_message *message = hg_calloc(1, sizeof(*message));
 
@@ -39,7 +39,7 @@ int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_stream)
 	message->fd = fd;
 	message->port = port;
 	message->is_stream = is_stream;
-	atomic_fetch_add(&worker->proxy.shared->adoptions_left, 1);
+	atomic_fetch_add(&worker->proxy.shared->resumptions_left, 1);
 	mailbox_send(worker->mailbox, &message->message);
 	return 0;
 }

@@ -3,8 +3,8 @@
 
 /*
  * Tests compile files of this directory a second time with rules that can be switched off, to prove that each
- * rule is needed: they define GATE_BROKEN first. In the program itself no rule is ever broken.
+ * rule is needed: they define SOCKMAP_BROKEN first. In the program itself no rule is ever broken.
  */
-#ifndef GATE_BROKEN
-#define GATE_BROKEN(rule) 0
+#ifndef SOCKMAP_BROKEN
+#define SOCKMAP_BROKEN(rule) 0
 #endif

@@ -91,7 +91,7 @@ static const struct probe_version first_sound_near[] = {
 	{ 6, 18, 45 },
 };
 
-const char *probe_judge_near_version(const struct probe_version *v)
+const char *probe_judge_local_version(const struct probe_version *v)
 {
 	for (size_t i = 0; i < ARRAY_LEN(first_sound_near); i++) {
 		const struct probe_version *row = &first_sound_near[i];
@@ -201,9 +201,9 @@ int probe_kernel(struct text *why)
 	return is_usable ? 0 : -EOPNOTSUPP;
 }
 
-int probe_near_kernel(bool is_forced, struct text *why)
+int probe_local_kernel(bool is_forced, struct text *why)
 {
-	bool is_usable = version_is_usable(probe_judge_near_version, is_forced, why);
+	bool is_usable = version_is_usable(probe_judge_local_version, is_forced, why);
 	struct btf *btf = btf__load_vmlinux_btf();
 
 	if (!btf) {
@@ -219,7 +219,7 @@ int probe_near_kernel(bool is_forced, struct text *why)
 		text_str(why, "the kernel does not keep the two receive queues of a socket apart; ");
 		is_usable = false;
 	}
-	/* Program near_read is attached to it. */
+	/* Program local_read is attached to it. */
 	if (btf__find_by_name_kind(btf, "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF) <= 0) {
 		text_str(why, "the kernel has no trace point sock_recv_length (Linux 6.3); ");
 		is_usable = false;

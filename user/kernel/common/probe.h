@@ -33,16 +33,16 @@ const char *probe_judge_version(const struct probe_version *version);
 int probe_kernel(struct text *why);
 
 /*
- * The same for the same-host lanes (near.h), which need less of the receive side and more of the send side:
+ * The same for the same-host lanes (local.h), which need less of the receive side and more of the send side:
  * the use of freed memory by concurrent senders (CVE-2026-74589) was fixed in 6.18.45, 6.12.104, 6.6.152 and
  * 6.1.183. With is_forced a refused version is only reported.
  */
-const char *probe_judge_near_version(const struct probe_version *version);
-int probe_near_kernel(bool is_forced, struct text *why);
+const char *probe_judge_local_version(const struct probe_version *version);
+int probe_local_kernel(bool is_forced, struct text *why);
 
 /*
- * The capabilities that loading needs. After gate_load() the process needs none of them; opening pins needs
- * none.
+ * The capabilities that loading needs. After sockmap_load() the process needs none of them; opening pins
+ * needs none.
  */
 struct probe_capability {
 	int number; /* CAP_... */

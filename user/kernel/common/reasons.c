@@ -8,21 +8,21 @@
 #include "user/base/check.h"
 #include "user/base/mem.h"
 
-#define ROW(id, text, is_poison, explanation) { text, explanation, is_poison },
-#define GATE_REASON ROW
-#define NEAR_REASON ROW
-static const struct reason gate_rows[] = {
-#include "bpf/gate_reasons.def"
+#define ROW(id, text, is_integrity_error, explanation) { text, explanation, is_integrity_error },
+#define SOCKMAP_REASON ROW
+#define LOCAL_REASON ROW
+static const struct reason sockmap_rows[] = {
+#include "bpf/sockmap_reasons.def"
 };
-static const struct reason near_rows[] = {
-#include "bpf/near_reasons.def"
+static const struct reason local_rows[] = {
+#include "bpf/local_reasons.def"
 };
-#undef NEAR_REASON
-#undef GATE_REASON
+#undef LOCAL_REASON
+#undef SOCKMAP_REASON
 #undef ROW
 
-const struct reason_table gate_reasons = { gate_rows, ARRAY_LEN(gate_rows) };
-const struct reason_table near_reasons = { near_rows, ARRAY_LEN(near_rows) };
+const struct reason_table sockmap_reasons = { sockmap_rows, ARRAY_LEN(sockmap_rows) };
+const struct reason_table local_reasons = { local_rows, ARRAY_LEN(local_rows) };
 
 const struct reason *reason_row(const struct reason_table *table, uint32_t number)
 {

@@ -6,13 +6,13 @@
 #include <stdint.h>
 
 #include "bpf/abi.h"
-#include "bpf/near_abi.h"
+#include "bpf/local_abi.h"
 
-/* Why a gate closed (bpf/gate_reasons.def), or why a message left its lane (bpf/near_reasons.def). */
+/* Why a gate closed (bpf/sockmap_reasons.def), or why a message left its lane (bpf/local_reasons.def). */
 struct reason {
 	const char *text; /* label value such as "credit"; static, like the explanation */
 	const char *explanation;
-	bool is_poison; /* integrity error: reset both connections */
+	bool is_integrity_error; /* integrity error: reset both connections */
 };
 
 struct reason_table {
@@ -20,8 +20,8 @@ struct reason_table {
 	uint32_t count;
 };
 
-extern const struct reason_table gate_reasons; /* by enum gate_reason */
-extern const struct reason_table near_reasons; /* by enum near_reason */
+extern const struct reason_table sockmap_reasons; /* by enum sockmap_reason */
+extern const struct reason_table local_reasons; /* by enum local_reason */
 
 const struct reason *reason_row(const struct reason_table *table, uint32_t number);
 
@@ -32,22 +32,22 @@ const struct reason *reason_row(const struct reason_table *table, uint32_t numbe
 int reason_counts(const struct reason_table *table, int map_fd, const atomic_uint_fast64_t *found,
 		  uint64_t *ret_counts);
 
-static inline const char *gate_reason_text(enum gate_reason reason)
+static inline const char *sockmap_reason_text(enum sockmap_reason reason)
 {
-	return reason_row(&gate_reasons, reason)->text;
+	return reason_row(&sockmap_reasons, reason)->text;
 }
 
-static inline const char *gate_reason_explanation(enum gate_reason reason)
+static inline const char *sockmap_reason_explanation(enum sockmap_reason reason)
 {
-	return reason_row(&gate_reasons, reason)->explanation;
+	return reason_row(&sockmap_reasons, reason)->explanation;
 }
 
-static inline const char *near_reason_text(enum near_reason reason)
+static inline const char *local_reason_text(enum local_reason reason)
 {
-	return reason_row(&near_reasons, reason)->text;
+	return reason_row(&local_reasons, reason)->text;
 }
 
-static inline const char *near_reason_explanation(enum near_reason reason)
+static inline const char *local_reason_explanation(enum local_reason reason)
 {
-	return reason_row(&near_reasons, reason)->explanation;
+	return reason_row(&local_reasons, reason)->explanation;
 }

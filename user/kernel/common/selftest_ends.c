@@ -136,22 +136,22 @@ static unsigned char pattern(uint32_t seed, uint64_t position)
 	return (unsigned char)(mixed >> 56);
 }
 
-static size_t piece_len(size_t max, uint64_t position, uint64_t end)
+static size_t segment_len(size_t max, uint64_t position, uint64_t end)
 {
 	return end - position < max ? (size_t)(end - position) : max;
 }
 
 uint64_t selftest_write(struct selftest_ends *ends, int fd, uint32_t seed, uint64_t position, uint64_t end)
 {
-	unsigned char piece[7001];
-	size_t len = piece_len(sizeof(piece), position, end);
+	unsigned char segment[7001];
+	size_t len = segment_len(sizeof(segment), position, end);
 	ssize_t sent;
 
 	if (len == 0)
 		return 0;
 	for (size_t i = 0; i < len; i++)
-		piece[i] = pattern(seed, position + i);
-	sent = send(fd, piece, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		segment[i] = pattern(seed, position + i);
+	sent = send(fd, segment, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN && !(errno == EPIPE && ends->may_be_refused))
 		selftest_fail(ends, "a connection broke while bytes were sent", -EIO);
 	if (sent <= 0)
@@ -163,14 +163,14 @@ uint64_t selftest_write(struct selftest_ends *ends, int fd, uint32_t seed, uint6
 uint64_t selftest_read(struct selftest_ends *ends, int fd, uint32_t seed, uint64_t position, uint64_t end,
 		       bool *ret_is_end)
 {
-	unsigned char piece[16384];
-	ssize_t got = recv(fd, piece, piece_len(sizeof(piece), position, end), MSG_DONTWAIT);
+	unsigned char segment[16384];
+	ssize_t got = recv(fd, segment, segment_len(sizeof(segment), position, end), MSG_DONTWAIT);
 
 	*ret_is_end = got == 0;
 	if (got < 0 && errno != EAGAIN)
 		selftest_fail(ends, "a connection broke while bytes were read", -EIO);
 	for (ssize_t i = 0; i < got; i++) {
-		if (piece[i] != pattern(seed, position + (uint64_t)i)) {
+		if (segment[i] != pattern(seed, position + (uint64_t)i)) {
 			selftest_fail(ends, "bytes were lost, duplicated or out of order", -EIO);
 			return 0;
 		}

@@ -60,10 +60,10 @@ static int arguments_parse(int argc, char **argv, struct ctl_arguments *a)
 		else if (strcmp(argv[i], "--user") == 0)
 			a->user = value;
 		else if (strcmp(argv[i], "--slots") == 0 &&
-			 !number_parse(value, 2, GATE_SLOTS_MAX, &a->slots))
+			 !number_parse(value, 2, SOCKMAP_SLOTS_MAX, &a->slots))
 			return usage("a number from 2 to 1048576, two for each stream", argv[i]);
 		else if (strcmp(argv[i], "--workers") == 0 &&
-			 !number_parse(value, 1, GATE_WORKERS_MAX, &a->workers))
+			 !number_parse(value, 1, SOCKMAP_WORKERS_MAX, &a->workers))
 			return usage("a number from 1 to 256, at least the gateway's worker threads",
 				     argv[i]);
 		else if (strcmp(argv[i], "--slots") != 0 && strcmp(argv[i], "--workers") != 0)
@@ -98,12 +98,12 @@ static int user_find(const char *name, uid_t *ret_uid, gid_t *ret_gid, struct te
 
 static int load(const struct ctl_arguments *a, struct text *why)
 {
-	struct gate_options options = {
+	struct sockmap_options options = {
 		.slot_count = a->slots,
 		.worker_count = a->workers ? a->workers : CTL_WORKERS_DEFAULT,
 		.max_credit_bytes = UINT32_MAX,
 	};
-	struct gate *gate = NULL;
+	struct sockmap *sockmap = NULL;
 	uint64_t took_ns = 0;
 	uid_t uid;
 	gid_t gid;
@@ -114,21 +114,21 @@ static int load(const struct ctl_arguments *a, struct text *why)
 	if (!error)
 		error = probe_kernel(why);
 	if (!error)
-		error = gate_load(&options, &gate, why);
+		error = sockmap_load(&options, &sockmap, why);
 	if (!error)
-		error = gate_selftest(gate, why, &took_ns);
+		error = sockmap_selftest(sockmap, why, &took_ns);
 	if (!error)
-		error = gate_pin(gate, a->pin_dir, uid, gid, why);
+		error = sockmap_pin(sockmap, a->pin_dir, uid, gid, why);
 	if (!error)
 		printf("loaded and pinned in %s: %u slots, %u workers, self-test passed in %.1f ms\n",
-		       a->pin_dir, gate->slots.count, gate->worker_count, (double)took_ns / 1e6);
-	gate_free(gate);
+		       a->pin_dir, sockmap->slots.count, sockmap->worker_count, (double)took_ns / 1e6);
+	sockmap_free(sockmap);
 	return error;
 }
 
 static int unload(const struct ctl_arguments *a, struct text *why)
 {
-	int count = gate_unpin(a->pin_dir, why);
+	int count = sockmap_unpin(a->pin_dir, why);
 
 	if (count < 0)
 		return count;
@@ -140,7 +140,7 @@ static int unload(const struct ctl_arguments *a, struct text *why)
 	return 0;
 }
 
-int gate_ctl_main(int argc, char **argv)
+int sockmap_ctl_main(int argc, char **argv)
 {
 	struct ctl_arguments arguments = { 0 };
 	const char *verb = argc > 0 ? argv[0] : "";
@@ -157,7 +157,7 @@ int gate_ctl_main(int argc, char **argv)
 		return usage("--pin DIR is missing", verb);
 	text_init(&text);
 	if (is_status) {
-		error = gate_status(arguments.pin_dir, &text);
+		error = sockmap_status(arguments.pin_dir, &text);
 		if (!error)
 			printf("%.*s", SPAN_FMT(text_span(&text)));
 	} else {

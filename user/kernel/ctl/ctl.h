@@ -11,4 +11,4 @@
  * argv[0] is the word after "bpf". Results go to standard output, one-line errors to standard error. Returns
  * the exit status: 0 done, 1 failed, 2 wrong usage.
  */
-int gate_ctl_main(int argc, char **argv);
+int sockmap_ctl_main(int argc, char **argv);

@@ -20,7 +20,7 @@
 #define STATUS_LINK_SOCKMAP 14
 
 /* Programs of the same-host lanes. They are never pinned. The second one uses all their maps of sockets. */
-static const char *const near_programs[] = { "near_sockops", "near_message", "near_read" };
+static const char *const local_programs[] = { "local_sockops", "local_message", "local_read" };
 
 static void kernel_describe(struct text *out)
 {
@@ -32,8 +32,8 @@ static void kernel_describe(struct text *out)
 	else
 		text_fmt(out, "kernel: copy and pipe only: %.*s\n", SPAN_FMT(text_span(&why)));
 	text_clear(&why);
-	if (probe_near_kernel(false, &why) == 0)
-		text_str(out, "kernel: lanes direct and hop allowed\n");
+	if (probe_local_kernel(false, &why) == 0)
+		text_str(out, "kernel: lanes direct and bypass allowed\n");
 	else
 		text_fmt(out, "kernel: no same-host lanes, unless forced: %.*s\n", SPAN_FMT(text_span(&why)));
 	text_clear(&why);
@@ -44,24 +44,24 @@ static void kernel_describe(struct text *out)
 	text_done(&why);
 }
 
-static void closings_describe(struct text *out, const uint64_t counts[GATE_REASON_COUNT])
+static void closings_describe(struct text *out, const uint64_t counts[SOCKMAP_REASON_COUNT])
 {
 	text_str(out, "  closed:");
-	for (int reason = 0; reason < GATE_REASON_COUNT; reason++) {
+	for (int reason = 0; reason < SOCKMAP_REASON_COUNT; reason++) {
 		if (counts[reason] > 0)
-			text_fmt(out, " %s %llu", gate_reason_text((enum gate_reason)reason),
+			text_fmt(out, " %s %llu", sockmap_reason_text((enum sockmap_reason)reason),
 				 (unsigned long long)counts[reason]);
 	}
 	text_char(out, '\n');
 }
 
-static void gate_describe(struct text *out, const struct gate *gate)
+static void sockmap_describe(struct text *out, const struct sockmap *sockmap)
 {
-	uint64_t counts[GATE_REASON_COUNT];
+	uint64_t counts[SOCKMAP_REASON_COUNT];
 	uint64_t redirected = 0, passed = 0;
 
-	for (uint32_t i = 0; i < gate->slots.count; i++) {
-		const struct gate_record *record = &gate->slots.records[i];
+	for (uint32_t i = 0; i < sockmap->slots.count; i++) {
+		const struct sockmap_record *record = &sockmap->slots.records[i];
 
 		if (!(record->user.generation & 1))
 			continue;
@@ -71,19 +71,19 @@ static void gate_describe(struct text *out, const struct gate *gate)
 	text_fmt(out,
 		 "  slots: %u of %u taken, %u gates open; of these sockets %llu bytes redirected, "
 		 "%llu passed\n",
-		 gate_count_taken(gate), gate->slots.count, gate_count_open(gate),
+		 sockmap_count_taken(sockmap), sockmap->slots.count, sockmap_count_open(sockmap),
 		 (unsigned long long)redirected, (unsigned long long)passed);
 	text_str(out, "  rings:");
-	for (uint32_t i = 0; i < gate->worker_count; i++) {
-		uint32_t pid = gate->workers[i].reader_pid;
+	for (uint32_t i = 0; i < sockmap->worker_count; i++) {
+		uint32_t pid = sockmap->workers[i].reader_pid;
 		uint64_t cookie;
 
-		if (bpf_map_lookup_elem(gate->map_fds[GATE_MAP_READERS], &i, &cookie) == 0)
+		if (bpf_map_lookup_elem(sockmap->map_fds[SOCKMAP_MAP_READERS], &i, &cookie) == 0)
 			text_fmt(out, " %u: process %u, %llu events lost;", i, pid,
-				 (unsigned long long)gate->workers[i].lost_events);
+				 (unsigned long long)sockmap->workers[i].lost_events);
 	}
-	text_fmt(out, " %u in total\n", gate->worker_count);
-	if (gate_read_closings(gate, counts) == 0)
+	text_fmt(out, " %u in total\n", sockmap->worker_count);
+	if (sockmap_read_closings(sockmap, counts) == 0)
 		closings_describe(out, counts);
 }
 
@@ -95,16 +95,16 @@ static int map_info(int fd, struct bpf_map_info *ret_info)
 	return bpf_obj_get_info_by_fd(fd, ret_info, &len);
 }
 
-static void maps_describe(struct text *out, const struct gate *gate)
+static void maps_describe(struct text *out, const struct sockmap *sockmap)
 {
 	struct bpf_map_info info;
 
-	for (int i = 0; i < GATE_MAP_COUNT; i++) {
-		if (map_info(gate->map_fds[i], &info) == 0)
+	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++) {
+		if (map_info(sockmap->map_fds[i], &info) == 0)
 			text_fmt(out, "  map %u %s: %u entries of %u bytes\n", info.id, info.name,
 				 info.max_entries, info.value_size);
 	}
-	if (map_info(gate->map_fds[GATE_MAP_GATES], &info) == 0)
+	if (map_info(sockmap->map_fds[SOCKMAP_MAP_GATES], &info) == 0)
 		map_users_describe(out, info.id);
 }
 
@@ -151,7 +151,7 @@ static void links_describe(struct text *out, int pinned_fd, uint32_t prog_id)
 }
 
 /* Shows program, attachment, maps and fill. `gate` NULL: this process may not read the maps. */
-static void program_describe(struct text *out, int fd, const struct gate *gate)
+static void program_describe(struct text *out, int fd, const struct sockmap *sockmap)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t len = sizeof(info);
@@ -163,46 +163,46 @@ static void program_describe(struct text *out, int fd, const struct gate *gate)
 	}
 	text_fmt(out, "program %u %s: %u bytes of code, loaded by user %u\n", info.id, info.name,
 		 info.jited_prog_len, info.created_by_uid);
-	links_describe(out, gate ? gate->link_fd : -1, info.id);
-	if (!gate)
+	links_describe(out, sockmap ? sockmap->link_fd : -1, info.id);
+	if (!sockmap)
 		return;
-	maps_describe(out, gate);
-	gate_describe(out, gate);
+	maps_describe(out, sockmap);
+	sockmap_describe(out, sockmap);
 }
 
 static int pins_describe(const char *pin_dir, struct text *out)
 {
-	static const struct gate_options options;
+	static const struct sockmap_options options;
 	struct text why;
-	struct gate *gate = NULL;
+	struct sockmap *sockmap = NULL;
 	int error, prog_fd = -1;
 
 	text_init(&why);
-	error = gate_open_pins(pin_dir, &options, &gate, &why);
+	error = sockmap_open_pins(pin_dir, &options, &sockmap, &why);
 	if (!error)
-		error = gate_open_program(pin_dir, &prog_fd, &why);
+		error = sockmap_open_program(pin_dir, &prog_fd, &why);
 	if (error) {
 		text_clear(out);
 		text_fmt(out, "%s: not usable: %.*s", pin_dir, SPAN_FMT(text_span(&why)));
 	} else {
-		text_fmt(out, "%s: pinned, version %u\n", pin_dir, GATE_ABI_VERSION);
-		program_describe(out, prog_fd, gate);
+		text_fmt(out, "%s: pinned, version %u\n", pin_dir, SOCKMAP_ABI_VERSION);
+		program_describe(out, prog_fd, sockmap);
 		close(prog_fd);
 	}
 	text_done(&why);
-	gate_free(gate);
+	sockmap_free(sockmap);
 	return error;
 }
 
-static bool is_near_program(const char *name)
+static bool is_local_program(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(near_programs); i++)
-		if (strcmp(name, near_programs[i]) == 0)
+	for (size_t i = 0; i < ARRAY_LEN(local_programs); i++)
+		if (strcmp(name, local_programs[i]) == 0)
 			return true;
 	return false;
 }
 
-static void near_describe(struct text *out, int fd, const uint32_t *map_ids, uint32_t map_count)
+static void local_describe(struct text *out, int fd, const uint32_t *map_ids, uint32_t map_count)
 {
 	struct bpf_map_info info;
 
@@ -223,7 +223,7 @@ static void near_describe(struct text *out, int fd, const uint32_t *map_ids, uin
 
 /* Opens the program with this id if it is one of ours; -1: it is another program, or gone. */
 static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *ret_map_count,
-			bool *ret_is_near)
+			bool *ret_is_local)
 {
 	struct bpf_prog_info info = { .map_ids = (uint64_t)(uintptr_t)map_ids, .nr_map_ids = STATUS_MAPS };
 	uint32_t len = sizeof(info);
@@ -231,10 +231,10 @@ static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *re
 
 	if (fd < 0)
 		return -1;
-	*ret_is_near = false;
+	*ret_is_local = false;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
-		*ret_is_near = is_near_program(info.name);
-	if (!*ret_is_near && strcmp(info.name, "gate_verdict") != 0) {
+		*ret_is_local = is_local_program(info.name);
+	if (!*ret_is_local && strcmp(info.name, "sockmap_verdict") != 0) {
 		close(fd);
 		return -1;
 	}
@@ -244,32 +244,32 @@ static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *re
 
 static int host_describe(struct text *out)
 {
-	static const struct gate_options options;
+	static const struct sockmap_options options;
 	uint32_t id = 0, found = 0, map_count;
 	uint32_t map_ids[STATUS_MAPS];
 	int error;
 
 	while ((error = bpf_prog_get_next_id(id, &id)) == 0) {
-		bool is_near;
-		int fd = program_open(id, map_ids, &map_count, &is_near);
-		struct gate *gate = NULL;
+		bool is_local;
+		int fd = program_open(id, map_ids, &map_count, &is_local);
+		struct sockmap *sockmap = NULL;
 		struct text why;
 
 		if (fd < 0)
 			continue;
 		found++;
-		if (is_near) {
-			near_describe(out, fd, map_ids, map_count);
+		if (is_local) {
+			local_describe(out, fd, map_ids, map_count);
 			close(fd);
 			continue;
 		}
 		text_init(&why);
-		error = gate_open_ids(map_ids, map_count, &options, &gate, &why);
-		program_describe(out, fd, gate);
+		error = sockmap_open_ids(map_ids, map_count, &options, &sockmap, &why);
+		program_describe(out, fd, sockmap);
 		if (error)
 			text_fmt(out, "  maps: %.*s\n", SPAN_FMT(text_span(&why)));
 		text_done(&why);
-		gate_free(gate);
+		sockmap_free(sockmap);
 		close(fd);
 	}
 	if (error == -EPERM) {
@@ -287,7 +287,7 @@ static int host_describe(struct text *out)
 	return 0;
 }
 
-int gate_status(const char *pin_dir, struct text *out)
+int sockmap_status(const char *pin_dir, struct text *out)
 {
 	kernel_describe(out);
 	return pin_dir ? pins_describe(pin_dir, out) : host_describe(out);

@@ -10,4 +10,4 @@
  * our programs on this host, which needs CAP_SYS_ADMIN. Returns 0, or -errno with the reason in `out`
  * instead, also for pins that no gateway of this version could use.
  */
-int gate_status(const char *pin_dir, struct text *out);
+int sockmap_status(const char *pin_dir, struct text *out);

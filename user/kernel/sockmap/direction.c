@@ -9,7 +9,7 @@
 #include "user/base/clock.h"
 #include "user/base/failpoint.h"
 #include "user/kernel/common/broken.h"
-#include "user/kernel/common/delivery.h"
+#include "user/kernel/common/tcp_progress.h"
 #include "user/kernel/sockmap/forward.h"
 #include "user/kernel/sockmap/journal.h"
 #include "user/kernel/sockmap/window.h"
@@ -25,13 +25,13 @@ static const struct {
 #undef DIRECTION_STATE
 };
 
-const char *gate_direction_state_text(enum gate_direction_state state)
+const char *sockmap_direction_state_text(enum sockmap_direction_state state)
 {
 	CHECK((unsigned int)state < DIRECTION_STATE_COUNT);
 	return states[state].text;
 }
 
-void direction_set_state(struct gate_direction *d, enum gate_direction_state state)
+void direction_set_state(struct sockmap_direction *d, enum sockmap_direction_state state)
 {
 	if (d->state == state)
 		return;
@@ -44,65 +44,64 @@ void direction_set_state(struct gate_direction *d, enum gate_direction_state sta
 	d->wants_target_writable = false;
 }
 
-struct direction_view direction_look(const struct gate_direction *d)
+struct direction_view direction_look(const struct sockmap_direction *d)
 {
-	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+	const struct sockmap_kernel *k = &sockmap_socket_record(d->source)->kernel;
 	struct direction_view view;
 
 	/* Load passed first: bytes passed after this load were never redirected before it. */
 	view.passed_bytes = __atomic_load_n(&k->passed_bytes, __ATOMIC_ACQUIRE);
 	view.redirected_bytes = __atomic_load_n(&k->redirected_bytes, __ATOMIC_ACQUIRE);
 	view.has_fin = __atomic_load_n(&k->fins, __ATOMIC_ACQUIRE) != 0;
-	view.poison = __atomic_load_n(&k->poison, __ATOMIC_ACQUIRE);
+	view.integrity_error = __atomic_load_n(&k->integrity_error, __ATOMIC_ACQUIRE);
 	return view;
 }
 
-bool direction_is_stopped(const struct gate_direction *d, const struct direction_view *view)
+bool direction_is_stopped(const struct sockmap_direction *d, const struct direction_view *view)
 {
-	return view->passed_bytes != d->forwarded_bytes || view->has_fin || d->is_leaving || view->poison ||
-	       view->redirected_bytes + view->passed_bytes >= d->limit_bytes;
+	return view->passed_bytes != d->forwarded_bytes || view->has_fin || d->is_leaving ||
+	       view->integrity_error || view->redirected_bytes + view->passed_bytes >= d->limit_bytes;
 }
 
-enum gate_step direction_wait_tick(struct gate_direction *d, uint64_t now_ms)
+enum sockmap_step direction_wait_tick(struct sockmap_direction *d, uint64_t now_ms)
 {
 	/* An event may come during a wait: continue that wait, do not double it. */
 	if (d->wait_ms == 0 || now_ms >= d->due_ms) {
-		d->wait_ms = d->wait_ms ? d->wait_ms * 2 : GATE_TICK_MIN_MS;
-		if (d->wait_ms > GATE_TICK_MAX_MS)
-			d->wait_ms = GATE_TICK_MAX_MS;
+		d->wait_ms = d->wait_ms ? d->wait_ms * 2 : SOCKMAP_TICK_MIN_MS;
+		if (d->wait_ms > SOCKMAP_TICK_MAX_MS)
+			d->wait_ms = SOCKMAP_TICK_MAX_MS;
 		d->due_ms = now_ms + d->wait_ms;
 	}
 	d->wants_target_writable = false;
 	list_add_tail(&d->source->worker->ticking, &d->tick);
-	return GATE_STEP_TICK;
+	return SOCKMAP_STEP_TICK;
 }
 
 /* The reason in the record may be from an earlier direction of this source. */
-static enum gate_reason closing_reason(const struct gate_direction *d, const struct gate_kernel *k)
+static enum sockmap_reason closing_reason(const struct sockmap_direction *d, const struct sockmap_kernel *k)
 {
 	bool has_closed = __atomic_load_n(&k->closes, __ATOMIC_RELAXED) != d->base_closes;
 	bool was_kept_closed = __atomic_load_n(&k->opens, __ATOMIC_RELAXED) != d->base_opens &&
 			       !__atomic_load_n(&k->is_open, __ATOMIC_RELAXED);
 
 	return has_closed || was_kept_closed ? __atomic_load_n(&k->reason, __ATOMIC_RELAXED)
-					     : GATE_REASON_NONE;
+					     : SOCKMAP_REASON_NONE;
 }
 
-struct gate_direction_stats gate_direction_stats(const struct gate_direction *d)
+struct sockmap_direction_stats sockmap_direction_stats(const struct sockmap_direction *d)
 {
-	if (!gate_direction_is_running(d))
+	if (!sockmap_direction_is_running(d))
 		return d->last;
-	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+	const struct sockmap_kernel *k = &sockmap_socket_record(d->source)->kernel;
 	uint64_t kernel_ns = __atomic_load_n(&k->last_active_ns, __ATOMIC_RELAXED);
-	return (struct gate_direction_stats){
+	return (struct sockmap_direction_stats){
 		.redirected_bytes =
 			__atomic_load_n(&k->redirected_bytes, __ATOMIC_RELAXED) - d->base_redirected_bytes,
 		.copied_bytes = d->forwarded_bytes - d->base_forwarded_bytes + d->sent_bytes,
 		.redirected_framing_bytes =
 			__atomic_load_n(&k->framing_bytes, __ATOMIC_RELAXED) - d->base_framing_bytes,
 		.copied_framing_bytes = d->sent_framing_bytes,
-		.redirected_pieces =
-			__atomic_load_n(&k->redirected_pieces, __ATOMIC_RELAXED) - d->base_pieces,
+		.redirected_skbs = __atomic_load_n(&k->redirected_skbs, __ATOMIC_RELAXED) - d->base_skbs,
 		.pauses = __atomic_load_n(&k->closes, __ATOMIC_RELAXED) - d->base_closes,
 		.last_active_ns = kernel_ns > d->sent_ns ? kernel_ns : d->sent_ns,
 		.is_open = __atomic_load_n(&k->is_open, __ATOMIC_RELAXED) != 0,
@@ -113,35 +112,35 @@ struct gate_direction_stats gate_direction_stats(const struct gate_direction *d)
 
 /* ---------------------------------------------------------------------------------------- start and end */
 
-static void record_arm(struct gate_direction *d, const struct gate_direction_options *options)
+static void record_arm(struct sockmap_direction *d, const struct sockmap_direction_options *options)
 {
-	struct gate_user *user = &gate_socket_record(d->source)->user;
+	struct sockmap_user *user = &sockmap_socket_record(d->source)->user;
 
 	user->peer = d->target->slot;
 	user->limit_bytes = d->limit_bytes;
 	user->credit_bytes = (uint32_t)d->credit_bytes;
-	user->flags =
-		(user->flags & GATE_BOUNDED) | (options->framing == GATE_CHUNKED_BODY ? GATE_CHUNKED : 0);
+	user->flags = (user->flags & SOCKMAP_BOUNDED) |
+		      (options->framing == SOCKMAP_CHUNKED_BODY ? SOCKMAP_CHUNKED : 0);
 	user->chunk = options->chunk;
 	__atomic_store_n(&user->forwarded_bytes, d->forwarded_bytes, __ATOMIC_RELEASE);
-	__atomic_store_n(&user->mode, GATE_MODE_KERNEL, __ATOMIC_RELEASE);
+	__atomic_store_n(&user->mode, SOCKMAP_MODE_KERNEL, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static void gate_disarm(struct gate_direction *d)
+static void sockmap_disarm(struct sockmap_direction *d)
 {
-	__atomic_store_n(&gate_socket_record(d->source)->user.mode, GATE_MODE_USER, __ATOMIC_RELEASE);
+	__atomic_store_n(&sockmap_socket_record(d->source)->user.mode, SOCKMAP_MODE_USER, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static void direction_detach(struct gate_direction *d)
+static void direction_detach(struct sockmap_direction *d)
 {
-	struct gate_worker *w = d->source->worker;
+	struct sockmap_worker *w = d->source->worker;
 
-	gate_disarm(d);
-	d->last = gate_direction_stats(d);
+	sockmap_disarm(d);
+	d->last = sockmap_direction_stats(d);
 	d->last.is_open = false;
-	slots_return_credit(&w->gate->slots, d->credit_bytes);
+	slots_return_credit(&w->sockmap->slots, d->credit_bytes);
 	d->credit_bytes = 0;
 	list_remove(&d->tick);
 	direction_set_state(d, DIRECTION_IDLE);
@@ -153,11 +152,11 @@ static void direction_detach(struct gate_direction *d)
 }
 
 /* Does not set `phase`, which follows when the verdict is attached. */
-static void direction_note_start(const struct gate_direction *d)
+static void direction_note_start(const struct sockmap_direction *d)
 {
-	struct gate_journal *journal = journal_of(d->source);
+	struct sockmap_journal *journal = journal_of(d->source);
 
-	*journal = (struct gate_journal){
+	*journal = (struct sockmap_journal){
 		.busy = JOURNAL_STARTING,
 		.framing = (__u8)d->framing,
 		.consumed_bytes = d->source->consumed_bytes,
@@ -169,65 +168,65 @@ static void direction_note_start(const struct gate_direction *d)
 	};
 }
 
-static void direction_note_started(const struct gate_direction *d)
+static void direction_note_started(const struct sockmap_direction *d)
 {
 	journal_of(d->source)->base_position = d->source->base_position;
 	journal_end(d->source, JOURNAL_STARTING);
 }
 
-static int start_check(const struct gate_direction_options *options)
+static int start_check(const struct sockmap_direction_options *options)
 {
-	const struct gate_socket *source = options->source;
-	const struct gate_socket *target = options->target;
+	const struct sockmap_socket *source = options->source;
+	const struct sockmap_socket *target = options->target;
 
-	if (!gate_socket_is_added(source) || !gate_socket_is_added(target) || source == target ||
+	if (!sockmap_socket_is_added(source) || !sockmap_socket_is_added(target) || source == target ||
 	    source->worker != target->worker)
 		return -EINVAL;
-	if (gate_socket_is_poisoned(source) || gate_socket_is_poisoned(target))
+	if (sockmap_socket_has_integrity_error(source) || sockmap_socket_has_integrity_error(target))
 		return -EPROTO;
 	if (source->is_doubtful)
 		return -EBUSY;
 	/* A socket is a source or a target, never both: see user/kernel/sockmap/socket.h. */
 	if (source->outbound || target->inbound || target->is_source)
-		return GATE_BROKEN(BREAK_ROLES) && !source->inbound && !target->outbound ? 0 : -EBUSY;
+		return SOCKMAP_BROKEN(BREAK_ROLES) && !source->inbound && !target->outbound ? 0 : -EBUSY;
 	return source->inbound || target->outbound ? -EBUSY : 0;
 }
 
-int gate_direction_start(struct gate_direction *d, const struct gate_direction_options *options)
+int sockmap_direction_start(struct sockmap_direction *d, const struct sockmap_direction_options *options)
 {
-	struct gate_socket *source = options->source;
-	struct delivery_view target_view, source_view;
+	struct sockmap_socket *source = options->source;
+	struct tcp_progress_view target_view, source_view;
 	int error;
 
-	CHECK(!gate_direction_is_running(d));
+	CHECK(!sockmap_direction_is_running(d));
 	error = start_check(options);
 	if (!error)
-		error = delivery_look(options->target->fd, &target_view);
+		error = tcp_progress_look(options->target->fd, &target_view);
 	/* Also a barrier: after it, no verdict of an earlier direction of this source is running. */
 	if (!error)
-		error = delivery_look(source->fd, &source_view);
-	if (!error && (delivery_is_closed(&target_view) || delivery_is_closed(&source_view)))
+		error = tcp_progress_look(source->fd, &source_view);
+	if (!error && (tcp_progress_is_closed(&target_view) || tcp_progress_is_closed(&source_view)))
 		error = -EPIPE;
 	/* A sockmap takes no other socket, and the check below would consume the error of a reset. */
-	if (!error && !source->is_source && !delivery_is_established(&source_view))
+	if (!error && !source->is_source && !tcp_progress_is_established(&source_view))
 		error = -EOPNOTSUPP;
 	if (error)
 		return error;
 
-	struct gate_worker *w = source->worker;
-	const struct gate_kernel *k = &gate_socket_record(source)->kernel;
-	*d = (struct gate_direction){
+	struct sockmap_worker *w = source->worker;
+	const struct sockmap_kernel *k = &sockmap_socket_record(source)->kernel;
+	*d = (struct sockmap_direction){
 		.on_event = d->on_event,
 		.source = source,
 		.target = options->target,
 		.framing = options->framing,
 		.chunk = options->chunk,
-		.limit_bytes = GATE_NO_LIMIT,
+		.limit_bytes = SOCKMAP_NO_LIMIT,
 		.forwarded_bytes = source->consumed_bytes,
 		.base_redirected_bytes = k->redirected_bytes,
 		.base_forwarded_bytes = source->consumed_bytes,
 		.base_written_bytes = target_view.written_bytes,
-		.base_pieces = k->redirected_pieces,
+		.base_skbs = k->redirected_skbs,
 		.base_framing_bytes = k->framing_bytes,
 		.base_trimmed_bytes = k->trimmed_bytes,
 		.base_closes = k->closes,
@@ -235,15 +234,15 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 		.seen_opens = k->opens,
 	};
 	list_init(&d->tick);
-	if (options->framing == GATE_LENGTH)
+	if (options->framing == SOCKMAP_LENGTH)
 		d->limit_bytes = k->redirected_bytes + source->consumed_bytes + options->length_bytes;
-	if (options->credit_bytes > 0 && slots_reserve_credit(&w->gate->slots, options->credit_bytes))
+	if (options->credit_bytes > 0 && slots_reserve_credit(&w->sockmap->slots, options->credit_bytes))
 		d->credit_bytes = options->credit_bytes;
 	/*
 	 * The last direction may have left the gate open: the program must open it anew, with this
 	 * direction's state.
 	 */
-	gate_socket_record(source)->kernel.is_open = 0;
+	sockmap_socket_record(source)->kernel.is_open = 0;
 	source->inbound = d;
 	d->target->outbound = d;
 	direction_note_start(d);
@@ -251,7 +250,7 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 	direction_set_state(d, DIRECTION_OPEN);
 	record_arm(d, options);
 	failpoint(LANE_ARMED);
-	error = gate_socket_attach(source);
+	error = sockmap_socket_attach(source);
 	failpoint(LANE_VERDICT);
 	if (error)
 		direction_detach(d);
@@ -261,89 +260,90 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 	return error;
 }
 
-static enum gate_step direction_end(struct gate_direction *d, enum gate_step step)
+static enum sockmap_step direction_end(struct sockmap_direction *d, enum sockmap_step step)
 {
-	if (d->limit_bytes != GATE_NO_LIMIT) {
-		const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+	if (d->limit_bytes != SOCKMAP_NO_LIMIT) {
+		const struct sockmap_kernel *k = &sockmap_socket_record(d->source)->kernel;
 		uint64_t position = k->redirected_bytes + d->forwarded_bytes;
 
 		d->left_bytes = position < d->limit_bytes ? d->limit_bytes - position : 0;
 	}
-	if (step == GATE_STEP_RESET || step == GATE_STEP_POISON)
+	if (step == SOCKMAP_STEP_RESET || step == SOCKMAP_STEP_INTEGRITY_ERROR)
 		d->target->is_doubtful = true;
-	if ((step == GATE_STEP_RESET || step == GATE_STEP_POISON) && !GATE_BROKEN(BREAK_BARRIER)) {
-		struct delivery_view view;
+	if ((step == SOCKMAP_STEP_RESET || step == SOCKMAP_STEP_INTEGRITY_ERROR) &&
+	    !SOCKMAP_BROKEN(BREAK_BARRIER)) {
+		struct tcp_progress_view view;
 
 		/*
 		 * Without a proof, a verdict may be about to redirect, into the socket that gets the target's
 		 * slot next. After taking this lock there is none.
 		 */
-		gate_disarm(d);
-		delivery_look(d->source->fd, &view);
+		sockmap_disarm(d);
+		tcp_progress_look(d->source->fd, &view);
 	}
 	direction_detach(d);
 	return step;
 }
 
-enum gate_step direction_poison(struct gate_direction *d, enum gate_reason reason)
+enum sockmap_step direction_set_integrity_error(struct sockmap_direction *d, enum sockmap_reason reason)
 {
-	struct gate_worker *w = d->source->worker;
+	struct sockmap_worker *w = d->source->worker;
 
-	w->poisoned++;
+	w->integrity_errors++;
 	/* The program has counted the errors that it found itself. */
-	if (reason >= GATE_REASON_POISON_RECEIVED)
-		atomic_fetch_add(&w->gate->proof_failures[reason], 1);
+	if (reason >= SOCKMAP_REASON_INTEGRITY_RECEIVED)
+		atomic_fetch_add(&w->sockmap->proof_failures[reason], 1);
 	d->reason = reason;
-	return direction_end(d, GATE_STEP_POISON);
+	return direction_end(d, SOCKMAP_STEP_INTEGRITY_ERROR);
 }
 
-enum gate_step direction_reset(struct gate_direction *d, int error)
+enum sockmap_step direction_reset(struct sockmap_direction *d, int error)
 {
 	d->error = error;
-	return direction_end(d, GATE_STEP_RESET);
+	return direction_end(d, SOCKMAP_STEP_RESET);
 }
 
-void direction_leave(struct gate_direction *d)
+void direction_leave(struct sockmap_direction *d)
 {
 	d->is_leaving = true;
 	failpoint(LANE_LEAVING);
 	/* From the next verdict on, everything is passed; drain_run() waits for one that may be running. */
-	gate_disarm(d);
+	sockmap_disarm(d);
 	failpoint(LANE_CLOSED);
 }
 
-void gate_direction_leave(struct gate_direction *d)
+void sockmap_direction_leave(struct sockmap_direction *d)
 {
-	CHECK(gate_direction_is_running(d));
+	CHECK(sockmap_direction_is_running(d));
 	direction_leave(d);
 	list_remove(&d->tick);
 	d->due_ms = 0;
 	list_add_tail(&d->source->worker->ticking, &d->tick);
 }
 
-void gate_direction_stop(struct gate_direction *d)
+void sockmap_direction_stop(struct sockmap_direction *d)
 {
-	if (gate_direction_is_running(d))
-		direction_end(d, GATE_STEP_RESET);
+	if (sockmap_direction_is_running(d))
+		direction_end(d, SOCKMAP_STEP_RESET);
 }
 
 /* ---------------------------------------------------------------------------------------- states */
 
-static enum gate_step open_run(struct gate_direction *d)
+static enum sockmap_step open_run(struct sockmap_direction *d)
 {
 	struct direction_view view = direction_look(d);
 
 	if (!direction_is_stopped(d, &view))
-		return GATE_STEP_WAIT;
+		return SOCKMAP_STEP_WAIT;
 	direction_set_state(d, DIRECTION_DRAIN);
 	return STEP_NEXT;
 }
 
 /* The backlog moves when the target has space: soon if it is writable, otherwise EPOLLOUT will come. */
-static enum gate_step drain_wait(struct gate_direction *d, uint64_t written_bytes, uint64_t now_ms)
+static enum sockmap_step drain_wait(struct sockmap_direction *d, uint64_t written_bytes, uint64_t now_ms)
 {
 	bool is_writable;
-	int error = delivery_is_writable(d->target->fd, &is_writable);
+	int error = tcp_progress_is_writable(d->target->fd, &is_writable);
 
 	if (error)
 		return direction_reset(d, error);
@@ -351,25 +351,25 @@ static enum gate_step drain_wait(struct gate_direction *d, uint64_t written_byte
 		peek_shrink(d->source->worker);
 		d->stuck_since_ms = 0;
 		d->wants_target_writable = true;
-		return GATE_STEP_WAIT;
+		return SOCKMAP_STEP_WAIT;
 	}
 	if (d->stuck_since_ms == 0 || d->stuck_written_bytes != written_bytes ||
-	    now_ms - d->stuck_seen_ms > GATE_STUCK_LOOK_MS) {
+	    now_ms - d->stuck_seen_ms > SOCKMAP_STUCK_LOOK_MS) {
 		d->stuck_since_ms = now_ms ? now_ms : 1;
 		d->stuck_written_bytes = written_bytes;
 		d->wait_ms = 0; /* bytes move: check again soon */
-	} else if (now_ms - d->stuck_since_ms > GATE_STUCK_MS) {
-		return direction_poison(d, GATE_REASON_POISON_STUCK);
+	} else if (now_ms - d->stuck_since_ms > SOCKMAP_STUCK_MS) {
+		return direction_set_integrity_error(d, SOCKMAP_REASON_INTEGRITY_STUCK);
 	}
 	d->stuck_seen_ms = now_ms;
 	return direction_wait_tick(d, now_ms);
 }
 
 /* Nothing is under way any more: decide the next state. */
-static enum gate_step drain_done(struct gate_direction *d, const struct direction_view *view,
-				 const struct delivery_view *source_view)
+static enum sockmap_step drain_done(struct sockmap_direction *d, const struct direction_view *view,
+				    const struct tcp_progress_view *source_view)
 {
-	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+	const struct sockmap_kernel *k = &sockmap_socket_record(d->source)->kernel;
 
 	if (!d->is_leaving)
 		d->reason = closing_reason(d, k);
@@ -377,15 +377,15 @@ static enum gate_step drain_done(struct gate_direction *d, const struct directio
 		d->chunk = k->chunk;
 		d->seen_opens = k->opens;
 		/* The gate is closed. Store the state for a process that resumes after a crash. */
-		gate_socket_record(d->source)->user.chunk = d->chunk;
+		sockmap_socket_record(d->source)->user.chunk = d->chunk;
 		journal_of(d->source)->seen_opens = d->seen_opens;
 	}
 	if (view->redirected_bytes + d->forwarded_bytes >= d->limit_bytes)
-		return direction_end(d, GATE_STEP_DONE);
+		return direction_end(d, SOCKMAP_STEP_DONE);
 	if (view->passed_bytes < d->forwarded_bytes)
-		return direction_poison(d, GATE_REASON_POISON_COUNT);
+		return direction_set_integrity_error(d, SOCKMAP_REASON_INTEGRITY_COUNT);
 	if (d->is_leaving)
-		return direction_end(d, GATE_STEP_BYTES);
+		return direction_end(d, SOCKMAP_STEP_BYTES);
 	if (view->passed_bytes != d->forwarded_bytes) {
 		direction_set_state(d, DIRECTION_FORWARD);
 		return STEP_NEXT;
@@ -393,64 +393,64 @@ static enum gate_step drain_done(struct gate_direction *d, const struct directio
 	/* Only the FIN is left; TCP counts it as one received byte. */
 	if (source_view->received_bytes - k->received_base_bytes - 1 !=
 	    view->redirected_bytes + view->passed_bytes)
-		return direction_poison(d, GATE_REASON_POISON_RECEIVED);
-	return direction_end(d, GATE_STEP_EOF);
+		return direction_set_integrity_error(d, SOCKMAP_REASON_INTEGRITY_RECEIVED);
+	return direction_end(d, SOCKMAP_STEP_EOF);
 }
 
 /* Bytes handed to the target since the start, by the program or by user space. */
-static uint64_t handed_bytes(const struct gate_direction *d, const struct direction_view *view)
+static uint64_t handed_bytes(const struct sockmap_direction *d, const struct direction_view *view)
 {
 	return view->redirected_bytes - d->base_redirected_bytes + d->forwarded_bytes -
 	       d->base_forwarded_bytes + d->sent_bytes;
 }
 
-bool gate_direction_is_settled(const struct gate_direction *d)
+bool sockmap_direction_is_settled(const struct sockmap_direction *d)
 {
-	struct delivery_view source_view, target_view;
+	struct tcp_progress_view source_view, target_view;
 	struct direction_view view;
 
 	/* A barrier: a verdict that is running counts before it ends. */
-	if (delivery_look(d->source->fd, &source_view) || delivery_look(d->target->fd, &target_view))
+	if (tcp_progress_look(d->source->fd, &source_view) || tcp_progress_look(d->target->fd, &target_view))
 		return false;
 	view = direction_look(d);
-	return !view.poison && view.passed_bytes == d->source->consumed_bytes &&
+	return !view.integrity_error && view.passed_bytes == d->source->consumed_bytes &&
 	       target_view.written_bytes - d->base_written_bytes == handed_bytes(d, &view);
 }
 
-static enum gate_step drain_run(struct gate_direction *d, uint64_t now_ms)
+static enum sockmap_step drain_run(struct sockmap_direction *d, uint64_t now_ms)
 {
-	struct delivery_view source_view, target_view;
+	struct tcp_progress_view source_view, target_view;
 	struct direction_view view = direction_look(d);
 	int error;
 
 	failpoint(DRAIN);
 	if (!direction_is_stopped(d, &view)) {
 		direction_set_state(d, DIRECTION_OPEN);
-		return GATE_STEP_WAIT;
+		return SOCKMAP_STEP_WAIT;
 	}
 	/*
 	 * The verdict that closed the gate may still be running: after this barrier it has counted and queued
 	 * everything.
 	 */
-	error = delivery_look(d->source->fd, &source_view);
+	error = tcp_progress_look(d->source->fd, &source_view);
 	if (error)
 		return error == -EAGAIN ? direction_wait_tick(d, now_ms) : direction_reset(d, error);
 	view = direction_look(d);
-	if (view.poison)
-		return direction_poison(d, view.poison);
+	if (view.integrity_error)
+		return direction_set_integrity_error(d, view.integrity_error);
 	/* Without the verdict the FIN is not seen here; recv() will return what it was. */
-	if (delivery_is_closed(&source_view) && !view.has_fin && d->source->is_source)
+	if (tcp_progress_is_closed(&source_view) && !view.has_fin && d->source->is_source)
 		return direction_reset(d, -ECONNRESET);
-	error = delivery_look(d->target->fd, &target_view);
+	error = tcp_progress_look(d->target->fd, &target_view);
 	if (error)
 		return error == -EAGAIN ? direction_wait_tick(d, now_ms) : direction_reset(d, error);
 	uint64_t written = target_view.written_bytes - d->base_written_bytes;
 	uint64_t handed = handed_bytes(d, &view);
 	if (written > handed)
-		return direction_poison(d, GATE_REASON_POISON_WRITTEN);
-	if (written < handed && !GATE_BROKEN(BREAK_FLUSH))
-		return delivery_is_closed(&target_view) ? direction_reset(d, -EPIPE)
-							: drain_wait(d, written, now_ms);
+		return direction_set_integrity_error(d, SOCKMAP_REASON_INTEGRITY_WRITTEN);
+	if (written < handed && !SOCKMAP_BROKEN(BREAK_FLUSH))
+		return tcp_progress_is_closed(&target_view) ? direction_reset(d, -EPIPE)
+							    : drain_wait(d, written, now_ms);
 	return drain_done(d, &view, &source_view);
 }
 
@@ -458,18 +458,18 @@ static enum gate_step drain_run(struct gate_direction *d, uint64_t now_ms)
  * Counts sent bytes as forwarded and reads them; the caller takes the rest and detaches the verdict. No flush
  * proof is needed: what is under way to the target stays ahead of bytes sent later.
  */
-static enum gate_step take_run(struct gate_direction *d, uint64_t now_ms)
+static enum sockmap_step take_run(struct sockmap_direction *d, uint64_t now_ms)
 {
-	struct delivery_view view;
+	struct tcp_progress_view view;
 	int error = 0;
 
 	direction_leave(d);
 	journal_begin(d->source, JOURNAL_TAKING);
-	d->take = GATE_TAKE_ASKED;
+	d->take = SOCKMAP_TAKE_ASKED;
 	/*
 	 * A verdict that was running may have opened the gate again. After this barrier everything is passed.
 	 */
-	error = delivery_look(d->source->fd, &view);
+	error = tcp_progress_look(d->source->fd, &view);
 	if (error && error != -EAGAIN)
 		return direction_reset(d, error);
 	d->forwarded_bytes += d->sent_bytes;
@@ -477,30 +477,30 @@ static enum gate_step take_run(struct gate_direction *d, uint64_t now_ms)
 	error = consume_to(d->source, d->forwarded_bytes);
 	if (error)
 		return error == -EAGAIN ? direction_wait_tick(d, now_ms) : direction_reset(d, error);
-	d->take = GATE_TAKE_DONE;
+	d->take = SOCKMAP_TAKE_DONE;
 	direction_set_state(d, DIRECTION_DRAIN);
-	return GATE_STEP_TAKE;
+	return SOCKMAP_STEP_TAKE;
 }
 
 /*
  * Only small skbs need this: with large ones there would be more bytes than anyone keeps for long, and
  * window_bound() limits them.
  */
-static bool direction_is_tight(const struct gate_direction *d)
+static bool direction_is_tight(const struct sockmap_direction *d)
 {
-	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+	const struct sockmap_kernel *k = &sockmap_socket_record(d->source)->kernel;
 
 	/* Once started it must be finished, because it reads what counts as forwarded. */
-	if (d->take != GATE_TAKE_NONE)
-		return d->take == GATE_TAKE_ASKED;
+	if (d->take != SOCKMAP_TAKE_NONE)
+		return d->take == SOCKMAP_TAKE_ASKED;
 	return d->source->is_source && __atomic_load_n(&k->is_tight, __ATOMIC_ACQUIRE) &&
 	       __atomic_load_n(&k->passed_bytes, __ATOMIC_ACQUIRE) <=
-		       d->source->consumed_bytes + GATE_TAKE_BYTES;
+		       d->source->consumed_bytes + SOCKMAP_TAKE_BYTES;
 }
 
-static void bound_window(struct gate_direction *d)
+static void bound_window(struct sockmap_direction *d)
 {
-	struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+	struct sockmap_kernel *k = &sockmap_socket_record(d->source)->kernel;
 
 	if (!__atomic_load_n(&k->is_wide, __ATOMIC_ACQUIRE))
 		return;
@@ -508,13 +508,13 @@ static void bound_window(struct gate_direction *d)
 	__atomic_store_n(&k->is_wide, 0, __ATOMIC_RELEASE);
 }
 
-enum gate_step gate_direction_step(struct gate_direction *d, uint64_t now_ms)
+enum sockmap_step sockmap_direction_step(struct sockmap_direction *d, uint64_t now_ms)
 {
-	CHECK(gate_direction_is_running(d));
+	CHECK(sockmap_direction_is_running(d));
 	bound_window(d);
 	list_remove(&d->tick);
-	for (int round = 0; round < GATE_STEP_ROUNDS; round++) {
-		enum gate_step step = STEP_NEXT;
+	for (int round = 0; round < SOCKMAP_STEP_ROUNDS; round++) {
+		enum sockmap_step step = STEP_NEXT;
 
 		if (direction_is_tight(d))
 			return take_run(d, now_ms);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "gen/gate.skel.h"
+#include "gen/sockmap.skel.h"
 #include "user/base/check.h"
 #include "user/base/clock.h"
 #include "user/base/mem.h"
@@ -14,78 +14,78 @@
 #include "user/kernel/sockmap/window.h"
 
 /* The records and the maps with an entry for each socket grow with the slots. */
-static const struct object_map maps[GATE_MAP_COUNT] = {
-	[GATE_MAP_GATES] = { "gates", 1 },     [GATE_MAP_GATE_OF] = { "gate_of", 1 },
-	[GATE_MAP_SOURCES] = { "sources", 1 }, [GATE_MAP_TARGETS] = { "targets", 1 },
-	[GATE_MAP_RINGS] = { "rings", 0 },     [GATE_MAP_WORKERS] = { "workers", 0 },
-	[GATE_MAP_READERS] = { "readers", 0 }, [GATE_MAP_CLOSINGS] = { "closings", 0 },
-	[GATE_MAP_INFO] = { "gate_info", 0 },
+static const struct object_map maps[SOCKMAP_MAP_COUNT] = {
+	[SOCKMAP_MAP_GATES] = { "gates", 1 },	    [SOCKMAP_MAP_GATE_OF] = { "gate_of", 1 },
+	[SOCKMAP_MAP_SOURCES] = { "sources", 1 },   [SOCKMAP_MAP_TARGETS] = { "targets", 1 },
+	[SOCKMAP_MAP_RINGS] = { "rings", 0 },	    [SOCKMAP_MAP_WORKERS] = { "workers", 0 },
+	[SOCKMAP_MAP_READERS] = { "readers", 0 },   [SOCKMAP_MAP_CLOSINGS] = { "closings", 0 },
+	[SOCKMAP_MAP_INFO] = { "sockmap_info", 0 },
 };
 
-const char *gate_map_name(enum gate_map map)
+const char *sockmap_map_name(enum sockmap_map map)
 {
 	return maps[map].name;
 }
 
-struct gate *gate_alloc(uint32_t worker_count)
+struct sockmap *sockmap_alloc(uint32_t worker_count)
 {
-	struct gate *gate = hg_calloc(1, sizeof(*gate));
+	struct sockmap *sockmap = hg_calloc(1, sizeof(*sockmap));
 
-	if (!gate)
+	if (!sockmap)
 		return NULL;
-	for (int i = 0; i < GATE_MAP_COUNT; i++)
-		gate->map_fds[i] = -1;
-	gate->prog_fd = -1;
-	gate->link_fd = -1;
-	gate->worker_count = worker_count;
-	gate->ring_fds = hg_malloc(worker_count * sizeof(gate->ring_fds[0]));
-	if (!gate->ring_fds) {
-		hg_free(gate);
+	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++)
+		sockmap->map_fds[i] = -1;
+	sockmap->prog_fd = -1;
+	sockmap->link_fd = -1;
+	sockmap->worker_count = worker_count;
+	sockmap->ring_fds = hg_malloc(worker_count * sizeof(sockmap->ring_fds[0]));
+	if (!sockmap->ring_fds) {
+		hg_free(sockmap);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < worker_count; i++)
-		gate->ring_fds[i] = -1;
-	return gate;
+		sockmap->ring_fds[i] = -1;
+	return sockmap;
 }
 
-int gate_map_memory(struct gate *gate, const struct gate_options *options)
+int sockmap_map_memory(struct sockmap *sockmap, const struct sockmap_options *options)
 {
-	size_t records_bytes = gate->slots.count * sizeof(struct gate_record);
-	size_t workers_bytes = GATE_WORKERS_MAX * sizeof(struct gate_worker_record);
+	size_t records_bytes = sockmap->slots.count * sizeof(struct sockmap_record);
+	size_t workers_bytes = SOCKMAP_WORKERS_MAX * sizeof(struct sockmap_worker_record);
 	void *memory;
 
-	memory = mmap(NULL, records_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, gate->map_fds[GATE_MAP_GATES],
-		      0);
+	memory = mmap(NULL, records_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      sockmap->map_fds[SOCKMAP_MAP_GATES], 0);
 	if (memory == MAP_FAILED)
 		return -errno;
-	gate->slots.records = memory;
+	sockmap->slots.records = memory;
 	memory = mmap(NULL, workers_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      gate->map_fds[GATE_MAP_WORKERS], 0);
+		      sockmap->map_fds[SOCKMAP_MAP_WORKERS], 0);
 	if (memory == MAP_FAILED)
 		return -errno;
-	gate->workers = memory;
-	gate->slots.max_credit_bytes = options->max_credit_bytes;
-	gate->tuned_max_bytes = window_tuned_max_bytes();
+	sockmap->workers = memory;
+	sockmap->slots.max_credit_bytes = options->max_credit_bytes;
+	sockmap->tuned_max_bytes = window_tuned_max_bytes();
 	return 0;
 }
 
-void gate_free(struct gate *gate)
+void sockmap_free(struct sockmap *sockmap)
 {
-	if (!gate)
+	if (!sockmap)
 		return;
 	/* Close the link first: no new psock gets the program while the maps are freed. */
-	object_close(&gate->link_fd);
-	if (gate->slots.records)
-		munmap(gate->slots.records, gate->slots.count * sizeof(struct gate_record));
-	if (gate->workers)
-		munmap(gate->workers, GATE_WORKERS_MAX * sizeof(struct gate_worker_record));
-	for (int i = 0; i < GATE_MAP_COUNT; i++)
-		object_close(&gate->map_fds[i]);
-	for (uint32_t i = 0; i < gate->worker_count; i++)
-		object_close(&gate->ring_fds[i]);
-	object_close(&gate->prog_fd);
-	hg_free(gate->ring_fds);
-	hg_free(gate);
+	object_close(&sockmap->link_fd);
+	if (sockmap->slots.records)
+		munmap(sockmap->slots.records, sockmap->slots.count * sizeof(struct sockmap_record));
+	if (sockmap->workers)
+		munmap(sockmap->workers, SOCKMAP_WORKERS_MAX * sizeof(struct sockmap_worker_record));
+	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++)
+		object_close(&sockmap->map_fds[i]);
+	for (uint32_t i = 0; i < sockmap->worker_count; i++)
+		object_close(&sockmap->ring_fds[i]);
+	object_close(&sockmap->prog_fd);
+	hg_free(sockmap->ring_fds);
+	hg_free(sockmap);
 }
 
 /*
@@ -93,12 +93,12 @@ void gate_free(struct gate *gate)
  * others. Do not bind the map that the program is attached to: without a link the two would keep each other
  * alive.
  */
-static int maps_bind(const struct gate *gate)
+static int maps_bind(const struct sockmap *sockmap)
 {
-	static const enum gate_map bound[] = { GATE_MAP_INFO, GATE_MAP_READERS };
+	static const enum sockmap_map bound[] = { SOCKMAP_MAP_INFO, SOCKMAP_MAP_READERS };
 
 	for (size_t i = 0; i < ARRAY_LEN(bound); i++) {
-		int error = bpf_prog_bind_map(gate->prog_fd, gate->map_fds[bound[i]], NULL);
+		int error = bpf_prog_bind_map(sockmap->prog_fd, sockmap->map_fds[bound[i]], NULL);
 
 		if (error)
 			return error;
@@ -106,127 +106,129 @@ static int maps_bind(const struct gate *gate)
 	return 0;
 }
 
-static int info_write(const struct gate *gate)
+static int info_write(const struct sockmap *sockmap)
 {
-	struct gate_info info = {
-		.abi_version = GATE_ABI_VERSION,
-		.fingerprint = GATE_ABI_FINGERPRINT,
-		.record_bytes = sizeof(struct gate_record),
-		.slot_count = gate->slots.count,
-		.worker_count = gate->worker_count,
+	struct sockmap_info info = {
+		.abi_version = SOCKMAP_ABI_VERSION,
+		.fingerprint = SOCKMAP_ABI_FINGERPRINT,
+		.record_bytes = sizeof(struct sockmap_record),
+		.slot_count = sockmap->slots.count,
+		.worker_count = sockmap->worker_count,
 		.loaded_ns = clock_wall_us() * 1000,
 	};
 	uint32_t key = 0;
 
-	return bpf_map_update_elem(gate->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY);
+	return bpf_map_update_elem(sockmap->map_fds[SOCKMAP_MAP_INFO], &key, &info, BPF_ANY);
 }
 
-static int programs_load(struct gate *gate, const struct gate_options *options, const char **ret_step)
+static int programs_load(struct sockmap *sockmap, const struct sockmap_options *options,
+			 const char **ret_step)
 {
-	const struct object_program program = { .name = "gate_verdict", .ret_fd = &gate->prog_fd };
+	const struct object_program program = { .name = "sockmap_verdict", .ret_fd = &sockmap->prog_fd };
 	struct object_plan plan = {
 		.name = "headgate",
 		.override = &options->override,
-		.slot_count = gate->slots.count,
+		.slot_count = sockmap->slots.count,
 		.maps = maps,
-		.map_count = GATE_MAP_COUNT,
-		.ret_map_fds = gate->map_fds,
+		.map_count = SOCKMAP_MAP_COUNT,
+		.ret_map_fds = sockmap->map_fds,
 		.programs = &program,
 		.program_count = 1,
 	};
 
-	plan.elf = gate_bpf__elf_bytes(&plan.elf_bytes);
+	plan.elf = sockmap_bpf__elf_bytes(&plan.elf_bytes);
 	return object_load(&plan, ret_step);
 }
 
-static int gate_load_steps(struct gate *gate, const struct gate_options *options, const char **ret_step)
+static int sockmap_load_steps(struct sockmap *sockmap, const struct sockmap_options *options,
+			      const char **ret_step)
 {
-	int error = programs_load(gate, options, ret_step);
+	int error = programs_load(sockmap, options, ret_step);
 
 	if (error)
 		return error;
 	*ret_step = "creating the rings";
-	error = object_rings(gate->map_fds[GATE_MAP_RINGS], "gate_ring", GATE_RING_BYTES, gate->worker_count,
-			     gate->ring_fds);
+	error = object_rings(sockmap->map_fds[SOCKMAP_MAP_RINGS], "sockmap_ring", SOCKMAP_RING_BYTES,
+			     sockmap->worker_count, sockmap->ring_fds);
 	if (error)
 		return error;
 	*ret_step = "mapping the records";
-	error = gate_map_memory(gate, options);
+	error = sockmap_map_memory(sockmap, options);
 	if (error)
 		return error;
 	*ret_step = "describing the maps";
-	error = info_write(gate);
+	error = info_write(sockmap);
 	if (!error)
-		error = maps_bind(gate);
+		error = maps_bind(sockmap);
 	if (error)
 		return error;
 	*ret_step = "attaching the verdict to the sock map";
-	return object_attach(gate->prog_fd, gate->map_fds[GATE_MAP_SOURCES], BPF_SK_SKB_VERDICT,
-			     &gate->link_fd);
+	return object_attach(sockmap->prog_fd, sockmap->map_fds[SOCKMAP_MAP_SOURCES], BPF_SK_SKB_VERDICT,
+			     &sockmap->link_fd);
 }
 
-int gate_load(const struct gate_options *options, struct gate **ret_gate, struct text *why)
+int sockmap_load(const struct sockmap_options *options, struct sockmap **ret_sockmap, struct text *why)
 {
 	uint32_t worker_count = options->worker_count ? options->worker_count : 1;
-	uint32_t slot_count = options->slot_count ? options->slot_count : GATE_SLOTS_DEFAULT;
+	uint32_t slot_count = options->slot_count ? options->slot_count : SOCKMAP_SLOTS_DEFAULT;
 	const char *step = "";
-	struct gate *gate;
+	struct sockmap *sockmap;
 	int error;
 
-	if (worker_count > GATE_WORKERS_MAX || slot_count > GATE_SLOTS_MAX || slot_count < 2) {
+	if (worker_count > SOCKMAP_WORKERS_MAX || slot_count > SOCKMAP_SLOTS_MAX || slot_count < 2) {
 		text_fmt(why, "%u slots and %u workers: at most %u and %u", slot_count, worker_count,
-			 GATE_SLOTS_MAX, GATE_WORKERS_MAX);
+			 SOCKMAP_SLOTS_MAX, SOCKMAP_WORKERS_MAX);
 		return -EINVAL;
 	}
-	gate = gate_alloc(worker_count);
-	if (!gate) {
+	sockmap = sockmap_alloc(worker_count);
+	if (!sockmap) {
 		text_str(why, "no memory");
 		return -ENOMEM;
 	}
-	gate->slots.count = slot_count;
-	error = gate_load_steps(gate, options, &step);
+	sockmap->slots.count = slot_count;
+	error = sockmap_load_steps(sockmap, options, &step);
 	if (error) {
 		object_explain(why, step, error);
-		gate_free(gate);
+		sockmap_free(sockmap);
 		return error;
 	}
-	*ret_gate = gate;
+	*ret_sockmap = sockmap;
 	return 0;
 }
 
-int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_COUNT])
+int sockmap_read_closings(const struct sockmap *sockmap, uint64_t ret_counts[SOCKMAP_REASON_COUNT])
 {
-	return reason_counts(&gate_reasons, gate->map_fds[GATE_MAP_CLOSINGS], gate->proof_failures,
-			     ret_counts);
+	return reason_counts(&sockmap_reasons, sockmap->map_fds[SOCKMAP_MAP_CLOSINGS],
+			     sockmap->proof_failures, ret_counts);
 }
 
-uint32_t gate_count_taken(const struct gate *gate)
+uint32_t sockmap_count_taken(const struct sockmap *sockmap)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < gate->slots.count; i++)
-		count += __atomic_load_n(&gate->slots.records[i].user.generation, __ATOMIC_RELAXED) & 1;
+	for (uint32_t i = 0; i < sockmap->slots.count; i++)
+		count += __atomic_load_n(&sockmap->slots.records[i].user.generation, __ATOMIC_RELAXED) & 1;
 	return count;
 }
 
-uint32_t gate_count_open(const struct gate *gate)
+uint32_t sockmap_count_open(const struct sockmap *sockmap)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < gate->slots.count; i++) {
-		const struct gate_record *record = &gate->slots.records[i];
+	for (uint32_t i = 0; i < sockmap->slots.count; i++) {
+		const struct sockmap_record *record = &sockmap->slots.records[i];
 
 		count += (__atomic_load_n(&record->user.generation, __ATOMIC_RELAXED) & 1) &&
-			 __atomic_load_n(&record->user.mode, __ATOMIC_RELAXED) == GATE_MODE_KERNEL &&
+			 __atomic_load_n(&record->user.mode, __ATOMIC_RELAXED) == SOCKMAP_MODE_KERNEL &&
 			 __atomic_load_n(&record->kernel.is_open, __ATOMIC_RELAXED);
 	}
 	return count;
 }
 
-static bool is_taken_as(const struct gate *gate, struct gate_handle slot)
+static bool is_taken_as(const struct sockmap *sockmap, struct sockmap_handle slot)
 {
-	return slot.index < gate->slots.count &&
-	       __atomic_load_n(&gate->slots.records[slot.index].user.generation, __ATOMIC_ACQUIRE) ==
+	return slot.index < sockmap->slots.count &&
+	       __atomic_load_n(&sockmap->slots.records[slot.index].user.generation, __ATOMIC_ACQUIRE) ==
 		       slot.generation;
 }
 
@@ -234,37 +236,37 @@ static bool is_taken_as(const struct gate *gate, struct gate_handle slot)
  * The kernel removes closed sockets from its socket maps, but not their cookies from a hash map: full of old
  * cookies, it would take no new source.
  */
-static void cookies_reclaim(struct gate *gate)
+static void cookies_reclaim(struct sockmap *sockmap)
 {
-	int fd = gate->map_fds[GATE_MAP_GATE_OF];
+	int fd = sockmap->map_fds[SOCKMAP_MAP_GATE_OF];
 	uint64_t cookie, next;
 	bool has_next = bpf_map_get_next_key(fd, NULL, &next) == 0;
 
-	for (uint32_t i = 0; i < gate->slots.count && has_next; i++) {
-		struct gate_handle slot;
+	for (uint32_t i = 0; i < sockmap->slots.count && has_next; i++) {
+		struct sockmap_handle slot;
 
 		cookie = next;
 		has_next = bpf_map_get_next_key(fd, &cookie, &next) == 0;
-		if (bpf_map_lookup_elem(fd, &cookie, &slot) == 0 && !is_taken_as(gate, slot))
+		if (bpf_map_lookup_elem(fd, &cookie, &slot) == 0 && !is_taken_as(sockmap, slot))
 			bpf_map_delete_elem(fd, &cookie);
 	}
 }
 
-uint32_t gate_reclaim(struct gate *gate, uint64_t age_ns)
+uint32_t sockmap_reclaim(struct sockmap *sockmap, uint64_t age_ns)
 {
 	uint64_t now_ns = clock_now_ns();
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < gate->slots.count; i++) {
+	for (uint32_t i = 0; i < sockmap->slots.count; i++) {
 		uint64_t cookie;
 
-		if (!(__atomic_load_n(&gate->slots.records[i].user.generation, __ATOMIC_RELAXED) & 1))
+		if (!(__atomic_load_n(&sockmap->slots.records[i].user.generation, __ATOMIC_RELAXED) & 1))
 			continue;
 		/* The kernel removes a socket from the map when its last descriptor is closed. */
-		if (bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &i, &cookie) != -ENOENT)
+		if (bpf_map_lookup_elem(sockmap->map_fds[SOCKMAP_MAP_TARGETS], &i, &cookie) != -ENOENT)
 			continue;
-		count += slots_reclaim(&gate->slots, i, now_ns, age_ns);
+		count += slots_reclaim(&sockmap->slots, i, now_ns, age_ns);
 	}
-	cookies_reclaim(gate);
+	cookies_reclaim(sockmap);
 	return count;
 }

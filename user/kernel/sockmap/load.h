@@ -18,36 +18,36 @@
  * Programs are attached through a bpf_link where the kernel has one for sockmaps (6.10), otherwise to a map
  * that no other process has open: nothing outlives the process unless it was pinned on purpose.
  */
-struct gate_socket;
+struct sockmap_socket;
 
-struct gate_options {
-	uint32_t slot_count; /* most sockets in the maps; 0: GATE_SLOTS_DEFAULT. Not for pins */
+struct sockmap_options {
+	uint32_t slot_count; /* most sockets in the maps; 0: SOCKMAP_SLOTS_DEFAULT. Not for pins */
 	uint32_t worker_count; /* rings; 0: 1. Pins must have at least as many, all are opened */
 	uint64_t max_credit_bytes; /* of all streams, beyond socket buffers; 0: no stream gets any */
 	struct object_override override;
 };
 
-enum gate_map {
-	GATE_MAP_GATES,
-	GATE_MAP_GATE_OF,
-	GATE_MAP_SOURCES,
-	GATE_MAP_TARGETS,
-	GATE_MAP_RINGS,
-	GATE_MAP_WORKERS,
-	GATE_MAP_READERS,
-	GATE_MAP_CLOSINGS,
-	GATE_MAP_INFO,
-	GATE_MAP_COUNT,
+enum sockmap_map {
+	SOCKMAP_MAP_GATES,
+	SOCKMAP_MAP_GATE_OF,
+	SOCKMAP_MAP_SOURCES,
+	SOCKMAP_MAP_TARGETS,
+	SOCKMAP_MAP_RINGS,
+	SOCKMAP_MAP_WORKERS,
+	SOCKMAP_MAP_READERS,
+	SOCKMAP_MAP_CLOSINGS,
+	SOCKMAP_MAP_INFO,
+	SOCKMAP_MAP_COUNT,
 };
 
 /* Members are private to this directory. */
-struct gate {
-	struct gate_slots slots;
-	struct gate_worker_record *workers; /* mapped, by ring */
+struct sockmap {
+	struct sockmap_slots slots;
+	struct sockmap_worker_record *workers; /* mapped, by ring */
 	/* integrity errors found by user space, not by the program */
-	atomic_uint_fast64_t proof_failures[GATE_REASON_COUNT];
+	atomic_uint_fast64_t proof_failures[SOCKMAP_REASON_COUNT];
 	uint32_t tuned_max_bytes; /* see window.h */
-	int map_fds[GATE_MAP_COUNT]; /* owner, -1: none */
+	int map_fds[SOCKMAP_MAP_COUNT]; /* owner, -1: none */
 	int *ring_fds; /* owner, worker_count of them */
 	uint32_t worker_count;
 	int prog_fd; /* owner; -1 when opened from pins */
@@ -59,28 +59,29 @@ struct gate {
  * Opens, configures, loads and attaches. Returns 0 or -errno; `why` gets one sentence that names what is
  * missing and how to get it. Does not check the version of the kernel: probe_kernel() does.
  */
-int gate_load(const struct gate_options *options, struct gate **ret_gate, struct text *why);
-void gate_free(struct gate *gate); /* NULL allowed; free all workers first */
+int sockmap_load(const struct sockmap_options *options, struct sockmap **ret_sockmap, struct text *why);
+void sockmap_free(struct sockmap *sockmap); /* NULL allowed; free all workers first */
 
 /* The names of the maps and of their pins. */
-const char *gate_map_name(enum gate_map map);
+const char *sockmap_map_name(enum sockmap_map map);
 /*
  * Closings by reason since the programs were loaded, of all processes and CPUs; those that user space found
  * (flush proofs) only of this process. Returns 0 or -errno.
  */
-int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_COUNT]);
+int sockmap_read_closings(const struct sockmap *sockmap, uint64_t ret_counts[SOCKMAP_REASON_COUNT]);
 /* Slots taken, by any process. */
-uint32_t gate_count_taken(const struct gate *gate);
+uint32_t sockmap_count_taken(const struct sockmap *sockmap);
 /* Gates that forward at this moment, of any process. */
-uint32_t gate_count_open(const struct gate *gate);
+uint32_t sockmap_count_open(const struct sockmap *sockmap);
 /*
  * Frees slots of crashed processes that were taken more than age_ns ago, and forgets their sockets; for a
  * gateway with pins, at its start. Returns the number of slots.
  */
-uint32_t gate_reclaim(struct gate *gate, uint64_t age_ns);
+uint32_t sockmap_reclaim(struct sockmap *sockmap, uint64_t age_ns);
 
 /* For pins.c: maps the shared arrays and allocates what each process has for itself. */
-int gate_map_memory(struct gate *gate, const struct gate_options *options);
+int sockmap_map_memory(struct sockmap *sockmap, const struct sockmap_options *options);
 /* For pins.c: checks the version of the maps and the number of rings. Returns 0 or -errno with `why`. */
-int gate_info_check(int fd, const struct gate_options *options, struct gate_info *ret_info, struct text *why);
-struct gate *gate_alloc(uint32_t worker_count);
+int sockmap_info_check(int fd, const struct sockmap_options *options, struct sockmap_info *ret_info,
+		       struct text *why);
+struct sockmap *sockmap_alloc(uint32_t worker_count);

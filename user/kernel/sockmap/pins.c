@@ -92,13 +92,13 @@ static int pins_remove(const char *dir)
 	count += removed;
 	removed = pin_remove(dir, PIN_PROGRAM);
 	count += removed > 0;
-	for (int i = 0; i < GATE_MAP_COUNT; i++) {
-		removed = pin_remove(dir, gate_map_name(i));
+	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++) {
+		removed = pin_remove(dir, sockmap_map_name(i));
 		if (removed < 0)
 			return removed;
 		count += removed;
 	}
-	for (uint32_t i = 0; i < GATE_WORKERS_MAX; i++) {
+	for (uint32_t i = 0; i < SOCKMAP_WORKERS_MAX; i++) {
 		char name[32];
 
 		snprintf(name, sizeof(name), "ring%u", i);
@@ -116,37 +116,37 @@ static int pin_object(int fd, const char *path, uid_t owner, gid_t group)
 	return 0;
 }
 
-static int pins_write(struct gate *gate, const char *dir, uid_t owner, gid_t group)
+static int pins_write(struct sockmap *sockmap, const char *dir, uid_t owner, gid_t group)
 {
 	char path[PATH_MAX];
 	int error = 0;
 
-	for (int i = 0; i < GATE_MAP_COUNT && !error; i++) {
-		error = pin_path(path, dir, gate_map_name(i));
+	for (int i = 0; i < SOCKMAP_MAP_COUNT && !error; i++) {
+		error = pin_path(path, dir, sockmap_map_name(i));
 		if (!error)
-			error = pin_object(gate->map_fds[i], path, owner, group);
+			error = pin_object(sockmap->map_fds[i], path, owner, group);
 	}
-	for (uint32_t i = 0; i < gate->worker_count && !error; i++) {
+	for (uint32_t i = 0; i < sockmap->worker_count && !error; i++) {
 		error = ring_path(path, dir, i);
 		if (!error)
-			error = pin_object(gate->ring_fds[i], path, owner, group);
+			error = pin_object(sockmap->ring_fds[i], path, owner, group);
 	}
 	if (!error)
 		error = pin_path(path, dir, PIN_PROGRAM);
 	if (!error)
-		error = pin_object(gate->prog_fd, path, owner, group);
+		error = pin_object(sockmap->prog_fd, path, owner, group);
 	/* Without links, the attachment lives as long as the pinned sockmap. */
-	if (!error && gate->link_fd >= 0) {
+	if (!error && sockmap->link_fd >= 0) {
 		error = pin_path(path, dir, PIN_LINK);
 		if (!error)
-			error = pin_object(gate->link_fd, path, owner, group);
+			error = pin_object(sockmap->link_fd, path, owner, group);
 	}
 	if (!error && chown(dir, owner, group))
 		error = -errno;
 	return error;
 }
 
-int gate_pin(struct gate *gate, const char *dir, uid_t owner, gid_t group, struct text *why)
+int sockmap_pin(struct sockmap *sockmap, const char *dir, uid_t owner, gid_t group, struct text *why)
 {
 	int error = dir_prepare(dir, why);
 
@@ -155,18 +155,18 @@ int gate_pin(struct gate *gate, const char *dir, uid_t owner, gid_t group, struc
 	int removed = pins_remove(dir);
 	if (removed > 0)
 		log_warn("%s: replaced %d pins of an earlier load", dir, removed);
-	error = removed < 0 ? removed : pins_write(gate, dir, owner, group);
+	error = removed < 0 ? removed : pins_write(sockmap, dir, owner, group);
 	if (error) {
 		text_fmt(why, "%s: cannot pin: %s", dir, strerror(-error));
 		pins_remove(dir);
 		rmdir(dir);
 		return error;
 	}
-	gate->is_pinned = true;
+	sockmap->is_pinned = true;
 	return 0;
 }
 
-int gate_unpin(const char *dir, struct text *why)
+int sockmap_unpin(const char *dir, struct text *why)
 {
 	int on_bpffs = is_bpffs(dir);
 
@@ -187,7 +187,8 @@ int gate_unpin(const char *dir, struct text *why)
 	return count;
 }
 
-int gate_info_check(int fd, const struct gate_options *options, struct gate_info *info, struct text *why)
+int sockmap_info_check(int fd, const struct sockmap_options *options, struct sockmap_info *info,
+		       struct text *why)
 {
 	struct bpf_map_info map_info = { 0 };
 	uint32_t len = sizeof(map_info);
@@ -198,23 +199,23 @@ int gate_info_check(int fd, const struct gate_options *options, struct gate_info
 		error = -EPROTO;
 	if (!error)
 		error = bpf_map_lookup_elem(fd, &key, info);
-	if (!error && (info->abi_version != GATE_ABI_VERSION ||
-		       strncmp(info->fingerprint, GATE_ABI_FINGERPRINT, sizeof(info->fingerprint)) != 0 ||
-		       info->record_bytes != sizeof(struct gate_record)))
+	if (!error && (info->abi_version != SOCKMAP_ABI_VERSION ||
+		       strncmp(info->fingerprint, SOCKMAP_ABI_FINGERPRINT, sizeof(info->fingerprint)) != 0 ||
+		       info->record_bytes != sizeof(struct sockmap_record)))
 		error = -EPROTO;
 	if (error) {
 		if (error == -EPROTO)
 			text_fmt(why,
 				 "the maps are of another version (%u %.*s, this program has %u %s): run "
 				 "`headgate bpf load` of this version",
-				 info->abi_version, GATE_FINGERPRINT_BYTES, info->fingerprint,
-				 GATE_ABI_VERSION, GATE_ABI_FINGERPRINT);
+				 info->abi_version, SOCKMAP_FINGERPRINT_BYTES, info->fingerprint,
+				 SOCKMAP_ABI_VERSION, SOCKMAP_ABI_FINGERPRINT);
 		else
-			text_fmt(why, "cannot read the map gate_info: %s", strerror(-error));
+			text_fmt(why, "cannot read the map sockmap_info: %s", strerror(-error));
 		return error;
 	}
-	if (info->slot_count < 2 || info->slot_count > GATE_SLOTS_MAX ||
-	    info->worker_count < options->worker_count || info->worker_count > GATE_WORKERS_MAX) {
+	if (info->slot_count < 2 || info->slot_count > SOCKMAP_SLOTS_MAX ||
+	    info->worker_count < options->worker_count || info->worker_count > SOCKMAP_WORKERS_MAX) {
 		text_fmt(why, "the pins have %u rings, %u are needed: run `headgate bpf load --workers %u`",
 			 info->worker_count, options->worker_count, options->worker_count);
 		return -ERANGE;
@@ -243,7 +244,7 @@ static int pin_get(const char *path, int *ret_fd, struct text *why)
  * Keeps the attachment: when the pins are replaced or removed under a running gateway, sockets that it puts
  * into its map must still get the program. Without link support the attachment belongs to the map.
  */
-static int link_open(struct gate *gate, const char *dir, struct text *why)
+static int link_open(struct sockmap *sockmap, const char *dir, struct text *why)
 {
 	char path[PATH_MAX];
 	int error = pin_path(path, dir, PIN_LINK);
@@ -252,78 +253,79 @@ static int link_open(struct gate *gate, const char *dir, struct text *why)
 		return error;
 	if (access(path, F_OK) && errno == ENOENT)
 		return 0;
-	return pin_get(path, &gate->link_fd, why);
+	return pin_get(path, &sockmap->link_fd, why);
 }
 
-static int pins_open(struct gate *gate, const char *dir, const struct gate_options *options, struct text *why)
+static int pins_open(struct sockmap *sockmap, const char *dir, const struct sockmap_options *options,
+		     struct text *why)
 {
 	char path[PATH_MAX];
 	int error = 0;
 
-	for (int i = 0; i < GATE_MAP_COUNT && !error; i++) {
-		if (gate->map_fds[i] >= 0)
+	for (int i = 0; i < SOCKMAP_MAP_COUNT && !error; i++) {
+		if (sockmap->map_fds[i] >= 0)
 			continue;
-		error = pin_path(path, dir, gate_map_name(i));
+		error = pin_path(path, dir, sockmap_map_name(i));
 		if (!error)
-			error = pin_get(path, &gate->map_fds[i], why);
+			error = pin_get(path, &sockmap->map_fds[i], why);
 	}
-	for (uint32_t i = 0; i < gate->worker_count && !error; i++) {
+	for (uint32_t i = 0; i < sockmap->worker_count && !error; i++) {
 		error = ring_path(path, dir, i);
 		if (!error)
-			error = pin_get(path, &gate->ring_fds[i], why);
+			error = pin_get(path, &sockmap->ring_fds[i], why);
 	}
 	if (!error)
-		error = link_open(gate, dir, why);
+		error = link_open(sockmap, dir, why);
 	if (error)
 		return error;
-	gate->is_pinned = true;
-	error = gate_map_memory(gate, options);
+	sockmap->is_pinned = true;
+	error = sockmap_map_memory(sockmap, options);
 	if (error)
 		text_fmt(why, "cannot map the pinned records: %s", strerror(-error));
 	return error;
 }
 
 /* Opens the description first: the number of slots and rings, and the version. */
-static int info_open(const char *dir, const struct gate_options *options, int *ret_fd,
-		     struct gate_info *ret_info, struct text *why)
+static int info_open(const char *dir, const struct sockmap_options *options, int *ret_fd,
+		     struct sockmap_info *ret_info, struct text *why)
 {
 	char path[PATH_MAX];
-	int error = pin_path(path, dir, gate_map_name(GATE_MAP_INFO));
+	int error = pin_path(path, dir, sockmap_map_name(SOCKMAP_MAP_INFO));
 
 	if (!error)
 		error = pin_get(path, ret_fd, why);
 	if (!error)
-		error = gate_info_check(*ret_fd, options, ret_info, why);
+		error = sockmap_info_check(*ret_fd, options, ret_info, why);
 	return error;
 }
 
-int gate_open_pins(const char *dir, const struct gate_options *options, struct gate **ret_gate,
-		   struct text *why)
+int sockmap_open_pins(const char *dir, const struct sockmap_options *options, struct sockmap **ret_sockmap,
+		      struct text *why)
 {
-	struct gate_info info = { 0 };
+	struct sockmap_info info = { 0 };
 	int info_fd = -1;
 	int error = info_open(dir, options, &info_fd, &info, why);
-	struct gate *gate = error ? NULL : gate_alloc(info.worker_count);
+	struct sockmap *sockmap = error ? NULL : sockmap_alloc(info.worker_count);
 
-	if (!gate) {
+	if (!sockmap) {
 		if (!error)
 			text_str(why, "no memory");
 		if (info_fd >= 0)
 			close(info_fd);
 		return error ? error : -ENOMEM;
 	}
-	gate->map_fds[GATE_MAP_INFO] = info_fd;
-	gate->slots.count = info.slot_count;
-	error = pins_open(gate, dir, options, why);
+	sockmap->map_fds[SOCKMAP_MAP_INFO] = info_fd;
+	sockmap->slots.count = info.slot_count;
+	error = pins_open(sockmap, dir, options, why);
 	if (error) {
-		gate_free(gate);
+		sockmap_free(sockmap);
 		return error;
 	}
-	*ret_gate = gate;
+	*ret_sockmap = sockmap;
 	return 0;
 }
 
-int gate_open_program(const char *dir, int *ret_fd, struct text *why)
+int sockmap_open_program(const char *dir, int *ret_fd, struct text *why)
 {
 	char path[PATH_MAX];
 	int error = pin_path(path, dir, PIN_PROGRAM);
@@ -332,67 +334,68 @@ int gate_open_program(const char *dir, int *ret_fd, struct text *why)
 }
 
 /* Opens the maps with these ids and stores each at the index of its name. */
-static void maps_open(const uint32_t *ids, uint32_t count, int map_fds[GATE_MAP_COUNT])
+static void maps_open(const uint32_t *ids, uint32_t count, int map_fds[SOCKMAP_MAP_COUNT])
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct bpf_map_info info = { 0 };
 		uint32_t len = sizeof(info);
 		int fd = bpf_map_get_fd_by_id(ids[i]);
-		int map = GATE_MAP_COUNT;
+		int map = SOCKMAP_MAP_COUNT;
 
 		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0) {
-			for (map = 0; map < GATE_MAP_COUNT; map++)
-				if (map_fds[map] < 0 && strcmp(info.name, gate_map_name(map)) == 0)
+			for (map = 0; map < SOCKMAP_MAP_COUNT; map++)
+				if (map_fds[map] < 0 && strcmp(info.name, sockmap_map_name(map)) == 0)
 					break;
 		}
-		if (map < GATE_MAP_COUNT)
+		if (map < SOCKMAP_MAP_COUNT)
 			map_fds[map] = fd;
 		else if (fd >= 0)
 			close(fd);
 	}
 }
 
-static int maps_take(struct gate *gate, const int map_fds[GATE_MAP_COUNT], const struct gate_info *info,
-		     const struct gate_options *options, struct text *why)
+static int maps_take(struct sockmap *sockmap, const int map_fds[SOCKMAP_MAP_COUNT],
+		     const struct sockmap_info *info, const struct sockmap_options *options, struct text *why)
 {
 	int error;
 
-	memcpy(gate->map_fds, map_fds, sizeof(gate->map_fds));
-	gate->slots.count = info->slot_count;
-	error = gate_map_memory(gate, options);
+	memcpy(sockmap->map_fds, map_fds, sizeof(sockmap->map_fds));
+	sockmap->slots.count = info->slot_count;
+	error = sockmap_map_memory(sockmap, options);
 	if (error)
 		text_fmt(why, "cannot map the records: %s", strerror(-error));
 	return error;
 }
 
-int gate_open_ids(const uint32_t *map_ids, uint32_t count, const struct gate_options *options,
-		  struct gate **ret_gate, struct text *why)
+int sockmap_open_ids(const uint32_t *map_ids, uint32_t count, const struct sockmap_options *options,
+		     struct sockmap **ret_sockmap, struct text *why)
 {
-	struct gate_info info = { 0 };
-	int map_fds[GATE_MAP_COUNT];
-	struct gate *gate;
+	struct sockmap_info info = { 0 };
+	int map_fds[SOCKMAP_MAP_COUNT];
+	struct sockmap *sockmap;
 	int error;
 
-	for (int i = 0; i < GATE_MAP_COUNT; i++)
+	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++)
 		map_fds[i] = -1;
 	maps_open(map_ids, count, map_fds);
-	error = map_fds[GATE_MAP_INFO] < 0 ? -EPROTO
-					   : gate_info_check(map_fds[GATE_MAP_INFO], options, &info, why);
+	error = map_fds[SOCKMAP_MAP_INFO] < 0
+			? -EPROTO
+			: sockmap_info_check(map_fds[SOCKMAP_MAP_INFO], options, &info, why);
 	if (error && !why->len)
 		text_str(why, "they are of another version with an unknown layout");
-	gate = error ? NULL : gate_alloc(info.worker_count);
-	if (!gate) {
-		for (int i = 0; i < GATE_MAP_COUNT; i++) {
+	sockmap = error ? NULL : sockmap_alloc(info.worker_count);
+	if (!sockmap) {
+		for (int i = 0; i < SOCKMAP_MAP_COUNT; i++) {
 			if (map_fds[i] >= 0)
 				close(map_fds[i]);
 		}
 		return error ? error : -ENOMEM;
 	}
-	error = maps_take(gate, map_fds, &info, options, why);
+	error = maps_take(sockmap, map_fds, &info, options, why);
 	if (error) {
-		gate_free(gate);
+		sockmap_free(sockmap);
 		return error;
 	}
-	*ret_gate = gate;
+	*ret_sockmap = sockmap;
 	return 0;
 }

@@ -16,21 +16,21 @@
  * ours (an older program, a crashed load) are replaced. Files get this owner and group ((uid_t)-1: unchanged)
  * and mode 0660, the directory 0750. Returns 0 or -errno with `why`.
  */
-int gate_pin(struct gate *gate, const char *dir, uid_t owner, gid_t group, struct text *why);
+int sockmap_pin(struct sockmap *sockmap, const char *dir, uid_t owner, gid_t group, struct text *why);
 
 /* Removes our pins and then the directory. Returns the number of pins removed, or -errno with `why`. */
-int gate_unpin(const char *dir, struct text *why);
+int sockmap_unpin(const char *dir, struct text *why);
 
 /* Opens the pinned program; the caller owns the descriptor. Returns 0 or -errno with `why`. */
-int gate_open_program(const char *dir, int *ret_fd, struct text *why);
+int sockmap_open_program(const char *dir, int *ret_fd, struct text *why);
 
 /*
  * Opens the maps that a loaded program uses, by their ids, to inspect them: no rings, no link, no map
  * sources. Needs CAP_SYS_ADMIN. Returns 0 or -errno with `why`; -EPROTO: they are of another version.
  */
-int gate_open_ids(const uint32_t *map_ids, uint32_t count, const struct gate_options *options,
-		  struct gate **ret_gate, struct text *why);
+int sockmap_open_ids(const uint32_t *map_ids, uint32_t count, const struct sockmap_options *options,
+		     struct sockmap **ret_sockmap, struct text *why);
 
-/* Opens what gate_pin() left; needs read and write access to the files and no capability (since 5.19). */
-int gate_open_pins(const char *dir, const struct gate_options *options, struct gate **ret_gate,
-		   struct text *why);
+/* Opens what sockmap_pin() left; needs read and write access to the files and no capability (since 5.19). */
+int sockmap_open_pins(const char *dir, const struct sockmap_options *options, struct sockmap **ret_sockmap,
+		      struct text *why);

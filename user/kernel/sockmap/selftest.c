@@ -24,10 +24,10 @@ enum { SEED_UP = 1, SEED_DOWN = 2 };
 
 struct selftest {
 	struct selftest_ends ends;
-	struct gate_worker *worker;
-	struct gate_socket front_socket, back_socket;
-	struct gate_direction direction;
-	enum gate_step step;
+	struct sockmap_worker *worker;
+	struct sockmap_socket front_socket, back_socket;
+	struct sockmap_direction direction;
+	enum sockmap_step step;
 	uint64_t written; /* of the TEST_NEXT_END bytes that the client writes */
 };
 
@@ -36,28 +36,28 @@ static bool goes_on(struct selftest *t)
 	return !t->ends.failure && !selftest_is_late(&t->ends);
 }
 
-static void on_event(struct gate_direction *direction)
+static void on_event(struct sockmap_direction *direction)
 {
 	struct selftest *t = container_of(direction, struct selftest, direction);
 
-	if (gate_direction_is_running(direction))
-		t->step = gate_direction_step(direction, clock_now_ms());
+	if (sockmap_direction_is_running(direction))
+		t->step = sockmap_direction_step(direction, clock_now_ms());
 }
 
-static bool start(struct selftest *t, struct gate_socket *source, struct gate_socket *target,
+static bool start(struct selftest *t, struct sockmap_socket *source, struct sockmap_socket *target,
 		  uint64_t length_bytes)
 {
-	struct gate_direction_options options = {
+	struct sockmap_direction_options options = {
 		.source = source,
 		.target = target,
-		.framing = length_bytes ? GATE_LENGTH : GATE_UNTIL_CLOSE,
+		.framing = length_bytes ? SOCKMAP_LENGTH : SOCKMAP_UNTIL_CLOSE,
 		.length_bytes = length_bytes,
 		/* Where the total allows it: causes a backlog after a full send buffer, sent in parts. */
 		.credit_bytes = TEST_CREDIT_BYTES,
 	};
 
 	t->direction.on_event = on_event;
-	if (gate_direction_start(&t->direction, &options))
+	if (sockmap_direction_start(&t->direction, &options))
 		return selftest_fail(&t->ends, "a direction could not be started", -EIO);
 	on_event(&t->direction);
 	return true;
@@ -67,17 +67,17 @@ static bool start(struct selftest *t, struct gate_socket *source, struct gate_so
 static void turn(struct selftest *t, bool is_moving)
 {
 	struct pollfd fds[2] = {
-		{ .fd = gate_worker_fd(t->worker), .events = POLLIN },
+		{ .fd = sockmap_worker_fd(t->worker), .events = POLLIN },
 		{ .fd = t->direction.wants_target_writable ? t->direction.target->fd : -1,
 		  .events = POLLOUT },
 	};
 
 	poll(fds, 2, is_moving ? 0 : 1);
 	if (fds[0].revents)
-		gate_worker_poll(t->worker);
+		sockmap_worker_poll(t->worker);
 	if (fds[1].revents)
 		on_event(&t->direction);
-	gate_worker_tick(t->worker, clock_now_ms());
+	sockmap_worker_tick(t->worker, clock_now_ms());
 }
 
 static void client_writes(struct selftest *t)
@@ -111,10 +111,10 @@ static bool test_next(struct selftest *t)
 	while (read < TEST_NEXT_END && goes_on(t)) {
 		uint64_t got = selftest_read(&t->ends, t->ends.front, SEED_UP, read, UINT64_MAX, &is_end);
 
-		gate_socket_note_read(&t->front_socket, got);
+		sockmap_socket_note_read(&t->front_socket, got);
 		read += got;
 	}
-	if (!t->ends.failure && gate_socket_detach(&t->front_socket))
+	if (!t->ends.failure && sockmap_socket_detach(&t->front_socket))
 		selftest_fail(&t->ends, "the program could not be detached from a socket", -EIO);
 	return !t->ends.failure;
 }
@@ -128,7 +128,7 @@ static bool test_body(struct selftest *t)
 
 	if (!start(t, &t->front_socket, &t->back_socket, TEST_BODY_BYTES))
 		return false;
-	while ((read < TEST_BODY_END || t->step != GATE_STEP_DONE) && goes_on(t)) {
+	while ((read < TEST_BODY_END || t->step != SOCKMAP_STEP_DONE) && goes_on(t)) {
 		uint64_t before = t->written + read;
 
 		client_writes(t);
@@ -136,7 +136,7 @@ static bool test_body(struct selftest *t)
 			read += selftest_read(&t->ends, t->ends.server, SEED_UP, read, UINT64_MAX, &is_end);
 		turn(t, t->written + read != before);
 	}
-	if (gate_direction_stats(&t->direction).redirected_bytes == 0)
+	if (sockmap_direction_stats(&t->direction).redirected_bytes == 0)
 		selftest_fail(&t->ends, "the kernel redirected nothing", -EIO);
 	if (t->ends.failure || !test_next(t))
 		return false;
@@ -163,10 +163,10 @@ static bool test_half_close(struct selftest *t)
 			shutdown(t->ends.server, SHUT_WR);
 		}
 		read += selftest_read(&t->ends, t->ends.client, SEED_DOWN, read, UINT64_MAX, &is_end);
-		if (t->step == GATE_STEP_EOF) {
-			t->step = GATE_STEP_WAIT;
+		if (t->step == SOCKMAP_STEP_EOF) {
+			t->step = SOCKMAP_STEP_WAIT;
 			shutdown(t->ends.front, SHUT_WR);
-		} else if (t->step == GATE_STEP_RESET || t->step == GATE_STEP_POISON) {
+		} else if (t->step == SOCKMAP_STEP_RESET || t->step == SOCKMAP_STEP_INTEGRITY_ERROR) {
 			selftest_fail(&t->ends, "the lane failed on a working connection", -EIO);
 		}
 		turn(t, written + read != before);
@@ -182,32 +182,32 @@ static bool test_run(struct selftest *t)
 
 	if (!test_head(t))
 		return false;
-	error = gate_socket_add(t->worker, &t->front_socket, t->ends.front);
+	error = sockmap_socket_add(t->worker, &t->front_socket, t->ends.front);
 	if (!error)
-		error = gate_socket_add(t->worker, &t->back_socket, t->ends.back);
+		error = sockmap_socket_add(t->worker, &t->back_socket, t->ends.back);
 	if (error)
 		return selftest_fail(&t->ends, "a socket could not be put into the map", error);
 	return test_body(t) && test_half_close(t);
 }
 
-int gate_selftest(struct gate *gate, struct text *why, uint64_t *ret_took_ns)
+int sockmap_selftest(struct sockmap *sockmap, struct text *why, uint64_t *ret_took_ns)
 {
 	static const struct selftest_options options = { .limit_ns = TEST_LIMIT_NS,
 							 .buffer_bytes = TEST_BUFFER_BYTES };
 	struct selftest t = { 0 };
-	int error = gate_worker_create(gate, &t.worker);
+	int error = sockmap_worker_create(sockmap, &t.worker);
 
 	if (error) {
 		text_str(why, "self-test: ");
-		gate_worker_explain(error, why);
+		sockmap_worker_explain(error, why);
 		return error;
 	}
 	if (selftest_begin(&t.ends, &options))
 		(void)test_run(&t);
-	gate_direction_stop(&t.direction);
-	gate_socket_remove(&t.front_socket);
-	gate_socket_remove(&t.back_socket);
+	sockmap_direction_stop(&t.direction);
+	sockmap_socket_remove(&t.front_socket);
+	sockmap_socket_remove(&t.back_socket);
 	error = selftest_end(&t.ends, "self-test", why, ret_took_ns);
-	gate_worker_free(t.worker);
+	sockmap_worker_free(t.worker);
 	return error;
 }

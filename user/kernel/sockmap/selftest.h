@@ -13,4 +13,4 @@
  * 0; -EIO: bytes were lost, duplicated or stuck (never use the lane); -ENETUNREACH: there is no loopback to
  * test with; -errno. `why` gets the reason.
  */
-int gate_selftest(struct gate *gate, struct text *why, uint64_t *ret_took_ns);
+int sockmap_selftest(struct sockmap *sockmap, struct text *why, uint64_t *ret_took_ns);

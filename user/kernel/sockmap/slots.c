@@ -7,7 +7,7 @@
 
 #include "user/base/check.h"
 
-static bool generation_swap(struct gate_record *record, uint32_t from, uint32_t to)
+static bool generation_swap(struct sockmap_record *record, uint32_t from, uint32_t to)
 {
 	return __atomic_compare_exchange_n(&record->user.generation, &from, to, false, __ATOMIC_ACQ_REL,
 					   __ATOMIC_RELAXED);
@@ -19,27 +19,27 @@ static bool is_taken(uint32_t generation)
 }
 
 /* Clears all but generation and claimed_ns, the first and the last member, which are already set. */
-static void record_clear(struct gate_record *record, uint16_t worker)
+static void record_clear(struct sockmap_record *record, uint16_t worker)
 {
-	struct gate_user *user = &record->user;
+	struct sockmap_user *user = &record->user;
 
 	memset(&record->kernel, 0, sizeof(record->kernel));
 	memset(&record->journal, 0, sizeof(record->journal));
 	memset((char *)user + sizeof(user->generation), 0,
-	       offsetof(struct gate_user, claimed_ns) - sizeof(user->generation));
+	       offsetof(struct sockmap_user, claimed_ns) - sizeof(user->generation));
 	user->worker = worker;
-	user->limit_bytes = GATE_NO_LIMIT;
+	user->limit_bytes = SOCKMAP_NO_LIMIT;
 	user->memory_max_bytes = UINT32_MAX;
 }
 
-int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint64_t now_ns,
-	       struct gate_handle *ret_slot)
+int slots_take(struct sockmap_slots *slots, uint32_t *cursor, uint16_t worker, uint64_t now_ns,
+	       struct sockmap_handle *ret_slot)
 {
 	uint32_t probes = slots->count < SLOTS_PROBES ? slots->count : SLOTS_PROBES;
 
 	for (uint32_t i = 0; i < probes; i++) {
 		uint32_t index = (*cursor + i) % slots->count;
-		struct gate_record *record = &slots->records[index];
+		struct sockmap_record *record = &slots->records[index];
 		uint32_t generation = __atomic_load_n(&record->user.generation, __ATOMIC_RELAXED);
 
 		if (is_taken(generation))
@@ -54,7 +54,7 @@ int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint
 		record_clear(record, worker);
 		atomic_fetch_add(&slots->used, 1);
 		*cursor = (index + 1) % slots->count;
-		*ret_slot = (struct gate_handle){ .index = index, .generation = generation + 1 };
+		*ret_slot = (struct sockmap_handle){ .index = index, .generation = generation + 1 };
 		return 0;
 	}
 	/* The next search starts elsewhere. */
@@ -62,7 +62,7 @@ int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint
 	return -ENOSPC;
 }
 
-uint32_t slots_first_free(const struct gate_slots *slots, uint32_t from)
+uint32_t slots_first_free(const struct sockmap_slots *slots, uint32_t from)
 {
 	for (uint32_t i = 0; i < slots->count; i++) {
 		uint32_t index = (from + i) % slots->count;
@@ -73,13 +73,13 @@ uint32_t slots_first_free(const struct gate_slots *slots, uint32_t from)
 	return from;
 }
 
-void slots_give(struct gate_slots *slots, struct gate_handle slot)
+void slots_give(struct sockmap_slots *slots, struct sockmap_handle slot)
 {
 	generation_swap(&slots->records[slot.index], slot.generation, slot.generation + 1);
 	atomic_fetch_sub(&slots->used, 1);
 }
 
-bool slots_reserve_credit(struct gate_slots *slots, uint64_t bytes)
+bool slots_reserve_credit(struct sockmap_slots *slots, uint64_t bytes)
 {
 	uint64_t reserved = atomic_load(&slots->credit_bytes);
 
@@ -90,16 +90,16 @@ bool slots_reserve_credit(struct gate_slots *slots, uint64_t bytes)
 	return true;
 }
 
-void slots_return_credit(struct gate_slots *slots, uint64_t bytes)
+void slots_return_credit(struct sockmap_slots *slots, uint64_t bytes)
 {
 	uint64_t before = atomic_fetch_sub(&slots->credit_bytes, bytes);
 
 	CHECK(before >= bytes);
 }
 
-bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns, uint64_t age_ns)
+bool slots_reclaim(struct sockmap_slots *slots, uint32_t index, uint64_t now_ns, uint64_t age_ns)
 {
-	struct gate_record *record = &slots->records[index];
+	struct sockmap_record *record = &slots->records[index];
 	uint32_t generation = __atomic_load_n(&record->user.generation, __ATOMIC_ACQUIRE);
 
 	uint64_t claimed_ns = __atomic_load_n(&record->user.claimed_ns, __ATOMIC_RELAXED);

@@ -13,15 +13,15 @@
  * the kernel, charged to no socket, and block each other. So one direction of a stream uses the kernel lane,
  * and the opposite one is ordinary.
  *
- * Life:   gate_socket_add -> { gate_direction_start ... end -> read, gate_socket_detach }* ->
- * gate_socket_remove -> close(fd)
+ * Life:   sockmap_socket_add -> { sockmap_direction_start ... end -> read, sockmap_socket_detach }* ->
+ * sockmap_socket_remove -> close(fd)
  */
-struct gate_direction;
+struct sockmap_direction;
 
-struct gate_socket {
-	struct gate_worker *worker; /* borrowed; NULL: not in the maps */
-	int fd; /* borrowed; the caller closes it after gate_socket_remove() */
-	struct gate_handle slot;
+struct sockmap_socket {
+	struct sockmap_worker *worker; /* borrowed; NULL: not in the maps */
+	int fd; /* borrowed; the caller closes it after sockmap_socket_remove() */
+	struct sockmap_handle slot;
 	uint64_t cookie;
 	bool is_listed; /* the verdict would find its slot */
 	bool is_source; /* the verdict sees what it receives */
@@ -29,33 +29,33 @@ struct gate_socket {
 	 * a direction to it was stopped without proof: redirects may wait in it, it can be no source any more
 	 */
 	bool is_doubtful;
-	/* delivery_position() when the verdict was attached, minus what the verdict had counted before */
+	/* tcp_progress_position() when the verdict was attached, minus what the verdict had counted before */
 	uint64_t base_position;
 	uint64_t consumed_bytes; /* passed bytes read with recv(), by the lane or by the caller */
-	struct gate_direction *inbound; /* the running direction that it is the source of */
-	struct gate_direction *outbound; /* ... and the target of */
+	struct sockmap_direction *inbound; /* the running direction that it is the source of */
+	struct sockmap_direction *outbound; /* ... and the target of */
 };
 
 /*
  * Puts an established plain TCP socket into the maps, as a target for now. Sets TCP_NODELAY, SO_OOBINLINE and
  * an unlimited TCP_NOTSENT_LOWAT: the kernel forwards every skb at once, urgent bytes in line, and fills the
  * whole send buffer. Set keepalive and TCP_USER_TIMEOUT before. *socket belongs to the caller, and must not
- * move until gate_socket_remove(). Returns 0, -ENOSPC (no slot), -EOPNOTSUPP (not plain TCP, or the peer has
- * closed its side), -errno. On failure stay in the copy lane.
+ * move until sockmap_socket_remove(). Returns 0, -ENOSPC (no slot), -EOPNOTSUPP (not plain TCP, or the peer
+ * has closed its side), -errno. On failure stay in the copy lane.
  */
-int gate_socket_add(struct gate_worker *worker, struct gate_socket *socket, int fd);
+int sockmap_socket_add(struct sockmap_worker *worker, struct sockmap_socket *socket, int fd);
 
 /* True if it is in the maps. A zeroed struct is not, and NULL is not. */
-static inline bool gate_socket_is_added(const struct gate_socket *socket)
+static inline bool sockmap_socket_is_added(const struct sockmap_socket *socket)
 {
 	return socket && socket->worker != NULL;
 }
 
 /*
  * Reports that the caller has read `bytes` with recv() (not MSG_PEEK), between directions or after
- * GATE_STEP_TAKE.
+ * SOCKMAP_STEP_TAKE.
  */
-void gate_socket_note_read(struct gate_socket *socket, uint64_t bytes);
+void sockmap_socket_note_read(struct sockmap_socket *socket, uint64_t bytes);
 
 /*
  * Detaches the verdict: from now on the socket receives like any other. Call it between directions, after all
@@ -63,25 +63,25 @@ void gate_socket_note_read(struct gate_socket *socket, uint64_t bytes);
  * meanwhile, recv() first; -EPROTO: an integrity error; -ENOTCONN (a side has sent FIN) or another -errno:
  * the verdict stays, recv() as before.
  */
-int gate_socket_detach(struct gate_socket *socket);
+int sockmap_socket_detach(struct sockmap_socket *socket);
 
 /* True if all passed bytes have been read. Otherwise recv() may return EAGAIN a moment too early. */
-bool gate_socket_is_drained(const struct gate_socket *socket);
+bool sockmap_socket_is_drained(const struct sockmap_socket *socket);
 
 /*
  * True if bytes of this source were lost or duplicated before they could be passed up: discard what recv()
  * returned since the last check, and reset the connection. Check it after each recv() between directions.
  */
-bool gate_socket_is_poisoned(const struct gate_socket *socket);
+bool sockmap_socket_has_integrity_error(const struct sockmap_socket *socket);
 
 /*
  * Call when no direction uses it any more. Idempotent. Close the descriptor right afterwards: it must not be
  * used again.
  */
-void gate_socket_remove(struct gate_socket *socket);
+void sockmap_socket_remove(struct sockmap_socket *socket);
 
 /*
  * For direction.c: from now on the verdict sees what arrives and what is already queued. Returns 0 or -errno.
  */
-int gate_socket_attach(struct gate_socket *socket);
-struct gate_record *gate_socket_record(const struct gate_socket *socket);
+int sockmap_socket_attach(struct sockmap_socket *socket);
+struct sockmap_record *sockmap_socket_record(const struct sockmap_socket *socket);

@@ -33,7 +33,7 @@ uint32_t window_tuned_max_bytes(void)
 {
 	uint32_t bytes = sysctl_last("/proc/sys/net/ipv4/tcp_rmem");
 
-	return bytes ? bytes : GATE_BUFFER_BYTES;
+	return bytes ? bytes : SOCKMAP_BUFFER_BYTES;
 }
 
 static int number_get(int fd, int level, int option)
@@ -49,7 +49,7 @@ static void number_set(int fd, int level, int option, int value)
 	(void)setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-static bool is_near(int fd)
+static bool is_local(int fd)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
@@ -62,7 +62,7 @@ static void bound_set(int fd)
 	int lock;
 
 	/* The kernel doubles it. */
-	number_set(fd, SOL_SOCKET, SO_RCVBUF, GATE_BUFFER_BYTES / 2);
+	number_set(fd, SOL_SOCKET, SO_RCVBUF, SOCKMAP_BUFFER_BYTES / 2);
 	/* With the lock, the buffer could not grow for bytes in a window that was already announced. */
 	lock = number_get(fd, SOL_SOCKET, SO_BUF_LOCK) & ~WINDOW_RCVBUF_LOCK;
 	number_set(fd, SOL_SOCKET, SO_BUF_LOCK, lock);
@@ -70,7 +70,7 @@ static void bound_set(int fd)
 
 void window_bound(int fd)
 {
-	if (number_get(fd, SOL_SOCKET, SO_RCVBUF) > (int)GATE_BUFFER_BYTES)
+	if (number_get(fd, SOL_SOCKET, SO_RCVBUF) > (int)SOCKMAP_BUFFER_BYTES)
 		bound_set(fd);
 }
 
@@ -78,7 +78,7 @@ struct window window_prepare(int fd, uint32_t tuned_max_bytes)
 {
 	if (number_get(fd, SOL_SOCKET, SO_BUF_LOCK) & WINDOW_RCVBUF_LOCK)
 		return (struct window){ .memory_max_bytes = (uint32_t)number_get(fd, SOL_SOCKET, SO_RCVBUF) };
-	if (!is_near(fd))
+	if (!is_local(fd))
 		return (struct window){ .memory_max_bytes = tuned_max_bytes };
 	bound_set(fd);
 	return (struct window){ .memory_max_bytes = tuned_max_bytes, .is_bounded = true };

@@ -12,10 +12,10 @@
  * never be taken back (TCP drops what comes then, and later the peer's acknowledgements, too). So the buffer
  * must be able to grow with bytes for a window that was already announced. TCP does that itself, up to
  * tcp_rmem[2], unless the size was set by SO_RCVBUF (tcp_clamp_window). Before even that is used up, the
- * program asks user space to read (piece_is_tight() in bpf/gate.bpf.c).
+ * program asks user space to read (skb_is_tight() in bpf/sockmap.bpf.c).
  *
  * But TCP grows such a buffer as far as the system allows, because everything passes through at once while
- * the gate is open; if the reader then stops for good, all of it is used. A near source reaches full speed
+ * the gate is open; if the reader then stops for good, all of it is used. A local source reaches full speed
  * with a small buffer, so it starts with one, and is reduced to it again whenever the program sees that it
  * has grown (window_watch()). A far source keeps autotuning, because its long path needs it.
  */
@@ -38,7 +38,7 @@ uint32_t window_tuned_max_bytes(void);
  * copy lane, and is not reported.
  */
 struct window window_prepare(int source_fd, uint32_t tuned_max_bytes);
-/* Sets the buffer to GATE_BUFFER_BYTES, or to what rmem_max allows; TCP may let it grow again. */
+/* Sets the buffer to SOCKMAP_BUFFER_BYTES, or to what rmem_max allows; TCP may let it grow again. */
 void window_bound(int source_fd);
 
 /*

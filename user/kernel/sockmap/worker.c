@@ -11,13 +11,13 @@
 #include "user/base/mem.h"
 #include "user/kernel/sockmap/direction.h"
 
-static int ring_find(struct gate_worker *w)
+static int ring_find(struct sockmap_worker *w)
 {
 	uint64_t value = (uint64_t)w->reader_fd;
 
-	for (uint32_t ring = 0; ring < w->gate->worker_count; ring++) {
-		int error =
-			bpf_map_update_elem(w->gate->map_fds[GATE_MAP_READERS], &ring, &value, BPF_NOEXIST);
+	for (uint32_t ring = 0; ring < w->sockmap->worker_count; ring++) {
+		int error = bpf_map_update_elem(w->sockmap->map_fds[SOCKMAP_MAP_READERS], &ring, &value,
+						BPF_NOEXIST);
 
 		if (error == -EEXIST)
 			continue;
@@ -32,7 +32,7 @@ static int ring_find(struct gate_worker *w)
  * namespaces, and pids are reused. The socket leaves the map with its process. Sockmaps take connected
  * sockets only; the other end need not stay open.
  */
-static int ring_claim(struct gate_worker *w)
+static int ring_claim(struct sockmap_worker *w)
 {
 	int fds[2];
 	int error;
@@ -46,22 +46,22 @@ static int ring_claim(struct gate_worker *w)
 		close(w->reader_fd);
 		return error;
 	}
-	__atomic_store_n(&w->gate->workers[w->ring].reader_pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
+	__atomic_store_n(&w->sockmap->workers[w->ring].reader_pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
 	return 0;
 }
 
-static void ring_give(struct gate_worker *w)
+static void ring_give(struct sockmap_worker *w)
 {
-	__atomic_store_n(&w->gate->workers[w->ring].reader_pid, 0, __ATOMIC_RELAXED);
-	bpf_map_delete_elem(w->gate->map_fds[GATE_MAP_READERS], &w->ring);
+	__atomic_store_n(&w->sockmap->workers[w->ring].reader_pid, 0, __ATOMIC_RELAXED);
+	bpf_map_delete_elem(w->sockmap->map_fds[SOCKMAP_MAP_READERS], &w->ring);
 	close(w->reader_fd);
 }
 
-static struct gate_socket *owner_find(const struct gate_worker *w, struct gate_handle handle)
+static struct sockmap_socket *owner_find(const struct sockmap_worker *w, struct sockmap_handle handle)
 {
-	struct gate_socket *socket;
+	struct sockmap_socket *socket;
 
-	if (handle.index >= w->gate->slots.count)
+	if (handle.index >= w->sockmap->slots.count)
 		return NULL;
 	/* Ignore events for sockets of other workers, which come through a ring that was taken over. */
 	socket = w->sockets[handle.index];
@@ -70,9 +70,9 @@ static struct gate_socket *owner_find(const struct gate_worker *w, struct gate_h
 
 static int event_take(void *arg, void *data, size_t len)
 {
-	struct gate_worker *w = arg;
-	const struct gate_event *event = data;
-	struct gate_socket *socket;
+	struct sockmap_worker *w = arg;
+	const struct sockmap_event *event = data;
+	struct sockmap_socket *socket;
 
 	if (len < sizeof(*event))
 		return 0;
@@ -83,39 +83,39 @@ static int event_take(void *arg, void *data, size_t len)
 	return --w->poll_budget == 0 ? -EINTR : 0;
 }
 
-int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker)
+int sockmap_worker_create(struct sockmap *sockmap, struct sockmap_worker **ret_worker)
 {
-	struct gate_worker *w = hg_calloc(1, sizeof(*w));
+	struct sockmap_worker *w = hg_calloc(1, sizeof(*w));
 	int error;
 
 	if (!w)
 		return -ENOMEM;
-	w->gate = gate;
+	w->sockmap = sockmap;
 	error = ring_claim(w);
 	if (error) {
 		hg_free(w);
 		return error;
 	}
-	w->slot_cursor = slots_first_free(
-		&gate->slots, (uint32_t)((uint64_t)gate->slots.count * w->ring / gate->worker_count));
-	w->lost_events = __atomic_load_n(&gate->workers[w->ring].lost_events, __ATOMIC_RELAXED);
+	w->slot_cursor = slots_first_free(&sockmap->slots, (uint32_t)((uint64_t)sockmap->slots.count *
+								      w->ring / sockmap->worker_count));
+	w->lost_events = __atomic_load_n(&sockmap->workers[w->ring].lost_events, __ATOMIC_RELAXED);
 	list_init(&w->ticking);
-	w->peek = hg_malloc(GATE_PEEK_BYTES);
-	w->sockets = hg_calloc(gate->slots.count, sizeof(w->sockets[0]));
+	w->peek = hg_malloc(SOCKMAP_PEEK_BYTES);
+	w->sockets = hg_calloc(sockmap->slots.count, sizeof(w->sockets[0]));
 	error = -ENOMEM;
 	if (w->peek && w->sockets) {
-		w->events = ring_buffer__new(gate->ring_fds[w->ring], event_take, w, NULL);
+		w->events = ring_buffer__new(sockmap->ring_fds[w->ring], event_take, w, NULL);
 		error = -errno;
 	}
 	if (!w->events) {
-		gate_worker_free(w);
+		sockmap_worker_free(w);
 		return error;
 	}
 	*ret_worker = w;
 	return 0;
 }
 
-void gate_worker_explain(int error, struct text *why)
+void sockmap_worker_explain(int error, struct text *why)
 {
 	if (error == -ENOSPC)
 		text_str(why, "all rings are read by other workers or processes: load with more, "
@@ -125,7 +125,7 @@ void gate_worker_explain(int error, struct text *why)
 		text_fmt(why, "no ring: %s", strerror(-error));
 }
 
-void gate_worker_free(struct gate_worker *w)
+void sockmap_worker_free(struct sockmap_worker *w)
 {
 	if (!w)
 		return;
@@ -136,41 +136,41 @@ void gate_worker_free(struct gate_worker *w)
 	hg_free(w);
 }
 
-int gate_worker_fd(const struct gate_worker *w)
+int sockmap_worker_fd(const struct sockmap_worker *w)
 {
 	return ring_buffer__epoll_fd(w->events);
 }
 
 /* The ring was full: any of our gates may be waiting. */
-static void worker_rescan(struct gate_worker *w)
+static void worker_rescan(struct sockmap_worker *w)
 {
-	for (uint32_t i = 0; i < w->gate->slots.count; i++) {
-		struct gate_socket *socket = w->sockets[i];
+	for (uint32_t i = 0; i < w->sockmap->slots.count; i++) {
+		struct sockmap_socket *socket = w->sockets[i];
 
 		if (socket && socket->inbound)
 			socket->inbound->on_event(socket->inbound);
 	}
 }
 
-void gate_worker_poll(struct gate_worker *w)
+void sockmap_worker_poll(struct sockmap_worker *w)
 {
 	uint64_t lost;
 
-	w->poll_budget = GATE_POLL_EVENTS;
+	w->poll_budget = SOCKMAP_POLL_EVENTS;
 	ring_buffer__consume(w->events);
-	lost = __atomic_load_n(&w->gate->workers[w->ring].lost_events, __ATOMIC_ACQUIRE);
+	lost = __atomic_load_n(&w->sockmap->workers[w->ring].lost_events, __ATOMIC_ACQUIRE);
 	if (lost != w->lost_events) {
 		w->lost_events = lost;
 		worker_rescan(w);
 	}
 }
 
-uint64_t gate_worker_next_tick(const struct gate_worker *w, uint64_t now_ms)
+uint64_t sockmap_worker_next_tick(const struct sockmap_worker *w, uint64_t now_ms)
 {
-	uint64_t next_ms = GATE_NO_TICK;
+	uint64_t next_ms = SOCKMAP_NO_TICK;
 
 	list_each(node, next, &w->ticking) {
-		const struct gate_direction *direction = list_entry(node, struct gate_direction, tick);
+		const struct sockmap_direction *direction = list_entry(node, struct sockmap_direction, tick);
 
 		if (direction->due_ms <= now_ms)
 			return 0;
@@ -180,13 +180,13 @@ uint64_t gate_worker_next_tick(const struct gate_worker *w, uint64_t now_ms)
 	return next_ms;
 }
 
-uint64_t gate_worker_tick(struct gate_worker *w, uint64_t now_ms)
+uint64_t sockmap_worker_tick(struct sockmap_worker *w, uint64_t now_ms)
 {
 	struct list due;
 
 	list_init(&due);
 	list_each(node, next, &w->ticking) {
-		if (list_entry(node, struct gate_direction, tick)->due_ms > now_ms)
+		if (list_entry(node, struct sockmap_direction, tick)->due_ms > now_ms)
 			continue;
 		list_remove(node);
 		list_add_tail(&due, node);
@@ -196,8 +196,8 @@ uint64_t gate_worker_tick(struct gate_worker *w, uint64_t now_ms)
 
 		if (!node)
 			break;
-		struct gate_direction *direction = list_entry(node, struct gate_direction, tick);
+		struct sockmap_direction *direction = list_entry(node, struct sockmap_direction, tick);
 		direction->on_event(direction);
 	}
-	return gate_worker_next_tick(w, now_ms);
+	return sockmap_worker_next_tick(w, now_ms);
 }

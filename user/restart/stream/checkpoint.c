@@ -8,7 +8,7 @@
 #include "user/base/hash.h"
 #include "user/client/client.h"
 #include "user/net/socket.h"
-#include "user/relay/conn_hop.h"
+#include "user/relay/conn_bypass.h"
 #include "user/relay/relay_io.h"
 
 /* ------------------------------------------------------------------------------------ names */
@@ -35,71 +35,73 @@ uint64_t checkpoint_backend_name(const struct backend_ref *ref)
 	return hash_bytes(ref->backend->name);
 }
 
-/* ------------------------------------------------------------------------------------ the row */
+/* ------------------------------------------------------------------------------------ the entry */
 
-static struct estate *estate_of(const struct stream *stream)
+static struct restart_state *restart_state_of(const struct stream *stream)
 {
-	return stream->proxy->shared->estate;
+	return stream->proxy->shared->restart_state;
 }
 
-static struct estate_stream *row_of(const struct stream *stream)
+static struct restart_entry *entry_of(const struct stream *stream)
 {
-	return stream->is_in_estate ? estate_stream(estate_of(stream), conn_fd(&stream->client->conn)) : NULL;
+	return stream->is_in_restart_state
+		       ? restart_entry(restart_state_of(stream), conn_fd(&stream->client->conn))
+		       : NULL;
 }
 
-static void way_set_busy(struct estate_way *way, bool is_busy)
+static void direction_set_busy(struct restart_direction *direction, bool is_busy)
 {
 	/* What follows in the code happens behind it, what came before it is to be seen. */
 	if (!is_busy)
 		atomic_thread_fence(memory_order_release);
-	atomic_store_explicit(&way->is_busy, is_busy, memory_order_relaxed);
+	atomic_store_explicit(&direction->is_busy, is_busy, memory_order_relaxed);
 	if (is_busy)
 		atomic_thread_fence(memory_order_seq_cst);
 }
 
-static struct estate_way *way_of(struct estate_stream *row, const struct relay *relay)
+static struct restart_direction *direction_of(struct restart_entry *entry, const struct relay *relay)
 {
-	return &row->ways[relay->direction == RELAY_IN ? 0 : 1];
+	return &entry->directions[relay->direction == RELAY_IN ? 0 : 1];
 }
 
-static bool is_adoptable(const struct stream *stream)
+static bool is_resumable(const struct stream *stream)
 {
 	const struct conn *client = &stream->client->conn, *backend = &stream->upstream->conn;
 
-	return stream->front == &front_h1 && stream->back == &back_h1 && !client->tls && !backend->tls &&
-	       !stream->backend->backend->endpoint_list[0].is_inner;
+	return stream->downstream == &downstream_codec_h1 && stream->upstream_side == &upstream_codec_h1 &&
+	       !client->tls && !backend->tls && !stream->backend->backend->endpoint_list[0].is_inner;
 }
 
 static uint8_t kind_of(const struct stream *stream)
 {
 	if (stream->state == STREAM_WAIT_HEAD)
-		return ESTATE_STREAM_REQUEST;
+		return RESTART_STREAM_REQUEST;
 	if (stream->state != STREAM_TUNNEL)
-		return ESTATE_STREAM_RESPONSE;
+		return RESTART_STREAM_RESPONSE;
 	if (stream->is_tls)
-		return ESTATE_STREAM_TLS;
-	return stream->is_tcp ? ESTATE_STREAM_TCP : ESTATE_STREAM_HTTP;
+		return RESTART_STREAM_TLS;
+	return stream->is_tcp ? RESTART_STREAM_TCP : RESTART_STREAM_HTTP;
 }
 
 /* What does not fit is cut from the end: of all texts a path may be that long. */
-static void write_texts(struct estate *estate, struct estate_stream *row, int client_fd,
+static void write_texts(struct restart_state *restart_state, struct restart_entry *entry, int client_fd,
 			const struct stream_texts *texts)
 {
 	const struct span list[] = { texts->method, texts->host, texts->path };
-	size_t left = ESTATE_LONG_TEXT_BYTES, bytes = 0;
+	size_t left = RESTART_LONG_TEXT_BYTES, bytes = 0;
 	char *at;
 
-	static_assert(ARRAY_LEN(list) == ARRAY_LEN(row->text_bytes), "one length each");
+	static_assert(ARRAY_LEN(list) == ARRAY_LEN(entry->text_bytes), "one length each");
 	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
-		row->text_bytes[i] = (uint16_t)(list[i].len < left ? list[i].len : left);
-		left -= row->text_bytes[i];
-		bytes += row->text_bytes[i];
+		entry->text_bytes[i] = (uint16_t)(list[i].len < left ? list[i].len : left);
+		left -= entry->text_bytes[i];
+		bytes += entry->text_bytes[i];
 	}
-	at = estate_texts(estate, client_fd, bytes);
+	at = restart_entry_texts(restart_state, client_fd, bytes);
 	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
-		if (row->text_bytes[i])
-			memcpy(at, list[i].data, row->text_bytes[i]);
-		at += row->text_bytes[i];
+		if (entry->text_bytes[i])
+			memcpy(at, list[i].data, entry->text_bytes[i]);
+		at += entry->text_bytes[i];
 	}
 }
 
@@ -114,7 +116,7 @@ static uint32_t since_start(const struct stream *stream, uint64_t deadline_ms)
 	return after_ms < UINT32_MAX ? (uint32_t)after_ms : UINT32_MAX;
 }
 
-/* The way whose body stands in the row. */
+/* The direction whose body stands in the entry. */
 static const struct relay *body_of(const struct stream *stream)
 {
 	return stream->state == STREAM_WAIT_HEAD ? &stream->upload : &stream->download;
@@ -169,21 +171,21 @@ static uint32_t try_end_of(const struct stream *stream)
 	return stream->exchange ? since_start(stream, stream->exchange->try_deadline_ms) : 0;
 }
 
-static void write_row(const struct stream *stream, struct estate_stream *row)
+static void write_entry(const struct stream *stream, struct restart_entry *entry)
 {
 	const struct relay *body = body_of(stream);
 
-#define STREAM_FIELD(type, member, taken, put_back, is_sound) row->member = taken;
+#define STREAM_FIELD(type, member, taken, put_back, is_sound) entry->member = taken;
 #define BODY_FIELD(type, member, taken, put_back, is_sound)
 #include "user/restart/stream_fields.def"
 #undef STREAM_FIELD
 #undef BODY_FIELD
 }
 
-static void write_body(const struct relay *relay, struct estate_stream *row)
+static void write_body(const struct relay *relay, struct restart_entry *entry)
 {
 #define STREAM_FIELD(type, member, taken, put_back, is_sound)
-#define BODY_FIELD(type, member, taken, put_back, is_sound) row->member = taken;
+#define BODY_FIELD(type, member, taken, put_back, is_sound) entry->member = taken;
 #include "user/restart/stream_fields.def"
 #undef STREAM_FIELD
 #undef BODY_FIELD
@@ -192,48 +194,48 @@ static void write_body(const struct relay *relay, struct estate_stream *row)
 void checkpoint_begin(struct stream *stream)
 {
 	static const struct stream_texts none;
-	struct estate *estate = estate_of(stream);
+	struct restart_state *restart_state = restart_state_of(stream);
 	int client_fd = conn_fd(&stream->client->conn), backend_fd = conn_fd(&stream->upstream->conn);
-	struct estate_stream *row = estate_stream(estate, client_fd);
+	struct restart_entry *entry = restart_entry(restart_state, client_fd);
 	const struct stream_texts *texts = stream->exchange ? &stream->exchange->texts : stream->texts;
 
-	if (!row)
+	if (!entry)
 		return;
-	way_set_busy(&row->ways[0], true);
-	way_set_busy(&row->ways[1], true);
-	if (backend_fd >= ESTATE_DESCRIPTORS || !is_adoptable(stream) ||
-	    socket_cookie(client_fd, &row->client_cookie) < 0 ||
-	    socket_cookie(backend_fd, &row->backend_cookie) < 0)
+	direction_set_busy(&entry->directions[0], true);
+	direction_set_busy(&entry->directions[1], true);
+	if (backend_fd >= RESTART_DESCRIPTORS || !is_resumable(stream) ||
+	    socket_cookie(client_fd, &entry->client_cookie) < 0 ||
+	    socket_cookie(backend_fd, &entry->backend_cookie) < 0)
 		return;
-	stream->is_in_estate = true;
-	row->backend_fd = backend_fd;
-	write_row(stream, row);
-	write_texts(estate, row, client_fd, texts ? texts : &none);
-	failpoint(ROW_BEGUN);
-	estate_mark(estate, backend_fd, ESTATE_MARK_BACKEND);
-	estate_mark(estate, client_fd, estate_mark_of_kind(row->kind));
-	failpoint(ROW_MARKED);
-	/* Both ways stay busy until they have been pumped. */
+	stream->is_in_restart_state = true;
+	entry->backend_fd = backend_fd;
+	write_entry(stream, entry);
+	write_texts(restart_state, entry, client_fd, texts ? texts : &none);
+	failpoint(ENTRY_BEGUN);
+	conn_status_set(restart_state, backend_fd, CONN_STATUS_BACKEND);
+	conn_status_set(restart_state, client_fd, conn_status_of_kind(entry->kind));
+	failpoint(ENTRY_STATUS_SET);
+	/* Both directions stay busy until they have been pumped. */
 }
 
 /* ------------------------------------------------------------------------------------ while it runs */
 
 void checkpoint_before_pump(struct stream *stream, const struct relay *relay)
 {
-	struct estate_stream *row = row_of(stream);
+	struct restart_entry *entry = entry_of(stream);
 
-	/* What the kernel lane does has a journal of its own (user/kernel/sockmap/adopt.h). */
-	if (row && !relay_is_in_sockmap(relay)) {
-		way_set_busy(way_of(row, relay), true);
-		failpoint(WAY_BUSY);
+	/* What the kernel lane does has a journal of its own (user/kernel/sockmap/resume.h). */
+	if (entry && !relay_is_in_sockmap(relay)) {
+		direction_set_busy(direction_of(entry, relay), true);
+		failpoint(DIRECTION_BUSY);
 	}
 }
 
-static struct estate_slot slot_of(const struct conn *conn)
+static struct restart_slot slot_of(const struct conn *conn)
 {
-	if (!conn->gate)
-		return (struct estate_slot){ 0 };
-	return (struct estate_slot){ conn->gate->slot.index, conn->gate->slot.generation };
+	if (!conn->sockmap)
+		return (struct restart_slot){ 0 };
+	return (struct restart_slot){ conn->sockmap->slot.index, conn->sockmap->slot.generation };
 }
 
 /* Where a body can be taken up: what the decoder knows besides is in this process. */
@@ -250,7 +252,7 @@ static bool is_at_a_mark(const struct relay *relay)
 /* Is all of it in the kernel, so that another process could go on? */
 static bool is_clean(const struct relay *relay)
 {
-	const struct gate_socket *gate = relay->source->gate;
+	const struct sockmap_socket *sockmap = relay->source->sockmap;
 
 	if (relay->counted_bytes)
 		return false;
@@ -258,98 +260,99 @@ static bool is_clean(const struct relay *relay)
 		return true;
 	/* What the lane has passed up and nobody has read is counted by us alone. */
 	return relay->state == RELAY_OPEN && (relay_is_by_hand(relay) || relay_is_in_direct(relay)) &&
-	       is_at_a_mark(relay) && !(gate && gate->is_source);
+	       is_at_a_mark(relay) && !(sockmap && sockmap->is_source);
 }
 
 static uint8_t lane_of(const struct relay *relay)
 {
 	if (relay->state == RELAY_DONE)
-		return ESTATE_LANE_DONE;
+		return RESTART_LANE_DONE;
 	if (relay_is_in_direct(relay))
-		return ESTATE_LANE_DIRECT;
-	return relay_is_in_sockmap(relay) ? ESTATE_LANE_SOCKMAP : ESTATE_LANE_COPY;
+		return RESTART_LANE_DIRECT;
+	return relay_is_in_sockmap(relay) ? RESTART_LANE_SOCKMAP : RESTART_LANE_COPY;
 }
 
-static void write_way(struct estate_way *way, const struct relay *relay)
+static void write_direction(struct restart_direction *direction, const struct relay *relay)
 {
 	/* Also where another process has seen its end. */
-	way->is_direct = relay_is_in_direct(relay) || relay->lane_bytes[LANE_DIRECT];
-	way->copied_bytes = relay_bytes_before(relay, LANE_COPY);
-	if (way->is_direct)
-		way->direct_bytes = relay_bytes_before(relay, LANE_DIRECT);
+	direction->is_direct = relay_is_in_direct(relay) || relay->lane_bytes[LANE_DIRECT];
+	direction->copied_bytes = relay_bytes_before(relay, LANE_COPY);
+	if (direction->is_direct)
+		direction->direct_bytes = relay_bytes_before(relay, LANE_DIRECT);
 	else
-		way->piped_bytes = relay_bytes_before(relay, LANE_PIPE);
-	way->sockmap_bytes = relay_bytes_before(relay, LANE_SOCKMAP);
-	way->active_ms = relay->last_active_ms;
-	way->lane = lane_of(relay);
+		direction->piped_bytes = relay_bytes_before(relay, LANE_PIPE);
+	direction->sockmap_bytes = relay_bytes_before(relay, LANE_SOCKMAP);
+	direction->active_ms = relay->last_active_ms;
+	direction->lane = lane_of(relay);
 }
 
 void checkpoint_after_pump(struct stream *stream, struct relay *relay)
 {
-	struct estate_stream *row = row_of(stream);
-	struct estate_way *way;
+	struct restart_entry *entry = entry_of(stream);
+	struct restart_direction *direction;
 
-	if (!row)
+	if (!entry)
 		return;
-	failpoint(WAY_PUMPED);
-	way = way_of(row, relay);
+	failpoint(DIRECTION_PUMPED);
+	direction = direction_of(entry, relay);
 	/* One that rides the kernel lane is free while it is pumped. If it has left the lane, what is written
 	 * below belongs together. */
-	way_set_busy(way, true);
+	direction_set_busy(direction, true);
 	/* What a client has sent behind its request is here. */
 	if (!is_clean(relay) || (stream->exchange && buf_len(&stream->client->conn.in)))
 		return;
-	row->client_slot = slot_of(&stream->client->conn);
-	row->backend_slot = slot_of(&stream->upstream->conn);
-	row->client_hops = stream->client->conn.hop != NULL;
-	row->backend_hops = stream->upstream->conn.hop != NULL;
-	conn_note_hop(relay->source);
+	entry->client_slot = slot_of(&stream->client->conn);
+	entry->backend_slot = slot_of(&stream->upstream->conn);
+	entry->client_bypasses = stream->client->conn.bypass != NULL;
+	entry->backend_bypasses = stream->upstream->conn.bypass != NULL;
+	conn_note_bypass(relay->source);
 	/* Its last bytes: the kernel tells of none. */
 	if (relay->state == RELAY_DONE && relay_is_in_direct(relay))
 		relay_refresh(relay, proxy_now_ms(stream->proxy));
-	write_way(way, relay);
-	failpoint(WAY_HALF);
+	write_direction(direction, relay);
+	failpoint(DIRECTION_HALF);
 	if (relay == body_of(stream))
-		write_body(relay, row);
-	failpoint(WAY_WRITTEN);
-	way_set_busy(way, false);
-	failpoint(WAY_FREE);
+		write_body(relay, entry);
+	failpoint(DIRECTION_WRITTEN);
+	direction_set_busy(direction, false);
+	failpoint(DIRECTION_FREE);
 }
 
 void checkpoint_waits(struct stream *stream)
 {
-	struct estate_stream *row = row_of(stream);
+	struct restart_entry *entry = entry_of(stream);
 	struct conn *backend;
 
-	if (!row || stream->state != STREAM_WAIT_HEAD)
+	if (!entry || stream->state != STREAM_WAIT_HEAD)
 		return;
 	backend = &stream->upstream->conn;
 	/* Of an interim answer, here is what is to come or what has yet to leave. */
 	if (buf_len(&backend->in) || conn_has_output(&stream->client->conn))
 		return;
-	row->backend_hops = backend->hop != NULL;
-	conn_note_hop(backend);
-	row->ways[1] = (struct estate_way){ .active_ms = stream->download.last_active_ms, .is_busy = true };
-	failpoint(WAY_WRITTEN);
-	way_set_busy(&row->ways[1], false);
-	failpoint(WAY_FREE);
+	entry->backend_bypasses = backend->bypass != NULL;
+	conn_note_bypass(backend);
+	entry->directions[1] =
+		(struct restart_direction){ .active_ms = stream->download.last_active_ms, .is_busy = true };
+	failpoint(DIRECTION_WRITTEN);
+	direction_set_busy(&entry->directions[1], false);
+	failpoint(DIRECTION_FREE);
 }
 
 static void checkpoint_answers(struct stream *stream)
 {
-	struct estate_stream *row = row_of(stream);
+	struct restart_entry *entry = entry_of(stream);
 
-	if (!row)
+	if (!entry)
 		return;
 	/* What is left of the request has no place beside the answer. */
 	if (stream->upload.state != RELAY_DONE) {
 		checkpoint_end(stream);
 		return;
 	}
-	way_set_busy(&row->ways[0], true);
-	way_set_busy(&row->ways[1], true);
-	write_row(stream, row);
-	estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_RESPONSE);
+	direction_set_busy(&entry->directions[0], true);
+	direction_set_busy(&entry->directions[1], true);
+	write_entry(stream, entry);
+	conn_status_set(restart_state_of(stream), conn_fd(&stream->client->conn), CONN_STATUS_RESPONSE);
 	checkpoint_after_pump(stream, &stream->upload);
 }
 
@@ -360,7 +363,7 @@ static bool waits_for_100(const struct stream *stream)
 	       stream->upload.state != RELAY_DONE;
 }
 
-/* A successor knows its head no more, nor what it may be upgraded to. */
+/* The new process knows its head no more, nor what it may be upgraded to. */
 static bool is_sent_request(const struct stream *stream)
 {
 	const struct exchange *exchange = stream->exchange;
@@ -369,10 +372,10 @@ static bool is_sent_request(const struct stream *stream)
 	       !exchange->upgrade.must_switch;
 }
 
-/* Is it an exchange that may get a row, now or later? */
+/* Is it an exchange that may get an entry, now or later? */
 static bool is_candidate(const struct stream *stream)
 {
-	if (stream->is_in_estate || stream->is_grpc || !stream->exchange || !stream->upstream)
+	if (stream->is_in_restart_state || stream->is_grpc || !stream->exchange || !stream->upstream)
 		return false;
 	return is_sent_request(stream) ||
 	       (stream->state == STREAM_RELAY && stream->upload.state == RELAY_DONE);
@@ -392,17 +395,18 @@ void checkpoint_look(struct stream *stream)
 
 void checkpoint_end(struct stream *stream)
 {
-	struct estate_stream *row = row_of(stream);
+	struct restart_entry *entry = entry_of(stream);
 
-	if (!row)
+	if (!entry)
 		return;
-	way_set_busy(&row->ways[0], true);
-	way_set_busy(&row->ways[1], true);
-	estate_mark(estate_of(stream), row->backend_fd, ESTATE_MARK_NONE);
-	if (row->kind >= ESTATE_STREAM_REQUEST)
-		estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_REQUEST);
-	stream->is_in_estate = false;
-	failpoint(ROW_ENDED);
+	direction_set_busy(&entry->directions[0], true);
+	direction_set_busy(&entry->directions[1], true);
+	conn_status_set(restart_state_of(stream), entry->backend_fd, CONN_STATUS_NONE);
+	if (entry->kind >= RESTART_STREAM_REQUEST)
+		conn_status_set(restart_state_of(stream), conn_fd(&stream->client->conn),
+				CONN_STATUS_REQUEST);
+	stream->is_in_restart_state = false;
+	failpoint(ENTRY_ENDED);
 }
 
 /* ------------------------------------------------------------------------------------ steps */
@@ -416,20 +420,20 @@ void checkpoint_before_step(struct stream *stream, enum stream_step step)
 /* The end of one direction of a tunnel counts as progress, which the pump did not know yet. */
 static void checkpoint_progress(struct stream *stream)
 {
-	const struct estate_stream *row = row_of(stream);
+	const struct restart_entry *entry = entry_of(stream);
 
-	if (row && row->ways[0].active_ms != stream->upload.last_active_ms)
+	if (entry && entry->directions[0].active_ms != stream->upload.last_active_ms)
 		checkpoint_after_pump(stream, &stream->upload);
 }
 
 void checkpoint_after_step(struct stream *stream, enum stream_step step, enum stream_step next)
 {
-	/* The next step takes the row away. */
+	/* The next step takes the entry away. */
 	if (next != STEP_WAIT && next != STEP_PUMP)
 		return;
 	if (step == STEP_TUNNEL && stream->state == STREAM_TUNNEL)
 		checkpoint_begin(stream);
-	else if (!stream->is_in_estate && next == STEP_WAIT)
+	else if (!stream->is_in_restart_state && next == STEP_WAIT)
 		checkpoint_look(stream);
 	else if (step == STEP_RESPONSE && stream->state == STREAM_RELAY)
 		checkpoint_answers(stream);

@@ -15,11 +15,11 @@
  */
 enum { CHECKPOINT_AFTER_MS = 250 }; /* proxy->look_after_ms */
 
-/* Of a stream that has a row. */
+/* Of a stream that has an entry. */
 void checkpoint_before_step(struct stream *stream, enum stream_step step);
-/* The same, or of one that may get a row now. `next` has not been taken yet. */
+/* The same, or of one that may get an entry now. `next` has not been taken yet. */
 void checkpoint_after_step(struct stream *stream, enum stream_step step, enum stream_step next);
-/* An exchange without a row may have become one that is kept. */
+/* An exchange without an entry may have become one that is kept. */
 void checkpoint_look(struct stream *stream);
 static inline bool checkpoint_is_due(const struct stream *stream)
 {
@@ -29,13 +29,16 @@ static inline bool checkpoint_is_due(const struct stream *stream)
 			   relay_is_in_sockmap(&stream->download));
 }
 
-/* Of a stream that has a row: around relay_pump() of a direction, or a look for the head of an answer. */
+/* Of a stream that has an entry: around relay_pump() of a direction, or a look for the head of an answer. */
 void checkpoint_before_pump(struct stream *stream, const struct relay *relay);
 void checkpoint_after_pump(struct stream *stream, struct relay *relay);
 
-/* Of a stream that begins here in the middle: its row, with both ways busy until they have been pumped. */
+/*
+ * Of a stream that begins here in the middle: its entry, with both directions busy until they have been
+ * pumped.
+ */
 void checkpoint_begin(struct stream *stream);
-/* Nothing of an answer has come yet, or its way stays busy. */
+/* Nothing of an answer has come yet, or its direction stays busy. */
 void checkpoint_waits(struct stream *stream);
 /* Its connections are about to be closed, or given to others. */
 void checkpoint_end(struct stream *stream);

@@ -2,50 +2,50 @@
 #include "user/restart/stream/conn_status.h"
 
 #include "user/base/failpoint.h"
-#include "user/relay/conn_hop.h"
+#include "user/relay/conn_bypass.h"
 #include "user/stream/stream.h"
 
-static enum estate_mark mark_of(const struct client *client)
+static enum conn_status status_of(const struct client *client)
 {
 	if (client->is_closed)
-		return ESTATE_MARK_NONE;
+		return CONN_STATUS_NONE;
 	if (client->tls)
-		return ESTATE_MARK_TLS;
+		return CONN_STATUS_TLS;
 	if (client->h2)
-		return ESTATE_MARK_HTTP2;
+		return CONN_STATUS_HTTP2;
 	if (!client->http)
-		return ESTATE_MARK_TUNNEL;
+		return CONN_STATUS_TUNNEL;
 	if (client->state != CLIENT_IDLE || buf_len(&client->conn.in) || conn_has_output(&client->conn) ||
 	    client_is_ending(client))
-		return ESTATE_MARK_REQUEST;
-	/* Of one that was in the kernel lane the slot stands in a stream's row only. */
-	if (client->conn.gate)
-		return ESTATE_MARK_LANE;
-	return client->conn.hop ? ESTATE_MARK_IDLE_HOP : ESTATE_MARK_IDLE;
+		return CONN_STATUS_REQUEST;
+	/* Of one that was in the kernel lane the slot stands in a stream's entry only. */
+	if (client->conn.sockmap)
+		return CONN_STATUS_LANE;
+	return client->conn.bypass ? CONN_STATUS_IDLE_BYPASS : CONN_STATUS_IDLE;
 }
 
-void client_mark(const struct client *client)
+void client_set_conn_status(const struct client *client)
 {
-	struct estate *estate = client->proxy->shared->estate;
-	enum estate_mark mark;
+	struct restart_state *restart_state = client->proxy->shared->restart_state;
+	enum conn_status status;
 
-	if (!estate)
+	if (!restart_state)
 		return;
-	mark = mark_of(client);
-	/* Its row says more; who begins a stream in the call that begins a client has written both. */
-	if (client->stream && client->stream->is_in_estate && !client->is_closed)
+	status = status_of(client);
+	/* Its entry says more; who begins a stream in the call that begins a client has written both. */
+	if (client->stream && client->stream->is_in_restart_state && !client->is_closed)
 		return;
-	if (mark == ESTATE_MARK_IDLE_HOP)
-		conn_note_hop(&client->conn);
-	estate_mark(estate, conn_fd(&client->conn), mark);
-	if (mark == ESTATE_MARK_IDLE || mark == ESTATE_MARK_IDLE_HOP)
+	if (status == CONN_STATUS_IDLE_BYPASS)
+		conn_note_bypass(&client->conn);
+	conn_status_set(restart_state, conn_fd(&client->conn), status);
+	if (status == CONN_STATUS_IDLE || status == CONN_STATUS_IDLE_BYPASS)
 		failpoint(CLIENT_IDLE);
-	if (mark == ESTATE_MARK_REQUEST && client->state == CLIENT_STREAM)
+	if (status == CONN_STATUS_REQUEST && client->state == CLIENT_STREAM)
 		failpoint(CLIENT_READ);
 }
 
-void client_mark_reading(const struct client *client)
+void client_set_reading(const struct client *client)
 {
-	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), ESTATE_MARK_REQUEST);
+	conn_status_set(client->proxy->shared->restart_state, conn_fd(&client->conn), CONN_STATUS_REQUEST);
 	failpoint(CLIENT_READING);
 }

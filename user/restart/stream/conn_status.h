@@ -3,7 +3,7 @@
 
 #include "user/client/client.h"
 
-/* Says in the estate what the connection is doing (user/restart/state.h); nothing without a keeper. */
-void client_mark(const struct client *client);
+/* Says in the restart state what the connection is doing (user/restart/state.h); nothing without a keeper. */
+void client_set_conn_status(const struct client *client);
 /* Before bytes are received that may be of a request. */
-void client_mark_reading(const struct client *client);
+void client_set_reading(const struct client *client);

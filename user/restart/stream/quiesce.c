@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "user/base/log.h"
-#include "user/relay/conn_gate.h"
+#include "user/relay/conn_sockmap.h"
 #include "user/relay/relay_io.h"
 #include "user/restart/handoff_channel.h"
 #include "user/restart/stream/checkpoint.h"
@@ -21,12 +21,12 @@ enum {
 /* True: the new program has it, and the caller closes it here. */
 static bool hand_off(struct proxy *proxy, int client_fd, int backend_fd)
 {
-	struct estate *estate = proxy->shared->estate;
+	struct restart_state *restart_state = proxy->shared->restart_state;
 	int error;
 
 	if (proxy->is_handoff_full)
 		return false;
-	error = handoff_send(estate->heir_fd, estate, client_fd, backend_fd);
+	error = handoff_send(restart_state->new_process_fd, restart_state, client_fd, backend_fd);
 	if (error == -EAGAIN) {
 		proxy->is_handoff_full = true;
 		timer_arm(loop_timers(proxy->loop), &proxy->quiesce_timer,
@@ -44,7 +44,7 @@ static bool hand_off(struct proxy *proxy, int client_fd, int backend_fd)
 bool quiesce_may_client(const struct client *client)
 {
 	return client->proxy->is_handing_off && client->http && !client->tls && !client->h2 &&
-	       !client->conn.hop && !client->is_age_over && client->bind->bind;
+	       !client->conn.bypass && !client->is_age_over && client->bind->bind;
 }
 
 bool quiesce_client(struct client *client)
@@ -52,7 +52,7 @@ bool quiesce_client(struct client *client)
 	if (!quiesce_may_client(client) || client->state != CLIENT_IDLE || client->is_closed ||
 	    !conn_is_free(&client->conn))
 		return false;
-	conn_leave_gate(&client->conn);
+	conn_leave_sockmap(&client->conn);
 	if (!hand_off(client->proxy, conn_fd(&client->conn), -1))
 		return false;
 	client_close(client, END_OK, false);
@@ -61,39 +61,42 @@ bool quiesce_client(struct client *client)
 
 /* ------------------------------------------------------------------------------------ streams */
 
-/* Of a stream that is in the estate. */
-static const struct estate_stream *row_of(const struct stream *stream)
+/* Of a stream that is in the restart state. */
+static const struct restart_entry *entry_of(const struct stream *stream)
 {
-	return &stream->proxy->shared->estate->streams[conn_fd(&stream->client->conn)];
+	return &stream->proxy->shared->restart_state->streams[conn_fd(&stream->client->conn)];
 }
 
 static bool may_move(const struct stream *stream)
 {
-	return stream->proxy->is_handing_off && !stream->is_kept && stream->is_in_estate &&
+	return stream->proxy->is_handing_off && !stream->is_kept && stream->is_in_restart_state &&
 	       (stream->state == STREAM_RELAY || stream->state == STREAM_TUNNEL) &&
-	       /* Its bytes are in queues that go with this process: in lane direct, too, the sink hops. */
+	       /*
+	        * Its bytes are in queues that go with this process: in lane direct, too, the sink bypasses.
+	        */
 	       relay_is_between_tcp(&stream->download);
 }
 
 static bool is_clean(const struct stream *stream, const struct relay *relay)
 {
-	const struct estate_way *way = &row_of(stream)->ways[relay->direction == RELAY_IN ? 0 : 1];
+	const struct restart_direction *direction =
+		&entry_of(stream)->directions[relay->direction == RELAY_IN ? 0 : 1];
 
-	return !way->is_busy && way->lane != ESTATE_LANE_SOCKMAP;
+	return !direction->is_busy && direction->lane != RESTART_LANE_SOCKMAP;
 }
 
 static void go_on(struct stream *stream, struct relay *relay)
 {
-	if (!relay->is_resting)
+	if (!relay->is_quiesced)
 		return;
-	relay_rest(relay, false);
+	relay_quiesce(relay, false);
 	if (relay->state != RELAY_OPEN)
 		return;
 	conn_look_again(relay->source);
 	stream_pump_again(stream);
 }
 
-static void let_go_on(struct stream *stream)
+static void unquiesce(struct stream *stream)
 {
 	if (stream->state == STREAM_CLOSED)
 		return;
@@ -121,7 +124,7 @@ static void rest(struct stream *stream)
 	stream->has_stalled |= !moves(&stream->upload, now_ms) && !moves(&stream->download, now_ms);
 	for (size_t i = 0; i < ARRAY_LEN(directions); i++) {
 		if (!stream->has_stalled || !is_clean(stream, directions[i]))
-			relay_rest(directions[i], true);
+			relay_quiesce(directions[i], true);
 		else
 			go_on(stream, directions[i]);
 	}
@@ -141,12 +144,12 @@ static bool is_at_rest(struct stream *stream)
 			stream_pump_again(stream);
 		return false;
 	}
-	/* Their slots are of this process, and stand in the row. */
-	conn_leave_gate(client);
-	conn_leave_gate(backend);
+	/* Their slots are of this process, and stand in the entry. */
+	conn_leave_sockmap(client);
+	conn_leave_sockmap(backend);
 	checkpoint_after_pump(stream, &stream->upload);
 	checkpoint_after_pump(stream, &stream->download);
-	return estate_adoptable(stream->proxy->shared->estate, conn_fd(client)) != NULL;
+	return restart_entry_resumable(stream->proxy->shared->restart_state, conn_fd(client)) != NULL;
 }
 
 /* Where the configuration has forgotten it, the new program, which has the same, would reset it. */
@@ -154,19 +157,19 @@ static bool has_place(const struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;
 
-	return bind && stream_has_place(bind, row_of(stream));
+	return bind && stream_has_place(bind, entry_of(stream));
 }
 
 void quiesce_stream(struct stream *stream)
 {
 	if (!may_move(stream)) {
-		let_go_on(stream);
+		unquiesce(stream);
 	} else if (!is_at_rest(stream)) {
 		rest(stream);
 	} else if (!has_place(stream)) {
 		stream->is_kept = true;
-		let_go_on(stream);
-	} else if (hand_off(stream->proxy, conn_fd(&stream->client->conn), row_of(stream)->backend_fd)) {
+		unquiesce(stream);
+	} else if (hand_off(stream->proxy, conn_fd(&stream->client->conn), entry_of(stream)->backend_fd)) {
 		checkpoint_end(stream);
 		stream_part(stream);
 	}
@@ -211,5 +214,5 @@ void quiesce_end(struct proxy *proxy)
 	timer_cancel(loop_timers(proxy->loop), &proxy->quiesce_timer);
 	proxy->is_handing_off = false;
 	while ((stream = slab_next(proxy->streams, &cursor, &handle)) != NULL)
-		let_go_on(stream);
+		unquiesce(stream);
 }

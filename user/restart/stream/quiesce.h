@@ -7,9 +7,9 @@
 /*
  * A worker whose program is replaced hands connections to the new one (user/restart/handoff_channel.h),
  * which resumes them as it would after a crash: clients of HTTP/1 without TLS while they are idle, and
- * tunnels and responses that have a row in the estate (checkpoint.h), once all of them is in the kernel and
- * in no lane. For that their directions come to rest (relay_rest()). What was handed over is not of this
- * process any more: no line, no record, no end. Everything else drains here.
+ * tunnels and responses that have an entry in the restart state (checkpoint.h), once all of them is in the
+ * kernel and in no lane. For that their directions come to rest (relay_quiesce()). What was handed over is
+ * not of this process any more: no line, no record, no end. Everything else drains here.
  */
 void quiesce_init(struct proxy *proxy);
 /* From now on, until quiesce_end(): tries all there is, and what comes to rest or becomes idle later. */

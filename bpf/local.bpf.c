@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/*
+ * The same-host lanes: a sockops program that finds the local applications' sockets at the far ends of the
+ * gateway's connections, and an sk_msg program that redirects what these sockets send.
+ *
+ * A message is redirected whole or passed whole. When in doubt, it is passed: TCP carries it to the gateway
+ * as if there were no program. Nothing is ever dropped. Only the gateway itself may be refused, before any
+ * byte of its message was taken; a third program, which runs after each read, tells the gateway when to
+ * continue.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/local_abi.h"
+#include "bpf/local_maps.h"
+
+char local_license[] SEC("license") = "Dual BSD/GPL";
+
+#define RECEIVE_SHUTDOWN 1 /* RCV_SHUTDOWN */
+#define RECEIVE_BUFFER_LOCK 2 /* SOCK_RCVBUF_LOCK of sk_userlocks */
+#define SEND_SHUTDOWN 2
+#define USER_DATA_FLAGS 7ull /* ~SK_USER_DATA_PTRMASK */
+
+#include "bpf/local_sockets.h"
+
+/* ---------------------------------------------------------------------------------------- messages */
+
+/* Looks in map local_of or bypass_of. NULL: no entry, or a stale one. */
+static __always_inline struct local_record *record_find(void *map, __u64 cookie)
+{
+	struct local_handle *handle = bpf_map_lookup_elem(map, &cookie);
+	struct local_record *record;
+	__u32 index;
+
+	if (!handle)
+		return NULL;
+	index = handle->index;
+	record = bpf_map_lookup_elem(&local_records, &index);
+	if (!record ||
+	    (LOAD(record->user.generation) != handle->generation && !BROKEN(LOCAL_BREAK_GENERATION)))
+		return NULL;
+	return record;
+}
+
+/*
+ * The socket of an end, for direct reads, which cannot fault. The pointer is valid as long as the end is in
+ * its map: the socket's own TCP_CLOSE removes it there.
+ */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
+
+static __always_inline const struct tcp_sock *sock_of(const struct local_end *end)
+{
+	return bpf_rdonly_cast((const void *)end->sock, bpf_core_type_id_kernel(struct tcp_sock));
+}
+
+struct message {
+	struct sk_msg_md *msg;
+	struct local_record *record; /* of the direction, or of the bypass, that is attempted */
+	const struct local_record *bypass; /* the bypass that this socket sends on; NULL: none */
+	struct local_end *target_end;
+	const struct tcp_sock *source, *target;
+	__u32 size;
+};
+
+/* Records the lane of a message. TCP after a redirected message is a fall, which is counted. */
+static __always_inline void lane_set(struct local_kernel *k, void *falls, enum local_lane lane,
+				     enum local_reason reason)
+{
+	__u32 key = reason;
+	__u64 *count;
+
+	if (lane < k->lane) {
+		count = bpf_map_lookup_elem(falls, &key);
+		if (count)
+			(*count)++;
+		STORE(k->falls, k->falls + 1);
+	}
+	if (reason != LOCAL_REASON_NONE)
+		STORE(k->reason, reason);
+	STORE(k->lane, lane);
+}
+
+/*
+ * Counts before the redirect, then checks mode again. User space stores mode, then reads the counters; with
+ * the full barrier of the atomic add, either user space sees these bytes or we see that it has closed the
+ * gate.
+ */
+static __always_inline bool lane_enter(const struct message *m, enum local_lane lane)
+{
+	__sync_fetch_and_add(&m->record->kernel.lane_bytes[lane], (__u64)m->size);
+	return LOAD(m->record->user.mode) == LOCAL_MODE_OPEN;
+}
+
+static __always_inline void lane_leave(const struct message *m, enum local_lane lane)
+{
+	__sync_fetch_and_add(&m->record->kernel.lane_bytes[lane], -(__u64)m->size);
+}
+
+/* How many bytes one end has sent to the other: through TCP and by bypass, as a sequence number. */
+static __always_inline __u32 position_of(__u32 write_seq, const struct local_record *bypass)
+{
+	if (!bypass || BROKEN(BYPASS_BREAK_COUNT))
+		return write_seq;
+	return write_seq + (__u32)LOAD(bypass->kernel.lane_bytes[LOCAL_LANE_BYPASS]);
+}
+
+/*
+ * Bytes that were passed and are still under way, 0: none. Redirected bytes do not advance the position,
+ * passed bytes do; user space counts in forwarded_bytes those that it has handed to the target.
+ */
+static __always_inline __s32 behind_bytes(const struct local_user *u, __u32 position)
+{
+	return (__s32)(position - u->first_seq - (__u32)LOAD(u->forwarded_bytes));
+}
+
+/* An atomic operation that returns a value is a full barrier on every CPU. */
+static __always_inline void barrier_full(struct local_kernel *k)
+{
+	__u64 before = __sync_fetch_and_add(&k->lane_bytes[LOCAL_LANE_COPY], 0);
+
+	asm volatile("" ::"r"(before));
+}
+
+static __always_inline enum local_reason message_is_behind(const struct message *m)
+{
+	__s32 behind = behind_bytes(&m->record->user, position_of(m->source->write_seq, m->bypass));
+
+	if (behind < 0)
+		return LOCAL_REASON_INTEGRITY_FORWARDED;
+	/* The reads of target and receiver below must not be older than that of forwarded_bytes. */
+	barrier_full(&m->record->kernel);
+	return behind > 0 && !BROKEN(LOCAL_BREAK_BEHIND) ? LOCAL_REASON_BEHIND : LOCAL_REASON_NONE;
+}
+
+static __always_inline enum local_reason target_check(struct message *m)
+{
+	const struct sock *sk;
+	__u64 cookie = m->record->user.target;
+
+	m->target_end = bpf_map_lookup_elem(&local_ends, &cookie);
+	if (!m->target_end)
+		return LOCAL_REASON_TARGET;
+	m->target = sock_of(m->target_end);
+	sk = &m->target->inet_conn.icsk_inet.sk;
+	if (sk->sk_shutdown & SEND_SHUTDOWN || sk->sk_err)
+		return LOCAL_REASON_TARGET;
+	return LOCAL_REASON_NONE;
+}
+
+/*
+ * Above sysctl_mem[0] of the host, TCP grows no receive buffer. Stop at half of it, because queued bytes may
+ * stay for long.
+ */
+static __always_inline bool memory_is_short(const struct sock *sk)
+{
+	const struct proto *proto = sk->__sk_common.skc_prot;
+	long allocated = 0, limit = 0;
+
+	bpf_probe_read_kernel(&allocated, sizeof(allocated), BPF_CORE_READ(proto, memory_allocated));
+	bpf_probe_read_kernel(&limit, sizeof(limit), BPF_CORE_READ(proto, sysctl_mem));
+	return allocated > limit >> 1;
+}
+
+/* TCP of the host is under memory pressure: it shrinks windows, and may refuse memory. */
+static __always_inline bool tcp_is_pressed(const struct sock *sk)
+{
+	unsigned long pressure = 0;
+
+	bpf_probe_read_kernel(&pressure, sizeof(pressure), sk->__sk_common.skc_prot->memory_pressure);
+	return pressure != 0;
+}
+
+/*
+ * A receive buffer of fixed size (SO_RCVBUF) does not grow, and none does while memory is short. Bytes put
+ * into it must leave space for the window that TCP has announced; otherwise TCP takes the window back and
+ * drops what arrives then, including its acknowledgements, and a receiver that sends everything before it
+ * reads would wait forever. Other buffers grow as bytes arrive (tcp_clamp_window).
+ */
+static __always_inline bool receiver_needs_window(const struct message *m, const struct tcp_sock *receiver,
+						  __s32 queued)
+{
+	const struct sock *sk = &receiver->inet_conn.icsk_inet.sk;
+	__s32 announced;
+
+	announced = (__s32)(receiver->rcv_wup + receiver->rcv_wnd - receiver->rcv_nxt);
+	if ((__s64)queued + m->size + announced <= sk->sk_rcvbuf)
+		return false;
+	return BPF_CORE_READ_BITFIELD(sk, sk_userlocks) & RECEIVE_BUFFER_LOCK || memory_is_short(sk);
+}
+
+/*
+ * May the message go straight into the receiver's queue? Only if the receiver has read every byte that came
+ * through TCP, from the sender of its own connection, because recvmsg() reads the redirected queue first.
+ */
+static __always_inline enum local_reason receiver_check(const struct message *m, __u64 cookie,
+							__u32 sender_write_seq)
+{
+	struct local_end *end = bpf_map_lookup_elem(&local_ends, &cookie);
+	struct local_kernel *k = &m->record->kernel;
+	const struct tcp_sock *receiver;
+	const struct sock *sk;
+	__s32 queued;
+
+	if (!end)
+		return LOCAL_REASON_RECEIVER_GONE;
+	receiver = sock_of(end);
+	sk = &receiver->inet_conn.icsk_inet.sk;
+	/* kTLS would take bytes in that queue for decrypted ones. */
+	if (sk->sk_shutdown & RECEIVE_SHUTDOWN || sk->sk_err || receiver->inet_conn.icsk_ulp_ops)
+		return LOCAL_REASON_RECEIVER_GONE;
+	if (receiver->copied_seq != sender_write_seq && !BROKEN(LOCAL_BREAK_UNREAD))
+		return LOCAL_REASON_RECEIVER_UNREAD;
+	queued = sk->sk_backlog.rmem_alloc.counter;
+	if (!BROKEN(LOCAL_BREAK_RECEIVER) && (queued > (__s32)LOAD(m->record->user.receiver_bytes) ||
+					      receiver_needs_window(m, receiver, queued)))
+		return LOCAL_REASON_RECEIVER_FULL;
+	if (queued > 0 && (__u32)queued > k->receiver_peak_bytes)
+		STORE(k->receiver_peak_bytes, (__u32)queued);
+	return LOCAL_REASON_NONE;
+}
+
+/* True if the receiver has not yet read all messages that were redirected to it. */
+static __always_inline bool psock_holds(const struct sk_psock *psock)
+{
+	const void *first = BPF_CORE_READ(psock, ingress_msg.next);
+
+	return first != (const void *)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
+}
+
+static __always_inline bool receiver_holds(__u64 cookie)
+{
+	struct local_end *end = bpf_map_lookup_elem(&local_ends, &cookie);
+	const struct sock *sk;
+	__u64 psock;
+
+	if (!end)
+		return false;
+	sk = &sock_of(end)->inet_conn.icsk_inet.sk;
+	psock = (__u64)sk->sk_user_data & ~USER_DATA_FLAGS;
+	return psock && psock_holds((const struct sk_psock *)psock);
+}
+
+/* NONE: redirected into the receiver's queue. */
+static __always_inline enum local_reason message_deliver(const struct message *m, __u64 cookie,
+							 enum local_lane lane)
+{
+	enum local_reason reason = LOCAL_REASON_USER;
+
+	if (lane_enter(m, lane)) {
+		if (bpf_msg_redirect_hash(m->msg, &local_sockets, &cookie, BPF_F_INGRESS) == SK_PASS)
+			return LOCAL_REASON_NONE;
+		reason = LOCAL_REASON_RECEIVER_GONE;
+	}
+	lane_leave(m, lane);
+	return reason;
+}
+
+/* NONE: redirected. */
+static __always_inline enum local_reason message_direct(const struct message *m)
+{
+	const struct tcp_sock *target = m->target;
+	__u64 cookie = LOAD(m->target_end->far);
+	enum local_reason reason;
+
+	if (!cookie)
+		return LOCAL_REASON_RECEIVER_GONE;
+	reason = receiver_check(m, cookie, target->write_seq);
+	return reason == LOCAL_REASON_NONE ? message_deliver(m, cookie, LOCAL_LANE_DIRECT) : reason;
+}
+
+/* May the message leave the path through the gateway at all? */
+static __always_inline enum local_reason message_check(struct message *m)
+{
+	struct local_kernel *k = &m->record->kernel;
+	enum local_reason reason;
+
+	if (LOAD(m->record->user.mode) != LOCAL_MODE_OPEN)
+		return LOCAL_REASON_USER;
+	if (k->integrity_error)
+		return k->integrity_error;
+	reason = target_check(m);
+	if (reason != LOCAL_REASON_NONE)
+		return reason;
+	reason = message_is_behind(m);
+	if (reason == LOCAL_REASON_INTEGRITY_FORWARDED)
+		STORE(k->integrity_error, reason);
+	return reason;
+}
+
+/* Decides, redirects and counts. False: the message passes to the gateway. */
+static __always_inline bool message_handle(struct message *m)
+{
+	struct local_kernel *k = &m->record->kernel;
+	enum local_reason reason = message_check(m);
+
+	if (reason == LOCAL_REASON_NONE)
+		reason = message_direct(m);
+	if (reason != LOCAL_REASON_NONE)
+		__sync_fetch_and_add(&k->lane_bytes[LOCAL_LANE_COPY], (__u64)m->size);
+	lane_set(k, &local_falls, reason == LOCAL_REASON_NONE ? LOCAL_LANE_DIRECT : LOCAL_LANE_COPY, reason);
+	return reason == LOCAL_REASON_NONE;
+}
+
+/* ---------------------------------------------------------------------------------------- bypass */
+
+/*
+ * From one end of a connection into the receive queue of its other end. Under memory pressure, TCP could fail
+ * in the middle of a redirect, and no counter would show it; bytes that TCP carries itself are not lost.
+ */
+static __always_inline enum local_reason bypass_check(const struct message *m)
+{
+	if (LOAD(m->record->user.mode) != LOCAL_MODE_OPEN)
+		return LOCAL_REASON_USER;
+	if (tcp_is_pressed(&m->source->inet_conn.icsk_inet.sk) && !BROKEN(BYPASS_BREAK_MEMORY))
+		return LOCAL_REASON_MEMORY;
+	return receiver_check(m, m->record->user.target, m->source->write_seq);
+}
+
+/*
+ * An application may take a short read for the last one (epoll(7) says so). Bytes that came through TCP while
+ * others waited in the other queue would then stay unread, and no edge would follow. So nothing goes to an
+ * application through TCP while that queue holds something: the gateway waits for the event of local_read().
+ */
+static __always_inline bool bypass_must_wait(const struct message *m, enum local_reason reason)
+{
+	if (reason == LOCAL_REASON_NONE || reason == LOCAL_REASON_USER ||
+	    reason == LOCAL_REASON_RECEIVER_GONE)
+		return false;
+	return m->record->user.flags & LOCAL_REFUSES && !BROKEN(BYPASS_BREAK_WAIT) &&
+	       receiver_holds(m->record->user.target);
+}
+
+/*
+ * Makes send() fail with nothing taken, by a redirect into a socket that is shut down. SK_DROP would do that
+ * for this message and, because the kernel remembers the verdict, for all that follow.
+ */
+static __always_inline bool bypass_refuse(const struct message *m)
+{
+	struct local_kernel *k = &m->record->kernel;
+
+	STORE(k->refusals, k->refusals + 1);
+	return bpf_msg_redirect_map(m->msg, &local_closed, 0, 0) == SK_PASS;
+}
+
+/*
+ * Passed bytes are counted before they are in TCP's queue: a reader that found TCP's queue empty and then
+ * sees the same count knows that the queue is still empty.
+ */
+static __always_inline void message_bypass(struct message *m)
+{
+	struct local_kernel *k = &m->record->kernel;
+	enum local_reason reason = bypass_check(m);
+
+	if (reason == LOCAL_REASON_NONE)
+		reason = message_deliver(m, m->record->user.target, LOCAL_LANE_BYPASS);
+	if (bypass_must_wait(m, reason) && bypass_refuse(m))
+		return;
+	if (reason != LOCAL_REASON_NONE)
+		__sync_fetch_and_add(&k->lane_bytes[LOCAL_LANE_COPY], (__u64)m->size);
+	lane_set(k, &bypass_falls, reason == LOCAL_REASON_NONE ? LOCAL_LANE_BYPASS : LOCAL_LANE_COPY, reason);
+}
+
+/* The receiver has read: if its sender waits, there may be space. */
+static __always_inline void sender_tell(struct local_record *out, const struct local_handle *slot,
+					const struct sock *sk)
+{
+	__u32 ring = out->user.ring, waits = LOAD(out->user.waits);
+	struct local_lane_event *event;
+	void *events;
+
+	if (waits == out->kernel.told ||
+	    sk->sk_backlog.rmem_alloc.counter > (__s32)(out->user.receiver_bytes >> 1))
+		return;
+	events = bpf_map_lookup_elem(&local_rings, &ring);
+	event = events ? bpf_ringbuf_reserve(events, sizeof(*event), 0) : NULL;
+	/* The ring is full: user space checks all senders when it empties the ring. */
+	if (!event)
+		return;
+	event->slot = *slot;
+	bpf_ringbuf_submit(event, 0);
+	STORE(out->kernel.told, waits);
+}
+
+/*
+ * Runs after each read of any socket of this host, so it must return at once for sockets that are not ours.
+ */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(local_read, struct sock *sk, int len, int flags)
+{
+	__u64 cookie = (__u64)sk->__sk_common.skc_cookie.counter;
+	struct local_record *in, *out;
+	struct local_handle slot;
+
+	if (len <= 0 || !cookie || !sk->sk_user_data)
+		return 0;
+	in = record_find(&bypass_of, cookie);
+	if (!in)
+		return 0;
+	slot = in->user.back;
+	out = bpf_map_lookup_elem(&local_records, &slot.index);
+	if (!out || LOAD(out->user.generation) != slot.generation)
+		return 0;
+	/* A full barrier between the queue, which is shorter now, and `waits`: see bypass_wait(). */
+	__sync_fetch_and_add(&out->kernel.falls, 0);
+	sender_tell(out, &slot, sk);
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------------------- every message */
+
+SEC("sk_msg")
+int local_message(struct sk_msg_md *msg)
+{
+	struct message m = { .msg = msg, .size = msg->size };
+	struct local_record *bypass;
+	struct bpf_sock *sk = msg->sk;
+	struct tcp_sock *source;
+	__u64 cookie;
+
+	if (!sk)
+		return SK_PASS;
+	source = bpf_skc_to_tcp_sock(sk);
+	if (!source)
+		return SK_PASS;
+	m.source = source;
+	cookie = (__u64)source->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter;
+	bypass = record_find(&bypass_of, cookie);
+	m.bypass = bypass;
+	/*
+	 * With kTLS the message is plaintext that has yet to be encrypted: it must go through its own socket.
+	 */
+	if (source->inet_conn.icsk_ulp_ops) {
+		/* The reader has to know that bytes follow the bypassed ones. */
+		if (bypass)
+			__sync_fetch_and_add(&bypass->kernel.lane_bytes[LOCAL_LANE_COPY], (__u64)m.size);
+		return SK_PASS;
+	}
+	/* A socket of the gateway is never the source of a tunnel. */
+	m.record = bypass && bypass->user.flags & LOCAL_REFUSES ? NULL : record_find(&local_of, cookie);
+	if (m.record) {
+		STORE(m.record->kernel.last_active_ns, bpf_ktime_get_coarse_ns());
+		if (message_handle(&m))
+			return SK_PASS;
+	}
+	if (bypass) {
+		m.record = bypass;
+		message_bypass(&m);
+	}
+	return SK_PASS;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/alloc.h"
+#include "tests/unit/policy_model.h"
+#include "user/gateway/health_registry.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const struct health_policy watched = { .has_eviction = true };
+
+/* One route to one service of these endpoints; only refs with a policy are watched. */
+static void registry_model(struct model *m, const char *const *texts, uint32_t count,
+			   const struct health_policy *policy)
+{
+	struct backend *backend;
+	struct backend_ref *ref;
+
+	model_init(m);
+	if (m->failed)
+		return;
+	backend = model_backend(m, BACKEND_SERVICE, "ns", "ns/svc");
+	backend->endpoint_list = model_take(m, count * sizeof(struct endpoint));
+	ref = model_ref(m, model_route(m, model_listener(m, model_bind(m, 80), "ns", "gw", "http", ""), "r"),
+			backend, 1);
+	if (m->failed)
+		return;
+	backend->endpoint_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		backend->endpoint_list[i].text = span_str(texts[i]);
+	ref->health = policy;
+}
+
+static struct endpoint_health *record_of(const struct model *m, uint32_t index)
+{
+	return m->snapshot->backend_list[0].endpoint_list[index].health;
+}
+
+TEST(only_endpoints_behind_a_policy_get_a_record)
+{
+	static const char *const texts[] = { "a:1", "b:1" };
+	struct health_registry registry;
+	struct model with, without;
+
+	health_registry_init(&registry);
+	registry_model(&with, texts, 2, &watched);
+	registry_model(&without, texts, 2, NULL);
+	assert_int_equal(health_registry_attach(&registry, without.snapshot), 0);
+	assert_int_equal(registry.count, 0);
+	assert_null(record_of(&without, 0));
+	assert_int_equal(health_registry_attach(&registry, with.snapshot), 0);
+	assert_int_equal(registry.count, 2);
+	assert_text(record_of(&with, 0)->text, "a:1");
+	assert_text(record_of(&with, 1)->text, "b:1");
+	assert_int_equal(health_score(record_of(&with, 0)), 1000000);
+	model_done(&with);
+	model_done(&without);
+	health_registry_done(&registry);
+}
+
+TEST(a_reload_keeps_what_is_known_of_endpoints_that_stay)
+{
+	static const char *const old_texts[] = { "a:1", "b:1" }, *const new_texts[] = { "b:1", "c:1" };
+	struct endpoint_health *stays, *goes;
+	struct health_registry registry;
+	struct model old, new, last;
+
+	health_registry_init(&registry);
+	registry_model(&old, old_texts, 2, &watched);
+	assert_int_equal(health_registry_attach(&registry, old.snapshot), 0);
+	goes = record_of(&old, 0);
+	stays = record_of(&old, 1);
+	atomic_store(&stays->evicted_until_ms, 77);
+	registry_model(&new, new_texts, 2, &watched);
+	assert_int_equal(health_registry_attach(&registry, new.snapshot), 0);
+	assert_ptr_equal(record_of(&new, 0), stays);
+	assert_int_equal(atomic_load(&record_of(&new, 0)->evicted_until_ms), 77);
+	assert_int_equal(registry.count, 3); /* streams of the old snapshot may still judge a:1 */
+	assert_text(goes->text, "a:1");
+	model_done(&old);
+	registry_model(&last, new_texts, 1, &watched);
+	assert_int_equal(health_registry_attach(&registry, last.snapshot), 0);
+	assert_int_equal(registry.count, 2); /* a:1 is forgotten, c:1 still belongs to `new` */
+	model_done(&new);
+	model_done(&last);
+	health_registry_done(&registry);
+}
+
+TEST(records_outlive_the_board_as_long_as_a_snapshot_does)
+{
+	static const char *const texts[] = { "a:1", "a:1" };
+	struct health_registry registry;
+	struct model m;
+
+	health_registry_init(&registry);
+	registry_model(&m, texts, 2, &watched);
+	assert_int_equal(health_registry_attach(&registry, m.snapshot), 0);
+	assert_ptr_equal(record_of(&m, 0), record_of(&m, 1)); /* one text, one record */
+	health_registry_done(&registry);
+	assert_int_equal(registry.count, 0);
+	assert_text(record_of(&m, 0)->text, "a:1");
+	model_done(&m);
+}
+
+static int attach_once(void *context)
+{
+	static const char *const texts[] = { "a:1", "b:1", "c:1" };
+	struct health_registry registry;
+	struct model m;
+	int result;
+
+	(void)context;
+	health_registry_init(&registry);
+	registry_model(&m, texts, 3, &watched);
+	result = m.failed ? -ENOMEM : health_registry_attach(&registry, m.snapshot);
+	model_done(&m);
+	health_registry_done(&registry);
+	return result;
+}
+
+TEST(lack_of_memory_leaves_nothing_behind)
+{
+	assert_true(alloc_fail_each(attach_once, NULL) > 4);
+}
+
+TEST(many_endpoints_are_kept_apart)
+{
+	enum { MANY = 3000 };
+	static char names[MANY][16];
+	static const char *texts[MANY];
+	struct health_registry registry;
+	struct model m;
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		snprintf(names[i], sizeof(names[i]), "h%u:1", i);
+		texts[i] = names[i];
+	}
+	health_registry_init(&registry);
+	registry_model(&m, texts, MANY, &watched);
+	assert_int_equal(health_registry_attach(&registry, m.snapshot), 0);
+	assert_int_equal(registry.count, MANY);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_text(record_of(&m, i)->text, texts[i]);
+	model_done(&m);
+	health_registry_done(&registry);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/local_ports.h"
+
+#include <string.h>
+
+#include "user/base/log.h"
+
+static bool has_same_host(const struct backend_ref *list, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (list[i].is_same_host)
+			return true;
+	}
+	return false;
+}
+
+/* Its tunnels may ride the lane direct, where its clients agreed as well. */
+static bool listener_is_used(const struct listener *listener)
+{
+	for (uint32_t i = 0; i < listener->route_count; i++) {
+		if (has_same_host(listener->route_list[i].backend_list,
+				  listener->route_list[i].backend_count))
+			return true;
+	}
+	for (uint32_t i = 0; i < listener->tcp_route_count; i++) {
+		if (has_same_host(listener->tcp_route_list[i].backend_list,
+				  listener->tcp_route_list[i].backend_count))
+			return true;
+	}
+	return false;
+}
+
+/* Local clients of the port may be paired; which listener is theirs shows later. */
+static bool bind_is_used(const struct bind *bind, const struct splice_config *splice)
+{
+	if (splice_bypasses(splice) && bind->is_same_host)
+		return true;
+	for (uint32_t i = 0; i < bind->listener_count && splice->lane_direct; i++) {
+		if (bind->listener_list[i].is_same_host && listener_is_used(&bind->listener_list[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool local_is_on(const struct snapshot *snapshot)
+{
+	return splice_has_same_host(&snapshot->config.splice);
+}
+
+static bool snapshot_uses(const struct snapshot *snapshot, const struct address *address)
+{
+	for (uint32_t i = 0; snapshot && local_is_on(snapshot) && i < snapshot->bind_count; i++) {
+		if (address_eq(&snapshot->bind_list[i].address, address))
+			return bind_is_used(&snapshot->bind_list[i], &snapshot->config.splice);
+	}
+	return false;
+}
+
+void local_ports_follow(struct local *local, const struct snapshot *from, const struct snapshot *to)
+{
+	if (!local)
+		return;
+	for (uint32_t i = 0; from && local_is_on(from) && i < from->bind_count; i++) {
+		const struct bind *bind = &from->bind_list[i];
+
+		if (bind_is_used(bind, &from->config.splice) && !snapshot_uses(to, &bind->address))
+			(void)local_listener_remove(local, &bind->address.any);
+	}
+	for (uint32_t i = 0; to && local_is_on(to) && i < to->bind_count; i++) {
+		const struct bind *bind = &to->bind_list[i];
+		int error = bind_is_used(bind, &to->config.splice)
+				    ? local_listener_add(local, &bind->address.any)
+				    : 0;
+
+		if (error)
+			log_warn("same-host lanes: not for connections to port %u: %s", bind->port,
+				 strerrordesc_np(-error));
+	}
+}

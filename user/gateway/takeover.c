@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/takeover.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "admin/prometheus.h"
+#include "user/base/failpoint.h"
+#include "user/base/log.h"
+#include "user/gateway/gateway.h"
+#include "user/kernel/local/resume.h"
+#include "user/net/socket.h"
+#include "user/restart/handoff_channel.h"
+#include "user/restart/upgrade.h"
+
+void takeover_begin(struct takeover *takeover, struct restart_state *restart_state)
+{
+	int error;
+
+	*takeover = (struct takeover){ .restart_state = restart_state, .handoff.fd = -1 };
+	takeover->is_new_process = restart_state && (restart_state->lives > 1 || restart_state->worker_count);
+	if (!takeover->is_new_process)
+		return;
+	error = inherited_fds_collect(&takeover->inherited, restart_state);
+	if (error)
+		log_error("what the gateway before this one has left open cannot be read: %s",
+			  strerrordesc_np(-error));
+	failpoint(COLLECTED);
+}
+
+uint32_t takeover_workers(const struct takeover *takeover, uint32_t wanted)
+{
+	uint32_t before = takeover->restart_state ? takeover->restart_state->worker_count : 0;
+
+	return before ? before : wanted;
+}
+
+bool takeover_take_port(struct takeover *takeover, const struct address *address, uint32_t count,
+			int *ret_fds)
+{
+	if (!inherited_fds_take_listeners(&takeover->inherited, address, count, ret_fds))
+		return false;
+	takeover->taken_over_listeners++;
+	failpoint(LISTENS);
+	return true;
+}
+
+/* Children were told to end when they were found, and met the end of their input. */
+enum { LATE_MS = 2000 };
+
+static void on_late_timer(struct timer *timer, uint64_t now_ms)
+{
+	struct takeover *takeover = container_of(timer, struct takeover, late_timer);
+	uint32_t count;
+
+	inherited_fds_kill_children(&takeover->inherited.children);
+	if (!takeover->local)
+		return;
+	if (atomic_load(takeover->resumptions_left)) {
+		timer_arm(loop_timers(takeover->loop), timer, now_ms + LATE_MS);
+		return;
+	}
+	count = local_sweep(takeover->local);
+	if (count)
+		log_info("same-host lanes: freed %u slots of connections that nobody went on with", count);
+}
+
+/* A worker that cannot take one leaves it to inherited_reset(). Returns how many were taken. */
+static uint32_t hand_out(struct inherited_fds_socket *sockets, uint32_t count, struct gateway *gateway)
+{
+	uint32_t taken = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t index = gateway->takeover.next_worker++ % gateway->worker_count;
+
+		if (worker_take_over(gateway->workers[index], sockets[i].fd, address_port(&sockets[i].local),
+				     sockets[i].backend_fd >= 0) < 0)
+			continue;
+		sockets[i].fd = -1;
+		taken++;
+	}
+	return taken;
+}
+
+/* ------------------------------------------------------------------------------------ an upgrade */
+
+enum { HANDOFF_TURN_ITEMS = 64 };
+
+static void handoff_end(struct takeover *takeover, struct gateway *gateway, const char *why)
+{
+	if (takeover->handoff.fd < 0)
+		return;
+	log_info("upgrade: the program before handed over %u idle clients and %u streams%s%s",
+		 takeover->handed_clients, takeover->handed_streams, why ? ": " : "", why ? why : "");
+	loop_source_remove(gateway->loop, &takeover->handoff);
+	socket_close(takeover->handoff.fd);
+	takeover->handoff.fd = -1;
+	takeover->restart_state->old_process_fd = -1;
+}
+
+static void handoff_take(struct takeover *takeover, struct gateway *gateway, int client_fd, int backend_fd)
+{
+	struct inherited_fds_socket socket = inherited_fds_socket(client_fd, backend_fd);
+	uint32_t taken = hand_out(&socket, 1, gateway);
+
+	inherited_reset(&socket, 1, takeover->restart_state);
+	if (backend_fd >= 0) {
+		takeover->handed_streams += taken;
+	} else {
+		takeover->handed_clients += taken;
+		takeover->restart_state->clients_taken_over += taken;
+	}
+}
+
+static void on_handoff(struct loop_source *source, uint32_t events)
+{
+	struct takeover *takeover = container_of(source, struct takeover, handoff);
+	struct gateway *gateway = container_of(takeover, struct gateway, takeover);
+	int client_fd, backend_fd;
+
+	(void)events;
+	for (int count = 0; count < HANDOFF_TURN_ITEMS && source->fd >= 0; count++) {
+		int result = handoff_receive(source->fd, takeover->restart_state, &client_fd, &backend_fd);
+
+		if (result == -EAGAIN)
+			return;
+		if (result == 1)
+			handoff_take(takeover, gateway, client_fd, backend_fd);
+		else if (result == -EBADMSG)
+			log_warn("upgrade: a connection of the program before is reset: its descriptors do "
+				 "not fit into this process");
+		else
+			handoff_end(takeover, gateway, result ? strerrordesc_np(-result) : NULL);
+	}
+}
+
+/* Before the program before is told that this one is ready. */
+static void handoff_begin(struct takeover *takeover, struct gateway *gateway)
+{
+	int error;
+
+	loop_source_init(&takeover->handoff, takeover->restart_state->old_process_fd, on_handoff);
+	if (takeover->handoff.fd < 0)
+		return;
+	error = loop_source_add(gateway->loop, &takeover->handoff, EPOLLIN | EPOLLRDHUP);
+	if (error)
+		handoff_end(takeover, gateway, strerrordesc_np(-error));
+}
+
+void takeover_take_no_more(const struct takeover *takeover)
+{
+	if (takeover->handoff.fd >= 0)
+		(void)shutdown(takeover->handoff.fd, SHUT_RD);
+}
+
+bool takeover_has_all(const struct takeover *takeover)
+{
+	return takeover->handoff.fd < 0;
+}
+
+/* ------------------------------------------------------------------------------------ life */
+
+void takeover_end(struct takeover *takeover, struct gateway *gateway)
+{
+	struct inherited_fds *inherited = &takeover->inherited;
+	uint32_t clients, streams;
+
+	if (!takeover->is_new_process)
+		return;
+	/* Streams first: their bytes are under way. */
+	streams = hand_out(inherited->streams, inherited->stream_count, gateway);
+	clients = hand_out(inherited->clients, inherited->client_count, gateway);
+	failpoint(HANDED_OUT);
+	handoff_begin(takeover, gateway);
+	takeover->restart_state->listeners_taken_over += takeover->taken_over_listeners;
+	takeover->restart_state->clients_taken_over += clients;
+	log_info("%s: %u ports, %u idle clients and %u streams taken over, "
+		 "%llu connections reset",
+		 takeover->restart_state->upgraded_from ? "upgrade" : "recovered after a crash",
+		 takeover->taken_over_listeners, clients, streams,
+		 (unsigned long long)inherited->reset_count);
+	inherited_fds_done(inherited, takeover->restart_state);
+	takeover->local = gateway->lanes.is_local_inherited ? gateway->lanes.local : NULL;
+	takeover->loop = gateway->loop;
+	takeover->resumptions_left = &gateway->shared.resumptions_left;
+	if (takeover->local)
+		local_listeners_settle(takeover->local);
+	if (!inherited->children.count && !takeover->local)
+		return;
+	timer_init(&takeover->late_timer, on_late_timer);
+	timer_arm(loop_timers(gateway->loop), &takeover->late_timer, loop_now_ms(gateway->loop) + LATE_MS);
+	takeover->has_timer = true;
+}
+
+void takeover_stop(struct takeover *takeover, struct gateway *gateway)
+{
+	if (takeover->has_timer)
+		timer_cancel(loop_timers(gateway->loop), &takeover->late_timer);
+	handoff_end(takeover, gateway, NULL);
+	inherited_fds_done(&takeover->inherited, takeover->restart_state);
+	inherited_fds_kill_children(&takeover->inherited.children);
+}
+
+void takeover_give_up(const struct takeover *takeover)
+{
+	/* What workers have stays open as well: nothing is closed that another one could go on with. */
+	if (takeover->is_new_process)
+		_exit(1);
+}
+
+void takeover_ready(struct takeover *takeover, uint32_t worker_count)
+{
+	if (!takeover->restart_state)
+		return;
+	failpoint(READY);
+	takeover->restart_state->worker_count = worker_count;
+	restart_state_set_phase(takeover->restart_state, RESTART_READY);
+	upgrade_is_ready(takeover->restart_state);
+}
+
+bool takeover_is_handed_over(const struct takeover *takeover)
+{
+	return takeover->restart_state && atomic_load(&takeover->restart_state->is_handed_over);
+}
+
+bool takeover_takes_connections(const struct takeover *takeover)
+{
+	bool takes = takeover->restart_state->new_process_fd >= 0 &&
+		     handoff_has_hello(takeover->restart_state->new_process_fd);
+
+	if (!takes)
+		log_info("upgrade: connections stay here until they end: the new program keeps other records "
+			 "of them, as another version may");
+	return takes;
+}
+
+void takeover_metrics(const struct takeover *takeover, struct text *out)
+{
+	const struct restart_state *restart_state = takeover->restart_state;
+	struct span listener = SPAN("listener"), client = SPAN("client"), tunnel = SPAN("tunnel");
+	struct span response = SPAN("response"), request = SPAN("request");
+
+	if (!restart_state)
+		return;
+	prometheus_single(out, METRIC_CRASHES, atomic_load(&restart_state->crashes));
+	prometheus_begin(out, METRIC_RESUMED);
+	prometheus_sample(out, METRIC_RESUMED, &listener, restart_state->listeners_taken_over);
+	prometheus_sample(out, METRIC_RESUMED, &client, restart_state->clients_taken_over);
+	prometheus_sample(out, METRIC_RESUMED, &tunnel, atomic_load(&restart_state->tunnels_resumed));
+	prometheus_sample(out, METRIC_RESUMED, &response, atomic_load(&restart_state->responses_resumed));
+	prometheus_sample(out, METRIC_RESUMED, &request, atomic_load(&restart_state->requests_resumed));
+	prometheus_begin(out, METRIC_NOT_RESUMED);
+	for (enum conn_status status = CONN_STATUS_REQUEST; status < CONN_STATUS_BACKEND; status++) {
+		struct span reason = span_str(conn_status_name(status));
+
+		prometheus_sample(out, METRIC_NOT_RESUMED, &reason,
+				  atomic_load(&restart_state->not_resumed[status]));
+	}
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/relay/conn_bypass.h"
+
+#include <errno.h>
+
+#include "user/base/check.h"
+#include "user/base/failpoint.h"
+#include "user/base/mem.h"
+#include "user/kernel/common/tcp_progress.h"
+#include "user/kernel/local/resume.h"
+
+/* The receiver has space again. */
+static void conn_on_room(struct bypass *bypass)
+{
+	struct conn *conn = bypass->owner;
+
+	conn->can_write = true;
+	conn->on_ready(conn);
+}
+
+/* Part of what the connection has received may have come by the lane direct, not through its socket. */
+static int conn_begin_bypass(struct conn *conn, struct bypass *bypass, struct local_worker *worker)
+{
+	uint64_t position = 0;
+	/* Before the bypass starts: TCP counts everything read so far, and nothing that bypasses it later. */
+	int error = conn->received_bytes ? tcp_progress_position(conn_fd(conn), &position) : 0;
+
+	if (error)
+		return -EAGAIN;
+	error = bypass_start(bypass, worker, conn_fd(conn));
+	if (error)
+		return error;
+	bypass_note_other(bypass, conn->received_bytes - position);
+	bypass_note_before(bypass, position);
+	bypass_note_read(bypass, conn->received_bytes);
+	return 0;
+}
+
+static int conn_enter_bypass(struct conn *conn, struct local_worker *worker, bool is_resumed)
+{
+	struct bypass *bypass = hg_calloc(1, sizeof(*bypass));
+	int error;
+
+	if (!bypass)
+		return -ENOMEM;
+	error = is_resumed ? bypass_resume(bypass, worker, conn_fd(conn), &conn->received_bytes)
+			   : conn_begin_bypass(conn, bypass, worker);
+	if (error) {
+		hg_free(bypass);
+		return error;
+	}
+	bypass->on_room = conn_on_room;
+	bypass->owner = conn;
+	conn->bypass = bypass;
+	/* The event for bytes already in TCP's queue may have been delivered. */
+	conn->can_read = true;
+	failpoint(BYPASS_STARTED);
+	return 0;
+}
+
+int conn_start_bypass(struct conn *conn, struct local_worker *worker)
+{
+	if (conn->bypass)
+		return 0;
+	if (conn->tls || conn->sockmap || conn->pipes)
+		return -EBUSY;
+	return conn->is_resumed ? -EOPNOTSUPP : conn_enter_bypass(conn, worker, false);
+}
+
+int conn_resume_bypass(struct conn *conn, struct local_worker *worker)
+{
+	CHECK(!conn->bypass && !conn->received_bytes);
+	return worker ? conn_enter_bypass(conn, worker, true) : -EOPNOTSUPP;
+}
+
+bool conn_is_drained(const struct conn *conn)
+{
+	return conn->bypass && !conn->has_eof && !conn->has_hup && !conn->error && !buf_len(&conn->in) &&
+	       bypass_is_drained(conn->bypass, conn->received_bytes);
+}
+
+uint64_t conn_bypass_bytes(const struct conn *conn)
+{
+	return conn->bypass ? bypass_sent_bytes(conn->bypass) + bypass_received_bytes(conn->bypass) : 0;
+}
+
+void conn_stop_bypass(struct conn *conn)
+{
+	if (!conn->bypass)
+		return;
+	bypass_stop(conn->bypass);
+	hg_free(conn->bypass);
+	conn->bypass = NULL;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/relay/conn.h"
+
+struct local_worker;
+
+/*
+ * Makes the connection bypass TCP in both directions from now on, until it is closed and instead of the lanes
+ * pipe and sockmap, if the process at the other end is known to be on this host (user/kernel/local/bypass.h).
+ * Returns 0, also if it bypasses TCP already; -ENOMEM; -EBUSY with TLS, or while such a lane uses it;
+ * -EOPNOTSUPP if it was resumed from another process: how much was read of it is unknown, so its end could
+ * not be verified; or -errno of bypass_start(): after -EAGAIN, try again later.
+ */
+int conn_start_bypass(struct conn *conn, struct local_worker *worker);
+/*
+ * The same for a connection that bypassed TCP in a process that crashed; call it before anything is read.
+ * Returns 0, -ENOMEM, or -errno of bypass_resume(): reset the connection.
+ */
+int conn_resume_bypass(struct conn *conn, struct local_worker *worker);
+/*
+ * Stores the read position for the process that resumes the connection after a crash. Call it only while no
+ * one reads and conn->in is empty.
+ */
+static inline void conn_note_bypass(const struct conn *conn)
+{
+	if (conn->bypass)
+		bypass_note_read(conn->bypass, conn->received_bytes);
+}
+/*
+ * Like conn_is_silent(), without a system call: false if only the kernel knows. It sees the end of the stream
+ * only after the event.
+ */
+bool conn_is_drained(const struct conn *conn);
+/* Bytes that bypassed TCP, both directions; 0 without bypass. */
+uint64_t conn_bypass_bytes(const struct conn *conn);
+/* Call before the socket is closed. Idempotent. */
+void conn_stop_bypass(struct conn *conn);
