@@ -228,7 +228,8 @@ static bool decode_route_splice(struct decoder *d, const struct yaml_node *node,
 #define ROUTE_NAMES(object)                                                                                  \
 	{ "name", AS_TEXT(object, name), .default_doc = "`route<index>`",                                    \
 	  .doc = "what policies, the log and the metrics call it" },                                         \
-		{ "namespace", AS_TEXT(object, namespace), .default_text = "default", .doc = "of the name" }, \
+		{ "namespace", AS_TEXT(object, namespace), .default_text = "default",                        \
+		  .doc = "of the name" },                                                                    \
 		{ "ruleName", AS_TEXT(object, rule_name), .doc = "that a policy can name" }
 /* clang-format on */
 #define ROUTE_HOSTNAMES(object)                                                                              \

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules on one file at a time. Each takes the Tree and yields (path, line, message)."""
+import io
 import os
 import re
+import tokenize
 
 import tables
-from source import line_of, matches
+from source import C_ENDS, line_of, matches
 
 LINE_COLUMNS = 110
 TABLE_COLUMNS = 132  # one row, one line
@@ -14,6 +16,10 @@ FILE_LINES = 600
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 TYPEDEF = re.compile(r"^\s*typedef\s+(struct|union)\b", re.M)
 MACHINE_PATH = re.compile(r"(?<![\w.])/(wo" r"rk/|tmp/h" r"g\b|ro" r"ot/)")
+
+NAME = re.compile(r"[A-Za-z_]\w*")
+# A file without any of these needs no look at each name.
+FORBIDDEN = re.compile("|".join([*tables.FORBIDDEN, *(f"{w}_" for w in tables.FORBIDDEN_PREFIXES)]), re.I)
 
 ONCE = re.compile(r"^(#pragma once$|#ifndef \w+_H\b)", re.M)
 PRINT_CALL = re.compile(r"(?<![\w.>])(v?f?printf|v?dprintf|f?puts|putchar|f?putc|perror|psignal)\s*\(")
@@ -94,6 +100,40 @@ def check_words(tree):
     for path in tree.c_files():
         for match in TYPEDEF.finditer(tree.code(path)):
             yield path, line_of(tree.code(path), match.start(1)), "write `struct name`, without a typedef"
+
+
+def names_of(tree, path):
+    """(line, name) of the identifiers of a file, without comments and strings."""
+    if path.endswith(".py"):
+        try:
+            tokens = list(tokenize.generate_tokens(io.StringIO(tree.text(path)).readline))
+        except (tokenize.TokenError, SyntaxError):
+            return []  # check_scripts says why
+        return [(token.start[0], token.string) for token in tokens if token.type == tokenize.NAME]
+    code = tree.code(path)
+    return [(line_of(code, match.start()), match.group()) for match in NAME.finditer(code)]
+
+
+def better_name(name):
+    """What to say instead of a part of it, or None."""
+    name = name.lower().strip("_")
+    parts = name.split("_")
+    first = parts[0] if len(parts) > 1 else ""
+    if first in tables.FORBIDDEN_PREFIXES and not matches(name, tables.FORBIDDEN_KEPT):
+        return first, tables.FORBIDDEN_PREFIXES[first]
+    return next(((part, tables.FORBIDDEN[part]) for part in parts if part in tables.FORBIDDEN), None)
+
+
+def check_identifiers(tree):
+    for path in tree.paths:
+        if not path.endswith((".py", *C_ENDS)) or matches(path, tables.UNMEASURED):
+            continue
+        code = tree.text(path) if path.endswith(".py") else tree.code(path)
+        if not FORBIDDEN.search(code):
+            continue
+        for line, name in names_of(tree, path):
+            if found := better_name(name):
+                yield path, line, f"in the name {name}, for \"{found[0]}\" say {found[1]}"
 
 
 def layer_of(path):

@@ -25,6 +25,7 @@ RULES = [
     ("licence: SPDX line first", code_rules.check_licence),
     ("words: plain ones, nothing left to do, no typedef'd structs, no paths of one machine",
      code_rules.check_words),
+    ("words: none in names that has a better one", code_rules.check_identifiers),
     ("includes: from the root, downwards only", code_rules.check_layers),
     (f"calls: downwards only, no circle of more than {tables.CIRCLE_FILES} files", call_rules.check_calls),
     ("libraries: one home each", code_rules.check_homes),

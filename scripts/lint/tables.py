@@ -143,3 +143,36 @@ WORDS = {
     r"\bkept well\b": "has been healthy",
     r"\bwho is run by\b": "the function it runs",
 }
+
+# Words that were taken out of identifiers of C and Python, and what stands there now. A name is looked at
+# part by part. Only words that mean nothing else in a name of this tree; the others as prefixes.
+FORBIDDEN = {
+    "adopt": "resume (a stream) or take_over (a socket)",
+    "adopted": "resumed or taken_over",
+    "adoption": "resume",
+    "contested": "conflicted",
+    "dealer": "reuseport_balancer",
+    "deaths": "crashes",
+    "elder": "old_process",
+    "estate": "restart_state, or restart_entry for that of a stream",
+    "giver": "handoff_sender",
+    "heir": "new_process",
+    "hurry": "quickack",
+    "mux": "session",
+    "oddity": "protocol_violation",
+    "octets": "char_class",
+    "poison": "integrity_error",
+    "poisoned": "integrity_error",
+    "preset": "default",
+    "seal": "compile or resolve",
+    "succession": "takeover",
+    "taker": "handoff_receiver",
+}
+FORBIDDEN_PREFIXES = {
+    "gate": "sockmap; a gate is what opens and closes",
+    "hop": "bypass, or hop_by_hop for the fields",
+    "near": "local",
+}
+# Names of such a prefix that mean what it says: the state of a gate, the near end of a pair.
+FORBIDDEN_KEPT = ["gate_of", "gate_close", "gate_in", "gate_out", "gate_reason_in", "gate_reason_out",
+                  "near_in", "near_out", "hop_by_hop*"]

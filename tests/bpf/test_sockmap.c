@@ -498,13 +498,12 @@ static bool pause_of_the_machine(void)
 	while (!atomic_load(&starver.has_sent))
 		;
 	sockmap_direction_leave(up);
-	while (sockmap_direction_is_running(up) && looks < 3) {
+	for (; sockmap_direction_is_running(up) && looks < 3; looks++) {
 		enum sockmap_step step = sockmap_direction_step(up, at);
 
 		assert_true(step == SOCKMAP_STEP_TICK || step == SOCKMAP_STEP_WAIT ||
 			    step == SOCKMAP_STEP_BYTES);
 		at += 60000;
-		looks++;
 	}
 	pthread_join(starver.thread, NULL);
 	sched_setaffinity(0, sizeof(allowed), &allowed);

@@ -14,7 +14,7 @@ ABI = KERNEL_LICENCE + """#pragma once
 
 /* A comment. */
 #define SOCKMAP_ABI_VERSION 7u
-#define SOCKMAP_ABI_FINGERPRINT "ce3424441180d281"
+#define SOCKMAP_ABI_FINGERPRINT "04096de0a80136ea"
 #define __u32 unsigned int
 #define __u64 unsigned long long
 struct sockmap_record {
@@ -69,6 +69,12 @@ BROKEN_FILES = [
     ("kernel licence", "bpf/a.c", LICENCE, "BSD-2-Clause OR GPL-2.0"),
     ("unfinished", "user/http/a.c", LICENCE + "/* TO" + "DO */\n", "finish it"),
     ("word", "user/http/README.md", "it goes on for" " ever\n", "say forever"),
+    ("forbidden part", "user/http/a.c", LICENCE + "int old_ado" "pt_it;\n",
+     "in the name old_ado" "pt_it, for \"ado" "pt\" say resume (a stream) or take_over (a socket)"),
+    ("forbidden prefix", "user/http/a.c", LICENCE + "int ga" "te_free(void);\n",
+     "say sockmap; a gate is what opens"),
+    ("forbidden in Python", "scripts/a.py", "# SPDX-License-Identifier: Apache-2.0\nDEA" "THS = 1\n",
+     "say crashes"),
     ("machine path", "user/http/README.md", "# x\n/ro" + "ot/x\n", "not of one machine"),
     ("typedef", "user/http/a.c", LICENCE + "typedef struct a a_t;\n", "without a typedef"),
     ("include path", "user/http/a.c", LICENCE + '#include "good.h"\n', "from the root"),

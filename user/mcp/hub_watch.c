@@ -41,12 +41,12 @@ struct hub_health *hub_health_of(const struct hub_link *link)
 	return &link->session->service->health[link->index];
 }
 
-static void watch_odd(void *context, uint32_t target, enum mcp_protocol_violation oddity)
+static void watch_odd(void *context, uint32_t target, enum mcp_protocol_violation violation)
 {
 	struct hub_session *session = context;
 
 	(void)target;
-	(void)oddity;
+	(void)violation;
 	counter_add(&session->hub->counters, COUNTER_MCP_PROTOCOL_VIOLATIONS, 1);
 }
 

@@ -77,10 +77,7 @@ static void sockmap_probe_begin(struct relay *relay, uint64_t now_ms)
 	relay->probe_bytes = (uint32_t)relay->payload_bytes;
 }
 
-/*
- * The kernel moves bulk at least as fast as the copy lane, unless it has to walk chunks. A pipe is faster,
- * but cannot be used with a socket in the maps.
- */
+/* Except for chunks the kernel is as fast as the copy lane. A pipe is faster, but not in the maps. */
 static bool sockmap_pays_in_bulk(const struct relay *relay)
 {
 	switch (relay->decoder.kind) {

@@ -71,9 +71,7 @@ static bool may_move(const struct stream *stream)
 {
 	return stream->proxy->is_handing_off && !stream->is_kept && stream->is_in_restart_state &&
 	       (stream->state == STREAM_RELAY || stream->state == STREAM_TUNNEL) &&
-	       /*
-	        * Its bytes are in queues that go with this process: in lane direct, too, the sink bypasses.
-	        */
+	       /* Bytes of a bypassing sink are in queues that end with this process. */
 	       relay_is_between_tcp(&stream->download);
 }
 
