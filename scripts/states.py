@@ -1,17 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and tables in the documents, made of the rows (*.def) that are compiled.
+"""Generates pictures and tables in documents from the rows (*.def) that are compiled.
 
-    scripts/states.py user/stream/stream_states.def      prints the picture of a table of states
-    scripts/states.py --write user/stream/README.md      writes what a document shows of rows anew
-    scripts/states.py --check user/stream/README.md      says whether it is stale; exit 1
+    scripts/states.py user/stream/stream_states.def      prints the picture of a state table
+    scripts/states.py --write user/stream/README.md      regenerates the tables of a document
+    scripts/states.py --check user/stream/README.md      reports whether it is stale; exit 1
 
-In a document it stands between these lines, with another word than "states" for other rows (TABLES):
+In a document they are between these lines, with another word than "states" for other rows (TABLES):
 
     <!-- states: user/stream/stream_states.def -->
     <!-- end of states -->
 
-Lint checks every document of the tree.
+`make lint` checks every document of the tree.
 """
 import os
 import re
@@ -24,7 +24,7 @@ PLACE = re.compile(r"(<!-- (\w+): (\S+) -->\n)(.*?)(<!-- end of \2 -->\n)", re.S
 
 
 def read_rows(path):
-    """[(macro, [argument…])…] in the order of the file; strings without their quotes."""
+    """Reads a .def file: [(macro, [argument…])…] in the order of the file; strings without their quotes."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         text = re.sub(r"/\*.*?\*/|^#.*?$", "", file.read(), flags=re.S | re.M)
     rows, depth = [], 0
@@ -42,7 +42,8 @@ def read_rows(path):
 
 
 def picture(path):
-    """One line a state: its name, what happens in it, and where it may go; the states in columns."""
+    """The picture of a state table, one line per state: its name, its action, and its next states in columns.
+    """
     table = [(row[0], row[1], row[2], NEXT.findall(row[3])) for _, row in read_rows(path)]
     names = {state: name for state, name, _, _ in table}
     unknown = {n for _, _, _, following in table for n in following} - set(names)
@@ -82,7 +83,7 @@ def trusted(_, row):
     return ticked(row[0]), "in both modes" if row[1] == "IDENTITY" else "`append`", row[2]
 
 
-# What stands behind "<!--": the titles of the columns, and a row of them from (macro, arguments).
+# The word after "<!--": the titles of the columns, and a function from (macro, arguments) to a row.
 TABLES = {
     "reasons": (("reason", "", "explanation"),
                 lambda _, row: (ticked(row[1]), "reset" if row[2] == "1" else "", row[3])),
@@ -107,10 +108,10 @@ def table(kind, path):
 
 
 def drawn(text):
-    """The text of a document as its rows want it."""
+    """Returns a document with all its tables generated from the rows."""
     def draw(match):
         kind, path = match.group(2), match.group(3)
-        if kind == "rows":  # of config/core/schema.h, which only a compiler reads: test_reference.c does it
+        if kind == "rows":  # config/core/schema.h needs a compiler: test_reference.c checks those
             return match.group(0)
         if (kind != "states" and kind not in TABLES) or not os.path.exists(os.path.join(ROOT, path)):
             sys.exit(f"<!-- {kind}: {path} -->: no such table, or no such file")

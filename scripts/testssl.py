@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """make testssl: testssl.sh against a gateway with RSA and EC certificates of scripts/make-certificates.sh.
 
-Fails on a finding of medium severity or higher. Not counted is what a private authority, a name without DNS
-or the answers of the backend are blamed for: see NOT_OURS.
+Fails on a finding of medium severity or higher. Findings about the private CA, a name without DNS, or the
+responses of the backend do not count: see NOT_OURS.
 """
 import json
 import os
@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(ROOT, "scripts", "bench"))
 import peers  # noqa: E402
 
 SEVERE = ("MEDIUM", "HIGH", "CRITICAL", "FATAL")
-# Revocation, transparency and DNS are the authority's and the owner's, header fields the backend's.
+# Revocation, transparency and DNS belong to the CA and the domain owner, header fields to the backend.
 NOT_OURS = ("cert_revocation", "cert_crlDistributionPoints", "cert_ocspURL", "certificate_transparency",
             "DNS_CAArecord", "OCSP_stapling", "cert_chain_of_trust", "cert_trust", "security_headers",
             "scanTime")
@@ -55,7 +55,7 @@ def certificates(folder):
 
 
 def scan(program, port, folder):
-    """[finding] of testssl.sh."""
+    """Runs testssl.sh: [finding]."""
     out = os.path.join(folder, "findings.json")
     done = subprocess.run([program, "--quiet", "--color", "0", "--warnings", "off", "--ip", "127.0.0.1",
                            "--nodns", "none", "--add-ca", os.path.join(folder, "authority.pem"),

@@ -1,16 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Builds and runs the tests; the last line is "N passed, N failed" (and ", N skipped" when there are any).
+"""Builds and runs the tests; the last line is "N passed, N failed" (and ", N skipped" if there are any).
 
-    tests/run.py check                         what `make check` runs: function only, in minutes
-    tests/run.py thorough                      both profiles whole, long tests, clang, fuzzers
+    tests/run.py check                         as `make check`: functional tests only, in minutes
+    tests/run.py thorough                      all tests in both profiles, long tests, clang, fuzzers
     tests/run.py --profile asan check          everything of one profile
     tests/run.py --only idle scenario          scenario tests whose name contains "idle"
     tests/run.py unit | bpf | fuzz | soak | list
-    tests/run.py interop                       with programs of others, from npm
+    tests/run.py interop                       interoperability with programs from npm
 
 Logs stay under build/<profile>/logs/. A failure shows its name, the last 60 lines of its log and the
-command that repeats it.
+command to repeat it.
 """
 import argparse
 import collections
@@ -27,27 +27,28 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 from hg import npm, process, report as reports, runner  # noqa: E402
 from hg.report import SHOWN_LINES, Report, ended, repeat_command  # noqa: E402
 
-C_TEST_S = 150  # for one unit or BPF test program
-# BPF test programs that run alone, at the end: this one sets net.ipv4.tcp_mem, which every TCP socket feels.
+C_TEST_S = 150  # for one unit or BPF test program, seconds
+# BPF test programs that run alone, at the end: this one sets net.ipv4.tcp_mem, which affects every TCP
+# socket.
 ALONE = ("test_bypass_memory",)
-# Those that take longest come first, so that the end is not one of them on an idle machine.
+# The longest programs run first, so that they do not run alone at the end.
 LONGEST = ("test_rules", "test_sockmap_resume")
-# Tests that failed while others ran, on a machine that may be busy with more than they: each runs once more,
-# alone. One that passes then is named as unsteady. When more than so many fail, or when a program died or a
-# sanitizer spoke, there is no second try.
+# The most failed tests that are repeated alone, because a busy machine may be the cause. A test that passes
+# then is reported as unsteady. There is no second try if more tests fail, or if a program crashed or a
+# sanitizer reported.
 SECOND_TRIES = 4
 GRAVE = re.compile(r"Sanitizer|runtime error:|check failed|left running|ended by itself|"
                    r"ended with -|wait status")
 TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
-# These unit tests look at freed memory, which the sanitizer's own heap keeps.
+# These unit tests inspect freed memory, which the sanitizer's heap keeps.
 RELEASE_UNITS = ("test_mem", "test_tls_allocator")
-# `make check` runs unit tests and scenarios in asan and BPF tests in release. Scenarios whose subject differs
-# in release (the kernel lanes, amounts of memory, load, restart) run there as well, heavy ones only there.
-# `make thorough` runs everything in both. So check builds only these:
+# `make check` runs unit tests and scenarios in asan, and BPF tests in release. Scenarios whose subject
+# differs in release (the kernel lanes, amounts of memory, load, restart) run there as well, heavy ones only
+# there. `make thorough` runs all tests in both. So check builds only these targets:
 CHECK_TARGETS = {
     "release": ["all", "bpf-tests", "failpoint", *(f"build/release/unit/{name}" for name in RELEASE_UNITS)],
     "asan": ["all", "unit-tests", "corpus", "failpoint"]}
-# About the tools of the tests: the profile makes no difference.
+# Tests of the test tools: the profile makes no difference.
 TOOLS = ("benchmarks", "library", "lint")
 RELEASE_FILES = ("resume", "bodies", "crashes", "ends", "failpoints", "sockmap", "handover", "held_memory",
                  "bypass", "keeper", "same_host", "splice", "tunnel_memory", "upgrade")
@@ -60,14 +61,16 @@ def log_path(profile, *parts):
 
 
 def clean_env(extra=None):
-    """Without what an outer make hands down: the inner one is started as if by hand."""
+    """The environment without the variables of an outer make, so that the inner one runs as if started by
+    hand."""
     outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GNUMAKEFLAGS")
     env = {k: v for k, v in os.environ.items() if k not in outer}
     return {**env, **(extra or {})}
 
 
 def run_logged(argv, log, env=None, timeout=None):
-    """(exit status, seconds); output in the log. A negative status is a signal, None means too slow."""
+    """Runs a command with its output in the log: (exit status, seconds). A negative status is a signal, None
+    a timeout."""
     start = time.monotonic()
     with open(log, "wb") as file:
         try:
@@ -91,7 +94,7 @@ def cores():
 
 
 def build(report, options, profile, targets, cc=None):
-    """True when it could be built."""
+    """Builds the targets; True on success."""
     argv = ["make", "-s", f"-j{cores()}", f"PROFILE={profile}", f"CC={cc or options.cc}", *targets]
     what = " ".join(targets) if len(targets) < 5 else f"{len(targets)} programs"
     name = f"build {what} with {cc or options.cc} ({profile})"
@@ -105,7 +108,7 @@ def build(report, options, profile, targets, cc=None):
 
 
 def lint(report, options, profile):
-    """It reads objects: with those of a profile that was built, it has none to compile."""
+    """Runs lint, which reads objects: with a profile that was built it compiles none."""
     report.section("lint")
     log = log_path(profile, "lint.log")
     status, _ = run_logged([sys.executable, "scripts/lint/lint.py", "--report"], log,
@@ -126,7 +129,7 @@ def lint(report, options, profile):
             findings = []
         else:
             findings.append(line)
-    # A rule that dies ends the others, too: they have said nothing, which is not the same as nothing to say.
+    # A rule that crashes also ends the following ones: count them as failed, not as clean.
     if status not in (0, 1) or not lines[-1].startswith("lint: "):
         report.fail("lint", f"{ended(status)}, before the last rule", log)
 
@@ -137,12 +140,12 @@ def c_tests(folder):
     return [name[:-2] for name in names if name.startswith("test_") and name.endswith(".c")]
 
 
-# What a unit or BPF test program did; results: [("ok" | "FAIL" | "skip", name of the test)].
+# The result of a unit or BPF test program; results: [("ok" | "FAIL" | "skip", name of the test)].
 CTest = collections.namedtuple("CTest", "name status seconds log results")
 
 
 def run_c_test(profile, folder, name, timeout):
-    """Its CTest."""
+    """Runs a unit or BPF test program; returns its CTest."""
     log = log_path(profile, folder, name + ".log")
     env = {"CMOCKA_MESSAGE_OUTPUT": "tap", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
            "ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=1"}
@@ -161,7 +164,7 @@ def run_c_test(profile, folder, name, timeout):
 
 
 def is_run(profile, folder, name, options):
-    """Whether this run has this unit or BPF test program in this profile."""
+    """True if this run includes this unit or BPF test program in this profile."""
     if options.command != "check" or options.profile:
         return True
     release = folder == "bpf" or name in RELEASE_UNITS
@@ -173,7 +176,7 @@ def run_c_tests(report, options, profiles, folder):
     if not names or not profiles:
         no_match(report, options, folder)
         return
-    # Those of the sanitizer are slow: they come first, so that the end is not one of them on an idle machine.
+    # The slow sanitizer profile comes first, so that it does not run alone at the end.
     work = [(profile, name) for profile in reversed(profiles) for name in names
             if is_run(profile, folder, name, options)]
     work.sort(key=lambda job: job[1] not in LONGEST)
@@ -195,7 +198,7 @@ def run_c_tests(report, options, profiles, folder):
                 else:
                     failed.append((jobs[job][0], job.result()))
     for profile, first in failed:
-        # Those of units have no kernel and no clock that could be late.
+        # Only BPF tests are repeated: unit tests use neither kernel nor clock, which could be late.
         again = folder == "bpf" and len(failed) <= SECOND_TRIES and 0 < (first.status or 0) < 20
         again = again and not is_grave(first.log)
         result = run_c_test(profile, folder, first.name, C_TEST_S) if again else first
@@ -245,7 +248,7 @@ def count_c_test(report, profile, folder, result):
 
 
 def skip_reason(log):
-    """What a C test said before it skipped."""
+    """The reason that a C test printed before it skipped."""
     said = r"(?m)^(?:# )?(?:SKIPPED, NOTHING WAS TESTED|skipped): (.*)$"
     reasons = re.findall(said, process.read_text(log))
     return reasons[-1] if reasons else "skipped by the test"
@@ -261,7 +264,7 @@ def origin_selftests(report, profiles):
 
 
 def run_origin_selftest(profile):
-    """(profile, status, seconds, log)."""
+    """Runs the self-test of httpbin: (profile, status, seconds, log)."""
     script = os.path.join(ROOT, "tests", "origin", "selftest.py")
     log = log_path(profile, "origin-selftest.log")
     env = {"HTTPBIN_BIN": os.path.join(ROOT, "build", profile, "httpbin"), "HG_PROFILE": profile}
@@ -305,7 +308,7 @@ def run_fuzz_target(target, seconds):
 
 
 def corpus(report, options):
-    """Every committed input once, through the same functions as the fuzzers, without their compiler."""
+    """Runs every committed input once through the functions of the fuzzers, without their compiler."""
     targets = [t for t in fuzz_targets() if not options.only or options.only in t]
     report.section("fuzz corpus (asan)", len(targets))
     for target in targets:
@@ -353,7 +356,7 @@ def scenario_env(profile, options):
 
 
 def interop(report, options, profiles):
-    """Loudly skipped where the packages cannot be had: that is no fault of ours."""
+    """Runs the interoperability tests; if the packages are not available, reports them as skipped."""
     try:
         os.environ["HG_NPM"] = npm.packages(os.path.join(ROOT, "tests", "interop", "mcp"))
     except npm.Unavailable as why:
@@ -363,13 +366,13 @@ def interop(report, options, profiles):
 
 
 def differs_in_release(test):
-    """Whether the release profile shows something of it that the sanitizers' does not."""
+    """True if the test shows something in release that it does not show under a sanitizer."""
     return (test.kind in ("heavy", "serial") or test.measures or test.soak or "bpf" in test.needs
             or test.file in TOOLS or test.file.startswith(RELEASE_FILES))
 
 
 def is_played(test, profile, options):
-    """Whether this run has this test in this profile."""
+    """True if this run includes this test in this profile."""
     if test.measures and profile in ("asan", "tsan"):
         return False
     if options.command != "check":
@@ -429,7 +432,7 @@ def scenarios(report, options, profiles, only_soak=False, folder="scenario"):
             count(outcome)
     runner.run_all(work, options.jobs, sort, begins)
     for first in failed:
-        # More than a few are no accident of a busy machine.
+        # Many failures are not caused by a busy machine: no second try.
         job = [w for w in work if w[0] is first.test and w[1] == first.profile]
         if len(failed) <= SECOND_TRIES and not is_grave(first.log, first.text):
             shutil.copyfile(first.log, first.log + ".first")
@@ -466,7 +469,7 @@ def check(report, options, profiles):
 
 
 def thorough(report, options, profiles):
-    """What `make check` has no time for, and all of it in both profiles."""
+    """Runs everything in both profiles, including tests that `make check` omits."""
     report.section("build", len(profiles) + 1)
     built = [p for p in profiles if build(report, options, p, ["tests"])]
     build(report, options, "debug", ["objects"], "clang" if "clang" not in options.cc else "gcc")
@@ -478,7 +481,7 @@ def thorough(report, options, profiles):
 
 
 def find_unknown_unsteady(report):
-    """tests/unsteady.txt names tests that exist, each with its cause."""
+    """Checks that tests/unsteady.txt names existing tests, each with its cause."""
     names = {f"scenario {test.name}" for test in runner.discover(os.path.join(ROOT, "tests", "scenario"))[0]}
     names |= {f"{folder} {name[len('test_'):]}" for folder in ("unit", "bpf") for name in c_tests(folder)}
     for name, cause in reports.read_unsteady().items():
@@ -505,7 +508,7 @@ def main():
                         help="abilities that may not be missing: bpf,netns,tools,… or all (check: tools)")
     options = parser.parse_args()
     if options.command in ("check", "thorough"):
-        options.require += " tools"  # the packages were installed a moment ago
+        options.require += " tools"  # the packages have just been installed
     os.chdir(ROOT)
     profiles = options.profile or (["release", "asan"] if options.command in ("check", "thorough") else
                                    ["release"])

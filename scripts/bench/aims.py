@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What headgate wants to reach on one host, and what the stored results say of each aim.
+"""The performance aims of headgate on one host, and the stored results for each aim.
 
-AIMS is the whole list. What stands in the way of one that is missed is said by one of the templates below,
-whose numbers are all computed from the results: nothing is claimed here that is not stored.
+AIMS is the complete list. Templates below explain why an aim is missed; all their numbers are computed from
+the stored results.
 """
 import collections
 import re
@@ -10,9 +10,9 @@ import re
 PEERS = ("haproxy", "haproxy+", "nginx", "nginx+", "nghttpx")
 BACKENDS = (("requests.jsonl", "httpbin"), ("files.jsonl", "files"))
 
-# where: a backend or section; value: what is held against the bound; way: what stands in the way.
+# where: a backend or section; value: compared with the bound; way: the explanation if it is missed.
 Figure = collections.namedtuple("Figure", "where row value way")
-# find(results) gives figures; the worst of each `where` counts. at_most: less is better.
+# find(results) yields figures; the worst of each `where` counts. at_most: lower is better.
 Aim = collections.namedtuple("Aim", "row text bound at_most find")
 
 BY_PROCESSOR = ("a request takes {whole:.1f} us of processor in all, {own:.1f} of it in the gateway "
@@ -34,13 +34,13 @@ def rows_of(entries):
 
 
 def best_peer(programs, by):
-    """Of times the least, else the most; 0 without peers."""
+    """The lowest for times, otherwise the highest; 0 without peers."""
     values = [programs[name][by] for name in PEERS if name in programs]
     return (min if by.startswith("p") else max)(values, default=0)
 
 
 def no_proxy(programs):
-    """The client at the backend; `direct` is a lane where there is a row of that name."""
+    """The result without a proxy; `direct` is a lane in files with a row of that name."""
     return programs.get("no proxy") or programs.get("direct")
 
 
@@ -58,7 +58,7 @@ def own_us(r):
 
 
 def by_processor(r, target, count):
-    """Why the rate is not `target`; load, backend and gateway share `count` processors."""
+    """Explains why the rate is below `target`; load, backend and gateway share `count` processors."""
     own = own_us(r)
     whole = r.get("all_us") or count * 1e6 / r["rps"]
     wanted = whole * r["rps"] / target
@@ -70,7 +70,7 @@ def by_processor(r, target, count):
 
 
 def rates(program, rows, base, bound, files=BACKENDS):
-    """Requests of a program a second to those of `base`: a name, or best."""
+    """Ratio of a program's requests per second to those of `base`: a name, or best."""
     def find(results):
         for file, where in files:
             for row in rows:
@@ -84,7 +84,7 @@ def rates(program, rows, base, bound, files=BACKENDS):
 
 
 def user_times(rows):
-    """User time of headgate to that of nginx, whichever of its settings takes less."""
+    """Ratio of headgate's user time to that of nginx with its better setting."""
     def find(results):
         for file, where in BACKENDS:
             for row in rows:
@@ -99,7 +99,7 @@ def user_times(rows):
 
 
 def tunnels(row, base):
-    """The best of the lanes that need agreement."""
+    """Ratios of the best opt-in lane."""
     def find(results):
         programs = results.get("splice.jsonl", {}).get(row, {})
         lanes = [name for name in ("direct", "bypass") if name in programs]
@@ -190,7 +190,7 @@ def is_met(aim, figure):
 
 
 def document(results):
-    """Lines: the table, then what stands in the way."""
+    """Lines: the table, then the explanations of missed aims."""
     lines = ["## Aims", "",
              "Stored figures, the worst row of each backend, rows as body/connections or body/streams; "
              "`files`: nginx with files as the backend. `bypass` is on both sides, with HTTP/2 too. "
@@ -215,7 +215,7 @@ def document(results):
 
 
 def files_behind_a_bypass(results):
-    """What it costs that the connection of a backend bypasses which sends with sendfile()."""
+    """The cost of bypass for a backend that sends with sendfile()."""
     lines = []
     for row, programs in results.get("files.jsonl", {}).items():
         if row in LARGE and "bypass" in programs and "headgate" in programs:

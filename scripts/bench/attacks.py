@@ -3,10 +3,10 @@
 """The section about hostile clients: headgate, HAProxy and nginx, two workers each, the same backend.
 
 spellings: a route denies /admin, everything else passes. Which other spellings of it reach the backend?
-The others: what a bystander on a connection of its own waits for a request, in milliseconds, while one client
-does its worst for some seconds and connects again when it is cut: `quiet` nothing at all; `regex` 8 KiB of
-slashes for a pattern with two stars; `data1` a body in DATA frames of one byte; `fields` heads of 256 KiB;
-`reset` streams that are cancelled at once. `cuts` is how often the program ended the attacker's connection.
+The other rows: how long a request of a bystander on its own connection takes, in milliseconds, while one
+client attacks for some seconds and reconnects when it is cut off: `quiet` no attack; `regex` 8 KiB of slashes
+for a pattern with two stars; `data1` a body in DATA frames of one byte; `fields` heads of 256 KiB;
+`reset` streams that are cancelled at once. `cuts` is how often the program closed the attacker's connection.
 """
 import argparse
 import os
@@ -42,7 +42,7 @@ HEADERS, DATA, RST = memory.HEADERS, memory.DATA, memory.RST
 
 
 def programs(args, scratch, origin, is_h2):
-    """Name and program, one after the other: each has the machine to itself."""
+    """Yields name and program, one after the other: each has the machine to itself."""
     nginx = peers.NGINX.replace("location / {{", DENY_NGINX + "location / {{")
     haproxy = peers.HAPROXY.replace("  default_backend http\n", DENY_HAPROXY + "  default_backend http\n")
     if is_h2:
@@ -125,7 +125,7 @@ class Client(memory.Connection):
 
 
 def watch(port, seconds, is_h2):
-    """Milliseconds of each request, one every few milliseconds."""
+    """Sends a request every few milliseconds; returns the milliseconds of each."""
     waits, end = [], time.monotonic() + seconds
     client = Client(port) if is_h2 else None
     while time.monotonic() < end:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims about speed and processor time, each with its bound beside the figure.
 
-They stand here and not among the tests: a figure of speed depends on the machine and on what else runs there.
-The library of the scenario tests plays each claim. The figure is the best of some rounds; the exit status is
-1 when a bound is missed.
+They are here and not among the tests, because a figure of speed depends on the machine and on other programs.
+Each claim uses the library of the scenario tests. The figure is the best of several rounds; the exit status
+is 1 if a bound is missed.
 """
 import argparse
 import os
@@ -151,7 +151,7 @@ binds:
 
 
 def download_rate(gateway):
-    """Bytes a second of 100 MiB."""
+    """Downloads 100 MiB; bytes per second."""
     client = gateway.client()
     client.request("GET", f"/bytes/{100 << 20}")
     head, begin = client.response_head(), time.monotonic()

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """How cost grows: with routes, endpoints, connections and idle tunnels.
 
-Each figure is a row of gateways (or of loads) that differ in one number only. They take turns within a round,
-and each value is the median of the rounds. --json FILE writes the values as lines of JSON, to be drawn:
+Each figure is a series of gateways (or of loads) that differ in one number only. They take turns within a
+round, and each value is the median of the rounds. --json FILE writes the values as lines of JSON for figures:
 
     {"figure": "routes", "x_name": "routes", "x": 1000, "series": "header", "value": 43210.0,
      "unit": "requests/s"}
 
 Each number is in the figures NAME and NAME-cpu, the processor time of the program; tunnels are in
-tunnels-memory, too. All requests are for 1 KiB; those of routes hit the one in the middle. Of a number that
-needs more open files than the machine allows nothing is measured, and it is named.
+tunnels-memory, too. All requests are for 1 KiB; those for routes match the middle one. A number that
+needs more open files than the machine allows is reported and skipped.
 """
 import argparse
 import os
@@ -33,7 +33,7 @@ X = {
     "connections": (1, 4, 16, 64, 256, 1000, 4000),
     "tunnels": (0, 10, 100, 1000, 4000, 7000, 10000),  # 7000: below a limit of 20,000 descriptors
 }
-# One match of a route, and what a request has to have for it; @i@ is the number of the route.
+# One match of a route, and the part of a request that satisfies it; @i@ is the number of the route.
 KINDS = {
     "prefix": ("path: {{pathPrefix: /bytes/1024/@i@}}", "/bytes/1024/@i@", ()),
     "path": ("path: {{exact: /bytes/1024/@i@}}", "/bytes/1024/@i@", ()),
@@ -45,7 +45,7 @@ KINDS = {
     "header-regex": ("headers: [{{name: x-tenant, value: {{regex: 'tenant-@i@(-[a-z]+)?'}}}}]",
                      "/bytes/1024", ("x-tenant: tenant-@i@-abc",)),
 }
-UNITS = {"requests/s": "", "us/request": "-cpu", "KiB": "-memory"}  # what they add to the name of a figure
+UNITS = {"requests/s": "", "us/request": "-cpu", "KiB": "-memory"}  # suffix of the figure's name
 ROWS = [f"routes/{kind}" for kind in KINDS] + list(X)
 
 HEAD = """
@@ -94,7 +94,7 @@ endpoints:
 
 
 def routes_template(kind, count):
-    """Templates of peers.start_headgate(): {http} and {origin} are still to be filled in."""
+    """Templates for peers.start_headgate(): {http} and {origin} are not filled in yet."""
     match, _, _ = KINDS[kind]
     lines = [HEAD]
     for i in range(count):
@@ -109,7 +109,7 @@ def endpoints_template(count):
 
 
 def files_allow(count):
-    """Whether one process may have so many open files."""
+    """True if one process may open this many files."""
     return count + 200 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
@@ -124,7 +124,7 @@ def raise_files():
 
 
 class Figure:
-    """The values of one figure; prints each and keeps it for --json."""
+    """The values of one figure; prints each and stores it for --json."""
 
     def __init__(self, args, scratch):
         self.args, self.scratch, self.running, self.folders = args, scratch, [], 0
@@ -202,7 +202,7 @@ class Figure:
 
     def endpoints(self):
         keep = len(self.running)
-        # A connection of each worker to each endpoint stays open, and as many more as are used at once.
+        # Each worker keeps one connection to each endpoint, plus those in use at the same time.
         cases = [("headgate", x, self.headgate(endpoints_template(x)), "/bytes/1024", 64, ())
                  for x in self.xs("endpoints", lambda x: 2 * x + 200)]
         self.measure("endpoints", cases)

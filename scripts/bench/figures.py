@@ -4,7 +4,7 @@ import html
 
 COLOURS = ("#1b6ac9", "#d1495b", "#3c8d2f", "#8a5cb8", "#c77d00", "#555555", "#00838f", "#9e9d24", "#6d4c41",
            "#e91e63")
-LEGEND = 7  # names of programs in a line
+LEGEND = 7  # program names per line
 
 
 def text(x, y, words, anchor="middle", size=12):
@@ -19,7 +19,7 @@ def frame(title, body, height):
 
 
 def bars(title, rows):
-    """rows: {row: {name: value}}; a group of bars each row, 1.0 is marked; no bar is longer than 2.5."""
+    """rows: {row: {name: value}}; a group of bars per row, with a mark at 1.0; bars end at 2.5."""
     names = list(dict.fromkeys(name for values in rows.values() for name in values))
     body, y = [], 40
     for row, values in rows.items():
@@ -41,7 +41,7 @@ def bars(title, rows):
 
 
 def lines_of(title, points, x_name, unit):
-    """How something grows: x on a logarithmic scale, a line each series."""
+    """A growth curve: x on a logarithmic scale, one line per series."""
     series = {}
     for point in points:
         series.setdefault(point["series"], []).append((point["x"], point["value"]))

@@ -4,13 +4,13 @@
 
 Two tables: HTTP/2 in front of the HTTP/1 backend of the other sections, and in front of an HTTP/2 backend
 (nginx with files, because the demo backend speaks HTTP/1 only). Every row is the median of several rounds;
-the programs take turns within a round. Everybody speaks cleartext HTTP/2 with prior knowledge, has two
-workers or threads and no access log, and keeps connections to the backend. nginx cannot send HTTP/2.
+the programs take turns within a round. All programs use cleartext HTTP/2 with prior knowledge, two
+workers or threads and no access log, and keep connections to the backend. nginx cannot send HTTP/2.
 
-Ratios are those of requests per second. Load generator, backend and gateway share the processors, so beside
-them stands the CPU time of a request: in the program by user and system, and in all three (the generator and
-the backend work more for a gateway that sends every frame alone). These hardly change when others use the
-machine. p50 and p99 are of a second, shorter run in each round, in which h2load writes down each request.
+Ratios are of requests per second. Load generator, backend and gateway share the processors, so the table also
+has the CPU time of a request: in the program by user and system, and in all three (the generator and
+the backend work more for a gateway that sends every frame alone). These hardly change when other programs use
+the machine. p50 and p99 are from a second, shorter run in each round, in which h2load logs each request.
 `direct` is the backend without a proxy: over HTTP/1 on as many connections as there are streams.
 """
 import argparse
@@ -82,7 +82,7 @@ def h2load(port, path, streams, requests, *options):
 
 
 def quantiles(port, path, streams, requests, log, *options):
-    """{p50, p99} in milliseconds; to write each request down takes time, so rates are measured without."""
+    """{p50, p99} in milliseconds. Logging each request takes time, so rates are measured without it."""
     h2load(port, path, streams, requests, f"--log-file={log}", *options)
     took, _ = peers.h2load_log(log)
     return {"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100]}
@@ -107,7 +107,7 @@ class Bench:
         return path
 
     def start(self, name, program, make):
-        """A peer made by `make(directory)`, or None when its program is not installed."""
+        """A peer made by `make(directory)`, or None if its program is not installed."""
         if not os.path.exists(program) and not shutil.which(program):
             peers.say_missing(name)
             return None
@@ -157,7 +157,7 @@ class Bench:
             directory, origin, template=text))
 
     def headgate(self, origin, more=""):
-        """As it comes, and in lane bypass with its clients and the backend."""
+        """headgate with its defaults, and with bypass to its clients and the backend."""
         found = [("headgate", self.args.headgate, peers.HEADGATE),
                  ("bypass", self.args.headgate, peers.HEADGATE_BYPASS)]
         if self.args.against:
@@ -195,7 +195,7 @@ class Bench:
                             ) * 1e6 / requests
         result["rss"] = peer.rss_kib() / 1024
         log = os.path.join(self.scratch, "requests")
-        # No fewer than h2load needs to have one for each stream.
+        # At least as many as h2load needs for one request per stream.
         fewer = max(requests // 4, CONNECTIONS * streams * 4)
         return {**result, **quantiles(peer.port, path, streams, fewer, log, *options)}
 

@@ -1,18 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the same-host lanes cost those who did not agree to them: sockets of the gateway, and of others.
+"""What the same-host lanes cost connections that do not use them: of the gateway, and of other programs.
 
-One build with four configurations; in none of them client and backend that are measured agreed:
+One build with four configurations; the measured client and backend enable no lane in any of them:
 
-  default  as it comes
-  listed   splice.lanes lists direct and bypass, and nobody agreed
-  no bypass   it lists direct, and the owners of another port of the gateway agreed
-  bypass      it lists bypass as well, and they agreed: its programs see each connection and each read
+  default  the defaults
+  listed   splice.lanes lists direct and bypass, but no listener enables them
+  no bypass   splice.lanes lists direct, and another port of the gateway enables it
+  bypass      it lists bypass as well, and that port enables it: BPF programs see each connection and read
 
-Rows: requests of 1 KiB through the gateway, on connections that are kept and on one each, and the same at the
-backend itself while that gateway runs (beside). Each gateway is started anew for each round, because what one
-attaches all others would feel; they take turns, forwards and backwards. A round gives one ratio to the
-default.
+Rows: requests of 1 KiB through the gateway, on kept connections and on one connection each, and the same to
+the backend itself while that gateway runs (beside). Each gateway is restarted for each round, because its
+attached programs would affect all others; they take turns, forwards and backwards. A round gives one ratio to
+the default.
 """
 import argparse
 import os
@@ -26,7 +26,7 @@ import peers  # noqa: E402
 import recorded  # noqa: E402
 import run  # noqa: E402
 
-# One more port, whose clients and backend agree.
+# Another port, whose clients and backend enable the lanes.
 OTHERS = peers.HEADGATE_BYPASS.partition("binds:\n")[2].replace("{http}", "{other}")
 
 
@@ -42,7 +42,7 @@ CONFIGURATIONS = {
     "no bypass": listing("pipe, sockmap, direct") + OTHERS,
     "bypass": listing("pipe, sockmap, direct, bypass") + OTHERS,
 }
-# Of each row: whether the load goes through the gateway, and its headers.
+# For each row: whether the load goes through the gateway, and its headers.
 ROWS = {"kept": (True, ()), "one-each": (True, ("Connection: close",)),
         "beside/kept": (False, ()), "beside/one-each": (False, ("Connection: close",))}
 KEYS = ("rps", "p50", "p99", "user_us", "system_us")
@@ -50,12 +50,12 @@ CONNECTIONS = 64
 
 
 def measure(args, name, origin, rows):
-    """{row: numbers} of one gateway that lives for as long as this takes."""
+    """Starts a gateway, measures {row: numbers} and stops it."""
     template = CONFIGURATIONS[name].replace("{other}", str(peers.free_port()))
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as directory:
         gateway = peers.start_headgate(args.headgate, directory, origin.port, template=template, name=name)
         try:
-            run.wrk(gateway.port, "/bytes/1024", CONNECTIONS, 1)  # its pools fill
+            run.wrk(gateway.port, "/bytes/1024", CONNECTIONS, 1)  # fills its pools
             return {row: run.measure(gateway if ROWS[row][0] else origin, "/bytes/1024", CONNECTIONS,
                                      args.seconds, ROWS[row][1]) for row in rows}
         finally:
@@ -63,7 +63,7 @@ def measure(args, name, origin, rows):
 
 
 def show(row, rounds, store):
-    """rounds: of each the numbers by configuration."""
+    """rounds: for each round, the numbers by configuration."""
     for name in CONFIGURATIONS:
         median = {key: statistics.median(numbers[name][key] for numbers in rounds) for key in KEYS}
         ratios = [numbers[name]["rps"] / numbers[DEFAULT]["rps"] for numbers in rounds]

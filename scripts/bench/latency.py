@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The section about waiting: how long requests take at half load, through each program, in one run.
+"""The latency section: how long requests take at half load, through each program, in one run.
 
-Half load is half of what headgate manages at that size when everybody asks as fast as he can, the same rate
-for all; h2load asks at that rate on every connection, whatever the answers do, and writes down each request.
-What a program without a queue adds shows here, and not in the table of run.py, where whoever is faster is
-asked more. Programs take turns within a round; a number is the median of the rounds.
+Half load is half of headgate's maximum rate at that size, the same rate for all programs. h2load sends at
+that rate on every connection, independent of the responses, and logs each request. So these numbers show the
+latency that a program adds without a queue; in the table of run.py a faster program gets more requests.
+Programs take turns within a round; a number is the median of the rounds.
 """
 import argparse
 import os
@@ -26,7 +26,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
 def ask(peer, length, rate, seconds, directory):
-    """{quantile: milliseconds}, with the requests of each second and those that failed."""
+    """Measures {quantile: milliseconds}, requests per second and failed requests."""
     log = os.path.join(directory, "requests")
     each = max(1, round(rate / CONNECTIONS))
     done = subprocess.run(["h2load", "--h1", "-c", str(CONNECTIONS), "-t1", f"--rps={each}",

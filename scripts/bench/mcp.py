@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The MCP section of the benchmark: what a quiet session costs, and a call of a tool on top of its target.
+"""The MCP section of the benchmark: the cost of an idle session, and the time added to a tool call.
 
-sessions: resident memory of the gateway for each of --sessions sessions with an open event stream, targets
-apart, and how often all of its threads are woken in a second while nothing happens. The children are shell
-scripts, since a thousand of anything larger would measure the machine.
+sessions: resident memory of the gateway for each of --sessions sessions with an open event stream, without
+their targets, and the wake-ups per second of all its threads while idle. The children are shell
+scripts, because a thousand larger processes would measure the machine.
 
-calls: the median time of a tool call, one after the other on one connection, through the gateway, less the
+calls: the median time of a tool call, one after the other on one connection, through the gateway, minus the
 median of the same call without it: over the pipes of the same server as a child, or over HTTP, in turns.
 """
 import argparse
@@ -28,7 +28,7 @@ VERSION = "2025-06-18"
 HELLO = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
     "protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}}
 
-# Answers every request of a session that is opened and then left alone.
+# Answers the requests of a session that is opened and then idle.
 SMALL_CHILD = r"""#!/bin/sh
 while IFS= read -r line; do
 	case $line in
@@ -63,14 +63,14 @@ def switches(pid):
 
 
 def wake_ups(pid, seconds):
-    """A second, of all its threads."""
+    """Wake-ups per second, of all threads of a process."""
     before = switches(pid)
     time.sleep(seconds)
     return (switches(pid) - before) / seconds
 
 
 class Http:
-    """One connection, requests one after the other, as little work as possible."""
+    """One connection, requests one after the other, with minimal overhead."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -97,7 +97,7 @@ class Http:
         return head.lower(), head, rest
 
     def exchange(self, request):
-        """Sends it and reads the whole answer: (head, body)."""
+        """Sends a request and reads the whole response: (head, body)."""
         self.socket.sendall(request)
         lower, head, rest = self.head()
         if b"\r\ncontent-length:" in lower:
@@ -132,7 +132,7 @@ class Gateway:
         self.port, ready = free_port(), free_port()
         path = os.path.join(folder, f"bench-{self.port}.json")
         with open(path, "w", encoding="ascii") as file:
-            # A limit of sessions from one client would only measure itself here.
+            # A limit of sessions per client would only measure itself here.
             json.dump({"config": {"limits": {"mcpSessionsPerClient": 4096}},
                        "mcp": {"port": self.port, "targets": [target]}}, file)
         env = {**os.environ, "WORKER_THREADS": "2", "READINESS_ADDR": f"127.0.0.1:{ready}",
@@ -222,7 +222,7 @@ def call_message(number):
 
 
 class Pipes:
-    """The same server as a child of this program."""
+    """The same server as a child process of this program."""
 
     def __init__(self):
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The memory section of the benchmark: what clients of HTTP/2 can make each program hold.
+"""The memory section of the benchmark: how much memory HTTP/2 clients can make each program hold.
 
-For each case: resident memory before, while everything is held, and some seconds after all of it has gone.
-The backend reads every request to its end and answers GET alone, so uploads stay under way. Programs are
-configured as for speed (peers.py). Bytes a unit are the growth while held, by connection or by stream.
+For each case: resident memory before, while everything is held, and some seconds after everything has closed.
+The backend reads every request to its end and answers only GET, so uploads stay open. Programs are
+configured as for speed (peers.py). Bytes per unit are the growth while held, per connection or stream.
 """
 import argparse
 import os
@@ -27,7 +27,8 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n" + bytes(1 << 20)
 
 
 class Case:
-    """connections x streams; a method of None opens connections alone; window: that we grant to answers."""
+    """connections x streams; method None opens connections only; window: the window that we grant for
+    responses."""
 
     def __init__(self, name, connections, streams, method, body=b"", window=65535, prime=False):
         self.name, self.connections, self.streams, self.method = name, connections, streams, method
@@ -55,7 +56,7 @@ def literal(name, value):
 
 
 class Connection:
-    """As much of a client as it takes: no answer is looked at, only windows."""
+    """A minimal client: it looks only at windows, not at responses."""
 
     def __init__(self, port, case):
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -112,7 +113,7 @@ class Connection:
             raise RuntimeError(f"stream {stream} was reset: {payload.hex()}")
 
     def pump(self):
-        """True when bytes moved."""
+        """Sends what the windows allow; True if bytes moved."""
         moved = False
         self.fill()
         try:
@@ -145,7 +146,7 @@ class Connection:
 
 
 def settle(connections, is_done, seconds=60):
-    """Until all is sent and nothing has moved for half a second."""
+    """Waits until all is sent and nothing has moved for half a second."""
     end = time.monotonic() + seconds
     quiet = time.monotonic()
     while time.monotonic() < end:
@@ -159,7 +160,7 @@ def settle(connections, is_done, seconds=60):
 
 
 def serve(port):
-    """The backend: this program again."""
+    """Starts the backend, which is this program itself."""
     selector = selectors.DefaultSelector()
     listener = socket.create_server(("127.0.0.1", port), backlog=4096)
     selector.register(listener, selectors.EVENT_READ)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs that are compared: the gateway and its peers, each fairly configured, in its own directory.
+"""The compared programs: the gateway and its peers, each fairly configured, in its own directory.
 
-Fair means: two workers each, the same backend, upstream keep-alive for everybody (without it nginx looks
-twenty times slower than it is), access logs off for everybody, nobody caches or compresses.
+Fair means: two workers each, the same backend, upstream keep-alive for all (without it nginx looks
+twenty times slower than it is), no access logs, no caching and no compression.
 """
 import os
 import shutil
@@ -59,10 +59,10 @@ http {{
 }}
 """
 
-# As nginx passes an answer on by default: through buffers of its own.
+# nginx with its default for responses: through its buffers.
 NGINX_BUFFERED = NGINX.replace("proxy_buffering off", "proxy_buffering on")
 
-# A backend of files: the fastest there is for bodies of known length.
+# A backend that serves files: the fastest for bodies of known length.
 NGINX_FILES = """
 user root;
 worker_processes 2;
@@ -94,7 +94,7 @@ binds:
       - host: 127.0.0.1:{origin}
 """
 
-# Client and backend agree to lane bypass.
+# Client and backend enable bypass.
 HEADGATE_BYPASS = """
 config:
   logging: {{level: warn, accessLog: false}}
@@ -118,13 +118,15 @@ def say_missing(what):
 
 
 def resolve(args, *names):
-    """Paths of these arguments, where given, as they are whatever directory a program is started in."""
+    """Makes the paths of these arguments absolute, where given, because programs start in other directories.
+    """
     for name in names:
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
 
 
 def h2load_log(path):
-    """(milliseconds of each answer of status 200, sorted; how many others), and there is no log any more."""
+    """Reads and deletes the log: (milliseconds of each response with status 200, sorted; number of others).
+    """
     with open(path, encoding="utf-8") as file:
         answers = [line.split() for line in file]
     os.unlink(path)
@@ -133,7 +135,7 @@ def h2load_log(path):
 
 
 def rows_of(parser, only, known):
-    """The rows that --only names, else all; a name that is none of them is an error that lists them."""
+    """The rows that --only names, otherwise all; an unknown name is an error that lists the rows."""
     asked = [name for name in only.split(",") if name]
     for name in asked:
         if name not in known:
@@ -168,7 +170,7 @@ def wait_path(path, seconds=30):
 
 
 def children_of(pid):
-    """pid and everything below it."""
+    """pid and all its descendants."""
     found = [pid]
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -183,7 +185,7 @@ def children_of(pid):
 
 
 class Peer:
-    """One program under test. `port` is where it listens; direct means: the backend itself."""
+    """One program under test. `port`: where it listens; direct: the backend itself."""
 
     def __init__(self, name, directory, origin):
         self.name, self.dir, self.origin = name, directory, origin
@@ -209,7 +211,7 @@ class Peer:
         return children_of(self.process.pid) if self.process else []
 
     def cpu_times(self):
-        """Seconds in user space, and in the kernel."""
+        """Processor seconds in user space, and in the kernel."""
         user = system = 0
         for pid in self.pids():
             with open(f"/proc/{pid}/stat") as f:
@@ -229,7 +231,7 @@ class Peer:
         return total
 
     def stop(self):
-        """Ends the program and its workers, which a master that is killed leaves behind."""
+        """Ends the program and its workers, which survive a kill of their master."""
         if not self.process:
             return
         pids = self.pids()

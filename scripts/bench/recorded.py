@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Results that are stored: a first line that says of what machine and program, then a line for each value.
+"""Stored results: a first line about machine and program, then a line for each value.
 
-As a program it prints that first line, for sections whose results are stored as they print them.
+As a program it prints that first line, for sections whose results are stored as printed.
 """
 import json
 import os
@@ -27,7 +27,7 @@ def git(*words):
 
 
 def commit():
-    """Of this tree, "-dirty" when it has changes besides results; nothing where none is to be known."""
+    """The commit of this tree, "-dirty" if it has changes other than results; empty if unknown."""
     if not shutil.which("git"):
         return ""
     head = git("rev-parse", "--short", "HEAD")
@@ -38,10 +38,10 @@ def commit():
 
 
 class Store:
-    """The file of --json; without one nothing is kept."""
+    """The file of --json; without one nothing is stored."""
 
     def __init__(self, path, args, *how):
-        """how: names of the arguments that say how long was measured."""
+        """how: names of the arguments that set how long was measured."""
         self.file = open(path, "w", encoding="utf-8") if path else None
         if path:
             self.add(machine=machine(), commit=commit(), **{name: getattr(args, name) for name in how})

@@ -19,8 +19,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RESULTS = os.path.join(HERE, "results")
 
-# how: what record.sh runs, without for how long, which is stored with the results; by: what programs are
-# compared by, times where less is better.
+# how: the command of record.sh, without the duration, which is stored with the results; by: the value by
+# which programs are compared, times: lower is better.
 Section = collections.namedtuple("Section", "file title how by notes")
 RUN = "run.py --table-only"
 SECTIONS = (
@@ -51,7 +51,7 @@ SECTIONS = (
         "runs.",)),
 )
 GROWTH_HOW = "cost.py"
-# Results that are stored as their programs print them.
+# Results stored as their programs print them.
 TEXTS = {f"{name}.txt": f"{name}.py" for name in ("tls", "restart", "memory", "attacks")}
 COLUMNS = (  # key, head of the column, digits
     ("rps", "requests/s", 0), ("rate", "a second", 0), ("mean", "mean ms", 2), ("p50", "p50 ms", 2),
@@ -100,7 +100,7 @@ def bars_of(title, rows, by):
 
 
 def origin(entries, how):
-    """Where and when results were made, as far as it is stored with them, and how to make them again."""
+    """Where and when results were made, as far as stored, and how to repeat them."""
     first = next((entry for entry in entries if "machine" in entry), {})
     said = f"{first['machine']}." if first else "No machine was stored with these results."
     if first.get("commit"):
@@ -111,7 +111,7 @@ def origin(entries, how):
 
 
 def pairs(entries):
-    """What was compared closely, alternating: the rows drift by more than a few percent."""
+    """Pairs compared by alternation, because the rows drift by more than a few percent."""
     found = [entry for entry in entries if "pair" in entry]
     if not found:
         return []

@@ -2,19 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clients notice when a gateway is replaced, or killed.
 
-Each program serves wrk with 32 kept connections while 50 clients sit idle on connections that have had
-a request, 20 listen to a stream of events, ten a second, and one asks every 10 ms over a connection of
-its own. After a second one of these happens:
+Each program serves wrk with 32 kept connections, while 50 clients are idle on connections after one
+request, 20 read a stream of ten events per second, and one client sends a request every 10 ms, each on a
+new connection. After a second one of these happens:
 
-  replace  the way each program has for it: an upgrade (headgate, SIGUSR2), a reload by the master
-           (haproxy -W, SIGUSR2; nginx, SIGHUP: its upgrade, which only a daemon makes, replaces the
-           workers likewise)
-  kill     SIGKILL to the process that serves: headgate's gateway, haproxy's worker, one of nginx's two
+  replace  each program's own method: an upgrade (headgate, SIGUSR2), a reload by the master
+           (haproxy -W, SIGUSR2; nginx, SIGHUP: its upgrade, which needs a daemon, replaces the
+           workers in the same way)
+  kill     SIGKILL to the serving process: headgate's gateway, haproxy's worker, one of nginx's two
 
-Failed: requests of wrk that had no answer. Refused: connections. Idle lost: idle clients whose next
-request, 2 s later, has no answer on that connection. Streams lost: those without all their events.
-Pause: the longest time without an answer to the
-one that asks.
+Failed: requests of wrk without a response. Refused: connections. Idle lost: idle clients whose next
+request, 2 s later, gets no response on that connection. Streams lost: those without all their events.
+Pause: the longest time without a response for the client that sends every 10 ms.
 """
 import argparse
 import os
@@ -36,7 +35,7 @@ LISTEN = f"GET /sse?n={EVENTS}&interval=100 HTTP/1.1\r\nHost: a\r\n\r\n".encode(
 
 
 def answer(client):
-    """Whether one request has a whole answer."""
+    """True if one request gets a complete response."""
     client.settimeout(5)
     data = b""
     try:
@@ -52,7 +51,7 @@ def answer(client):
 
 
 class Asker(threading.Thread):
-    """Asks again and again, each time over a connection of its own."""
+    """Sends requests repeatedly, each on a new connection."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -75,7 +74,7 @@ class Asker(threading.Thread):
 
 
 class Listener(threading.Thread):
-    """Hears events until the stream ends, as it should or not."""
+    """Reads events until the stream ends, complete or not."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -152,7 +151,7 @@ def start(name, options, directory, origin):
 
 
 def end(peer):
-    """Also of a program that has another process by now."""
+    """Ends the program, also if its process was replaced."""
     pids = set(peer.pids())
     inodes = set()
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -166,7 +165,7 @@ def end(peer):
         found = any(link[8:-1] in inodes for link in links if link.startswith("socket:"))
         if found and int(entry) != os.getpid():
             pids.add(int(entry))
-    # Those that would start others come first.
+    # First those that would start others.
     for pid in sorted(pids):
         try:
             os.kill(pid, signal.SIGKILL)

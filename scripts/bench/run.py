@@ -3,8 +3,8 @@
 """make bench: one table from one run, then the sections of h2.py, splice.py and claims.py.
 
 Every row of the table is the median of several rounds; the programs take turns within a round, so that a
-machine whose speed drifts is equally unfair to all. Load generator, backend and gateway share the machine:
-besides requests per second read CPU per request.
+change of the machine's speed affects all equally. Load generator, backend and gateway share the machine: read
+the CPU per request besides the requests per second.
 """
 import argparse
 import os
@@ -72,9 +72,9 @@ def start_origin(args, directory):
 
 
 def start_socket(args, directory):
-    """The same backend, at a socket of the file system: its path."""
+    """Starts the same backend at a Unix socket; returns its path."""
     os.makedirs(directory)
-    # The workers of nginx are nobody.
+    # The workers of nginx run as nobody.
     for place in (os.path.dirname(directory), directory):
         os.chmod(place, 0o755)
     peer = peers.Peer("socket", directory, 0)
@@ -85,7 +85,7 @@ def start_socket(args, directory):
 
 
 def start_all(args, scratch):
-    """Peers at their best: which of their settings that is depends on the row."""
+    """Starts each peer with both settings: the better one depends on the row."""
     origin = start_origin(args, os.path.join(scratch, "origin"))
     running, hidden = [origin], []
     if args.unix:

@@ -4,11 +4,11 @@
 
 The programs take turns within a round; each row is the median of the rounds. CPU is that of the whole machine
 (/proc/stat), because kernel workers and soft interrupts that move bytes belong to no process; for event
-streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate as it
-comes, the other rows of headgate are held to one lane by the configuration: LANES. Tunnels never use pipes
-(user/phase/README.md says why), so `pipe` is in the section about bodies only. `direct` and `bypass` are the
-opt-in lanes between processes of one host, so they are in the sections about tunnels only and `auto` never
-chooses them. Client and backend of the benchmark agreed in these rows.
+streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate with its
+defaults; the other rows of headgate are limited to one lane by the configuration: LANES. Tunnels never use
+pipes (user/phase/README.md has the reason), so `pipe` is only in the section about bodies. `direct` and `bypass`
+are the opt-in lanes between processes of one host, so they are only in the sections about tunnels, and `auto`
+never chooses them. Client and backend of the benchmark enable them in these rows.
 """
 import argparse
 import functools
@@ -46,7 +46,7 @@ LANES = {
     "bypass": "mode: require, force: true, lanes: [bypass]",
 }
 OPT_IN = ("direct", "bypass")
-# Of each column: its name in stored results, its head, digits.
+# For each column: its name in stored results, its head, digits.
 PING = (("rate", "messages/s", 0), ("user_us", "user us/msg", 1), ("system_us", "system us", 1),
         ("switches", "switches", 1), ("p50", "p50 ms", 3), ("p99", "p99 ms", 3))
 BULK = (("rate", "MiB/s", 0), ("user_s", "user s/GiB", 2), ("system_s", "system s/GiB", 2))
@@ -82,14 +82,14 @@ stream {{
 }}
 """
 MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
-NO_PROXY = "no proxy"  # the client at the backend
+NO_PROXY = "no proxy"  # the client connects to the backend
 TICKS = os.sysconf("SC_CLK_TCK")
-OTHER = "other"  # names of another build begin with it
+OTHER = "other"  # prefix of the names of another build
 LESS_IS_BETTER = ("KiB each", "gateway CPU %")
 
 
 def machine_seconds():
-    """Of everybody in user space, and in the kernel."""
+    """Processor seconds of the whole machine in user space, and in the kernel."""
     with open("/proc/stat") as file:
         user, nice, system, _, _, irq, softirq = map(int, file.readline().split()[1:8])
     return (user + nice) / TICKS, (system + irq + softirq) / TICKS
@@ -100,7 +100,7 @@ def since(before, share):
 
 
 def machine_switches():
-    """Context switches of everybody: where the kernel moves bytes, they are those of its threads."""
+    """Context switches of the whole machine: where the kernel moves bytes, its threads cause them."""
     with open("/proc/stat") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("ctxt"))
 
@@ -145,12 +145,12 @@ class Bench:
         return peer
 
     def others(self, origin, template):
-        """The lanes of --lanes of the other build."""
+        """The lanes of --lanes with the other build."""
         return [self.headgate(lane, origin, template, self.args.against)
                 for lane in self.args.lanes.split(",") if self.args.against]
 
     def tunnel(self, lane, origin):
-        """None where this machine cannot do an opt-in lane."""
+        """Starts headgate with a lane; None if this machine cannot use an opt-in lane."""
         try:
             return self.headgate(lane, origin, SAME_HOST if lane in OPT_IN else HEADGATE)
         except RuntimeError as error:
@@ -175,7 +175,7 @@ class Bench:
         return peer
 
     def tunnels(self, origin):
-        """Every program with a tunnel to this origin: (name, peer)."""
+        """Starts every program with a tunnel to this origin: (name, peer)."""
         backend = peers.Peer(NO_PROXY, self.scratch, origin.port)
         lanes = ("copy", "sockmap", "auto", *OPT_IN)
         found = [backend, *(self.tunnel(lane, origin.port) for lane in lanes),
@@ -203,7 +203,7 @@ class Bench:
                               timeout=120).stdout.strip()
 
     def rounds(self, programs, measure):
-        """{name: [numbers of each round]}, programs taking turns, the other way round every second time."""
+        """{name: [numbers of each round]}; programs take turns, in reverse order every second round."""
         results = {peer.name: [] for peer in programs}
         for number in range(self.args.rounds):
             for peer in programs if number % 2 == 0 else reversed(programs):
@@ -221,7 +221,7 @@ class Bench:
                 self.duel(row, lane, peer, measure)
 
     def duel_of_lanes(self, row, column, programs, results, measure):
-        """auto against the best of its own lanes."""
+        """Compares auto with the best of its own lanes."""
         lanes = [name for name in results if name in LANES and name not in ("auto", *OPT_IN)]
         if "auto" not in results or not lanes or not self.args.pairs:
             return
@@ -230,8 +230,8 @@ class Bench:
         self.duel(row, *(next(p for p in programs if p.name == wanted) for wanted in ("auto", name)), measure)
 
     def duel(self, row, one, two, measure):
-        """The rows drift too much for a few percent, so the two alternate as one, two, two, one; each such
-        four gives one ratio."""
+        """Compares two programs. The rows drift too much for a few percent, so the two alternate as one, two,
+        two, one; each such group of four gives one ratio."""
         ratios = []
         for _ in range(self.args.pairs):
             numbers = [measure(peer)[0] for peer in (one, two, two, one)]
@@ -269,7 +269,7 @@ class Bench:
         self.section("both", "512 MiB there and back, both ways at once", BULK, programs, measure)
 
     def exchanges(self, lanes):
-        """Every program in front of one backend that speaks HTTP."""
+        """Starts every program before one HTTP backend."""
         origin = peers.Peer("httpbin", self.folder("httpbin"), peers.free_port())
         origin.start([self.args.httpbin, "--port", str(origin.port), "--workers", "1", "--quiet"])
         self.running.append(origin)
@@ -316,7 +316,7 @@ class Bench:
         self.stop(keep)
 
     def idle(self, programs):
-        """Of each program the first ones it ever has: later ones would find memory that was freed."""
+        """Measures the first idle tunnels of each program: later ones would reuse freed memory."""
         def measure(peer):
             before = peer.rss_kib()
             client = subprocess.Popen([self.load, "hold", str(peer.port), "4000", "4"],
@@ -333,7 +333,7 @@ class Bench:
 
 
 def table(title, columns, results):
-    """Prints it; {name: medians}."""
+    """Prints a table; returns {name: medians}."""
     medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
     best = min if columns[0][1] in LESS_IS_BETTER else max
     peers_best = best((row[0] for name, row in medians.items() if name in ("haproxy", "nginx")), default=0)

@@ -3,13 +3,13 @@
 """The TLS section of the benchmark: headgate, HAProxy and nginx on the same OpenSSL, in one run.
 
 Handshakes, full and resumed, with an EC P-256 and an RSA 2048 key, in TLS 1.3 and 1.2; requests of 1 KiB
-over HTTP/1.1 and HTTP/2; bulk; and what an idle client costs. Two workers each, tickets with everybody, no
-caches of sessions, no access logs. Every row is the median of several rounds; the programs take turns within
+over HTTP/1.1 and HTTP/2; bulk; and the cost of an idle client. Two workers each, session tickets for all, no
+session caches, no access logs. Every row is the median of several rounds; the programs take turns within
 a round.
 
-The generator (tls_load.c, h2load) shares the processors, so beside the rate stands the processor time of the
+The generator (tls_load.c, h2load) shares the processors, so the table also has the processor time of the
 program for one handshake, request or MiB, which hardly changes when others use the machine. Ratios are
-against the better one of the others: of rates more is better, of processor time and memory less.
+against the better one of the other programs: higher is better for rates, lower for processor time and memory.
 """
 import argparse
 import os
@@ -30,7 +30,7 @@ HANDSHAKES = {f"{kind}-{key}-{version}": (kind, key, version) for kind in ("full
 REQUESTS = {"h1-1KiB": (["--h1", "-c64", "-m1"], 1024), "h2-1KiB": (["-c16", "-m32"], 1024),
             "h1-bulk": (["--h1", "-c4", "-m1"], 16 << 20),
             "h2-bulk": (["-c4", "-m1", "-w24", "-W26"], 16 << 20)}
-# Idle clients first: what a program has freed before would hold them, too.
+# Idle clients first: later ones would reuse memory that the program has freed.
 ROWS = ["idle", *HANDSHAKES, *REQUESTS]
 
 TLS = "tls: {{cert: KEY.pem, key: KEY.key}}"
@@ -43,7 +43,7 @@ HAPROXY = peers.HAPROXY.replace("bind 127.0.0.1:{http}",
 
 
 def certificates(folder):
-    """ec.pem, rsa.pem with their keys; .both for HAProxy."""
+    """Makes ec.pem, rsa.pem with their keys; .both for HAProxy."""
     for name, options in (("ec", ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]),
                           ("rsa", ["-newkey", "rsa:2048"])):
         stem = os.path.join(folder, name)
@@ -80,7 +80,7 @@ class Bench:
         return peer
 
     def start(self, key):
-        """The programs with a certificate."""
+        """Starts the programs with a certificate."""
         def with_key(text):
             return text.replace("KEY", os.path.join(self.scratch, key))
         found, origin = [], self.origin.port
@@ -102,7 +102,7 @@ class Bench:
             self.running.pop().stop()
 
     def handshakes(self, peer, kind, version):
-        """(a second, processor us of one)."""
+        """Measures (handshakes per second, processor us per handshake)."""
         used = peer.cpu_seconds()
         out = subprocess.run([self.load, str(peer.port), kind, version, str(self.args.seconds),
                               str(self.args.threads)], capture_output=True, text=True, check=True).stdout
@@ -112,7 +112,7 @@ class Bench:
         return made / took, (peer.cpu_seconds() - used) * 1e6 / made
 
     def requests(self, peer, options, size):
-        """(requests or MiB a second, processor us of one)."""
+        """Measures (requests or MiB per second, processor us of one)."""
         count = max(8, int(self.args.requests * (1 if size <= 1024 else 1 / 400)))
         used = peer.cpu_seconds()
         out = subprocess.run(["h2load", "-t2", f"-n{count}", *options,
@@ -125,7 +125,7 @@ class Bench:
         return rate * units, (peer.cpu_seconds() - used) * 1e6 / (count * units)
 
     def idle(self, peer, version="1.3"):
-        """(KiB of one idle client, KiB after they have gone)."""
+        """Measures (KiB per idle client, KiB after they have closed)."""
         before, count = peer.rss_kib(), self.args.clients
         with subprocess.Popen([self.load, str(peer.port), "hold", version, str(count)], text=True,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which file uses symbols of which other, by the objects: calls through pointers are not seen."""
+"""Which file uses symbols of which other, according to the objects; calls through pointers are not seen."""
 import collections
 import os
 import re
@@ -21,7 +21,7 @@ class NoSymbols(Exception):
 
 
 def built_objects():
-    """{object: source} of the product, after compiling what is missing or old."""
+    """{object: source} of the product, after compiling missing and outdated ones."""
     commands = compile_commands()
     sources = commands["SOURCES"].split()
     objects = {f"{commands['OBJ']}/{os.path.splitext(source)[0]}.o": source for source in sources}
@@ -34,7 +34,7 @@ def built_objects():
 
 
 def read_symbols(objects):
-    """(symbol -> the file that defines it, file -> the symbols it needs from others)."""
+    """Reads (symbol -> the file that defines it, file -> the symbols it needs from others)."""
     defined, needed = {}, {source: set() for source in objects.values()}
     result = subprocess.run(["nm", "-A", "-g", *objects], capture_output=True, text=True, check=False)
     if result.returncode:
@@ -51,7 +51,7 @@ def read_symbols(objects):
 
 
 def uses_between(objects):
-    """file -> {another file: symbols of it that the first one uses, sorted}."""
+    """file -> {another file: symbols of that file that the first one uses, sorted}."""
     defined, needed = read_symbols(objects)
     uses = {}
     for path, symbols in needed.items():
@@ -68,14 +68,15 @@ def line_naming(tree, path, symbol):
 
 
 def line_in_tables(tree, table, path):
-    """The line of a table that names a file, else its first line."""
+    """The line of a table that names a file, otherwise its first line."""
     text = tree.text(TABLES)
     start = max(text.find(f"\n{table} = ") + 1, 0)
     return line_of(text, max(text.find(f'"{path}"', start), start))
 
 
 def may_use(path, other):
-    """What LAYERS allows to include; where it allows a header only, the file of the same name as well."""
+    """True if LAYERS allows the include; if it allows only a header, the file of the same name is allowed as
+    well."""
     allowed = tables.LAYERS.get(layer_of(path), [])
     return (os.path.dirname(path) == os.path.dirname(other) or matches(other, allowed)
             or matches(os.path.splitext(other)[0] + ".h", allowed))
@@ -112,7 +113,7 @@ def reached(start, uses):
 
 
 def circles(uses):
-    """Sets of files each of which uses, directly or not, every other one of its set."""
+    """Yields sets of files in which each file uses every other one, directly or not."""
     reach = {path: reached(path, uses) for path in uses}
     left = set(uses)
     while left:
@@ -123,7 +124,7 @@ def circles(uses):
 
 
 def joins_circle(tree, path, circle, uses):
-    """The finding on a file that no exception names in this circle: one of its uses, and one of it."""
+    """The finding for a file that no exception lists in this circle, with one use in each direction."""
     below = min(set(uses[path]) & circle)
     above = min(other for other in circle if path in uses[other])
     symbol = uses[path][below][0]
@@ -134,14 +135,16 @@ def joins_circle(tree, path, circle, uses):
 
 
 def large_circles(tree, all_uses):
-    """A call upwards is a finding of its own: the circles that it closes would be of no help."""
+    """Ignores calls upwards, which have their own finding: reporting the circles that they close would not
+    help."""
     uses = {path: {other: symbols for other, symbols in used.items()
                    if may_use(path, other) or (path, other) in tables.CALL_EXCEPTIONS}
             for path, used in all_uses.items()}
     found = [circle for circle in circles(uses) if len(circle) > tables.CIRCLE_FILES]
     parts = collections.Counter()
     for circle in found:
-        # Its entry is the one it shares most files with: of two circles that became one, one has joined.
+        # The entry of a circle is the one with which it shares most files: when two circles merge, one has
+        # joined the other.
         known = max(tables.CIRCLES, key=lambda entry: len(circle & set(entry)), default=[])
         if circle & set(known):
             parts[tables.CIRCLES.index(known)] += 1

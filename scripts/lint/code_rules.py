@@ -9,10 +9,10 @@ import tables
 from source import C_ENDS, line_of, matches
 
 LINE_COLUMNS = 110
-TABLE_COLUMNS = 132  # one row, one line
+TABLE_COLUMNS = 132  # columns; one row, one line
 FILE_LINES = 600
 
-# Spelled so that this file does not find itself.
+# Split so that the rule does not match this file.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 TYPEDEF = re.compile(r"^\s*typedef\s+(struct|union)\b", re.M)
 MACHINE_PATH = re.compile(r"(?<![\w.])/(wo" r"rk/|tmp/h" r"g\b|ro" r"ot/)")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layout of C, which is what clang-format makes of it."""
+"""The layout of C code: the output of clang-format."""
 import concurrent.futures
 import os
 import re
@@ -19,7 +19,7 @@ def compare(paths):
 
 
 def check_format(tree):
-    """Rows of tables (*.def) are no C that clang-format knows."""
+    """Compares with clang-format; it cannot format tables (*.def)."""
     paths = [path for path in tree.paths
              if path.endswith((".c", ".cc", ".h")) and not matches(path, tables.UNMEASURED)]
     batches = [paths[i:i + FILES_AT_ONCE] for i in range(0, len(paths), FILES_AT_ONCE)]

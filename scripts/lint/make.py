@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Makefile knows: how files are compiled, which are of the product, what is installed."""
+"""Data of the Makefile: how files are compiled, which belong to the product, which are installed."""
 import functools
 import os
 import re
@@ -9,7 +9,7 @@ COMPILER_ERROR = re.compile(r"([^:\s]+):(\d+):(?:\d+:)? (?:fatal )?error: (.*)")
 
 
 class MakeError(Exception):
-    """The first error of a compiler with its place, else the last line of make."""
+    """The first compiler error with its position, otherwise the last line of make."""
 
     def __init__(self, output):
         lines = output.strip().split("\n")
@@ -20,7 +20,8 @@ class MakeError(Exception):
 
 
 def make(*arguments):
-    """What make prints. Profile and compiler are those of the make that runs lint, but not its flags."""
+    """Runs make and returns its output. Profile and compiler are those of the make that runs lint, but not
+    its flags."""
     result = subprocess.run(["make", "-s", "--no-print-directory", *arguments],
                             capture_output=True, text=True, check=False,
                             env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))})

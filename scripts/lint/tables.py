@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lint knows about this tree: who may include whom, where each library lives, what may break a rule."""
+"""The facts about this tree for lint: allowed includes, the place of each library, exceptions from rules."""
 
-# Directory of the including file -> what it may include (fnmatch, from the root). A file may always include
-# its own directory. From the ground up:
+# Directory of the including file -> allowed includes (fnmatch, from the root). A file may always include its
+# own directory. From the bottom up:
 #   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < http1
 #   < client < stream < codec < phase < restart/stream < driver < worker < gateway
-# with policy, the configuration's model, and restart (beside upstream) beside them.
+# Policy, the model of the configuration, and restart (at the level of upstream) are beside them.
 GROUND = ["user/base/*", "user/loop/*"]
 MODEL = ["policy/*", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
-# A client and all that serves it.
+# A client and the code that serves it.
 CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*", "user/relay/*",
                    "user/upstream/*", "user/restart/state.h"] + MODEL
-# What a worker and the admin servers may use: all of a thread, nothing of the process.
+# For a worker and the admin servers: code of one thread, none of the process.
 THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
                    "user/codec/*", "user/phase/*", "user/driver/*"]
 LAYERS = {
@@ -61,7 +61,7 @@ LAYERS = {
     "user/worker": THREAD + ["policy/*", "config/*", "admin/hooks.h"],
     "admin": THREAD + ["user/worker/*", "policy/*", "config/*", "gen/version.h"],
     "user/gateway": ["user/*", "policy/*", "config/*", "admin/*", "gen/version.h"],
-    # The backend judges the gateway: it shares nothing with it.
+    # The backend checks the gateway: they share no code.
     "tests/origin": [],
     "tests/lib": ["user/base/*"],
     "tests/unit": ["user/*", "policy/*", "config/*", "admin/*", "bpf/*", "tests/lib/*", "gen/*"],
@@ -70,24 +70,24 @@ LAYERS = {
     "scripts/bench": [],
 }
 
-# (file, include) pairs that break the table above, each with its reason.
+# (file, include) pairs that violate the table above, each with its reason.
 LAYER_EXCEPTIONS = {
 }
 
-# (file, file whose symbols it uses) pairs that LAYERS forbids, each with its reason. The list only shrinks: a
-# pair that is no longer used is a finding.
+# (file, file whose symbols it uses) pairs that LAYERS forbids, each with its reason. The list may only
+# shrink: an unused pair is a finding.
 CALL_EXCEPTIONS = {
 }
 
-# The most files that may use each other's symbols in a circle.
+# The largest allowed circle of files that use each other's symbols.
 CIRCLE_FILES = 3
 
-# Larger circles, each with its reason. They only shrink: a file that joins one is a finding, and so is a name
-# here that is in none.
+# Larger circles, each with its reason. They may only shrink: a file that joins one is a finding, and so is a
+# file listed here that is in none.
 CIRCLES = [
 ]
 
-# Third-party header (fnmatch on what stands between < >) -> the only files that may include it.
+# Third-party header (fnmatch on the text between < >) -> the only files that may include it.
 HOMES = {
     "llhttp.h": ["user/http/h1_parse.c", "tests/fuzz/*"],
     "nghttp2/*": ["user/h2/h2_internal.h"],
@@ -117,17 +117,17 @@ PRINTING = ["admin/top*.c", "user/kernel/ctl/*.c", "user/restart/upgrade_command
             "user/gateway/options.c", "user/base/failpoint.c"]
 WRITERS = ["user/base/log_writer.c", "user/base/sink.c"]
 
-# Files that are not measured: generated from a kernel's BTF or by npm, or texts of a licence.
+# Files without length limits: generated from a kernel's BTF or by npm, or licence texts.
 UNMEASURED = ["bpf/vmlinux_fallback.h", "LICENSE", "bpf/LICENSE", "tests/fuzz/corpus/*",
               "tests/interop/mcp/package-lock.json"]
 
-# Directories without a README of their own: data described by the directory above.
+# Directories without a README: data described by the README of the parent directory.
 DATA_DIRS = ["tests/fuzz/corpus*", "tests/data*", "tests/*/data*"]
 
-# Functions of the product that are there for tests alone: each allocation fails once.
+# Functions of the product for tests only: they make each allocation fail once.
 TEST_HOOKS = ["mem_fail_nth", "mem_count"]
 
-# Words that a reader stumbles over, as patterns, and what to say instead. In code, comments and documents.
+# Patterns of words to avoid in code, comments and documents, and what to write instead.
 WORDS = {
     r"\bcontest\b": "precedence",
     r"\bcomplaints?\b": "error, or what it is an error of",

@@ -16,7 +16,7 @@ LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*$")
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)(?: (-?\d+))?$")
 LABEL = re.compile(r'([^=,{}"]+)="((?:[^"\\\n]|\\["\\n])*)"(,|$)')
 TYPES = {"counter", "gauge", "histogram", "summary", "untyped"}
-# Base units only, and the unit at the end of the name (before _total).
+# Only base units, and the unit at the end of the name (before _total).
 WRONG_UNITS = re.compile(r"(_|^)(ms|millis|milliseconds|us|micros|microseconds|ns|nanos|nanoseconds|minutes|"
                          r"hours|kb|mb|gb|kib|mib|gib|kilobytes|megabytes|gigabytes|percent)(_|$)")
 MISPLACED_UNIT = re.compile(r"_(seconds|bytes)_(?!total$|sum$|count$|bucket$)")
@@ -30,9 +30,9 @@ class Family:
         self.is_closed = False
 
 
-@functools.lru_cache(maxsize=4096)  # the same ones come with every scrape
+@functools.lru_cache(maxsize=4096)  # the same label lists are in every scrape
 def parse_labels(text):
-    """{name: value}, not to be changed, or None when the text is not a label list."""
+    """{name: value}, which callers must not change, or None if the text is not a label list."""
     labels = {}
     at = 0
     while at < len(text):

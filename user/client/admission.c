@@ -19,7 +19,7 @@ static uint64_t bind_max_connections(const struct bind *bind)
 	return sum;
 }
 
-/* 0: nobody has derived it from the descriptors, so only the tables bound it. */
+/* 0: not derived from the descriptor limit, so only the tables limit connections. */
 static uint64_t max_connections(const struct proxy *proxy)
 {
 	uint64_t max = proxy->lease->snapshot->config.max_connections;
@@ -71,7 +71,7 @@ void admission_forget(struct proxy *proxy, struct quota *client)
 	quota_drop(&proxy->shared->clients, client);
 }
 
-/* 0: nobody has derived it from the descriptors. */
+/* 0: not derived from the descriptor limit. */
 static uint64_t most_or_all(uint64_t most)
 {
 	return most ? most : UINT64_MAX;
@@ -131,7 +131,10 @@ void admission_refuse(struct proxy *proxy, const struct bind *bind, int fd)
 
 	counter_add(proxy->counters, COUNTER_ACCEPT_REFUSED, 1);
 	counter_end(proxy->counters, END_LIMIT);
-	/* An empty socket takes a short answer at once; when it does not, the reset says it all. */
+	/*
+	 * An empty send buffer accepts a short response at once; if it does not, the client gets a reset
+	 * only.
+	 */
 	if (bind->protocol != BIND_HTTP ||
 	    send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) <= 0 ||
 	    socket_shutdown_write(fd) < 0) {
@@ -139,7 +142,8 @@ void admission_refuse(struct proxy *proxy, const struct bind *bind, int fd)
 		return;
 	}
 	/*
-	 * Closing with a request unread would send a reset after the answer, and some clients then drop both.
+	 * Read the request: closing with unread bytes sends a reset after the response, and some clients then
+	 * discard both.
 	 */
 	(void)recv(fd, proxy->relay.scratch, LIMIT_READ_BYTES, MSG_DONTWAIT);
 	socket_close(fd);

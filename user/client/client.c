@@ -26,7 +26,9 @@ bool client_state_allows(enum client_state from, enum client_state to)
 	return client_next_states[from] >> to & 1;
 }
 
-/* The timer of the state (idle and head deadlines, or the end of the linger), or the age. */
+/*
+ * Arms the timer for the deadline of the state (idle, head, or linger) or for the age, whichever is earlier.
+ */
 void client_arm(struct client *client)
 {
 	struct timer_wheel *wheel = loop_timers(client->proxy->loop);
@@ -183,7 +185,7 @@ void client_next(struct client *client)
 		loop_again(client->proxy->loop, &client->again);
 }
 
-/* Each byte of a head begins the idle time anew; the time for the whole head begins with its first one. */
+/* Each byte of a head restarts the idle time; the time for the whole head starts with its first byte. */
 static void client_note_head(struct client *client)
 {
 	struct client_http *http = client->http;
@@ -199,7 +201,7 @@ static void client_note_head(struct client *client)
 	client_set_state(client, CLIENT_READ_HEAD);
 }
 
-/* HTTP/2 in front of a port that is no more has nothing to say, and no settings to say it with. */
+/* If the listener was removed, there are no HTTP/2 settings to send. */
 static void client_start_h2(struct client *client, struct span head)
 {
 	if (client->bind->bind)
@@ -208,7 +210,7 @@ static void client_start_h2(struct client *client, struct span head)
 		client_close(client, END_CONFIG_REMOVED, false);
 }
 
-/* Over TLS only what was agreed on (RFC 9113 3.2). */
+/* Over TLS, HTTP/2 needs ALPN (RFC 9113 3.2). */
 static bool client_may_speak_h2(const struct client *client)
 {
 	return !client_is_tls(client) || client->tls->is_h2;
@@ -216,7 +218,7 @@ static bool client_may_speak_h2(const struct client *client)
 
 enum { CLIENT_HEAD_BLOCK_BYTES = 2048 };
 
-/* The arena becomes the stream's. */
+/* The stream takes the arena over. */
 static void client_begin_request(struct client *client, struct arena *arena, struct span head,
 				 enum http_error http_error)
 {
@@ -226,7 +228,7 @@ static void client_begin_request(struct client *client, struct arena *arena, str
 	client_close(client, END_LIMIT, true);
 }
 
-/* The stream exists before the head is complete only within this call: its arena takes the head. */
+/* Reads a head into a temporary arena, which the stream takes over once the head is complete. */
 void client_read_head(struct client *client)
 {
 	struct client_http *http = client->http;
@@ -267,7 +269,7 @@ void client_read_head(struct client *client)
 	client_begin_request(client, &arena, head, http_error);
 }
 
-/* What has come of the head is not enough to say more about the request (RFC 9110 15.5.9). */
+/* The head is incomplete: answer 408 without parsing it (RFC 9110 15.5.9). */
 static void client_refuse_late_head(struct client *client)
 {
 	struct arena arena;
@@ -276,7 +278,7 @@ static void client_refuse_late_head(struct client *client)
 	client_begin_request(client, &arena, (struct span){ 0 }, HTTP_ERROR_HEAD_LATE);
 }
 
-/* A byte may have come in this turn, whose event is still to be delivered. */
+/* A byte may have arrived in this turn without its event having been delivered: look before closing. */
 void client_on_idle(struct client *client)
 {
 	enum client_state state = client->state;
@@ -287,7 +289,7 @@ void client_on_idle(struct client *client)
 	}
 	conn_look_again(&client->conn);
 	client_read_head(client);
-	/* It was no byte of a request: a piece of a TLS record, or an empty line. */
+	/* The bytes were not part of a request (part of a TLS record, or an empty line). */
 	if (client->state == state && client->deadline_ms &&
 	    client->deadline_ms <= proxy_now_ms(client->proxy))
 		client_close(client, END_KEEPALIVE_IDLE, false);
@@ -338,7 +340,7 @@ void client_begin_http(struct client *client, const struct bind *bind)
 		return;
 	}
 	client_begin_idle(client);
-	/* Also from the state it is in at first. */
+	/* Set the state directly: the initial state has no transition to IDLE. */
 	client->state = CLIENT_IDLE;
 	client_note_idle(client);
 	client_arm(client);
@@ -358,7 +360,7 @@ void client_become_tunnel(struct client *client)
 
 void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
 {
-	/* It came with the ClientHello, and has no event of its own. */
+	/* A reset that arrived together with the ClientHello has no event of its own. */
 	if (conn_check(&client->conn) < 0) {
 		client_close(client, conn_end_reason(client->conn.error, END_CLIENT_RST), true);
 		return;

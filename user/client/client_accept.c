@@ -61,7 +61,7 @@ static void client_on_age(struct client *client)
 {
 	client->age_ms = 0;
 	client->is_age_over = true;
-	/* A running exchange completes and has a reason of its own: the timer is counted here. */
+	/* A running exchange completes with its own reason, so the expiry is counted here. */
 	if (client->stream)
 		counter_end(client->proxy->counters, END_MAX_AGE);
 	else
@@ -155,7 +155,7 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 		slab_give(proxy->clients, handle);
 		return NULL;
 	}
-	/* Nobody was told what has become of it before it was accepted. */
+	/* The loop reports no error that occurred before accept: check for one. */
 	client->conn.has_error = true;
 	if (client_peer_bypass(client, bind->bind, origin) < 0) {
 		conn_close(&client->conn, true);
@@ -166,7 +166,10 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	return client;
 }
 
-/* Of a connection that admission has counted, `counted` for its address. NULL: it was reset. */
+/*
+ * Creates the client of a connection that admission has counted; `counted` is its address's quota. NULL: the
+ * connection was reset.
+ */
 static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind, int fd,
 				   const struct address *peer, struct quota *counted,
 				   enum client_origin origin)
@@ -224,7 +227,7 @@ struct client *client_take_over(struct proxy *proxy, struct proxy_bind *bind, in
 	struct client *client;
 
 	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
-	/* It was let in once, and is not more than there were. */
+	/* It was admitted by the previous process, so the number does not grow. */
 	admission_count(proxy, bind);
 	admission_count_client(counted);
 	client = client_enter(proxy, bind, fd, peer, counted, origin);

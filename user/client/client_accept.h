@@ -3,25 +3,26 @@
 
 #include "user/client/client.h"
 
-/* How a connection of a client begins, and what its events do. */
+/* How client connections start, and how their events are dispatched. */
 
-/* Who has accepted a connection: nothing of it was read here in any case. */
+/* Which process accepted a connection. Nothing has been read from it yet in any case. */
 enum client_origin {
 	CLIENT_ACCEPTED, /* this process */
 	CLIENT_TAKEN_OVER, /* another one */
-	/* the same, where it bypassed TCP: its bytes are in queues of the same-host lanes */
+	/* another one, and its bytes bypass TCP: they are in queues of the same-host lanes */
 	CLIENT_TAKEN_OVER_BYPASS,
 };
 
 /*
- * Takes a connection that was just accepted: counts it, refuses it past a limit, starts reading. Owns fd.
- * False: it was reset at once.
+ * Starts a connection that was just accepted: counts it, refuses it beyond a limit, starts reading. Owns fd.
+ * False: the connection was reset at once.
  */
 bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
 		  enum client_origin origin);
 /*
- * The client of a stream that another process has begun: state, age and stream are the caller's to set.
- * has_requests: of a request, behind which others may follow; else of a tunnel. Owns fd; NULL: it was reset.
+ * Creates the client of a stream that another process started; the caller sets state, age and stream.
+ * has_requests: the stream is a request, and others may follow on the connection; otherwise it is a tunnel.
+ * Owns fd. NULL: the connection was reset.
  */
 struct client *client_take_over(struct proxy *proxy, struct proxy_bind *bind, int fd,
 				const struct address *peer, bool has_requests, enum client_origin origin);

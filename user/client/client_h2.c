@@ -42,8 +42,8 @@ bool client_h2_is_reading(struct client *client)
 }
 
 /*
- * No stream is left: when the last frames are out the link is over. A client that does not take them has had
- * its time.
+ * No stream is left: the link ends once the last frames are sent. A client that does not read them in time is
+ * closed by the idle deadline.
  */
 static void client_h2_leave(struct client *client)
 {
@@ -85,7 +85,10 @@ void client_h2_end(struct client *client, enum end_reason reason)
 	client_arm(client);
 }
 
-/* The rest may have come in this turn, whose event is still to be delivered. */
+/*
+ * True if the section is still incomplete after its deadline. Its rest may have arrived in this turn without
+ * its event having been delivered, so look first.
+ */
 static bool client_h2_is_head_late(struct client *client, uint64_t now_ms)
 {
 	struct client_h2 *h2 = client->h2;
@@ -104,7 +107,7 @@ void client_h2_on_timer(struct client *client, uint64_t now_ms)
 {
 	struct client_h2 *h2 = client->h2;
 
-	/* Nothing else can come on this connection before the section is complete: it ends as a whole. */
+	/* No other frame may be received before the section is complete, so the whole connection ends. */
 	if (client_h2_is_head_late(client, now_ms)) {
 		h2->is_head_late = true;
 		h2_link_fail(&h2->link, H2_ENHANCE_YOUR_CALM);
@@ -153,8 +156,8 @@ void client_h2_stream_over(struct client *client)
 /* ------------------------------------------------------------------------------------ the link */
 
 /*
- * Streams that are complete both ways count no more for the session: each answer that comes before its
- * request was read would make room for another request whose payload waits here.
+ * Limits streams here, too: the session no longer counts a stream that is complete in both directions, but a
+ * response that ends before its request was forwarded leaves payload buffered here.
  */
 static bool client_h2_is_full(const struct client_h2 *h2)
 {
@@ -171,7 +174,7 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 		client->proxy->handler->on_ready(h2_stream->owner);
 		return;
 	}
-	/* It came with these frames, and is found when all before it is read: no backend hears of them. */
+	/* A reset that arrived together with these frames: no backend gets the requests. */
 	if (conn_check(&client->conn) < 0) {
 		h2_stream_release(h2_stream, H2_REFUSED_STREAM);
 		return;
@@ -184,14 +187,14 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 	client->requests++;
 	h2->stream_count++;
 	client_note_idle(client);
-	/* It came together with the end of what was the last one, and the GOAWAY covers it. */
+	/* The stream began before the client received the GOAWAY, which covers it: do not leave yet. */
 	link->is_leaving = false;
 	client->proxy->handler->begin_h2_request(client, h2_stream);
 }
 
 /*
- * A client that sends PINGs, or answers ours, is there and means to stay. Other frames without a stream prove
- * less, and a header block that never ends must not push the deadline off.
+ * A client that sends PINGs, or answers ours, keeps the connection alive. Other frames without a stream prove
+ * less, and an endless header section must not postpone the deadline.
  */
 static void client_h2_on_fed(struct h2_link *link)
 {
@@ -207,7 +210,10 @@ static void client_h2_on_fed(struct h2_link *link)
 			client_arm(h2->client);
 		}
 	}
-	/* While it ends, the deadline is another one. The timer finds out when it fires. */
+	/*
+	 * While the connection ends, idle_deadline_ms has another meaning. Otherwise it moves without
+	 * re-arming: the timer checks it when it fires.
+	 */
 	if (pings == h2->seen_pings || h2->is_refusing)
 		return;
 	h2->seen_pings = pings;
@@ -248,7 +254,7 @@ void client_h2_finish_streams(struct client *client, enum end_reason reason)
 	if (!h2->link.session)
 		return;
 	h2_session_abort(h2->link.session);
-	/* Also those that are complete and still hand their request on. */
+	/* Includes complete streams that still forward their request. */
 	while ((h2_stream = h2_session_any(h2->link.session)) != NULL) {
 		if (h2_stream->owner)
 			client->proxy->handler->on_close(h2_stream->owner, reason);
@@ -276,7 +282,7 @@ static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 	client_h2_finish_streams(client, reason);
 	if ((end == H2_LINK_OVER || end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) &&
 	    !conn_has_output(&client->conn)) {
-		/* The GOAWAY is out: its reader is to see it before a reset could take it away. */
+		/* The GOAWAY was sent: linger, so that no reset makes the client discard it. */
 		if (reason != END_OK && !had_streams)
 			counter_end(client->proxy->counters, reason);
 		client_linger(client);
@@ -317,7 +323,7 @@ void client_h2_start(struct client *client, struct span head)
 	client_set_state(client, CLIENT_H2);
 	counter_add(client->proxy->counters, COUNTER_H2_CONNECTIONS, 1);
 	h2_link_set_ping(&h2->link, ns_to_ms(settings.ping_interval_ns), ns_to_ms(settings.ping_timeout_ns));
-	/* Streams that begin here may read from the socket's queue no more. */
+	/* Streams that begin here must not read the bytes in conn.in. */
 	rest = client->conn.in;
 	buf_init(&client->conn.in);
 	h2_link_feed(&h2->link, head);
@@ -326,7 +332,7 @@ void client_h2_start(struct client *client, struct span head)
 	buf_done(&rest);
 	if (!h2->link.is_ended)
 		h2_link_run(&h2->link);
-	/* Its preface was under way when the others were told. */
+	/* The preface arrived after the other connections were told to end. */
 	if (client->state == CLIENT_H2 && proxy_is_closing(client->proxy))
 		client_h2_end(client, END_DRAINED);
 }

@@ -9,7 +9,7 @@ void client_peer_set_options(const struct proxy *proxy, const struct bind *bind,
 {
 	struct socket_keepalive keepalive;
 
-	/* Options only refine a connection that works without them. */
+	/* The connection works without the options: ignore errors. */
 	(void)socket_set_nodelay(fd);
 	if (!bind->tcp)
 		return;
@@ -46,7 +46,7 @@ void client_peer_name(struct client *client, const struct address *peer)
 	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
 }
 
-/* Of this host, that is: others are not found there. */
+/* For peers of this host; conn_start_bypass() finds no other peers. */
 static bool client_peer_may_bypass(const struct client *client, const struct bind *bind)
 {
 	const struct proxy *proxy = client->proxy;

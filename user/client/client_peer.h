@@ -3,14 +3,14 @@
 
 #include "user/client/client_accept.h"
 
-/* What the configuration says about sockets of clients. */
+/* Sets the configured socket options of a client's socket. */
 void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd);
-/* Its word about others is taken (config.forwarded.trusted). */
+/* True if X-Forwarded-* of this peer are trusted (config.forwarded.trusted). */
 bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer);
-/* Its address as texts, and whether its word about others is taken. */
+/* Sets the texts of the client's address, and is_trusted. */
 void client_peer_name(struct client *client, const struct address *peer);
 /*
- * Its bytes bypass TCP, where its bind agreed and its other end is here, or where they did in a process that
- * is gone: 0, or -errno: bytes of it are lost, reset it.
+ * Lets the connection bypass TCP if its bind allows it and the peer is a process of this host, or continues
+ * that for a connection of an old process. 0, or -errno: bytes are lost, and the caller must reset it.
  */
 int client_peer_bypass(struct client *client, const struct bind *bind, enum client_origin origin);

@@ -51,7 +51,7 @@ static void client_tls_log(struct client *client, const char *why)
 		 name.len ? name.data : "", (unsigned long long)swallowed);
 }
 
-/* What waits to be sent says why: the client is given time to read it. */
+/* The output contains the reason (an alert or a response): give the client time to read it. */
 static void client_tls_refuse(struct client *client, enum end_reason reason)
 {
 	conn_drop_tls(&client->conn);
@@ -64,7 +64,7 @@ static void client_tls_refuse(struct client *client, enum end_reason reason)
 	client_linger(client);
 }
 
-/* An alert in a record of its own (RFC 8446 6), where there is no session to say it. */
+/* Sends an alert as a plain record (RFC 8446 6), for clients without a TLS session. */
 static int client_tls_send_alert(struct client *client, uint8_t description)
 {
 	char alert[] = { 21, 3, 3, 0, 2, 2, (char)description };
@@ -85,7 +85,7 @@ bool client_tls_refuse_name(struct client *client)
 	       !conn_has_output(&client->conn);
 }
 
-/* https://…: the one mistake that a person makes (curl http://host:443/). */
+/* The user has probably written http:// instead of https:// (curl http://host:443/). */
 static void client_tls_answer_plain(struct client *client)
 {
 	static char answer[] = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n"
@@ -109,8 +109,8 @@ static bool is_like_http(struct span bytes)
 /* ------------------------------------------------------------------------------------ ClientHello */
 
 /*
- * Counted already: room at the port, and in the process. The one that has waited longest in this worker goes;
- * where this worker has none, others have.
+ * Ends the oldest handshake on the port or in this worker if the counts, which include the new one, exceed a
+ * limit. If this worker has none, the others still shed theirs.
  */
 static void client_tls_make_room(struct proxy *proxy, struct proxy_bind *bind, uint64_t all, uint64_t here)
 {
@@ -169,7 +169,7 @@ void client_tls_start(struct client *client)
 	client_tls_read_hello(client);
 }
 
-/* Its texts in one piece: the parser and the configuration of now go. */
+/* Copies the texts into one allocation: the parser and the configuration may be freed. */
 static int client_tls_keep_texts(struct client_tls *tls, struct span listener_key)
 {
 	struct span name = sni_name(tls->hello);
@@ -193,7 +193,6 @@ static void client_tls_pass_through(struct client *client)
 
 	client_tls_leave_queue(client);
 	client_open_tunnel(client, true, tls->server_name);
-	/* The tunnel has copied what it needs. */
 	if (client->tls == tls && !client->is_closed) {
 		client->tls = NULL;
 		client_tls_free(tls);
@@ -236,7 +235,7 @@ static void client_tls_begin_handshake(struct client *client, const struct liste
 	client_tls_go_on(client);
 }
 
-/* The hello is complete: whose is it? */
+/* Selects the listener of a complete hello. */
 static void client_tls_choose(struct client *client)
 {
 	struct client_tls *tls = client->tls;
@@ -259,7 +258,7 @@ static void client_tls_choose(struct client *client)
 		client_tls_pass_through(client);
 }
 
-/* The hello stays in conn.in, byte for byte: it travels with a tunnel, or is what a handshake begins with. */
+/* The hello stays in conn.in unchanged: a tunnel forwards it, or the handshake starts with it. */
 void client_tls_read_hello(struct client *client)
 {
 	struct conn *conn = &client->conn;
@@ -307,14 +306,14 @@ static void client_tls_fail(struct client *client, int error)
 		return;
 	}
 	if (error == -EMSGSIZE) {
-		client_tls_log(client, "the client sent too much of it");
+		client_tls_log(client, "the client sent too many handshake bytes");
 		client_close(client, END_TLS_HANDSHAKE_FAILED, true);
 		return;
 	}
 	client_close(client, error == -EPIPE ? END_CLIENT_FIN : END_CLIENT_RST, error != -EPIPE);
 }
 
-/* What is inside begins. */
+/* The handshake is complete: starts the inner protocol. */
 static void client_tls_open(struct client *client)
 {
 	struct client_tls *tls = client->tls;
@@ -330,7 +329,7 @@ static void client_tls_open(struct client *client)
 	if (tls_is_resumed(session))
 		counter_add(counters, COUNTER_TLS_RESUMED, 1);
 	tls->is_h2 = span_eq(tls_alpn(session), SPAN("h2"));
-	/* A reload took it meanwhile, or gave it away: the client may ask anew. */
+	/* A reload has removed the listener or changed its requirements: the client may reconnect. */
 	if (!listener || !client_tls_serves(client, listener)) {
 		client_close(client, END_CONFIG_REMOVED, false);
 		return;
@@ -349,12 +348,12 @@ void client_tls_go_on(struct client *client)
 	uint64_t turn = loop_turn(proxy->loop);
 	int result;
 
-	/* Nobody signs for who has been reset meanwhile. */
+	/* Do not sign for a client that has already reset the connection. */
 	if (conn_check(&client->conn) < 0) {
 		client_close(client, conn_end_reason(client->conn.error, END_CLIENT_RST), true);
 		return;
 	}
-	/* A signature takes as long as a hundred requests: others are served between them. */
+	/* A signature takes as long as about a hundred requests: serve other clients between two of them. */
 	if (proxy->tls_turn != turn) {
 		proxy->tls_turn = turn;
 		proxy->tls_turn_steps = 0;
@@ -387,7 +386,10 @@ bool client_tls_serves(const struct client *client, const struct listener *liste
 		return true;
 	if (!config || !span_eq(tls->listener_key, listener->key))
 		return false;
-	/* The listener's headers have to be the client's own, and name the certificate if it wants that. */
+	/*
+	 * A certificate header must come from the gateway, and contain the certificate if the listener wants
+	 * it.
+	 */
 	if (config->forwards_client_certificate != tls->forwards)
 		return false;
 	switch (config->settings.client_auth) {

@@ -8,15 +8,14 @@
 #include "user/net/descriptors.h"
 
 enum {
-	EVICT_LOOKS = 256, /* clients looked at for one that may end */
-	EVICT_TRIES = 16, /* clients that end for one that comes: a limit may have been lowered */
+	EVICT_LOOKS = 256, /* clients examined per search */
+	EVICT_TRIES = 16, /* clients ended for one new client: a limit may have been lowered */
 };
 
 enum eviction { EVICT_NONE, EVICT_MADE, EVICT_ASKED };
 
 /*
- * What has come and is not read yet may be a request: its event is about to be delivered. An empty line in
- * front of one is none.
+ * Unread bytes may be a request whose event is about to be delivered. An empty line before a request is none.
  */
 static bool client_may_end(const struct client *client)
 {
@@ -31,7 +30,7 @@ static void evict_end(struct client *client)
 	client_close(client, END_EVICTED, false);
 }
 
-/* only: a client of this port, peer: of this address; or NULL. */
+/* Ends an idle client. only: of this port; peer: of this address; NULL: any. */
 static bool evict_make_here(struct proxy *proxy, const struct proxy_bind *only, const struct quota *peer)
 {
 	int looks = 0;
@@ -75,7 +74,7 @@ static uint64_t evict_spare(struct proxy *other)
 	return idle > asked ? idle - asked : 0;
 }
 
-/* The one with the most idle clients: true when it was asked to end one. */
+/* Asks the worker with the most idle clients to end one. True if a worker was asked. */
 static bool evict_ask(struct proxy *proxy)
 {
 	struct proxy_shared *shared = proxy->shared;
@@ -144,7 +143,9 @@ bool evict_for_upstream(struct upstream_pool *pool)
 	       upstream_pool_shed(pool);
 }
 
-/* What ended left a lower number: the next one that is above the bound says again that they are short. */
+/*
+ * Ending a connection frees a lower descriptor. If *fd is still above the bound, the next call frees another.
+ */
 static bool evict_fits(struct upstream_pool *pool, int *fd, uint64_t below)
 {
 	if ((uint64_t)*fd < below)
@@ -155,7 +156,7 @@ static bool evict_fits(struct upstream_pool *pool, int *fd, uint64_t below)
 	return true;
 }
 
-/* True when there is a descriptor for it, or one is about to be given back. */
+/* True if *fd is within the bound, or another worker is about to free a descriptor. */
 static bool evict_has_descriptor(struct proxy *proxy, int *fd)
 {
 	struct descriptor_plan plan;
@@ -170,7 +171,7 @@ static bool evict_refuse(struct proxy *proxy, enum limit_kind kind)
 	return false;
 }
 
-/* Of the process and the port. */
+/* Checks the limits of the process and of the port. */
 static bool evict_admit_here(struct proxy *proxy, struct proxy_bind *bind)
 {
 	for (int i = 0; i < EVICT_TRIES; i++) {
@@ -187,7 +188,7 @@ static bool evict_admit_here(struct proxy *proxy, struct proxy_bind *bind)
 		case EVICT_MADE:
 			break;
 		case EVICT_ASKED:
-			/* For a moment there are more; never more than there are idle ones. */
+			/* The limit is exceeded for a moment, by at most the number of idle clients. */
 			admission_count(proxy, bind);
 			return true;
 		}

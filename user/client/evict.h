@@ -4,24 +4,26 @@
 #include "user/client/client.h"
 
 /*
- * Room for a connection where the next one would be one too many, for config.limits.maxConnections, for the
- * port, or for the descriptors of the process (user/net/descriptors.h): a client ends that is idle, of those
- * the one that is so longest. HTTP/1 between two requests or before the first, HTTP/2 without streams, which
- * is told with a GOAWAY. Where this worker has none, another one is asked.
+ * Frees capacity for a connection that would exceed config.limits.maxConnections, the limit of the port, or
+ * the descriptors of the process (user/net/descriptors.h): ends the client that has been idle longest. Idle
+ * means HTTP/1 between requests or before the first, or HTTP/2 without streams, which gets a GOAWAY. If this
+ * worker has no idle client, it asks another worker.
  */
 
 /*
- * One more client, with the descriptor *fd, which may become another one: counts it, for its address too
- * (peer, or NULL; admission.h). False when there is no room and none can be made, and a metric says for which
- * limit.
+ * Admits one more client with the descriptor *fd, which may be replaced by another: counts it, also for its
+ * address (peer, or NULL; admission.h). False: a limit is reached and no capacity can be freed; a metric
+ * counts which limit.
  */
 bool evict_admit(struct proxy *proxy, struct proxy_bind *bind, struct quota *peer, int *fd);
-/* upstream_pool.make_room: ends an idle client, else an idle connection to a backend. True: one did. */
+/*
+ * upstream_pool.make_room: ends an idle client, or else an idle connection to a backend. True if one ended.
+ */
 bool evict_for_upstream(struct upstream_pool *pool);
-/* upstream_pool.may_use: whether *fd leaves what others need, or could be made to. */
+/* upstream_pool.may_use: true if *fd is below the bound for backends, or could be made so. */
 bool evict_may_use(struct upstream_pool *pool, int *fd);
-/* Descriptors of pipes: smaller numbers. */
+/* Bound for descriptors of pipes: they must be smaller. */
 uint64_t evict_pipes_below(const struct proxy *proxy);
-/* Other workers may ask from now on, or no more; any thread. */
+/* evict_open(): other workers may ask this one from now on; evict_shut(): no longer. Any thread. */
 void evict_open(struct proxy *proxy);
 void evict_shut(struct proxy *proxy);

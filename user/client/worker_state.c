@@ -35,7 +35,7 @@ void lease_unref(struct lease *lease)
 
 void proxy_set_lease(struct proxy *proxy, struct lease *lease)
 {
-	/* What was made of the settings before it; sessions hold what they use. */
+	/* Drop contexts made from the previous settings; sessions hold what they use. */
 	tls_worker_forget(&proxy->tls);
 	proxy->lease = lease;
 	proxy->pool.config = lease ? &lease->snapshot->config : NULL;
@@ -55,7 +55,7 @@ uint64_t proxy_ticket_s(void *context)
 	return (loop_now_ms(proxy->loop) - proxy->shared->ticket_start_ms) / 1000;
 }
 
-/* Lines leave in batches: a wake-up for many, and none while nothing is logged. */
+/* Write lines in batches: one wake-up for many lines, none while nothing is logged. */
 enum { PROXY_LOG_DELAY_MS = 10 };
 
 void proxy_on_log_timer(struct timer *timer, uint64_t now_ms)

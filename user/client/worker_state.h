@@ -27,36 +27,36 @@
 #include "user/upstream/upstream_pool.h"
 
 /*
- * What one worker's clients, streams and upstreams share. Everything here belongs to one thread, except
+ * State shared by one worker's clients, streams and upstreams. Everything here belongs to one thread, except
  * `shared`, whose members are atomics, and the resolver behind its client.
  */
 
 /*
- * The worker's hold on a configuration snapshot. Streams count here, so the atomic count moves once a reload.
+ * The worker's reference to a configuration snapshot. Streams count here, so that the atomic count of the
+ * snapshot changes once per reload.
  */
 struct lease {
 	struct snapshot *snapshot; /* one reference */
 	uint32_t refs; /* the proxy itself, and each stream */
 };
 
-/* Process-wide limits: the only words that all workers write, once a connection. */
-/* Of the whole process, or of one of its ports. */
+/* Counts of the process, or of one port. Written by all workers, once per connection. */
 struct proxy_counts {
 	atomic_uint_fast64_t connections;
-	atomic_uint_fast64_t handshakes; /* of TLS, under way */
+	atomic_uint_fast64_t handshakes; /* TLS handshakes in progress */
 };
 
 struct proxy_shared {
-	atomic_uint
-		resumptions_left; /* of what a dead gateway had: given to workers, and not looked at yet */
+	/* connections of a crashed process that workers have been given but have not yet processed */
+	atomic_uint resumptions_left;
 	struct proxy_counts counts;
 	struct quota_table clients; /* by address_owner() */
 	struct quota_table backends; /* by name */
 	struct restart_state *restart_state; /* borrowed; NULL: no keeper */
-	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
+	atomic_uint_fast64_t fixed_descriptors; /* descriptors_fixed(), written by the main thread */
 	/*
-	 * Of session tickets; wiped when the workers have it. Their periods count from ticket_start_ms, loop
-	 * time.
+	 * Secret of session tickets; wiped once the workers have copied it. The ticket periods count from
+	 * ticket_start_ms, loop time.
 	 */
 	uint8_t ticket_secret[TICKET_SECRET_BYTES];
 	uint64_t ticket_start_ms;
@@ -65,13 +65,13 @@ struct proxy_shared {
 	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (evict.h) */
 };
 
-/* One listening port as a worker sees it; lives as long as a client that came in through it. */
+/* One listening port as a worker sees it; lives as long as any client accepted on it. */
 struct proxy_bind {
 	struct proxy *proxy; /* borrowed */
 	uint16_t port;
 	uint32_t refs; /* the worker while the port is configured, and each client */
 	const struct bind *bind; /* of the current lease; NULL once the port was removed */
-	struct list handshakes; /* of struct client_tls of this port, the longest wait first */
+	struct list handshakes; /* of struct client_tls of this port, oldest first */
 	struct proxy_counts *counts; /* borrowed */
 };
 
@@ -80,30 +80,30 @@ struct stream_driver;
 struct stream_history;
 
 struct proxy {
-	const struct stream_driver *driver; /* takes the steps of streams */
-	const struct client_handler *handler; /* serves what comes from clients */
+	const struct stream_driver *driver; /* runs the steps of streams */
+	const struct client_handler *handler; /* serves the events of clients */
 	struct loop *loop; /* borrowed from the worker, like all of these */
 	struct counters *counters;
 	struct request_metrics *metrics;
 	struct access_log *log;
 	struct timer log_timer; /* runs while lines wait to be written */
-	struct timer rest_timer; /* runs while memory is kept for streams that may not come */
+	struct timer rest_timer; /* runs while memory is cached for future streams */
 	struct stream_history *history;
 	struct trace *trace;
 	struct proxy_shared *shared;
 	struct relay_shared relay;
 	struct sockmap_lane sockmap; /* used when relay.gate points here */
 	struct upstream_pool pool;
-	struct head_budget head_budget; /* of the requests under way */
+	struct head_budget head_budget; /* of the running requests */
 	struct list mirrors; /* of struct mirror */
 	uint32_t mirror_count;
-	struct mailbox *mailbox; /* of the worker: other workers ask it for room */
-	struct list idle_clients; /* of struct client_http, the longest idle first (evict.h) */
-	atomic_uint_fast64_t idle_count; /* of them; written by the worker, read by others */
-	atomic_uint_fast64_t evict_asked; /* by others, and not answered yet */
+	struct mailbox *mailbox; /* of the worker; other workers send eviction requests to it */
+	struct list idle_clients; /* of struct client_http, longest idle first (evict.h) */
+	atomic_uint_fast64_t idle_count; /* length of idle_clients; written by the worker, read by others */
+	atomic_uint_fast64_t evict_asked; /* eviction requests of other workers, not yet handled */
 	struct slab *clients; /* of struct client */
 	struct slab *streams; /* of struct stream */
-	struct lease *lease; /* current: proxy_set_lease() */
+	struct lease *lease; /* the current one: proxy_set_lease() */
 	uint32_t index; /* of the worker */
 	uint64_t wall_us; /* read at most once a turn: proxy_wall_us() */
 	uint64_t wall_turn;
@@ -111,8 +111,8 @@ struct proxy {
 	uint32_t active_retries;
 	struct log_rate eviction_log;
 	struct tls_worker tls;
-	struct list handshakes; /* of struct client_tls, the longest wait first */
-	uint32_t tls_turn_steps; /* of handshakes, in turn tls_turn */
+	struct list handshakes; /* of struct client_tls, oldest first */
+	uint32_t tls_turn_steps; /* handshake steps made in turn tls_turn */
 	uint64_t tls_turn;
 	struct log_rate tls_log;
 	uint32_t look_after_ms; /* a stream is worth a checkpoint when it is so old; 0: none is (no keeper) */
@@ -128,16 +128,16 @@ struct lease *
 lease_create(struct snapshot *snapshot); /* takes the reference; NULL on no memory (reference kept) */
 struct lease *lease_ref(struct lease *lease);
 void lease_unref(struct lease *lease);
-/* The configuration in force from now on: the reference is the proxy's, that before is the caller's. */
+/* Sets the configuration in force. Takes the caller's reference; the caller owns that of the previous one. */
 void proxy_set_lease(struct proxy *proxy, struct lease *lease);
 
 void proxy_bind_unref(struct proxy_bind *bind);
 
-/* One access log line, unless the configuration says none. */
+/* Writes an access log line, unless the log is off. */
 void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record);
 void proxy_on_log_timer(struct timer *timer, uint64_t now_ms);
 void proxy_on_rest_timer(struct timer *timer, uint64_t now_ms);
-/* A stream or a client is gone: what is kept of it goes back in time (mem_rest). */
+/* Call after a stream or client was freed: arms the timer that returns cached memory (mem_rest()). */
 void proxy_mind_memory(struct proxy *proxy);
 static inline void proxy_trace(struct proxy *proxy, uint64_t id, enum trace_event event, uint32_t a,
 			       uint64_t b)
@@ -151,7 +151,7 @@ static inline uint64_t proxy_random(struct proxy *proxy)
 uint64_t proxy_wall_us(struct proxy *proxy);
 struct span proxy_date(struct proxy *proxy);
 uint64_t proxy_ticket_s(void *proxy); /* the clock of session tickets, for tls_worker_init() */
-/* Idle connections close at once, new requests get no further. */
+/* True during shutdown: idle connections close at once, and new requests are refused. */
 static inline bool proxy_is_closing(const struct proxy *proxy)
 {
 	return proxy->pool.is_closing;

@@ -6,10 +6,10 @@
 
 #include "user/base/text.h"
 
-/* Names beyond are left out: a header has a limit. */
+/* More names are omitted, because a header has a limit. */
 enum { XFCC_NAMES = 16 /* of a kind */, XFCC_ARENA_BYTES = 1024 };
 
-/* In quotes; what would end them, or begin another part, is escaped. */
+/* Writes a quoted string and escapes quotes and backslashes. */
 static void put_quoted(struct text *text, struct span value)
 {
 	text_char(text, '"');
@@ -21,7 +21,7 @@ static void put_quoted(struct text *text, struct span value)
 	text_char(text, '"');
 }
 
-/* A name that is one: anything else could pass for another part. */
+/* True if the name contains no separator: it could otherwise imitate another element. */
 static bool is_plain(struct span name)
 {
 	for (size_t i = 0; i < name.len; i++) {

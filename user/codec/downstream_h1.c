@@ -13,7 +13,7 @@ enum http_error downstream_codec_h1_parse(struct stream *stream, struct span byt
 	enum http_error http_error =
 		h1_parse_request(bytes, &exchange->arena, &exchange->head, &exchange->request_framing);
 
-	/* The log tells what was understood of a bad one, too. */
+	/* Set these even if the head is bad: the log prints what was parsed. */
 	exchange->texts.method = exchange->head.method_text;
 	stream->client_major = exchange->head.version_major;
 	if (http_error)
@@ -28,8 +28,8 @@ enum http_error downstream_codec_h1_parse(struct stream *stream, struct span byt
 /* ------------------------------------------------------------------------------------ the response */
 
 /*
- * Bytes behind a request that asked for another protocol, and did not get it, may be the beginning of that
- * protocol as well as the next request.
+ * Bytes after a request for a protocol switch that was not granted: they may belong to that protocol or to
+ * the next request.
  */
 static bool h1_has_doubtful_bytes(struct stream *stream)
 {
@@ -43,7 +43,10 @@ static int downstream_codec_h1_send_interim(struct stream *stream)
 	struct conn *client = &stream->client->conn;
 	int error;
 
-	/* HTTP/1.0 has no interim responses (RFC 9110 15.2); who reads none gets no more of them. */
+	/*
+	 * HTTP/1.0 has no interim responses (RFC 9110 15.2), and a client that does not read them gets no
+	 * more.
+	 */
 	if (stream->client_minor < 1 || buf_len(&client->out) >= LIMIT_HEAD_BYTES)
 		return 0;
 	error = hop_by_hop_strip_response(&stream->exchange->response);
@@ -55,7 +58,7 @@ static int downstream_codec_h1_send_interim(struct stream *stream)
 	return error;
 }
 
-/* How the body travels on to this client. */
+/* Chooses how the body is encoded for this client. */
 static enum relay_encoding h1_encoding(const struct stream *stream, struct body_framing *framing)
 {
 	if (framing->kind == BODY_NONE || framing->kind == BODY_LENGTH)
@@ -136,7 +139,7 @@ static bool downstream_codec_h1_has_closed(const struct stream *stream)
 static bool downstream_codec_h1_has_answer(const struct stream *stream)
 {
 	(void)stream;
-	return false; /* the stream would be over */
+	return false; /* the stream would have ended already */
 }
 
 static uint32_t downstream_codec_h1_reset_code(const struct stream *stream)

@@ -10,8 +10,8 @@
 /* ------------------------------------------------------------------------------------ the request */
 
 /*
- * WebSocket over HTTP/2 (RFC 8441): for backends of HTTP/1 it is an Upgrade, with a key that nobody but us
- * and the backend sees. What follows the head is the tunnel, no body.
+ * WebSocket over HTTP/2 (RFC 8441): an HTTP/1 backend gets an Upgrade with a key that only we and the backend
+ * see. Bytes after the head are the tunnel, not a body.
  */
 static enum http_error downstream_codec_h2_make_upgrade(struct stream *stream, struct span protocol)
 {
@@ -22,7 +22,7 @@ static enum http_error downstream_codec_h2_make_upgrade(struct stream *stream, s
 
 	if (!key)
 		return HTTP_ERROR_NO_MEMORY;
-	/* RFC 6455 4.1: it only keeps caches and confused servers out; it is no secret. */
+	/* RFC 6455 4.1: the key protects against caches and confused servers; it is no secret. */
 	text_borrow(&text, key, KEY_BYTES + 1);
 	base64_encode(&text, span_of(random, sizeof(random)));
 	if (fields_set(&stream->exchange->head.fields, SPAN("Sec-WebSocket-Key"), text_span(&text)) < 0)
@@ -62,7 +62,7 @@ enum http_error downstream_codec_h2_take(struct stream *stream, struct h2_stream
 	return !http_error && protocol.len ? downstream_codec_h2_make_upgrade(stream, protocol) : http_error;
 }
 
-/* Reset because the client broke a rule on it, and not by the client. */
+/* True if we reset the stream because the client violated a rule on it. */
 static bool downstream_codec_h2_was_refused(const struct h2_stream *h2_stream)
 {
 	return h2_stream->is_reset && h2_stream->is_invalid && !h2_stream->is_reset_by_peer;
@@ -92,7 +92,7 @@ static int downstream_codec_h2_send_interim(struct stream *stream)
 	return error;
 }
 
-/* An answer of a connection that is ending says so for all of its streams. */
+/* Starts the graceful shutdown of a connection that must end, at its next response. */
 static void downstream_codec_h2_mind_end(struct stream *stream)
 {
 	struct client *client = stream->client;
@@ -115,14 +115,14 @@ static int downstream_codec_h2_send_switch(struct stream *stream, struct span pr
 	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
 	struct response_head head = stream->exchange->response;
 
-	(void)protocol; /* the client named it, and 200 agrees (RFC 8441 5) */
+	(void)protocol; /* the client named it, and a 200 accepts it (RFC 8441 5) */
 	head.status = 200;
 	fields_remove(&head.fields, SPAN("sec-websocket-accept"));
 	stream->status = 200;
 	return downstream_codec_h2_write_head(stream, &head, &tunnel, false);
 }
 
-/* Other streams may run beside this one, and more may begin. */
+/* Nothing to do: other streams share the connection. */
 static void downstream_codec_h2_begin_tunnel(struct stream *stream)
 {
 	(void)stream;
@@ -157,7 +157,10 @@ static int downstream_codec_h2_flush(struct stream *stream)
 	return stream->downstream_codec_h2->is_reset ? -EPIPE : 0;
 }
 
-/* A reset behind both ends says nothing; one behind ours ends the rest of the request. */
+/*
+ * A reset after both sides have ended means nothing; a reset after our end only cancels the rest of the
+ * request.
+ */
 static int downstream_codec_h2_check(struct stream *stream)
 {
 	const struct h2_stream *h2_stream = stream->downstream_codec_h2;
@@ -168,7 +171,9 @@ static int downstream_codec_h2_check(struct stream *stream)
 	return downstream_codec_h2_was_refused(h2_stream) ? -EPROTO : -ECONNRESET;
 }
 
-/* The end of a request is no sign of anything here; a client that leaves resets its streams. */
+/*
+ * END_STREAM of a request does not mean that the client is gone; a client that gives up resets its streams.
+ */
 static bool downstream_codec_h2_has_closed(const struct stream *stream)
 {
 	(void)stream;
@@ -192,7 +197,7 @@ static bool downstream_codec_h2_is_behind(const struct stream *stream)
 	return buf_len(&stream->downstream_codec_h2->out) != 0;
 }
 
-/* Its window says what it takes (is_behind); nobody asks. */
+/* The client's window limits what it takes (is_behind()); its kernel is not asked. */
 static bool downstream_codec_h2_is_waiting(const struct stream *stream, uint64_t *ret_acked_bytes)
 {
 	*ret_acked_bytes = 0;
@@ -222,7 +227,7 @@ static struct relay_end downstream_codec_h2_end(const struct stream *stream)
 
 /* ------------------------------------------------------------------------------------ the end */
 
-/* What the client is told about a stream that is not complete. */
+/* The error code of the RST_STREAM for a stream that is not complete. */
 static uint32_t downstream_codec_h2_code(const struct stream *stream, enum stream_end end)
 {
 	if (end == STREAM_END_CLEAN || end == STREAM_END_LINGER)

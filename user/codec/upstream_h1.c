@@ -35,7 +35,7 @@ static bool upstream_codec_h1_says_length(const struct stream *stream)
 	return false;
 }
 
-/* Chunked trailers go through the relay and are not kept. */
+/* Chunked trailers pass through the relay and are not kept. */
 static const struct fields *upstream_codec_h1_trailers(const struct stream *stream)
 {
 	(void)stream;
@@ -66,7 +66,7 @@ static enum relay_encoding upstream_codec_h1_encoding(const struct stream *strea
 
 static enum upstream_head upstream_codec_h1_read_head(struct stream *stream, enum http_error *ret_error)
 {
-	/* What comes behind the head waits for the window of a stream. */
+	/* The bytes after the head must fit in the window of an HTTP/2 client's stream. */
 	size_t most = stream->downstream_codec_h2 ? h2_stream_read_bytes(stream->downstream_codec_h2, 0)
 						  : LIMIT_READ_BYTES;
 
@@ -110,9 +110,10 @@ static bool upstream_codec_h1_has_response(const struct stream *stream)
 }
 
 /*
- * No byte of it left, or the backend had closed before one arrived. A FIN acknowledges what had arrived when
- * it was sent, so one that does not acknowledge the request came first. A reset proves nothing: whoever reads
- * a request and resets at once is quicker than the delayed acknowledgement.
+ * True if no byte of the request was sent, or if the backend closed before one arrived. A FIN acknowledges
+ * everything received before it was sent, so the backend had seen nothing of a request that it does not
+ * acknowledge. A reset proves nothing: a backend that reads a request and resets at once is quicker than its
+ * delayed acknowledgement.
  */
 static bool upstream_codec_h1_is_unseen(const struct stream *stream, int error)
 {
@@ -153,7 +154,10 @@ static void upstream_codec_h1_discard(struct stream *stream)
 		upstream_close(upstream, false);
 }
 
-/* Streams of HTTP/2 run beside each other: none of them has a connection for itself. */
+/*
+ * A connection with NTLM or Negotiate authentication stays bound to one HTTP/1 client; streams of HTTP/2
+ * share their connection, so none of them can have one.
+ */
 static void keep(struct stream *stream, struct upstream *upstream)
 {
 	upstream->served++;
@@ -164,8 +168,10 @@ static void keep(struct stream *stream, struct upstream *upstream)
 		upstream_pool_give(&stream->proxy->pool, upstream);
 }
 
-/* Kept only when both messages were moved to their last byte and nothing follows; how the client ends is its
- * affair. */
+/*
+ * Keeps the connection only if both messages were relayed to their last byte and nothing follows, whatever
+ * happens to the client's connection.
+ */
 static void upstream_codec_h1_finish(struct stream *stream, enum stream_end end)
 {
 	struct upstream *upstream = stream->upstream;

@@ -67,8 +67,8 @@ static enum relay_encoding upstream_codec_h2_encoding(const struct stream *strea
 }
 
 /*
- * The backend broke a rule on the stream; or, behind this head, HTTP/2 itself: nothing of the response has
- * been passed on, and none of it will be.
+ * True if the backend violated a rule of the stream, or, after this head, of HTTP/2 itself. Nothing of the
+ * response was relayed, and nothing of it will be.
  */
 static bool upstream_codec_h2_is_broken(const struct stream *stream, const struct h2_head *head)
 {
@@ -159,7 +159,7 @@ static void upstream_codec_h2_let_go(struct stream *stream, uint32_t code)
 
 static void upstream_codec_h2_drop(struct stream *stream, bool reset)
 {
-	(void)reset; /* a stream costs its connection nothing: it always notices */
+	(void)reset; /* RST_STREAM leaves the connection open, so the backend is always notified */
 	upstream_codec_h2_let_go(stream, H2_CANCEL);
 }
 
@@ -168,7 +168,7 @@ static void upstream_codec_h2_discard(struct stream *stream)
 	upstream_codec_h2_drop(stream, false);
 }
 
-/* A client's own reason to give up is the backend's to know. */
+/* Forwards the client's error code to the backend. */
 static uint32_t upstream_codec_h2_code(const struct stream *stream)
 {
 	uint32_t code = stream->downstream->reset_code(stream);

@@ -13,8 +13,8 @@
 #include "user/stream/step.h"
 
 /*
- * A reset that came with the request has no event of its own: no backend hears of either. A stream of HTTP/2
- * that we have reset gets no answer, and its log line says why.
+ * A reset that arrived together with the request has no event of its own: check for it before any backend is
+ * contacted. An HTTP/2 stream that we have reset gets no response, but its log line has the reason.
  */
 static void begin(struct stream *stream, enum http_error http_error)
 {
@@ -78,7 +78,7 @@ static bool begin_tunnel(struct client *client, bool is_tls, struct span sni)
 	return true;
 }
 
-/* No stream says in the log what became of the connection. */
+/* Logs the end of a connection that no stream logs. */
 static void log_end(struct client *client, enum end_reason reason)
 {
 	struct proxy *proxy = client->proxy;

@@ -3,5 +3,5 @@
 
 #include "user/client/client.h"
 
-/* What comes from clients begins streams, moves and ends them. */
+/* Events of clients, which create, run and end streams. */
 extern const struct client_handler stream_handler;

@@ -19,7 +19,7 @@
 
 /* ------------------------------------------------------------------------------------ bytes move */
 
-/* A client that has its whole answer may take back what is left of its request. */
+/* A client that has its whole response may cancel the rest of its request. */
 static enum end_reason client_reason(const struct stream *stream, int error)
 {
 	if (stream->downstream->has_answer(stream))
@@ -27,7 +27,7 @@ static enum end_reason client_reason(const struct stream *stream, int error)
 	return error == -EPROTO ? END_REQUEST_BAD : conn_end_reason(error, END_CLIENT_RST);
 }
 
-/* STEP_WAIT: the request body's direction goes on, or is done. */
+/* STEP_WAIT: the request body continues, or is complete. */
 static enum stream_step check_upload(struct stream *stream)
 {
 	const struct relay *upload = &stream->upload;
@@ -46,7 +46,7 @@ static enum stream_step check_upload(struct stream *stream)
 	case RELAY_FAIL_MEMORY:
 		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 	case RELAY_FAIL_SINK:
-		/* The backend may have answered before it stopped reading: its answer decides. */
+		/* The backend may have responded before it stopped reading: its response decides. */
 		stream->upload_dead = true;
 		break;
 	case RELAY_FAIL_NONE:
@@ -97,7 +97,7 @@ static bool pump_direction(struct stream *stream, struct relay *relay)
 	return again;
 }
 
-/* What a slow client has yet to read of interim answers. STEP_END: it is gone. */
+/* Sends pending interim responses to a slow client. STEP_END: the client is gone. */
 static enum stream_step flush_interim(struct stream *stream)
 {
 	int result = stream->interim_count ? stream->downstream->flush(stream) : 0;
@@ -117,8 +117,8 @@ static enum stream_step pump_waiting(struct stream *stream)
 }
 
 /*
- * The FIN of an HTTP/1 client that has sent its request and waits: most clients that give up say it so
- * (RFC 9112 9.6 lets a server read it as that). A reset has its own event.
+ * True if an HTTP/1 client has sent its request and then a FIN: most clients that give up do so (RFC 9112 9.6
+ * allows a server to read it that way). A reset has its own event.
  */
 static bool has_client_given_up(struct stream *stream)
 {
@@ -230,7 +230,7 @@ static enum stream_step take_step(struct stream *stream, enum stream_step step)
 	return STEP_WAIT;
 }
 
-/* What was written to streams of HTTP/2 connections leaves with the other frames of this turn. */
+/* Frames written to HTTP/2 streams are sent together at the end of this turn. */
 static void touch(struct stream *stream)
 {
 	if (stream->state == STREAM_CLOSED)
@@ -240,14 +240,14 @@ static void touch(struct stream *stream)
 		stream->upstream_side->touch(stream);
 }
 
-/* Others get their turn before an attempt that would follow at once. */
+/* Gives other streams a turn before the next attempt. */
 static void rest(struct stream *stream)
 {
 	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy);
 	stream_set_state(stream, STREAM_BACKOFF);
 }
 
-/* A request that is short pays for these tests alone. */
+/* For a short request, checkpoints cost only these tests. */
 static bool is_kept_by(const struct stream *stream, enum stream_step step)
 {
 	return stream->is_in_restart_state || step == STEP_TUNNEL ||
@@ -287,7 +287,9 @@ void driver_on_client(struct stream *stream)
 
 		if (error)
 			step = step_end(stream, client_reason(stream, error), STREAM_END_RESET);
-		/* Events may come for hours: nobody who still wants them says that he is done. */
+		/*
+		 * Events may keep coming for hours, but a client that still wants them does not send a FIN.
+		 */
 		else if (internal_fields_client_left(stream))
 			step = step_end(stream, END_CLIENT_FIN, STREAM_END_RESET);
 	}

@@ -4,22 +4,22 @@
 #include "user/stream/stream.h"
 
 /*
- * The driver of streams: the only caller of phases. Events come here (from the client, the backend, the
- * kernel lane, the timer), and each runs the steps that follow from it until one waits. What stands below
- * reaches it through proxy->driver.
+ * The driver of streams: the only caller of phases. It receives events (from the client, the backend, the
+ * kernel lane, the timer) and runs the steps that follow until one waits. Lower layers call it through
+ * proxy->driver.
  */
 extern const struct stream_driver stream_driver;
 
 /*
- * Takes this step and those that follow from it; after LIMIT_STREAM_ATTEMPTS attempts others get their turn
- * first.
+ * Runs this step and those that follow from it; after LIMIT_STREAM_ATTEMPTS attempts it first gives other
+ * streams a turn.
  */
 void driver_run(struct stream *stream, enum stream_step step);
-/* The client sent something, can take something again, or is gone. */
+/* The client has sent bytes, can receive again, or is gone. */
 void driver_on_client(struct stream *stream);
-/* The same of the backend: upstream_pool.on_stream. */
+/* The same for the backend: upstream_pool.on_stream. */
 void driver_on_upstream(void *stream);
-/* Stops at once, from outside: drain deadline, operator, the end of the client's connection. */
+/* Ends the stream at once: drain deadline, operator, the end of the client's connection. */
 void driver_abort(struct stream *stream, enum end_reason reason);
-/* The kernel lane has news: relay_shared.wake. */
+/* The kernel lane has an event: relay_shared.wake. */
 void driver_on_relay(struct relay *relay);

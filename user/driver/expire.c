@@ -10,7 +10,7 @@
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
 
-/* While the request body is on its way: nothing moved for too long, and one of the two sides is to blame. */
+/* The request body is being sent, and nothing has moved for too long: one of the two sides is to blame. */
 static enum stream_step on_stream_idle(struct stream *stream)
 {
 	if (stream->state == STREAM_RELAY)

@@ -3,5 +3,5 @@
 
 #include "user/stream/stream.h"
 
-/* The timer of a stream has fired: carries out the deadline that has come (which and when: deadline.h). */
+/* Handler of a stream's timer: acts on the deadline that has expired (which and when: deadline.h). */
 void expire_on_timer(struct timer *timer, uint64_t now_ms);

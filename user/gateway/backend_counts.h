@@ -5,9 +5,9 @@
 #include "user/base/quota.h"
 
 /*
- * Gives every backend of the snapshot the count of its connections in use
- * (config.limits.connectionsPerBackend): one for each name, shared by the snapshots that have it, so that a
- * reload forgets none. Once, before anybody else sees the snapshot. 0 or -ENOMEM; what was given goes with
- * the snapshot in both cases.
+ * Attaches to every backend of the snapshot the count of its connections in use
+ * (config.limits.connectionsPerBackend). Snapshots share one count per backend name, so a reload keeps it.
+ * Call it once, before any other user of the snapshot. 0 or -ENOMEM; the snapshot releases the counts in both
+ * cases.
  */
 int backend_counts_attach(struct quota_table *table, struct snapshot *snapshot);

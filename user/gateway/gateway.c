@@ -26,7 +26,10 @@
 
 /* ------------------------------------------------------------------------------------ configurations */
 
-/* Opens what is new, tells every worker. On failure nothing has changed, and `error` says why. */
+/*
+ * Opens new ports and sends the configuration to every worker. On failure nothing has changed, and `error`
+ * has the reason.
+ */
 static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
 	struct port_plan plan;
@@ -35,7 +38,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	atomic_store_explicit(&gateway->shared.fixed_descriptors,
 			      descriptors_fixed(gateway->worker_count, snapshot->bind_count),
 			      memory_order_relaxed);
-	/* Before a port is open: its first connections count as well. */
+	/* Before a port is opened, so that its first connections count as well. */
 	local_ports_follow(gateway->lanes.local, gateway->snapshot, snapshot);
 	result = port_plan_make(gateway, snapshot, &plan, error);
 	if (!result)
@@ -46,7 +49,8 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 		local_ports_follow(gateway->lanes.local, snapshot, gateway->snapshot);
 		mcp_service_set_snapshot(&gateway->mcp, gateway->snapshot);
 		/*
-		 * At the start of the new process they may be those of the one before (takeover_give_up()).
+		 * In a new process after a crash the sockets may be inherited: leave them open
+		 * (takeover_give_up()).
 		 */
 		port_plan_done(&plan, gateway->worker_count,
 			       gateway->snapshot || !gateway->takeover.is_new_process);
@@ -66,7 +70,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	return 0;
 }
 
-/* What the new configuration says and only a start can do. */
+/* Warns about changed settings that take effect only at a restart. */
 static void gateway_warn_static(struct text *warnings, const struct static_config *old,
 				const struct static_config *new)
 {
@@ -83,7 +87,7 @@ static void gateway_warn_static(struct text *warnings, const struct static_confi
 	text_done(&keys);
 }
 
-/* What outlives configurations: the health of endpoints, the connections of backends. */
+/* Attaches state that outlives configurations: health of endpoints, connection counts of backends. */
 static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
 {
 	int error = health_registry_attach(&gateway->health, snapshot);
@@ -91,7 +95,7 @@ static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
 	return error ? error : backend_counts_attach(&gateway->shared.backends, snapshot);
 }
 
-/* Takes the snapshot. */
+/* Takes over the snapshot. */
 static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot, struct messages *messages)
 {
 	struct snapshot *old = snapshot_ref(gateway->snapshot);
@@ -115,7 +119,7 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot, s
 	return error;
 }
 
-/* How often a reload that waits for a port is tried. */
+/* Interval for retrying a reload that waits for a port. */
 enum { GATEWAY_RELOAD_MS = 100 };
 
 static void gateway_reload(struct gateway *gateway)
@@ -168,7 +172,7 @@ static void gateway_tell_workers(struct gateway *gateway, enum worker_phase phas
 {
 	for (uint32_t i = 0; i < gateway->worker_count; i++) {
 		if (worker_set_phase(gateway->workers[i], phase) < 0)
-			log_error("no memory to tell a worker about the shutdown");
+			log_error("no memory to notify a worker of the shutdown");
 	}
 }
 
@@ -181,7 +185,7 @@ static uint64_t gateway_open_clients(const struct gateway *gateway)
 	return open;
 }
 
-/* Every worker has taken what waited in its queues, and all of that is over. */
+/* True if every worker has processed its queues, and all connections have ended. */
 static bool gateway_has_drained(const struct gateway *gateway)
 {
 	for (uint32_t i = 0; i < gateway->worker_count; i++) {
@@ -229,7 +233,7 @@ static void gateway_on_drain(struct timer *timer, uint64_t now_ms)
 	timer_arm(loop_timers(gateway->loop), timer, now_ms < max_ms ? now_ms : max_ms);
 }
 
-/* For clients that are busy to hear, with an answer, that they should connect anew. */
+/* Time for active clients to get one response with Connection: close. */
 enum { GATEWAY_HAND_OVER_MS = 1000 };
 
 void gateway_begin_drain(struct gateway *gateway)
@@ -246,28 +250,28 @@ void gateway_begin_drain(struct gateway *gateway)
 	restart_state_set_phase(gateway->takeover.restart_state, RESTART_ENDING);
 	takeover_take_no_more(&gateway->takeover);
 	if (takeover_is_handed_over(&gateway->takeover)) {
-		/* Whoever asks shall get the answers of the other one. */
+		/* Close the admin servers, so that requests reach those of the new process. */
 		admin_stop(gateway->admin);
 		gateway->admin = NULL;
-		/* The service does not end, and another process speaks for it. */
+		/* The service does not stop: the new process notifies the supervisor. */
 		supervisor_stop(&gateway->supervisor);
 		wait_ms = wait_ms < GATEWAY_HAND_OVER_MS ? GATEWAY_HAND_OVER_MS : wait_ms;
 		hands_off = takeover_takes_connections(&gateway->takeover);
 	} else {
 		supervisor_tell(&gateway->supervisor, SUPERVISOR_STOPPING);
 	}
-	log_info("draining: not ready any more, %llu client connections open",
+	log_info("draining: no longer ready, %llu client connections open",
 		 (unsigned long long)gateway_open_clients(gateway));
 	gateway->phase = GATEWAY_DRAINING;
 	gateway->drain_begin_ms = now_ms;
 	gateway_tell_workers(gateway, hands_off ? WORKER_HAND_OFF : WORKER_DRAIN);
-	/* Nobody needs to be told to go elsewhere when nobody is here any more. */
+	/* With a hand-off, poll: stop early when no client is left. */
 	gateway->drain_close_ms = now_ms + wait_ms;
 	timer_arm(loop_timers(gateway->loop), &gateway->drain_timer,
 		  hands_off ? now_ms + GATEWAY_DRAIN_POLL_MS : gateway->drain_close_ms);
 }
 
-/* Whoever waits for the end of a reload hears of it, whatever has come of it. */
+/* Reports the end of the reload to the supervisor in any case, because it waits for that. */
 static void gateway_reload_as_told(struct gateway *gateway)
 {
 	if (gateway->phase != GATEWAY_RUNNING)
@@ -289,7 +293,7 @@ static void gateway_on_signal(struct signals *signals, int number)
 
 /* ------------------------------------------------------------------------------------ start */
 
-/* The new process has as many as the one before: each owns a socket of each port. */
+/* After a crash there are as many workers as before: each owns a socket of each port. */
 static uint32_t gateway_worker_count(const struct gateway *gateway, const struct static_config *config)
 {
 	const struct options *options = gateway->options;
@@ -333,12 +337,12 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			return -ENOMEM;
 		}
 	}
-	/* Each has its own, which forgets. */
+	/* Each worker has derived its own keys, which expire. */
 	tls_wipe(gateway->shared.ticket_secret, sizeof(gateway->shared.ticket_secret));
 	return 0;
 }
 
-/* Before any thread is started: they inherit what is left. */
+/* Call before any thread is started: threads inherit the remaining capabilities. */
 static int gateway_settle_privileges(struct gateway *gateway, const struct static_config *config,
 				     struct text *error)
 {
@@ -348,7 +352,7 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 
 	if (result)
 		return result;
-	/* Who turns the kernel lane off wants no program in the kernel at all. */
+	/* splice.mode off means no BPF program in the kernel at all. */
 	if (config->splice.mode != SPLICE_OFF) {
 		gateway->syn_filter_program = syn_filter_load();
 		gateway->reuseport_balancer_program =
@@ -360,7 +364,7 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 	return result;
 }
 
-/* Port 0 has become another one. */
+/* Logs the addresses, because port 0 was replaced by a real port. */
 static void gateway_say_admin_addresses(const struct gateway *gateway)
 {
 	static const char *const names[] = { [ADMIN_PORT_ADMIN] = "admin",
@@ -414,7 +418,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 		return result;
 	}
 	gateway_hooks_fill(gateway);
-	/* The addresses are borrowed from it as long as the servers run. */
+	/* The admin servers borrow their addresses from the snapshot. */
 	gateway->start_snapshot = snapshot_ref(snapshot);
 	admin_addresses_of(&snapshot->config, &addresses);
 	result = admin_start(gateway->loop, &gateway->hooks, &addresses, error, &gateway->admin);
@@ -496,12 +500,12 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	} else {
 		if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count,
 				seen, gateway_on_change) < 0)
-			log_warn("changes of the configuration are not noticed (inotify); SIGHUP reloads");
+			log_warn("cannot watch the configuration for changes (inotify); SIGHUP reloads it");
 		watch_follow(&gateway->watch, gateway->messages.file_list, gateway->messages.file_count);
 		heap_trim_start(&gateway->heap_trim, gateway->loop);
 		expiry_start(&gateway->expiry, gateway->loop, &gateway->snapshot);
 		supervisor_start(&gateway->supervisor, gateway->loop);
-		/* Before another main process ends because of us. */
+		/* Notify the supervisor before the old main process ends. */
 		supervisor_tell_ready(&gateway->supervisor, takeover->restart_state ? getppid() : getpid());
 		takeover_ready(&gateway->takeover, gateway->worker_count);
 		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);

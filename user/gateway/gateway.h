@@ -17,8 +17,8 @@
 #include "user/worker/worker.h"
 
 /*
- * The main thread's side of the running program: loads configurations, owns the listening ports, starts the
- * workers, answers the admin servers, and ends everything in order.
+ * The main thread's part of the program: loads configurations, owns the listening ports, starts the workers,
+ * serves the admin servers, and shuts everything down in order.
  */
 enum gateway_phase {
 	GATEWAY_RUNNING,
@@ -27,13 +27,17 @@ enum gateway_phase {
 	GATEWAY_ENDED,
 };
 
-/* One listening port of the process. Kept until the end: clients of a removed port still count down here. */
+/*
+ * One listening port of the process. Never freed before the end: clients of a removed port still decrement
+ * its counts.
+ */
 struct gateway_port {
 	struct list node;
 	uint16_t port;
 	struct address address; /* that the workers listen on */
 	bool is_open; /* the workers listen */
-	uint64_t closed_ms; /* loop time at which they were told to stop; 0: not since it is open */
+	/* loop time at which the workers were told to close it; 0: not since it was opened */
+	uint64_t closed_ms;
 	struct proxy_counts counts;
 };
 
@@ -57,22 +61,22 @@ struct gateway {
 	struct worker **workers; /* owner */
 	uint32_t worker_count;
 	struct list ports;
-	struct snapshot *snapshot; /* one reference: the one in force */
+	struct snapshot *snapshot; /* one reference: the configuration in force */
 	struct snapshot *start_snapshot; /* one reference: the admin servers borrow its addresses */
 	struct admin_config_status status;
 	struct messages messages;
 	enum gateway_phase phase;
 	struct heap_trim heap_trim;
 	struct expiry expiry;
-	struct timer reload_timer; /* a reload waits for a port that is being closed */
+	struct timer reload_timer; /* retries a reload that waits for a port to close */
 	uint64_t drain_begin_ms;
-	uint64_t drain_close_ms; /* when what is idle closes */
+	uint64_t drain_close_ms; /* when idle connections close */
 	struct timer drain_timer;
 };
 
 /*
- * Runs until a signal or /quitquitquit has ended it. Takes the snapshot, what was said about it, and the
- * succession; seen: watch_signature() from before it was loaded. Exit status of the program.
+ * Runs until a signal or /quitquitquit ends it. Takes over the snapshot, its messages, and the succession;
+ * seen: watch_signature() from before the snapshot was loaded. Returns the exit status of the program.
  */
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
 		const struct messages *messages, uint64_t seen, const struct takeover *takeover);

@@ -44,7 +44,7 @@ static void hook_worker_numbers(void *context, size_t index, struct worker_numbe
 	worker_numbers(gateway->workers[index], ret_numbers);
 }
 
-/* One question to all workers: the answers are joined, the last one is passed on. */
+/* One request to all workers: joins their results, and passes them on after the last one. */
 struct gather {
 	uint32_t pending;
 	struct stream_list list;
@@ -58,7 +58,7 @@ static void gather_on_list(void *argument, struct stream_list *part)
 {
 	struct gather *gather = argument;
 
-	/* A part that finds no memory is missing in the view; nothing else depends on it. */
+	/* Without memory a worker's part is missing in the view; nothing else depends on it. */
 	(void)stream_view_join(&gather->list, part);
 	if (--gather->pending)
 		return;

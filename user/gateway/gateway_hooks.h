@@ -3,7 +3,7 @@
 
 #include "user/gateway/gateway.h"
 
-/* What the admin servers may ask of the gateway: fills gateway->hooks. */
+/* Fills gateway->hooks: the functions that the admin servers call. */
 void gateway_hooks_fill(struct gateway *gateway);
-/* SIGTERM, SIGINT and /quitquitquit; the second time it ends at once. */
+/* Starts the drain, for SIGTERM, SIGINT and /quitquitquit; the second call ends at once. */
 void gateway_begin_drain(struct gateway *gateway);

@@ -13,7 +13,7 @@ static void warn(void *context, const char *sentence)
 	config_warning(context, NULL, "%s", sentence);
 }
 
-/* From the first key on. */
+/* Forbids core dumps from the first private key on. */
 static void guard_keys(const struct snapshot *snapshot)
 {
 	for (uint32_t i = 0; i < snapshot->certificate_count; i++) {
@@ -37,7 +37,10 @@ int gateway_load(const struct options *options, const struct snapshot *previous,
 		error = policy_compile(snapshot, &report);
 	if (!error)
 		guard_keys(snapshot);
-	/* Not what time brings: a certificate that ends soon must not keep its successor out. */
+	/*
+	 * Expiry warnings come later and do not count: a certificate about to expire must not block a reload
+	 * that replaces it.
+	 */
 	if (!error && options->strict && report.count[CONFIG_WARNING]) {
 		config_error(&report, NULL, "refused for its %u warning%s, which --strict makes errors",
 			     report.count[CONFIG_WARNING], report.count[CONFIG_WARNING] == 1 ? "" : "s");

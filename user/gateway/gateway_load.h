@@ -5,9 +5,9 @@
 #include "user/gateway/options.h"
 
 /*
- * Loads, compiles and reports a configuration. 0 with one reference in *ret_snapshot; else a negative errno
- * of config_load (-EINVAL: wrong content). Messages are in the log and added to *messages. previous: that in
- * force, or NULL.
+ * Loads, compiles and reports a configuration. 0 with one reference in *ret_snapshot; otherwise a negative
+ * errno of config_load() (-EINVAL: invalid content). Messages are logged and added to *messages. previous:
+ * the configuration in force, or NULL.
  */
 int gateway_load(const struct options *options, const struct snapshot *previous, struct messages *messages,
 		 struct snapshot **ret_snapshot);

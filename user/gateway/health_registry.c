@@ -33,7 +33,7 @@ void health_registry_init(struct health_registry *registry)
 		list_init(&registry->buckets[i]);
 }
 
-/* only_unused: those that nobody but the board holds. */
+/* only_unused: only records that no snapshot references. */
 static void registry_clear(struct health_registry *registry, bool only_unused)
 {
 	for (unsigned int i = 0; i < HEALTH_REGISTRY_BUCKETS; i++) {
@@ -52,7 +52,7 @@ void health_registry_done(struct health_registry *registry)
 	registry_clear(registry, false);
 }
 
-/* With one more reference, or NULL on no memory. */
+/* Returns the record with one more reference, or NULL without memory. */
 static struct endpoint_health *registry_take(struct health_registry *registry, struct span text)
 {
 	uint64_t hash = hash_mix(hash_bytes(text), 0);

@@ -5,9 +5,9 @@
 #include "user/base/list.h"
 
 /*
- * The health records of all endpoints that a health policy watches, one for each text ("10.0.0.1:8000"),
- * shared by the snapshots that name it, so that a reload forgets nothing of endpoints that stay. Belongs to
- * the main thread; references are counted by atomics, because the last user of a snapshot is a worker.
+ * The health records of all endpoints that a health policy watches, one for each address text
+ * ("10.0.0.1:8000"). Snapshots share them, so a reload keeps the health of endpoints that stay. Belongs to
+ * the main thread; references are atomic, because the last user of a snapshot is a worker.
  */
 enum { HEALTH_REGISTRY_BUCKETS = 256 };
 
@@ -17,11 +17,11 @@ struct health_registry {
 };
 
 void health_registry_init(struct health_registry *registry);
-/* Records still held by a snapshot live on until that one is freed. */
+/* Records that a snapshot still references are freed with it. */
 void health_registry_done(struct health_registry *registry);
 /*
- * Gives every endpoint of the snapshot that is reached through a health policy its record; call it once,
- * after policy_compile() and before anybody else sees the snapshot. Records that no snapshot holds any more
- * are dropped. 0 or -ENOMEM; what was given goes with the snapshot in both cases.
+ * Attaches its record to every endpoint of the snapshot with a health policy; call it once, after
+ * policy_compile() and before any other user of the snapshot. Drops records that no snapshot references. 0 or
+ * -ENOMEM; the snapshot releases the records in both cases.
  */
 int health_registry_attach(struct health_registry *registry, struct snapshot *snapshot);

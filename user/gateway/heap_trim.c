@@ -11,10 +11,10 @@
 enum {
 	HEAP_TRIM_LOOK_MS = 5000,
 	HEAP_TRIM_LOOK_MAX_MS = 600000,
-	HEAP_TRIM_MIN_BYTES = 4 * 1024 * 1024, /* less is not worth it */
+	HEAP_TRIM_MIN_BYTES = 4 * 1024 * 1024, /* less is not worth a trim */
 };
 
-/* 0 when it cannot be read: then nothing is ever due. */
+/* 0 if unreadable: then no trim is ever due. */
 static uint64_t resident_bytes(void)
 {
 	char line[128];
@@ -49,7 +49,7 @@ static uint64_t beyond(uint64_t resident, uint64_t used)
 	return resident > used ? resident - used : 0;
 }
 
-/* mallinfo2() walks the free chunks: only where there can be something to gain. */
+/* mallinfo2() walks the free chunks: call it only if a trim may help. */
 static bool heap_trim_look(struct heap_trim *trim)
 {
 	uint64_t before = resident_bytes();

@@ -29,7 +29,7 @@ void kernel_lanes_done(struct kernel_lanes *lanes)
 	text_done(&lanes->local_start.why);
 }
 
-/* 0 where the process goes on without it. */
+/* 0 if the process continues without the lane. */
 static int lane_missing(const struct lane_start *start, const struct splice_config *config, const char *name,
 			const char *instead, int reason, struct text *error)
 {
@@ -53,14 +53,14 @@ static void objects_forget(struct restart_objects *objects)
 	objects->count = 0;
 }
 
-/* What is left cannot be used. */
+/* The descriptors of the crashed process cannot be used: closes them. */
 static void objects_refuse(struct restart_objects *objects, const char *name, const struct text *why)
 {
 	log_warn("cannot reuse the %s of the crashed process: %.*s", name, SPAN_FMT(text_span(why)));
 	objects_forget(objects);
 }
 
-/* With the sockets that are in its maps. A failure costs those. */
+/* Takes over the lane with the sockets in its maps. On failure those are lost. */
 static bool sockmap_take_over(struct kernel_lanes *lanes, const struct sockmap_options *options,
 			      struct restart_objects *objects)
 {
@@ -70,7 +70,9 @@ static bool sockmap_take_over(struct kernel_lanes *lanes, const struct sockmap_o
 	if (!objects->count)
 		return false;
 	text_init(&why);
-	/* Until it fails they stay noted: should this one die, the next one finds them. */
+	/*
+	 * The descriptors stay recorded unless this fails: if this process crashes, the next one finds them.
+	 */
 	error = sockmap_inherit(objects->list, objects->count, options, &lanes->sockmap, &why);
 	failpoint(LANE_INHERITED);
 	if (error)
@@ -130,7 +132,7 @@ static int sockmap_open(struct kernel_lanes *lanes, const struct splice_config *
 	result = probe_kernel(&start->why);
 	if (!result)
 		result = sockmap_obtain(lanes, config, worker_count, restart_state);
-	/* What is taken over was tested when it was loaded, and may be full. */
+	/* A lane that is taken over was tested when it was loaded, and may be full. */
 	if (!result && !lanes->is_inherited) {
 		result = sockmap_selftest(lanes->sockmap, &start->why, &start->selftest_ns);
 		start->selftest_failed = result != 0;
@@ -155,7 +157,7 @@ static int sockmap_open(struct kernel_lanes *lanes, const struct splice_config *
 
 /* ------------------------------------------------------------------------------------ direct and bypass */
 
-/* A kernel with a known fault is an operator's choice; one that lacks something is not. */
+/* An operator may force a kernel with a known fault, but not one that lacks a feature. */
 static int local_probe(const struct splice_config *config, struct text *why)
 {
 	int error = probe_local_kernel(config->force, why);
@@ -165,12 +167,12 @@ static int local_probe(const struct splice_config *config, struct text *why)
 		return error;
 	text_init(&ignored);
 	if (probe_local_kernel(true, &ignored) == 0)
-		text_str(why, "config.splice.force: true uses it all the same");
+		text_str(why, "config.splice.force: true uses it anyway");
 	text_done(&ignored);
 	return error;
 }
 
-/* With the sockets and the bytes that are in them. */
+/* Takes over the lanes with their sockets and the bytes in their queues. */
 static bool local_take_over(struct kernel_lanes *lanes, const struct local_options *options,
 			    struct restart_objects *objects)
 {
@@ -206,7 +208,7 @@ static int local_obtain(struct kernel_lanes *lanes, const struct splice_config *
 
 	if (!error)
 		error = probe_privileges(&start->why);
-	/* What is taken over was tested when it was loaded. */
+	/* Lanes that are taken over were tested when they were loaded. */
 	if (!error && restart_state && local_take_over(lanes, &options, &restart_state->local_objects))
 		return 0;
 	if (!error)

@@ -5,7 +5,7 @@
 #include "user/base/check.h"
 #include "user/kernel/local/bypass.h"
 
-/* "none" is no reason. */
+/* Skips reason 0, "none". */
 static void by_reason(struct text *out, enum metric_id id, const struct reason_table *table,
 		      const uint64_t *counts)
 {

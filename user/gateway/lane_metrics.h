@@ -3,5 +3,5 @@
 
 #include "user/gateway/kernel_lanes.h"
 
-/* The numbers of the kernel lanes of the process, for /metrics; what workers moved is in their counters. */
+/* Metrics of the process's kernel lanes, for /metrics; bytes moved by workers are in their counters. */
 void lane_metrics(const struct kernel_lanes *lanes, struct text *out);

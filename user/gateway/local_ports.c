@@ -14,7 +14,7 @@ static bool has_same_host(const struct backend_ref *list, uint32_t count)
 	return false;
 }
 
-/* Its tunnels may ride the lane direct, where its clients agreed as well. */
+/* True if tunnels of the listener may use the lane direct, provided its clients are enabled, too. */
 static bool listener_is_used(const struct listener *listener)
 {
 	for (uint32_t i = 0; i < listener->route_count; i++) {
@@ -30,7 +30,7 @@ static bool listener_is_used(const struct listener *listener)
 	return false;
 }
 
-/* Local clients of the port may be paired; which listener is theirs shows later. */
+/* True if local clients of the port may be paired; their listener is known only later. */
 static bool bind_is_used(const struct bind *bind, const struct splice_config *splice)
 {
 	if (splice_bypasses(splice) && bind->is_same_host)
@@ -73,7 +73,7 @@ void local_ports_follow(struct local *local, const struct snapshot *from, const 
 				    : 0;
 
 		if (error)
-			log_warn("same-host lanes: not for connections to port %u: %s", bind->port,
+			log_warn("same-host lanes: not available for port %u: %s", bind->port,
 				 strerrordesc_np(-error));
 	}
 }

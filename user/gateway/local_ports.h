@@ -5,7 +5,7 @@
 #include "user/kernel/local/local.h"
 
 /*
- * The ports whose connections the same-host lanes may pair: those of `from` that `to` has no more are
- * forgotten, those of `to` are made known. Any of the three may be NULL.
+ * Updates the ports whose connections the same-host lanes may pair: removes those of `from` that are not in
+ * `to`, adds those of `to`. Each argument may be NULL.
  */
 void local_ports_follow(struct local *local, const struct snapshot *from, const struct snapshot *to);

@@ -16,12 +16,12 @@
 #include "user/gateway/gateway_load.h"
 #include "user/tls/allocator.h"
 
-/* Arguments, limits, start and stop; everything else has a module. */
+/* Arguments, limits, start and stop; other modules do everything else. */
 
 enum exit_status {
 	EXIT_OK = 0,
-	EXIT_INVALID = 1, /* the configuration is wrong, or the gateway could not start */
-	EXIT_USAGE = 2, /* the command line is wrong, or a file cannot be read */
+	EXIT_INVALID = 1, /* invalid configuration, or the gateway could not start */
+	EXIT_USAGE = 2, /* invalid command line, or a file cannot be read */
 };
 
 static void raise_descriptor_limit(void)
@@ -30,13 +30,13 @@ static void raise_descriptor_limit(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
-		/* Fewer descriptors are a smaller gateway, not a broken one. */
+		/* Not fatal: fewer descriptors only mean fewer connections. */
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 			log_warn("the descriptor limit stays at its soft value: %s", strerrordesc_np(errno));
 	}
 }
 
-/* Somebody who only looks at the last line, or at a log without warnings, learns of them all the same. */
+/* Repeats the number of warnings, for users who see only the last line or a log without warnings. */
 static void say_valid(uint32_t warnings)
 {
 	puts("Configuration is valid!");
@@ -88,7 +88,7 @@ static int run(struct options *options, char **argv)
 	options_apply_logging(options, NULL, &(struct static_config){ 0 });
 	if (options_read_streams(options) < 0)
 		return EXIT_USAGE;
-	/* Before the keeper: what goes through a table that is nearly full needs a descriptor as well. */
+	/* Before the keeper starts: scanning a nearly full descriptor table needs a descriptor, too. */
 	if (!options->validate_only)
 		raise_descriptor_limit();
 	if (options->validate_only)

@@ -12,7 +12,7 @@ static struct mcp_hub *hub_of(const struct mcp_service *service)
 	return atomic_load_explicit(&service->hub, memory_order_acquire);
 }
 
-/* From any worker. */
+/* Called by any worker. */
 static int service_open(void *context, struct span name, int fd)
 {
 	const struct mcp_service *service = context;
@@ -54,7 +54,7 @@ void mcp_service_drain(struct mcp_service *service)
 	struct mcp_hub *hub = hub_of(service);
 
 	if (hub && mcp_hub_drain(hub) < 0)
-		log_error("no memory to tell the MCP sessions about the shutdown");
+		log_error("no memory to notify the MCP sessions of the shutdown");
 }
 
 void mcp_service_stop(struct mcp_service *service)

@@ -16,7 +16,7 @@ static void report_log(const struct config_report *report)
 	}
 }
 
-/* One bad object refuses them all: which it is stands at the end, where it is seen. */
+/* One invalid object rejects the whole configuration: name it at the end, where users see it. */
 static void report_culprits(const struct config_report *report, struct text *errors)
 {
 	struct text line;

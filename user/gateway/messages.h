@@ -3,12 +3,12 @@
 
 #include "config/core/errors.h"
 
-/* What was said about a configuration, one message a line. */
+/* The messages about a configuration, one per line. */
 struct messages {
 	struct text errors;
 	struct text warnings;
-	uint32_t warning_count; /* also those that have no line any more */
-	/* What the configuration names besides, as it was when it was read. */
+	uint32_t warning_count; /* includes warnings whose lines were dropped */
+	/* Files that the configuration names, with their state when they were read. */
 	struct config_file *file_list; /* owner */
 	uint32_t file_count;
 	struct arena file_arena; /* of the paths */
@@ -16,10 +16,13 @@ struct messages {
 
 void messages_init(struct messages *messages);
 void messages_done(struct messages *messages);
-/* Logs all of a report, adds its errors and warnings, and takes the files that it names. Once. */
+/*
+ * Logs all messages of a report, adds its errors and warnings, and takes over its list of named files. Only
+ * once.
+ */
 void messages_add(struct messages *messages, struct config_report *report);
 /*
- * Takes `other`, from a later load. The warnings that are kept are those of the configuration in force, from
- * the start on; the errors and files are those of the last load.
+ * Takes over `other`, from a later load. Warnings stay those of the configuration in force, since its load;
+ * errors and files are those of the last load.
  */
 void messages_take(struct messages *messages, struct messages *other, bool is_in_force);

@@ -16,7 +16,7 @@ void options_usage(FILE *out)
 	      "                [--log-level error|warn|info|debug] [--log-format text|json]\n"
 	      "                [--no-keeper] [--restart-limit N]\n"
 	      "       headgate top [--admin ADDR]      terminal view of the running streams\n"
-	      "       headgate upgrade [PID]           the program installed now takes over\n"
+	      "       headgate upgrade [PID]           hand over to the installed program\n"
 	      "       headgate bpf load --pin DIR | status | unload\n"
 	      "       headgate -V | --version\n"
 	      "       headgate -h | --help\n"
@@ -31,7 +31,7 @@ static int options_fail(const char *what, const char *argument, const char *advi
 	return -EINVAL;
 }
 
-/* The value of "--name value" or "--name=value"; NULL when this is another option. */
+/* Returns the value of "--name value" or "--name=value"; NULL if the argument is another option. */
 static const char *option_value(int argc, char **argv, int *at, const char *name, bool *ret_missing)
 {
 	size_t len = strlen(name);
@@ -82,12 +82,12 @@ static int options_set_restart_limit(struct options *options, const char *value)
 
 	if (span_parse_u63(span_str(value), &count) < 0 || count > OPTIONS_RESTART_LIMIT_MAX)
 		return options_fail("--restart-limit is not a number up to 100000:", value,
-				    "0 means that a gateway is always started again");
+				    "0 means no limit");
 	options->restart_limit = (uint32_t)count;
 	return 0;
 }
 
-/* One argument, perhaps with its value. */
+/* Parses one argument, and its value if it has one. */
 static int options_take(int argc, char **argv, int *at, struct options *options)
 {
 	const char *argument = argv[*at];
@@ -124,10 +124,10 @@ static int options_take(int argc, char **argv, int *at, struct options *options)
 	if (!missing && (value = option_value(argc, argv, at, "--restart-limit", &missing)) != NULL)
 		return options_set_restart_limit(options, value);
 	if (missing)
-		return options_fail("no value behind", argument, "write it as the next argument");
+		return options_fail("no value after", argument, "write it as the next argument");
 	if (argument[0] != '-')
 		return options_fail("no option", argument, "a configuration is given with -f FILE");
-	return options_fail("unknown option", argument, "headgate --help lists what there is");
+	return options_fail("unknown option", argument, "headgate --help lists the options");
 }
 
 static int options_environment(struct options *options)
@@ -217,7 +217,7 @@ static void apply_level(const struct options *options, struct span old, struct s
 		if (is_start)
 			log_set_level(options->log_level);
 	} else if (is_start || !span_eq(old, now)) {
-		/* Without a word, and for no other reason, it is LOG_INFO: the decoder knows the names. */
+		/* If empty, the level stays LOG_INFO; the decoder has rejected invalid names. */
 		(void)log_level_parse(now, &level);
 		log_set_level(level);
 	}

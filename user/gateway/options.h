@@ -14,7 +14,7 @@ struct options {
 	struct config_source source_list[OPTIONS_SOURCES_MAX];
 	size_t source_count;
 	bool validate_only;
-	bool strict; /* warnings of the configuration are errors, also when it is loaded again */
+	bool strict; /* warnings of the configuration are errors, also at a reload */
 	bool show_version;
 	bool show_help;
 	bool has_log_level;
@@ -22,21 +22,23 @@ struct options {
 	bool has_log_format;
 	enum log_format log_format;
 	bool no_keeper;
-	uint32_t restart_limit; /* of gateways, before the keeper gives up; 0: it never does */
-	uint32_t worker_threads; /* WORKER_THREADS, 0: not said */
+	uint32_t restart_limit; /* crashes of gateways before the keeper gives up; 0: no limit */
+	uint32_t worker_threads; /* WORKER_THREADS; 0: not set */
 };
 
-/* 0, or -EINVAL after one line on standard error that says what to write instead (exit status 2). */
+/*
+ * 0, or -EINVAL after one line on standard error that explains how to correct the arguments (exit status 2).
+ */
 int options_parse(int argc, char **argv, struct options *ret_options);
 /*
- * Reads sources that can be read only once (standard input, pipes) into memory, so that a reload finds them
- * unchanged. The memory lives as long as the process. 0, or a negative errno after one line on standard
- * error.
+ * Reads sources that can be read only once (standard input, pipes) into memory, so that a reload finds the
+ * same content. The memory is never freed. 0, or a negative errno after one line on standard error.
  */
 int options_read_streams(struct options *options);
 /*
- * Level and format of the log: the command line wins, then the configuration. `old` is NULL at the start; at
- * a reload only what the configuration changed is set, so that a level set by POST /logging stays otherwise.
+ * Sets level and format of the log: the command line takes precedence over the configuration. `old` is NULL
+ * at the start; at a reload only changed settings are applied, so that a level set by POST /logging is kept
+ * otherwise.
  */
 void options_apply_logging(const struct options *options, const struct static_config *old,
 			   const struct static_config *config);

@@ -35,7 +35,7 @@ void port_plan_done(struct port_plan *plan, uint32_t worker_count, bool close_fd
 	hg_free(plan->fds);
 }
 
-/* For as long workers may take to close a port. */
+/* How long workers may take to close a port. */
 enum { GATEWAY_CLOSE_MS = 3000 };
 
 static bool port_is_closing(const struct gateway *gateway, const struct gateway_port *port)
@@ -43,7 +43,7 @@ static bool port_is_closing(const struct gateway *gateway, const struct gateway_
 	return port->closed_ms && loop_now_ms(gateway->loop) < port->closed_ms + GATEWAY_CLOSE_MS;
 }
 
-/* -EAGAIN: the workers may still hold the port, from a configuration before. */
+/* -EAGAIN: the workers may still have the port open, from an earlier configuration. */
 static int plan_open(struct gateway *gateway, const struct gateway_port *port, const struct bind *bind,
 		     int *fds, struct text *error)
 {

@@ -42,7 +42,9 @@ int privilege_drop(void)
 
 		words.word[i] = (struct __user_cap_data_struct){ .permitted = kept, .effective = kept };
 	}
-	/* The bounding set first, while CAP_SETPCAP is there; without it no_new_privs has to do. */
+	/*
+	 * Drop the bounding set first, while CAP_SETPCAP is available; without it, no_new_privs must suffice.
+	 */
 	for (int number = 0; number <= CAP_LAST_CAP; number++) {
 		if (number != CAP_NET_BIND_SERVICE)
 			(void)prctl(PR_CAPBSET_DROP, number, 0, 0, 0);

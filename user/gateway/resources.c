@@ -15,9 +15,9 @@ void resources_set_connections(struct snapshot *snapshot, uint32_t workers)
 
 	descriptors_plan(limit, descriptors_fixed(workers, snapshot->bind_count), &plan);
 	if (config->max_connections > plan.connections)
-		log_warn("config.limits.maxConnections is %llu: the descriptor limit of %llu has room for "
-			 "%llu connections with a backend each, beyond them clients that are idle are "
-			 "closed; raise the limit (ulimit -n, LimitNOFILE=)",
+		log_warn("config.limits.maxConnections is %llu: the descriptor limit of %llu allows "
+			 "%llu connections with a backend each, beyond that idle clients are closed; "
+			 "raise the limit (ulimit -n, LimitNOFILE=)",
 			 (unsigned long long)config->max_connections, (unsigned long long)limit,
 			 (unsigned long long)plan.connections);
 	if (config->max_connections == 0)
@@ -35,7 +35,7 @@ void resources_name(struct proxy_shared *shared)
 	uint64_t id = clock_wall_us() ^ (uint64_t)getpid() << 44;
 
 	(void)!getrandom(&id, sizeof(id), 0);
-	/* Without chance no ticket can be made, and none is safe. */
+	/* Without random bytes no session ticket is safe. */
 	CHECK(getrandom(shared->ticket_secret, sizeof(shared->ticket_secret), 0) ==
 	      (ssize_t)sizeof(shared->ticket_secret));
 	shared->ticket_start_ms = clock_now_ns() / NS_PER_MS;

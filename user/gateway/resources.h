@@ -4,9 +4,15 @@
 #include "config/snapshot.h"
 #include "user/client/worker_state.h"
 
-/* What the process has, and others in it share. */
+/* Resources of the process that its parts share. */
 
-/* Before others see the snapshot: what it leaves to the descriptor limit; warns where it says too much. */
+/*
+ * Sets the connection limits that the configuration leaves open, from the descriptor limit; warns if a limit
+ * is too high. Call it before any other user of the snapshot.
+ */
 void resources_set_connections(struct snapshot *snapshot, uint32_t workers);
-/* loop_id: who takes that of another process for its own answers 508 where there is no loop. */
+/*
+ * Sets loop_id and the secrets. loop_id must be unique: a process with the loop_id of another would respond
+ * 508 without a loop.
+ */
 void resources_name(struct proxy_shared *shared);

@@ -31,7 +31,7 @@ static void supervisor_on_timer(struct timer *timer, uint64_t now_ms)
 	timer_arm(loop_timers(supervisor->loop), timer, now_ms + supervisor->interval_ms);
 }
 
-/* A path, or with @ a name in the abstract space. */
+/* A path, or a name in the abstract namespace, which starts with @. */
 static void take_address(struct supervisor *supervisor, const char *name)
 {
 	size_t len = name ? strlen(name) : 0;

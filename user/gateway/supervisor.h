@@ -7,16 +7,16 @@
 #include "user/loop/loop.h"
 
 /*
- * What the supervisor that started the process is told, as sd_notify(3) describes: one datagram a message to
- * the Unix socket that NOTIFY_SOCKET names, and a sign of life at half of WATCHDOG_USEC when it is meant for
- * this process or its keeper (WATCHDOG_PID). Nobody is waited for; what cannot be sent is not repeated.
+ * Notifies the supervisor that started the process, as sd_notify(3) describes: one datagram per message to
+ * the Unix socket in NOTIFY_SOCKET, and a sign of life at half of WATCHDOG_USEC if it is meant for this
+ * process or its keeper (WATCHDOG_PID). Sending never blocks, and failures are not retried.
  */
 struct supervisor {
 	struct loop *loop; /* borrowed */
-	struct timer timer; /* the next sign of life */
+	struct timer timer; /* for the next sign of life */
 	struct sockaddr_un address;
-	socklen_t address_len; /* 0: nobody asked */
-	uint64_t interval_ms; /* 0: no signs of life are wanted */
+	socklen_t address_len; /* 0: no supervisor */
+	uint64_t interval_ms; /* 0: no watchdog */
 };
 
 enum supervisor_event {
@@ -25,11 +25,11 @@ enum supervisor_event {
 	SUPERVISOR_STOPPING,
 };
 
-/* From the environment. */
+/* Reads the environment. */
 void supervisor_init(struct supervisor *supervisor);
-/* Signs of life begin. */
+/* Starts the signs of life. */
 void supervisor_start(struct supervisor *supervisor, struct loop *loop);
 void supervisor_stop(struct supervisor *supervisor);
-/* main_pid: of the process that is to be watched. */
+/* main_pid: the process that the supervisor must watch. */
 void supervisor_tell_ready(const struct supervisor *supervisor, pid_t main_pid);
 void supervisor_tell(const struct supervisor *supervisor, enum supervisor_event event);

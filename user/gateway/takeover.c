@@ -26,8 +26,7 @@ void takeover_begin(struct takeover *takeover, struct restart_state *restart_sta
 		return;
 	error = inherited_fds_collect(&takeover->inherited, restart_state);
 	if (error)
-		log_error("what the gateway before this one has left open cannot be read: %s",
-			  strerrordesc_np(-error));
+		log_error("cannot read the descriptors of the previous process: %s", strerrordesc_np(-error));
 	failpoint(COLLECTED);
 }
 
@@ -48,7 +47,7 @@ bool takeover_take_port(struct takeover *takeover, const struct address *address
 	return true;
 }
 
-/* Children were told to end when they were found, and met the end of their input. */
+/* Time for children to end: they got SIGTERM and EOF when they were found. */
 enum { LATE_MS = 2000 };
 
 static void on_late_timer(struct timer *timer, uint64_t now_ms)
@@ -65,7 +64,7 @@ static void on_late_timer(struct timer *timer, uint64_t now_ms)
 	}
 	count = local_sweep(takeover->local);
 	if (count)
-		log_info("same-host lanes: freed %u slots of connections that nobody went on with", count);
+		log_info("same-host lanes: freed %u slots of connections that were not resumed", count);
 }
 
 /* A worker that cannot take one leaves it to inherited_reset(). Returns how many were taken. */
@@ -170,7 +169,7 @@ void takeover_end(struct takeover *takeover, struct gateway *gateway)
 
 	if (!takeover->is_new_process)
 		return;
-	/* Streams first: their bytes are under way. */
+	/* Streams first, because their bytes are in flight. */
 	streams = hand_out(inherited->streams, inherited->stream_count, gateway);
 	clients = hand_out(inherited->clients, inherited->client_count, gateway);
 	failpoint(HANDED_OUT);
@@ -206,7 +205,7 @@ void takeover_stop(struct takeover *takeover, struct gateway *gateway)
 
 void takeover_give_up(const struct takeover *takeover)
 {
-	/* What workers have stays open as well: nothing is closed that another one could go on with. */
+	/* Exit without closing the descriptors of workers: another process could resume them. */
 	if (takeover->is_new_process)
 		_exit(1);
 }

@@ -15,12 +15,15 @@ struct gateway;
 struct takeover {
 	struct restart_state *restart_state; /* borrowed; NULL: no keeper */
 	struct inherited_fds inherited; /* until takeover_end() */
-	uint32_t taken_over_listeners; /* in this life */
-	/* From takeover_end() on: what has not ended by then is killed, what nobody has resumed is gone. */
+	uint32_t taken_over_listeners; /* by this process */
+	/*
+	 * Armed by takeover_end(): kills children that have not ended by then, and frees slots that were
+	 * not resumed.
+	 */
 	struct timer late_timer;
 	struct loop *loop; /* borrowed, like the next two */
 	const atomic_uint *resumptions_left;
-	struct local *local; /* those of the one before; NULL: others, or none */
+	struct local *local; /* lanes of the previous process; NULL: new ones, or none */
 	struct loop_source
 		handoff; /* of restart state->old_process_fd, while the program before has not ended */
 	uint32_t next_worker;
@@ -29,11 +32,11 @@ struct takeover {
 	bool has_timer;
 };
 
-/* Before anything is opened: collects what is of use and closes the rest. */
+/* Collects the usable descriptors and closes the rest. Call it before anything is opened. */
 void takeover_begin(struct takeover *takeover, struct restart_state *restart_state);
-/* How many workers there are to be: as many as before, whose sockets they get, else what is wanted. */
+/* The number of workers: as many as before, because each gets the sockets of one; otherwise `wanted`. */
 uint32_t takeover_workers(const struct takeover *takeover, uint32_t wanted);
-/* The sockets of one port, one for each worker; false: there are none. */
+/* Takes the sockets of one port, one for each worker; false: there are none. */
 bool takeover_take_port(struct takeover *takeover, const struct address *address, uint32_t count,
 			int *ret_fds);
 /* The ports are open and the workers run: idle clients and streams go to them, what is left is closed. */
@@ -42,13 +45,13 @@ void takeover_end(struct takeover *takeover, struct gateway *gateway);
 void takeover_take_no_more(const struct takeover *takeover);
 /* Nothing that it has sent is still unread. */
 bool takeover_has_all(const struct takeover *takeover);
-/* What is left of the one before ends now. Behind takeover_end(), or without it. */
+/* Releases everything left of the previous process. After takeover_end(), or instead of it. */
 void takeover_stop(struct takeover *takeover, struct gateway *gateway);
-/* The start has failed: the new process ends here, and leaves what it found to the next one. */
+/* The start has failed: exits if this process follows another, and leaves its descriptors to the next one. */
 void takeover_give_up(const struct takeover *takeover);
-/* It serves: from now on its crash is followed by the new process. */
+/* The gateway serves: from now on a crash is followed by a restart. */
 void takeover_ready(struct takeover *takeover, uint32_t worker_count);
-/* Another program has the sockets of our ports: closing them resets nobody. */
+/* True if the new program has the sockets of our ports: closing them resets no connection. */
 bool takeover_is_handed_over(const struct takeover *takeover);
 /* That program takes connections as well: workers may hand them off (quiesce.h). The log says why not. */
 bool takeover_takes_connections(const struct takeover *takeover);

@@ -47,7 +47,10 @@ static void watch_name(struct watch *watch, struct span name)
 		watch->has_many_names = true;
 }
 
-/* The names on the way from a file to what it is: of the path, and of each link that it leads through. */
+/*
+ * Adds the names in a file's path resolution: the name of the path, and the names in each link that it leads
+ * through.
+ */
 static void watch_names(struct watch *watch, const char *path)
 {
 	char at[PATH_MAX], target[PATH_MAX];
@@ -74,7 +77,7 @@ static void watch_names(struct watch *watch, const char *path)
 	}
 }
 
-/* Files may come and go; links among them have names of their own. */
+/* Files in a directory match by suffix; links among them lead to further names. */
 static void watch_entries(struct watch *watch, const char *path)
 {
 	DIR *directory = opendir(path);
@@ -92,7 +95,7 @@ static void watch_entries(struct watch *watch, const char *path)
 		closedir(directory);
 }
 
-/* An event without a name is about the directory itself, or says that some were lost. */
+/* An event without a name concerns the directory itself, or reports that events were lost. */
 static bool watch_matters(const struct watch *watch, const struct inotify_event *event)
 {
 	struct span name = event->len ? span_str(event->name) : (struct span){ 0 };
@@ -113,7 +116,10 @@ static void watch_on_event(struct loop_source *source, uint32_t events)
 	ssize_t len;
 
 	(void)events;
-	/* What happened does not matter: the files are read anew and an equal result changes nothing. */
+	/*
+	 * The kind of event does not matter: the files are checked again, and an equal result changes
+	 * nothing.
+	 */
 	while ((len = read(source->fd, buffer, sizeof(buffer))) > 0) {
 		const struct inotify_event *event;
 
@@ -134,7 +140,7 @@ static void watch_on_event(struct loop_source *source, uint32_t events)
 static void watch_directory(const struct watch *watch, const char *path)
 {
 	if (inotify_add_watch(watch->source.fd, path, WATCH_EVENTS) < 0)
-		log_warn("changes in %s will not be noticed: %s; SIGHUP reloads all the same", path,
+		log_warn("cannot watch %s for changes: %s; SIGHUP reloads them", path,
 			 strerrordesc_np(errno));
 }
 
@@ -151,7 +157,7 @@ static void watch_parent(const struct watch *watch, const char *path)
 	watch_directory(watch, slash ? (len ? parent : "/") : ".");
 }
 
-/* The directory that holds the name, and the one that holds what a link points at. */
+/* Watches the directory of the name, and the directory of the file that a link points to. */
 static void watch_source(struct watch *watch, const char *path)
 {
 	struct stat stat_of;
@@ -168,7 +174,7 @@ static void watch_source(struct watch *watch, const char *path)
 		watch_parent(watch, target);
 }
 
-/* Where a path's last part begins. */
+/* Offset of the last component of a path. */
 static size_t name_offset(struct span path)
 {
 	size_t at = path.len;
@@ -178,7 +184,7 @@ static size_t name_offset(struct span path)
 	return at;
 }
 
-/* Ten thousand files of one directory: it is watched once, and only links are followed. */
+/* With thousands of files in one directory, watch it once and resolve only links. */
 static void watch_files(struct watch *watch)
 {
 	struct span last = { 0 };
@@ -217,7 +223,8 @@ static uint64_t signature_of_stat(const struct stat *file)
 }
 
 /*
- * Summed over the entries: their order does not matter. Hidden names are no configuration (config/source.h).
+ * A sum over the entries, because their order does not matter. Hidden names are no configuration
+ * (config/source.h).
  */
 static uint64_t signature_of_directory(const char *path)
 {
@@ -277,7 +284,7 @@ static void watch_on_quiet(struct timer *timer, uint64_t now_ms)
 
 	(void)now_ms;
 	watch->first_ms = 0;
-	/* A link may point into another directory now. */
+	/* A link may now point into another directory. */
 	watch_directories(watch);
 	if (signature == watch->signature && !watch_files_changed(watch))
 		return;
@@ -307,7 +314,7 @@ int watch_start(struct watch *watch, struct loop *loop, const struct config_sour
 	watch->source_count = source_count;
 	watch->signature = seen;
 	watch_directories(watch);
-	/* What happened before the directories were watched raises no event. */
+	/* Changes before the directories were watched raise no event. */
 	timer_arm(loop_timers(loop), &watch->timer, loop_now_ms(loop) + WATCH_QUIET_MS);
 	return 0;
 }
@@ -321,7 +328,7 @@ void watch_follow(struct watch *watch, const struct config_file *file_list, uint
 	if (!watch->loop || !has_files)
 		return;
 	watch_directories(watch);
-	/* What happened before they were watched raises no event. */
+	/* Changes before the directories were watched raise no event. */
 	timer_arm(loop_timers(watch->loop), &watch->timer, loop_now_ms(watch->loop) + WATCH_QUIET_MS);
 }
 

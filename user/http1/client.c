@@ -29,7 +29,7 @@ static void client_close(struct http1_client *client, bool is_complete)
 	client->upstream = NULL;
 	if (!upstream)
 		return;
-	/* The connection is kept when the response was complete and both sides allow it. */
+	/* Keep the connection if the response was complete and both sides allow it. */
 	upstream->is_reusable &= is_complete && !conn_has_output(&upstream->conn);
 	upstream->served++;
 	upstream_pool_give(client->pool, upstream);
@@ -48,7 +48,7 @@ void http1_client_done(struct http1_client *client)
 	arena_done(&client->arena);
 }
 
-/* Its owner hears of it last: it may free what the client borrows. */
+/* Calls the owner last, because it may free borrowed objects. */
 static void client_end(struct http1_client *client, struct span why)
 {
 	if (client->is_over)
@@ -102,7 +102,7 @@ void http1_client_limit(struct http1_client *client, uint64_t ms)
 
 /* ------------------------------------------------------------------------------------ the response */
 
-/* False: there is nothing more to do. */
+/* False: the request is done. */
 static bool client_on_head(struct http1_client *client, const struct response_head *head)
 {
 	struct body_framing framing;
@@ -168,14 +168,17 @@ static bool client_read_head(struct http1_client *client)
 	return false;
 }
 
-/* The message is complete. Bytes behind it make the connection unfit for another request. */
+/* The message is complete. Bytes after it make the connection unusable for another request. */
 static void client_complete(struct http1_client *client, bool is_exact)
 {
 	client->upstream->is_reusable &= is_exact;
 	client_end(client, SPAN(""));
 }
 
-/* One part of the body. BODY_MORE unless it has ended, or broken; an owner may stop the client meanwhile. */
+/*
+ * Decodes part of the body. BODY_MORE unless the body has ended or is malformed; a callback may stop the
+ * client.
+ */
 static enum body_step client_take(struct http1_client *client, struct span in, size_t *ret_used)
 {
 	enum body_step step;
@@ -193,7 +196,7 @@ static enum body_step client_take(struct http1_client *client, struct span in, s
 	return step;
 }
 
-/* After client_take(). True: there may be more to read. */
+/* Acts on the result of client_take(). True: there may be more to read. */
 static bool client_goes_on(struct http1_client *client, enum body_step step, bool is_exact)
 {
 	if (client->is_over)
@@ -205,7 +208,7 @@ static bool client_goes_on(struct http1_client *client, enum body_step step, boo
 	return step == BODY_MORE;
 }
 
-/* What came with the head. An owner that stops the client ends its connection, too. */
+/* Processes the bytes received with the head. An owner that stops the client also ends its connection. */
 static bool client_read_kept(struct http1_client *client)
 {
 	struct buf *in = &client->upstream->conn.in;
@@ -218,7 +221,7 @@ static bool client_read_kept(struct http1_client *client)
 	return client_goes_on(client, step, used == len);
 }
 
-/* The connection has ended, as a body without length does. */
+/* The connection has ended, which completes a body without length. */
 static void client_on_eof(struct http1_client *client, ssize_t result)
 {
 	if (result == 0 && body_decode_eof(&client->body) == 0)
@@ -266,7 +269,7 @@ static void client_pump(void *owner)
 
 	if (client->is_over || client->is_held)
 		return;
-	/* An answer may have come all the same: reading finds it, or the end. */
+	/* Ignore the error: a response may have arrived; reading finds it, or the end. */
 	(void)conn_flush(&client->upstream->conn);
 	while (!client->has_head) {
 		if (!client_read_head(client))
@@ -296,7 +299,7 @@ void http1_client_hold(struct http1_client *client, bool is_held)
 
 /* ------------------------------------------------------------------------------------ the request */
 
-/* In a turn of its own: never from within http1_client_start(). */
+/* Fails in a later turn: never call back from within http1_client_start(). */
 static void client_fail_later(struct http1_client *client, struct span why)
 {
 	client->failed = why;
@@ -319,7 +322,7 @@ static void client_send(struct http1_client *client, struct upstream *upstream)
 		buf_consume(&client->out, buf_len(&client->out));
 		buf_release(&client->out);
 	}
-	/* Its answer is read in a turn of its own. */
+	/* Read the response in a later turn: never call back from within http1_client_start(). */
 	(void)conn_flush(&upstream->conn);
 	loop_again(client->pool->loop, &client->again);
 }
@@ -345,7 +348,7 @@ static void client_on_dialed(struct dial *dial, enum dial_result result, int err
 		return;
 	case DIAL_TLS_FAILED:
 	case DIAL_TLS_VERIFY_FAILED:
-		/* dial wrote why. */
+		/* The dial has logged the reason. */
 		client_end(client, SPAN("no TLS with it"));
 		return;
 	case DIAL_FULL:

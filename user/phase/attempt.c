@@ -62,7 +62,6 @@ static int attempt_begin_upload(struct stream *stream)
 	return error;
 }
 
-/* The connection is there: the request goes out, or the tunnel begins. */
 enum stream_step attempt_send(struct stream *stream)
 {
 	int error;
@@ -98,7 +97,7 @@ enum stream_step attempt_start(struct stream *stream)
 	const struct backend_tls *tls = stream->backend->tls;
 
 	attempt_leave_endpoint(stream);
-	/* Never in plain text instead, nor with less than was asked for. */
+	/* Never fall back to plain text or to weaker settings. */
 	if (tls && tls->invalid_reason.len)
 		return step_reply_kind(stream, 500, SPAN("TLS to the backend cannot be set up"),
 				       tls->invalid_reason, END_BACKEND_TLS_INVALID);
@@ -116,7 +115,7 @@ enum stream_step attempt_again(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 
 	if (attempt->is_retry) {
-		/* It may have closed during the pause. */
+		/* The client may have closed during the pause. */
 		if (stream->downstream->has_closed(stream)) {
 			attempt_drop(stream);
 			return attempt_give_up(stream);
@@ -134,14 +133,15 @@ enum stream_step attempt_again(struct stream *stream)
 
 static bool attempt_can_replay(const struct stream *stream)
 {
-	/* Of one that another process has sent there is no head any more. */
+	/* A resumed request cannot be repeated: its head is in the crashed process. */
 	return !stream->head_sent && !stream->is_resumed && relay_can_replay(&stream->upload);
 }
 
 /*
- * A reused connection died without one response byte: the backend closed it while the request was on its way.
- * Repeating is safe when the method is (RFC 9110 9.2.2), or when the backend did not see the request. A
- * stream that the backend says it did not process (RFC 9113 8.7) is as good as never sent.
+ * True if a free repeat is safe. A reused connection died without a response byte: the backend closed it
+ * while the request was in flight. The repeat is safe if the method is idempotent (RFC 9110 9.2.2), or if the
+ * backend did not see the request. A stream that the backend reports as not processed (RFC 9113 8.7) counts
+ * as never sent.
  */
 static bool attempt_is_free(const struct stream *stream, enum try_outcome outcome, int error)
 {
@@ -151,7 +151,7 @@ static bool attempt_is_free(const struct stream *stream, enum try_outcome outcom
 	    stream->attempt.free_retries >= LIMIT_FREE_RETRIES || !attempt_can_replay(stream))
 		return false;
 	is_unseen = stream->upstream_side->is_unseen(stream, error);
-	/* Of a connection that lives, the stream was reset on purpose. */
+	/* On a live connection the backend reset the stream on purpose. */
 	if (stream->upstream_side->is_shared && (is_unseen || stream->upstream_side->is_alive(stream)))
 		return is_unseen;
 	if (!stream->upstream->served)
@@ -160,8 +160,8 @@ static bool attempt_is_free(const struct stream *stream, enum try_outcome outcom
 }
 
 /*
- * Nobody was asked and nobody was told anything: where the connection is refused, the request goes elsewhere
- * once, whatever its method and without a policy.
+ * True if the attempt may move. A refused connection has reached no backend: the request goes to another
+ * endpoint once, whatever its method and without a policy.
  */
 static bool attempt_may_move(struct stream *stream, enum try_outcome outcome, int error)
 {
@@ -197,7 +197,7 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 		.random = proxy_random(stream->proxy),
 	};
 
-	/* What a tool does once it must not do twice, and nothing says that it has not begun. */
+	/* MCP tools are not idempotent, and nothing shows whether a call has begun: no repeats. */
 	if (internal_fields_are_wanted(stream))
 		policy = NULL;
 	if (outcome == TRY_RESPONSE)
@@ -209,7 +209,7 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 	decision = retry_decide(policy, &config->retry, &facts, ret_delay_ns);
 	if (decision != RETRY_YES && decision <= RETRY_NO_CLIENT)
 		return decision;
-	/* A system call: made where the answer counts. */
+	/* has_closed() makes a system call: ask last, when it decides. */
 	facts.client_has_closed = stream->downstream->has_closed(stream);
 	return facts.client_has_closed ? RETRY_NO_CLIENT : decision;
 }
@@ -225,7 +225,7 @@ static void attempt_count(struct stream *stream, enum retry_decision decision)
 static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcome)
 {
 	relay_detach(&stream->upload);
-	/* A backend that still works on the abandoned try learns it from the reset. */
+	/* After a timeout, a reset tells the backend to stop working on the abandoned request. */
 	if (stream->upstream)
 		stream->upstream_side->drop(stream,
 					    outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
@@ -259,7 +259,7 @@ static struct span attempt_error_text(struct stream *stream, const char *what, s
 			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
 }
 
-/* What the TLS library says may name certificates and addresses: it is for the log. */
+/* The TLS library's text may name certificates and addresses: it is for the log only. */
 static enum stream_step attempt_reply_failed(struct stream *stream, const char *what, const char *kind,
 					     enum end_reason reason)
 {
@@ -267,7 +267,7 @@ static enum stream_step attempt_reply_failed(struct stream *stream, const char *
 	const char *why = error ? strerrordesc_np(-error) : NULL;
 	struct span fault = { 0 };
 
-	/* Nobody is answered on a tunnel. */
+	/* A tunnel has no response. */
 	if (!stream->exchange)
 		return step_reply(stream, 503, fault, reason);
 	if (stream->exchange->fault.len)
@@ -312,7 +312,7 @@ static enum stream_step attempt_give_up(struct stream *stream)
 	case TRY_REQUEST_TIMEOUT:
 		return step_reply(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
 	case TRY_RESPONSE:
-		/* Its body went with the connection, and what is no error says nothing without. */
+		/* The body is gone; a success status without it would be wrong, so send 503. */
 		return step_reply(stream,
 				  stream->exchange->response.status < 400 ? 503
 									  : stream->exchange->response.status,
@@ -321,7 +321,7 @@ static enum stream_step attempt_give_up(struct stream *stream)
 	return STEP_WAIT;
 }
 
-/* The policy repeats what was answered with this status. */
+/* The retry policy repeats responses with this status. */
 static enum stream_step attempt_repeat_response(struct stream *stream)
 {
 	attempt_drop(stream);
@@ -330,7 +330,7 @@ static enum stream_step attempt_repeat_response(struct stream *stream)
 	return attempt_repeat(stream, stream->exchange->repeat_pause_ns);
 }
 
-/* A part of a head came: somebody worked on the request, so it is not repeated. */
+/* Part of a head was received: the backend worked on the request, so it is not repeated. */
 static enum stream_step attempt_break_off(struct stream *stream)
 {
 	outcome_failed(stream, TRY_RESET);
@@ -382,8 +382,8 @@ enum stream_step attempt_failed(struct stream *stream)
 }
 
 /*
- * With TLS 1.3 a backend looks at our certificate when the handshake is over for us (RFC 8446 4.4.2): its
- * alert comes in place of the first byte, and it has read nothing of the request.
+ * With TLS 1.3 the backend verifies our certificate after our side of the handshake is complete (RFC 8446
+ * 4.4.2): its alert comes instead of the first response byte, and it has read nothing of the request.
  */
 static bool attempt_is_refused(struct stream *stream, int error)
 {
@@ -398,7 +398,9 @@ static bool attempt_is_refused(struct stream *stream, int error)
 	return true;
 }
 
-/* A final head: the attempt is repeated when the retry policy names its status, else it is the answer. */
+/*
+ * A final head: the attempt is repeated if the retry policy names its status, otherwise it is the response.
+ */
 static enum stream_step attempt_take_final(struct stream *stream)
 {
 	uint64_t delay_ns;
@@ -411,7 +413,7 @@ static enum stream_step attempt_take_final(struct stream *stream)
 	return step_fail(stream, TRY_RESPONSE, 0);
 }
 
-/* STEP_WAIT, or STEP_END where the client is gone. */
+/* STEP_WAIT, or STEP_END if the client is gone. */
 static enum stream_step attempt_pass_interim(struct stream *stream)
 {
 	int error = stream->downstream->send_interim(stream);
@@ -431,7 +433,7 @@ static enum stream_step attempt_take_head(struct stream *stream)
 		internal_fields_take(stream);
 	if (status == INTERNAL_FIELDS_STATUS && internal_fields_are_wanted(stream)) {
 		arena_reset(&stream->exchange->response_arena);
-		/* A FIN that came with the request was no event any more. */
+		/* A FIN that arrived together with the request has no event of its own. */
 		return internal_fields_client_left(stream)
 			       ? step_end(stream, END_CLIENT_FIN, STREAM_END_RESET)
 			       : STEP_WAIT;

@@ -4,19 +4,22 @@
 #include "user/stream/stream.h"
 
 /*
- * Attempts: one endpoint, one connection, one request head. An attempt that fails is repeated as the retry
- * policy says, or once for free when a pooled connection turned out to be dead and the backend provably saw
+ * Attempts: one endpoint, one connection, one request head. A failed attempt is repeated according to the
+ * retry policy, or once for free if a pooled connection turned out to be dead and the backend provably saw
  * nothing.
  *
- * Each step is left to the driver of the stream to take (stream_run()).
+ * The driver of the stream runs each returned step (stream_run()).
  */
-/* STEP_ATTEMPT: chooses an endpoint and goes on from a connection that is there, or resolves and connects. */
+/* STEP_ATTEMPT: chooses an endpoint; reuses a connection to it, or resolves and connects. */
 enum stream_step attempt_start(struct stream *stream);
-/* STEP_ATTEMPT_AGAIN, of a retry policy: another endpoint or backend is preferred. */
+/* STEP_ATTEMPT_AGAIN: an attempt by the retry policy; prefers another endpoint or backend. */
 enum stream_step attempt_again(struct stream *stream);
-/* STEP_CONNECTED: the request goes out, or the tunnel begins. */
+/* STEP_CONNECTED: sends the request, or starts the tunnel. */
 enum stream_step attempt_send(struct stream *stream);
-/* STEP_FAILED, stream->attempt.failed_outcome: another attempt, or the answer with the error. */
+/* STEP_FAILED, stream->attempt.failed_outcome: starts another attempt, or responds with the error. */
 enum stream_step attempt_failed(struct stream *stream);
-/* In WAIT_HEAD: reads heads until the final one. STEP_RESPONSE: it came, and is the answer. */
+/*
+ * In WAIT_HEAD: reads heads until the final one. STEP_RESPONSE: it was received, and is the response to the
+ * client.
+ */
 enum stream_step attempt_read_response(struct stream *stream);

@@ -21,7 +21,7 @@ void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret
 			    stream->route ? &stream->route->effective : NULL, stream->backend, ret_timeouts);
 }
 
-/* Nobody is answered on a tunnel. */
+/* A tunnel has no response, so it keeps no text. */
 void attempt_note_fault(struct stream *stream, const char *fault)
 {
 	if (stream->exchange)
@@ -59,7 +59,7 @@ enum stream_step attempt_expire_dial(struct stream *stream)
 	return step_fail(stream, dial->state == DIAL_TLS ? TRY_TLS_TIMEOUT : TRY_CONNECT_TIMEOUT, 0);
 }
 
-/* The attempt fails: nobody was asked. */
+/* The attempt fails without contacting a backend. */
 static enum stream_step attempt_refuse(struct stream *stream)
 {
 	counter_limit(stream->proxy->counters, LIMIT_KIND_BACKEND_CONNECTIONS);
@@ -117,14 +117,17 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 	}
 	stream->attempt.is_counted = dial->is_counted;
 	dial->is_counted = false;
-	/* What others share now is fresh for the next attempt, too. A CONNECT always has its own. */
+	/*
+	 * A new HTTP/2 connection is shared by now, and the next attempt may use it, too; a CONNECT always
+	 * opens its own.
+	 */
 	if (upstream->h2)
 		stream->attempt.is_fresh = false;
 	attempt_trace_dialed(dial, stream, upstream);
 	stream_run(stream, attempt_take(stream, upstream));
 }
 
-/* For a tunnel, or for what becomes one when the backend agrees. The lane carries no TLS. */
+/* True for a tunnel, and for a request that may become one. The lane carries no TLS. */
 static bool attempt_wants_direct(const struct stream *stream)
 {
 	return !stream->backend->tls &&
@@ -132,7 +135,7 @@ static bool attempt_wants_direct(const struct stream *stream)
 	       stream_wants_direct(stream);
 }
 
-/* A CONNECT makes a tunnel of a connection of its own. */
+/* A CONNECT turns a connection of its own into a tunnel. */
 static enum dial_protocol attempt_protocol(const struct stream *stream)
 {
 	const struct backend_ref *ref = stream->backend;
@@ -141,13 +144,16 @@ static enum dial_protocol attempt_protocol(const struct stream *stream)
 		return DIAL_BYTES;
 	if (h2_to_backend(ref, stream->is_grpc))
 		return DIAL_HTTP2;
-	/* There is no upgrade on a stream of HTTP/2. */
+	/* HTTP/2 streams have no Upgrade. */
 	if (!ref->tls || ref->http_version == BACKEND_HTTP1 || stream->exchange->upgrade.is_wanted)
 		return DIAL_HTTP1;
 	return alpn_has_choice(&ref->tls->settings) ? DIAL_EITHER : DIAL_HTTP1;
 }
 
-/* Where the client's connection came to: a backend there would be this port, and never the last one. */
+/*
+ * The local address of the client's connection: a backend with this address would be this port, in an endless
+ * loop.
+ */
 static void attempt_avoid(const struct stream *stream, struct address *ret_address)
 {
 	if (socket_local(conn_fd(&stream->client->conn), ret_address) < 0)
@@ -180,7 +186,10 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 		attempt_on_progress(&attempt->dial->dial);
 		return STEP_WAIT;
 	}
-	/* Known already: where all have been tried, the same answers would come at once. */
+	/*
+	 * The result is known at once: if every endpoint was tried, the next attempts would fail at once as
+	 * well.
+	 */
 	if (result == DIAL_FULL) {
 		attempt->needs_pause = true;
 		return attempt_refuse(stream);
@@ -190,7 +199,7 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 	return step_fail(stream, attempt_outcome_of(result), error);
 }
 
-/* Also if the backend has seen it: attempt_is_free(). */
+/* True if the request may be repeated even if the backend has seen it: attempt_is_free(). */
 static bool attempt_may_repeat(const struct stream *stream)
 {
 	return stream->exchange && stream->exchange->request_framing.kind == BODY_NONE &&
@@ -198,7 +207,10 @@ static bool attempt_may_repeat(const struct stream *stream)
 	       stream->attempt.free_retries < LIMIT_FREE_RETRIES;
 }
 
-/* An idle connection is in use from now on; one of HTTP/2 is shared, and was counted by who opened it. */
+/*
+ * Counts an idle connection that becomes used. An HTTP/2 connection is shared, and was counted when it was
+ * opened.
+ */
 static bool attempt_count(struct stream *stream, const struct upstream *upstream,
 			  const struct dial_options *options)
 {

@@ -17,7 +17,9 @@ bool connect_tunnel_admit(struct stream *stream)
 	const struct bind *bind = stream->client->bind->bind;
 
 	stream->close_client = true;
-	/* Either would change what the bytes behind the head mean; the first line asks for CONNECT. */
+	/*
+	 * Ignore Upgrade and the body length: the method CONNECT decides what the bytes after the head are.
+	 */
 	stream->exchange->upgrade.is_wanted = false;
 	if (bind && (!bind->connect || bind->connect->mode != CONNECT_ROUTE))
 		return false;
@@ -28,13 +30,13 @@ bool connect_tunnel_admit(struct stream *stream)
 
 int connect_tunnel_prepare(struct stream *stream)
 {
-	/* A pooled connection has a past; a tunnel begins with the first byte. */
+	/* Use a new connection: a pooled one has already carried requests. */
 	stream->attempt.is_fresh = true;
 	stream->exchange->plain_head = stream->exchange->head;
 	return place_use_backend(stream);
 }
 
-/* No field that speaks of a body: what follows is the tunnel (RFC 9110 9.3.6). */
+/* The head has no field about a body: the tunnel follows (RFC 9110 9.3.6). */
 static int connect_write_head(struct stream *stream)
 {
 	struct response_head *head = &stream->exchange->response;

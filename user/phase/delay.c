@@ -34,7 +34,7 @@ static uint64_t delay_of_value(struct expression_value value)
 	return 0;
 }
 
-/* In nanoseconds. An expression whose value is not above 0, or that has none, delays nothing. */
+/* In nanoseconds. An expression without a value, or with one not above 0, causes no delay. */
 static uint64_t delay_of_request(const struct delay_policy *policy, const struct request_head *head,
 				 uint64_t random)
 {
@@ -53,7 +53,7 @@ bool delay_start(struct stream *stream)
 	if (ns == 0)
 		return false;
 	counter_add(proxy->counters, COUNTER_DELAYS, 1);
-	/* What follows the wait is not counted: it would be the wait. */
+	/* Count the processing time before the delay only. */
 	histogram_add(&proxy->counters->request_processing, &histogram_processing,
 		      clock_now_ns() - stream->start_ns);
 	stream->delay_ms = (uint32_t)ns_to_ms(ns); /* at most LIMIT_DELAY_MS */

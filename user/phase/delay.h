@@ -5,10 +5,10 @@
 
 /*
  * Injected delays: a request whose route has a delay policy waits in state DELAY, with the timer of its
- * stream, before it is answered or sent on (STEP_FORWARD). The wait counts against requestTimeout, which
- * ends it with its 504. The body of the request waits in its socket meanwhile; a client that resets ends the
- * stream, as in every state.
+ * stream, before it is answered or forwarded (STEP_FORWARD). The wait counts towards requestTimeout, which
+ * ends it with a 504. The request body waits in its socket meanwhile; a client that resets ends the stream,
+ * as in every state.
  */
 
-/* True when the stream waits now. */
+/* True if the stream waits now. */
 bool delay_start(struct stream *stream);

@@ -30,7 +30,7 @@ static const struct list *place_bound(const struct stream *stream)
 		       : NULL;
 }
 
-/* The endpoint of `ref` that a connection of this client alone leads to; UINT32_MAX: none. */
+/* The endpoint of `ref` to which a connection bound to this client leads; UINT32_MAX: none. */
 static uint32_t place_bound_index(const struct stream *stream, const struct backend_ref *ref)
 {
 	const struct list *bound = place_bound(stream);
@@ -136,7 +136,10 @@ int place_change_backend(struct stream *stream)
 	uint32_t count;
 	const struct backend_ref *list = place_list(stream, &count);
 
-	/* Of more endpoints than are remembered, or without memory for it, the number of tries decides. */
+	/*
+	 * With more endpoints than can be recorded, or without memory to record them, the number of tries
+	 * decides.
+	 */
 	if (++attempt->tries_here >= next->backend->endpoint_count ||
 	    !balance_has_untried(next->backend, attempt->previous_hosts))
 		next = balance_backend_again(list, count, next, attempt->previous_hosts,

@@ -17,7 +17,7 @@
 /* A head, and a body in chunks of one byte. */
 enum { MIRROR_REQUEST_BYTES = LIMIT_HEAD_WRITE_BYTES + 8 * LIMIT_RETRY_BODY_BYTES };
 
-/* A copy that begins when the body of its request is there; in the stream's arena. */
+/* A copy that waits for the body of its request; in the stream's arena. */
 struct mirror_plan {
 	struct mirror_plan *next;
 	const struct backend_ref *ref; /* borrowed from the lease */
@@ -26,7 +26,7 @@ struct mirror_plan {
 	bool is_bound;
 };
 
-/* One copy under way. It owns its bytes; of the configuration it borrows the backend, through its lease. */
+/* One running copy. It owns its bytes; it borrows the backend from the configuration through its lease. */
 struct mirror {
 	struct proxy *proxy; /* borrowed */
 	struct list node;
@@ -51,7 +51,7 @@ static void mirror_on_release(struct loop_deferred *deferred)
 	mirror_free(container_of(deferred, struct mirror, release));
 }
 
-/* Ends it now; freed at the end of the turn. */
+/* Ends the copy now; frees it at the end of the turn. */
 static void mirror_close(struct mirror *mirror, bool is_complete)
 {
 	struct proxy *proxy = mirror->proxy;
@@ -94,7 +94,7 @@ static bool mirror_choose(struct mirror *mirror)
 	return true;
 }
 
-/* The copy goes out like any request that is ours: without what asks its recipient to wait. */
+/* Writes the head as for any backend, but without Expect, which would make the backend wait. */
 static int mirror_write_head(const struct stream *stream, const struct backend_ref *ref,
 			     const struct body_framing *framing, struct buf *out, bool *ret_is_bound)
 {

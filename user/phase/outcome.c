@@ -5,14 +5,14 @@
 #include "user/base/units.h"
 #include "user/stream/upstream_side.h"
 
-enum { OUTCOME_LOG_MS = 1000 }; /* lines about evictions, at most */
+enum { OUTCOME_LOG_MS = 1000 }; /* minimum interval between log lines about evictions */
 
 static struct endpoint_health *health_of(const struct stream *stream)
 {
 	return stream->backend->backend->endpoint_list[stream->attempt.endpoint_index].health;
 }
 
-/* Where the policy does not say how long: what the backend asks for, or the pause between attempts. */
+/* The eviction time when the policy sets none: the backend's Retry-After, or the retry backoff. */
 static uint64_t pause_of(const struct stream *stream, const struct fields *response, uint16_t status)
 {
 	const struct retry_policy *retry = stream->route ? stream->route->effective.retry : NULL;
@@ -54,7 +54,7 @@ static void outcome_note(struct stream *stream, const struct fields *response, u
 	};
 	uint64_t eviction_ms = 0;
 
-	/* A request that was resumed has lost what a condition may ask for. */
+	/* A resumed request has lost the fields that a condition may use. */
 	if (!health || (stream->is_resumed && policy->unhealthy))
 		return;
 	switch (health_record(health, policy, &outcome, proxy_now_ms(proxy), &eviction_ms)) {
@@ -80,7 +80,7 @@ void outcome_response(struct stream *stream)
 	outcome_note(stream, &stream->exchange->response.fields, stream->exchange->response.status);
 }
 
-/* Not between two attempts, and not where the client is the slow one. */
+/* False between two attempts, and when the client is the slow side. */
 static bool is_backend_late(const struct stream *stream)
 {
 	if (stream->state == STREAM_WAIT_HEAD)

@@ -4,18 +4,18 @@
 #include "user/stream/stream.h"
 
 /*
- * What attempts say about the health of their endpoint (policy/health.h), where the backend has a health
- * policy. Each attempt says one thing at most. What says nothing: a client that leaves, a timeout while the
- * client was still sending, a pooled connection that died and is replaced for free, what happens behind the
- * response head, and mirrored requests.
+ * Reports the outcome of attempts to the health of their endpoint (policy/health.h), if the backend has a
+ * health policy. Each attempt reports at most once. Not reported: a client that leaves, a timeout while the
+ * client was still sending, a pooled connection that died and is replaced for free, events after the response
+ * head, and mirrored requests.
  */
 
 /*
- * A final response head came and is about to be used. One that is malformed in another way than a scan shows
- * is left to outcome_failed().
+ * A final response head was received and is about to be used. A head that is malformed in a way that this
+ * check does not see is reported by outcome_failed().
  */
 void outcome_response(struct stream *stream);
-/* The attempt ended without a response that could be used. */
+/* The attempt ended without a usable response. */
 void outcome_failed(struct stream *stream, enum try_outcome outcome);
-/* A TCP connection stands: as good as an answer gets there. */
+/* A TCP connection is established, which counts as a success. */
 void outcome_connected(struct stream *stream);

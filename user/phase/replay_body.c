@@ -5,7 +5,7 @@
 #include "user/stream/attempt_hold.h"
 #include "user/stream/upstream_side.h"
 
-enum { BODY_REVIEW_BYTES = 4096 }; /* less is not worth a question to the kernel */
+enum { BODY_REVIEW_BYTES = 4096 }; /* less is not worth a system call */
 
 static bool attempt_has_policy_left(const struct stream *stream)
 {

@@ -4,12 +4,14 @@
 #include "user/stream/stream.h"
 
 /*
- * What is kept of a request body for another attempt: only where one may follow that needs it, and only as
- * long as that can be. A request is sent again by its policy, or free of it: then on a pooled connection that
- * had died, for an idempotent method or while the backend has acknowledged nothing of it; or as a stream of
- * HTTP/2 that the backend says it did not process.
+ * Decides whether a request body is kept for another attempt, and for how long. A request is repeated by its
+ * policy, or for free: on a pooled connection that had died, for an idempotent method or while the backend
+ * has acknowledged nothing of it; or as an HTTP/2 stream that the backend reports as not processed.
  */
-/* Whether an attempt may follow the one that begins, on the connection it has, and need the body again. */
+/* True if another attempt may follow the current one on its connection and need the body again. */
 bool attempt_keeps_body(const struct stream *stream);
-/* In WAIT_HEAD, after bytes of the body may have moved: forgets it when no attempt may follow any more. */
+/*
+ * In WAIT_HEAD, after bytes of the body may have moved: frees the kept body when no attempt may follow any
+ * more.
+ */
 void attempt_review_body(struct stream *stream);

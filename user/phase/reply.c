@@ -8,7 +8,7 @@
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
 
-/* Only while nothing was answered: a backend's answer that is under way reads from what this gives back. */
+/* Call only before response headers were sent: a running response uses these buffers. */
 static void reply_drop_attempt(struct stream *stream)
 {
 	attempt_drop(stream);
@@ -25,7 +25,7 @@ static int reply_add_facts(struct stream *stream, struct fields *fields, const s
 	fields_init(fields, &stream->exchange->arena);
 	if (answer->location.len)
 		error = fields_add(fields, SPAN("location"), answer->location);
-	/* RFC 9110 15.5.6: a 405 says what would do. */
+	/* RFC 9110 15.5.6: a 405 lists the allowed methods. */
 	if (!error && answer->status == 405 && reason != END_LOCAL_REPLY)
 		error = fields_add(fields, SPAN("allow"),
 				   SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
@@ -36,8 +36,8 @@ static int reply_add_facts(struct stream *stream, struct fields *fields, const s
 }
 
 /*
- * Who made a gRPC call does not look at the status: an error of ours travels as one of gRPC, in a head that
- * is the whole response. What a rule answers on purpose stays as it was written.
+ * gRPC clients ignore the HTTP status: our own error becomes a gRPC status in a Trailers-Only response. A
+ * response that a rule defines is sent as written.
  */
 static int reply_say_as_grpc(struct stream *stream, struct reply *reply, struct fields *fields,
 			     enum end_reason reason)

@@ -3,9 +3,9 @@
 
 #include "user/stream/stream.h"
 
-/* Answers of our own: an error, or what the configuration answers itself. */
+/* Responses of our own: an error, or a response that the configuration defines. */
 
-/* STEP_REPLY: gives up the running attempt and sends stream->exchange->reply. */
+/* STEP_REPLY: ends the running attempt and sends stream->exchange->reply. */
 enum stream_step reply_start(struct stream *stream);
-/* In REPLY: goes on sending; STEP_END when all of it is out. */
+/* In REPLY: continues sending; STEP_END when all of it is sent. */
 enum stream_step reply_flush(struct stream *stream);

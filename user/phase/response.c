@@ -10,7 +10,7 @@
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
 
-/* A recipient with a clock adds what is missing (RFC 9110 6.6.1). 0 or -ENOMEM. */
+/* A recipient with a clock adds a missing Date (RFC 9110 6.6.1). 0 or -ENOMEM. */
 static int response_add_date(struct stream *stream)
 {
 	struct fields *fields = &stream->exchange->response.fields;
@@ -39,8 +39,8 @@ static int response_prepare_head(struct stream *stream)
 }
 
 /*
- * What has come together with the head is no body: nothing was passed on yet, so the client can still be
- * answered.
+ * True if the bytes received together with the head are not a valid body. Nothing was forwarded yet, so the
+ * client can still get an error response.
  */
 static bool response_begins_badly(const struct stream *stream, const struct body_framing *framing)
 {
@@ -92,12 +92,12 @@ static enum stream_step response_switch(struct stream *stream)
 
 	if (!stream->exchange->upgrade.is_wanted || !upgrade)
 		return step_fail(stream, TRY_RESPONSE_BAD, 0);
-	/* What the backend sends next would meet a client that still sends its request. */
+	/* Otherwise the backend's next bytes would reach a client that still sends its request. */
 	if (stream->upload.state != RELAY_DONE)
 		return step_fail(stream, TRY_RESPONSE_BAD, 0);
 	if (!upgrade_accepts(&stream->exchange->response, &stream->exchange->upgrade))
 		return response_refuse_switch(stream, upgrade->value);
-	protocol = upgrade->value; /* the field itself goes with the others of the connection */
+	protocol = upgrade->value; /* response_prepare_head() removes the field, not its bytes */
 	if (response_prepare_head(stream) < 0 || stream->downstream->send_switch(stream, protocol) < 0)
 		return response_no_head(stream);
 	stream->head_sent = true;
@@ -150,7 +150,7 @@ enum stream_step response_done(struct stream *stream)
 
 enum stream_end response_truncated(const struct stream *stream)
 {
-	/* With a length or chunks the client sees that bytes are missing; else only a reset can say so. */
+	/* With a length or chunks the client notices missing bytes; otherwise only a reset shows it. */
 	if (stream->download.encoding == ENCODE_CHUNKED || stream->download.decoder.kind == BODY_LENGTH)
 		return STREAM_END_CLOSE;
 	return stream->upstream_side->says_length(stream) ? STREAM_END_CLOSE : STREAM_END_RESET;

@@ -3,15 +3,17 @@
 
 #include "user/stream/stream.h"
 
-/* The backend's answer, as the client gets it. Answers of our own: reply.h. */
+/* The backend's response, as the client gets it. Responses of our own: reply.h. */
 
-/* STEP_RESPONSE: sends the final head of the backend and starts relaying, or the tunnel; or the attempt has
- * failed. */
+/*
+ * STEP_RESPONSE: sends the backend's final head and starts relaying, or the tunnel; or the attempt has
+ * failed.
+ */
 enum stream_step response_start(struct stream *stream);
 /*
- * The whole response is with the client: STEP_END, or STEP_WAIT while the request body may still go where it
- * began to go; then call again when the upload has moved.
+ * The whole response was sent: STEP_END, or STEP_WAIT while the rest of the request body may still be
+ * relayed; then call again when the upload has moved.
  */
 enum stream_step response_done(struct stream *stream);
-/* How a response that cannot be completed has to end, so that the client notices. */
+/* How to end a response that cannot be completed, so that the client notices. */
 enum stream_end response_truncated(const struct stream *stream);

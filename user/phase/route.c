@@ -33,7 +33,10 @@ static bool is_no_certificate(const struct field *field, void *context)
 	return !field_name_is_read_as(field->name, CERTIFICATE_FIELD);
 }
 
-/* Of the client, or that it has none: what a client says itself, in any spelling, is never passed on. */
+/*
+ * Sets the field to the client's certificate, or removes it: a value that the client sent, under any spelling
+ * of the name, is never forwarded.
+ */
 static int exchange_tell_certificate(struct stream *stream)
 {
 	struct fields *fields = &stream->exchange->head.fields;
@@ -49,9 +52,9 @@ static struct span exchange_scheme(const struct stream *stream)
 }
 
 /*
- * Fields that change on the way through any gateway. Before the rules of the configuration: what the client's
- * Connection nominates must not take away what a rule adds, and X-Forwarded-Host is what the client asked
- * for, not what a rewrite made of it.
+ * Fields that every gateway changes. Done before the rules of the configuration: fields named in the client's
+ * Connection must not remove fields that a rule adds, and X-Forwarded-Host is the host that the client
+ * requested, not the result of a rewrite.
  */
 static int exchange_forward_head(struct stream *stream)
 {
@@ -62,7 +65,10 @@ static int exchange_forward_head(struct stream *stream)
 		.proto = exchange_scheme(stream),
 		.is_trusted = stream->client->is_trusted,
 	};
-	/* A first lap leaves a trace: only what has one needs a mark, where that is not turned off. */
+	/*
+	 * The first lap adds X-Forwarded-*, unless that is off: only a request with such fields needs
+	 * CDN-Loop.
+	 */
 	bool is_marked = config->forwarded != FORWARDED_APPEND ||
 			 hop_by_hop_was_forwarded(&stream->exchange->head.fields);
 	int error = hop_by_hop_strip_request(&stream->exchange->head);
@@ -102,7 +108,7 @@ static void exchange_set_deadline(struct stream *stream)
 			proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.request_ns);
 }
 
-/* False: *ret_step answers. */
+/* False: *ret_step is the response. */
 static bool exchange_choose_backend(struct stream *stream, enum stream_step *ret_step)
 {
 	const struct route *route = stream->route;
@@ -152,7 +158,7 @@ static int exchange_prepare_head(struct stream *stream)
 	return place_use_backend(stream);
 }
 
-/* The log keeps the spelling of the client. */
+/* The log keeps the path as the client sent it. */
 static enum http_error exchange_normalise(struct stream *stream)
 {
 	struct request_head *head = &stream->exchange->head;
@@ -169,7 +175,7 @@ static bool is_without_underscore(const struct field *field, void *context)
 	return span_find(field->name, '_') < 0;
 }
 
-/* False: a name has an underscore, and none may have. */
+/* False: a name contains an underscore, and the rule rejects it. */
 static bool exchange_check_names(struct stream *stream, enum underscores rule)
 {
 	struct fields *fields = &stream->exchange->head.fields;
@@ -190,7 +196,7 @@ static bool is_secret(const struct field *field)
 	       field->id == FIELD_COOKIE;
 }
 
-/* TRACE that ends here: what came, without what is secret (RFC 9110 9.3.8). */
+/* Responds to a TRACE that ends here with the received request, without secrets (RFC 9110 9.3.8). */
 static enum stream_step exchange_trace(struct stream *stream)
 {
 	const struct request_head *head = &stream->exchange->head;
@@ -226,7 +232,7 @@ static enum stream_step exchange_end_here(struct stream *stream)
 	return step_local_reply(stream, 200, (struct span){ 0 }, (struct span){ 0 });
 }
 
-/* TRACE, and how far it and OPTIONS may go. False: *ret_step answers. */
+/* Checks TRACE, and Max-Forwards of TRACE and OPTIONS. False: *ret_step is the response. */
 static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step)
 {
 	struct request_head *head = &stream->exchange->head;
@@ -251,7 +257,7 @@ static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step
 	return false;
 }
 
-/* The listener of the request's host. False: *ret_step answers. */
+/* Finds the listener of the request's host. False: *ret_step is the response. */
 static bool exchange_take_listener(struct stream *stream, const struct bind *bind, enum stream_step *ret_step)
 {
 	const struct request_head *head = &stream->exchange->head;
@@ -262,7 +268,7 @@ static bool exchange_take_listener(struct stream *stream, const struct bind *bin
 		*ret_step = step_reply(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
 		return false;
 	}
-	/* Another listener may ask for other certificates (RFC 9110 7.4). */
+	/* Another listener may require other certificates (RFC 9110 7.4). */
 	if (!client_tls_serves(stream->client, listener)) {
 		*ret_step = step_reply(stream, 421, SPAN("this host needs a TLS connection of its own"),
 				       END_MISDIRECTED);
@@ -310,7 +316,10 @@ enum stream_step exchange_route(struct stream *stream)
 	return delay_start(stream) ? STEP_WAIT : STEP_FORWARD;
 }
 
-/* What the configuration answers itself; a client that would take it for a tunnel is told otherwise. */
+/*
+ * The response that the configuration defines; a client that would take it for a successful tunnel gets an
+ * error instead.
+ */
 static enum stream_step exchange_answer(struct stream *stream, const struct direct_response *direct)
 {
 	if (stream->exchange->upgrade.must_switch && direct->status < 300)

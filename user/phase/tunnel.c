@@ -46,7 +46,7 @@ void tunnel_start_directions(struct stream *stream)
 
 enum stream_step tunnel_start(struct stream *stream)
 {
-	/* After an upgrade the request's own direction is over: its body has gone (response_switch()). */
+	/* After an upgrade the request body was already sent (response_switch()). */
 	relay_stop(&stream->upload);
 	relay_init(&stream->upload, &stream->proxy->relay, RELAY_IN);
 	stream_drop_exchange(stream);
@@ -70,7 +70,7 @@ enum stream_end tunnel_end(struct stream *stream)
 											: STREAM_END_RESET;
 }
 
-/* A reset, or an unanswered keepalive, of the side that was read: STEP_END. */
+/* Checks for a reset, or an unanswered keepalive, of the side that was read: STEP_END. */
 static enum stream_step tunnel_check_source(struct stream *stream, const struct relay *relay,
 					    enum end_reason reset)
 {
@@ -83,13 +83,13 @@ static enum stream_step tunnel_check_source(struct stream *stream, const struct 
 			STREAM_END_RESET);
 }
 
-/* A reset that a blocked or finished direction would not find by reading: STEP_END. */
+/* Checks for a reset that a blocked or finished direction would not find by reading: STEP_END. */
 static enum stream_step tunnel_check_side(struct stream *stream, int error, enum end_reason reset)
 {
 	return error ? step_end(stream, conn_end_reason(error, reset), STREAM_END_RESET) : STEP_WAIT;
 }
 
-/* Either side is gone: STEP_END. */
+/* STEP_END if either side is gone. */
 static enum stream_step tunnel_check_sides(struct stream *stream)
 {
 	enum stream_step step = tunnel_check_source(stream, &stream->upload, END_CLIENT_RST);
@@ -103,14 +103,17 @@ static enum stream_step tunnel_check_sides(struct stream *stream)
 	return step;
 }
 
-/* Not when the other direction broke on this one's source: the end that was read there is that of a reset. */
+/* False if the other direction failed on this one's source: then the EOF read there was that of a reset. */
 static bool tunnel_forward_fin(struct relay *relay, const struct relay *other)
 {
-	/* The end of an HTTP/2 stream went with the last bytes. */
+	/* The end of an HTTP/2 stream was sent with its last bytes. */
 	if (relay->state != RELAY_DONE || !relay->sink || relay->sink->is_write_shut ||
 	    other->state == RELAY_FAILED)
 		return false;
-	/* A cut is not to look like an end (RFC 8446 6.1): TLS behind us can tell, too. */
+	/*
+	 * A truncated stream must not look complete (RFC 8446 6.1): TLS in the next connection can show that,
+	 * too.
+	 */
 	if (relay->source && relay->source->is_truncated)
 		conn_shutdown_cut(relay->sink);
 	else
@@ -118,13 +121,15 @@ static bool tunnel_forward_fin(struct relay *relay, const struct relay *other)
 	return true;
 }
 
-/* close_notify finds the buffer full now and then, and who closes before it has left cuts the stream. */
+/*
+ * The send buffer may be too full for close_notify, and closing before it is sent would truncate the stream.
+ */
 static bool tunnel_is_leaving(const struct relay *relay)
 {
 	return relay->state == RELAY_DONE && relay->sink && conn_has_output(relay->sink);
 }
 
-/* Both directions have ended: STEP_END. */
+/* STEP_END if both directions have ended. */
 static enum stream_step tunnel_check_end(struct stream *stream)
 {
 	const struct relay *upload = &stream->upload;
@@ -133,7 +138,7 @@ static enum stream_step tunnel_check_end(struct stream *stream)
 	if (!relay_is_finished(upload) || !relay_is_finished(download) || tunnel_is_leaving(upload) ||
 	    tunnel_is_leaving(download))
 		return STEP_WAIT;
-	/* A side that stopped taking bytes is gone, but what it had sent before was still delivered. */
+	/* A side that stopped reading is gone, but the bytes that it had sent before were still delivered. */
 	if (upload->state == RELAY_FAILED)
 		return step_end(stream, END_UPSTREAM_RST, STREAM_END_RESET);
 	if (download->state == RELAY_FAILED)
@@ -153,8 +158,10 @@ enum stream_step tunnel_pumped(struct stream *stream, bool was_half_closed)
 	step = tunnel_check_end(stream);
 	if (step != STEP_WAIT)
 		return step;
-	/* The end of one direction is progress: halfClosed runs from here, however long both were quiet
-	 * before. */
+	/*
+	 * The end of one direction counts as progress: halfClosed starts now, however long both were quiet
+	 * before.
+	 */
 	if (!was_half_closed && tunnel_is_half_closed(stream))
 		stream->upload.last_active_ms = proxy_now_ms(stream->proxy);
 	if (has_fin || was_half_closed != tunnel_is_half_closed(stream))

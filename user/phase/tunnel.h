@@ -5,21 +5,24 @@
 
 /*
  * Two directions of opaque bytes: TCP routes, TLS passthrough, connections upgraded by the backend's 101, and
- * CONNECT (connect_tunnel.h).
- * A FIN travels as a FIN once everything before it was delivered; a reset travels as a reset.
+ * CONNECT (connect_tunnel.h). A FIN is forwarded as a FIN once everything before it was delivered; a reset is
+ * forwarded as a reset.
  */
 
-/* A TCP or TLS connection: chooses route and backend; an attempt comes next. */
+/* Starts a TCP or TLS connection: chooses route and backend; an attempt follows. */
 enum stream_step tunnel_open(struct stream *stream, struct span sni);
-/* STEP_TUNNEL: both connections are there. */
+/* STEP_TUNNEL: both connections are established. */
 enum stream_step tunnel_start(struct stream *stream);
-/* A part of it: both directions, in the copy lane and with leave for the sockmap lane. */
+/*
+ * Starts both directions, in the copy lane and with permission for the sockmap lane; part of tunnel_start().
+ */
 void tunnel_start_directions(struct stream *stream);
 bool tunnel_is_half_closed(const struct stream *stream);
-/* In TUNNEL, when both directions were pumped: passes a FIN on; STEP_END when it is over. */
+/* In TUNNEL, after both directions were pumped: forwards a FIN; STEP_END when the tunnel is over. */
 enum stream_step tunnel_pumped(struct stream *stream, bool was_half_closed);
 /*
- * How a tunnel ends that a deadline of ours ends: with FIN both ways when everything that was sent is on its
- * way to its reader, else with a reset both ways, so that nothing that was cut looks whole.
+ * How to end a tunnel at one of our deadlines: with FIN in both directions if all bytes sent so far are in
+ * the send queues towards their readers, otherwise with a reset in both directions, so that no truncated data
+ * looks complete.
  */
 enum stream_end tunnel_end(struct stream *stream);

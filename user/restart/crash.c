@@ -17,11 +17,14 @@ enum { CRASH_STACK_BYTES = 64 * 1024 };
 
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
 
-/* A handler has no argument of ours: the one place that has to be found without. */
+/* Global, because a signal handler gets no argument from us. */
 static struct crash *watched;
 static atomic_int writer; /* thread; 0: none */
 
-/* Async-signal-safe: stores and system calls; backtrace(3) was called before, so that it loads nothing. */
+/*
+ * Async-signal-safe: only stores and system calls; crash_watch() called backtrace(3) before, so that it loads
+ * no library here.
+ */
 static void crash_on_signal(int number, siginfo_t *info, void *context)
 {
 	int nobody = 0;
@@ -36,7 +39,7 @@ static void crash_on_signal(int number, siginfo_t *info, void *context)
 		watched->frame_count = (uint32_t)backtrace(watched->frames, CRASH_FRAMES);
 		atomic_store(&watched->state, CRASH_WHOLE);
 	}
-	/* Another one is writing, and the process dies when it has. */
+	/* Another thread is writing, and the process dies when it is done. */
 	while (atomic_load(&writer) != self)
 		(void)pause();
 	(void)signal(number, SIG_DFL);
@@ -85,7 +88,10 @@ static void report_frames(const struct crash *crash)
 
 	for (uint32_t i = 0; i < crash->frame_count && i < CRASH_FRAMES; i++) {
 		text_init(&line);
-		/* Of a caller the address behind the call is known, which may be of the next function. */
+		/*
+		 * For callers the report has the return address, which may belong to the next function:
+		 * subtract one.
+		 */
 		symbols_name(symbols, (uintptr_t)crash->frames[i] - (i > 0), &line);
 		log_error("  #%u %.*s", i, SPAN_FMT(text_span(&line)));
 		text_done(&line);
@@ -109,7 +115,7 @@ static void report_events(const struct restart_state *restart_state)
 
 			text_init(&line);
 			trace_record_text(&records[k], &line);
-			/* Less the end of the line, which the log brings. */
+			/* The log adds the newline itself. */
 			if (line.len)
 				log_error("    %.*s", (int)line.len - 1, text_span(&line).data);
 			text_done(&line);
@@ -125,7 +131,7 @@ void crash_report(const struct restart_state *restart_state, int pid, int signal
 	unsigned int state = atomic_load(&crash->state);
 
 	if (state == CRASH_WRITING) {
-		log_error("the gateway (process %d) crashed: SIG%s, and again while it wrote down where", pid,
+		log_error("the gateway (process %d) crashed: SIG%s, and again while writing its report", pid,
 			  name ? name : "?");
 	} else if (state == CRASH_NONE) {
 		log_error("the gateway (process %d) was ended by SIG%s, from outside or by the kernel", pid,

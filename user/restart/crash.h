@@ -7,14 +7,14 @@
 struct restart_state;
 
 /*
- * Where a gateway was when it died of a signal of its own making: written by the thread that died, read by
- * the keeper. A kill from outside leaves none.
+ * The crash report: where a gateway was when it died of a fatal signal of its own. The crashing thread writes
+ * it, the keeper reads it. A kill from outside leaves none.
  */
 enum { CRASH_FRAMES = 48, CRASH_EVENTS = 12 };
 
 enum crash_state {
 	CRASH_NONE,
-	CRASH_WRITING, /* by the first thread that came; it may have died of that */
+	CRASH_WRITING, /* by the first thread that crashed; writing may have crashed, too */
 	CRASH_WHOLE,
 };
 
@@ -24,15 +24,18 @@ struct crash {
 	uintptr_t address; /* si_addr */
 	char thread[16];
 	uint32_t frame_count;
-	void *frames[CRASH_FRAMES]; /* as backtrace(3) gives them, innermost first */
+	void *frames[CRASH_FRAMES]; /* as from backtrace(3), innermost first */
 };
 
 /*
- * From now on SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT of this process are written down before it dies of
- * them. Nothing under AddressSanitizer, which has a report of its own.
+ * Installs handlers that write the report before the process dies of SIGSEGV, SIGBUS, SIGFPE, SIGILL or
+ * SIGABRT. Does nothing under AddressSanitizer, which has its own report.
  */
 void crash_watch(struct crash *crash);
-/* A stack for that, when the thread's own has run out: each thread, at its begin. Freed with the process. */
+/*
+ * Gives the calling thread a stack for these handlers, for when its own has overflowed. Call it when a thread
+ * starts. Never freed.
+ */
 void crash_watch_thread(void);
-/* By the keeper's side, after the crash: what there is to say, as error lines of the log. */
+/* Logs the report as error lines. The keeper's side calls it after the crash. */
 void crash_report(const struct restart_state *restart_state, int pid, int signal);

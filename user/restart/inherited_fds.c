@@ -39,8 +39,7 @@ static int numbers_add(struct numbers *numbers, int number)
 	return 0;
 }
 
-/* Noted first and closed afterwards: closing changes what is being read. */
-/* Of the keeper, or between it and another program. */
+/* True for descriptors of the keeper, and of its channels to another program. */
 static bool is_nobodys(const struct restart_state *restart_state, int fd)
 {
 	return restart_state_keeps(restart_state, fd) || fd == restart_state->new_process_fd ||
@@ -80,7 +79,7 @@ struct inherited_fds_socket inherited_fds_socket(int fd, int backend_fd)
 {
 	struct inherited_fds_socket socket = { .fd = fd, .backend_fd = backend_fd };
 
-	/* Without an address it is nobody's, and goes with those that nobody took. */
+	/* A socket without an address matches no port, and is closed with those that were not taken. */
 	if (socket_local(fd, &socket.local) < 0)
 		socket.local = (struct address){ 0 };
 	return socket;
@@ -91,7 +90,7 @@ struct inherited_fds_socket inherited_fds_socket(int fd, int backend_fd)
 #define PIDFD_SIGNAL_PROCESS_GROUP 4u
 #endif
 
-/* To a number that may be another's by now nothing is sent: the descriptor is of this process for good. */
+/* Signal by pidfd, not by pid: pids are reused. */
 static int child_signal(int fd, int number)
 {
 	if (pidfd_send_signal(fd, number, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0 ||
@@ -102,7 +101,7 @@ static int child_signal(int fd, int number)
 
 static bool is_child(int fd)
 {
-	/* One that has ended may have left others of its group, and one may be another user's by now. */
+	/* A child that has ended may have left others in its group, and a child may run as another user. */
 	return pidfd_send_signal(fd, 0, NULL, 0) == 0 || errno == ESRCH || errno == EPERM;
 }
 
@@ -116,7 +115,7 @@ void inherited_fds_kill_children(struct inherited_fds_children *children)
 	*children = (struct inherited_fds_children){ 0 };
 }
 
-/* By descriptor: what is open, and has not been sorted yet. */
+/* By descriptor: open, and not sorted yet. */
 struct table {
 	bool *is_left; /* owner */
 	int count;
@@ -137,7 +136,7 @@ static int table_make(struct table *table, const struct numbers *numbers)
 	return 0;
 }
 
-/* True once for what is there. */
+/* True if the descriptor was still unsorted; it no longer is. */
 static bool table_take(struct table *table, int fd)
 {
 	bool was_left = fd >= 0 && fd < table->count && table->is_left[fd];
@@ -147,7 +146,7 @@ static bool table_take(struct table *table, int fd)
 	return was_left;
 }
 
-/* Both ends are there, and nobody else has claimed the backend. */
+/* Collects a stream if both sockets are open and the backend's belongs to no other stream. */
 static void inherited_fds_take_stream(struct inherited_fds *inherited, struct restart_state *restart_state,
 				      struct table *table, int fd)
 {
@@ -181,7 +180,7 @@ static void inherited_fds_sort(struct inherited_fds *inherited, struct restart_s
 		if (status < CONN_STATUS_COUNT)
 			atomic_fetch_add(&restart_state->not_resumed[status], status != CONN_STATUS_NONE);
 		inherited->reset_count += is_connected(fd);
-		/* Its peer must not take what has come for all there is. */
+		/* Reset, so that the peer sees a truncated message. */
 		socket_reset(fd);
 	}
 }
@@ -197,7 +196,7 @@ static void inherited_fds_sort_all(struct inherited_fds *inherited, struct resta
 {
 	objects_keep(&restart_state->sockmap_objects, table);
 	objects_keep(&restart_state->local_objects, table);
-	/* Before anything is closed: a stream has two ends, and either may come first. */
+	/* Streams first, before anything is closed: either of a stream's two descriptors may come first. */
 	for (int fd = 0; fd < table->count; fd++) {
 		if (table->is_left[fd])
 			inherited_fds_take_stream(inherited, restart_state, table, fd);
@@ -211,7 +210,10 @@ static void inherited_fds_sort_all(struct inherited_fds *inherited, struct resta
 static void drop(struct restart_state *restart_state, int fd)
 {
 	conn_status_set(restart_state, fd, CONN_STATUS_NONE);
-	/* SO_LINGER of a listener would be that of all it accepts, in a process that has it as well. */
+	/*
+	 * Do not reset a listener: SO_LINGER would apply to every connection that it accepts in a process
+	 * that shares it.
+	 */
 	if (socket_number(fd, SO_ACCEPTCONN) > 0)
 		close(fd);
 	else
@@ -231,7 +233,7 @@ static bool have_ended(struct pollfd *children, uint32_t count)
 	return true;
 }
 
-/* Nobody follows who could wait for them. */
+/* No new process follows that could wait for the children. */
 static void end_children(const int *fds, uint32_t count)
 {
 	struct pollfd children[LIMIT_MCP_CHILDREN];
@@ -247,7 +249,7 @@ static void end_children(const int *fds, uint32_t count)
 		if (now_ms >= end_ms || poll(children, count, (int)(end_ms - now_ms)) < 0)
 			break;
 	}
-	/* Also what is left of the group of one that has ended. */
+	/* Also kills the remaining group of a child that has ended. */
 	for (uint32_t i = 0; i < count; i++) {
 		(void)child_signal(fds[i], SIGKILL);
 		close(fds[i]);
@@ -314,7 +316,7 @@ bool inherited_fds_take_listeners(struct inherited_fds *inherited, const struct 
 		found++;
 		socket->fd = -1;
 	}
-	/* Another address of this port would be in the way of what is opened instead. */
+	/* A listener on another address of this port would prevent opening the new one. */
 	for (uint32_t i = 0; !found && i < inherited->listener_count; i++) {
 		struct inherited_fds_socket *socket = &inherited->listeners[i];
 
@@ -326,7 +328,7 @@ bool inherited_fds_take_listeners(struct inherited_fds *inherited, const struct 
 	for (uint32_t i = 0; i < found && i < count; i++) {
 		if (found != count)
 			socket_close(ret_fds[i]);
-		else /* It may have been about to close. */
+		else /* The previous process may have been about to close it. */
 			syn_filter_detach(ret_fds[i]);
 	}
 	return found == count;

@@ -5,18 +5,18 @@
 #include "user/net/address.h"
 
 /*
- * What a dead gateway has left open, sorted by what it is. Listening sockets go on with the connections that
- * wait in their queues, idle clients with their next request, streams with the bytes that are under way in
- * the kernel; nothing else of the table is of use to anybody, but for the descriptors of the sockmap lane,
- * which stay as they are (sockmap_objects, local_objects).
+ * The descriptors that a crashed gateway has left open, sorted by kind. Listening sockets continue with the
+ * connections in their queues, idle clients with their next request, streams with the bytes that are in the
+ * kernel. Descriptors of the kernel lanes stay open as they are (sockmap_objects, local_objects). No other
+ * descriptor can be used again.
  */
 struct inherited_fds_socket {
 	int fd; /* owner; -1: taken */
-	int backend_fd; /* owner, of a stream; else -1 */
+	int backend_fd; /* owner, for a stream; otherwise -1 */
 	struct address local;
 };
 
-/* Processes that the dead one had started, each with a group of its own (user/mcp): by their pidfd. */
+/* Child processes of the crashed gateway, each with its own process group (user/mcp): their pidfds. */
 struct inherited_fds_children {
 	int *fds; /* owner */
 	uint32_t count;
@@ -34,21 +34,21 @@ struct inherited_fds {
 };
 
 /*
- * Goes through the table of descriptors, before anything was opened: what the keeper had stays, TCP
- * listeners, idle clients and streams, which keep their statuses, are collected; connections are reset, the
- * rest is closed. Children are told to end (SIGTERM). Without memory, or /proc, everything goes as in
+ * Goes through the table of descriptors, before anything is opened. The keeper's descriptors stay; TCP
+ * listeners, idle clients and streams are collected and keep their status; other connections are reset, and
+ * the rest is closed. Children get SIGTERM. Without memory, or /proc, everything is treated as in
  * inherited_fds_drop(). 0 or -errno of /proc.
  */
 int inherited_fds_collect(struct inherited_fds *inherited, struct restart_state *restart_state);
 /*
- * Nobody goes on: connections are reset, so that nobody takes a cut for an end, the rest is closed,
- * but for what the keeper had. Children are told to end (SIGTERM), waited for LIMIT_MCP_CHILD_PAUSE_MS, and
- * killed with their groups. Needs no memory.
+ * For the case that no new process follows: resets connections, so that no peer takes truncated data for
+ * complete, and closes the rest, except the keeper's descriptors. Children get SIGTERM,
+ * LIMIT_MCP_CHILD_PAUSE_MS to end, and then SIGKILL, with their groups. Needs no memory.
  */
 void inherited_fds_drop(struct restart_state *restart_state);
 /*
- * The listeners of one address, when there are exactly `count`: the caller's. Otherwise they are closed, like
- * those of other addresses with this port when there is none, and it is false.
+ * Takes the listeners of one address if there are exactly `count`; the caller owns them. Otherwise false:
+ * they are closed, and if there is none, so are those of other addresses with this port.
  */
 bool inherited_fds_take_listeners(struct inherited_fds *inherited, const struct address *address,
 				  uint32_t count, int *ret_fds);
@@ -57,9 +57,12 @@ struct inherited_fds_socket inherited_fds_socket(int fd, int backend_fd);
 /* Those that nobody took end with a reset, without their statuses. */
 void inherited_reset(struct inherited_fds_socket *sockets, uint32_t count,
 		     struct restart_state *restart_state);
-/* Leaves what nobody took to the next one, as it was found. Idempotent. */
+/* Leaves descriptors that were not taken open for the next process. Idempotent. */
 void inherited_fds_leave(struct inherited_fds *inherited);
-/* Ends the children that have not ended, with their groups. Idempotent. */
+/* Kills the children that have not ended, with their groups. Idempotent. */
 void inherited_fds_kill_children(struct inherited_fds_children *children);
-/* Closes what nobody took, but for the children. Idempotent; for one of zeros, too. */
+/*
+ * Closes descriptors that were not taken, but not those of the children. Idempotent; also for an all-zero
+ * struct.
+ */
 void inherited_fds_done(struct inherited_fds *inherited, struct restart_state *restart_state);

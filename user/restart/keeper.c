@@ -22,29 +22,29 @@
 #include "user/restart/oom.h"
 
 enum {
-	KEEPER_PAUSE_MS = 100, /* before the new process of one that died before it was ready */
+	KEEPER_PAUSE_MS = 100, /* pause before a new process if the last one failed before it was ready */
 	KEEPER_PAUSE_MAX_MS = 5000,
 	KEEPER_MINUTE_MS = 60000,
-	KEEPER_REPORT_MS = 1000, /* for whoever reads standard error */
-	KEEPER_END_MS = 5000, /* at least, for a gateway that was told to end to begin with it */
+	KEEPER_REPORT_MS = 1000, /* for writing the report to standard error */
+	KEEPER_END_MS = 5000, /* minimum time for a gateway to start shutting down after the signal */
 	KEEPER_END_MORE_MS =
-		LIMIT_MCP_END_MS + 2 * LIMIT_LOG_END_MS, /* behind its deadline, for its children */
+		LIMIT_MCP_END_MS + 2 * LIMIT_LOG_END_MS, /* after its deadline, for its children */
 	KEEPER_FAILED = 1, /* exit status */
 };
 
-/* SIGUSR2 asks for an upgrade, by SIGUSR1 the new program says that it serves; the others are passed on. */
+/* SIGUSR2 requests an upgrade; the new program sends SIGUSR1 when it serves; the others are forwarded. */
 static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 
 struct keeper {
 	const struct keeper_options *options;
 	struct restart_state *restart_state;
-	sigset_t signals; /* blocked, and waited for */
+	sigset_t signals; /* blocked, and received by sigtimedwait() */
 	sigset_t before;
 	pid_t gateway; /* 0: none runs */
-	pid_t new_process; /* the program that is to take over; 0: none */
-	bool is_told; /* to end */
-	uint64_t told_ms; /* the gateway that runs was told to end; 0: it was not */
-	bool was_ready; /* a gateway, at some time */
+	pid_t new_process; /* the new program during an upgrade; 0: none */
+	bool is_told; /* the keeper has received SIGTERM or SIGINT */
+	uint64_t told_ms; /* when the running gateway was signalled to end; 0: it was not */
+	bool was_ready; /* some gateway was ready */
 	uint32_t pause_ms;
 	uint32_t minute_crashes; /* since minute_ms */
 	uint64_t minute_ms;
@@ -58,14 +58,17 @@ static void gateway_main(const struct keeper *keeper, pid_t parent)
 	sigset_t mask = keeper->before;
 	int status;
 
-	/* With the keeper goes the gateway: nobody else closes the table. */
+	/* The gateway dies with the keeper: no other process would close the descriptors. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(KEEPER_FAILED);
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_NAME, "headgate", 0, 0, 0);
 	oom_restore(keeper->restart_state->oom_score);
-	/* What is passed on waits until the gateway can read it: it must not end one that still loads. */
+	/*
+	 * Keep forwarded signals blocked until the gateway handles them: they must not end a gateway that is
+	 * still loading.
+	 */
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
@@ -77,7 +80,7 @@ static void gateway_main(const struct keeper *keeper, pid_t parent)
 	exit(status);
 }
 
-/* One table of descriptors for both; fork(3) would copy it. */
+/* Keeper and gateway share one table of descriptors; fork(2) would copy it. */
 static int keeper_start_gateway(struct keeper *keeper)
 {
 	pid_t self = getpid();
@@ -109,8 +112,9 @@ static void keeper_pass_on(struct keeper *keeper, int number)
 }
 
 /*
- * Milliseconds until the gateway has to be gone, UINT64_MAX: it may stay. One that stands still (stopped, or
- * in a loop) does not begin to end; one that has begun still ends the children of MCP behind its deadline.
+ * Milliseconds until the gateway must have exited, UINT64_MAX: no limit. A gateway that is stuck (stopped, or
+ * in a loop) does not start to shut down; one that has started still ends its MCP children after its
+ * deadline.
  */
 static uint64_t keeper_end_left_ms(const struct keeper *keeper, uint64_t now_ms)
 {
@@ -127,14 +131,14 @@ static uint64_t keeper_end_left_ms(const struct keeper *keeper, uint64_t now_ms)
 	return now_ms < end_ms ? end_ms - now_ms : 0;
 }
 
-/* Milliseconds until it is to be looked at again. */
+/* Kills the gateway when its time is over. Returns the milliseconds until the next check. */
 static uint64_t keeper_enforce_end(struct keeper *keeper, uint64_t now_ms)
 {
 	uint64_t left_ms = keeper_end_left_ms(keeper, now_ms);
 
 	if (left_ms)
 		return left_ms;
-	log_error("the gateway (process %d) has not ended %llu ms after it was told to: it is killed",
+	log_error("the gateway (process %d) has not ended %llu ms after it was signalled: killing it",
 		  (int)keeper->gateway, (unsigned long long)(now_ms - keeper->told_ms));
 	(void)kill(keeper->gateway, SIGKILL);
 	keeper->told_ms = 0;
@@ -148,31 +152,34 @@ static void keeper_upgrade(struct keeper *keeper)
 	if (keeper->new_process || keeper->is_told ||
 	    atomic_load(&keeper->restart_state->phase) != RESTART_READY) {
 		log_warn("no upgrade now: %s",
-			 keeper->new_process ? "one is under way" : "nothing is running");
+			 keeper->new_process ? "one is in progress" : "no gateway is ready");
 		return;
 	}
 	pid = keeper->options->upgrade
 		      ? upgrade_start(keeper->options->upgrade, keeper->restart_state, &keeper->before)
 		      : -ENOENT;
 	if (pid < 0) {
-		log_error("upgrade: no process: %s", strerrordesc_np(-pid));
+		log_error("upgrade: cannot start a process: %s", strerrordesc_np(-pid));
 		return;
 	}
-	log_info("upgrade: process %d of %s is to take over", (int)pid, keeper->options->upgrade->path);
+	log_info("upgrade: process %d of %s will take over", (int)pid, keeper->options->upgrade->path);
 	keeper->new_process = pid;
 }
 
 static void keeper_upgrade_failed(const struct keeper *keeper)
 {
-	log_error("upgrade: process %d ended before it was ready: this one goes on",
+	log_error("upgrade: process %d ended before it was ready: this one keeps serving",
 		  (int)keeper->new_process);
 	upgrade_failed(keeper->restart_state);
 }
 
-/* The other one serves: what it has duplicates of can be closed without harm, and this gateway drains. */
+/*
+ * The new program serves: this gateway may close the listening sockets, which the new one also has, and
+ * drain.
+ */
 static void keeper_hand_over(struct keeper *keeper)
 {
-	/* Once: a second SIGTERM would end what still drains. */
+	/* Only once: a second SIGTERM would end the drain at once. */
 	if (!keeper->new_process || atomic_load(&keeper->restart_state->is_handed_over))
 		return;
 	log_info("upgrade: process %d serves, this one drains", (int)keeper->new_process);
@@ -180,7 +187,7 @@ static void keeper_hand_over(struct keeper *keeper)
 	keeper_pass_on(keeper, SIGTERM);
 }
 
-/* As the first process of a container the keeper has the orphans of dead gateways, too. */
+/* As the first process of a container, the keeper also becomes the parent of crashed gateways' orphans. */
 static void keeper_bury_orphans(const struct keeper *keeper, pid_t pid)
 {
 	siginfo_t info = { 0 };
@@ -217,7 +224,7 @@ static void keeper_on_signal(struct keeper *keeper, int number, pid_t pid)
 	}
 }
 
-/* Signals of at most timeout_ms (-1: no limit) are passed on; true: process pid ended, see *ret_status. */
+/* Forwards signals for at most timeout_ms (-1: no limit). True: process pid has ended, see *ret_status. */
 static bool keeper_wait(struct keeper *keeper, pid_t pid, int timeout_ms, int *ret_status)
 {
 	uint64_t end_ms = clock_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
@@ -245,7 +252,7 @@ static bool keeper_wait(struct keeper *keeper, pid_t pid, int timeout_ms, int *r
 	}
 }
 
-/* In a process of its own: it needs memory, and may wait for whoever reads the log. */
+/* In a separate process: reporting needs memory, and may block on the reader of the log. */
 static void keeper_report(struct keeper *keeper, pid_t dead, int number)
 {
 	int status;
@@ -265,7 +272,7 @@ static void keeper_report(struct keeper *keeper, pid_t dead, int number)
 
 /* ------------------------------------------------------------------------------------ crashes */
 
-/* What the keeper ends with, or -1: it goes on. */
+/* The keeper's exit status, or -1: start a new gateway. */
 static int keeper_judge(struct keeper *keeper, int status)
 {
 	bool was_ready = atomic_load(&keeper->restart_state->phase) != RESTART_STARTING;
@@ -287,8 +294,8 @@ static int keeper_judge(struct keeper *keeper, int status)
 		keeper->pause_ms = keeper->pause_ms ? 2 * keeper->pause_ms : KEEPER_PAUSE_MS;
 	if (!keeper->options->restart_limit || keeper->minute_crashes <= keeper->options->restart_limit)
 		return -1;
-	log_error("the gateway died %u times within a minute: it is not started again "
-		  "(--restart-limit says how often it is)",
+	log_error("the gateway died %u times within a minute: it is not restarted "
+		  "(--restart-limit sets the limit)",
 		  keeper->minute_crashes);
 	return KEEPER_FAILED;
 }
@@ -328,13 +335,14 @@ int keeper_run(const struct keeper_options *options)
 	sigaddset(&keeper.signals, SIGCHLD);
 	for (size_t i = 0; i < ARRAY_LEN(waited_for); i++)
 		sigaddset(&keeper.signals, waited_for[i]);
-	/* Ignored, as some parents have it, children would vanish without a word. */
+	/* Some parents ignore SIGCHLD; then exit statuses of children would be lost. */
 	if (!result && signal(SIGCHLD, SIG_DFL) == SIG_ERR)
 		result = -errno;
 	if (!result && sigprocmask(SIG_BLOCK, &keeper.signals, &keeper.before) < 0)
 		result = -errno;
 	if (result) {
-		log_error("the keeper cannot start: %s; --no-keeper does without", strerrordesc_np(-result));
+		log_error("the keeper cannot start: %s; --no-keeper runs without it",
+			  strerrordesc_np(-result));
 		return KEEPER_FAILED;
 	}
 	keeper.restart_state->oom_score = oom_protect();
@@ -350,7 +358,7 @@ int keeper_run(const struct keeper_options *options)
 			result = keeper_on_end(&keeper, status);
 		}
 	}
-	/* One that ended by itself has left nothing; looking for it takes a tenth of a second at most. */
+	/* A gateway that exited by itself has left nothing open; looking for it takes at most 0.1 s. */
 	if (atomic_load(&keeper.restart_state->crashes))
 		inherited_fds_drop(keeper.restart_state);
 	log_writer_end(LIMIT_LOG_END_MS);

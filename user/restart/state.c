@@ -54,7 +54,7 @@ static void streams_free(struct restart_state *restart_state)
 	restart_state->long_texts = NULL;
 }
 
-/* As many as there may be descriptors. Without them streams end with their gateway. */
+/* One entry for each possible descriptor. Without entries, streams end with their gateway. */
 static void streams_create(struct restart_state *restart_state)
 {
 	struct rlimit limit = { .rlim_cur = 1024 };

@@ -6,12 +6,11 @@
 #include "user/base/text.h"
 
 /*
- * Addresses of this process by name: functions of the program from its symbol table, others as dladdr(3) has
- * them.
+ * Names of addresses in this process: functions of the program from its symbol table, others from dladdr(3).
  */
 struct symbols;
 
-/* NULL when there is none, or no memory: names are numbers then. */
+/* NULL without a symbol table or memory: names are numbers then. */
 struct symbols *symbols_open(void);
 void symbols_free(struct symbols *symbols);
 /* "stream_run+0x1c", "libc.so.6 abort+0x10" or "0x7f…". symbols may be NULL. */

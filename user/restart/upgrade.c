@@ -26,7 +26,7 @@
  */
 #define HANDOFF_VARIABLE "HEADGATE_TAKE_OVER_STREAMS"
 #define HANDOFF_VERSION "2"
-/* The old program goes on numbering until it has ended. */
+/* The old program keeps assigning ids until it has ended. */
 #define SERIALS_AHEAD (1ull << 30)
 
 int upgrade_init(struct upgrade *upgrade, char **argv)
@@ -50,7 +50,7 @@ static bool is_listening(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens;
 }
 
-/* Signs of life that were wanted of this keeper are wanted of the next one. */
+/* If the watchdog expects signs of life from this keeper, it expects them from the new one. */
 static int hand_over_watchdog(pid_t from)
 {
 	const char *meant = getenv("WATCHDOG_PID");
@@ -62,7 +62,7 @@ static int hand_over_watchdog(pid_t from)
 	return setenv("WATCHDOG_PID", text, 1) < 0 ? -errno : 0;
 }
 
-/* In the new process, whose table is a copy: what it shall find stays open across execve(2). */
+/* Runs in the new process, whose table is a copy: keeps the listening sockets open across execve(2). */
 static int hand_over_listener(void *context, int fd)
 {
 	struct text *value = context;

@@ -6,27 +6,27 @@
 #include "user/restart/state.h"
 
 /*
- * Another program takes over while this one serves. The keeper starts it with duplicates of the listening
- * sockets, whose numbers stand in the environment; its gateway finds them by their addresses like those of a
- * dead one, and says when it is ready. Then this gateway closes its duplicates, which resets nobody since the
- * sockets live on, hands over what it can (handoff_channel.h), and drains.
+ * Upgrade: another program takes over while this one serves. The keeper starts it with duplicates of the
+ * listening sockets, whose numbers are in its environment; its gateway finds them by their addresses, as
+ * after a crash, and reports when it is ready. Then this gateway closes its duplicates, which resets no
+ * connection because the sockets stay open there, hands over what it can (handoff_channel.h), and drains.
  */
 
 enum { UPGRADE_PATH_BYTES = 4096 };
 
 struct upgrade {
-	char path[UPGRADE_PATH_BYTES]; /* of the program, as it was found at the start */
+	char path[UPGRADE_PATH_BYTES]; /* of the program, determined at the start */
 	char **argv; /* borrowed */
 };
 
-/* Before anything could be replaced. argv: of main(). 0 or -errno; then there are no upgrades. */
+/* Call before the program file may be replaced. argv: of main(). 0 or -errno: upgrades are not possible. */
 int upgrade_init(struct upgrade *upgrade, char **argv);
 /*
- * Starts what stands at the path now, as another keeper. mask: the signals it starts with. Its process id, or
- * -errno; restart state->new_process_fd leads to it.
+ * Starts the program now at the path, as another keeper. mask: its signal mask. Returns its process id, or
+ * -errno; restart state->new_process_fd is the channel to it.
  */
 pid_t upgrade_start(const struct upgrade *upgrade, struct restart_state *restart_state, const sigset_t *mask);
-/* It has ended before it was ready. */
+/* The new program ended before it was ready. */
 void upgrade_failed(struct restart_state *restart_state);
 /*
  * By a program that was started so: the sockets are ours, restart state says from whom and for how many
@@ -35,5 +35,5 @@ void upgrade_failed(struct restart_state *restart_state);
  * environment of another version.
  */
 int upgrade_take_over(struct restart_state *restart_state);
-/* The gateway is ready: whoever had the sockets before may close them. Once. */
+/* The gateway is ready: tells the old keeper that its gateway may close the sockets. Only once. */
 void upgrade_is_ready(struct restart_state *restart_state);

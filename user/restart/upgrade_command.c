@@ -21,14 +21,14 @@ enum {
 	COMMAND_FAILED = 1,
 	COMMAND_WRONG = 2,
 	COMMAND_LOOK_MS = 5,
-	COMMAND_START_MS = 1000, /* for the keeper to start the other program */
-	COMMAND_LISTED = 16, /* keepers, where there are several */
+	COMMAND_START_MS = 1000, /* for the keeper to start the new program */
+	COMMAND_LISTED = 16, /* keepers listed if there are several */
 	COMMAND_CHILDREN = 16, /* of a keeper */
 };
 
 /* ------------------------------------------------------------------------------------ processes */
 
-/* What the kernel says of a process, cut to the room; "": nothing, or nothing to us. */
+/* Reads a file of /proc/PID, truncated to the buffer; "": no such file, or no permission. */
 static void process_text(pid_t pid, const char *name, char *text, size_t size)
 {
 	char path[64];
@@ -44,7 +44,7 @@ static void process_text(pid_t pid, const char *name, char *text, size_t size)
 	text[len] = '\0';
 }
 
-/* Running, and no more than a number that waits for its parent. */
+/* True if the process exists and is no zombie. */
 static bool is_alive(pid_t pid)
 {
 	char stat[256];
@@ -84,7 +84,7 @@ static bool program_of(pid_t pid, char *path, size_t size)
 	return len > 0;
 }
 
-/* A gateway has a name of its own, and is of the same program as its keeper. */
+/* A gateway has its own process name, and runs the same program as its keeper. */
 static bool is_keeper(pid_t pid)
 {
 	char ours[4096], theirs[4096], name[32];
@@ -100,7 +100,7 @@ static bool is_keeper(pid_t pid)
 	return false;
 }
 
-/* How many there are; the first COMMAND_LISTED of them. */
+/* Returns how many keepers there are; list: the first COMMAND_LISTED of them. */
 static size_t find_keepers(pid_t list[COMMAND_LISTED])
 {
 	DIR *directory = opendir("/proc");
@@ -130,7 +130,7 @@ static int choose(int argc, char **argv, pid_t *ret_pid)
 	char *end;
 
 	if (argc > 1 || (argc == 1 && argv[0][0] == '-')) {
-		fputs("usage: headgate upgrade [PID]; PID is that of the keeper, which is the main process\n",
+		fputs("usage: headgate upgrade [PID]; PID: the process id of the keeper, the main process\n",
 		      stderr);
 		return COMMAND_WRONG;
 	}
@@ -142,7 +142,7 @@ static int choose(int argc, char **argv, pid_t *ret_pid)
 			return 0;
 		fprintf(stderr,
 			"headgate: %s is not the process id of a gateway's keeper (with --no-keeper there is "
-			"none); leave it out where only one gateway runs\n",
+			"none); omit it if only one gateway runs\n",
 			argv[0]);
 		return COMMAND_WRONG;
 	}
@@ -151,7 +151,7 @@ static int choose(int argc, char **argv, pid_t *ret_pid)
 		*ret_pid = list[0];
 		return 0;
 	}
-	fputs(count ? "headgate: several gateways run, say which one:"
+	fputs(count ? "headgate: several gateways run, name one by its process id:"
 		    : "headgate: no gateway with a keeper runs",
 	      stderr);
 	for (size_t i = 0; i < count && i < COMMAND_LISTED; i++)
@@ -160,7 +160,7 @@ static int choose(int argc, char **argv, pid_t *ret_pid)
 	return COMMAND_FAILED;
 }
 
-/* The child that was not there before; 0: there is none. */
+/* The child of the keeper that is new since `before`; 0: none. */
 static pid_t find_new_process(pid_t keeper, const pid_t *before, size_t before_count)
 {
 	pid_t now[COMMAND_CHILDREN];
@@ -178,8 +178,8 @@ static pid_t find_new_process(pid_t keeper, const pid_t *before, size_t before_c
 }
 
 /*
- * Until the keeper has ended, or the other program, which may be seen never when it ends at once. keeper_fd:
- * of pidfd_open().
+ * Waits until the keeper or the new program has ended. A new program that ends at once may never be seen.
+ * keeper_fd: from pidfd_open().
  */
 static int await_outcome(int keeper_fd, pid_t keeper, const pid_t *before, size_t before_count)
 {
@@ -193,17 +193,17 @@ static int await_outcome(int keeper_fd, pid_t keeper, const pid_t *before, size_
 			new_process = find_new_process(keeper, before, before_count);
 		} else if (!new_process || !is_alive(new_process)) {
 			fprintf(stderr,
-				"headgate: no other program took over; process %d goes on, see its log\n",
+				"headgate: no new program took over; process %d keeps serving, see its log\n",
 				(int)keeper);
 			return COMMAND_FAILED;
 		}
 	}
 	if (!new_process || !is_alive(new_process)) {
-		fprintf(stderr, "headgate: process %d has ended, and no other program took over\n",
+		fprintf(stderr, "headgate: process %d has ended, and no new program took over\n",
 			(int)keeper);
 		return COMMAND_FAILED;
 	}
-	printf("process %d has what process %d had\n", (int)new_process, (int)keeper);
+	printf("process %d has taken over from process %d\n", (int)new_process, (int)keeper);
 	return COMMAND_DONE;
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * `headgate upgrade [PID]`: asks the keeper PID, else the only one there is, for an upgrade (upgrade.h), and
- * waits for what comes of it. argv: behind the verb. Exit status: 0 when the old program has ended, since the
- * new one has all of it; 1 when the old one goes on, or there is none; 2 for wrong arguments.
+ * `headgate upgrade [PID]`: requests an upgrade (upgrade.h) from the keeper PID, or from the only keeper, and
+ * waits for the result. argv: the arguments after the verb. Exit status: 0: the old program has ended, and
+ * the new one has taken over; 1: the old one keeps serving, or there is none; 2: wrong arguments.
  */
 int upgrade_command(int argc, char **argv);

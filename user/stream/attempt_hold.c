@@ -26,7 +26,7 @@ void attempt_leave_endpoint(struct stream *stream)
 	attempt->endpoint = NULL;
 }
 
-/* The endpoint stays known until another attempt takes one or the stream ends. */
+/* The endpoint stays set until another attempt takes one or the stream ends. */
 void attempt_drop(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;

@@ -4,21 +4,21 @@
 #include "user/stream/stream.h"
 #include "user/upstream/dial.h"
 
-/* What a running attempt holds besides its connection, and how it lets go of that. */
+/* The resources of a running attempt besides its connection, and how they are released. */
 
-/* While a connection is being opened or waited for. */
+/* Exists while a connection is being opened or waited for. */
 struct attempt_dial {
 	struct dial dial;
 	struct stream *stream;
 };
 
-/* Gives up the connection that is being opened. Idempotent, like all of these. */
+/* Cancels the connection that is being opened. All these functions are idempotent. */
 void attempt_stop_dial(struct stream *stream);
-/* Gives the endpoint back. */
+/* Releases the endpoint. */
 void attempt_leave_endpoint(struct stream *stream);
 /* Ends the running attempt but keeps its endpoint, for the log. */
 void attempt_drop(struct stream *stream);
-/* Gives up all that the attempts hold, except a connection that is bound to the stream. */
+/* Releases everything that attempts hold, except a connection bound to the stream. */
 void attempt_stop(struct stream *stream);
-/* No other attempt needs the request body. */
+/* Frees the kept request body, when no other attempt needs it. */
 void attempt_forget_body(struct stream *stream);

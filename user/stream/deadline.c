@@ -6,7 +6,7 @@
 #include "user/stream/downstream.h"
 #include "user/stream/upstream_side.h"
 
-/* Last time a byte moved in either direction, loop time in ms. */
+/* When a byte last moved in either direction, loop time in ms. */
 static uint64_t deadline_last_active_ms(struct stream *stream)
 {
 	relay_refresh(&stream->upload, proxy_now_ms(stream->proxy));
@@ -21,7 +21,7 @@ struct deadline_pick {
 	uint64_t at_ms;
 };
 
-/* at_ms == 0: this one does not run. */
+/* at_ms == 0: this deadline does not run. */
 static void deadline_offer(struct deadline_pick *pick, enum stream_deadline kind, uint64_t at_ms)
 {
 	if (at_ms == 0 || (pick->kind != DEADLINE_NONE && pick->at_ms <= at_ms))
@@ -38,10 +38,10 @@ static void deadline_offer_idle(struct deadline_pick *pick, struct stream *strea
 }
 
 /*
- * The client owes bytes of its request; whoever waits for a 100 owes none yet (RFC 9110 10.1.1), and neither
- * does gRPC, whose clients may keep a stream open for messages to come. Once the answer has begun the
- * backend does not wait for the body any more: both may talk and be silent as they like, and streamIdle
- * counts. It runs on while somebody else is to blame.
+ * The client owes bytes of its request. A client that waits for a 100 owes none yet (RFC 9110 10.1.1), nor
+ * does gRPC, whose clients may keep a stream open for later messages. Once the response has begun, the
+ * backend no longer waits for the body: both sides may send or be silent as they like, and streamIdle
+ * applies. The deadline is extended while the client is not to blame.
  */
 static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream *stream)
 {
@@ -53,7 +53,7 @@ static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream 
 	    (fields_have(&stream->exchange->head.fields, FIELD_EXPECT) && !stream->is_continued))
 		return;
 	at_ms = deadline_last_active_ms(stream) + limit_ms;
-	/* Who is to blame costs a system call. */
+	/* Checked only on expiry, because it costs a system call. */
 	if (at_ms <= now_ms &&
 	    (stream->upstream_side->is_behind(stream) || stream->downstream->has_unread(stream)))
 		at_ms = now_ms + limit_ms;
@@ -61,9 +61,9 @@ static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream 
 }
 
 /*
- * A client of HTTP/1 that takes nothing of what waits for it, here or in the socket, holds a backend
- * and buffers. What its kernel acknowledges is what it takes: a queue that was full once takes
- * more only when a large part of it has gone. Nobody arms this when the client stops, so it is looked for.
+ * An HTTP/1 client that reads nothing of its pending output, here or in the socket, holds a backend and
+ * buffers. Bytes that its kernel acknowledges count as read: a receive queue that was full opens only after a
+ * large part of it was read. No event occurs when the client stops reading, so the timer checks.
  */
 static void deadline_offer_read_stall(struct deadline_pick *pick, struct stream *stream)
 {
@@ -81,7 +81,7 @@ static void deadline_offer_read_stall(struct deadline_pick *pick, struct stream 
 	if (at_ms <= now_ms) {
 		struct read_watch seen = { .since_ms = now_ms };
 
-		/* Three system calls, and seldom. */
+		/* Rare: is_waiting() makes three system calls. */
 		seen.is_behind = stream->downstream->is_waiting(stream, &seen.acked_bytes);
 		if (!watch->is_behind || !seen.is_behind || seen.acked_bytes != watch->acked_bytes) {
 			*watch = seen;
@@ -92,8 +92,8 @@ static void deadline_offer_read_stall(struct deadline_pick *pick, struct stream 
 }
 
 /*
- * Payload waits and the client gives it no window (RFC 9113 10.5: a way to hold our memory for nothing). It
- * runs on while nothing waits, since nobody arms it when a window closes.
+ * Payload waits and the client opens no window (RFC 9113 10.5: an attack on our memory). The deadline keeps
+ * running while nothing waits, because no event occurs when a window closes.
  */
 static void deadline_offer_stall(struct deadline_pick *pick, struct stream *stream)
 {
@@ -106,7 +106,7 @@ static void deadline_offer_stall(struct deadline_pick *pick, struct stream *stre
 						   : proxy_now_ms(stream->proxy)));
 }
 
-/* Of the whole request and of the running try: a tunnel has neither. */
+/* Deadlines of the whole request and of the running attempt; a tunnel has neither. */
 static void deadline_offer_attempt(struct deadline_pick *pick, const struct stream *stream)
 {
 	if (!stream->exchange)
@@ -115,7 +115,7 @@ static void deadline_offer_attempt(struct deadline_pick *pick, const struct stre
 	deadline_offer(pick, DEADLINE_PER_TRY, stream->exchange->try_deadline_ms);
 }
 
-/* One direction of a tunnel has ended, or both, and the last of them has not left yet. */
+/* True if one direction of a tunnel has ended, or both and the last bytes are not sent yet. */
 static bool deadline_has_ended_way(const struct stream *stream)
 {
 	return relay_is_finished(&stream->upload) || relay_is_finished(&stream->download);
@@ -155,8 +155,8 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		deadline_offer_stall(&pick, stream);
 		deadline_offer_read_stall(&pick, stream);
 		/*
-		 * The answer is out; a backend that reads the rest of the upload no further must not hold
-		 * both forever.
+		 * The response is sent; a backend that stops reading the rest of the upload must not hold
+		 * both connections forever.
 		 */
 		if (stream->download.state == RELAY_DONE)
 			deadline_offer_idle(&pick, stream, DEADLINE_REPLY, LIMIT_REPLY_MS * NS_PER_MS);

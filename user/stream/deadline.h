@@ -4,9 +4,9 @@
 #include "user/stream/stream.h"
 
 /*
- * One timer a stream, one switch over its states; what a deadline does that has come: expire.h. The idle
- * deadlines are lazy: progress only notes the time, and the timer looks at it when it fires.
+ * One timer per stream, one switch over its states; expire.h acts on an expired deadline. Idle deadlines are
+ * lazy: progress only records the time, and the timer checks it when it fires.
  */
 
-/* Which deadline of the stream's present state comes first, DEADLINE_NONE: none; *ret_at_ms in loop time. */
+/* Returns the deadline of the current state that expires first, or DEADLINE_NONE; *ret_at_ms in loop time. */
 enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms);

@@ -5,55 +5,58 @@
 #include "user/stream/stream.h"
 
 /*
- * The client's side of a stream: what differs between an HTTP/1 connection that serves one request at a time
- * and one of many streams of an HTTP/2 connection. Everything else (routes, attempts, timers, ends) does not
- * know which of the two it is.
+ * The client's side of a stream: an HTTP/1 connection that serves one request at a time, or one of many
+ * streams of an HTTP/2 connection. Nothing else (routes, attempts, timers, ends) knows which of the two it
+ * is.
  *
- * Functions that return int: 0 or -errno; what they wrote may still wait to be sent.
+ * Functions that return int: 0 or -errno; on success the written bytes may still wait to be sent.
  */
 struct downstream {
-	bool has_window; /* the client itself says how much it takes */
-	/* The 1xx in stream->exchange->response. */
+	bool has_window; /* the client limits the response by flow control (HTTP/2) */
+	/* Sends the 1xx in stream->exchange->response. */
 	int (*send_interim)(struct stream *stream);
 	/*
-	 * The final head in stream->exchange->response; *framing is that of the backend's body, and becomes
-	 * the one that the client sees. Decides whether the client's connection survives.
+	 * Sends the final head in stream->exchange->response. *framing is that of the backend's body, and is
+	 * changed to the framing that the client sees. Decides whether the client's connection is kept.
 	 */
 	int (*send_head)(struct stream *stream, struct body_framing *framing,
 			 enum relay_encoding *ret_encoding);
 	/*
-	 * The head that makes a tunnel of it, and stream->status: stream->exchange->response, the backend's
-	 * 101 for `protocol`, or a 200 to a CONNECT (`protocol` empty).
+	 * Sends the head that starts a tunnel and sets stream->status. stream->exchange->response is the
+	 * backend's 101 for `protocol`, or a 200 to a CONNECT (`protocol` empty).
 	 */
 	int (*send_switch)(struct stream *stream, struct span protocol);
-	/* No request follows on what carries the stream. */
+	/* The stream becomes a tunnel: no request follows on an HTTP/1 connection. */
 	void (*begin_tunnel)(struct stream *stream);
-	/* A whole answer of ours. Sets what depends on the client's connection. */
+	/* Sends a complete response of our own. Sets the fields that depend on the client's connection. */
 	int (*send_reply)(struct stream *stream, struct reply *reply);
-	/* Goes on sending a reply: 1 when all of it is out, 0: call again, or the error. */
+	/* Continues sending a reply: 1: all of it is sent, 0: call again, or -errno. */
 	int (*flush)(struct stream *stream);
 	/*
-	 * 0, or the error of a client that is gone. A FIN is none. -EPROTO: of HTTP/2, the stream was reset
-	 * because the client broke a rule on it.
+	 * 0, or the error of a client that is gone. A FIN is no error. -EPROTO: HTTP/2 only; the stream was
+	 * reset because the client violated a rule on it.
 	 */
 	int (*check)(struct stream *stream);
-	/* It sends nothing more: a FIN. It may still read. */
+	/* True if the client has sent a FIN. It may still read. */
 	bool (*has_closed)(const struct stream *stream);
-	/* The whole answer is with the client. */
+	/* True if the client has the whole response. */
 	bool (*has_answer)(const struct stream *stream);
-	/* The code of the reset that the client sent for this stream alone; 0: none. */
+	/* The code of the RST_STREAM that the client sent for this stream; 0: none. */
 	uint32_t (*reset_code)(const struct stream *stream);
-	/* Bytes of the answer wait for the client to take them. */
+	/* True if bytes of the response wait for the client to read them. */
 	bool (*is_behind)(const struct stream *stream);
-	/* The same, with what waits in the kernel; *ret_acked_bytes: what its kernel has taken of all. */
+	/*
+	 * The same, including bytes in the kernel; *ret_acked_bytes: how many bytes in total the client's
+	 * kernel has acknowledged.
+	 */
 	bool (*is_waiting)(const struct stream *stream, uint64_t *ret_acked_bytes);
-	/* Something was written: it leaves with the other bytes of this turn. */
+	/* Call after writing: the bytes are sent with others at the end of this turn. */
 	void (*touch)(struct stream *stream);
-	/* More was received than the request. */
+	/* True if more than the request was received. */
 	bool (*has_more)(struct stream *stream);
-	/* The same, asked anew: something of it waits now. */
+	/* True if unread bytes of the client wait now; asks the kernel. */
 	bool (*has_unread)(const struct stream *stream);
 	struct relay_end (*end)(const struct stream *stream);
-	/* The stream is over: gives the connection back, or ends it. */
+	/* The stream has ended: keeps the connection for the next request, or ends it. */
 	void (*finish)(struct stream *stream, enum end_reason reason, enum stream_end end);
 };

@@ -16,7 +16,7 @@ struct stream_history {
 	uint64_t own_serial;
 	uint64_t worker_bits;
 	uint32_t count; /* entries in use */
-	uint32_t next; /* written next */
+	uint32_t next; /* index of the next entry to write */
 	struct history_entry entries[LIMIT_HISTORY_STREAMS];
 };
 

@@ -4,14 +4,15 @@
 #include "user/base/limits.h"
 #include "user/obs/record.h"
 
-/* The last finished streams of a worker, with copies of their texts cut to a fixed size. */
+/* The last finished streams of a worker, with copies of their texts, truncated to a fixed size. */
 struct stream_history;
 
-/* serial: of the worker's last stream, whose successor goes on counting; borrowed; NULL: one of its own. */
+/* serial: number of the worker's last stream, which a new process continues; borrowed. NULL: starts at 0. */
 struct stream_history *stream_history_create(uint32_t worker_index, uint64_t *serial);
 void stream_history_free(struct stream_history *history);
 /*
- * Ids of streams: the worker above a serial number; below 2^53, so that every JSON reader keeps all digits.
+ * Stream ids: the worker number above a serial number; below 2^53, so that every JSON reader keeps all
+ * digits.
  */
 enum { STREAM_ID_WORKER_SHIFT = 44 };
 uint64_t stream_history_next_id(struct stream_history *history);

@@ -24,7 +24,7 @@ bool internal_fields_client_left(const struct stream *stream)
 	       stream->downstream->has_closed(stream) && !stream->downstream->has_unread(stream);
 }
 
-/* Clients of MCP 2024-11-05 name their session there: whoever reads the log could use it. */
+/* Clients of MCP 2024-11-05 put the session id into the query: a reader of the log could use the session. */
 static void internal_fields_hide_query(struct stream *stream)
 {
 	struct span *path = &stream->exchange->texts.path;
@@ -41,7 +41,10 @@ static bool is_address(struct span text)
 	return text.len < ADDRESS_TEXT_BYTES && address_parse_ip(text, 0, &address) == 0;
 }
 
-/* Of a trusted peer the client that it was asked by: the last address but its own that it names. */
+/*
+ * For a trusted peer: the last address in its X-Forwarded-For other than its own, which is the client it
+ * forwards for.
+ */
 static struct span notes_client(const struct stream *stream)
 {
 	const struct client *client = stream->client;
@@ -88,7 +91,7 @@ void internal_fields_take(struct stream *stream)
 
 	if (!note)
 		return;
-	/* Without memory the log line is the poorer. */
+	/* Without memory the log line lacks the notes. */
 	stream->exchange->internal_fields = arena_copy(&stream->exchange->arena, note->value);
 	fields_remove(fields, NOTE_FIELD);
 }

@@ -47,7 +47,7 @@ static void record_fill_route(const struct stream *stream, struct stream_record 
 		record->endpoint = stream->attempt.endpoint->text;
 }
 
-/* In trailers, unless the head was the whole response. */
+/* The status is in the trailers, unless the head was the whole response. */
 static void record_fill_grpc(const struct stream *stream, struct stream_record *record)
 {
 	const struct fields *trailers = stream->upstream ? stream->upstream_side->trailers(stream) : NULL;

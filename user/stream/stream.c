@@ -35,7 +35,10 @@ bool stream_state_allows(enum stream_state from, enum stream_state to)
 	return stream_states[from].next >> to & 1;
 }
 
-/* A backend that says no more after its head is no reason to forget the response. */
+/*
+ * When a timer is needed for the checkpoint: a response must be resumable even if its backend stays silent
+ * after the head.
+ */
 static uint64_t stream_look_due_ms(const struct stream *stream)
 {
 	uint64_t look_ms = stream_look_ms(stream);
@@ -65,7 +68,7 @@ void stream_set_state(struct stream *stream, enum stream_state state)
 	CHECK(stream_state_allows(stream->state, state));
 	proxy_trace(stream->proxy, stream->id, TRACE_STREAM_STATE, (uint32_t)state, (uint64_t)stream->state);
 	stream->state = state;
-	/* No attempt follows any more. */
+	/* No other attempt can follow. */
 	if (stream->exchange && state >= STREAM_RELAY)
 		attempt_forget_body(stream);
 	stream_arm(stream);
@@ -129,10 +132,7 @@ bool stream_has_whole_request(const struct stream *stream)
 	return stream->upload.state != RELAY_OFF && stream->upload.decoder.is_done;
 }
 
-/*
- * Not when the client still waits for a 100: it may never send the body, and go on with another request
- * instead.
- */
+/* False if the client still waits for a 100: it may never send the body, and send another request instead. */
 bool stream_request_may_outlast(const struct stream *stream)
 {
 	return stream->exchange->response.status < 400 && stream->upstream->is_reusable &&
@@ -250,7 +250,7 @@ static void stream_report(struct stream *stream)
 	proxy_log(proxy, stream->lease, &record);
 }
 
-/* Nothing moves any more; its connections are still open. */
+/* Stops both directions; the connections are still open. */
 static void stream_stop(struct stream *stream, enum end_reason reason)
 {
 	struct proxy *proxy = stream->proxy;

@@ -27,7 +27,7 @@ static bool view_keep(struct arena *texts, struct span *text)
 	return text->data != NULL;
 }
 
-/* Counts the next view, whose record is filled, and copies the texts into the list. 0 or -ENOMEM. */
+/* Counts the next view, whose record is set, and copies its texts into the list. 0 or -ENOMEM. */
 static int view_keep_texts(struct stream_list *list)
 {
 	struct stream_record *record = &list->view_list[list->view_count++].record;
@@ -59,7 +59,7 @@ static void view_fill_lane(const struct relay *relay, char *state, size_t size, 
 	snprintf(state, size, "%s", lane.state ? lane.state : "");
 }
 
-/* The kernel's stamp may be younger than the clock of this turn. */
+/* The kernel's timestamp may be later than the clock of this turn. */
 static uint64_t view_since(uint64_t then_ms, uint64_t now_ms)
 {
 	return now_ms > then_ms ? now_ms - then_ms : 0;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenario tests: a play with a backend, a gateway and a client. See README.md beside this file."""
+"""Scenario tests with a backend, a gateway and a client. See README.md beside this file."""
 from hg.accesslog import parse_line
 from hg.framework import (Failure, check, check_time, eq, factor, is_asan, is_thorough, need, note, profile,
                           skip, soak_seconds, table, test, timed, tmpdir, tolerance, wait_until, within)

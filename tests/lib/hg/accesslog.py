@@ -23,7 +23,7 @@ def unquote(text):
 
 
 class Record(dict):
-    """The fields of a line in their order. .time, .line; status and duration_ms as numbers."""
+    """The fields of a line, in order. .time, .line; status and duration_ms as numbers."""
 
     time = line = ""
 

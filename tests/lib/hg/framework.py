@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a test is, how it says what it found, and what it may rely on."""
+"""Defines tests, their assertions and notes, and the abilities that they need."""
 import contextlib
 import os
 import shutil
@@ -10,18 +10,18 @@ import traceback
 from hg import machine
 
 
-# What may lie between an event and a process that notices it, on a machine that does other things as well.
+# The longest delay between an event and the process that handles it, on a busy machine.
 LATE_S = 5.0
-# How much of a soak is played in `make check`.
+# How long a soak lasts in `make check`.
 SEED_S = 5.0
 
 
 class Failure(AssertionError):
-    """The claim does not hold."""
+    """The claim is false."""
 
 
 class Skipped(Exception):
-    """The claim cannot be tried here; what says which ability is missing."""
+    """The claim cannot be tested here; what: the missing ability."""
 
     def __init__(self, reason, what):
         super().__init__(reason)
@@ -29,7 +29,7 @@ class Skipped(Exception):
 
 
 class Test:
-    """One claim, or those of a table. Registered by @test, run by hg.runner in a process of its own."""
+    """One claim, or the claims of a table. Registered by @test; hg.runner runs it in its own process."""
 
     def __init__(self, function, claim, timeout, serial, heavy, waits, needs, soak, measures, long):
         self.function = function
@@ -50,7 +50,7 @@ class Test:
         return f"{self.file}: {self.claim}"
 
     def matches(self, words):
-        """Whether file or claim, its own or one of its table, contains the words."""
+        """True if the file name or a claim, of the test or of its table, contains the words."""
         return any(words in f"{self.file}: {claim}" for claim in (self.claim, *self.claims))
 
 
@@ -61,14 +61,14 @@ def test(claim, timeout=30, serial=False, heavy=False, waits=False, needs=(), so
          long=False):
     """Marks a function without arguments as a test.
 
-    timeout   seconds until it is killed (doubled under a sanitizer)
-    serial    runs alone, at the end: for what measures the machine, or what others would disturb
-    heavy     loads the cores for seconds, but measures nothing of them: behind the others, three at a time
-    waits     sleeps for seconds and needs next to no processor: runs beside the others, in the place of none
-    needs     abilities without which it is skipped: see need()
-    soak      also run by `make soak`, with soak_seconds() as long as asked for
-    measures  proves an amount, of memory or of errors in many: not run under a sanitizer, which has its own
-    long      takes tens of seconds: not part of `make check`, but of `make thorough`
+    timeout   seconds until the test is killed (doubled under a sanitizer)
+    serial    runs alone, at the end: for tests that measure the machine, or that others would disturb
+    heavy     loads the cores for seconds, without measuring them: runs after the others, three at a time
+    waits     sleeps for seconds and needs hardly any processor time: runs in addition to the others
+    needs     abilities without which the test is skipped: see need()
+    soak      `make soak` also runs it, with soak_seconds() as given
+    measures  proves an amount, of memory or of rare errors: not run under a sanitizer, whose amounts differ
+    long      takes tens of seconds: part of `make thorough`, not of `make check`
     """
     def register(function):
         _registry.append(Test(function, claim, timeout, serial, heavy, waits, needs, soak, measures, long))
@@ -77,16 +77,16 @@ def test(claim, timeout=30, serial=False, heavy=False, waits=False, needs=(), so
 
 
 def table(claim, **options):
-    """A test of many claims that share a gateway, since to start one takes longer than to prove one of them.
-    Gives a decorator; options are those of @test.
+    """A test of many claims that share a gateway, because a start takes longer than a claim.
+    Returns a decorator; options are those of @test.
 
         streams = table("streams, their states and numbers")
 
         @streams("RFC 9113 5.1 idle: only HEADERS and PRIORITY may come")
         def idle(): ...
 
-    They run one after the other: the clients of one are closed before the next begins, and what is made by
-    once() is judged at the end. A claim that fails is named, and the others are tried all the same.
+    The claims run one after the other: the clients of one are closed before the next begins, and objects made
+    by once() are checked at the end. A claim that fails is reported, and the others still run.
     """
     rows = {}
 
@@ -123,7 +123,8 @@ def take_registered():
 
 
 class Context:
-    """What the running test has made. Closed in the order clients, backends, gateways, networks."""
+    """The objects that the running test has created. Closed in the order clients, backends, gateways,
+    networks."""
 
     CLIENT, ORIGIN, GATEWAY, NETWORK = range(4)
 
@@ -131,11 +132,11 @@ class Context:
         self.directory = directory
         self.needs = needs
         self.failed = False
-        self.shared = None  # in a table: what once() has made
+        self.shared = None  # in a table: objects made by once()
         self._objects = []
 
     def own(self, phase, thing):
-        """thing.cleanup() is called when the test ends, whatever happened; it may raise Failure."""
+        """Calls thing.cleanup() when the test ends, in any case; cleanup() may raise Failure."""
         self._objects.append((phase, len(self._objects), thing))
         return thing
 
@@ -146,7 +147,7 @@ class Context:
         return [thing for p, _, thing in self._objects if p == phase]
 
     def finish(self, last_phase=NETWORK):
-        """Ends what was made in the phases up to this one. Returns the first error of a cleanup, or None."""
+        """Cleans up the phases up to this one. Returns the first error of a cleanup, or None."""
         first = None
         ending = [entry for entry in self._objects if entry[0] <= last_phase]
         for _, _, thing in sorted(ending, key=lambda entry: (entry[0], -entry[1])):
@@ -175,7 +176,7 @@ def context():
 
 
 def once(key, make):
-    """What make() gives; in a table the same for all claims that ask by this key."""
+    """The result of make(); in a table, the same object for all claims that use this key."""
     shared = context().shared
     if shared is None:
         return make()
@@ -185,7 +186,7 @@ def once(key, make):
 
 
 def tmpdir():
-    """A directory of this test alone; removed afterwards."""
+    """A temporary directory of this test, which is removed afterwards."""
     return context().directory
 
 
@@ -198,17 +199,18 @@ def is_asan():
 
 
 def factor():
-    """How much slower things may be: 1 in release, more under a sanitizer; HG_TIME_FACTOR overrides."""
+    """The factor for time limits: 1 in release, more under a sanitizer; HG_TIME_FACTOR overrides it."""
     return float(os.environ.get("HG_TIME_FACTOR") or (3 if is_asan() else 1))
 
 
 def is_thorough():
-    """Whether this is `make thorough`, which has the time that `make check` has not."""
+    """True in `make thorough`, which has time for tests that `make check` omits."""
     return os.environ.get("HG_THOROUGH") == "1"
 
 
 def soak_seconds(default):
-    """How long a soak lasts: what `make soak` asks for, else the default, of which `make check` plays 5 s."""
+    """How long a soak lasts: the time given to `make soak`, otherwise the default, or 5 s of it in `make
+    check`."""
     return float(os.environ.get("HG_SOAK_SECONDS") or (default if is_thorough() else min(default, SEED_S)))
 
 
@@ -216,7 +218,7 @@ def soak_seconds(default):
 
 
 def note(*words):
-    """A line for the log of this test."""
+    """Writes a line to the log of this test."""
     print(*words, flush=True)
 
 
@@ -236,10 +238,10 @@ def shorten(value, limit=600):
 
 
 def tolerance(expected_s, over_s=None):
-    """By how much less than expected_s a measured time may be: 50 ms + 5 %, relaxed under a sanitizer, and
-    what the machine withheld meanwhile, since the measurement may have begun late.
+    """How much a measured time may fall short of expected_s: 50 ms + 5 %, more under a sanitizer, plus the
+    time that the machine withheld meanwhile, because the measurement may have started late.
 
-    over_s: what is judged lies within the last so many seconds, where that is more than one beside itself.
+    over_s: how many seconds back withheld time counts; by default one more than expected_s.
     """
     return (0.05 + 0.05 * expected_s) * factor() + machine.withheld(over_s or expected_s + 1)
 
@@ -253,11 +255,11 @@ def within(expected_s, what="it", before=None):
 
 
 def check_time(took_s, expected_s, what="it", before=None):
-    """Something happened after expected_s: not earlier, and before the next deadline.
+    """Asserts that an event happened after expected_s: not earlier, and before the next deadline.
 
-    before  seconds after which another deadline would have made it happen. Without one the upper bound only
-            catches what never happens by itself: LATE_S more than expected. A machine is late for its own
-            reasons; which timer fired is proved by the reason of the end, not by the time.
+    before: seconds after which another deadline would have caused the event. Without it the upper bound,
+    LATE_S above the expected time, only catches events that never happen by themselves. A machine may be late
+    for its own reasons; the end reason proves which timer fired, not the time.
     """
     early = expected_s - tolerance(expected_s)
     late = before or expected_s + LATE_S * factor()
@@ -289,7 +291,7 @@ def wait_until(predicate, timeout=5.0, what="condition"):
 
 
 def skip(reason, what="other", kind=None):
-    """Gives up on this test with a reason. HG_REQUIRE=what (or tools, or all) makes it a failure."""
+    """Skips this test with a reason. HG_REQUIRE=what (or tools, or all) turns the skip into a failure."""
     required = os.environ.get("HG_REQUIRE", "").replace(",", " ").split()
     if what in required or kind in required or "all" in required:
         raise Failure(f"{reason} (HG_REQUIRE forbids to skip {what})")
@@ -308,7 +310,8 @@ CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF = 12, 21, 39
 
 
 def need(what):
-    """root, netns, bpf, a program ("wrk", "curl", …) or a Python module ("module:h2")."""
+    """Skips the test without root, netns, bpf, a program ("wrk", "curl", …) or a Python module ("module:h2").
+    """
     if what == "root":
         if os.geteuid() != 0:
             skip("needs root", what)
@@ -334,7 +337,7 @@ def repository_root():
 
 
 def binary(name):
-    """headgate or httpbin of the profile under test, or what HEADGATE_BIN / HTTPBIN_BIN say."""
+    """Path of headgate or httpbin of the profile under test, or the path in HEADGATE_BIN / HTTPBIN_BIN."""
     path = os.environ.get(name.upper() + "_BIN") or os.path.join(repository_root(), "build", profile(), name)
     if not os.path.exists(path):
         raise Failure(f"{path} is not built: make PROFILE={profile()} all")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway under test: started from a configuration, watched while it runs, judged when it stops."""
+"""The gateway under test: started with a configuration, observed while it runs, checked when it stops."""
 import os
 import re
 import signal
@@ -15,15 +15,15 @@ from hg.raw import Raw, fetch
 
 PLACEHOLDER = re.compile(r"@([a-z][a-z0-9_]*)@")
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|check failed", re.I)
-# Gauges that say how much is going on; they return to what they were when the gateway had just started.
+# Gauges of current activity; they must return to their values right after the start.
 BUSY_GAUGE = re.compile(
     r"(?m)^((?:head|agent)gate\w*(?:active|open|idle|in_use|waiting|buffered|streams|connections|slots)\w*"
     r"(?<!_total)(?<!_bucket)(?<!_count)(?<!_sum)(?:\{.*\})?) (\S+)$")
-# Pipes that a worker may keep for later (LIMIT_IDLE_PIPES), two descriptors each.
+# Pipes that a worker may keep for reuse (LIMIT_IDLE_PIPES), two descriptors each.
 IDLE_PIPE_FDS = 128
 
 SANITIZER_ENV = {
-    # The quarantine is small enough for the bounds of memory that tests ask for.
+    # Keeps the quarantine small enough for the memory limits in tests.
     "ASAN_OPTIONS": "detect_leaks=1:exitcode=99:abort_on_error=0:detect_stack_use_after_return=1:"
                     "quarantine_size_mb=4",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -36,7 +36,7 @@ _configs = 0
 
 
 def fill_in(text, names, ports):
-    """@origin@ becomes names["origin"].address, any other @name@ a port of its own, always the same."""
+    """Replaces @origin@ by names["origin"].address, and any other @name@ by its own port, always the same."""
     def replace(match):
         name = match.group(1)
         if name in names:
@@ -51,9 +51,9 @@ LANES_OFF = "splice: {mode: off}"
 
 
 def without_lanes(text):
-    """A standalone configuration that leaves the kernel lanes out: loading their programs and trying them is
-    most of the processor time of a start. Line numbers stay, but behind a block `config:`.
-    """
+    """Returns a standalone configuration with the kernel lanes off, because loading and testing their
+    programs takes most of the processor time of a start. Line numbers stay the same, except after a block
+    `config:`."""
     if "splice" in text or "binds:" not in text or text.lstrip().startswith("{"):
         return text
     flow = re.sub(r"(?m)^config: *\{ *(?=\S)", "config: {" + LANES_OFF + ", ", text, count=1)
@@ -80,32 +80,33 @@ def new_directory():
 
 
 def validate(text, **names):
-    """headgate --validate-only on a text: (exit status, stdout, stderr). The file is named config.yaml."""
+    """Runs headgate --validate-only on a text: (exit status, stdout, stderr). The file is named config.yaml.
+    """
     path = os.path.join(new_directory(), "config.yaml")
     write_atomically(path, fill_in(text, names, {}))
     return run([binary("headgate"), "-f", path, "--validate-only"], env=SANITIZER_ENV)
 
 
 class Gateway(Process):
-    """Gateway(yaml_text, origin=origin): in the text @origin@ is the address; @port@, @other@ get free ports.
+    """Gateway(yaml_text, origin=origin): @origin@ in the text becomes its address; @port@, @other@ free ports
 
     .port (of @port@)  .ports["other"]  .fetch("/path")  .client() -> Raw  .admin_json("/config_dump")
     .metrics()("name_total", route="…")  .wait_log(lambda r: r.status == 504)  .stop()
 
     files      {name: text} instead of one text: one -f each
-    directory  {name: text}: -f on the directory that holds them
-    paths      files that exist already, given as they are
+    directory  {name: text}: -f with the directory that holds these files
+    paths      existing files, passed unchanged
     keeper     True: with the keeper, as a user starts it; .gateway_pid is its child
     env, args  more environment, more arguments;   workers  WORKER_THREADS
-    netns      where it runs (client() and fetch() then connect from inside too)
-    wrap       arguments of a program that execs it;   program  which one it is, below build/<profile>/
-    lanes      True: the kernel lanes as the configuration says; by default without them in tests that do not
-               need BPF and do not name them (in `make thorough` always as the configuration says)
-    ready      False: do not wait for readiness;   checked  False: do not judge it at the end of the test
+    netns      its network namespace (client() and fetch() then connect from inside, too)
+    wrap       arguments of a program that execs it;   program  the program, below build/<profile>/
+    lanes      True: kernel lanes as configured; by default off in tests that neither need BPF nor name them
+               (`make thorough` always leaves them as configured)
+    ready      False: do not wait for readiness;   checked  False: do not check it at the end of the test
     """
 
     phase = Context.GATEWAY
-    inner = False  # whether idle connections of the pool lead to the process itself
+    inner = False  # whether idle connections of the pool may lead to the process itself
 
     def __init__(self, text=None, files=None, directory=None, paths=(), env=None, args=(), workers=2,
                  netns=None, uid=None, ready=True, checked=True, wrap=(), keeper=False, program="headgate",
@@ -153,20 +154,20 @@ class Gateway(Process):
 
     @property
     def gateway_pid(self):
-        """The process that serves: with a keeper its child, or None between two of them."""
+        """The pid of the serving process: with a keeper its child, or None between two of them."""
         children = read_text(f"/proc/{self.pid}/task/{self.pid}/children").split()
         return int(children[0]) if children else None
 
     # ---- configuration -------------------------------------------------------------------------------
 
     def write(self, name, text):
-        """Writes (replaces, atomically) a configuration file with the placeholders filled in."""
+        """Atomically writes or replaces a configuration file, with the placeholders filled in."""
         self.files[name] = os.path.join(self.folder, name)
         text = fill_in(text, self.names, self.ports)
         write_atomically(self.files[name], without_lanes(text) if self._leaves_lanes_out else text)
 
     def reload(self, text, name="config.yaml", timeout=5.0):
-        """Replaces a file and waits until /config_status says something new (loaded, or refused)."""
+        """Replaces a file and waits until /config_status changes (loaded, or refused)."""
         before = self.admin("/config_status").body
         self.write(name, text)
         wait_until(lambda: self.admin("/config_status").body != before, timeout, "the reload")
@@ -190,11 +191,11 @@ class Gateway(Process):
         return self.ports[port] if isinstance(port, str) else port or self.port
 
     def client(self, port=None, **options):
-        """A connection to @port@, to the port of another placeholder, or to a number."""
+        """Opens a connection to @port@, to the port of another placeholder, or to a port number."""
         return Raw(self._port(port), netns=self.netns, **options)
 
     def fetch(self, path, port=None, **options):
-        """One request through the gateway; options as for hg.fetch."""
+        """Sends one request through the gateway; options as for hg.fetch."""
         return fetch(self._port(port), path, netns=self.netns, **options)
 
     # ---- what it says --------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ class Gateway(Process):
         return answer.text
 
     def metrics(self):
-        """A fresh scrape, checked for correct exposition."""
+        """Scrapes /metrics and checks the exposition format."""
         return Metrics(self._scrape())
 
     def log(self):
@@ -246,7 +247,7 @@ class Gateway(Process):
     # ---- its end -------------------------------------------------------------------------------------
 
     def _activity(self):
-        """What should be the same at rest: ({gauge: value}, sockets, pipes)."""
+        """The values that must be the same at rest: ({gauge: value}, sockets, pipes)."""
         last = None
         for _ in range(50):
             gauges = dict(BUSY_GAUGE.findall(self._scrape()))
@@ -258,10 +259,10 @@ class Gateway(Process):
         return now
 
     def leftovers(self):
-        """What is still going on, compared with the time after start: a list of sentences."""
+        """Activity that differs from the time after the start: a list of sentences."""
         gauges, sockets, pipes = self._activity()
         base_gauges, base_sockets, base_pipes = self._baseline
-        # Connections to the MCP service, both ends of which are ours, may stay in the pool.
+        # Connections to the MCP service may stay in the pool; both of their ends are in the gateway.
         inner = int(float(gauges.get(POOL_IDLE, 0))) if self.inner else 0
         for name in (POOL_IDLE, POOL_OPEN) if inner else ():
             gauges[name] = str(int(float(gauges[name])) - inner)
@@ -269,7 +270,7 @@ class Gateway(Process):
         for _ in range(20):
             if sockets <= base_sockets:
                 break
-            time.sleep(0.01)  # without another look at the metrics, whose connection would be one of them
+            time.sleep(0.01)  # without another scrape, whose connection would count
             sockets = self.fd_count("socket:")
         found = [f"{name} is {value}, was {base_gauges.get(name, 0)}"
                  for name, value in gauges.items() if value != base_gauges.get(name, "0")]
@@ -284,7 +285,7 @@ class Gateway(Process):
         return found
 
     def expect_rest(self, timeout=3.0):
-        """Everything has ended: no stream, gauges and descriptors as after the start."""
+        """Asserts that all activity has ended: no streams, gauges and descriptors as after the start."""
         start, limit = time.monotonic(), timeout * factor()
         while True:
             found = self.leftovers()
@@ -296,13 +297,14 @@ class Gateway(Process):
             time.sleep(0.02)
 
     def terminate(self):
-        """SIGTERM, without waiting."""
+        """Sends SIGTERM without waiting."""
         self.signal(signal.SIGTERM)
 
     def stop(self, deadline=10.0, status=0):
-        """SIGTERM; must exit with this status within deadline seconds and without a sanitizer's report.
+        """Sends SIGTERM; the gateway must exit with this status within deadline seconds and without a
+        sanitizer report.
 
-        Returns the seconds it took.
+        Returns the seconds that it took.
         """
         start = time.monotonic()
         self.terminate()

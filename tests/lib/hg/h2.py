@@ -17,7 +17,7 @@ class H2Client(Connection):
             self.start()
 
     def start(self):
-        """Preface and SETTINGS, then the peer's SETTINGS and its acknowledgement of ours."""
+        """Sends preface and SETTINGS, waits for the peer's SETTINGS and its acknowledgement of ours."""
         self.send(f.PREFACE, f.settings(self.ours))
         self.wait(lambda: self.settings_seen and self.settings_acked, what="SETTINGS")
         return self
@@ -28,7 +28,8 @@ class H2Client(Connection):
                 (":authority", authority or self.authority)] + [(k.lower(), v) for k, v in pairs]
 
     def request(self, path="/", method="GET", extra=(), body=None, end=True, trailers=None, authority=None):
-        """A request; its stream. body: within the windows. end=False leaves the stream open."""
+        """Sends a request; returns its stream. body: must fit in the windows. end=False leaves the stream
+        open."""
         number = self.open_stream(method)
         last = end and body is None and not trailers
         self.send_headers(number, self.fields(method, path, extra, authority), last)
@@ -39,7 +40,7 @@ class H2Client(Connection):
         return number
 
     def raw_request(self, fields, end=True, number=None):
-        """Fields as they are, as literals: whatever a well-behaved encoder would not write."""
+        """Sends fields unchanged, as literals: also those that a correct encoder would not write."""
         method = dict((k, v) for k, v in fields if isinstance(k, str)).get(":method")
         number = self.open_stream(method, number)
         self.send(f.headers(number, f.block(fields), end))
@@ -64,7 +65,7 @@ class H2Client(Connection):
         return self.response(self.request(path, "GET", extra, **options))
 
     def change_settings(self, values):
-        """Sends SETTINGS and waits until they count."""
+        """Sends SETTINGS and waits until the peer has applied them."""
         before = self.ours.get(f.INITIAL_WINDOW_SIZE, f.DEFAULT_WINDOW)
         change = values.get(f.INITIAL_WINDOW_SIZE, before) - before
         acked = self.settings_acked
@@ -82,7 +83,7 @@ class H2Client(Connection):
 
 
 def fetch2(target, path, method="GET", extra=(), body=None, **options):
-    """One request on a connection of its own."""
+    """Sends one request on a new connection."""
     client = H2Client(target)
     try:
         return client.response(client.request(path, method, extra, body, **options))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 backends: connections that the test plays frame by frame, and a small server in threads."""
+"""HTTP/2 backends: connections that the test controls frame by frame, and a small server in threads."""
 import json
 import select
 import socket
@@ -15,7 +15,8 @@ from hg.pattern import PatternCheck, pattern
 
 
 class H2Upstream(Connection):
-    """The server's end of a connection that the gateway opened. settings=False: says nothing at first."""
+    """The server's end of a connection that the gateway opened. settings=False: sends no SETTINGS at first.
+    """
 
     def __init__(self, raw, values=None, settings=True, **options):
         super().__init__(raw, False, values, **options)
@@ -29,12 +30,12 @@ class H2Upstream(Connection):
             self.send(f.settings(self.ours))
 
     def expect_head(self, timeout=None):
-        """The next request whose head is complete; its stream."""
+        """Waits for the next complete request head; returns its stream."""
         self.wait(lambda: self.arrived, timeout, "a request")
         return self.arrived.popleft()
 
     def expect_request(self, timeout=None):
-        """The next request, whole: (stream, message)."""
+        """Waits for the next complete request: (stream, message)."""
         number = self.expect_head(timeout)
         stream = self.streams[number]
         self.wait(lambda: stream.ended or stream.rst is not None, timeout, f"the end of request {number}")
@@ -42,7 +43,7 @@ class H2Upstream(Connection):
         return number, stream.message
 
     def expect_no_request(self, seconds):
-        """Frames of other kinds may come."""
+        """Asserts that no request arrives; other frames may."""
         deadline = time.monotonic() + seconds
         while not self.arrived and not self.end and time.monotonic() < deadline:
             if select.select([self.raw.socket], [], [], max(0, deadline - time.monotonic()))[0]:
@@ -50,12 +51,12 @@ class H2Upstream(Connection):
         check(not self.arrived, lambda: f"a request came, want none; {self.shown()}")
 
     def head(self, number, status=200, extra=(), end=False):
-        """A response head, also an interim one."""
+        """Sends a response head, final or interim."""
         pairs = extra.items() if hasattr(extra, "items") else extra
         return self.send_headers(number, [(":status", str(status)), *((k.lower(), v) for k, v in pairs)], end)
 
     def respond(self, number, status=200, extra=(), body=b"", trailers=None):
-        """A whole response."""
+        """Sends a complete response."""
         self.head(number, status, extra, not body and not trailers)
         if body:
             self.send_data(number, body, not trailers)
@@ -65,7 +66,7 @@ class H2Upstream(Connection):
 
 
 class H2Backend(Backend):
-    """accept() gives the H2Upstream of the next connection; options and values as for it."""
+    """accept() returns the H2Upstream of the next connection; options and values as for H2Upstream."""
 
     def __init__(self, values=None, **options):
         super().__init__(options.pop("host", "127.0.0.1"), options.pop("port", None))
@@ -77,13 +78,13 @@ class H2Backend(Backend):
 
 
 class H2Service(H2Backend):
-    """A server in threads, for plays whose point is the client.
+    """A server in threads, for tests of the client's side.
 
-    handler(upstream, number, message) answers a request whose body has come. The default knows /bytes/N (the
-    pattern, of all streams in turn), and tells about every other request in JSON what it was, and of its body
-    the length, the CRC and whether it is the pattern.
+    handler(upstream, number, message) answers a complete request. The default handler serves /bytes/N (the
+    pattern, all streams in turn), and answers other requests with a JSON description of the request,
+    including length and CRC of its body and whether it is the pattern.
 
-    connections: how many there were; requests: on each; most_streams: most requests waiting at once on one
+    connections: their number; requests: on each; most_streams: the most requests waiting on one connection.
     """
 
     def __init__(self, handler=None, values=None, **options):
@@ -106,7 +107,7 @@ class H2Service(H2Backend):
             except (Failure, OSError, ValueError) as error:
                 self._complain(error)
                 return
-            context().disown(upstream.raw)  # its thread waits for it: only a shutdown ends that
+            context().disown(upstream.raw)  # its thread waits for it: only a shutdown ends the thread
             self._upstreams.append(upstream)
             upstream.index = len(self.requests)
             self.requests.append(0)
@@ -134,7 +135,7 @@ class H2Service(H2Backend):
 
     @staticmethod
     def _send_more(upstream):
-        """Of each body under way what its windows allow; whether that was anything."""
+        """Sends as much of each pending body as its windows allow; True if anything was sent."""
         sent = 0
         for number, (at, size) in list(upstream.sending.items()):
             if upstream.streams[number].rst is not None:
@@ -180,7 +181,7 @@ class H2Service(H2Backend):
 
 
 class BodyCheck:
-    """Length, CRC and whether it is the pattern, without keeping it."""
+    """Computes length and CRC of a body, and compares it with the pattern, without storing it."""
 
     def __init__(self):
         self.length = self.crc = 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One end of an HTTP/2 connection, frame by frame, in the hands of the test.
+"""One end of an HTTP/2 connection, controlled frame by frame by the test.
 
-What is sent is up to the test, also what RFC 9113 forbids. What is received is read strictly: every frame
-is held against the rules for its sender (lengths, windows, stream states, names of fields, Content-Length
-against DATA), and what breaks them is a Failure here.
+The test may send anything, also frames that RFC 9113 forbids. Received frames are checked strictly against
+the rules for their sender (lengths, windows, stream states, field names, Content-Length against DATA); a
+violation is a Failure here.
 """
 import collections
 import select
@@ -18,48 +18,49 @@ from hg.h2_fields import judge_fields, judge_request, judge_response
 
 try:
     import hpack
-except ImportError:  # need() says so in the test
+except ImportError:  # need() reports it in the test
     hpack = None
 
 HISTORY = 25  # frames shown in a Failure
 
 
-# Of a socket, and of TLS over one.
+# From a socket, and from TLS over a socket.
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Silence(Failure):
-    """Nothing came in time."""
+    """Nothing arrived in time."""
 
 
 class Stream:
-    """A stream as far as this end knows it. message: the final response, or the request; None before."""
+    """A stream as this end knows it. message: the final response, or the request; None before."""
 
     def __init__(self, number, method, receive_window, send_window):
         self.number = number
         self.method = method
-        self.receive_window = receive_window  # what the peer may still send
+        self.receive_window = receive_window  # bytes that the peer may still send
         self.send_window = send_window
         self.interim = []
         self.message = None
         self.body = bytearray()
         self.received = 0
-        self.sink = None  # called with pieces of the body, which is then not kept
+        self.sink = None  # called with parts of the body, which is then not stored
         self.ended = False
         self.rst = None  # code
-        self.is_ours_closed = False  # we have reset it: what is under way is not judged
+        self.is_ours_closed = False  # we have reset it: frames in flight are not checked
 
 
 class Connection:
-    """.raw is the connection below. Answers SETTINGS and PING and gives back windows by itself, unless
+    """.raw is the connection below. It answers SETTINGS and PING and sends WINDOW_UPDATE by itself; the
+    attributes turn this off:
 
     acks      acknowledges SETTINGS        answers   answers PING
-    windows   gives back the windows of what it received, at once
+    windows   sends WINDOW_UPDATE for received bytes at once
 
     values    our SETTINGS, {identifier: value}
 
-    sends_raw, an attribute, is for those who open streams without saying so (send_some): answers to streams
-    that are not known are decoded and not judged.
+    sends_raw is for tests that open streams by send_some(): responses on unknown streams are decoded, but not
+    checked.
     """
 
     def __init__(self, raw, is_client, values=None, acks=True, answers=True, windows=True):
@@ -74,9 +75,9 @@ class Connection:
         self.receive_window = self.send_window = f.DEFAULT_WINDOW
         self.history = collections.deque(maxlen=HISTORY)
         self.frames_seen = 0
-        self.pings, self.ping_acks = [], []  # times of the peer's, payloads of its answers
-        self.arrived = collections.deque()  # streams of requests nobody has taken yet
-        self.owed = {}  # {stream, or 0: bytes whose window is not given back yet}
+        self.pings, self.ping_acks = [], []  # times of the peer's PINGs, payloads of its acks
+        self.arrived = collections.deque()  # streams of requests not yet taken by the test
+        self.owed = {}  # {stream, or 0: bytes without WINDOW_UPDATE so far}
         self.settings_seen = self.settings_acked = 0
         self.sends_raw = False
         self.goaways, self.end = [], None  # end: "fin" or "rst"
@@ -87,14 +88,15 @@ class Connection:
     # ---- sending -------------------------------------------------------------------------------------
 
     def send(self, *pieces):
-        """Reads meanwhile (looked at later), so that two busy ends never wait for each other."""
+        """Reads while sending (for later processing), so that two busy ends never wait for each other."""
         sent = self.send_some(b"".join(pieces))
         check(sent is None, lambda: f"the peer ended the connection ({self.end}) after {sent} bytes; "
               f"{self.shown()}")
         return self
 
     def send_some(self, payload, timeout=10.0):
-        """Sends what the peer takes: None when it was everything, else the bytes until the peer ended."""
+        """Sends as much as the peer accepts: None if it was everything, otherwise the bytes until the peer
+        closed."""
         view, taken = memoryview(payload), 0
         self.raw.socket.setblocking(False)
         deadline = time.monotonic() + timeout * factor()
@@ -119,11 +121,11 @@ class Connection:
         return None
 
     def encode(self, fields):
-        """Huffman coding costs Python more than the bytes it saves."""
+        """Encodes without Huffman coding, which costs more time in Python than it saves."""
         return self.encoder.encode(fields, huffman=sum(len(value) for _, value in fields) < 1000)
 
     def open_stream(self, method=None, number=None):
-        """A stream that we begin; its number."""
+        """Opens a stream; returns its number."""
         number = number or self.next_stream
         self.next_stream = max(self.next_stream, number + 2)
         self.streams[number] = Stream(number, method, self.ours.get(f.INITIAL_WINDOW_SIZE, f.DEFAULT_WINDOW),
@@ -131,7 +133,7 @@ class Connection:
         return number
 
     def send_headers(self, number, fields, end=True):
-        """A header section in as many frames as it needs."""
+        """Sends a header section in as many frames as it needs."""
         block, first = self.encode(fields), True
         most = self.theirs.get(f.MAX_FRAME_SIZE, f.DEFAULT_FRAME)
         out = []
@@ -143,7 +145,8 @@ class Connection:
         return self.send(*out)
 
     def send_data(self, number, payload=b"", end=False):
-        """Within the windows, waiting for them; stops when the peer answered and wants no more (NO_ERROR)."""
+        """Sends within the windows and waits for them; stops if the peer has responded and resets with
+        NO_ERROR."""
         stream, view = self.streams[number], memoryview(payload)
         while view:
             self.poll()
@@ -163,7 +166,8 @@ class Connection:
         return max(0, min(self.send_window, self.streams[number].send_window))
 
     def send_some_data(self, number, view, end=False, most=1 << 18):
-        """As much of a memoryview as the windows allow, without waiting for them; how much it was."""
+        """Sends as much of a memoryview as the windows allow, without waiting; returns the number of bytes.
+        """
         largest, out, sent = self.theirs.get(f.MAX_FRAME_SIZE, f.DEFAULT_FRAME), [], 0
         room = min(len(view), most, self.window_of(number))
         while sent < room:
@@ -182,7 +186,7 @@ class Connection:
     # ---- receiving -----------------------------------------------------------------------------------
 
     def _receive(self):
-        """What is there, into the buffer; False at the end."""
+        """Reads available bytes into the buffer; False at the end of the connection."""
         try:
             piece = self.raw.socket.recv(1 << 18)
         except WOULD_BLOCK:
@@ -201,7 +205,7 @@ class Connection:
             self._receive()
 
     def _take_frame(self):
-        """The next whole frame of the buffer, or None."""
+        """Takes the next complete frame from the buffer, or None."""
         buffer = self._buffer
         if len(buffer) < 9:
             return None
@@ -218,9 +222,9 @@ class Connection:
         return taken
 
     def next_frame(self, deadline=None):
-        """The next frame, after it was judged and answered; None at the end of the connection.
+        """Returns the next frame, after checking and answering it; None at the end of the connection.
 
-        deadline   of time.monotonic(); Failure when it passes
+        deadline: in time.monotonic(); a Failure when it expires.
         """
         while True:
             taken = self._take_frame()
@@ -238,7 +242,7 @@ class Connection:
             self._receive()
 
     def poll(self):
-        """Looks at what has arrived by now, without waiting."""
+        """Processes the frames that have arrived, without waiting."""
         self._drain()
         taken = self._take_frame()
         while taken:
@@ -247,7 +251,8 @@ class Connection:
         return self
 
     def wait(self, predicate, timeout=None, what="it"):
-        """Reads until predicate() is true; its value. Failure at the end of the connection, and in time."""
+        """Reads until predicate() is true; returns its value. Failure at the end of the connection or on
+        timeout."""
         start, limit = time.monotonic(), timeout * factor() if timeout is not None else self.raw.timeout
         while True:
             value = predicate()
@@ -327,13 +332,13 @@ class Connection:
             self._give_back(stream.number, size, self.ours.get(f.INITIAL_WINDOW_SIZE, f.DEFAULT_WINDOW))
 
     def _give_back(self, number, size, window):
-        """At half of the window, as usual clients do."""
+        """Sends WINDOW_UPDATE at half of the window, as usual clients do."""
         self.owed[number] = self.owed.get(number, 0) + size
         if self.windows and self.owed[number] * 2 >= window:
             self.grant(number, self.owed.pop(number))
 
     def grant(self, number, increment):
-        """More of the window of a stream, or of the connection (0)."""
+        """Enlarges the window of a stream, or of the connection (0)."""
         if number:
             self.streams[number].receive_window += increment
         else:
@@ -452,7 +457,7 @@ class Connection:
     # ---- expectations --------------------------------------------------------------------------------
 
     def expect_frame(self, kind, stream=None, flag=0, timeout=None):
-        """The next frame of this type (and stream, with this flag); others are answered on the way."""
+        """Waits for the next frame of this type (and stream, with this flag); processes others meanwhile."""
         deadline = time.monotonic() + (timeout * factor() if timeout is not None else self.raw.timeout)
         while True:
             taken = self.next_frame(deadline)
@@ -463,7 +468,7 @@ class Connection:
                 return taken
 
     def expect_rst(self, number, *codes, timeout=None):
-        """RST_STREAM with one of these codes, by the peer; the connection stays."""
+        """Expects RST_STREAM with one of these codes from the peer; the connection stays open."""
         stream = self.streams[number]
         self.wait(lambda: stream.rst is not None, timeout, f"RST_STREAM on stream {number}")
         check(stream.rst in codes, f"stream {number} was reset with {f.code_name(stream.rst)}, "
@@ -471,25 +476,25 @@ class Connection:
         return stream.rst
 
     def expect_goaway(self, *codes, timeout=None):
-        """The first GOAWAY, with one of these codes."""
+        """Expects the first GOAWAY, with one of these codes."""
         self.wait(lambda: self.goaways, timeout, "GOAWAY")
         check(self.goaways[0].code in codes, f"{self.goaways[0]}, want "
               f"{' or '.join(map(f.code_name, codes))}")
         return self.goaways[0]
 
     def expect_end(self, timeout=None):
-        """Whatever frames, then the end of the connection: "fin" or "rst"."""
+        """Reads any frames until the end of the connection: "fin" or "rst"."""
         self.wait(lambda: self.end, timeout, "the end of the connection")
         return self.end
 
     def expect_connection_error(self, *codes, timeout=None):
-        """GOAWAY with one of these codes, then the end (RFC 9113 5.4.1)."""
+        """Expects GOAWAY with one of these codes, then the end (RFC 9113 5.4.1)."""
         last = self.expect_goaway(*codes, timeout=timeout)
         self.expect_end(timeout)
         return last
 
     def ping(self, payload=b"are-you?", timeout=None):
-        """A round trip: everything sent before has been looked at by the peer. Returns its seconds."""
+        """A round trip: afterwards the peer has processed everything sent before. Returns its seconds."""
         before, start = len(self.ping_acks), time.monotonic()
         self.send(f.ping(payload))
         self.wait(lambda: len(self.ping_acks) > before, timeout, "the answer to PING")
@@ -497,7 +502,7 @@ class Connection:
         return time.monotonic() - start
 
     def expect_silence(self, seconds):
-        """No frame and no end for so long."""
+        """Expects neither a frame nor the end for this time."""
         self.poll()
         count = self.frames_seen
         if select.select([self.raw.socket], [], [], seconds)[0]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Header sections as RFC 9113 wants them: a Failure where a lenient reader would look away."""
+"""Strict checks of header sections (RFC 9113): a Failure where a lenient reader would accept."""
 import re
 
 from hg.framework import check

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 frames as bytes: any frame, also one that RFC 9113 forbids."""
+"""HTTP/2 frames as bytes: any frame, including those that RFC 9113 forbids."""
 import struct
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ def code_name(code):
 
 
 class Frame(NamedTuple):
-    """As received. stream is without its reserved bit."""
+    """A received frame. stream is without its reserved bit."""
 
     type: int
     flags: int
@@ -47,7 +47,7 @@ class Frame(NamedTuple):
 
     @property
     def code(self):
-        """Of RST_STREAM and GOAWAY."""
+        """The error code of RST_STREAM or GOAWAY."""
         return struct.unpack_from("!I", self.payload, 4 if self.type == GOAWAY else 0)[0]
 
     @property
@@ -76,7 +76,7 @@ class Frame(NamedTuple):
 
 
 def frame(kind, flags=0, stream=0, payload=b"", length=None):
-    """Any frame. length: what the head says when it shall lie."""
+    """Any frame. length: a false length for the frame header."""
     size = len(payload) if length is None else length
     return struct.pack("!BHBBI", size >> 16, size & 0xffff, kind, flags, stream) + payload
 
@@ -112,7 +112,7 @@ def priority_fields(depends_on=0, weight=15, exclusive=False):
 
 
 def padded(payload, size, announced=None):
-    """(flag, payload) with `size` bytes of padding, or with another Pad Length than there is."""
+    """(flag, payload) with `size` bytes of padding; announced: a false Pad Length."""
     return PADDED, bytes([size if announced is None else announced]) + payload + bytes(size)
 
 
@@ -136,7 +136,7 @@ def continuation(stream, block, end_headers=True):
 
 
 def integer(value, prefix, first=0):
-    """RFC 7541 5.1: a number with a prefix of so many bits, the bits above them from `first`."""
+    """RFC 7541 5.1: a number with a prefix of this many bits; the bits above it come from `first`."""
     most = (1 << prefix) - 1
     if value < most:
         return bytes([first | value])
@@ -153,12 +153,12 @@ def text(value):
 
 
 def literal(name, value):
-    """Without indexing, without Huffman: the bytes as they are."""
+    """A literal without indexing and Huffman coding."""
     return b"\0" + text(name) + text(value)
 
 
 def literal_indexed(name, value):
-    """The same, and into the dynamic table."""
+    """A literal that is added to the dynamic table."""
     return b"\x40" + text(name) + text(value)
 
 

@@ -6,7 +6,7 @@ from hg.websocket import WebSocket
 
 
 class StreamPipe:
-    """A stream as a connection: what WebSocket needs of a Raw."""
+    """A stream with the methods of Raw that WebSocket needs."""
 
     def __init__(self, client, number):
         self.client, self.number = client, number
@@ -27,13 +27,13 @@ class StreamPipe:
         return taken
 
     def close(self):
-        """Our end of the stream, then the other one."""
+        """Ends our side of the stream, then waits for the other."""
         self.client.send_data(self.number, b"", True)
         self.client.wait(lambda: self.stream.ended, what=f"the end of stream {self.number}")
 
 
 def ask(client, path="/ws", headers=()):
-    """An extended CONNECT; its stream."""
+    """Sends an extended CONNECT; returns its stream."""
     number = client.open_stream("CONNECT")
     client.send_headers(number, [
         (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", path),
@@ -42,7 +42,7 @@ def ask(client, path="/ws", headers=()):
 
 
 class H2WebSocket(WebSocket):
-    """On a connection that exists: H2WebSocket(client, "/ws")."""
+    """A WebSocket on an existing connection: H2WebSocket(client, "/ws")."""
 
     def __init__(self, client, path="/ws", headers=()):  # pylint: disable=super-init-not-called
         number = ask(client, path, headers)

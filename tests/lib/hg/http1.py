@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1 messages read strictly (RFC 9112): whatever a lenient reader would let pass is a Failure here.
+"""Strict reader of HTTP/1 messages (RFC 9112): input that a lenient reader would accept is a Failure here.
 
-The reader wants an object with read_line(limit), read(n), read_some() and read_eof(): hg.raw.Raw is one.
+The reader needs an object with read_line(limit), read(n), read_some() and read_eof(), for example hg.raw.Raw.
 """
 import re
 import zlib
@@ -16,7 +16,7 @@ LINE_LIMIT = 1 << 20
 
 
 class Fields:
-    """Header or trailer fields in their order. fields["Name"]: the values joined by ", "; None if none."""
+    """Header or trailer fields, in order. fields["Name"]: the values joined by ", "; None if absent."""
 
     def __init__(self, pairs=()):
         self.pairs = list(pairs)
@@ -42,9 +42,9 @@ class Fields:
 
 
 class Message:
-    """A message: headers, how its body is framed, and once it is read the body and the trailers.
+    """A message: headers, framing, and, once read, body and trailers.
 
-    framing: "none", "length", "chunked" or "close"
+    framing: "none", "length", "chunked" or "close".
     """
 
     def __init__(self, version, headers):
@@ -54,7 +54,7 @@ class Message:
         self.length = 0
         self.body = b""
         self.trailers = Fields()
-        self.chunks = []  # sizes as they came
+        self.chunks = []  # sizes as received
 
     def header(self, name):
         return self.headers[name]
@@ -75,7 +75,7 @@ class Message:
 
 
 class Response(Message):
-    """status, reason, and in interim the 1xx heads that came before."""
+    """status, reason, and in interim the 1xx heads received before."""
 
     def __init__(self, status, reason, version, headers):
         super().__init__(version, headers)
@@ -110,7 +110,7 @@ def read_fields(source, what):
 
 
 def decide_framing(message, is_response):
-    """RFC 9112 6.3, without its leniency."""
+    """Decides the framing by RFC 9112 6.3, without its leniency."""
     codings = message.headers.all("Transfer-Encoding")
     lengths = message.headers.all("Content-Length")
     if codings:
@@ -130,7 +130,7 @@ def decide_framing(message, is_response):
 
 
 def read_response_head(source, method="GET"):
-    """The final response head; 1xx heads before it are in .interim. 101 is final."""
+    """Reads the final response head; 1xx heads before it are in .interim. 101 is final."""
     interim = []
     while True:
         line = source.read_line(LINE_LIMIT)
@@ -169,7 +169,7 @@ def read_request_head(source):
 
 
 def body_pieces(source, message):
-    """Yields the body as it arrives; afterwards message.trailers is filled in."""
+    """Yields the body as it arrives; afterwards message.trailers is set."""
     if message.framing == "length":
         left = message.length
         while left:

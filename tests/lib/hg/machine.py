@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the machine withheld: how long the processes of this test were ready to run and waited for a core.
+"""The time that the machine withheld: how long the processes of this test were runnable and waited for a
+core.
 
-Read from /proc/<pid>/task/<tid>/schedstat (its second number, ns) of this process and its descendants. On
-a machine with idle cores it is next to nothing; where others use them, measured times are late by as much.
-What a hypervisor kept from the whole machine (the "steal" of /proc/stat, all cores together) comes on top.
-A machine that stands still for seconds may tell neither: but then the watch sleeps longer than it meant to.
+Read from /proc/<pid>/task/<tid>/schedstat (its second number, ns) of this process and its descendants. On a
+machine with idle cores it is close to zero; where other programs use them, measured times are late by as
+much. Time that a hypervisor took from the whole machine (the "steal" of /proc/stat, all cores together) is
+added. A machine that stops for seconds may report neither; then the watch sleeps longer than requested.
 """
 import collections
 import os
@@ -26,7 +27,7 @@ def read(path):
 
 
 def family(pid):
-    """Yields (thread id, path of its directory) of a process and everything it started."""
+    """Yields (thread id, path of its directory) for a process and all its descendants."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
@@ -44,7 +45,7 @@ def stolen_ns():
 
 
 class Watch(threading.Thread):
-    """Adds up the waiting, some times a second."""
+    """Sums up the waiting times, several times a second."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -70,12 +71,12 @@ class Watch(threading.Thread):
                 self._total_ns = max(self._total_ns, before + int(late * 1e9))
             self._due = max(self._due, now)
             if len(self._samples) > 1 and now - self._samples[-2][0] < INTERVAL_S:
-                self._samples.pop()  # who asks often must not push out what is older
+                self._samples.pop()  # frequent calls must not push out older samples
             self._samples.append((now, self._total_ns))
             return self._total_ns
 
     def withheld(self, seconds):
-        """Seconds of waiting, of all threads together, within the last so many seconds."""
+        """The seconds that all threads together have waited in this many last seconds."""
         total = self.sample()
         begin = time.monotonic() - seconds
         before = [waited for at, waited in list(self._samples) if at <= begin]
@@ -92,14 +93,14 @@ _watch = None
 
 
 def watch():
-    """Begins with it, in this process."""
+    """Starts the watch in this process."""
     global _watch
     _watch = Watch()
     _watch.start()
 
 
 def readable(socket, seconds):
-    """Waits so long for bytes or an end, and for as much longer as was withheld meanwhile."""
+    """Waits this long for bytes or an end, extended by the time withheld meanwhile."""
     poll = select.poll()
     poll.register(socket, select.POLLIN)
     return bool(poll.poll(seconds * 1000) or poll.poll(withheld(seconds) * 1000))

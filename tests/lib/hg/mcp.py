@@ -2,13 +2,13 @@
 """An MCP client for tests: sessions over streamable HTTP, the old HTTP+SSE, 2026-07-28 without a session.
 
     client = Mcp(gateway)                      # initialize, notifications/initialized
-    client.call("echo", {"a": 1})              # the result of a tool; McpError when it is an error
+    client.call("echo", {"a": 1})              # the result of a tool; McpError if it is an error
     with client.start("tools/call", {...}) as call:
-        call.next()                            # messages as they come
+        call.next()                            # messages as they arrive
         call.result()
     stream = client.listen()                   # GET; stream.next()
 
-What the server asks goes to client.handlers[method](params), whose value is the answer.
+A request of the server calls client.handlers[method](params), whose result is the response.
 """
 import base64
 import json
@@ -34,7 +34,7 @@ SERVER = os.path.join(repository_root(), "tests", "mcp", "server.py")
 
 
 class McpError(Exception):
-    """The other side answered with an error of JSON-RPC."""
+    """The peer answered with a JSON-RPC error."""
 
     def __init__(self, error):
         super().__init__(str(error))
@@ -53,7 +53,7 @@ class Event:
 
 
 class EventReader:
-    """Events of a body as they arrive. comments: how many lines of comment there were."""
+    """Events of a body as they arrive. comments: the number of comment lines."""
 
     def __init__(self, pieces):
         self._pieces, self._buffer = pieces, b""
@@ -101,7 +101,7 @@ class EventReader:
 
 
 class Exchange:
-    """One request and what comes back on its connection: JSON, an event stream, or an error of HTTP."""
+    """One request and its response on the connection: JSON, an event stream, or an HTTP error."""
 
     def __init__(self, client, connection, method, number):
         self.client, self.connection, self.id = client, connection, number
@@ -114,7 +114,7 @@ class Exchange:
 
     @property
     def head(self):
-        """The head of the response; waits for it."""
+        """Waits for the response head and returns it."""
         if self._head is None:
             self._head = self.connection.response_head(self.http_method)
             if self.is_stream:
@@ -134,13 +134,13 @@ class Exchange:
         return self._reader.comments
 
     def body(self):
-        """All of a body that is no stream."""
+        """The whole body of a response that is no event stream."""
         message = self.head
         message.body = b"".join(self.connection.body(message))
         return message
 
     def next_event(self):
-        """The next event, None at the end."""
+        """The next event; None at the end."""
         check(self.status == 200 and self.is_stream,
               lambda: f"no event stream: {self.head} {self.body().text}")
         event = self._reader.next()
@@ -149,7 +149,7 @@ class Exchange:
         return event
 
     def next(self):
-        """The next message, None at the end; questions of the server are answered if there is a handler."""
+        """The next message, None at the end; requests of the server are answered if there is a handler."""
         if not self.is_stream:
             if self.answer is not None or self.status == 202:
                 return None
@@ -180,7 +180,8 @@ class Exchange:
         return message
 
     def result(self):
-        """The result; McpError when it is an error. What else came is in .seen. A stream ends behind it."""
+        """The result; McpError if it is an error. Other messages are in .seen. A stream must end after the
+        result."""
         self.wait()
         self.end()
         return self.judged()
@@ -196,7 +197,7 @@ class Exchange:
         return self.answer["result"]
 
     def until(self, method):
-        """Reads on until a message of that method has come; its params."""
+        """Reads until a message of this method arrives; returns its params."""
         while True:
             for message in self.seen:
                 if message["method"] == method:
@@ -212,7 +213,7 @@ class Exchange:
         return self
 
     def has_more(self):
-        """Whether a message, or the beginning of one, has been read from the socket already."""
+        """True if a message, or the start of one, was already read from the socket."""
         taken = self.connection.buffered + (self._reader.buffered if self._reader else b"")
         return b"data:" in taken or b"{" in taken
 
@@ -229,8 +230,8 @@ class Exchange:
 class Mcp:
     """A client. target: a Gateway, a port or an address; path: of the endpoint.
 
-    version   protocol version to ask for; MODERN: no session, _meta in each request
-    handlers  {method: function of the params}: answers to what the server asks
+    version   protocol version to request; MODERN: no session, _meta in each request
+    handlers  {method: function of the params}: responses to requests of the server
     start     False: no initialize
     headers   on every request
     """
@@ -246,8 +247,8 @@ class Mcp:
         self.info = {"name": name, "version": "1"}
         self.session = None
         self.server = {}     # the result of initialize
-        self.strays = []     # answers that nobody asked for
-        self.asked = []      # what the server asked
+        self.strays = []     # responses without a request
+        self.asked = []      # requests of the server
         self._idle = []
         self._number = 0
         context().own(Context.CLIENT, self)
@@ -281,7 +282,7 @@ class Mcp:
         return Raw(self.target, timeout=self.timeout)
 
     def release(self, exchange):
-        """The connection of a complete exchange can carry the next one."""
+        """Makes the connection of a complete exchange available for the next one."""
         head = exchange.head
         if exchange.released:
             return
@@ -290,7 +291,7 @@ class Mcp:
             self._idle.append(exchange.connection)
 
     def send(self, body, headers=(), method="POST", number=None, drop=(), rpc=None, params=None, path=None):
-        """A request with this body (bytes, or what becomes JSON); headers replace, drop removes."""
+        """Sends a request with this body (bytes, or an object for JSON); headers replace, drop removes."""
         if not isinstance(body, (bytes, type(None))):
             body = json.dumps(body, ensure_ascii=False).encode()
         given = {name.lower() for name, _ in dict(headers).items()} | {name.lower() for name in drop}
@@ -300,7 +301,7 @@ class Mcp:
         return Exchange(self, connection, method, number)
 
     def post(self, body, headers=(), **options):
-        """The whole response to a body that should not be answered by a stream."""
+        """Returns the complete response to a request that must not be answered by a stream."""
         exchange = self.send(body, headers, **options)
         check(not exchange.is_stream, lambda: f"an event stream for {shorten(body)}")
         answer = exchange.body()
@@ -324,7 +325,7 @@ class Mcp:
         return message
 
     def start(self, method, params=None, number=None, **options):
-        """Sends a request; an Exchange that waits for what comes back."""
+        """Sends a request; returns an Exchange that waits for the response."""
         message = self.message(method, params, number)
         return self.send(message, number=message["id"], rpc=method, params=params, **options)
 
@@ -332,7 +333,7 @@ class Mcp:
         return self.start(method, params, number, **options).result()
 
     def begin(self, tool, arguments=None, meta=None, **options):
-        """A call of a tool that is under way."""
+        """Starts a tool call; returns its Exchange."""
         params = {"name": tool, "arguments": arguments or {}}
         if meta:
             params["_meta"] = meta
@@ -359,7 +360,7 @@ class Mcp:
         return self.settle(self.start("initialize", {**self.introduction(), **more}))
 
     def settle(self, exchange):
-        """The answer to an initialize that was sent."""
+        """Processes the response to an initialize that was sent."""
         self.server = exchange.result()
         self.session = exchange.head.header("Mcp-Session-Id")
         self.version = self.server["protocolVersion"]
@@ -367,7 +368,7 @@ class Mcp:
         return self.server
 
     def answer(self, message):
-        """A question of the server: answered by its handler, or only noted."""
+        """Answers a request of the server by its handler, or only records it."""
         self.asked.append(message)
         handler = self.handlers.get(message["method"])
         if handler:
@@ -380,7 +381,7 @@ class Mcp:
         eq((answer.status, answer.body), (202, b""), "the answer to an answer")
 
     def listen(self, last=None):
-        """The stream of GET."""
+        """Opens the event stream by GET."""
         headers = {"Accept": "text/event-stream"}
         if last is not None:
             headers["Last-Event-ID"] = last
@@ -417,8 +418,8 @@ class Mcp:
         return [tool["name"] for tool in self.all("tools/list", "tools")]
 
     def cleanup(self):
-        """The session is ended, so that the server is at rest."""
-        self._idle = []  # closed before, as all connections of the test
+        """Ends the session, so that the server becomes idle."""
+        self._idle = []  # already closed, like all connections of the test
         try:
             if self.session:
                 self.delete()
@@ -429,7 +430,7 @@ class Mcp:
 
 
 class OldMcp(Mcp):
-    """A client of HTTP+SSE: one stream for all answers, a POST for each message."""
+    """A client of HTTP+SSE: one stream for all responses, a POST for each message."""
 
     def __init__(self, target, path="/sse", version="2024-11-05", **options):
         self.stream = self.message_path = None
@@ -472,10 +473,8 @@ class OldMcp(Mcp):
 
 
 def gather(calls, besides=()):
-    """
-    Reads all of them at once until each has its answer: what one waits for may be on another one, or on one
-    of besides, which are read along and have no answers.
-    """
+    """Reads all calls at once until each has its response, because one may wait for a message on another, or
+    on one of besides, which are also read but get no response."""
     while left := [call for call in calls if call.answer is None]:
         read = [*left, *besides]
         ready = [call for call in read if call.has_more()]
@@ -498,7 +497,7 @@ def text_of(result):
 
 
 def encoded(value):
-    """A value as a field of 2026-07-28: as it is, or in base64 where that is no plain text."""
+    """A value as a field of 2026-07-28: unchanged, or in base64 if it is not plain text."""
     value = "" if value is None else str(value)
     plain = value.isascii() and value.isprintable() and value == value.strip()
     if plain and not (value.startswith("=?base64?") and value.endswith("?=")):
@@ -510,13 +509,13 @@ def encoded(value):
 
 
 class McpGateway(Gateway):
-    """A gateway whose backends are MCP targets: its pool may keep connections to itself."""
+    """A gateway whose backends are MCP targets: its pool may keep connections to the gateway itself."""
 
     inner = True
 
 
 class Journal:
-    """What servers wrote down: .events("cancelled", server="one"), .wait(...)."""
+    """The events that servers recorded: .events("cancelled", server="one"), .wait(...)."""
 
     def __init__(self, name="mcp"):
         self.path = os.path.join(tmpdir(), name + ".journal")
@@ -531,12 +530,12 @@ class Journal:
                 all(one.get(key) == value for key, value in more.items())]
 
     def wait(self, event, count=1, timeout=10.0, **more):
-        """Waits for so many such events; the last one."""
+        """Waits for this many such events; returns the last one."""
         return wait_until(lambda: self.events(event, **more)[count - 1:], timeout,
                           f"{count} x {event} {more} in the journal")[-1]
 
     def messages(self, method=None, **more):
-        """Messages that servers got."""
+        """Messages that servers received."""
         return [one["message"] for one in self.events("message", **more)
                 if method is None or one["message"].get("method") == method]
 
@@ -556,7 +555,7 @@ def options_of(options):
 
 
 def stdio(name="one", env=None, clear_env=None, **options):
-    """A target of a configuration: the server of the tests as a child."""
+    """A target for a configuration: the test server as a child process."""
     spec = {"cmd": PYTHON, "args": ["-S", "-E", SERVER, *options_of({"name": name, **options})]}
     if env:
         spec["env"] = env
@@ -566,7 +565,7 @@ def stdio(name="one", env=None, clear_env=None, **options):
 
 
 class McpServer(Process):
-    """The server of the tests over HTTP, on a port of its own."""
+    """The test server over HTTP, on its own port."""
 
     def __init__(self, name="one", port=None, **options):
         self.port = port or free_port()
@@ -582,12 +581,12 @@ class McpServer(Process):
         wait_until(listens, 10, "the MCP server to listen")
 
     def target(self, name="one", kind="mcp", path=None):
-        """A target of a configuration that names this server."""
+        """A target for a configuration that leads to this server."""
         return {"name": name, kind: {"host": "127.0.0.1", "port": self.port,
                                      "path": path or ("/sse" if kind == "sse" else "/mcp")}}
 
 
 def config(targets, policies=None, more="", **settings):
-    """The text of a configuration with an mcp block. settings: prefixMode=…, failureMode=…"""
+    """A configuration text with an mcp block. settings: prefixMode=…, failureMode=…"""
     block = {"port": "@port@", **({"policies": policies} if policies else {}), **settings, "targets": targets}
     return f"mcp: {json.dumps(block)}\n{more}".replace('"@port@"', "@port@")

@@ -6,7 +6,7 @@ from hg.framework import Failure
 
 
 class Metrics:
-    """metrics("name_total", route="a"): the sum of the matching samples, 0.0 when none match."""
+    """metrics("name_total", route="a"): the sum of the matching samples, 0.0 if none match."""
 
     def __init__(self, text):
         findings, self.families = promcheck.examine(text)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two network namespaces joined by a veth pair: a wire to cut, slow down and filter, away from the host."""
+"""Two network namespaces joined by a veth pair: a link, isolated from the host, that tests can cut, delay and
+filter."""
 import contextlib
 import os
 
@@ -12,7 +13,7 @@ _count = 0
 
 
 def remove_leftovers():
-    """Deletes namespaces of test processes that are gone. Their veth pairs go with them."""
+    """Deletes namespaces of test processes that have ended. Their veth pairs are deleted with them."""
     try:
         names = [name for name in os.listdir("/run/netns") if name.startswith(PREFIX)]
     except OSError:
@@ -35,7 +36,7 @@ def command(*argv):
 
 
 class Namespace:
-    """One side. .address is its end of the wire."""
+    """One side. .address is the address of its end of the link."""
 
     def __init__(self, name, address):
         self.name = name
@@ -46,7 +47,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def enter(self):
-        """Sockets made inside the block live in this namespace, also after the block."""
+        """Sockets created inside the block belong to this namespace, also after the block."""
         here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = self.open()
         try:
@@ -58,11 +59,11 @@ class Namespace:
             os.close(there)
 
     def run(self, *argv, **keywords):
-        """A command inside: (status, stdout, stderr)."""
+        """Runs a command in the namespace: (status, stdout, stderr)."""
         return run(argv, netns=self, **keywords)
 
     def ok(self, *argv):
-        """A command inside that must succeed; its output."""
+        """Runs a command in the namespace that must succeed; returns its output."""
         status, out, error = self.run(*argv)
         if status:
             raise Failure(f"{' '.join(map(str, argv))}: {error.strip()}")

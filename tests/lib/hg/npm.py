@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages of npm for interoperability tests: installed once, outside the tree, as the lock file says."""
+"""Packages of npm for interoperability tests: installed once, outside the tree, according to the lock file.
+"""
 import fcntl
 import hashlib
 import os
@@ -7,11 +8,11 @@ import re
 import shutil
 import subprocess
 
-NODE_MAJOR = 22  # what the conformance suite needs
+NODE_MAJOR = 22  # required by the conformance suite
 
 
 class Unavailable(Exception):
-    """The packages cannot be had here; says why."""
+    """The packages are not available here; the text has the reason."""
 
 
 def cache():
@@ -29,9 +30,9 @@ def node_major():
 
 
 def packages(folder):
-    """The directory whose node_modules has what folder/package-lock.json names, and node in bin/.
+    """The directory whose node_modules has the packages of folder/package-lock.json, and node in bin/.
 
-    Unavailable where npm is missing or cannot get them.
+    Raises Unavailable if npm is missing or cannot install them.
     """
     npm = shutil.which("npm")
     if not npm:
@@ -51,13 +52,14 @@ def packages(folder):
 
 
 def install(npm, folder, made, old):
-    """Into a directory beside it, which gets its name when it is complete."""
+    """Installs into a temporary directory, which is renamed when it is complete."""
     part = made + ".part"
     shutil.rmtree(part, ignore_errors=True)
     os.mkdir(part)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(os.path.join(folder, name), part)
-    # No script of a package runs. Node itself is a package, too; it is left out where it is new enough.
+    # No script of a package runs. Node itself is a package, too; it is omitted if the installed one is new
+    # enough.
     argv = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     try:
         done = subprocess.run(argv + ([] if old else ["--omit=optional"]), cwd=part, capture_output=True,
@@ -71,7 +73,7 @@ def install(npm, folder, made, old):
     node = shutil.which("node")
     if old:
         machine = {"x86_64": "x64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
-        # The link must hold when the directory has its final name.
+        # The link must stay valid after the directory is renamed.
         node = os.path.join("..", "node_modules", f"node-linux-{machine}", "bin", "node")
         if not os.path.exists(os.path.join(part, "bin", node)):
             raise Unavailable(f"npm has no node {NODE_MAJOR} for {machine}")

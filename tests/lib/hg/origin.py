@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backends: httpbin as a process, and a listening socket that the test plays itself."""
+"""Backends: httpbin as a process, and a listening socket that the test itself controls."""
 import contextlib
 import os
 import re
@@ -15,7 +15,7 @@ from hg.raw import Raw, fetch
 
 
 class Origin(Process):
-    """httpbin on a port of its own. Keywords become options: Origin(keep_alive_timeout=5, tcp_echo=True).
+    """httpbin on its own port. Keywords become options: Origin(keep_alive_timeout=5, tcp_echo=True).
 
     .port  .address ("127.0.0.1:port", to put into a configuration)  .stop()  .restart() on the same port
 
@@ -48,7 +48,7 @@ class Origin(Process):
         wait_until(listens, 5, "httpbin to listen")
 
     def stop(self):
-        """SIGTERM; its connections get FIN or RST from the kernel, its port refuses."""
+        """Sends SIGTERM; the kernel closes its connections with FIN or RST, and its port refuses."""
         self.signal(signal.SIGTERM)
         self.wait(5 * factor())
 
@@ -60,9 +60,9 @@ class Origin(Process):
         self._await_listening(started + 1)
 
     def pause(self):
-        """SIGSTOP: connections open (the backlog answers), nothing is ever said."""
+        """Sends SIGSTOP: connects still succeed (by the backlog), but nothing is sent."""
         self.signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED)  # the signal takes effect a moment after it was sent
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)  # the signal takes effect only a moment later
 
     def resume(self):
         self.signal(signal.SIGCONT)
@@ -76,7 +76,7 @@ class Origin(Process):
         return self.fetch(f"/counter?key={key}").json()["count"]
 
     def malformed(self):
-        """What it said about malformed requests."""
+        """Its reports about malformed requests."""
         return [line for line in self.stderr.split("\n") if "bad request on connection" in line]
 
     def cleanup(self):
@@ -95,9 +95,10 @@ class Origin(Process):
 
 
 class Backend:
-    """A listening socket; the test plays the backend: accept() gives a Raw to read requests from and answer.
+    """A listening socket; the test acts as the backend: accept() returns a Raw to read requests from and
+    respond on.
 
-    With accept=0 nothing is ever accepted and the queue is one long: connects beyond it get no answer.
+    With accept=0 nothing is ever accepted and the queue has length one: further connects get no answer.
     """
 
     def __init__(self, host="127.0.0.1", port=None, backlog=128, netns=None):
@@ -113,7 +114,7 @@ class Backend:
         context().own(Context.ORIGIN, self)
 
     def accept(self, timeout=5.0):
-        """The next connection. Failure when none comes."""
+        """Returns the next connection. Failure if none arrives."""
         if not machine.readable(self.socket, timeout * factor()):
             raise Failure(f"nobody connected to the backend within {timeout * factor():.1f} s")
         return Raw(self.socket.accept()[0])
@@ -123,7 +124,7 @@ class Backend:
             raise Failure("a connection came to the backend, want none")
 
     def close(self):
-        """Refuses from now on."""
+        """Closes the socket: further connects are refused."""
         self.socket.close()
 
     def cleanup(self):
@@ -131,7 +132,7 @@ class Backend:
 
 
 class Blackhole(Backend):
-    """An address that answers no SYN: a listening socket with a full queue."""
+    """An address where no SYN is answered: a listening socket with a full queue."""
 
     def __init__(self, host="127.0.0.1"):
         super().__init__(host, backlog=0)

@@ -12,7 +12,7 @@ _view = memoryview(_block)
 
 
 def pattern(size, offset=0):
-    """size bytes of the pattern from offset on."""
+    """Returns size bytes of the pattern, starting at offset."""
     start = offset % PERIOD
     if start + size <= len(_block):
         return _block[start:start + size]
@@ -20,7 +20,7 @@ def pattern(size, offset=0):
 
 
 class PatternCheck:
-    """Verifies a stream piece by piece. received: bytes so far, crc: zlib.crc32 of them."""
+    """Verifies a stream incrementally. received: bytes so far, crc: zlib.crc32 of them."""
 
     def __init__(self, offset=0):
         self.offset = offset
@@ -51,7 +51,8 @@ class PatternCheck:
 
 
 def verify(data, size=None, offset=0):
-    """data, bytes or pieces, is the pattern from offset on, and size bytes long; returns its crc32."""
+    """Asserts that data, bytes or a list of them, is the pattern from offset on, and size bytes long; returns
+    its crc32."""
     checker = PatternCheck(offset)
     for piece in [data] if isinstance(data, (bytes, bytearray, memoryview)) else data:
         checker.feed(piece)
@@ -61,7 +62,7 @@ def verify(data, size=None, offset=0):
 
 
 def crc32(size, offset=0):
-    """zlib.crc32 of size bytes of the pattern, without holding them."""
+    """zlib.crc32 of size bytes of the pattern, without storing them."""
     value, done = 0, 0
     while done < size:
         piece = pattern(min(size - done, PERIOD * 16), offset + done)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An authority of the test's own: certificates of any age, name and kind, as files."""
+"""A CA of the test: certificates of any age, name and kind, as files."""
 import datetime
 import functools
 import ipaddress
@@ -18,7 +18,8 @@ PEM = serialization.Encoding.PEM
 
 @functools.cache
 def make_key(kind, number):
-    """Keys take long to make: those of one kind and number are the same in a process."""
+    """Returns a key; keys of the same kind and number are made only once per process, because that takes
+    long."""
     if kind == "rsa":
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
     if kind == "ed25519":
@@ -68,7 +69,7 @@ class Certificate:
 
 
 class Authority(Certificate):
-    """Authority("name").issue("a.example", "*.b.example", "127.0.0.1"): .cert is what believes in it."""
+    """Authority("name").issue("a.example", "*.b.example", "127.0.0.1"): .cert is the CA file to trust."""
 
     made = 0
 
@@ -101,7 +102,7 @@ class Authority(Certificate):
         return builder.sign(signing, digest)
 
     def issue(self, *names, key="ec", cn=None, begin=DAY * -1, end=DAY * 90, client=False, self_signed=False):
-        """A certificate for the names; begin, end: from now. client: for clients only."""
+        """Issues a certificate for the names; begin, end: relative to now. client: for clients only."""
         self.made_here = getattr(self, "made_here", 0) + 1
         private = make_key(key, f"leaf {self.made_here}")
         usage = [ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports that no other test process on this machine gets, below the range the kernel hands out itself."""
+"""Ports that no other test process on this machine gets, below the range that the kernel assigns."""
 import os
 import socket
 
@@ -10,7 +10,7 @@ _next = None
 
 
 def _hold(port):
-    """An abstract Unix socket is the lock: it disappears with the process and leaves no file."""
+    """Locks a port by an abstract Unix socket, which disappears with the process and leaves no file."""
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         lock.bind(f"\0headgate-test-port-{port}")
@@ -35,13 +35,13 @@ def _is_unused(port):
             except OSError as error:
                 if family == socket.AF_INET:
                     return False
-                if error.errno not in (97, 99):  # no IPv6 here
+                if error.errno not in (97, 99):  # no IPv6 on this machine
                     return False
     return True
 
 
 def free_port():
-    """A port that stays ours until this process ends."""
+    """Returns a port that is reserved until this process ends."""
     global _next
     if _next is None:
         _next = FIRST + os.getpid() * 37 % (LAST - FIRST + 1)

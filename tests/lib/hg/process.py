@@ -37,7 +37,7 @@ def tail(path, lines=40):
 
 
 class Process:
-    """A program of the play. stdout and stderr go to files in the directory of the test.
+    """A program that a test runs. stdout and stderr go to files in the directory of the test.
 
     netns   hg.netns.Namespace to run in        uid    drop to this user id after the namespace is entered
     """
@@ -94,7 +94,7 @@ class Process:
         return read_text(self.stderr_path)
 
     def exit_status(self):
-        """None while it runs; negative: killed by that signal."""
+        """None while it runs; negative: killed by this signal."""
         return self._popen.poll()
 
     def is_running(self):
@@ -105,7 +105,7 @@ class Process:
             self._popen.send_signal(number)
 
     def wait(self, timeout):
-        """The exit status; Failure when it has not ended after timeout seconds."""
+        """Returns the exit status; Failure if the process has not ended after timeout seconds."""
         fd = os.pidfd_open(self.pid) if self.is_running() else -1
         try:
             if fd >= 0 and not (select.select([fd], [], [], timeout)[0] or
@@ -139,7 +139,7 @@ class Process:
         raise Failure(f"{self.name} is gone: no {name}")
 
     def fds(self):
-        """{number: what it points to} of the open descriptors."""
+        """{number: target} of the open descriptors."""
         found = {}
         for number in os.listdir(f"/proc/{self.pid}/fd"):
             try:
@@ -149,7 +149,7 @@ class Process:
         return found
 
     def fd_count(self, kind=""):
-        """How many descriptors point to something that begins with kind ("socket:", "pipe:")."""
+        """The number of descriptors whose target begins with kind ("socket:", "pipe:")."""
         return sum(1 for target in self.fds().values() if target.startswith(kind))
 
     def thread_count(self):
@@ -160,7 +160,7 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def context_switches(self):
-        """Voluntary ones of all threads: how often it went to sleep, hence was woken."""
+        """Voluntary context switches of all threads: how often they slept and were woken."""
         total = 0
         for task in os.listdir(f"/proc/{self.pid}/task"):
             for line in read_text(f"/proc/{self.pid}/task/{task}/status").split("\n"):
@@ -178,7 +178,7 @@ def read_text(path):
 
 
 def run(argv, timeout=30, text_input=None, netns=None, env=None):
-    """Runs a command to its end: (exit status, stdout, stderr)."""
+    """Runs a command until it ends: (exit status, stdout, stderr)."""
     namespace_fd = netns.open() if netns else -1
 
     def in_child():
@@ -202,7 +202,8 @@ def run(argv, timeout=30, text_input=None, netns=None, env=None):
 
 
 def children():
-    """Pids below this process, deepest last. With the subreaper flag set, orphans are among them."""
+    """Pids of the descendants of this process, deepest last. With the subreaper flag set, orphans are among
+    them."""
     found, frontier = [], [os.getpid()]
     while frontier:
         pid = frontier.pop(0)
@@ -218,7 +219,7 @@ def children():
 
 
 def kill_leftovers():
-    """Kills and reaps every process below this one; returns the command lines of those that still ran."""
+    """Kills and reaps every descendant; returns the command lines of those that were still running."""
     names = []
     for _ in range(100):
         alive = children()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP connection under full control: what is sent in which pieces, what comes back, how it ends."""
+"""A TCP connection under full control: segments sent, bytes received, how it ends."""
 import contextlib
 import select
 import socket
@@ -15,17 +15,17 @@ SO_LINGER_RESET = struct.pack("ii", 1, 0)
 class Raw:
     """A connection to a port (127.0.0.1), a (host, port), "host:port", "unix:/path", or an accepted socket.
 
-    timeout   seconds any single wait may take (more under a sanitizer)
-    rcvbuf    SO_RCVBUF set before connecting: a small one makes a slow reader felt early
+    timeout   maximum seconds of a single wait (more under a sanitizer)
+    rcvbuf    SO_RCVBUF set before connecting: a small one makes the peer notice a slow reader early
     source    local address to bind first
-    netns     hg.netns.Namespace the socket lives in
+    netns     hg.netns.Namespace of the socket
     """
 
     def __init__(self, target, timeout=10.0, rcvbuf=None, source=None, netns=None):
         self.timeout = timeout * factor()
         self._buffer = bytearray()
         self._ended = False
-        self.was_reset = False  # the kernel says so once
+        self.was_reset = False  # the kernel reports it only once
         if isinstance(target, socket.socket):
             self.socket, self.host = target, "accepted"
         else:
@@ -60,7 +60,7 @@ class Raw:
     # ---- sending -------------------------------------------------------------------------------------
 
     def send(self, *pieces, pause=0.0):
-        """Each piece goes out as a segment of its own; pause seconds between them."""
+        """Sends each piece as a segment of its own, with pause seconds between them."""
         for number, piece in enumerate(pieces):
             if number and pause:
                 time.sleep(pause)
@@ -75,7 +75,7 @@ class Raw:
         return self
 
     def send_until_blocked(self, data, quiet_s=0.3, limit=1 << 32):
-        """Sends data again and again until nothing is taken for quiet_s seconds; returns the bytes taken."""
+        """Sends data repeatedly until nothing is accepted for quiet_s seconds; returns the bytes accepted."""
         self.socket.setblocking(False)
         view, total, offset = memoryview(data), 0, 0
         while total < limit and select.select([], [self.socket], [], quiet_s)[1]:
@@ -85,7 +85,7 @@ class Raw:
         return total
 
     def send_until_answered(self, data, total=float("inf")):
-        """Sends data again and again, whenever some is taken, until something comes back or total is sent."""
+        """Sends data repeatedly until something is received or total bytes were sent."""
         self.socket.setblocking(False)
         start, sent, view = time.monotonic(), 0, memoryview(data)
         while sent < total and not select.select([self.socket], [], [], 0)[0]:
@@ -121,7 +121,7 @@ class Raw:
     # ---- receiving -----------------------------------------------------------------------------------
 
     def _receive(self, timeout=None, most=1 << 18):
-        """Adds to the buffer; False at FIN. Failure on RST and on silence."""
+        """Reads into the buffer; False at FIN. Failure on RST and on timeout."""
         if self._ended:
             return False
         timeout = self.timeout if timeout is None else timeout
@@ -152,14 +152,14 @@ class Raw:
         return taken
 
     def read(self, count):
-        """Exactly count bytes."""
+        """Reads exactly count bytes."""
         while len(self._buffer) < count:
             if not self._receive():
                 raise Failure(f"FIN after {len(self._buffer)} of {count} bytes: {self.shown()}")
         return self._take(count)
 
     def read_some(self, most=1 << 18):
-        """At least one byte, or b"" at FIN."""
+        """Reads at least one byte, or b"" at FIN."""
         if not self._buffer and not self._receive(most=min(most, 1 << 20)):
             return b""
         return self._take(most)
@@ -168,7 +168,7 @@ class Raw:
         return self.read_until(b"\n", limit)
 
     def read_until(self, end, limit=1 << 20):
-        """Up to and including end."""
+        """Reads up to and including end."""
         start = 0
         while True:
             found = self._buffer.find(end, start)
@@ -181,13 +181,13 @@ class Raw:
                 raise Failure(f"FIN instead of {end!r}: {self.shown()}")
 
     def read_eof(self):
-        """Everything up to FIN; Failure on RST."""
+        """Reads everything up to FIN; Failure on RST."""
         while self._receive():
             pass
         return self._take(len(self._buffer))
 
     def pending(self):
-        """What has arrived by now, without waiting."""
+        """The bytes that have arrived, without waiting."""
         while select.select([self.socket], [], [], 0)[0] and self._receive():
             pass
         return self._take(len(self._buffer))
@@ -195,26 +195,26 @@ class Raw:
     # ---- messages ------------------------------------------------------------------------------------
 
     def response(self, method="GET"):
-        """The whole next response, read strictly."""
+        """Reads the next complete response strictly."""
         return http1.read_body(self, http1.read_response_head(self, method))
 
     def response_head(self, method="GET"):
-        """Only its head; the body follows through body()."""
+        """Reads only the response head; body() reads the body."""
         return http1.read_response_head(self, method)
 
     def body(self, message):
-        """Pieces of the body of a message whose head was read, as they arrive."""
+        """Yields the body of a message whose head was read, as it arrives."""
         return http1.body_pieces(self, message)
 
     def read_request(self):
-        """As a backend: the whole next request."""
+        """As a backend: reads the next complete request."""
         return http1.read_body(self, http1.read_request_head(self))
 
     def request_head(self):
         return http1.read_request_head(self)
 
     def respond(self, status=200, headers=(), body=b"", reason="OK"):
-        """As a backend: a response with Content-Length."""
+        """As a backend: sends a response with Content-Length."""
         lines = [f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in http1.pairs_of(headers)]
         return self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
@@ -225,19 +225,19 @@ class Raw:
     # ---- how it ends ---------------------------------------------------------------------------------
 
     def expect_fin(self, timeout=None):
-        """Nothing more, then FIN."""
+        """Expects FIN, and no bytes before it."""
         if self._receive(self.timeout if timeout is None else timeout * factor()) or self._buffer:
             raise Failure(f"want FIN, got {self.shown()}")
 
     def _next(self, timeout):
-        """Bytes, b"" at FIN, None after silence."""
+        """Bytes, b"" at FIN, None on timeout."""
         if not machine.readable(self.socket, self.timeout if timeout is None else timeout * factor()):
             return None
         self.socket.settimeout(self.timeout)
         return self.socket.recv(1 << 16)
 
     def expect_rst(self, timeout=None):
-        """RST, after whatever bytes; returns those."""
+        """Expects RST; returns the bytes before it."""
         while not self.was_reset:
             try:
                 data = self._next(timeout)
@@ -252,7 +252,7 @@ class Raw:
         return self._take(len(self._buffer))
 
     def expect_end(self, timeout=None):
-        """FIN or RST; returns "fin" or "rst" and what came before."""
+        """Expects FIN or RST; returns "fin" or "rst" and the bytes before it."""
         while True:
             try:
                 data = self._next(timeout)
@@ -265,7 +265,7 @@ class Raw:
             self._buffer += data
 
     def expect_silence(self, seconds):
-        """Neither bytes nor an end for so long."""
+        """Expects neither bytes nor an end for this time."""
         if self._buffer or select.select([self.socket], [], [], seconds)[0]:
             more = self._receive(1.0)
             got = self.shown() if more or self._buffer else "FIN"
@@ -288,7 +288,7 @@ class Raw:
 
 def fetch(target, path, method="GET", headers=(), body=None, host=None, version="1.1", timeout=10.0,
           netns=None):
-    """One request on a connection of its own; the response, read strictly."""
+    """Sends one request on a new connection; returns the response, read strictly."""
     client = Raw(target, timeout=timeout, netns=netns)
     try:
         pairs = http1.pairs_of(headers)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run of the tests prints: one line a result, what a failure means and how to repeat it, a summary."""
+"""The output of a test run: one line per result, failures and how to repeat them, a summary."""
 import os
 import shlex
 import sys
@@ -41,10 +41,10 @@ def read_unsteady(path=UNSTEADY):
 
 
 class Idle(threading.Thread):
-    """How long cores had nothing to do, and beside which tests.
+    """Measures how long cores were idle, and during which tests.
 
-    Half of a second at a time, the idle time of all cores is divided among the tests that run; without one it
-    belongs to the part of the run, for example to the build.
+    Every half second the idle time of all cores is divided among the running tests; without running tests it
+    counts for the phase of the run, for example the build.
     """
 
     def __init__(self, running):
@@ -84,11 +84,11 @@ class Idle(threading.Thread):
 
 
 class Report:
-    """Counts and prints, for any thread. Every line of a result begins with ok, FAIL or skip."""
+    """Counts and prints results, from any thread. Every line of a result begins with ok, FAIL or skip."""
 
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
-        self.failures = []  # (name, command that repeats it)
+        self.failures = []  # (name, command to repeat it)
         self.unsteady = []
         self.skips = {}  # reason -> how many
         self.start = time.monotonic()
@@ -126,7 +126,7 @@ class Report:
             return list(self._running) or [name for name, _ in self._sections[-1:]]
 
     def _progress(self):
-        """On a terminal: a line that is written over."""
+        """On a terminal: a line that is overwritten."""
         if not self._is_terminal:
             return
         minutes, seconds = divmod(int(time.monotonic() - self.start), 60)
@@ -172,7 +172,8 @@ class Report:
                 self.say(f"      repeat it alone: {repeat}")
 
     def second(self, name, reason, count=1, seconds=0.0, repeat=None):
-        """It failed beside other tests and passed alone: it counts as passed, and has to be mended."""
+        """Reports a test that failed beside other tests and passed alone: it counts as passed, but must be
+        fixed."""
         cause = read_unsteady().get(name.split("/", 1)[0] + " " + name.split(" ", 1)[1])
         with self._lock:
             self.unsteady.append((name, reason, cause, repeat))

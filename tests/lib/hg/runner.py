@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the tests and runs them: each in a process of its own, several at a time, none longer than it may."""
+"""Finds the tests and runs them: each in its own process, several at a time, each with a time limit."""
 import gc
 import importlib.util
 import json
@@ -24,7 +24,7 @@ class TimedOut(BaseException):
 
 
 def discover(folder):
-    """([Test…], [(file, traceback)…]) of every test_*.py in a folder."""
+    """Returns ([Test…], [(file, traceback)…]) for every test_*.py in a folder."""
     tests, broken = [], []
     framework.take_registered()
     if not os.path.isdir(folder):
@@ -41,7 +41,7 @@ def discover(folder):
             broken.append((name, traceback.format_exc()))
             framework.take_registered()
             continue
-        # A file that imports another one has registered the tests of that one as well.
+        # Importing another test file has registered its tests as well.
         found = [t for t in framework.take_registered() if f"test_{t.file}.py" == name]
         names = [t.name for t in found]
         for double in {n for n in names if names.count(n) > 1}:
@@ -53,7 +53,7 @@ def discover(folder):
 
 
 class Outcome:
-    """status: "ok", "FAIL" or "skip"; text: why; count: how many claims were proved."""
+    """status: "ok", "FAIL" or "skip"; text: the reason; count: how many claims passed."""
 
     def __init__(self, test, profile, status, text, seconds, log, count=1):
         self.test, self.profile, self.status = test, profile, status
@@ -61,7 +61,7 @@ class Outcome:
 
 
 class Job:
-    """One test of one profile, running."""
+    """A running test of one profile."""
 
     def __init__(self, test, profile, log_dir, env):
         self.test, self.profile = test, profile
@@ -87,7 +87,7 @@ class Job:
         return self.start + self.limit + (KILL_GRACE_S if self._told else 0)
 
     def expire(self):
-        """Past the deadline: first ask, then kill."""
+        """After the deadline: first SIGTERM, then SIGKILL."""
         if self._told:
             self.kill()
         else:
@@ -95,7 +95,7 @@ class Job:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self):
-        """The test and all it started: its children die with it (PR_SET_PDEATHSIG)."""
+        """Kills the test with all its processes: its children die with it (PR_SET_PDEATHSIG)."""
         for kill in (os.killpg, os.kill):
             try:
                 kill(self.pid, signal.SIGKILL)
@@ -103,7 +103,7 @@ class Job:
                 pass
 
     def finish(self):
-        """The process has ended: its Outcome."""
+        """The process has ended: returns its Outcome."""
         _, status = os.waitpid(self.pid, 0)
         os.close(self.pidfd)
         with os.fdopen(self._pipe, "rb") as pipe:
@@ -121,7 +121,7 @@ class Job:
 
 
 def child_main(test, directory, log, env, report_fd):
-    """Never returns."""
+    """Runs the test in the child process. Never returns."""
     status = 1
     try:
         os.setsid()
@@ -152,7 +152,7 @@ def on_sigterm(*_):
 
 
 def run_one(test, directory):
-    """("ok" | "FAIL" | "skip", text) of a test in this process."""
+    """Runs a test in this process: ("ok" | "FAIL" | "skip", text)."""
     context = framework.Context(directory, test.needs)
     framework.set_context(context)
     word, text = "ok", ""
@@ -197,7 +197,7 @@ class Queue:
     """Tests of one kind, and how many of them run at a time."""
 
     def __init__(self, work, width, on_start):
-        # Long ones first, so that the end is not one slow test on an idle machine.
+        # Long tests first, so that no slow test runs alone at the end.
         self.work = sorted(work, key=lambda w: -w[0].timeout)
         self.width = width
         self.on_start = on_start
@@ -211,10 +211,10 @@ class Queue:
 
 
 def run_all(work, jobs, on_outcome, on_start=lambda test, profile: None):
-    """work: [(test, profile, log_dir, env)]. First the tests without mark and, as many again, those that
-    only wait; then heavy ones; then the serial ones, each alone."""
+    """work: [(test, profile, log_dir, env)]. First the unmarked tests and, as many again, those that only
+    wait; then the heavy ones; then the serial ones, each alone."""
     netns.remove_leftovers()
-    gc.freeze()  # what is there stays shared with the tests: no collection of theirs touches it
+    gc.freeze()  # existing objects stay shared with the tests: their garbage collection skips them
     for widths in ({"": jobs, "waits": jobs}, {"heavy": min(jobs, HEAVY_AT_A_TIME)}, {"serial": 1}):
         run_queues([Queue([w for w in work if w[0].kind == name], width, on_start)
                     for name, width in widths.items()], on_outcome)

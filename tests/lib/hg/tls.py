@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both ends of TLS as tests play them: a client like Raw, and a backend that says what it was asked."""
+"""Both ends of TLS for tests: a client like Raw, and a backend that records the requested server names."""
 import select
 import select
 import socket
@@ -15,13 +15,14 @@ VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def tell_cuts(context):
-    """Python takes an end without close_notify for one with it, where it is not told otherwise."""
+    """Makes Python report an end without close_notify, which it otherwise treats like one with it."""
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 
 
 def client_context(authority=None, identity=None, alpn=(), version=None, ciphers=None):
-    """authority: who is believed; without one everybody is. identity: the certificate to show."""
+    """authority: the trusted CA; without one every certificate is accepted. identity: the certificate to
+    present."""
     made = tell_cuts(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     if authority:
         made.load_verify_locations(authority.cert)
@@ -42,15 +43,15 @@ def client_context(authority=None, identity=None, alpn=(), version=None, ciphers
 class Tls(Raw):
     """A Raw inside TLS: Tls(target, authority, name="a.example"); .socket is Python's SSLSocket.
 
-    context   instead of what client_context() makes of the other keywords
-    session   of an earlier connection with the same context, to go on with
+    context   replaces the result of client_context() for the other keywords
+    session   of an earlier connection with the same context, to resume
     """
 
     def __init__(self, target, authority=None, name=None, context=None, session=None, timeout=10.0,
                  rcvbuf=None, netns=None, **options):
         super().__init__(target, timeout, rcvbuf, netns=netns)
         self.context = context or client_context(authority, **options)
-        self.is_cut = False  # it ended without close_notify
+        self.is_cut = False  # the connection ended without close_notify
         self.socket.settimeout(self.timeout)
         if authority and not name:
             self.context.check_hostname = False
@@ -83,7 +84,7 @@ class Tls(Raw):
         return True
 
     def fin(self):
-        """close_notify and FIN; what comes behind it is not read any more."""
+        """Sends close_notify and FIN; later bytes are not read any more."""
         self.socket.settimeout(self.timeout)
         self.socket = self.socket.unwrap()
         self.socket.shutdown(socket.SHUT_WR)
@@ -91,7 +92,7 @@ class Tls(Raw):
 
 
 def refused(target, *arguments, **keywords):
-    """The error of a connection that must not come to be, at its handshake or (TLS 1.3) its first read."""
+    """Returns the error of a connection that must fail, at its handshake or (TLS 1.3) at its first read."""
     try:
         client = Tls(target, *arguments, **keywords)
         client.socket.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -102,16 +103,16 @@ def refused(target, *arguments, **keywords):
 
 
 class TlsBackend(Backend):
-    """A backend that speaks TLS: accept() gives the Tls of the next connection, after its handshake.
+    """A backend that speaks TLS: accept() returns the Tls of the next connection, after its handshake.
 
-    authority   of clients: they are asked for a certificate of it
+    authority   CA of clients: they must present a certificate issued by it
     """
 
     def __init__(self, identity, authority=None, alpn=(), version=None, **options):
         super().__init__(**options)
         self.context = tell_cuts(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         self.context.load_cert_chain(identity.cert, identity.key)
-        self.names = []  # server names that were asked for
+        self.names = []  # requested server names
         self.context.sni_callback = lambda _, name, __: self.names.append(name)
         if authority:
             self.context.load_verify_locations(authority.cert)
@@ -131,7 +132,8 @@ class TlsBackend(Backend):
 
 
 class Shared:
-    """An SSLSocket for two threads: OpenSSL's objects bear one at a time, so nobody waits inside of it."""
+    """An SSLSocket for two threads: an OpenSSL object allows one thread at a time, so no call blocks inside
+    it."""
 
     def __init__(self, tls):
         self.tls, self.lock = tls, threading.Lock()
@@ -156,7 +158,7 @@ class Shared:
             view = view[self._call(self.tls.send, view):]
 
     def shutdown(self, how):
-        """close_notify; the other side's may come later."""
+        """Sends close_notify; the peer's may arrive later."""
         try:
             with self.lock:
                 self.tls.unwrap()
@@ -167,7 +169,8 @@ class Shared:
 
 
 class TlsFront(TlsBackend):
-    """TLS in front of a plain backend: TlsFront(identity, origin). .handshakes: what each connection was."""
+    """TLS before a plain backend: TlsFront(identity, origin). .handshakes: the handshake of each connection.
+    """
 
     def __init__(self, identity, behind, **options):
         super().__init__(identity, **options)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS below the library: hellos as bytes, handshakes step by step, records that no library would write."""
+"""TLS below the library: hellos as bytes, handshakes step by step, records that no library would send."""
 import os
 import ssl
 
@@ -14,12 +14,12 @@ ALERT, HANDSHAKE, DATA = 21, 22, 23
 
 
 def record(kind, payload, version=b"\x03\x03", length=None):
-    """A record in the clear; length: what it says, where that is a lie."""
+    """A plain record; length: a false length."""
     return bytes([kind]) + version + (len(payload) if length is None else length).to_bytes(2, "big") + payload
 
 
 def edited(hello, change, size=16384):
-    """A hello with other extensions: change() gets {type: bytes}; in records of so many bytes."""
+    """A hello with other extensions: change() gets {type: bytes}; in records of this size."""
     body = hello[9:]
     at = 34
     at += 1 + body[at]
@@ -42,7 +42,7 @@ def with_length(data):
 
 
 class Play:
-    """A client in memory: what it would send is given to the test, which sends it as it likes.
+    """A client in memory: the test gets the bytes that it would send, and sends them as it likes.
 
     .hello is its ClientHello; keywords are those of client_context()."""
 
@@ -56,7 +56,7 @@ class Play:
         self.hello = self.step()
 
     def step(self, received=b""):
-        """What is to be sent next."""
+        """Returns the bytes to send next."""
         self.incoming.write(received)
         try:
             self.tls.do_handshake()
@@ -66,7 +66,8 @@ class Play:
         return self.outgoing.read()
 
     def handshake(self, raw, piece=1 << 20):
-        """All of it over a Raw, in pieces of so many bytes; the hello has not been sent yet."""
+        """Runs the handshake over a Raw, in pieces of this many bytes; the hello must not have been sent yet.
+        """
         data = self.hello
         while True:
             for at in range(0, len(data), piece):
@@ -82,7 +83,7 @@ class Play:
         return self.outgoing.read()
 
     def farewell(self):
-        """close_notify."""
+        """The bytes of close_notify."""
         try:
             self.tls.unwrap()
         except ssl.SSLWantReadError:
@@ -93,7 +94,7 @@ class Play:
 class Forge(Tls):
     """A TLS 1.3 connection whose records the test writes itself: .forge(kind, payload).
 
-    Nothing may be sent by other means after that: the library does not know of these records."""
+    Afterwards nothing may be sent by other means, because the library does not know of these records."""
 
     def __init__(self, target, authority=None, name=None, **options):
         context = client_context(authority, version="1.3", **options)
@@ -126,13 +127,13 @@ class Forge(Tls):
         return head + self._key.encrypt(nonce, inner, head)
 
     def key_update(self, asks=False):
-        """A KeyUpdate; what follows is made with the next key."""
+        """A KeyUpdate record; later records use the next key."""
         made = self.forged(HANDSHAKE, b"\x18\x00\x00\x01" + (b"\x01" if asks else b"\x00"))
         self._use(self._expand(b"traffic upd", self.digest.digest_size))
         return made
 
     def forge(self, data):
-        """Sends bytes past the library."""
+        """Sends bytes, bypassing the library."""
         os.set_blocking(self.socket.fileno(), True)
         view = memoryview(data)
         while view:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that make load or judge from outside."""
+"""External programs that generate load or check results."""
 import re
 
 from hg.framework import Failure, need
@@ -29,7 +29,7 @@ class WrkResult:
 
 
 def wrk(target, path="/get", seconds=2, connections=16, threads=1, headers=(), netns=None):
-    """Load from wrk on a port of 127.0.0.1 or a host:port."""
+    """Runs wrk against a port of 127.0.0.1 or a host:port."""
     need("wrk")
     host = f"127.0.0.1:{target}" if isinstance(target, int) else target
     argv = ["wrk", "-t", threads, "-c", connections, "-d", f"{seconds}s", "--timeout", "10s"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A WebSocket client (RFC 6455) small enough to break rules on purpose."""
+"""A small WebSocket client (RFC 6455) that can break rules on purpose."""
 import base64
 import hashlib
 import os
@@ -50,7 +50,7 @@ class WebSocket:
         return head + key + masked(payload, key)
 
     def send(self, data, pieces=1):
-        """Text or bytes as one message in so many frames."""
+        """Sends text or bytes as one message in this many frames."""
         payload = data.encode() if isinstance(data, str) else bytes(data)
         opcode = TEXT if isinstance(data, str) else BINARY
         step = max(1, -(-len(payload) // pieces))
@@ -73,7 +73,7 @@ class WebSocket:
         return first & 0x0f, bool(first & 0x80), self.raw.read(size)
 
     def receive(self):
-        """The next message, text as str; answers pings on the way. None after a close frame."""
+        """Receives the next message, text as str; answers pings meanwhile. None after a close frame."""
         opcode, payload = None, b""
         while True:
             code, final, data = self.receive_frame()
@@ -95,14 +95,14 @@ class WebSocket:
         eq((code, payload), (PONG, data), "answer to ping")
 
     def echo(self, data):
-        """Sends and requires the same back."""
+        """Sends data and expects the same back."""
         self.send(data)
         got = self.receive()
         if got != data:
             raise Failure(f"echo: got {shorten(got, 100)}, want {shorten(data, 100)}")
 
     def close(self, code=1000):
-        """Close handshake, then the end of the connection."""
+        """Performs the close handshake and waits for the end of the connection."""
         self.raw.send(self.frame(CLOSE, struct.pack("!H", code)))
         opcode, _, payload = self.receive_frame()
         eq((opcode, payload[:2]), (CLOSE, struct.pack("!H", code)), "answer to close")

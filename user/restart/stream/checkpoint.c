@@ -51,7 +51,7 @@ static struct restart_entry *entry_of(const struct stream *stream)
 
 static void direction_set_busy(struct restart_direction *direction, bool is_busy)
 {
-	/* What follows in the code happens behind it, what came before it is to be seen. */
+	/* Writes before "free" are visible when it is; writes after "busy" happen after it. */
 	if (!is_busy)
 		atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&direction->is_busy, is_busy, memory_order_relaxed);
@@ -83,7 +83,7 @@ static uint8_t kind_of(const struct stream *stream)
 	return stream->is_tcp ? RESTART_STREAM_TCP : RESTART_STREAM_HTTP;
 }
 
-/* What does not fit is cut from the end: of all texts a path may be that long. */
+/* Truncate at the end; only the path can be this long. */
 static void write_texts(struct restart_state *restart_state, struct restart_entry *entry, int client_fd,
 			const struct stream_texts *texts)
 {
@@ -105,7 +105,7 @@ static void write_texts(struct restart_state *restart_state, struct restart_entr
 	}
 }
 
-/* Since the stream began, 0 for none: a deadline that is over is one that was. */
+/* Milliseconds after start_ns; 0: no deadline. An expired one is stored as 1. */
 static uint32_t since_start(const struct stream *stream, uint64_t deadline_ms)
 {
 	uint64_t start_ms = stream->start_ns / NS_PER_MS;
@@ -116,13 +116,13 @@ static uint32_t since_start(const struct stream *stream, uint64_t deadline_ms)
 	return after_ms < UINT32_MAX ? (uint32_t)after_ms : UINT32_MAX;
 }
 
-/* The direction whose body stands in the entry. */
+/* The direction whose body is in the entry. */
 static const struct relay *body_of(const struct stream *stream)
 {
 	return stream->state == STREAM_WAIT_HEAD ? &stream->upload : &stream->download;
 }
 
-/* A client that is too old has no time any more: long ago. */
+/* An expired age is stored as 1 ms (in the past). */
 static uint64_t age_of(const struct client *client)
 {
 	return client->is_age_over ? 1 : client->age_ms;
@@ -150,7 +150,7 @@ static uint8_t version_of(const struct stream *stream)
 	return (uint8_t)(stream->client_major << 4 | stream->client_minor);
 }
 
-/* While a request waits only its client has said so. */
+/* client_keeps: while a request waits, close_client is not set yet. */
 static bool closes_client(const struct stream *stream)
 {
 	return stream->close_client || !stream->client_keeps;
@@ -224,7 +224,7 @@ void checkpoint_before_pump(struct stream *stream, const struct relay *relay)
 {
 	struct restart_entry *entry = entry_of(stream);
 
-	/* What the kernel lane does has a journal of its own (user/kernel/sockmap/resume.h). */
+	/* The kernel lane has its own journal (user/kernel/sockmap/resume.h). */
 	if (entry && !relay_is_in_sockmap(relay)) {
 		direction_set_busy(direction_of(entry, relay), true);
 		failpoint(DIRECTION_BUSY);
@@ -238,7 +238,7 @@ static struct restart_slot slot_of(const struct conn *conn)
 	return (struct restart_slot){ conn->sockmap->slot.index, conn->sockmap->slot.generation };
 }
 
-/* Where a body can be taken up: what the decoder knows besides is in this process. */
+/* True if the body can be resumed here: the rest of the decoder's state is only in this process. */
 static bool is_at_a_mark(const struct relay *relay)
 {
 	const struct body_decoder *decoder = &relay->decoder;
@@ -249,7 +249,7 @@ static bool is_at_a_mark(const struct relay *relay)
 	       (decoder->chunk_state == CHUNK_SIZE_FIRST || decoder->chunk_state == CHUNK_DATA);
 }
 
-/* Is all of it in the kernel, so that another process could go on? */
+/* True if all bytes are in the kernel, so that another process could resume the direction. */
 static bool is_clean(const struct relay *relay)
 {
 	const struct sockmap_socket *sockmap = relay->source->sockmap;
@@ -258,7 +258,7 @@ static bool is_clean(const struct relay *relay)
 		return false;
 	if (relay->state == RELAY_DONE || relay_is_in_sockmap(relay))
 		return true;
-	/* What the lane has passed up and nobody has read is counted by us alone. */
+	/* Only this process counts bytes that the lane has passed up and that were not read yet. */
 	return relay->state == RELAY_OPEN && (relay_is_by_hand(relay) || relay_is_in_direct(relay)) &&
 	       is_at_a_mark(relay) && !(sockmap && sockmap->is_source);
 }
@@ -274,7 +274,7 @@ static uint8_t lane_of(const struct relay *relay)
 
 static void write_direction(struct restart_direction *direction, const struct relay *relay)
 {
-	/* Also where another process has seen its end. */
+	/* Also true after a previous process ended it. */
 	direction->is_direct = relay_is_in_direct(relay) || relay->lane_bytes[LANE_DIRECT];
 	direction->copied_bytes = relay_bytes_before(relay, LANE_COPY);
 	if (direction->is_direct)
@@ -295,10 +295,12 @@ void checkpoint_after_pump(struct stream *stream, struct relay *relay)
 		return;
 	failpoint(DIRECTION_PUMPED);
 	direction = direction_of(entry, relay);
-	/* One that rides the kernel lane is free while it is pumped. If it has left the lane, what is written
-	 * below belongs together. */
+	/*
+	 * A direction in the kernel lane is free while it is pumped. If it has left the lane, the writes
+	 * below must be seen together.
+	 */
 	direction_set_busy(direction, true);
-	/* What a client has sent behind its request is here. */
+	/* A pipelined request is buffered in this process. */
 	if (!is_clean(relay) || (stream->exchange && buf_len(&stream->client->conn.in)))
 		return;
 	entry->client_slot = slot_of(&stream->client->conn);
@@ -306,7 +308,7 @@ void checkpoint_after_pump(struct stream *stream, struct relay *relay)
 	entry->client_bypasses = stream->client->conn.bypass != NULL;
 	entry->backend_bypasses = stream->upstream->conn.bypass != NULL;
 	conn_note_bypass(relay->source);
-	/* Its last bytes: the kernel tells of none. */
+	/* Count its last bytes: the kernel reports no end. */
 	if (relay->state == RELAY_DONE && relay_is_in_direct(relay))
 		relay_refresh(relay, proxy_now_ms(stream->proxy));
 	write_direction(direction, relay);
@@ -326,7 +328,7 @@ void checkpoint_waits(struct stream *stream)
 	if (!entry || stream->state != STREAM_WAIT_HEAD)
 		return;
 	backend = &stream->upstream->conn;
-	/* Of an interim answer, here is what is to come or what has yet to leave. */
+	/* Part of an interim (1xx) response is still buffered. */
 	if (buf_len(&backend->in) || conn_has_output(&stream->client->conn))
 		return;
 	entry->backend_bypasses = backend->bypass != NULL;
@@ -344,7 +346,7 @@ static void checkpoint_answers(struct stream *stream)
 
 	if (!entry)
 		return;
-	/* What is left of the request has no place beside the answer. */
+	/* The entry has one body: it cannot hold the rest of the request and the response. */
 	if (stream->upload.state != RELAY_DONE) {
 		checkpoint_end(stream);
 		return;
@@ -356,14 +358,14 @@ static void checkpoint_answers(struct stream *stream)
 	checkpoint_after_pump(stream, &stream->upload);
 }
 
-/* Its body may never come, and another request instead (RFC 9110 10.1.1). */
+/* The client may never send the body, and send another request instead (RFC 9110 10.1.1). */
 static bool waits_for_100(const struct stream *stream)
 {
 	return fields_have(&stream->exchange->head.fields, FIELD_EXPECT) && !stream->is_continued &&
 	       stream->upload.state != RELAY_DONE;
 }
 
-/* The new process knows its head no more, nor what it may be upgraded to. */
+/* The new process does not have the request head, so it cannot complete an upgrade. */
 static bool is_sent_request(const struct stream *stream)
 {
 	const struct exchange *exchange = stream->exchange;
@@ -372,7 +374,7 @@ static bool is_sent_request(const struct stream *stream)
 	       !exchange->upgrade.must_switch;
 }
 
-/* Is it an exchange that may get an entry, now or later? */
+/* True if the exchange may get an entry, now or later. */
 static bool is_candidate(const struct stream *stream)
 {
 	if (stream->is_in_restart_state || stream->is_grpc || !stream->exchange || !stream->upstream)
@@ -417,7 +419,7 @@ void checkpoint_before_step(struct stream *stream, enum stream_step step)
 		checkpoint_end(stream);
 }
 
-/* The end of one direction of a tunnel counts as progress, which the pump did not know yet. */
+/* The end of one direction of a tunnel counts as progress, which is set after the pump: write it. */
 static void checkpoint_progress(struct stream *stream)
 {
 	const struct restart_entry *entry = entry_of(stream);
@@ -428,7 +430,7 @@ static void checkpoint_progress(struct stream *stream)
 
 void checkpoint_after_step(struct stream *stream, enum stream_step step, enum stream_step next)
 {
-	/* The next step takes the entry away. */
+	/* The next step ends the entry. */
 	if (next != STEP_WAIT && next != STEP_PUMP)
 		return;
 	if (step == STEP_TUNNEL && stream->state == STREAM_TUNNEL)

@@ -18,7 +18,7 @@ static enum conn_status status_of(const struct client *client)
 	if (client->state != CLIENT_IDLE || buf_len(&client->conn.in) || conn_has_output(&client->conn) ||
 	    client_is_ending(client))
 		return CONN_STATUS_REQUEST;
-	/* Of one that was in the kernel lane the slot stands in a stream's entry only. */
+	/* The slot of a connection that was in the kernel lane is stored only in a stream's entry. */
 	if (client->conn.sockmap)
 		return CONN_STATUS_LANE;
 	return client->conn.bypass ? CONN_STATUS_IDLE_BYPASS : CONN_STATUS_IDLE;
@@ -32,7 +32,7 @@ void client_set_conn_status(const struct client *client)
 	if (!restart_state)
 		return;
 	status = status_of(client);
-	/* Its entry says more; who begins a stream in the call that begins a client has written both. */
+	/* The stream's entry has more, and starting the stream has already set the status. */
 	if (client->stream && client->stream->is_in_restart_state && !client->is_closed)
 		return;
 	if (status == CONN_STATUS_IDLE_BYPASS)

@@ -3,7 +3,7 @@
 
 #include "user/client/client.h"
 
-/* Says in the restart state what the connection is doing (user/restart/state.h); nothing without a keeper. */
+/* Sets the connection status in the restart state (user/restart/state.h); does nothing without a keeper. */
 void client_set_conn_status(const struct client *client);
-/* Before bytes are received that may be of a request. */
+/* Call before receiving bytes that may be part of a request. */
 void client_set_reading(const struct client *client);

@@ -16,7 +16,7 @@
 
 /* ------------------------------------------------------------------------------------ names */
 
-/* Where it went, in the configuration of now. */
+/* Where the entry's names lead in the current configuration. */
 struct resumed_place {
 	const struct listener *listener;
 	const struct route *route;
@@ -79,7 +79,7 @@ static bool find_route(struct resumed_place *place, const struct restart_entry *
 	return false;
 }
 
-/* Who has spoken plain text on a port that is of TLS by now does not go on with it. */
+/* A plain-text connection cannot continue on a port that now uses TLS. */
 static bool is_of(const struct bind *bind, const struct restart_entry *entry)
 {
 	if (is_http(entry))
@@ -110,7 +110,7 @@ bool stream_has_place(const struct bind *bind, const struct restart_entry *entry
 
 /* ------------------------------------------------------------------------------------ the stream */
 
-/* Lengths are not believed: whoever wrote them has died of something. */
+/* Validate the lengths: the process that wrote them crashed. */
 static int keep_texts(struct stream *stream, struct restart_state *restart_state,
 		      const struct restart_entry *entry, int client_fd)
 {
@@ -135,7 +135,7 @@ static int keep_texts(struct stream *stream, struct restart_state *restart_state
 	return 0;
 }
 
-/* What the directions go on with. */
+/* Values with which the directions continue. */
 struct resumed_past {
 	uint32_t request_end_ms, try_end_ms; /* since the stream began; 0: none */
 	struct body_framing framing;
@@ -179,7 +179,7 @@ static void fill_stream(struct stream *stream, const struct restart_entry *entry
 #undef BODY_FIELD
 }
 
-/* 0 or -errno: backend_fd is closed then. */
+/* 0 or -errno; on error backend_fd is closed. */
 static int bind_upstream(struct stream *stream, int backend_fd, bool bypasses)
 {
 	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
@@ -187,7 +187,7 @@ static int bind_upstream(struct stream *stream, int backend_fd, bool bypasses)
 	struct attempt *attempt = &stream->attempt;
 	struct address address = { 0 };
 
-	/* Should its endpoint have TLS by now, nobody who wants that may be given this connection later. */
+	/* The endpoint may use TLS by now: no request that needs TLS may get this plain connection later. */
 	wants.tls = NULL;
 	(void)socket_peer(backend_fd, &address);
 	attempt->endpoint = upstream_pool_endpoint(
@@ -200,10 +200,10 @@ static int bind_upstream(struct stream *stream, int backend_fd, bool bypasses)
 	stream->upstream = upstream_open(&proxy->pool, attempt->endpoint, backend_fd, &address);
 	if (!stream->upstream)
 		return -ENOMEM;
-	/* Nobody was told what has become of it meanwhile. */
+	/* Errors that occurred meanwhile raise no event: check for one. */
 	stream->upstream->conn.has_error = true;
 	stream->upstream->conn.is_resumed = true;
-	/* Also where it fails: the stream ends with both of its sides. */
+	/* Bind also on error: the stream ends with both of its sides. */
 	stream->upstream_side = upstream_codec_of(stream->upstream);
 	stream->upstream_side->bind(stream);
 	return bypasses ? conn_resume_bypass(&stream->upstream->conn, proxy->relay.local_watch.worker) : 0;
@@ -244,7 +244,7 @@ static int resume_direction(struct relay *relay, const struct restart_direction 
 	return relay_resume(relay, &past);
 }
 
-/* The body of a request that is complete; what it was is told in the log. */
+/* The request body is complete; only its counts are resumed, for the log. */
 static int request_body_end(struct stream *stream, const struct restart_entry *entry,
 			    const struct resumed_past *past)
 {
@@ -256,12 +256,15 @@ static int request_body_end(struct stream *stream, const struct restart_entry *e
 		    &none, ENCODE_PLAIN, false, now_ms);
 	error = resume_direction(&stream->upload, &entry->directions[0], past);
 	(void)relay_pump(&stream->upload, now_ms);
-	/* Idle times go on: no byte has moved since. */
+	/* No byte has moved since: idle times continue. */
 	stream->upload.last_active_ms = entry->directions[0].active_ms;
 	return error;
 }
 
-/* Its method decides how its answer is framed; its fields are gone, and with them every other attempt. */
+/*
+ * The method decides the framing of the response; the fields are lost, so the request cannot be attempted
+ * again.
+ */
 static int request_go_on(struct stream *stream, const struct restart_entry *entry,
 			 const struct resumed_past *past)
 {
@@ -282,13 +285,13 @@ static int request_go_on(struct stream *stream, const struct restart_entry *entr
 		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
 	stream_offer_sockmap(stream, &stream->upload, false);
 	error = resume_direction(&stream->upload, &entry->directions[0], past);
-	/* Counted as far as this worker may have more of them: it may have got those of others. */
+	/* Count it against this worker's limit if possible; a worker may get more of them than its limit. */
 	if (!error && entry->directions[0].lane == RESTART_LANE_SOCKMAP)
 		(void)conn_count_upload(&stream->client->conn, stream->upload.shared->counters);
 	return error;
 }
 
-/* The answer to a request that was complete. */
+/* Resumes the response to a complete request. */
 static int response_go_on(struct stream *stream, const struct restart_entry *entry,
 			  const struct resumed_past *past)
 {
@@ -318,7 +321,7 @@ static int tunnel_go_on(struct stream *stream, const struct restart_entry *entry
 	return error ? error : resume_direction(&stream->download, &entry->directions[1], past);
 }
 
-/* The direction whose body stands in the entry. */
+/* The direction whose body is in the entry. */
 static const struct restart_direction *body_direction(const struct restart_entry *entry)
 {
 	return &entry->directions[entry->kind == RESTART_STREAM_RESPONSE];
@@ -371,7 +374,7 @@ static bool has_sound_directions(const struct restart_entry *entry)
 	return entry->kind != RESTART_STREAM_REQUEST || entry->directions[1].lane == RESTART_LANE_COPY;
 }
 
-/* The process that wrote the entry crashed: nothing of it is believed without a look. */
+/* Validate the entry: the process that wrote it crashed. */
 static bool is_sound(const struct restart_entry *entry)
 {
 #define STREAM_FIELD(type, member, taken, put_back, is_sound)                                                \
@@ -414,7 +417,7 @@ static void disarm(const struct conn *conn)
 		sockmap_source_disarm(conn->sockmap);
 }
 
-/* Both descriptors are closed when it comes to nothing. */
+/* On failure both descriptors are closed. */
 static bool resume_stream(struct client *client, const struct restart_entry *entry,
 			  const struct resumed_place *place)
 {
@@ -452,20 +455,22 @@ static bool resume_stream(struct client *client, const struct restart_entry *ent
 	stream_set_state(stream, state_of(entry));
 	checkpoint_begin(stream);
 	failpoint(RESUME_ENTRY);
-	/* Nothing was read so far: should this process die as well, the next one finds what it has found. */
+	/* Nothing was read yet: if this process crashes as well, the next one finds the same state. */
 	checkpoint_after_pump(stream, &stream->upload);
 	if (stream->state == STREAM_WAIT_HEAD)
 		checkpoint_waits(stream);
 	else
 		checkpoint_after_pump(stream, &stream->download);
-	/* Events of before are lost: looked at once, it says itself what it waits for. What came while nobody
-	 * was there came in time: no deadline before that. */
+	/*
+	 * Earlier events are lost: pump once, which finds what the stream waits for. Bytes that arrived in
+	 * between arrived in time: no deadline fires before that pump.
+	 */
 	stream->is_unseen = true;
 	stream_pump_again(stream);
 	return true;
 }
 
-/* Closed, they are in no map any more. */
+/* Forgets the slot: a closed socket is in no map any more. */
 static void forget_slot(const struct proxy *proxy, const struct restart_slot *slot, uint64_t cookie)
 {
 	if (proxy->relay.sockmap && slot->generation)
@@ -509,7 +514,7 @@ bool stream_resume(struct proxy *proxy, struct proxy_bind *bind, int client_fd)
 	socket_set_abort(kept.backend_fd, false);
 	for (size_t direction = 0; direction < ARRAY_LEN(entry->directions); direction++)
 		atomic_store(&entry->directions[direction].is_busy, true);
-	/* The statuses are over, whatever becomes of it: both numbers may soon be others'. */
+	/* Clear the status in any case: the descriptor numbers may soon be reused. */
 	conn_status_set(restart_state, kept.backend_fd, CONN_STATUS_NONE);
 	conn_status_set(restart_state, client_fd, CONN_STATUS_NONE);
 	failpoint(RESUME_BEGUN);

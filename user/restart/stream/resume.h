@@ -4,11 +4,13 @@
 #include "user/client/worker_state.h"
 
 /*
- * Goes on with the stream that another process had, whose entry is in the restart state at this descriptor
- * (restart_entry_resumable()): client, stream and upstream as they were, in the lanes they were in. Takes
- * both descriptors; what cannot go on, since its route is no more or its numbers do not add up, is reset.
- * True: it goes on.
+ * Resumes the stream of another process whose entry is at this descriptor (restart_entry_resumable()):
+ * client, stream and upstream, in the lanes they were in. Takes both descriptors. A stream that cannot be
+ * resumed, because its route was removed or its entry is inconsistent, is reset. True: it was resumed.
  */
 bool stream_resume(struct proxy *proxy, struct proxy_bind *bind, int client_fd);
-/* Are its listener, its route and where it went to be found there? Else stream_resume() would reset it. */
+/*
+ * True if listener, route and endpoint of the entry are in the configuration; otherwise stream_resume() would
+ * reset the stream.
+ */
 bool stream_has_place(const struct bind *bind, const struct restart_entry *entry);
