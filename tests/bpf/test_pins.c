@@ -170,7 +170,7 @@ TEST(status_shows_what_a_process_has_loaded)
 	assert_says(&text, "  map %u gates: 62 entries of 320 bytes\n",
 		    rig_map_id(sockmap, SOCKMAP_MAP_GATES));
 	assert_says(&text, "  slots: 2 of 62 taken, 1 gates open; of these sockets 1 bytes redirected, 0 ");
-	assert_says(&text, "  rings: 0: process %d, 0 events lost; 3 in all\n", getpid());
+	assert_says(&text, "  rings: 0: process %d, 0 events lost; 3 in total\n", getpid());
 	/* Mode is what counts: this is how a direction that was stopped in the middle leaves its record. */
 	sockmap_direction_stop(&s.up.direction);
 	text_clear(&text);
@@ -205,7 +205,7 @@ TEST(status_shows_pins_and_who_has_them_open)
 	assert_says(&text, "  attached by link ");
 	assert_says(&text, " sources: 64 entries of 8 bytes\n");
 	assert_says(&text, "  slots: 0 of 64 taken, ");
-	assert_says(&text, "  rings: 8 in all\n");
+	assert_says(&text, "  rings: 8 in total\n");
 	assert_says(&text, "  open in: no process seen here, pins keep it");
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
