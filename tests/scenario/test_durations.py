@@ -97,12 +97,13 @@ binds:
 """
 
 
-@test("connectTimeout takes {secs, nanos} and a duration; keepalives is required beside it")
+@test("connectTimeout takes {secs, nanos} and a duration; it or keepalives stands in tcp")
 def connect_timeout():
     for text in ("{secs: 10, nanos: 0}", "10s", "1.5s", "{secs: 0, nanos: 500000000}"):
         accepted(BACKEND % ("", f"tcp: {{connectTimeout: {text}, keepalives: {{}}}}"))
-    refused(BACKEND % ("", "tcp: {connectTimeout: 10s}"), "keepalives")
-    refused(BACKEND % ("", "tcp: {keepalives: {}}"), "connectTimeout")
+    accepted(BACKEND % ("", "tcp: {connectTimeout: 10s}"))
+    accepted(BACKEND % ("", "tcp: {keepalives: {}}"))
+    refused(BACKEND % ("", "tcp: {}"), "connectTimeout")
     refused(BACKEND % ("", "tcp: {connectTimeout: {secs: 10}, keepalives: {}}"), "nanos")
     refused(BACKEND % ("", "tcp: {connectTimeout: {secs: 1, nanos: 1000000000}, keepalives: {}}"), "nanos")
     refused(BACKEND % ("", "tcp: {connectTimeout: 10, keepalives: {}}"), "connectTimeout")

@@ -150,7 +150,7 @@ def pinned():
 
 def play_pinned(directory):
     shown = status_lines("--pin", directory)
-    check(f"{directory}: pinned" in shown and "0 of 64 taken" in shown and "2 in all" in shown, shown)
+    check(f"{directory}: pinned" in shown and "0 of 64 taken" in shown and "2 in total" in shown, shown)
     config = TUNNEL.replace("mode: @mode@", f"mode: @mode@, pinDir: {directory}")
     backend = Backend()
     for _ in range(2):
