@@ -528,7 +528,7 @@ static struct rule rules[] = {
 	{ "what the chunk walk refuses is passed", BREAK_CHUNK, scenario_chunked_end, NULL, 1 },
 	{ "a recycled slot is inert", BREAK_GENERATION, scenario_recycled_slot, NULL, 1 },
 	{ "a target's slot is free when no verdict aims at it", BREAK_BARRIER, scenario_reused_target, NULL,
-	  5 },
+	  20 },
 	{ "nothing was lost when the verdict came off", BREAK_PROVE, scenario_late_loss, NULL, 1 },
 	{ "bytes from before the insertion are kicked", BREAK_KICK, scenario_early_bytes, NULL, 1 },
 	{ "nothing is sent before the flush proof", BREAK_FLUSH, scenario_pauses, &small, 5 },
