@@ -24,7 +24,7 @@ static int answer_fields(const struct admin_answer *answer, bool has_body, bool 
 	return error;
 }
 
-/* True when *ret_body holds the compressed form. */
+/* Returns true if *ret_body has the compressed body. */
 static bool answer_compress(const struct admin_answer *answer, struct text *ret_body)
 {
 	if (answer->body.len == 0)
@@ -57,7 +57,7 @@ int admin_answer_write(struct admin_answer *answer, const struct admin_request *
 		span_str(answer->content_type ? answer->content_type : "text/plain; charset=utf-8");
 	reply.close = ends;
 	reply.keep_alive_1_0 = request->is_http_1_0 && !ends;
-	/* The head only: the body is sent from where it is. */
+	/* Writes the head only; the body is sent from its own buffer. */
 	reply.is_head = true;
 	reply.date = span_of(date, sizeof(date) - 1);
 	error = reply_write(out, &reply);

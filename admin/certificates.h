@@ -5,18 +5,17 @@
 #include "user/base/json_writer.h"
 
 /*
- * GET /certificates: every certificate of the configuration in force, a JSON array, those that end first
- * first:
+ * GET /certificates: every certificate of the current configuration, a JSON array sorted by expiry:
  *
  * {"use": "listener", "subject": "CN=a.example", "issuer": "CN=ca", "names": ["a.example"], "serial": "0a",
  * "fingerprint": "AB:…", "key": "EC prime256v1", "notBefore": "2026-01-31T00:00:00Z", "notAfter":
  * "2026-05-01T00:00:00Z", "daysLeft": 90, "usedBy": ["default/default/bind/443/listener0"], "uses": 1}
  *
- * use: listener, client (shown to backends), authority (verifies clients or backends). usedBy names the
- * first 16 listeners or backends. No memory shows in text_error().
+ * use: listener, client (presented to backends), authority (verifies clients or backends). usedBy has the
+ * first 16 listeners or backends. text_error() reports lack of memory.
  */
 void certificates_write(const struct snapshot *snapshot, int64_t now_s, struct text *out);
-/* The family headgate_certificate_expiry_timestamp_seconds: the 256 that end first. */
+/* The family headgate_certificate_expiry_timestamp_seconds: the 256 certificates that expire first. */
 void certificates_metric(const struct snapshot *snapshot, struct text *out);
-/* Subject to notAfter, as members of the object that is open. */
+/* Writes the members from subject to notAfter into the open object. */
 void certificate_members(struct json_writer *w, const struct tls_certificate *certificate);

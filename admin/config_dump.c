@@ -18,7 +18,7 @@ static void dump_strings(struct json_writer *w, const char *key, const struct sp
 	json_close(w);
 }
 
-/* Ours: shown only where an operator wrote it. */
+/* An extension: dumped only if the configuration has it. */
 static void dump_splice(struct json_writer *w, bool is_off, bool is_same_host)
 {
 	if (is_off || is_same_host)
@@ -63,7 +63,7 @@ static void dump_match(struct json_writer *w, const struct route_match *match)
 	json_close(w);
 }
 
-/* is_nested: the reference of a TCP route is a member `backend` of its own. */
+/* is_nested: the reference of a TCP route is in a member `backend`. */
 static void dump_backend_refs(struct json_writer *w, const struct backend_ref *list, uint32_t count,
 			      bool is_nested)
 {
@@ -192,7 +192,7 @@ static void dump_bind(struct json_writer *w, const struct bind *bind)
 	json_close(w);
 }
 
-/* ---- top */
+/* top level */
 
 static void dump_mcp_stdio(struct json_writer *w, const struct mcp_server *server)
 {
@@ -210,7 +210,7 @@ static void dump_mcp_stdio(struct json_writer *w, const struct mcp_server *serve
 			struct span pair = span_str(server->environment_list[i]);
 			size_t name_len = (size_t)span_find(pair, '=');
 
-			/* A value is often a secret. */
+			/* Hides the value: it is often a secret. */
 			json_key(w, span_first(pair, name_len));
 			json_str(w, NULL, "<redacted>");
 		}
@@ -238,7 +238,7 @@ static void dump_mcp_server(struct json_writer *w, const struct mcp_server *serv
 	json_close(w);
 }
 
-/* In the word of its row. */
+/* Writes the word of its schema row. */
 static void dump_mcp_word(struct json_writer *w, const char *key, const struct mcp_servers *servers)
 {
 	for (size_t i = 0; i < mcp_servers_schema.row_count; i++) {

@@ -5,16 +5,16 @@
 #include "user/base/text.h"
 
 /*
- * GET /config_dump: the snapshot in force as JSON. Names, casing, order, nulls and key formats are those of
- * the documentation we follow, so that its jq queries work unchanged: binds, policies and backends are
+ * GET /config_dump: the current snapshot as JSON. Names, casing, order, nulls and key formats are those of
+ * agentgateway's documentation, so that its jq queries work unchanged: binds, policies and backends are
  * arrays sorted by key, listeners and routes objects by key (never null or absent), durations Go text,
- * statuses "503 Service Unavailable", unset members of frontend policies null and of all others left out.
+ * statuses "503 Service Unavailable"; unset members of frontend policies are null, all others are omitted.
  */
 
-/* What the configuration does not say: how the process really runs. */
+/* Runtime values that differ from the configuration or are not in it. */
 struct config_dump_facts {
 	uint32_t worker_count;
-	struct span admin_addr; /* as in use: environment over configuration */
+	struct span admin_addr; /* in use: the environment overrides the configuration */
 	struct span stats_addr;
 	struct span readiness_addr;
 };

@@ -10,13 +10,13 @@
 #include "policy/attach.h"
 #include "user/base/units.h"
 
-/* Policies carry the kind only where the original prints it: an HTTPRoute is what everybody means. */
+/* Policies show the kind only where agentgateway does: HTTPRoute is the default. */
 static bool is_kind_shown(struct span kind)
 {
 	return kind.len > 0 && !span_eq(kind, SPAN("HTTPRoute"));
 }
 
-/* A connect timeout is shown as it was written. */
+/* The connect timeout has the form in which it was written. */
 static void dump_backend_tcp(struct json_writer *w, const struct backend_tcp *tcp)
 {
 	struct backend_tcp plain = *tcp;
@@ -142,7 +142,7 @@ static void dump_policy_name(struct json_writer *w, const struct targeted_policy
 	json_close(w);
 }
 
-/* What is written here and not in force; without "members" all of it. */
+/* Members that lost to another policy; without "members" all of them. */
 static void dump_lost(struct json_writer *w, const struct targeted_policy *policy)
 {
 	if (!policy->lost_to.len)

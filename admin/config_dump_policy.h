@@ -4,15 +4,15 @@
 #include "config/model.h"
 #include "user/base/json_writer.h"
 
-/* The policy part of the dump: single policy objects, inline lists, attached policies. */
+/* Policies in the dump: single policy objects, inline lists, attached policies. */
 
-/* One member, key `dump_name` of policy_kinds.def, e.g. "timeout": {…}. */
+/* Writes one member with the key `dump_name` of policy_kinds.def, e.g. "timeout": {…}. */
 void dump_policy_value(struct json_writer *w, const struct policy_value *value);
 /*
- * "inlinePolicies": [{"timeout": {…}}, {"retry": {…}}]; nothing when both lists are empty. more may be
+ * Writes "inlinePolicies": [{"timeout": {…}}, {"retry": {…}}]; nothing if both lists are empty. more may be
  * NULL.
  */
 void dump_inline_policies(struct json_writer *w, const struct policy_values *values,
 			  const struct policy_values *more);
-/* One element of the top-level `policies`. */
+/* Writes one element of the top-level `policies`. */
 void dump_targeted_policy(struct json_writer *w, const struct targeted_policy *policy);

@@ -8,7 +8,7 @@
 
 /* ---- numbers and lists */
 
-/* The phrases of RFC 9110 are newer than those of the library whose texts the documentation shows. */
+/* The documentation shows the phrases of an older library than RFC 9110. */
 static struct span documented_reason(uint16_t status)
 {
 	switch (status) {
@@ -52,7 +52,7 @@ void dump_share(struct json_writer *w, const char *key, uint32_t per_million)
 	json_number(w, key, span_of(digits, len));
 }
 
-/* Whole numbers without a point, as the documentation shows them: 1, 0.5. */
+/* Omits the point of whole numbers, as in the documentation: 1, 0.5. */
 static void dump_score(struct json_writer *w, const char *key, uint32_t per_million)
 {
 	if (per_million % 1000000u == 0)

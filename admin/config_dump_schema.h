@@ -4,15 +4,15 @@
 #include "config/core/schema.h"
 #include "user/base/json_writer.h"
 
-/* The members of an object, as its rows say. */
+/* Writes the members of an object by its schema rows. */
 void dump_rows(struct json_writer *w, const struct schema *schema, const void *object);
 
-/* The reference as it was written: member service, backend or invalid. NULL: invalid. */
+/* Writes the reference as configured: member service, backend or invalid. NULL: invalid. */
 void dump_backend_reference(struct json_writer *w, const struct backend_ref *ref);
 
-/* "10m0s": config/core/duration.h. */
+/* Writes "10m0s": config/core/duration.h. */
 void dump_duration(struct json_writer *w, const char *key, uint64_t ns);
-/* A share as a fraction with at least one decimal: 0.5, 1.0. */
+/* Writes a fraction with at least one decimal: 0.5, 1.0. */
 void dump_share(struct json_writer *w, const char *key, uint32_t per_million);
 /* "503 Service Unavailable", "517 <unknown status code>". */
 #define STATUS_TEXT_BYTES 64

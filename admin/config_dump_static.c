@@ -26,7 +26,7 @@
 #define BUILD_MACHINE "unknown"
 #endif
 
-/* "0.1.0+g1a2b3c4" carries its commit; a tagged build or a plain export does not. */
+/* "0.1.0+g1a2b3c4" contains the commit; the version of a tagged build or a plain export does not. */
 static void dump_revision(struct json_writer *w)
 {
 	const char *at = strstr(HEADGATE_VERSION, "+g");
@@ -46,7 +46,7 @@ void dump_version(struct json_writer *w)
 	json_close(w);
 }
 
-/* As it is in force, where something else than the file may decide: options, the environment, an operator. */
+/* The effective values: options, the environment or an operator may override the file. */
 static struct static_config config_in_force(const struct static_config *config,
 					    const struct config_dump_facts *facts)
 {

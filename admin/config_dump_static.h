@@ -5,8 +5,8 @@
 #include "user/base/json_writer.h"
 
 /*
- * The blocks `version` and `config` of the dump. `config` has the members that the rows of the section say
- * (config/standalone/static.h).
+ * The blocks `version` and `config` of the dump. The schema rows of the section define the members of
+ * `config` (config/standalone/static.h).
  */
 void dump_version(struct json_writer *w);
 void dump_static_config(struct json_writer *w, const struct static_config *config,

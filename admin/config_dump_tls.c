@@ -15,10 +15,10 @@ static void dump_source(struct json_writer *w, const struct certificate_source *
 		json_string(w, "key", source->key);
 }
 
-/* Each with where it came from; the first one's is written above. */
+/* Writes each certificate with its source; the caller has written the source of the first one. */
 static void dump_identities(struct json_writer *w, const struct listener_tls *tls)
 {
-	/* Of manifests all are in the list. */
+	/* For manifests the list has all of them. */
 	uint32_t offset = tls->source.cert.len ? 1 : 0;
 
 	json_open_array(w, "certificates");
@@ -51,7 +51,7 @@ void dump_listener_tls(struct json_writer *w, const char *protocol, const struct
 	json_close(w);
 }
 
-/* The protocols as bytes: that is how the original shows them. */
+/* Writes the protocols as bytes, as agentgateway does. */
 void dump_frontend_tls(struct json_writer *w, const struct frontend_tls *tls)
 {
 	struct frontend_tls rest = *tls;

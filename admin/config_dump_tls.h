@@ -4,10 +4,10 @@
 #include "config/model.h"
 #include "user/base/json_writer.h"
 
-/* TLS in the dump: what was written, and of certificates what everybody may see. Never a key. */
+/* TLS in the dump: the settings as written, and the public part of certificates. Never a key. */
 
-/* {"HTTPS": {...}}; null where TLS is not ended here. */
+/* Writes {"HTTPS": {...}}; null if the listener does not terminate TLS. */
 void dump_listener_tls(struct json_writer *w, const char *protocol, const struct listener_tls *tls);
-/* The members of a policy of the kinds FRONTEND_TLS and BACKEND_TLS. */
+/* Writes the members of a policy of the kinds FRONTEND_TLS and BACKEND_TLS. */
 void dump_frontend_tls(struct json_writer *w, const struct frontend_tls *tls);
 void dump_backend_tls(struct json_writer *w, const struct backend_tls *tls);

@@ -17,7 +17,7 @@
 enum {
 	ARENA_BLOCK_BYTES = 4096,
 	READ_BYTES = 4096,
-	REQUESTS_PER_EVENT = 16, /* pipelined ones: the rest waits for the next turn */
+	REQUESTS_PER_EVENT = 16, /* pipelined requests; the rest waits for the next turn */
 };
 
 #define NEXT(id) (1u << CONN_##id)
@@ -33,7 +33,7 @@ static const struct {
 };
 
 struct admin_ticket {
-	struct admin_conn *conn; /* NULL: gone */
+	struct admin_conn *conn; /* NULL: the connection has ended */
 };
 
 struct admin_conn {
@@ -45,19 +45,19 @@ struct admin_conn {
 	struct loop_deferred release;
 	enum conn_state state;
 	bool is_unix;
-	bool is_running; /* inside conn_run(): an answer given now is sent by it */
+	bool is_running; /* inside conn_run(), which sends a response given now */
 	bool is_eof; /* the client has sent FIN */
-	bool ends; /* close after this answer */
+	bool ends; /* close after this response */
 	struct buf in; /* owner */
-	struct buf out; /* owner: head of the answer */
-	struct text body; /* owner: body of the answer */
+	struct buf out; /* owner: head of the response */
+	struct text body; /* owner: body of the response */
 	size_t body_sent;
 	uint64_t swallowed_bytes; /* in LINGER */
 	struct head_scan scan;
 	struct body_decoder decoder;
-	struct arena arena; /* owner: of the running request */
+	struct arena arena; /* owner: memory of the running request */
 	struct admin_request request;
-	struct admin_ticket *ticket; /* borrowed from whoever redeems it */
+	struct admin_ticket *ticket; /* borrowed; freed by admin_ticket_redeem() */
 };
 
 static void conn_run(struct admin_conn *conn);
@@ -129,7 +129,7 @@ void admin_conn_close(struct admin_conn *conn)
 	loop_defer(conn->loop, &conn->release);
 }
 
-/* ---- answers */
+/* responses */
 
 void admin_conn_answer(struct admin_conn *conn, struct admin_answer *answer)
 {
@@ -142,7 +142,7 @@ void admin_conn_answer(struct admin_conn *conn, struct admin_answer *answer)
 					   &conn->body);
 	text_done(&answer->body);
 	if (error) {
-		/* No memory for the answer: the client sees the connection end. */
+		/* No memory for the response: the client sees the connection end. */
 		admin_conn_close(conn);
 		return;
 	}
@@ -168,7 +168,7 @@ void admin_conn_say(struct admin_conn *conn, uint16_t status, const char *format
 	admin_conn_answer(conn, &answer);
 }
 
-/* The request cannot be read on from here: say why and close. */
+/* Reports an error after which the next request cannot be found, and closes. */
 static void conn_refuse(struct admin_conn *conn, uint16_t status, const char *why)
 {
 	conn->request = (struct admin_request){ .keeps = false };
@@ -231,7 +231,7 @@ static void conn_begin_request(struct admin_conn *conn)
 	conn_set_state(conn, CONN_BODY);
 }
 
-/* These say whether more can be done with what is there. */
+/* The step functions return whether there is more to do with the buffered bytes. */
 static bool conn_step_head(struct admin_conn *conn)
 {
 	static const struct head_limits limits = {
@@ -317,7 +317,8 @@ static void conn_end_answer(struct admin_conn *conn)
 		return;
 	}
 	/*
-	 * Closing with unread bytes would send RST, which may destroy the answer on its way (RFC 9112 9.6).
+	 * A close with unread bytes would send RST, which may destroy the response in transit (RFC 9112
+	 * 9.6).
 	 */
 	if (conn->is_eof || socket_shutdown_write(conn->source.fd) != 0)
 		admin_conn_close(conn);
@@ -338,7 +339,7 @@ static ssize_t conn_write(struct admin_conn *conn)
 	return io_writev(conn->source.fd, list, count, false);
 }
 
-/* One write an event: a fast reader of a long answer does not keep the loop. */
+/* One write per event: a long response to a fast reader must not block the loop. */
 static bool conn_step_send(struct admin_conn *conn)
 {
 	ssize_t written = conn_write(conn);
@@ -366,7 +367,7 @@ static bool conn_step_send(struct admin_conn *conn)
 
 /* ---- events */
 
-/* False when the connection is gone. */
+/* Returns false if the connection has ended. */
 static bool conn_read(struct admin_conn *conn)
 {
 	ssize_t got;
@@ -427,7 +428,7 @@ static void conn_run(struct admin_conn *conn)
 
 	conn->is_running = true;
 	while (conn_step(conn)) {
-		/* A pipelined request follows an answer that went out at once. */
+		/* A pipelined request follows a response that was sent at once. */
 		if (conn->state == CONN_SEND && ++answers > REQUESTS_PER_EVENT) {
 			loop_again(conn->loop, &conn->again);
 			break;

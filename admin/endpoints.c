@@ -49,7 +49,7 @@ void endpoints_list(enum admin_port port, struct text *out)
 	}
 }
 
-/* Segment by segment; '*' takes any segment that is not empty. */
+/* Compares segments; '*' matches any segment that is not empty. */
 static bool path_fits(struct span pattern, struct span path, struct span *ret_argument)
 {
 	struct span want, have;
@@ -79,7 +79,7 @@ static void answer_not_found(struct admin_conn *conn, enum admin_port port)
 	struct admin_answer answer = { .status = 404 };
 
 	text_init(&answer.body);
-	text_str(&answer.body, "not found; this port has:\n");
+	text_str(&answer.body, "not found; endpoints of this port:\n");
 	endpoints_list(port, &answer.body);
 	admin_conn_answer(conn, &answer);
 }
@@ -93,7 +93,7 @@ static void answer_wrong_method(struct admin_conn *conn, const struct admin_endp
 	admin_conn_answer(conn, &answer);
 }
 
-/* True when the request may go on; otherwise it was answered. */
+/* Returns true if the request may continue; otherwise it has been answered. */
 static bool check_site(enum admin_port port, struct admin_conn *conn, const struct admin_request *request)
 {
 	const struct request_head *head = &request->head;
@@ -101,7 +101,7 @@ static bool check_site(enum admin_port port, struct admin_conn *conn, const stru
 	if (port != ADMIN_PORT_ADMIN)
 		return true;
 	if (!request->is_unix && head->authority.len > 0 && !site_host_is_safe(head->authority)) {
-		admin_conn_say(conn, 403, "this Host is not served: say localhost or an IP address\n");
+		admin_conn_say(conn, 403, "this Host is not served: use localhost or an IP address\n");
 		return false;
 	}
 	if (head->method != METHOD_GET && head->method != METHOD_HEAD && !site_origin_is_safe(head)) {

@@ -4,14 +4,14 @@
 #include "admin/conn.h"
 #include "admin/server.h"
 
-/* From a request to its handler: endpoints.def is the table. */
+/* Finds the handler of a request; the table is endpoints.def. */
 
 enum endpoint_method {
 	ENDPOINT_GET = 1,
 	ENDPOINT_POST = 2,
 };
 
-/* argument: the path segment that '*' stood for. Must answer once, now or through a ticket. */
+/* argument: the path segment that matched '*'. The handler must answer once, now or through a ticket. */
 struct admin_call {
 	struct admin *admin;
 	struct admin_conn *conn;
@@ -22,5 +22,5 @@ struct admin_call {
 
 void endpoints_serve(struct admin *admin, enum admin_port port, struct admin_conn *conn,
 		     const struct admin_request *request);
-/* One line an endpoint of this port. */
+/* Appends one line per endpoint of this port. */
 void endpoints_list(enum admin_port port, struct text *out);

@@ -10,7 +10,10 @@
 enum {
 	GZIP_WINDOW_BITS = 15 + 16, /* 16: a gzip header instead of the zlib one */
 	GZIP_MEM_LEVEL = 8,
-	/* From here on speed counts: the dump of a large gateway must not keep the main thread for long. */
+	/*
+	 * Above this size use the fastest level: the dump of a large gateway must not block the main thread
+	 * for long.
+	 */
 	GZIP_FAST_BYTES = 1024 * 1024,
 };
 

@@ -25,7 +25,7 @@ static const struct admin_hooks *hooks_of(const struct admin_call *call)
 	return admin_hooks_of(call->admin);
 }
 
-/* Value of `name` in the query, or an empty span; *ret_found says whether it stands there at all. */
+/* Returns the value of `name` in the query, or an empty span; *ret_found: the query has the name. */
 static struct span query_value(const struct admin_call *call, struct span name, bool *ret_found)
 {
 	struct span rest = call->request->head.query;
@@ -43,7 +43,7 @@ static struct span query_value(const struct admin_call *call, struct span name, 
 	return (struct span){ 0 };
 }
 
-/* Without memory the connection says so in one short line. */
+/* Without memory, sends a short error line. */
 static void answer_text(struct admin_conn *conn, const char *content_type, struct text *body)
 {
 	struct admin_answer answer = { .status = 200, .content_type = content_type, .body = *body };
@@ -71,7 +71,7 @@ void handle_index(const struct admin_call *call)
 	answer_text(call->conn, NULL, &body);
 }
 
-/* NULL: there is none, and the client was told. */
+/* NULL: there is no snapshot, and the client has got an error. */
 static const struct snapshot *snapshot_of(const struct admin_call *call)
 {
 	const struct admin_hooks *hooks = hooks_of(call);
@@ -164,7 +164,7 @@ void handle_certificates(const struct admin_call *call)
 
 /* ---- streams */
 
-/* What an answer of the workers needs: freed by the callback that the hooks promise. */
+/* State of a request to the workers; the callback of the hooks frees it. */
 struct streams_wait {
 	struct admin_ticket *ticket;
 	bool is_history;
@@ -279,7 +279,7 @@ static int by_time(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* The records of all workers; the caller frees *ret_list. */
+/* Collects the records of all workers; the caller frees *ret_list. */
 static int collect_trace(const struct admin_hooks *hooks, struct trace_record **ret_list, size_t *ret_count)
 {
 	size_t workers = hooks->worker_count(hooks->context), count = 0;
@@ -339,7 +339,7 @@ void handle_logging(const struct admin_call *call)
 		name = query_value(call, SPAN("level"), &is_found);
 		if (is_found && log_level_parse(name, &level) != 0) {
 			admin_conn_say(call->conn, 400,
-				       "unknown log level: say error, warn, info or debug\n");
+				       "unknown log level: use error, warn, info or debug\n");
 			return;
 		}
 		if (is_found && level != log_get_level()) {
@@ -350,7 +350,7 @@ void handle_logging(const struct admin_call *call)
 	admin_conn_say(call->conn, 200, "current log level is %s\n", log_level_name(log_get_level()));
 }
 
-/* Bytes of user memory that counters know of; the rest of the heap is configuration and connections. */
+/* User memory that counters know; the rest of the heap is configuration and connections. */
 static uint64_t sum_of_workers(const struct admin_hooks *hooks, enum counter_id id)
 {
 	uint64_t sum = 0;
@@ -399,7 +399,7 @@ void handle_quit(const struct admin_call *call)
 	const struct admin_hooks *hooks = hooks_of(call);
 
 	admin_conn_say(call->conn, 200, "shutdown now\n");
-	log_info("shutdown asked for by an operator (quitquitquit)");
+	log_info("shutdown requested by an operator (quitquitquit)");
 	hooks->quit(hooks->context);
 }
 

@@ -3,7 +3,7 @@
 
 #include "admin/endpoints.h"
 
-/* One function an endpoint, named in endpoints.def. Each answers its call exactly once. */
+/* One function per endpoint in endpoints.def. Each answers its call exactly once. */
 #define ENDPOINT(port, methods, path, handle, what) void handle(const struct admin_call *call);
 #include "admin/endpoints.def"
 #undef ENDPOINT

@@ -4,7 +4,7 @@
 #include "policy/health.h"
 #include "user/base/json_writer.h"
 
-/* Two decimals are enough for a score that moves in tenths. */
+/* Two decimals suffice for a score that moves by tenths. */
 static void write_score(struct json_writer *w, uint32_t per_million)
 {
 	char digits[16];

@@ -8,19 +8,19 @@
 #include "user/stream/view.h"
 
 /*
- * What the admin servers may ask of the rest of the program. The gateway fills this in; admin never touches a
- * worker directly. Everything is called on the main thread.
+ * Services of the rest of the program for the admin servers. The gateway fills in the functions; admin never
+ * accesses a worker directly. All are called on the main thread.
  */
 
 struct series_table;
 
 struct admin_config_status {
-	uint64_t generation; /* of the snapshot in force */
+	uint64_t generation; /* of the current snapshot */
 	uint64_t loaded_wall_us;
 	bool last_reload_ok;
 	uint64_t reloads_ok;
 	uint64_t reloads_failed;
-	struct span errors; /* text of the last failed reload, one message a line; empty when it worked */
+	struct span errors; /* text of the last failed reload, one message per line; empty if it succeeded */
 	struct span warnings;
 };
 
@@ -28,32 +28,33 @@ struct admin_hooks {
 	void *context;
 	const struct snapshot *(*snapshot)(void *context); /* borrowed until return to the loop */
 	void (*config_status)(void *context, struct admin_config_status *ret_status);
-	bool (*is_ready)(void *context, struct span *ret_pending); /* why not, e.g. "draining" */
+	/* *ret_pending: the reason, e.g. "draining" */
+	bool (*is_ready)(void *context, struct span *ret_pending);
 	size_t (*worker_count)(void *context);
 	void (*worker_numbers)(void *context, size_t index, struct worker_numbers *ret_numbers);
 	/*
 	 * Asks every worker for its streams (running, or the history) and calls done exactly once, now or
-	 * later, on this thread. done takes what is in the list (stream_list_done); NULL means no memory.
+	 * later, on this thread. done takes the entries of the list (stream_list_done); NULL: no memory.
 	 */
 	void (*list_streams)(void *context, bool history,
 			     void (*done)(void *argument, struct stream_list *list), void *argument);
-	/* found: whether such a stream was running. done is called exactly once. */
+	/* found: such a stream was running. done is called exactly once. */
 	void (*close_stream)(void *context, uint64_t id, void (*done)(void *argument, bool found),
 			     void *argument);
 	/*
-	 * The MCP sessions as JSON; done is called exactly once, now or later, on this thread, and takes the
-	 * text. NULL: no memory.
+	 * Collects the MCP sessions as JSON; done is called exactly once, now or later, on this thread, and
+	 * takes the text. NULL: no memory.
 	 */
 	void (*list_sessions)(void *context, void (*done)(void *argument, struct text *json), void *argument);
-	/* Of their thread; NULL: there is none. */
+	/* Counters of the MCP thread; NULL: there is none. */
 	const struct counters *(*session_counters)(void *context);
 	const struct series_table *(*session_calls)(void *context);
 	void (*quit)(void *context); /* as SIGTERM */
 	/*
-	 * Lines in Prometheus text form from parts that have their own numbers (the kernel lane); may be
+	 * Appends lines in Prometheus format for modules with their own numbers (the kernel lane); may be
 	 * NULL.
 	 */
 	void (*extra_metrics)(void *context, struct text *out);
-	/* A socket that listens on a TCP address already: the caller's, or -1. May be NULL. */
+	/* Returns a socket that already listens on a TCP address, owned by the caller, or -1. May be NULL. */
 	int (*take_listener)(void *context, const struct address *address);
 };

@@ -31,7 +31,7 @@ struct totals {
 	uint64_t access_log_dropped;
 };
 
-/* ---- plain numbers */
+/* numbers without labels */
 
 static void sum_up(uint64_t *totals, const atomic_uint_fast64_t *tallies, size_t count)
 {
@@ -74,7 +74,7 @@ static void collect(const struct admin_hooks *hooks, struct totals *totals)
 	}
 }
 
-/* A gauge read between an addition and a subtraction of two workers may seem negative. */
+/* A gauge that is read while two workers update it may appear negative. */
 static uint64_t not_negative(uint64_t value)
 {
 	return value > INT64_MAX ? 0 : value;
@@ -163,9 +163,9 @@ static void add_histograms(const struct totals *totals, struct text *out)
 	prometheus_histogram(out, METRIC_TLS_HANDSHAKE, NULL, &histogram_connect, &totals->tls_handshake);
 }
 
-/* ---- labelled series */
+/* series with labels */
 
-/* Adds what a worker has counted. -ENOMEM. */
+/* Adds the counts of a worker. 0 or -ENOMEM. */
 static int add_worker(struct series_table *sums, const struct series_table *table)
 {
 	uint32_t count = series_table_count(table);
@@ -182,7 +182,7 @@ static int add_worker(struct series_table *sums, const struct series_table *tabl
 	return 0;
 }
 
-/* Labels that are not part of connections are empty: the row of their metric has none of them. */
+/* Labels that connections do not have are empty. */
 static void connection_labels(const struct series *series, struct span ret_values[SERIES_LABELS])
 {
 	for (uint32_t i = 0; i < SERIES_LABELS; i++) {
@@ -244,7 +244,7 @@ static void add_calls(const struct admin_hooks *hooks, struct text *out)
 	add_family(calls, SERIES_CALL, METRIC_MCP_CALL_DURATION, true, out);
 }
 
-/* ---- the rest */
+/* other metrics */
 
 static void add_config(const struct admin_hooks *hooks, struct text *out)
 {

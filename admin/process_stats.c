@@ -20,7 +20,7 @@ static uint64_t read_clock_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* /proc/self/stat behind the command, which may hold anything up to the last ')'. */
+/* The fields of /proc/self/stat after the command, which may contain anything up to the last ')'. */
 static void read_stat(struct process_stats *stats)
 {
 	char line[1024];
@@ -37,7 +37,7 @@ static void read_stat(struct process_stats *stats)
 		return;
 	line[len] = '\0';
 	fields = strrchr(line, ')');
-	/* From field 3 on: threads is 20, starttime 22, vsize 23, rss 24. */
+	/* Counted from field 3: threads is 20, starttime 22, vsize 23, rss 24. */
 	if (!fields || sscanf(fields + 1,
 			      " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %llu %*d "
 			      "%llu %llu %lld",
@@ -46,7 +46,7 @@ static void read_stat(struct process_stats *stats)
 	stats->threads = threads;
 	stats->virtual_bytes = virtual_bytes;
 	stats->resident_bytes = (uint64_t)resident_pages * (uint64_t)sysconf(_SC_PAGESIZE);
-	/* starttime counts from boot, suspended time included. */
+	/* starttime counts from boot, including suspended time. */
 	stats->start_ms = (read_clock_ns(CLOCK_REALTIME) - read_clock_ns(CLOCK_BOOTTIME)) / NS_PER_MS +
 			  start_ticks * 1000u / ticks;
 }
@@ -66,7 +66,7 @@ static uint64_t count_fds(void)
 	while (readdir(dir))
 		count++;
 	closedir(dir);
-	return count - 3; /* ".", ".." and the one just used to look */
+	return count - 3; /* ".", ".." and the descriptor of this directory */
 }
 
 void process_stats_read(struct process_stats *ret_stats)

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* What the kernel says of this process (proc(5)). A number that cannot be read is 0. */
+/* Numbers of this process from the kernel (proc(5)). A number that cannot be read is 0. */
 struct process_stats {
 	uint64_t resident_bytes;
 	uint64_t virtual_bytes;

@@ -28,7 +28,7 @@ static const char *const type_names[] = {
 	[PROMETHEUS_GAUGE_NS] = "gauge",  [PROMETHEUS_HISTOGRAM] = "histogram",
 };
 
-/* Backslash and line feed, in label values the double quote too. */
+/* Escapes backslash and line feed, in label values also the double quote. */
 static void add_escaped(struct text *out, struct span s, bool is_label)
 {
 	size_t plain = 0;
@@ -61,7 +61,7 @@ void prometheus_begin(struct text *out, enum metric_id id)
 	text_char(out, '\n');
 }
 
-/* The shortest that says it: 0.00025, 2.5, 80. */
+/* The shortest exact text: 0.00025, 2.5, 80. */
 static const char *seconds_text(uint64_t ns, char out[SECONDS_BYTES])
 {
 	size_t len = (size_t)snprintf(out, SECONDS_BYTES, "%llu.%09llu", (unsigned long long)(ns / NS_PER_S),
@@ -75,7 +75,7 @@ static const char *seconds_text(uint64_t ns, char out[SECONDS_BYTES])
 	return out;
 }
 
-/* Name and labels of a sample. `le` is the bound of a bucket, or NULL. */
+/* Writes name and labels of a sample. `le` is the bound of a bucket, or NULL. */
 static void add_series(struct text *out, const struct family *family, const char *suffix,
 		       const struct span *values, const char *le)
 {

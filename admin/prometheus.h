@@ -6,8 +6,8 @@
 
 /*
  * The Prometheus text exposition format 0.0.4: families of samples, each with HELP and TYPE once and before
- * its samples, label values escaped. A family is a row of user/obs/metrics.def: name, type, labels and help
- * come from there.
+ * its samples, label values escaped. A row of user/obs/metrics.def defines name, type, labels and help of a
+ * family.
  */
 #define PROMETHEUS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,7 +22,7 @@ enum metric_id {
 	METRIC_COUNT,
 };
 
-/* Those in _NS get their values in nanoseconds and show seconds, with all digits. */
+/* Types in _NS take nanoseconds and show seconds with all digits. */
 enum prometheus_type {
 	PROMETHEUS_COUNTER,
 	PROMETHEUS_COUNTER_NS,
@@ -31,12 +31,12 @@ enum prometheus_type {
 	PROMETHEUS_HISTOGRAM,
 };
 
-/* A family of one sample, which has no labels: all of it. */
+/* Writes a complete family of one sample without labels. */
 void prometheus_single(struct text *out, enum metric_id id, uint64_t value);
-/* HELP and TYPE; the samples of the family must follow. */
+/* Writes HELP and TYPE; the samples of the family must follow. */
 void prometheus_begin(struct text *out, enum metric_id id);
-/* label_values: one for each label of the row, in its order; NULL when it has none. */
+/* label_values: one per label of the row, in its order; NULL without labels. */
 void prometheus_sample(struct text *out, enum metric_id id, const struct span *label_values, uint64_t value);
-/* Cumulative buckets, _sum and _count. */
+/* Writes cumulative buckets, _sum and _count. */
 void prometheus_histogram(struct text *out, enum metric_id id, const struct span *label_values,
 			  const struct histogram_bounds *bounds, const struct histogram_totals *totals);

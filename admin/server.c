@@ -14,8 +14,8 @@
 
 enum {
 	ADMIN_BACKLOG = 128,
-	ADMIN_UNIX_MODE = 0600, /* whoever may connect may stop the gateway */
-	ADMIN_STALL_MS = 100, /* a client that reads takes something in this time, across an ocean too */
+	ADMIN_UNIX_MODE = 0600, /* every client that can connect can stop the gateway */
+	ADMIN_STALL_MS = 100, /* an active reader takes some bytes in this time, even across an ocean */
 };
 
 struct admin_server;
@@ -32,7 +32,7 @@ struct admin_server {
 	struct admin_owner owner;
 	struct admin_listener listeners[ADMIN_ADDRESSES_PER_PORT];
 	size_t listener_count;
-	struct admin_conn *conns[LIMIT_ADMIN_CONNECTIONS]; /* in the order of arrival */
+	struct admin_conn *conns[LIMIT_ADMIN_CONNECTIONS]; /* in order of arrival */
 	size_t conn_count;
 };
 
@@ -130,7 +130,7 @@ static void server_on_request(void *context, struct admin_conn *conn, const stru
 	endpoints_serve(server->admin, server->port, conn, request);
 }
 
-/* The oldest connection in this state goes. */
+/* Closes the oldest connection in this state. */
 static bool server_evict(struct admin_server *server, enum conn_state state)
 {
 	for (size_t i = 0; i < server->conn_count; i++) {
@@ -142,7 +142,7 @@ static bool server_evict(struct admin_server *server, enum conn_state state)
 	return false;
 }
 
-/* Who has an answer under way and takes none of it: the one that does so longest goes. */
+/* Closes the client that has taken no byte of a running response for longest. */
 static bool server_evict_stalled(struct admin_server *server)
 {
 	struct admin_conn *stalled = NULL;
@@ -166,7 +166,7 @@ static bool server_has_capacity(struct admin_server *server)
 	       server_evict(server, CONN_BODY) || server_evict_stalled(server);
 }
 
-/* No descriptor is left: whoever is idle at any of the ports makes room. */
+/* No descriptor is left: closes an idle connection of any port. */
 static bool server_evict_idle(struct net_listener *listener)
 {
 	struct admin *admin = container_of(listener, struct admin_listener, listener)->server->admin;

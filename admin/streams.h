@@ -4,13 +4,12 @@
 #include "admin/hooks.h"
 
 /*
- * The list of streams as JSON: an array of objects whose names are those of the access log where both have
- * them (bytes_in, lane, close_reason, …). What a stream does not have is null; times are whole
- * milliseconds.
+ * The list of streams as JSON: an array of objects with the names of the access log where both have them
+ * (bytes_in, lane, close_reason, …). Absent values are null; times are integers in milliseconds.
  */
 
 /*
- * Sorts the list: running streams by id, the history by the time of the end, newest first, at most
- * LIMIT_HISTORY_STREAMS of it. 0 or -ENOMEM.
+ * Sorts the list: running streams by id, the history by end time, newest first, at most
+ * LIMIT_HISTORY_STREAMS entries. 0 or -ENOMEM.
  */
 int streams_write(struct stream_list *list, bool is_history, struct text *out);

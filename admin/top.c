@@ -26,8 +26,8 @@ struct top_options {
 static const char usage[] =
 	"usage: headgate top [--admin ADDR] [--interval SECONDS] [--once]\n"
 	"  --admin ADDR        ip:port, localhost:port or unix:/path (ADMIN_ADDR, or localhost:15000)\n"
-	"  --interval SECONDS  time between two looks, 0.1 to 3600 (1)\n"
-	"  --once              print one table and end\n";
+	"  --interval SECONDS  time between two updates, 0.1 to 3600 (1)\n"
+	"  --once              print one table and exit\n";
 
 static bool parse_interval(const char *text, uint64_t *ret_ms)
 {
@@ -40,7 +40,7 @@ static bool parse_interval(const char *text, uint64_t *ret_ms)
 	return true;
 }
 
-/* -1: go on; otherwise the exit status. */
+/* Returns -1 to continue, otherwise the exit status. */
 static int parse_options(int argc, char **argv, struct top_options *options)
 {
 	static const struct option list[] = {
@@ -117,7 +117,7 @@ static void show(const struct top_table *table, bool is_once)
 	struct text out;
 
 	text_init(&out);
-	/* Home and clear to the end: the table replaces the last one without flicker. */
+	/* Moves to home and clears to the end, so that the table is redrawn without flicker. */
 	if (is_screen)
 		text_str(&out, "\x1b[H\x1b[J");
 	top_table_draw(table, is_screen && size.ws_row > 1 ? size.ws_row - 1u : 0,
@@ -127,7 +127,7 @@ static void show(const struct top_table *table, bool is_once)
 	text_done(&out);
 }
 
-/* Shows what changed since *before, which the new list then replaces. */
+/* Shows the changes since *before, then replaces it with the new list. */
 static int top_step(const struct top_options *options, struct top_table *before, uint64_t *before_ms)
 {
 	struct top_table table, ranked;
@@ -140,7 +140,7 @@ static int top_step(const struct top_options *options, struct top_table *before,
 	top_table_done(before);
 	*before = table;
 	*before_ms = now_ms;
-	/* The order of ids is needed again for the next step. */
+	/* The next step needs the order of ids. */
 	if (top_table_copy(&table, &ranked) != 0) {
 		fprintf(stderr, "headgate top: no memory\n");
 		return EXIT_NO_ANSWER;

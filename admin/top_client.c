@@ -18,7 +18,7 @@ enum {
 	SEGMENT_BYTES = 64 * 1024,
 };
 
-/* A socket that blocks, for SILENCE_S at most. */
+/* Returns a blocking socket with timeouts of SILENCE_S. */
 static int connect_one(const struct address *address, int *ret_fd)
 {
 	static const struct timeval patience = { .tv_sec = SILENCE_S };
@@ -51,7 +51,7 @@ static int connect_any(struct span where, int *ret_fd)
 	return error;
 }
 
-/* Everything up to the end of the connection. */
+/* Reads until the connection ends. */
 static int exchange(int fd, struct span request, struct text *answer)
 {
 	char segment[SEGMENT_BYTES];
@@ -67,7 +67,7 @@ static int exchange(int fd, struct span request, struct text *answer)
 	return text_error(answer);
 }
 
-/* The body of a complete 200. 0, -EPROTO for another status or what is not HTTP, -EIO when it is cut off. */
+/* The body of a complete 200. 0, -EPROTO for another status or malformed HTTP, -EIO if it is truncated. */
 static int answer_body(struct span answer, struct arena *arena, struct span *ret_body)
 {
 	static const struct head_limits limits = { LIMIT_REQUEST_LINE_BYTES, LIMIT_HEAD_BYTES,
@@ -135,7 +135,7 @@ int top_fetch(struct span where, const char *path, struct text *body, struct tex
 		break;
 	case ECONNREFUSED:
 	case ENOENT:
-		text_str(error, ": nobody listens there; is the gateway running? --admin says where");
+		text_str(error, ": no process listens there; is the gateway running? See --admin");
 		break;
 	default:
 		text_fmt(error, ": %s", strerror(-result));

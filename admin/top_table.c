@@ -8,7 +8,7 @@
 
 #include "user/base/mem.h"
 
-/* What clients chose must not reach a terminal as control sequences. */
+/* Texts from clients must not reach a terminal as control sequences. */
 static void copy_printable(char *out, size_t size, const char *text)
 {
 	size_t len = 0;
@@ -27,7 +27,7 @@ static void copy_member(char *out, size_t size, const cJSON *stream, const char 
 
 #define COPY(row, member) copy_member((row)->member, sizeof((row)->member), stream, #member)
 
-/* Exact up to 2^53; 0 without such a number. */
+/* Exact up to 2^53; 0 if the number is absent. */
 static uint64_t whole_member(const cJSON *stream, const char *key)
 {
 	const cJSON *member = cJSON_GetObjectItemCaseSensitive(stream, key);

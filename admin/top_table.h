@@ -10,7 +10,7 @@ struct top_row {
 	uint64_t age_ms;
 	uint64_t bytes_in;
 	uint64_t bytes_out;
-	uint64_t rate_in; /* bytes a second */
+	uint64_t rate_in; /* bytes per second */
 	uint64_t rate_out;
 	uint64_t deadline_left_ms;
 	bool has_deadline;
@@ -28,15 +28,15 @@ struct top_table {
 	size_t row_count;
 };
 
-/* 0, -EPROTO when the text is not such a list, -ENOMEM. */
+/* 0, -EPROTO if the text is not such a list, -ENOMEM. */
 int top_table_parse(struct span json, struct top_table *ret_table);
 int top_table_copy(const struct top_table *table, struct top_table *ret_copy); /* 0 or -ENOMEM */
 void top_table_done(struct top_table *table);
 /*
- * Rates since `before` (NULL: none), elapsed_ms ago; both tables in the order of parsing. A stream that is
- * not in `before` has its average since it began.
+ * Computes the rates since `before` (NULL: none), elapsed_ms ago; both tables in the order of parsing. A
+ * stream that is not in `before` gets its average since its start.
  */
 void top_table_rates(struct top_table *table, const struct top_table *before, uint64_t elapsed_ms);
 void top_table_rank(struct top_table *table); /* fastest first, then most bytes, then oldest */
-/* At most `rows` lines of at most `columns` columns with the two of the header; 0: no bound. */
+/* Draws at most `rows` lines of at most `columns` columns, including the two header lines; 0: no limit. */
 void top_table_draw(const struct top_table *table, size_t rows, size_t columns, struct text *out);

@@ -160,7 +160,10 @@ void name_map_done(struct name_map *names)
 
 /* -------------------------------------------------------------------------------- sorting */
 
-/* What has the same key keeps a fixed order, whatever qsort() does; the messages about it name the first. */
+/*
+ * Entries with the same key keep a fixed order, independent of qsort(); messages about them name the first
+ * one.
+ */
 static int by_key(struct span key_a, struct span where_a, struct span key_b, struct span where_b)
 {
 	int order = span_compare(key_a, key_b);
@@ -268,7 +271,7 @@ static void check_routes(struct builder *b, const struct listener *listener)
 	}
 }
 
-/* Everything is sorted by key: what is there twice stands side by side. */
+/* Everything is sorted by key, so duplicates are adjacent. */
 static void check_duplicates(struct builder *b)
 {
 	for (uint32_t i = 0; i < b->binds.count; i++) {
@@ -293,7 +296,7 @@ static void check_duplicates(struct builder *b)
 
 /* -------------------------------------------------------------------------------- finish */
 
-/* One socket for both families where IPv6 is on: [::]:port also takes IPv4 (IPV6_V6ONLY off). */
+/* One socket serves both families if IPv6 is on: [::]:port also accepts IPv4 (IPV6_V6ONLY off). */
 static void set_addresses(struct builder *b)
 {
 	bool has_ipv6 = b->snapshot->config.ipv6_enabled;

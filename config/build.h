@@ -5,9 +5,9 @@
 #include "user/base/hash.h"
 
 /*
- * A snapshot under construction. Both styles add binds, attached policies, backends and references while they
- * read; build_finish() then sorts everything by key, refuses what has the same key, gives backends their
- * index and points references at them.
+ * A snapshot under construction. Both styles add binds, attached policies, backends and references while
+ * they read; build_finish() then sorts everything by key, reports duplicate keys, numbers the backends and
+ * connects references with them.
  */
 struct pointer_list {
 	void **list; /* owner, heap */
@@ -15,7 +15,7 @@ struct pointer_list {
 	uint32_t size;
 };
 
-/* From names to objects, growing. Keys are borrowed and must be put only once. */
+/* A growing map from names to objects. Keys are borrowed and must be put only once. */
 struct name_entry {
 	struct span key;
 	void *value;
@@ -42,7 +42,7 @@ void build_done(struct builder *b);
 
 void build_list_done(struct pointer_list *list);
 bool build_push(struct decoder *d, struct pointer_list *list, void *pointer); /* false: no memory */
-/* Zeroed objects in the arena, registered. NULL on no memory. */
+/* Allocate a zeroed, registered object in the arena. NULL without memory. */
 struct bind *build_bind(struct builder *b);
 struct targeted_policy *build_policy(struct builder *b);
 struct backend *build_backend(struct builder *b);
@@ -53,15 +53,15 @@ bool name_map_put(struct decoder *d, struct name_map *names, struct span key,
 		  void *value); /* false: no memory */
 void name_map_done(struct name_map *names);
 
-/* Puts one policy at the end of the list, which has room for it (build_values). NULL: it was refused. */
+/* Appends a policy to the list, which has capacity for it (build_values). NULL: the policy was refused. */
 void build_value(struct policy_values *values, enum policy_kind kind, const void *object);
-/* Room for `max` values. */
+/* Reserves capacity for `max` values. */
 bool build_values(struct decoder *d, struct policy_values *values, uint32_t max);
-/* The object of a kind, or NULL. */
+/* Returns the object of a kind, or NULL. */
 const void *build_value_find(const struct policy_values *values, enum policy_kind kind);
 
-/* Copies the elements a pointer list points at into one array of the arena. */
+/* Copies the elements of a pointer list into one array in the arena. */
 bool build_array(struct decoder *d, const struct pointer_list *list, size_t size_bytes, void *ret_array);
 
-/* Fills the snapshot; d->failed on no memory. */
+/* Completes the snapshot; sets d->failed without memory. */
 void build_finish(struct builder *b);

@@ -18,7 +18,7 @@
 
 /* -------------------------------------------------------------------------------- documents */
 
-/* Documents of all files, sorted out by style. */
+/* Documents of all files, by style. */
 struct document_set {
 	struct pointer_list standalone; /* struct yaml_document */
 	struct pointer_list manifests;
@@ -29,7 +29,9 @@ static const char *environment(const char *name)
 	return getenv(name);
 }
 
-/* A line that begins, after an opening brace and quotes, with the key that every Kubernetes object has. */
+/*
+ * True if the line starts, after an opening brace and quotes, with the key that every Kubernetes object has.
+ */
 static bool has_api_version(struct span line)
 {
 	while (line.len && strchr("{\"' \t", line.data[0]) && line.data[0])
@@ -38,9 +40,8 @@ static bool has_api_version(struct span line)
 }
 
 /*
- * Manifests are taken as they are: what looks like a variable there is meant literally. The decision falls on
- * the text, because expansion comes before parsing. An indented key belongs to something else, but in JSON
- * everything is indented.
+ * Variables are not expanded in manifests. The decision is made on the text, because expansion precedes
+ * parsing. An indented key belongs to another object, but in JSON everything is indented.
  */
 static bool is_manifest_text(struct span text)
 {
@@ -84,7 +85,7 @@ static int sort_documents(struct decoder *d, const struct yaml_documents *docume
 	return 0;
 }
 
-/* YAML 1.2 5.2: a byte order mark in front is no content. Editors write one without being asked. */
+/* YAML 1.2 5.2: a byte order mark at the start is not content. Editors add it. */
 static struct span without_mark(struct span text)
 {
 	return span_starts(text, SPAN("\xef\xbb\xbf")) ? span_from(text, 3) : text;
@@ -159,7 +160,7 @@ static void decode_documents(struct builder *b, const struct document_set *set)
 				  set->manifests.count);
 }
 
-/* arena: of the texts, which nobody needs any more afterwards. */
+/* arena: memory of the texts, which the caller frees afterwards. */
 static int load_snapshot(struct snapshot *snapshot, const struct snapshot *previous,
 			 const struct source_texts *texts, struct arena *arena, struct config_report *report)
 {

@@ -16,12 +16,12 @@
 #include "user/net/address.h"
 
 /*
- * The configuration as everybody else sees it: one immutable tree, whatever style of file it came from. All
- * memory belongs to the snapshot's arena; pointers and spans below are borrowed from it. Arrays named x_list
- * come with x_count, sorted by key where the objects have one. Nothing here changes after policy_compile().
+ * The configuration that all other modules read: one immutable tree, independent of the style of its files.
+ * All memory belongs to the snapshot's arena; the pointers and spans below are borrowed from it. Arrays
+ * x_list have a length x_count, and are sorted by key if the objects have one. Nothing changes after
+ * policy_compile().
  *
- * `where` members hold "FILE:LINE:COLUMN: path" of what was written, for messages of policy_compile(); they
- * may be empty.
+ * `where` members contain "FILE:LINE:COLUMN: path" for messages of policy_compile(); they may be empty.
  */
 
 /* -------------------------------------------------------------------------------- policy values */
@@ -32,12 +32,12 @@ struct access_log_policy {
 };
 
 struct timeout_policy {
-	struct opt_duration request; /* 0 = off */
-	struct opt_duration backend_request; /* 0 = off */
+	struct opt_duration request; /* 0: off */
+	struct opt_duration backend_request; /* 0: off */
 };
 
 struct retry_policy {
-	uint32_t attempts; /* retries after the first attempt, 0..254; 0 hides weaker levels */
+	uint32_t attempts; /* retries after the first attempt, 0..254; 0 overrides weaker levels */
 	struct opt_duration backoff; /* unset: immediately */
 	uint16_t *code_list; /* 100..999 */
 	uint32_t code_count;
@@ -45,11 +45,12 @@ struct retry_policy {
 
 struct expression; /* policy/expression.h: compiled, in the arena */
 
-/* An injected delay: before anything is answered or sent to a backend. */
+/* An injected delay before the request is answered or sent to a backend. */
 struct delay_policy {
-	struct span text; /* as dumped: "2s", or the expression as written */
+	struct span text; /* as in the dump: "2s", or the expression as written */
 	uint64_t ns; /* without an expression; 0: none */
-	const struct expression *expression; /* NULL: ns. A duration, or a number of milliseconds */
+	/* NULL: use ns. Its value is a duration, or a number of milliseconds */
+	const struct expression *expression;
 };
 
 struct header_pair {
@@ -67,7 +68,7 @@ struct header_modifier {
 };
 
 enum authority_rewrite {
-	AUTHORITY_KEEP, /* nothing said: a named backend sets its own name */
+	AUTHORITY_KEEP, /* not configured: a named backend sets its own name */
 	AUTHORITY_FULL,
 	AUTHORITY_HOST,
 	AUTHORITY_PORT,
@@ -101,14 +102,14 @@ struct direct_response {
 };
 
 struct mirror_policy {
-	struct backend *backend; /* borrowed from snapshot; NULL when it could not be resolved */
-	struct backend_ref *ref; /* how it was written, for the dump */
+	struct backend *backend; /* borrowed from the snapshot; NULL if it could not be resolved */
+	struct backend_ref *ref; /* as written, for the dump */
 	uint32_t per_million; /* share of requests */
 };
 
-/* What a backend is spoken to with. */
+/* The HTTP version for a backend. */
 enum backend_http_version {
-	BACKEND_HTTP_AUTO, /* nobody said: HTTP/2 for gRPC calls, HTTP/1.1 for everything else */
+	BACKEND_HTTP_AUTO, /* not configured: HTTP/2 for gRPC calls, HTTP/1.1 otherwise */
 	BACKEND_HTTP1,
 	BACKEND_HTTP2, /* without negotiation ("prior knowledge", RFC 9113 3.3) */
 };
@@ -120,17 +121,17 @@ struct backend_http {
 
 struct backend_tcp {
 	struct keepalive_policy keepalives;
-	bool has_keepalives; /* else config.backend.keepalives */
+	bool has_keepalives; /* false: config.backend.keepalives apply */
 	struct opt_duration connect_timeout; /* unset: config.backend.connectTimeout */
-	bool connect_timeout_as_object; /* written {secs, nanos}: dumped the same way */
+	bool connect_timeout_as_object; /* written as {secs, nanos}, and dumped so */
 };
 
-/* How long a bad endpoint stays out, and what brings it there. */
+/* When an endpoint is evicted, and for how long. */
 struct eviction_policy {
 	struct opt_duration duration; /* unset: Retry-After, the backoff of the retry policy, or 3 s */
-	bool has_restore_health; /* else its health stays as it is */
+	bool has_restore_health; /* false: its health does not change */
 	uint32_t restore_health; /* per million */
-	uint32_t consecutive_failures; /* 0: not said */
+	uint32_t consecutive_failures; /* 0: not configured */
 	bool has_health_threshold;
 	uint32_t health_threshold; /* per million */
 };
@@ -138,7 +139,7 @@ struct eviction_policy {
 struct health_policy {
 	struct span text; /* the expression as written; empty: the default */
 	const struct expression *unhealthy; /* NULL: 5xx, grpc-status other than 0 */
-	bool has_eviction; /* else health only weighs in the choice of endpoints */
+	bool has_eviction; /* false: health only affects the choice of endpoints */
 	struct eviction_policy eviction;
 };
 
@@ -162,7 +163,7 @@ struct policy_value {
 };
 
 struct policy_values {
-	struct policy_value *value_list; /* in the order the dump prints them */
+	struct policy_value *value_list; /* in the order of the dump */
 	uint32_t value_count;
 };
 
@@ -180,10 +181,11 @@ struct policy_target {
 	struct span name; /* gateway name, route name, backend name, service host name */
 	struct span namespace;
 	struct span section; /* listener name, rule name; empty: null */
-	struct span route_kind; /* empty: not said */
+	struct span route_kind; /* empty: not configured */
 	uint16_t port; /* service port, 0: all */
-	/* Namespace of the object it really applies to. Differs from `namespace` only where a policy names a
-	 * Gateway that its own namespace does not have and exactly one Gateway of that name exists elsewhere.
+	/*
+	 * Namespace of the target object. Differs from `namespace` only if a policy names a Gateway that
+	 * does not exist in its own namespace, and exactly one Gateway of that name exists in another.
 	 */
 	struct span attach_namespace;
 };
@@ -195,12 +197,15 @@ struct targeted_policy {
 	struct span name;
 	struct span namespace;
 	struct policy_target target;
-	bool is_gateway_phase; /* traffic only: phase gateway instead of route */
+	bool is_gateway_phase; /* traffic policies only: phase gateway instead of route */
 	struct policy_value value;
-	int64_t created_s; /* metadata.creationTimestamp, seconds since the epoch; INT64_MAX when not said */
+	int64_t created_s; /* metadata.creationTimestamp, seconds since the epoch; INT64_MAX if absent */
 	bool is_attached; /* its target exists */
-	/* compiled: another policy of the same level sets the same; where members merge, which of them */
-	struct span lost_to; /* its key; empty: nothing is lost */
+	/*
+	 * set by policy_compile(): another policy of the same level sets the same; the lost members if
+	 * members merge
+	 */
+	struct span lost_to; /* key of that policy; empty: nothing is lost */
 	struct span *lost_list;
 	uint32_t lost_count;
 	struct span where;
@@ -209,11 +214,11 @@ struct targeted_policy {
 /* -------------------------------------------------------------------------------- backends */
 
 enum backend_kind {
-	BACKEND_HOST, /* name or literal address, from host: */
+	BACKEND_HOST, /* a name or literal address, from host: */
 	BACKEND_UNIX,
 	BACKEND_SERVICE, /* Kubernetes Service with its endpoints */
-	BACKEND_MCP, /* served by this process: user/mcp */
-	BACKEND_INVALID, /* 500: does not exist or may not be referenced */
+	BACKEND_MCP, /* a service of this process: user/mcp */
+	BACKEND_INVALID, /* 500: does not exist or must not be referenced */
 };
 
 struct endpoint_health; /* policy/health.h */
@@ -221,41 +226,41 @@ struct endpoint_health; /* policy/health.h */
 struct endpoint {
 	struct span text; /* "10.0.0.1:8000", "name:80" */
 	bool is_resolved; /* address is literal */
-	bool is_inner; /* no address: a service of this process, called by `text` */
+	bool is_inner; /* no address: a service of this process, found by `text` */
 	struct address address;
-	struct span host; /* name to resolve when not is_resolved */
+	struct span host; /* name to resolve unless is_resolved */
 	uint16_t port;
-	/* Shared by all snapshots and workers; one reference of the snapshot. NULL: no health policy. */
+	/* Shared by all snapshots and workers; the snapshot has one reference. NULL: no health policy. */
 	struct endpoint_health *health;
 };
 
-/* Where bytes go. One object for each distinct target of the snapshot. */
+/* A target of requests or connections. One object per distinct target of the snapshot. */
 struct backend {
 	uint32_t index; /* dense, 0..backend_count-1 */
 	enum backend_kind kind;
 	struct span name; /* "…/backend0", "httpbin/httpbin.httpbin.svc.cluster.local" */
 	struct span namespace; /* dumped for host backends: "" */
 	struct span target; /* "127.0.0.1:8000", as written */
-	bool is_listed; /* shown under `backends` of the dump */
-	bool rewrites_host; /* a host given by name: Host becomes `authority` unless urlRewrite says otherwise
-			     */
+	bool is_listed; /* listed under `backends` in the dump */
+	/* a host given by name: Host becomes `authority` unless urlRewrite sets another */
+	bool rewrites_host;
 	struct span authority; /* "name:port", or "name" for port 80 */
 	struct endpoint *endpoint_list;
 	uint32_t endpoint_count;
 	enum backend_http_version http_version; /* appProtocol of the Service port */
-	bool needs_tls; /* the same: not asked where nothing says how to speak TLS to it */
-	bool splice_off; /* the operator keeps the kernel lanes away from it */
-	bool is_same_host; /* its process may be paired where it runs on this host */
+	bool needs_tls; /* the same: requires a policy with TLS settings, otherwise it gets no requests */
+	bool splice_off; /* excluded from the kernel lanes */
+	bool is_same_host; /* the same-host lanes are allowed if its process runs on this host */
 	struct policy_values inline_policies;
 	struct span invalid_reason; /* BACKEND_INVALID */
-	const struct mcp_servers *mcp; /* BACKEND_MCP, else NULL */
-	/* Its connections in use, in the process: user/gateway/backend_counts.h; NULL: not counted. */
+	const struct mcp_servers *mcp; /* BACKEND_MCP, otherwise NULL */
+	/* Its connections in use in the process: user/gateway/backend_counts.h; NULL: not counted. */
 	struct quota *quota;
 };
 
 struct backend_ref {
 	uint64_t weight; /* 0: never chosen */
-	/* how it was written, for the dump: exactly one of service_name, backend_name, or is_invalid */
+	/* as written, for the dump: exactly one of service_name, backend_name, or is_invalid */
 	struct span service_name; /* "httpbin/httpbin.httpbin.svc.cluster.local" */
 	uint16_t service_port;
 	struct span backend_name; /* "/default/…/backend0" */
@@ -264,16 +269,16 @@ struct backend_ref {
 	struct policy_values filters; /* header modifiers of a Gateway API backendRef */
 	const struct backend *backend; /* never NULL */
 	struct span where;
-	/* compiled by policy/effective */
+	/* the following members are set by policy/effective */
 	const struct backend_http *http; /* may be NULL */
 	const struct backend_tcp *tcp; /* may be NULL */
-	const struct backend_tls *tls; /* NULL: plain text */
-	struct span authority; /* that of the backend, with TLS as a URL of https writes it */
+	const struct backend_tls *tls; /* NULL: plaintext */
+	struct span authority; /* of the backend; with TLS in the form of an https URL */
 	const struct health_policy *health; /* may be NULL */
-	enum backend_http_version http_version; /* that of `http`, else of the backend, else of gRPC */
+	enum backend_http_version http_version; /* of `http`, otherwise of the backend, otherwise by gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
-	/* both: written here, or those of the backend; off wins */
+	/* both: configured here or at the backend; off wins */
 	bool splice_off;
 	bool is_same_host;
 };
@@ -303,20 +308,20 @@ struct text_match {
 
 struct route_match {
 	enum path_match_kind path_kind;
-	struct span path; /* prefix: trailing '/' as written; matching ignores it */
+	struct span path; /* prefix: trailing '/' as written; matches ignore it */
 	struct match_regex *path_regex;
 	struct span method; /* empty: any */
 	struct text_match *header_list;
 	uint32_t header_count;
 	struct text_match *query_list;
 	uint32_t query_count;
-	/* Of a GRPCRoute: bytes of service and method as written, which decide among its patterns */
+	/* GRPCRoute: lengths of service and method as written, for the precedence of its patterns */
 	uint32_t grpc_service_bytes;
 	uint32_t grpc_method_bytes;
 	struct span where; /* of the path */
 };
 
-/* What applies to a request of this route after precedence (policy/effective). NULL: nothing. */
+/* The policies of this route after precedence (policy/effective). NULL: none. */
 struct route_policies {
 	const struct timeout_policy *timeout;
 	const struct retry_policy *retry; /* NULL: none, or one without attempts */
@@ -334,24 +339,24 @@ struct route {
 	struct span key;
 	struct span name;
 	struct span namespace;
-	struct span rule_name; /* empty: not said */
+	struct span rule_name; /* empty: no name */
 	struct span kind; /* "HTTPRoute", "GRPCRoute"; empty for standalone files */
-	bool is_grpc; /* GRPCRoute: the paths are /service/method, the requests gRPC calls */
-	int64_t created_s; /* metadata.creationTimestamp; 0 or INT64_MAX when not said */
+	bool is_grpc; /* GRPCRoute: its paths are /service/method, its requests are gRPC calls */
+	int64_t created_s; /* metadata.creationTimestamp; 0 or INT64_MAX if absent */
 	struct span *hostname_list; /* lower case */
 	uint32_t hostname_count;
 	struct route_match *match_list;
 	uint32_t match_count;
 	struct backend_ref *backend_list;
 	uint32_t backend_count;
-	uint64_t weight_sum; /* compiled */
+	uint64_t weight_sum; /* set by policy_compile() */
 	struct policy_values inline_policies;
 	bool splice_off;
-	enum half_close half_close; /* 0: as the listener has it */
-	bool is_refused; /* no policy applies and no backend is asked: 500 */
+	enum half_close half_close; /* 0: the listener's */
+	bool is_refused; /* every request gets 500, without policies and backends */
 	struct span where;
-	struct span label; /* "namespace/name", for logs and metrics; compiled */
-	struct route_policies effective; /* compiled */
+	struct span label; /* "namespace/name", for logs and metrics; set by policy_compile() */
+	struct route_policies effective; /* set by policy_compile() */
 };
 
 struct tcp_route {
@@ -363,10 +368,10 @@ struct tcp_route {
 	uint32_t hostname_count;
 	struct backend_ref *backend_list;
 	uint32_t backend_count;
-	uint64_t weight_sum; /* compiled */
+	uint64_t weight_sum; /* set by policy_compile() */
 	struct policy_values inline_policies; /* backendTLS */
 	bool splice_off;
-	struct span label; /* "namespace/name", for logs and metrics; compiled */
+	struct span label; /* "namespace/name", for logs and metrics; set by policy_compile() */
 	struct span kind; /* "TCPRoute", "TLSRoute"; empty for standalone files */
 	int64_t created_s; /* as in struct route */
 	struct span where;
@@ -375,8 +380,8 @@ struct tcp_route {
 enum listener_protocol {
 	PROTOCOL_HTTP,
 	PROTOCOL_TCP,
-	PROTOCOL_TLS, /* by SNI: passed through, or, with `tls`, ended here for a TCP route */
-	PROTOCOL_HTTPS, /* ended here */
+	PROTOCOL_TLS, /* by SNI: passthrough, or, with `tls`, terminated for a TCP route */
+	PROTOCOL_HTTPS, /* terminates TLS */
 };
 
 struct route_table; /* policy/route.c: hosts and matches, sorted for look-up */
@@ -389,49 +394,50 @@ struct listener {
 	struct span listener_name;
 	struct span hostname; /* lower case; empty: any; "*.example.com" */
 	enum listener_protocol protocol;
-	struct listener_tls *tls; /* NULL: TLS is not ended here */
-	const struct gateway_identity *client; /* of its routes, towards backends; NULL: none */
+	struct listener_tls *tls; /* NULL: TLS is not terminated */
+	const struct gateway_identity *client; /* client certificate of its routes for backends; NULL: none */
 	struct opt_u64 max_connections;
 	/*
-	 * Compiled: where listeners share the port and one of them has a policy of its own, the idle time of
-	 * connections whose last request was for this one.
+	 * Set by policy_compile() if listeners share the port and one of them has its own policy: the idle
+	 * time of connections whose last request was for this listener.
 	 */
 	struct opt_duration http1_idle;
-	struct request_rules rules; /* compiled */
+	struct request_rules rules; /* set by policy_compile() */
 	bool splice_off; /* for all its routes */
-	bool is_same_host; /* its clients may be paired where they run on this host */
+	bool is_same_host; /* the same-host lanes are allowed for clients on this host */
 	struct route *route_list;
 	uint32_t route_count;
 	struct tcp_route *tcp_route_list;
 	uint32_t tcp_route_count;
-	struct span gateway_label; /* "namespace/name"; compiled */
-	struct route_table *table; /* compiled; in the arena */
-	uint64_t regex_steps; /* compiled: of one request; 0: no limit */
+	struct span gateway_label; /* "namespace/name"; set by policy_compile() */
+	struct route_table *table; /* set by policy_compile(); in the arena */
+	uint64_t regex_steps; /* per request, set by policy_compile(); 0: no limit */
 	struct span where;
 };
 
 enum bind_protocol {
 	BIND_HTTP,
-	BIND_TLS, /* listeners of HTTPS and TLS, chosen by SNI */
+	BIND_TLS, /* HTTPS and TLS listeners, chosen by SNI */
 	BIND_TCP,
 };
 
 struct bind {
 	struct span key; /* "bind/8080" */
 	uint16_t port;
-	struct address address; /* as configured, else [::]:port, or 0.0.0.0:port without IPv6 */
+	struct address address; /* configured, or [::]:port, or 0.0.0.0:port without IPv6 */
 	struct span address_text;
 	enum bind_protocol protocol;
 	struct listener *listener_list;
 	uint32_t listener_count;
-	/* compiled by policy/effective: connection level, so the same for all listeners of the bind */
+	/* set by policy/effective; for connections, so the same for all listeners of the bind */
 	const struct frontend_http *http; /* never NULL */
-	const struct frontend_tcp *tcp; /* may be NULL: leave the kernel's keepalive alone */
-	const struct frontend_tls *tls; /* may be NULL; what it says is in the listeners' settings */
+	const struct frontend_tcp *tcp; /* may be NULL: keep the kernel's keepalive settings */
+	const struct frontend_tls *tls; /* may be NULL; the listeners' settings include it */
 	const struct frontend_connect *connect; /* may be NULL: CONNECT_DENY */
-	struct listener_table *table; /* compiled; in the arena */
+	struct listener_table *table; /* set by policy_compile(); in the arena */
 	/*
-	 * compiled: clients of this host may bypass TCP. All listeners say so: whose they are shows too late.
+	 * set by policy_compile(): clients of this host may bypass TCP. All listeners must allow it, because
+	 * the listener is not known early enough.
 	 */
 	bool is_same_host;
 };
@@ -439,13 +445,13 @@ struct bind {
 /* -------------------------------------------------------------------------------- static part */
 
 struct timeouts_config {
-	/* our own timers; 0 = off */
+	/* timers of this gateway; 0: off */
 	uint64_t stream_idle_ns; /* no byte in either direction of a body */
 	uint64_t tunnel_idle_ns; /* upgraded and TCP streams */
 	uint64_t half_closed_ns; /* tunnel with one side closed */
-	uint64_t client_header_min_ns; /* a begun head is complete within it */
-	uint64_t client_body_stall_ns; /* no byte of a request body that the client owes */
-	uint64_t client_read_stall_ns; /* no byte taken of a response that waits, HTTP/1 */
+	uint64_t client_header_min_ns; /* from the start of a head until it is complete */
+	uint64_t client_body_stall_ns; /* no byte of a request body while the gateway waits for it */
+	uint64_t client_read_stall_ns; /* an HTTP/1 client reads no byte of a waiting response */
 	uint64_t max_connection_age_ns;
 	uint64_t max_connection_age_jitter_ns;
 };
@@ -463,27 +469,28 @@ struct splice_config {
 	uint64_t max_total_credit_bytes;
 	bool lane_pipe;
 	bool lane_sockmap;
-	bool lane_direct; /* opt-in: also said by the listener and the backend, is_same_host */
-	bool lane_bypass; /* opt-in: also said by the listener, and the backend, each for its connections */
-	bool force; /* these two also on kernels with a known fault */
-	bool adaptive; /* what has no known length goes to the kernel when its pace says that it pays */
+	bool lane_direct; /* opt-in, also required at the listener and the backend: is_same_host */
+	bool lane_bypass; /* opt-in, also required at the listener or the backend for its connections */
+	bool force; /* use both also on kernels with a known fault */
+	/* bodies of unknown length and tunnels move to the kernel if their rate makes it worthwhile */
+	bool adaptive;
 	struct span pin_dir; /* pins of `headgate bpf load`; empty: load at start */
 };
 
-/* Connections may bypass TCP (user/kernel/local/bypass.h). */
+/* True if connections may bypass TCP (user/kernel/local/bypass.h). */
 static inline bool splice_bypasses(const struct splice_config *splice)
 {
 	return splice->mode != SPLICE_OFF && splice->lane_bypass;
 }
 
-/* One of the lanes that need the programs of user/kernel/local. */
+/* True if a lane needs the programs of user/kernel/local. */
 static inline bool splice_has_same_host(const struct splice_config *splice)
 {
 	return splice->mode != SPLICE_OFF && (splice->lane_direct || splice->lane_bypass);
 }
 
 enum forwarded_mode {
-	FORWARDED_APPEND, /* keep what a trusted peer sent and add to it; replace what others sent */
+	FORWARDED_APPEND, /* keep and extend a trusted peer's fields; replace those of others */
 	FORWARDED_OFF,
 };
 
@@ -496,25 +503,25 @@ struct retry_config {
 	bool honor_retry_after;
 	uint64_t retry_after_max_ns;
 	bool full_jitter;
-	uint32_t budget_percent; /* of requests in flight; 0 = no budget */
-	uint32_t budget_min; /* retries always allowed at the same time */
+	uint32_t budget_percent; /* of requests in flight; 0: no budget */
+	uint32_t budget_min; /* retries always allowed concurrently */
 };
 
-/* Bounds of an HTTP/2 connection of a client. */
+/* Limits of an HTTP/2 connection of a client. */
 struct http2_config {
 	uint32_t max_concurrent_streams;
 	uint32_t max_headers; /* fields of one head; its bytes: max_head_bytes */
-	uint64_t idle_ns; /* of a connection without streams and PINGs; 0: no limit */
-	uint64_t stall_ns; /* a response waits so long for window; 0: no limit */
+	uint64_t idle_ns; /* without streams and PINGs; 0: no limit */
+	uint64_t stall_ns; /* a response waits for window; 0: no limit */
 };
 
-/* The section `config`. Its keys, their ranges and defaults: config/standalone/static.c. */
+/* The section `config`. Keys, ranges and defaults: config/standalone/static.c. */
 struct static_config {
 	struct span admin_addr; /* "localhost:port" | "ip:port" | "unix:/path" | "off" */
 	struct span stats_addr;
 	struct span readiness_addr;
 	bool ipv6_enabled;
-	uint32_t worker_threads; /* 0: one a core */
+	uint32_t worker_threads; /* 0: one per core */
 	uint64_t termination_min_ns; /* connectionMinTerminationDeadline */
 	uint64_t termination_max_ns; /* connectionTerminationDeadline */
 	struct keepalive_policy upstream_keepalives;
@@ -533,25 +540,27 @@ struct static_config {
 	struct cidr *trusted_list; /* peers whose X-Forwarded-* are kept */
 	uint32_t trusted_count;
 	uint64_t max_connections;
-	/* 0, like the last one: derived from the descriptors (user/gateway/resources.h). */
+	/* 0, also in the previous member: derived from the descriptor limit (user/gateway/resources.h). */
 	uint64_t connections_per_client;
 	uint64_t requests_per_client;
 	uint64_t connections_per_backend;
-	uint64_t regex_steps; /* of one request; 0: derived from the expressions of the listener */
-	uint64_t connection_head_bytes; /* of the requests of an HTTP/2 connection under way */
-	uint64_t worker_head_bytes; /* the same of all connections of a worker */
-	uint32_t h2_floods[H2_FLOOD_COUNT]; /* a second */
+	uint64_t regex_steps; /* per request; 0: derived from the expressions of the listener */
+	uint64_t connection_head_bytes; /* of the running requests of an HTTP/2 connection */
+	uint64_t worker_head_bytes; /* of all connections of a worker */
+	uint32_t h2_floods[H2_FLOOD_COUNT]; /* per second */
 	uint32_t max_request_line_bytes;
 	uint32_t max_head_bytes;
-	uint32_t max_headers; /* where http1MaxHeaders is not set */
-	bool expose_close_reason; /* response header x-headgate-close-reason on our own error replies */
+	uint32_t max_headers; /* if http1MaxHeaders is not set */
+	/* add the response header x-headgate-close-reason to error responses of the gateway */
+	bool expose_close_reason;
 	bool user_timeout; /* TCP_USER_TIMEOUT = time + interval x retries */
-	struct span log_level; /* empty: not said */
-	struct span log_format; /* empty: not said */
+	struct span log_level; /* empty: not configured */
+	struct span log_format; /* empty: not configured */
 	bool access_log;
-	uint64_t mcp_session_ttl_ns; /* of a session that nobody uses; 0: no limit */
-	uint64_t mcp_uninitialized_ttl_ns; /* of a session whose client never came back; 0: no limit */
-	uint64_t mcp_initialize_ns; /* for targets to answer initialize; 0: no limit */
+	uint64_t mcp_session_ttl_ns; /* of an unused session; 0: no limit */
+	/* of a session whose client sends nothing after initialize; 0: no limit */
+	uint64_t mcp_uninitialized_ttl_ns;
+	uint64_t mcp_initialize_ns; /* time for targets to answer initialize; 0: no limit */
 	struct mcp_limits mcp_limits;
 };
 
@@ -566,7 +575,7 @@ struct hash_map; /* user/base/hash.h */
 
 struct snapshot {
 	atomic_uint refs;
-	uint64_t generation; /* 1, 2, …; 0 until the caller numbers it */
+	uint64_t generation; /* 1, 2, …; 0 until the caller sets it */
 	struct arena *arena; /* owner: everything below */
 	struct snapshot_destructor *destructor_list; /* newest first */
 	struct static_config config;
@@ -578,6 +587,6 @@ struct snapshot {
 	uint32_t backend_count;
 	const struct access_log_policy *access_log; /* may be NULL */
 	struct hash_map *tls_identities; /* for the next load, config/core/tls_files.h; may be NULL */
-	struct certificate_entry *certificate_list; /* compiled; those that end first come first */
+	struct certificate_entry *certificate_list; /* set by policy_compile(); sorted by expiry */
 	uint32_t certificate_count;
 };

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Part of config/model.h: what governs the connections of clients. */
+/* Part of config/model.h: settings of client connections. */
 
 struct opt_duration {
 	bool is_set;
@@ -16,7 +16,7 @@ struct opt_u64 {
 	uint64_t value;
 };
 
-/* Same object for downstream and upstream sockets. Dumped with all four members. */
+/* For client and backend sockets. The dump has all four members. */
 struct keepalive_policy {
 	bool enabled;
 	uint64_t time_ns;
@@ -24,7 +24,7 @@ struct keepalive_policy {
 	uint32_t retries;
 };
 
-/* 0 in these five: not said. */
+/* 0 in these five: not configured. */
 enum normalize_path {
 	NORMALIZE_FULL = 1,
 	NORMALIZE_KEEP_SLASHES,
@@ -55,16 +55,16 @@ enum trace_method {
 };
 
 enum half_close {
-	HALF_CLOSE_END = 1, /* a client that closes its side while it waits has given up */
+	HALF_CLOSE_END = 1, /* a client that closes its side has given up its request */
 	HALF_CLOSE_KEEP,
 };
 
-/* frontend http: always complete, defaults filled in. */
+/* frontend http: always complete, with defaults. */
 struct frontend_http {
 	uint64_t max_buffer_bytes;
-	struct opt_u64 http1_max_headers; /* unset: max_headers of the static part */
+	struct opt_u64 http1_max_headers; /* unset: max_headers of `config` */
 	uint64_t http1_idle_timeout_ns;
-	/* Written in the configuration, not only there by default. */
+	/* True if the configuration sets the member, false if it has the default. */
 	bool sets_max_buffer;
 	bool sets_http1_idle_timeout;
 	struct opt_u64 http2_window_bytes;
@@ -80,7 +80,7 @@ struct frontend_http {
 	enum half_close half_close;
 };
 
-/* Of those members the ones that are asked for each request, when its listener is known. */
+/* The members that are read per request, when its listener is known. */
 struct request_rules {
 	enum normalize_path normalize_path;
 	enum escaped_slashes escaped_slashes;

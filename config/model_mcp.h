@@ -6,7 +6,7 @@
 
 #include "user/base/span.h"
 
-/* What stands behind a backend of kind BACKEND_MCP, as part of a snapshot (config/model.h). */
+/* A backend of kind BACKEND_MCP, as part of a snapshot (config/model.h). */
 
 enum mcp_transport {
 	MCP_STDIO, /* a child process */
@@ -21,24 +21,24 @@ enum mcp_prefixes {
 	MCP_PREFIXES_NEVER,
 };
 
-/* The same of statefulMode and failureMode. */
+/* In the order of the words of statefulMode and failureMode. */
 enum mcp_states {
 	MCP_STATES_KEPT,
-	MCP_STATES_NONE, /* a session for each request */
+	MCP_STATES_NONE, /* a session per request */
 };
 
 enum mcp_failures {
 	MCP_FAILURES_CLOSED,
-	MCP_FAILURES_OPEN, /* a server that is lost is left out */
+	MCP_FAILURES_OPEN, /* continue without a lost server */
 };
 
-/* config.limits, of the process where nothing else is written. */
+/* config.limits; limits of the process unless stated otherwise. */
 struct mcp_limits {
 	uint32_t sessions;
-	uint32_t sessions_per_client; /* address */
-	uint32_t uninitialized_sessions; /* whose client has not come back after initialize */
+	uint32_t sessions_per_client; /* per client address */
+	uint32_t uninitialized_sessions; /* sessions whose client has sent nothing after initialize */
 	uint32_t children; /* processes */
-	uint32_t message_bytes; /* of one message, in either direction */
+	uint32_t message_bytes; /* per message, in either direction */
 };
 
 struct backend;
@@ -46,31 +46,34 @@ struct backend_tls;
 struct header_modifier;
 struct policy_value;
 
-/* A server of tools behind an MCP backend. */
+/* An MCP server behind a backend. */
 struct mcp_server {
 	struct span name;
 	enum mcp_transport transport;
-	/* MCP_STDIO: texts with a NUL, lists that end with NULL */
+	/* MCP_STDIO: NUL-terminated strings; lists end with NULL */
 	const char *command;
 	const char **argument_list;
 	uint32_t argument_count;
 	const char **environment_list; /* "NAME=value" */
 	uint32_t environment_count;
 	bool clear_environment;
-	/* the others */
+	/* MCP_HTTP and MCP_SSE */
 	const struct backend *backend; /* of kind BACKEND_HOST, with one endpoint */
-	/* Compiled: what the backend's policies say, with https:// one of its own. NULL: plain text */
+	/*
+	 * Set by policy_compile(): the TLS policy of the backend, or the one implied by https://. NULL:
+	 * plaintext
+	 */
 	const struct backend_tls *tls;
-	const struct header_modifier *request_headers; /* compiled; NULL: none */
-	struct policy_value *policy_list; /* its own, which go before those of the backend */
+	const struct header_modifier *request_headers; /* set by policy_compile(); NULL: none */
+	struct policy_value *policy_list; /* its own, which override those of the backend */
 	uint32_t policy_count;
-	struct span
-		authority; /* compiled: with TLS, as a URL of https writes it; empty: that of the backend */
-	struct span backend_name; /* as dumped */
+	/* set by policy_compile(): with TLS in the form of an https URL; empty: that of the backend */
+	struct span authority;
+	struct span backend_name; /* as in the dump */
 	struct span path;
 };
 
-/* Several servers as one. */
+/* Several servers, served as one. */
 struct mcp_servers {
 	struct mcp_server *server_list;
 	uint32_t server_count;

@@ -31,7 +31,7 @@ static int refuse(struct config_report *report, struct span name, int error, con
 
 static int refuse_errno(struct config_report *report, struct span name, int error)
 {
-	/* A failing read may say EINVAL too; to the caller that would be a wrong configuration. */
+	/* A failing read may return EINVAL, too, which the caller would report as a wrong configuration. */
 	return refuse(report, name, error == EINVAL ? -EIO : -error, "cannot be read: ", strerror(error));
 }
 
@@ -74,8 +74,10 @@ static int refuse_large(struct config_report *report, struct span name)
 	return refuse(report, name, -EINVAL, "is larger than 16 MiB; ", "split it into several files");
 }
 
-/* Editors and shells empty a file before they write it: a reload in between must not close every port.
- * Nothing in a pipe is the failure of what writes into it. */
+/*
+ * Editors and shells truncate a file before they write it: a reload at that moment must not close every
+ * port. An empty pipe means that its writer failed.
+ */
 static int refuse_empty(struct config_report *report, struct span name)
 {
 	return refuse(report, name, -EINVAL, "is empty; ",
@@ -125,7 +127,10 @@ static const char *kind_of(mode_t mode)
 	}
 }
 
-/* A pipe or a device may block the thread that answers signals, or never end: only files have a size. */
+/*
+ * Only regular files have a size. A pipe or a device might never end, or block the thread that handles
+ * signals.
+ */
 static int check_file(struct config_report *report, struct span name, const struct stat *status)
 {
 	if (!S_ISREG(status->st_mode)) {
@@ -137,7 +142,10 @@ static int check_file(struct config_report *report, struct span name, const stru
 	return status->st_size > LIMIT_CONFIG_BYTES ? refuse_large(report, name) : 0;
 }
 
-/* Asked before it is opened, because opening a device may do something, and after: it may be another one. */
+/*
+ * Checked before opening, because opening a device may have effects, and after, because the file may have
+ * been replaced.
+ */
 static int read_file(struct arena *arena, const char *path, struct span name, struct config_report *report,
 		     struct source_texts *texts)
 {
@@ -200,7 +208,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Names of the regular files to read, links followed, in byte order. -errno of the directory. */
+/* Returns the names of the regular files to read, links followed, in byte order. -errno of the directory. */
 static int list_names(const char *path, struct name_list *names)
 {
 	DIR *directory = opendir(path);

@@ -4,30 +4,30 @@
 #include "config/core/errors.h"
 #include "config/load.h"
 
-/* The texts behind the -f arguments. */
+/* The texts of the -f arguments. */
 struct source_text {
-	struct span name; /* as shown in messages */
+	struct span name; /* for messages */
 	struct span text;
 };
 
 struct source_texts {
-	struct source_text *list; /* owner, heap; the spans live in the arena given to source_read */
+	struct source_text *list; /* owner, heap; the spans are in the arena given to source_read */
 	uint32_t count;
 	uint32_t size;
-	uint64_t bytes; /* of all of them */
+	uint64_t bytes; /* of all texts */
 };
 
 void source_init(struct source_texts *texts);
 void source_done(struct source_texts *texts);
 
 /*
- * Adds what a source holds: one file, the *.yaml, *.yml and *.json of a directory in byte order of their
- * names, or standard input for "-". Hidden names are skipped, which leaves out the ..data links of a mounted
- * ConfigMap; links are followed. Only regular files are read, and never waited for. 0, -ENOMEM, -EINVAL (too
- * large, no regular file, or a directory without such files), or the errno of what could not be read;
- * everything but -ENOMEM is also in the report.
+ * Adds the texts of a source: one file, the *.yaml, *.yml and *.json of a directory in byte order of their
+ * names, or standard input for "-". Skips hidden names, such as the ..data links of a mounted ConfigMap;
+ * follows links. Reads only regular files, and never waits for one. 0, -ENOMEM, -EINVAL (too large, not a
+ * regular file, or a directory without such files), or the errno of a failed read; the report has all
+ * failures except -ENOMEM.
  */
 int source_read(struct arena *arena, const struct config_source *source, struct config_report *report,
 		struct source_texts *texts);
-/* The rest of a file or stream, at most LIMIT_CONFIG_BYTES of it: 0, -EFBIG, -ENOMEM or -errno of reading. */
+/* Reads the rest of a file or stream, at most LIMIT_CONFIG_BYTES: 0, -EFBIG, -ENOMEM or -errno of read(). */
 int source_read_all(int fd, struct text *out);

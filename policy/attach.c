@@ -71,7 +71,7 @@ void attachment_warn(struct config_report *report, const struct targeted_policy 
 	text_done(&line);
 }
 
-/* ---- which kind may point at what */
+/* which kinds may have which targets */
 
 static bool kind_fits(enum policy_kind kind, enum target_kind target)
 {
@@ -96,7 +96,7 @@ struct gateway_name {
 };
 
 struct gateway_names {
-	struct gateway_name *list; /* in the scratch arena; sorted, each once */
+	struct gateway_name *list; /* in the scratch arena; sorted, without duplicates */
 	uint32_t count;
 };
 
@@ -134,7 +134,7 @@ static int gateways_collect(const struct snapshot *snapshot, struct arena *scrat
 	return 0;
 }
 
-/* How many names are less than this one, or no more. */
+/* Returns how many names are less than `name`, with or_equal also equal ones. */
 static uint32_t gateways_below(const struct gateway_names *gateways, struct span name, bool or_equal)
 {
 	uint32_t low = 0, high = gateways->count;

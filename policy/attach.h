@@ -4,7 +4,7 @@
 #include "config/core/errors.h"
 #include "config/model.h"
 
-/* Attached policies by what they point at. Lives only while a snapshot is compiled. */
+/* Attached policies by target. Exists only while a snapshot is compiled. */
 
 /* From weak to strong: the strongest level that sets a kind wins, as a whole object. */
 enum policy_level {
@@ -23,11 +23,11 @@ enum policy_level {
 
 struct attachment {
 	struct targeted_policy *policy;
-	struct arena *arena; /* of the snapshot */
-	struct span namespace; /* of the object it applies to */
-	bool is_foreign; /* that is not the namespace it names: see attachments_build */
-	bool is_excused; /* a warning says already why it has no effect */
-	bool is_tied; /* the warning about a tie was given */
+	struct arena *arena; /* the snapshot's */
+	struct span namespace; /* of the target object */
+	bool is_foreign; /* the namespace differs from the one in the policy: see attachments_build */
+	bool is_excused; /* another warning already reports why it has no effect */
+	bool is_tied; /* the tie has been reported */
 };
 
 struct attachments {
@@ -41,39 +41,40 @@ struct attachment_run {
 };
 
 /*
- * Finds the namespace every policy applies to and sorts. A policy that names a gateway its namespace does not
- * have goes to the only gateway of that name elsewhere, with a warning; target.attach_namespace says which. A
- * policy that cannot have an effect on the kind of its target is excused with a warning. is_attached of all
- * is cleared. 0 or -ENOMEM.
+ * Finds the namespace that each policy applies to, and sorts. A policy on a gateway that does not exist in
+ * its namespace applies to the only gateway of that name in another one, with a warning;
+ * target.attach_namespace is set to that namespace. A policy of a kind that cannot affect its target is
+ * excused with a warning. Clears is_attached of all. 0 or -ENOMEM.
  */
 int attachments_build(struct snapshot *snapshot, struct arena *scratch, struct config_report *report,
 		      struct attachments *ret_attachments);
-/* All policies on that object and its parts, in winning order. */
+/* Returns all policies on that object and its parts, in winning order. */
 struct attachment_run attachments_of(const struct attachments *attachments, enum target_kind kind,
 				     struct span namespace, struct span name);
-/* Warns about every policy that found no target and is not excused. */
+/* Warns about every policy that has no existing target and is not excused. */
 void attachments_finish(const struct attachments *attachments, struct config_report *report);
 
 /*
- * Order among policies of one level, negative when `a` wins: the one that names the namespace of its gateway,
- * the older one, the smaller key.
+ * Compares policies of one level; negative if `a` wins: by the gateway's own namespace, then age, then the
+ * smaller key.
  */
 int attachment_compare(const struct attachment *a, const struct attachment *b);
 
 /*
- * Level of a policy on a gateway as seen from one listener; LEVEL_NONE: it means another one, or is excused.
+ * Returns the level of a policy on a gateway for one listener; LEVEL_NONE: it has another target, or is
+ * excused.
  */
 enum policy_level attachment_on_listener(const struct attachment *attachment, const struct listener *listener,
 					 uint16_t port);
-/* The same for one rule of a route. `kind` as in struct route; a kind that is not said fits every kind. */
+/* The same for one rule of a route. `kind` as in struct route; a target without a kind matches every kind. */
 enum policy_level attachment_on_route(const struct attachment *attachment, struct span rule_name,
 				      struct span kind);
-/* The same for a service behind one of its ports; for named backends the port is 0. */
+/* The same for one port of a service; the port is 0 for named backends. */
 enum policy_level attachment_on_backend(const struct attachment *attachment, uint16_t port);
 
 enum policy_section policy_section_of(enum policy_kind kind);
 const char *policy_kind_name(enum policy_kind kind); /* as in the dump */
 
-/* `policy KEY: its TARGET KIND ` and the sentence, as a warning at the place of the policy. */
+/* Reports `policy KEY: its TARGET KIND ` and the sentence as a warning at the place of the policy. */
 void attachment_warn(struct config_report *report, const struct targeted_policy *policy, const char *format,
 		     ...) __attribute__((format(printf, 3, 4)));

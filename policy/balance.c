@@ -4,9 +4,9 @@
 #include "user/base/limits.h"
 
 #define AVOID_FIRST_MS 1000
-#define HEALTH_CHOICE_MIN 50000 /* per million: who has less counts as this well in a choice */
+#define HEALTH_CHOICE_MIN 50000 /* per million: the choice treats a lower score as this one */
 
-/* `random` taken to 0..count-1 without division; the bias is below count / 2^bits. */
+/* Maps `random` to 0..count-1 without division; the bias is below count / 2^bits. */
 static uint64_t random_below(uint64_t random, uint64_t count)
 {
 	return (uint64_t)((unsigned __int128)random * count >> 64);
@@ -31,7 +31,7 @@ backend_at(const struct backend_ref *list, uint32_t count, uint64_t left,
 	return NULL;
 }
 
-/* One by the weights that `weight` gives; NULL when they are all 0. */
+/* Chooses a reference by the weights that `weight` returns; NULL if all are 0. */
 static const struct backend_ref *
 backend_by(const struct backend_ref *list, uint32_t count, uint64_t random,
 	   uint64_t (*weight)(const struct backend_ref *ref, const void *context), const void *context)
@@ -52,7 +52,7 @@ static bool is_all_evicted(const struct backend *backend, uint64_t now_ms)
 	return backend->endpoint_count > 0;
 }
 
-/* Of those that can be asked. What leads nowhere keeps its share: it is an error that has to show. */
+/* The weight of a reference that can be used, otherwise 0. */
 static uint64_t present_weight(const struct backend_ref *ref, const void *now_ms)
 {
 	return ref->backend->kind == BACKEND_INVALID || !ref->backend->endpoint_count ||
@@ -76,14 +76,14 @@ const struct backend_ref *balance_backend(const struct backend_ref *list, uint32
 
 	if (!chosen || !is_all_evicted(chosen->backend, now_ms))
 		return chosen;
-	/* Its own bits: those of `random` chose the first. */
+	/* Use other random bits: `random` chose the first one. */
 	other = backend_by(list, count, random * 0x9e3779b97f4a7c15u, present_weight, &now_ms);
 	return other ? other : chosen;
 }
 
 struct other_facts {
 	const struct backend_ref *failed;
-	const struct previous_hosts *previous_hosts; /* NULL: wherever it was */
+	const struct previous_hosts *previous_hosts; /* NULL: no previous endpoints */
 };
 
 bool balance_has_untried(const struct backend *backend, const struct previous_hosts *previous_hosts)
@@ -142,7 +142,7 @@ static bool is_out(const struct endpoint_candidate *candidate, uint64_t now_ms)
 	return is_avoided(candidate->load, now_ms) || health_is_evicted(candidate->health, now_ms);
 }
 
-/* Whether `b` gets what would be `a`'s, because it is healthier. */
+/* True if `b` is taken although `a` was chosen, because `b` is healthier. */
 static bool goes_to_healthier(const struct endpoint_candidate *a, const struct endpoint_candidate *b,
 			      uint64_t random)
 {
@@ -153,7 +153,7 @@ static bool goes_to_healthier(const struct endpoint_candidate *a, const struct e
 	return own < other && random_below(random, other) >= own;
 }
 
-/* True when `b` should be taken instead of `a`. */
+/* True if `b` should be taken instead of `a`. */
 static bool is_better(const struct endpoint_candidate *b, const struct endpoint_candidate *a, uint64_t random,
 		      uint64_t now_ms)
 {
@@ -165,7 +165,7 @@ static bool is_better(const struct endpoint_candidate *b, const struct endpoint_
 	return is_less ? !goes_to_healthier(b, a, random) : goes_to_healthier(a, b, random);
 }
 
-/* Only when both choices are being avoided: the next one after `start` that is not. */
+/* If both choices are out, returns the next endpoint after `start` that is not, or `start`. */
 static uint32_t not_avoided(const struct endpoint_candidate *list, uint32_t count, uint32_t exclude,
 			    uint32_t start, uint64_t now_ms)
 {
@@ -197,7 +197,7 @@ uint32_t balance_endpoint(const struct endpoint_candidate *list, uint32_t count,
 	}
 	first += has_excluded && first >= exclude;
 	second += has_excluded && second >= exclude;
-	/* Its own bits: those of `random` chose the two. */
+	/* Use other random bits: `random` chose the two. */
 	best = is_better(&list[second], &list[first], random * 0x9e3779b97f4a7c15u, now_ms) ? second : first;
 	if (is_out(&list[best], now_ms))
 		best = not_avoided(list, count, exclude, best, now_ms);

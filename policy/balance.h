@@ -4,56 +4,56 @@
 #include "policy/health.h"
 #include "policy/previous_hosts.h"
 
-/* Choices among backends and endpoints. Randomness and time are arguments. */
+/* Choice of backends and endpoints. Randomness and time are arguments. */
 
 /*
- * One of the references by weight; NULL when there is none or all weights are 0. The share of one whose
- * endpoints are all evicted goes to the others, as long as one of them is not.
+ * Chooses a reference by weight; NULL if the list is empty or all weights are 0. The share of a reference
+ * whose endpoints are all evicted goes to the others, unless theirs are all evicted, too. An invalid
+ * reference keeps its share, because the error must be visible.
  */
 const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
 					  uint64_t random, uint64_t now_ms);
 /*
- * For another attempt: one of the other references by weight, of those with an endpoint where the request has
- * not been if there are any, so that a route with several hosts does not ask one that failed again.
- * References that lead nowhere (BACKEND_INVALID, no endpoint) are passed over. `failed` when there is no
- * other.
+ * For another attempt: chooses one of the other references by weight, preferably one with an endpoint that
+ * the request has not tried, so that a route with several hosts does not use one that failed again. Skips
+ * references that cannot be used (BACKEND_INVALID, no endpoint). Returns `failed` if there is no other.
  */
 const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
 						const struct backend_ref *failed,
 						const struct previous_hosts *previous_hosts, uint64_t random);
-/* An endpoint of it where the request has not been. */
+/* True if it has an endpoint that the request has not tried. */
 bool balance_has_untried(const struct backend *backend, const struct previous_hosts *previous_hosts);
-/* Somewhere the request may go and has not been: an endpoint of `own`, or of a reference with a weight. */
+/* True if there is an endpoint that the request has not tried: in `own`, or in a reference with a weight. */
 bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const struct backend_ref *own,
 			   const struct previous_hosts *previous_hosts);
 
-/* What the worker knows of one endpoint. */
+/* What the worker knows about one endpoint. */
 struct endpoint_load {
 	uint32_t in_flight;
 	uint64_t avoid_until_ms; /* after a failed connect */
-	uint32_t failures; /* in a row */
+	uint32_t failures; /* consecutive */
 };
 
-/* One that may be chosen. Borrowed for the call. */
+/* An endpoint that may be chosen. Borrowed for the call. */
 struct endpoint_candidate {
 	const struct endpoint_load *load;
-	const struct endpoint_health *health; /* NULL: nobody watches it */
+	const struct endpoint_health *health; /* NULL: no health policy */
 };
 
 /*
- * Power of two choices among `count` candidates: two at random, the one with less in flight wins; one that is
- * being avoided - after a failed connect, or evicted - loses against one that is not. Against a healthier one
- * the winner keeps only a share that is its health divided by the other's, so that an endpoint that returns
- * with little health gets little, but enough to show that it is well again. `exclude` (or UINT32_MAX) is an
- * index to take only when it is the only one: a retry prefers another endpoint. When both choices are being
- * avoided, any other that is not is taken; when all are, the choice stands: trying is better than refusing.
- * Returns an index, or UINT32_MAX when count == 0.
+ * Power of two choices among `count` candidates: of two random ones, the one with fewer requests in flight
+ * wins. A candidate that is out (avoided after a failed connect, or evicted) loses against one that is not.
+ * Against a healthier candidate the winner keeps only a share, its health divided by the other's, so that an
+ * endpoint that returns with a low score gets few requests, but enough to show that it has recovered.
+ * `exclude` (or UINT32_MAX) is an index to take only if it is the only one: a retry prefers another
+ * endpoint. If both choices are out, any other that is not is taken; if all are out, the choice stands,
+ * because trying is better than refusing. Returns an index, or UINT32_MAX if count is 0.
  */
 uint32_t balance_endpoint(const struct endpoint_candidate *list, uint32_t count, uint32_t exclude,
 			  uint64_t random, uint64_t now_ms);
 /*
- * Outcome of a connect: failures double the time an endpoint is avoided (1 s, 2 s, … 30 s). Failures while it
- * is already being avoided count once: connects that were under way together fail together.
+ * Result of a connect: failures double the time for which an endpoint is avoided (1 s, 2 s, … 30 s).
+ * Failures while it is already avoided count once: concurrent connects fail together.
  */
 void balance_connected(struct endpoint_load *load);
 void balance_connect_failed(struct endpoint_load *load, uint64_t now_ms);

@@ -5,7 +5,7 @@
 
 #include "policy/host_index.h"
 
-/* Those with the same name: one for each kind of key, the first of its kind. */
+/* Certificates with the same name: the first one of each key type. */
 struct certificate_group {
 	const struct tls_identity *list[CERTIFICATE_KEYS];
 	uint32_t count;
@@ -14,10 +14,10 @@ struct certificate_group {
 struct certificate_names {
 	struct host_index *hosts;
 	struct certificate_group *group_list; /* by host_bucket.index */
-	struct certificate_group first; /* for names that none has */
+	struct certificate_group first; /* for unknown names */
 };
 
-/* "RSA" of "RSA 2048". */
+/* Returns "RSA" for "RSA 2048". */
 static struct span key_kind(const struct tls_identity *identity)
 {
 	struct span rest = identity->certificate.key, kind = { 0 };
@@ -35,7 +35,7 @@ static void group_add(struct certificate_group *group, const struct tls_identity
 		group->list[group->count++] = identity;
 }
 
-/* Patterns of our own ("*", "") and wildcards within a label are no names of a host. */
+/* False for the patterns "*" and "", and for wildcards within a label. */
 static bool is_host_pattern(struct span name)
 {
 	struct span rest = span_from(name, span_starts(name, SPAN("*.")) ? 2 : 0);
@@ -51,7 +51,7 @@ static bool has_name(const struct tls_certificate *certificate, struct span name
 	return false;
 }
 
-/* The same site with another kind of key: clients without SNI may need that one. */
+/* Same names, probably another key type: clients without SNI may need that one. */
 static bool has_same_names(const struct tls_certificate *a, const struct tls_certificate *b)
 {
 	for (uint32_t i = 0; i < a->name_count; i++)
@@ -97,7 +97,7 @@ int certificate_names_build(struct listener_tls *tls, struct arena *arena)
 	return 0;
 }
 
-/* A wildcard of a certificate is one label; those of host names may be several. */
+/* A wildcard of a certificate matches one label; a host name pattern may match several. */
 static bool bucket_fits(const struct host_bucket *bucket, struct span sni)
 {
 	return !bucket->is_wildcard || (sni.len > bucket->name.len + 1 &&

@@ -9,7 +9,7 @@
 
 enum { DAY_S = 24 * 3600 };
 
-/* An identity or a trust, and who uses it. */
+/* An identity or a trust store, and its users. */
 struct use {
 	const void *object;
 	enum certificate_use use;
@@ -19,13 +19,13 @@ struct use {
 };
 
 struct uses {
-	struct arena *arena; /* of the snapshot */
-	struct hash_map *map; /* owner; from object and use */
+	struct arena *arena; /* the snapshot's */
+	struct hash_map *map; /* owner; key: object and use */
 	struct use *list; /* in the scratch arena */
 	uint32_t count;
 };
 
-/* ---- who uses what */
+/* users */
 
 static int place_add(struct arena *arena, struct use *use, struct span place)
 {
@@ -52,7 +52,7 @@ static int use_add(struct uses *uses, const void *object, bool is_trust, enum ce
 		   struct span place)
 {
 	struct use *use = &uses->list[uses->count], *known;
-	/* No padding: `use` has been zeroed and its first members are compared as bytes. */
+	/* No padding: `use` was zeroed, and its first members are compared as bytes. */
 	struct span key = span_of(use, offsetof(struct use, is_trust));
 
 	if (!object)
@@ -101,7 +101,7 @@ static int routes_each(const struct listener *listener, tls_fn *fn, struct uses 
 	return result;
 }
 
-/* Everything that speaks TLS to a backend. */
+/* All TLS settings for backends. */
 static int backends_each(const struct snapshot *snapshot, tls_fn *fn, struct uses *uses)
 {
 	int result = 0;
@@ -185,7 +185,7 @@ static uint32_t certificates_of(const struct use *use, const struct tls_certific
 	return use->is_trust ? trust->certificate_count : 1;
 }
 
-/* By their end; what ends at the same time keeps the order of the fingerprints. */
+/* By expiry, then by fingerprint. */
 static int entry_compare(const void *left, const void *right)
 {
 	const struct tls_certificate *a = ((const struct certificate_entry *)left)->certificate;
@@ -196,7 +196,7 @@ static int entry_compare(const void *left, const void *right)
 	return span_compare(a->fingerprint, b->fingerprint);
 }
 
-/* The same certificate may come from several files: the first one's places stand for all. */
+/* Several files may contain the same certificate: only the places of the first one are kept. */
 static int entries_fill(struct snapshot *snapshot, const struct uses *uses, uint32_t total)
 {
 	struct hash_map *maps[CERTIFICATE_OF_AUTHORITY + 1] = { NULL };

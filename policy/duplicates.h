@@ -4,9 +4,9 @@
 #include "config/core/errors.h"
 #include "config/model.h"
 
-/* Warnings about what never gets anything because another has the same name; tables are built. */
+/* Warnings about objects that get no requests because another has the same name; the tables are built. */
 
 /* Listeners of one port with the same host name. */
 void duplicates_warn(const struct bind *bind, struct config_report *report);
-/* TCP routes of a listener: one connection has nothing but its server name to tell them apart by. */
+/* TCP routes of a listener: only the server name distinguishes connections. */
 void tcp_duplicates_warn(const struct listener *listener, struct config_report *report);

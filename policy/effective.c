@@ -24,7 +24,7 @@ struct compile {
 	struct snapshot *snapshot;
 	struct config_report *report;
 	struct attachments attachments;
-	size_t union_bytes_left; /* of automata for routes */
+	size_t union_bytes_left; /* for the automata of routes */
 };
 
 /* ---- backend references */
@@ -48,16 +48,16 @@ static void enter_backend(const struct compile *compile, struct precedence *prec
 	precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND);
 }
 
-/* Where a reference stands. */
+/* The place of a reference. */
 struct ref_place {
-	const struct precedence *precedence; /* what gateway, listener and route say */
-	const struct listener *listener; /* NULL: of a mirror */
+	const struct precedence *precedence; /* policies of gateway, listener and route */
+	const struct listener *listener; /* NULL: a mirror */
 	bool is_tcp;
 	bool splice_off;
 	bool is_grpc;
 };
 
-/* A policy is more specific than the Service; gRPC exists over HTTP/2 only. */
+/* A policy is more specific than the Service; gRPC requires HTTP/2. */
 static enum backend_http_version version_of(const struct backend_ref *ref, bool is_grpc)
 {
 	if (ref->http && ref->http->version != BACKEND_HTTP_AUTO)
@@ -86,7 +86,7 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->splice_off |= place->splice_off || ref->backend->splice_off;
-	/* What is encrypted cannot be paired. */
+	/* The same-host lanes cannot carry encrypted bytes. */
 	ref->is_same_host =
 		!ref->splice_off && !ref->tls && (ref->is_same_host || ref->backend->is_same_host);
 	return result;
@@ -116,7 +116,7 @@ static int resolve_refs(const struct compile *compile, const struct ref_place *p
 
 /* ---- routes */
 
-/* A rule may have several filters of this kind; an attached policy is one. */
+/* A rule may have several mirror filters; an attached policy has one. */
 static int mirrors_collect(struct compile *compile, const struct precedence *precedence, struct route *route)
 {
 	const struct precedence_winner *winner = &precedence->of[POLICY_MIRROR];
@@ -141,7 +141,7 @@ static int mirrors_collect(struct compile *compile, const struct precedence *pre
 	return 0;
 }
 
-/* In a manifest the Service or the kind of the route says so, and the rest of it is good. */
+/* In a manifest, the Service or the kind of the route causes this, so only warn. */
 static void refuse_mirror(const struct compile *compile, const struct route *route, struct span where)
 {
 	config_message_at(compile->report, route->kind.len ? CONFIG_WARNING : CONFIG_ERROR, where,
@@ -149,7 +149,7 @@ static void refuse_mirror(const struct compile *compile, const struct route *rou
 			  "HTTP/1.1");
 }
 
-/* A mirror may be shared by many routes: only what belongs to its backend applies, and is said once. */
+/* Many routes may share a mirror: only policies of its backend apply, and the warning is given once. */
 static int compile_mirrors(const struct compile *compile, const struct route *route)
 {
 	const struct precedence none = { 0 };
@@ -197,7 +197,7 @@ static void enter_route(const struct compile *compile, struct precedence *preced
 	}
 }
 
-/* No attempts: written to switch off what weaker levels say, and then as if nobody had said anything. */
+/* `attempts: 0` switches off retries of weaker levels, and is then treated as no policy. */
 static const struct retry_policy *retry_of(const struct precedence *precedence)
 {
 	const struct retry_policy *retry = precedence_object(precedence, POLICY_RETRY);
@@ -261,11 +261,11 @@ static int compile_tcp_route(const struct compile *compile, const struct precede
 
 /* ---- listeners and binds */
 
-/* Which policies of a gateway are meant. */
+/* Selects policies of a gateway. */
 enum gateway_scope {
 	SCOPE_ROUTES, /* all but those of connections */
 	SCOPE_BIND, /* those of connections */
-	SCOPE_SHARED_BIND, /* of the gateway alone: the listener is not known when a connection begins */
+	SCOPE_SHARED_BIND, /* only the gateway's own: the listener is not known when a connection starts */
 };
 
 static void enter_gateway(const struct compile *compile, struct precedence *precedence,
@@ -287,7 +287,7 @@ static void enter_gateway(const struct compile *compile, struct precedence *prec
 	}
 }
 
-/* The listener is known by the server name before its settings are needed: policies of its own count. */
+/* The server name selects the listener before its settings are needed, so the listener's policies count. */
 static int compile_tls(struct compile *compile, struct listener *listener, uint16_t port)
 {
 	struct precedence precedence = { 0 };
@@ -336,7 +336,10 @@ static bool sets_rules(const struct frontend_http *http)
 	       http->underscores || http->half_close;
 }
 
-/* What is looked at when the listener is known: after the first request, and for each. */
+/*
+ * True if it sets only members that are read when the listener is known: after the first request, and per
+ * request.
+ */
 static bool sets_only_late(const struct frontend_http *http)
 {
 	return (http->sets_http1_idle_timeout || sets_rules(http)) && !http->sets_max_buffer &&
@@ -352,9 +355,9 @@ static bool is_of_listener(const struct attachment *attachment, const struct lis
 }
 
 /*
- * The listener of a connection is known after most policies that govern the connection are needed: of a
- * listener that shares its port the idle time has effect, and rules for requests. True: it has a policy that
- * sets the idle time.
+ * Most policies of a connection are needed before its listener is known. If listeners share a port, only the
+ * idle time and the rules for requests of their policies have an effect: warns about the others. Returns
+ * true if the listener has a policy that sets the idle time.
  */
 static bool excuse_listener_policies(const struct compile *compile, const struct listener *listener)
 {
@@ -377,13 +380,13 @@ static bool excuse_listener_policies(const struct compile *compile, const struct
 			continue;
 		attachment->is_excused = true;
 		attachment_warn(compile->report, attachment->policy,
-				"has no effect%s%s: the port has other listeners too, and this policy "
+				"has no effect%s%s: the port has other listeners, too, and this policy "
 				"governs connections before their listener is known; attach it to the "
 				"gateway",
-				http && http->sets_http1_idle_timeout ? " but for http1IdleTimeout" : "",
+				http && http->sets_http1_idle_timeout ? " except for http1IdleTimeout" : "",
 				!http || !sets_rules(http)	? ""
-				: http->sets_http1_idle_timeout ? " and what it says of requests"
-								: " but for what it says of requests");
+				: http->sets_http1_idle_timeout ? " and rules for requests"
+								: " except for rules for requests");
 	}
 	return has_idle;
 }
@@ -427,7 +430,10 @@ static void rules_take(struct request_rules *rules, const struct frontend_http *
 		rules->half_close = http->half_close;
 }
 
-/* Of listeners that share a port: what its gateway says, and member by member what it says itself. */
+/*
+ * For listeners that share a port: takes the gateway's rules, then the members that the listener's policy
+ * sets.
+ */
 static void compile_shared(const struct compile *compile, const struct bind *bind, bool has_idle,
 			   struct listener *listener)
 {
@@ -438,7 +444,7 @@ static void compile_shared(const struct compile *compile, const struct bind *bin
 		rules_take(&listener->rules, gateway);
 	if (own)
 		rules_take(&listener->rules, own);
-	/* What connections may wait after a request for each of them. */
+	/* If any listener of the port has an idle time, set it for each of them. */
 	if (has_idle)
 		listener->http1_idle =
 			(struct opt_duration){ true, own && own->sets_http1_idle_timeout
@@ -488,7 +494,7 @@ static int compile_bind(struct compile *compile, struct bind *bind)
 	return result;
 }
 
-/* One log for the process: a policy on any gateway sets it. */
+/* There is one log in the process: a policy on any gateway sets it. */
 static void compile_access_log(const struct compile *compile)
 {
 	struct precedence precedence = { 0 };
@@ -504,7 +510,7 @@ static void compile_access_log(const struct compile *compile)
 		compile->snapshot->access_log = precedence_object(&precedence, POLICY_FRONTEND_ACCESS_LOG);
 }
 
-/* Targets of MCP are no references of routes: their own backend speaks for them, else the MCP backend. */
+/* No route refers to MCP targets: policies of their own backend apply, otherwise those of the MCP backend. */
 static void compile_servers(const struct compile *compile, const struct mcp_servers *servers,
 			    const struct backend_tls *shared)
 {
@@ -528,7 +534,7 @@ static void compile_servers(const struct compile *compile, const struct mcp_serv
 	}
 }
 
-/* Services that no rule names: their policies have a target all the same. */
+/* Enters the policies of backends that no rule refers to, too, so that these policies are attached. */
 static void compile_backends(const struct compile *compile)
 {
 	for (uint32_t i = 0; i < compile->snapshot->backend_count; i++) {

@@ -40,7 +40,7 @@ static struct expression_value value_text(struct span text)
 static struct expression_value evaluate(const struct expression_node *node,
 					const struct expression_facts *facts);
 
-/* ---- facts */
+/* facts */
 
 static const struct fields *headers_of(const struct expression_node *node,
 				       const struct expression_facts *facts)
@@ -58,7 +58,7 @@ static struct expression_value evaluate_header(const struct expression_node *nod
 	return field ? value_text(field->value) : no_value;
 }
 
-/* splitmix64: every random() of an expression has its own number out of one. */
+/* splitmix64: derives a different number for each random() of an expression. */
 static double random_of(uint64_t random, uint32_t serial)
 {
 	uint64_t x = random + (serial + 1) * 0x9e3779b97f4a7c15u;
@@ -187,7 +187,7 @@ static struct expression_value evaluate_in(const struct expression_node *node,
 	return value_bool(false);
 }
 
-/* ---- everything */
+/* evaluation */
 
 static struct expression_value evaluate_logic(const struct expression_node *node,
 					      const struct expression_facts *facts)

@@ -5,22 +5,21 @@
 #include "user/http/head.h"
 
 /*
- * Expressions of policies: the part of CEL that delays and health conditions need. What is understood:
+ * Expressions of policies: the subset of CEL that delays and health conditions need:
  *
- *	values       true false, 5, 0.1, "text" 'text', [1, 2]
- *	names        request.method .path .host .uri, request.headers["name"] or .name,
- *	             and where there is a response: response.code, response.headers["name"]
- *	operators    ? :   ||   &&   == != < <= > >= in   + -   * / %   ! -   ( )
- *	functions    random() (0.0 to 1.0), int(n), double(n), duration("500ms"),
- *	             text.startsWith(text), .endsWith(text), .contains(text)
+ *         values       true false, 5, 0.1, "text" 'text', [1, 2]
+ *         names        request.method .path .host .uri, request.headers["name"] or .name,
+ *                      and if there is a response: response.code, response.headers["name"]
+ *         operators    ? :   ||   &&   == != < <= > >= in   + -   * / %   ! -   ( )
+ *         functions    random() (0.0 to 1.0), int(n), double(n), duration("500ms"),
+ *                      text.startsWith(text), .endsWith(text), .contains(text)
  *
- * Types are checked when the expression is compiled; whole numbers and decimals mix, as they do not in CEL.
- * An expression without a value - a header that is not there, a division by zero - is no error of the
- * program: it is EXPRESSION_NONE, and `||` and `&&` take no notice of it where the other side decides, as in
- * CEL.
+ * Types are checked when the expression is compiled; unlike in CEL, integers and decimals can be mixed. An
+ * expression without a value (an absent header, a division by zero) is not an error: its value is
+ * EXPRESSION_NONE, and `||` and `&&` ignore it if the other operand decides, as in CEL.
  *
- * A compiled expression is immutable. Evaluation takes no memory from the heap, and no more steps and levels
- * than the text has bytes: at most LIMIT_EXPRESSION_BYTES.
+ * A compiled expression is immutable. Evaluation allocates no memory, and takes at most as many steps and
+ * levels as the text has bytes: LIMIT_EXPRESSION_BYTES.
  */
 enum expression_type {
 	EXPRESSION_NONE,
@@ -45,10 +44,10 @@ struct expression {
 	enum expression_type type; /* of its value */
 };
 
-/* What an expression may look at. Borrowed for the call. */
+/* The data that an expression can read. Borrowed for the call. */
 struct expression_facts {
 	const struct request_head *request;
-	const struct fields *response_fields; /* NULL: no response came; its headers have no value */
+	const struct fields *response_fields; /* NULL: no response; its headers have no value */
 	uint16_t response_code;
 	uint64_t random;
 };
@@ -67,8 +66,8 @@ struct expression_value {
 #define EXPRESSION_ERROR_BYTES 256
 
 /*
- * Reads `text` into memory of `arena`; texts of the expression are borrowed from `text`. 0; -ENOMEM; or
- * -EINVAL with a sentence in error that says where and what to write instead.
+ * Parses `text` into memory of `arena`; strings of the expression are borrowed from `text`. Returns 0;
+ * -ENOMEM; or -EINVAL with a message in `error` that has the place and what to write instead.
  */
 int expression_compile(struct span text, enum expression_scope scope, struct arena *arena,
 		       struct expression *ret_expression, char error[EXPRESSION_ERROR_BYTES]);

@@ -47,5 +47,5 @@ struct expression_node {
 	const struct expression_node *right;
 	const struct expression_node *other;
 	struct expression_value value; /* CONSTANT */
-	uint32_t serial; /* RANDOM: each has its own number */
+	uint32_t serial; /* RANDOM: distinguishes the calls */
 };

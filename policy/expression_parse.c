@@ -6,7 +6,7 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
-/* Recursive descent, one function a level of precedence. Each returns NULL after a failure. */
+/* Recursive descent, one function per level of precedence. Each returns NULL after a failure. */
 
 static const struct expression_node *read_choice(struct reader *r);
 
@@ -119,9 +119,9 @@ static const struct expression_node *read_named(struct reader *r)
 			   WORD(name), r->scope == EXPRESSION_OF_REQUEST ? "" : ", response");
 }
 
-/* ---- primary, and what follows it */
+/* primary expressions */
 
-/* Items of one type, each a constant. */
+/* Items must be constants of one type. */
 static const struct expression_node *read_list(struct reader *r)
 {
 	struct expression_node *first = reader_node(r, EXPRESSION_ITEMS, EXPRESSION_LIST, NULL, NULL);
@@ -301,7 +301,7 @@ static const struct sign_entry *sign_of(const struct reader *r, const struct sig
 	return NULL;
 }
 
-/* Chains grow to the left, one level a link: evaluation goes as deep. */
+/* A chain nests to the left, one level per link, and evaluation recurses as deep. */
 static bool is_too_long(struct reader *r, uint32_t links)
 {
 	if (r->depth + links <= LIMIT_EXPRESSION_DEPTH)
@@ -323,7 +323,7 @@ static const struct expression_node *join_numbers(struct reader *r, const struct
 	return reader_node(r, sign->op, is_whole ? EXPRESSION_INT : EXPRESSION_DOUBLE, a, b);
 }
 
-/* Operands of `next` with signs between them, from left to right. */
+/* Reads operands with `next`, separated by operators, from left to right. */
 static const struct expression_node *read_chain(struct reader *r, const struct sign_entry *signs,
 						size_t count,
 						const struct expression_node *(*next)(struct reader *r))

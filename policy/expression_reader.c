@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* ---- failing */
+/* failures */
 
 const struct expression_node *reader_fail(struct reader *r, size_t at, const char *format, ...)
 {
@@ -94,7 +94,6 @@ bool reader_comparable(enum expression_type a, enum expression_type b)
 	return a == b || (is_number(a) && is_number(b));
 }
 
-/* NULL unless the node is of that type. */
 const struct expression_node *reader_need(struct reader *r, const struct expression_node *node,
 					  enum expression_type type, size_t at, const char *what)
 {

@@ -49,7 +49,7 @@ static void read_number(struct span rest, struct token *ret)
 	}
 }
 
-/* Escapes are not needed: a text with one kind of quote stands between two of the other. */
+/* No escapes: a string with one kind of quote is enclosed in the other. */
 static void read_text(struct span rest, struct token *ret)
 {
 	ptrdiff_t end = span_find(span_from(rest, 1), rest.data[0]);

@@ -3,7 +3,7 @@
 
 #include "user/base/span.h"
 
-/* The words of an expression. Pure; texts are borrowed from the input. */
+/* Tokens of an expression. Pure; texts are borrowed from the input. */
 enum token_kind {
 	TOKEN_END,
 	TOKEN_NAME, /* also true, false, in */
@@ -17,13 +17,13 @@ enum token_kind {
 struct token {
 	enum token_kind kind;
 	struct span text;
-	size_t at; /* bytes before it */
+	size_t at; /* offset in bytes */
 	int64_t whole;
 	double decimal;
 	const char *problem;
 };
 
-/* The word that begins at or after `at`. */
+/* Returns the token that starts at or after `at`. */
 struct token token_read(struct span input, size_t at);
-/* Where the next one may begin. */
+/* The offset after the token. */
 size_t token_end(const struct token *token);

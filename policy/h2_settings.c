@@ -39,7 +39,7 @@ void h2_settings_of_client(const struct frontend_http *http, const struct static
 		.frame_bytes = bytes_or(http->http2_frame_bytes, LIMIT_H2_FRAME_BYTES),
 		.max_streams = config->http2.max_concurrent_streams,
 	};
-	/* A stream could never use more than the connection has. */
+	/* A stream cannot use more than the window of the connection. */
 	uint32_t otherwise = larger(LIMIT_H2_CONNECTION_WINDOW_BYTES, settings.window_bytes);
 
 	settings.connection_window_bytes =

@@ -18,7 +18,7 @@ bool headers_may_modify(struct span name)
 	       !(field_flags_of(id) & FIELD_HOP);
 }
 
-/* What a rule removes or sets must not pass by it under another spelling. */
+/* False for a field that the modifier removes or sets, in any spelling with "-" and "_". */
 static bool is_no_twin(const struct field *field, void *context)
 {
 	const struct header_modifier *modifier = context;
@@ -51,7 +51,7 @@ int headers_modify(struct fields *fields, const struct header_modifier *modifier
 	return result;
 }
 
-/* ---- texts */
+/* strings */
 
 static int text_join(struct arena *arena, const struct span *part_list, size_t count, struct span *ret_text)
 {
@@ -74,7 +74,7 @@ static int text_join(struct arena *arena, const struct span *part_list, size_t c
 
 /* ---- paths */
 
-/* `start` and `rest` as one path, which begins with a slash (RFC 9112 3.2.1). */
+/* Joins `start` and `rest` to a path that starts with a slash (RFC 9112 3.2.1). */
 static int path_join(struct span start, struct span rest, struct arena *arena, struct span *ret_path)
 {
 	struct span first = start.len ? start : rest;
@@ -84,7 +84,7 @@ static int path_join(struct span start, struct span rest, struct arena *arena, s
 	return text_join(arena, parts, 3, ret_path);
 }
 
-/* The part of the path that urlRewrite.path.prefix replaces; false when it is not known. */
+/* The part of the path that urlRewrite.path.prefix replaces; false if it is unknown. */
 static bool matched_prefix(const struct route_match *match, struct span path, struct span *ret_prefix)
 {
 	if (path.len == 0 || path.data[0] != '/')
@@ -129,7 +129,7 @@ static uint16_t port_of_scheme(struct span scheme)
 	return span_eq_nocase(scheme, SPAN("http")) ? 80 : 0;
 }
 
-/* "host", or "host:port" unless the port is the usual one of the scheme. Both may be empty. */
+/* Returns "host", or "host:port" unless it is the default port of the scheme. Both may be empty. */
 static int authority_join(struct span host, struct span port, struct span scheme, struct arena *arena,
 			  struct span *ret_authority)
 {
@@ -233,7 +233,7 @@ int headers_redirect(const struct request_head *head, const struct redirect_poli
 		return result;
 	if (path.len == 0 || path.data[0] != '/')
 		path = SPAN("/");
-	/* "//name/" alone would be read as another host (RFC 3986 4.2). */
+	/* A reference that starts with "//name/" would refer to another host (RFC 3986 4.2). */
 	while (authority.len == 0 && span_starts(path, SPAN("//")))
 		path = span_from(path, 1);
 

@@ -46,7 +46,7 @@ static void note_good(struct endpoint_health *health)
 {
 	unsigned int lost = load_uint(&health->lost);
 
-	/* Nearly always: nothing to write, so the line stays shared between the workers. */
+	/* Usually there is nothing to write, so the cache line stays shared between the workers. */
 	if (load_uint(&health->failures))
 		atomic_store_explicit(&health->failures, 0, memory_order_relaxed);
 	while (lost && !atomic_compare_exchange_weak_explicit(&health->lost, &lost, lost / 10 * 7,
@@ -54,7 +54,7 @@ static void note_good(struct endpoint_health *health)
 		;
 }
 
-/* The score with this outcome in it. */
+/* Returns the score that includes this outcome. */
 static uint32_t note_bad(struct endpoint_health *health, uint32_t *ret_failures)
 {
 	unsigned int lost = load_uint(&health->lost), next;
@@ -90,7 +90,7 @@ static uint64_t eviction_length(const struct eviction_policy *policy, uint64_t p
 	return ms;
 }
 
-/* 0 when another worker was quicker. */
+/* Returns 0 if another worker was faster. */
 static uint64_t evict(struct endpoint_health *health, const struct eviction_policy *policy, uint64_t pause_ms,
 		      uint64_t now_ms)
 {

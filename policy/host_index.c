@@ -11,10 +11,10 @@ struct host_index {
 	const struct host_bucket **slots; /* open addressing by hash */
 	uint64_t mask;
 	const struct host_bucket *any; /* "" or "*" */
-	uint32_t max_labels; /* of the longest wildcard: further dots are not probed */
+	uint32_t max_labels; /* of the longest wildcard: no need to probe at further dots */
 };
 
-/* FNV-1a from the last byte to the first: the walk then has the hash of every suffix on its way. */
+/* FNV-1a from the last byte to the first: a walk over the name yields the hash of every suffix. */
 #define HOST_HASH_START 0xcbf29ce484222325u
 
 static inline char host_lower(char c)
@@ -108,7 +108,7 @@ struct host_bucket *host_index_add(struct host_index *index, struct span pattern
 	return bucket;
 }
 
-/* The longest wildcard that fits `name`; *ret_hash is the hash of the whole name. */
+/* Finds the longest wildcard that matches `name`; *ret_hash is the hash of the whole name. */
 static const struct host_bucket *host_wildcard(const struct host_index *index, struct span name,
 					       uint64_t *ret_hash)
 {

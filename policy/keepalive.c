@@ -5,11 +5,11 @@
 
 #include "user/base/units.h"
 
-/* What Linux accepts (include/net/tcp.h: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT). */
+/* Maximum values of Linux (include/net/tcp.h: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT). */
 #define KERNEL_SECONDS_MAX 32767
 #define KERNEL_COUNT_MAX 127
 
-/* Rounded up: never probes earlier than asked. */
+/* Rounds up: never probes earlier than configured. */
 static int kernel_seconds(uint64_t ns)
 {
 	uint64_t seconds = ns / NS_PER_S + (ns % NS_PER_S != 0);

@@ -5,10 +5,10 @@
 #include "user/net/socket.h"
 
 /*
- * policy may be NULL: everything off, the socket is left alone; `enabled: false` means the same. Parts of a
- * second are rounded up, values beyond the kernel's bounds (32767 s, 127 probes) become these bounds, because
- * setsockopt would refuse them. TCP_USER_TIMEOUT = time + interval x retries when asked for: then data that
- * is not acknowledged ends the connection as soon as a silent peer would (tcp(7)).
+ * policy may be NULL: everything is off and the socket keeps its options; `enabled: false` has the same
+ * effect. Rounds fractions of a second up, and reduces values to the kernel's maximum (32767 s, 127 probes),
+ * because setsockopt would refuse larger ones. With user_timeout, TCP_USER_TIMEOUT = time + interval x
+ * retries: then unacknowledged data ends the connection as soon as a silent peer would (tcp(7)).
  */
 void keepalive_options_of(const struct keepalive_policy *policy, bool user_timeout,
 			  struct socket_keepalive *ret_options);

@@ -42,7 +42,7 @@ static enum match_result match_text(const struct text_match *match, struct span 
 	return span_eq(value, match->value) ? MATCH_YES : MATCH_NO;
 }
 
-/* Of a value that there is no room to build. */
+/* The result for a value that is too long to build. */
 static enum match_result match_too_long(const struct text_match *match)
 {
 	return match->kind == TEXT_EXACT && match->value.len <= LIMIT_MATCH_VALUE_BYTES ? MATCH_NO
@@ -85,7 +85,7 @@ static enum match_result match_query(const struct text_match *match, const struc
 	return MATCH_NO;
 }
 
-/* What is known not to fit does not, whatever else is not known. */
+/* A condition that fails decides, even if the other is unknown. */
 static enum match_result match_and(enum match_result one, enum match_result other)
 {
 	if (one == MATCH_NO || other == MATCH_NO)

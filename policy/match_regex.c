@@ -12,7 +12,7 @@ struct match_regex {
 	size_t size; /* instructions */
 };
 
-/* Follows the part of the pattern that is meant, quoted. Most of them is the syntax of other engines. */
+/* Appended to the quoted part of the pattern. Most of these patterns use the syntax of other engines. */
 static const char *const fault_texts[] = {
 	[REGEX_FAULT_OTHER] = "",
 	[REGEX_FAULT_ESCAPE] = "is no escape; write the character itself, \\xHH, or one of \\d \\D \\s \\S "
@@ -62,8 +62,8 @@ static int fault_refuse(const struct regex_fault *fault, struct text *error)
 }
 
 /*
- * Escapes that the engine understands and that would not do here what their reader thinks: values are bytes,
- * and a pattern that silently fits nothing would open what it should close. NULL: there is none.
+ * Explains escapes that the engine accepts but that would not do what their author expects: values are
+ * bytes, and a pattern that silently never matches could admit requests that it should refuse. NULL: none.
  */
 static const char *escape_text(struct span pattern)
 {

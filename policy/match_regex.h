@@ -5,27 +5,27 @@
 #include "user/base/text.h"
 
 /*
- * Regular expressions of route matches, in the syntax of RE2. A pattern has to fit the whole value: it is
- * anchored at both ends. Bytes, not characters; `.` does not fit a line feed; groups do not capture.
+ * Regular expressions of route matches, in the syntax of RE2. A pattern must match the whole value: it is
+ * anchored at both ends. Bytes, not characters; `.` does not match a line feed; groups do not capture.
  *
- * Users write the patterns and strangers write the values. The engine (policy/regex_engine.h) never goes back
- * in a value, so a byte costs at most as many steps as the pattern has instructions; LIMIT_REGEX_PROGRAM
- * bounds these when loading, LIMIT_REGEX_STEPS the product of both. Of a longer value only the beginning is
- * looked at: where that does not rule a fit out the answer is MATCH_GAVE_UP, and whoever asked must refuse
- * the request, for to go on with the next route would let it pass by a route that denies. A compiled
- * expression may be run by any number of workers at once.
+ * Users write the patterns, but untrusted clients write the values. The engine (policy/regex_engine.h) does
+ * not backtrack, so a byte costs at most as many steps as the pattern has instructions; LIMIT_REGEX_PROGRAM
+ * bounds these at load, LIMIT_REGEX_STEPS the product of both. If a value is longer, only its first bytes
+ * are checked: if they do not rule out a match the result is MATCH_GAVE_UP, and the caller must refuse the
+ * request, because with the next route it could bypass a route that denies it. Any number of workers may run
+ * a compiled expression at the same time.
  */
 struct match_regex;
 
 /*
- * What all expressions together may take for one request, in steps; a request that would need more is refused
- * like one whose value is too long. NULL in its place: nothing counts.
+ * Limit of steps for all expressions of one request; a request that needs more is refused like one whose
+ * value is too long. NULL: no limit.
  */
 struct regex_budget {
 	uint64_t steps_left;
 };
 
-/* Bytes of a value times instructions. False: there are not so many left, and nothing is taken. */
+/* Takes bytes of a value times instructions. False: fewer are left, and none is taken. */
 static inline bool regex_budget_take(struct regex_budget *budget, uint64_t bytes, uint64_t instructions)
 {
 	if (!budget)
@@ -39,21 +39,21 @@ static inline bool regex_budget_take(struct regex_budget *budget, uint64_t bytes
 enum match_result {
 	MATCH_NO,
 	MATCH_YES,
-	MATCH_GAVE_UP, /* not known: over a bound, or no memory */
+	MATCH_GAVE_UP, /* unknown: over a limit, or no memory */
 };
 
 /*
- * memory_bytes: with the automaton that it builds in use, match_regex_memory().
- * 0 and *ret_regex (free with match_regex_free); -ENOMEM; -EINVAL for a pattern that is malformed, longer
- * than LIMIT_ROUTE_REGEX_BYTES, or over LIMIT_REGEX_PROGRAM: then the reason and what to write instead is
- * appended to `error` (may be NULL).
+ * memory_bytes: including the automaton that matching builds, match_regex_memory(). Returns 0 and *ret_regex
+ * (free with match_regex_free); -ENOMEM; or -EINVAL for a pattern that is malformed, longer than
+ * LIMIT_ROUTE_REGEX_BYTES, or over LIMIT_REGEX_PROGRAM: then appends the reason and what to write instead to
+ * `error` (may be NULL).
  */
 int match_regex_create(struct span pattern, size_t memory_bytes, struct match_regex **ret_regex,
 		       struct text *error);
-/* How much of it each of so many patterns may have. */
+/* The share of each of so many patterns. */
 size_t match_regex_memory(size_t count);
-void match_regex_free(void *regex); /* NULL is fine; takes void * to serve as a destructor */
-/* What regex_union.c makes one automaton of, and its instructions. */
+void match_regex_free(void *regex); /* NULL allowed; takes void * to serve as a destructor */
+/* For regex_union.c, which combines engines into one automaton. */
 const struct regex_engine *match_regex_engine(const struct match_regex *regex);
 size_t match_regex_size(const struct match_regex *regex);
 enum match_result match_regex_run(const struct match_regex *regex, struct span value,

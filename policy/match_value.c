@@ -57,7 +57,7 @@ bool match_name_is_host(struct span name)
 	return pseudo_of(name) == PSEUDO_AUTHORITY;
 }
 
-/* Of an absolute-form target, or of the connection. */
+/* The scheme of an absolute-form target, otherwise that of the connection. */
 static struct span scheme_of(const struct request_head *head)
 {
 	static const struct span http = { "http", 4 }, https = { "https", 5 };
@@ -124,7 +124,7 @@ static enum match_result header_value(struct span name, const struct request_hea
 	return MATCH_NO;
 }
 
-/* The next decoded byte of a form-urlencoded text; *at < s.len. */
+/* Returns the next decoded byte of a form-urlencoded text; requires *at < s.len. */
 static char form_next(struct span s, size_t *at)
 {
 	char c = s.data[(*at)++];

@@ -5,7 +5,7 @@
 #include "user/base/limits.h"
 #include "user/http/head.h"
 
-/* What of a request a condition of a match is about, and its value there (policy/match.h has the rules). */
+/* The part of a request that a condition refers to, and its value (policy/match.h has the rules). */
 enum match_subject {
 	MATCH_METHOD,
 	MATCH_PATH, /* without query */
@@ -13,7 +13,7 @@ enum match_subject {
 	MATCH_QUERY,
 };
 
-/* Room to build a value that is not contiguous in the head. */
+/* Memory for a value that is not contiguous in the head. */
 struct match_room {
 	size_t len;
 	bool is_too_long;
@@ -21,15 +21,15 @@ struct match_room {
 };
 
 /*
- * MATCH_YES and *ret_value, which lies in the head or in `room`; MATCH_NO: the request has none;
- * MATCH_GAVE_UP: it is longer than the room. `name` of headers and query parameters only.
+ * MATCH_YES and *ret_value, which is in the head or in `room`; MATCH_NO: the request has no such value;
+ * MATCH_GAVE_UP: it is longer than the room. `name`: for headers and query parameters only.
  */
 enum match_result match_value_find(enum match_subject subject, struct span name,
 				   const struct request_head *head, struct match_room *room,
 				   struct span *ret_value);
-/* Whether a query parameter has that value, of any length. */
+/* True if a query parameter has that value, of any length. */
 bool match_query_eq(struct span name, struct span value, const struct request_head *head);
-/* Values of that header compare without regard to case. */
+/* True if values of that header are compared without regard to case. */
 bool match_name_is_host(struct span name);
-/* True for the names in policy/match.h that begin with a colon; others would never fit. */
+/* True for the names in policy/match.h that start with a colon; others would never match. */
 bool match_pseudo_is_known(struct span name);

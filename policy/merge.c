@@ -6,7 +6,10 @@
 
 #include "user/base/check.h"
 
-/* A member of a policy. `flag` says whether it is written; members without one are written when not 0. */
+/*
+ * A member of a policy. `flag` is set if the member is written; a member without a flag is written if it is
+ * not 0.
+ */
 struct merge_field {
 	const char *name; /* as in the dump */
 	size_t offset;
@@ -93,7 +96,7 @@ struct merge *merge_begin(struct attachment *attachment)
 	return merge;
 }
 
-/* The first policy that one loses to is named; each member once. */
+/* Notes only the first policy that the loser loses to, and each member once. */
 static int note_loss(struct attachment *loser, const struct attachment *winner, const char *name)
 {
 	struct targeted_policy *policy = loser->policy;

@@ -24,7 +24,7 @@ bool path_rules_of(const struct request_rules *rules, struct path_rules *ret_rul
 	return rules->normalize_path != NORMALIZE_OFF;
 }
 
-/* A prefix fits with and without slashes behind it. */
+/* A prefix matches with and without trailing slashes. */
 static struct span path_of(const struct route_match *match)
 {
 	struct span path = match->path;
@@ -41,13 +41,12 @@ static void warn_of_path(const struct listener *listener, const struct route *ro
 	struct span where = match->where.len ? match->where : route->where;
 
 	if (http_error)
-		config_message_at(
-			report, CONFIG_WARNING, where,
-			"the path %s fits no request to listener %s: such paths are refused%s",
-			QUOTE(match->path), QUOTE(listener->key),
-			http_error == HTTP_ERROR_PATH_SLASH	  ? " unless escapedSlashes says otherwise"
-			: http_error == HTTP_ERROR_PATH_SEMICOLON ? " unless semicolons says otherwise"
-								  : "");
+		config_message_at(report, CONFIG_WARNING, where,
+				  "the path %s fits no request to listener %s: such paths are refused%s",
+				  QUOTE(match->path), QUOTE(listener->key),
+				  http_error == HTTP_ERROR_PATH_SLASH ? " unless escapedSlashes allows them"
+				  : http_error == HTTP_ERROR_PATH_SEMICOLON ? " unless semicolons allows them"
+									    : "");
 	else
 		config_message_at(report, CONFIG_WARNING, where,
 				  "the path %s fits no request to listener %s: paths are compared in their "

@@ -5,12 +5,14 @@
 #include "config/model.h"
 #include "user/http/path.h"
 
-/* Paths of requests have one spelling when they meet those of routes: what a listener says of it. */
+/*
+ * Normalization of request paths before they are compared with those of routes, by the rules of a listener.
+ */
 
-/* False: they stay as they came. */
+/* Returns false if paths stay unchanged. */
 bool path_rules_of(const struct request_rules *rules, struct path_rules *ret_rules);
 /*
- * A warning for each path of a compiled listener's routes that no request has any more once it is normalised,
- * with the path to write. 0 or -ENOMEM.
+ * Warns about each path of a compiled listener's routes that no normalized request path can equal, with the
+ * path to write. 0 or -ENOMEM.
  */
 int normalization_check(const struct listener *listener, struct arena *arena, struct config_report *report);

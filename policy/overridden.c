@@ -7,8 +7,8 @@ static bool is_limit(const struct opt_duration *limit)
 }
 
 /*
- * A rule's own timeouts take the place of the gateway's as a whole. Whoever limited every request there may
- * not know that this rule has no such limit now.
+ * A rule's own timeouts replace the gateway's as a whole. The author of the gateway's limit may not know
+ * that this rule now has no such limit.
  */
 static void warn_of_limit(const struct precedence_winner *outer, const struct route *route,
 			  struct config_report *report)
@@ -24,12 +24,12 @@ static void warn_of_limit(const struct precedence_winner *outer, const struct ro
 		name = "backendRequest";
 	if (name)
 		config_message_at(report, CONFIG_WARNING, route->where,
-				  "the limit %s of policy %s does not hold here: the timeouts of this rule "
-				  "take the place of that policy as a whole; write %s here, too, 0s for none",
+				  "the limit %s of policy %s does not apply here: the timeouts of this rule "
+				  "replace that policy as a whole; write %s here, too, 0s for none",
 				  name, QUOTE(outer->attachment->policy->key), name);
 }
 
-/* The same for retries: a rule that says how often has no pause and no statuses of the gateway any more. */
+/* The same for retries: a rule that sets `attempts` loses the backoff and the statuses of the gateway. */
 static void warn_of_retry(const struct precedence_winner *outer, const struct route *route,
 			  struct config_report *report)
 {
@@ -38,15 +38,15 @@ static void warn_of_retry(const struct precedence_winner *outer, const struct ro
 
 	if (!hidden || !own || hidden == own || !outer->attachment || !hidden->attempts)
 		return;
-	/* An empty list was written. */
+	/* A non-NULL list without entries was written as []. */
 	if (hidden->code_count && !own->code_list)
 		name = "codes";
 	else if (hidden->backoff.is_set && !own->backoff.is_set)
 		name = "backoff";
 	if (name)
 		config_message_at(report, CONFIG_WARNING, route->where,
-				  "%s of the retries of policy %s does not hold here: the retries of this "
-				  "rule take the place of that policy as a whole; write %s here, too",
+				  "%s of the retries of policy %s does not apply here: the retries of this "
+				  "rule replace that policy as a whole; write %s here, too",
 				  name, QUOTE(outer->attachment->policy->key), name);
 }
 

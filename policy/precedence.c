@@ -20,7 +20,7 @@ static void tie_warn(struct config_report *report, const struct attachment *winn
 			QUOTE(winner->policy->key), win_reason(winner, loser));
 }
 
-/* Some of its members lost, the others are in force. */
+/* Warns that some members of a policy lost; its others apply. */
 static void loss_warn(struct config_report *report, const struct attachment *winner, struct attachment *loser)
 {
 	const struct targeted_policy *policy = loser->policy;

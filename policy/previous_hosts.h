@@ -7,11 +7,11 @@
 #include "user/base/limits.h"
 
 /*
- * Where a request has been and found nobody, so that its next attempt goes elsewhere. Beyond
- * LIMIT_PREVIOUS_HOSTS the oldest is forgotten.
+ * The endpoints that failed for a request, so that its next attempt uses another one. Beyond
+ * LIMIT_PREVIOUS_HOSTS the oldest is dropped.
  */
 struct previous_hosts {
-	uint32_t count; /* of all that were noted */
+	uint32_t count; /* of all noted endpoints */
 	struct previous_host {
 		uint32_t backend; /* index in the snapshot */
 		uint32_t endpoint; /* index in the backend */
@@ -19,5 +19,5 @@ struct previous_hosts {
 };
 
 void previous_hosts_add(struct previous_hosts *previous_hosts, uint32_t backend, uint32_t endpoint);
-/* tried: NULL: nowhere. */
+/* tried NULL: none. */
 bool previous_hosts_has(const struct previous_hosts *previous_hosts, uint32_t backend, uint32_t endpoint);

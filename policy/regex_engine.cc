@@ -14,10 +14,10 @@ extern "C" {
 #include "user/base/mem.h"
 }
 
-/* No exception leaves this file: the only one the library knows is that memory is short. */
+/* No exception leaves this file: the only one of the library is lack of memory. */
 struct regex_engine {
 	re2::RE2 compiled;
-	/* Between these two texts, by the order of bytes, lies all that fits. */
+	/* All matching texts are between these two, in byte order. */
 	bool has_range = false;
 	std::string least, most;
 
@@ -59,7 +59,9 @@ static enum regex_fault_kind fault_kind(re2::RE2::ErrorCode code)
 	}
 }
 
-/* The library turns bytes into UTF-8 before it parses, and quotes that: C2 and C3 stand for the high half. */
+/*
+ * The library converts bytes to UTF-8 before it parses, and quotes that: C2 and C3 stand for the high half.
+ */
 static void fault_quote(const std::string &text, struct regex_fault *fault)
 {
 	fault->len = 0;
@@ -72,7 +74,7 @@ static void fault_quote(const std::string &text, struct regex_fault *fault)
 	}
 }
 
-/* Latin-1: `.` and negated classes fit every byte, of broken UTF-8 too. */
+/* Latin-1: `.` and negated classes match every byte, also invalid UTF-8. */
 static re2::RE2::Options engine_options(size_t memory_bytes)
 {
 	re2::RE2::Options options;
@@ -84,7 +86,7 @@ static re2::RE2::Options engine_options(size_t memory_bytes)
 	return options;
 }
 
-/* A range needs more memory than a match: a program of its own, which is then freed, has enough. */
+/* A range needs more memory than a match: use a separate program and free it. */
 static void engine_find_range(struct regex_engine *engine)
 {
 	enum { RANGE_BYTES = 32, MEMORY_BYTES = 512 * 1024 };

@@ -14,7 +14,7 @@ struct regex_set {
 	struct hash_map *map; /* owner; pattern to struct match_regex; NULL while counting */
 	size_t count;
 	size_t distinct;
-	uint64_t instructions; /* of all that the listener compares with */
+	uint64_t instructions; /* of all expressions of the listener */
 };
 
 static void pattern_refuse(struct regex_set *set, struct span pattern, struct span where,
@@ -41,7 +41,7 @@ static int pattern_compile(struct regex_set *set, struct span pattern, struct sp
 	} else if (result == 0) {
 		result = snapshot_add_destructor(set->snapshot, match_regex_free, regex);
 		if (result == 0) {
-			(void)hash_map_put(set->map, pattern, regex); /* has room for all */
+			(void)hash_map_put(set->map, pattern, regex); /* the map has capacity for all */
 			*ret_regex = regex;
 			set->instructions += match_regex_size(regex);
 		} else {
@@ -149,7 +149,7 @@ int regex_set_compile(struct snapshot *snapshot, struct config_report *report)
 	struct regex_set set = { .snapshot = snapshot, .report = report };
 	int result;
 
-	(void)set_walk(&set); /* counts */
+	(void)set_walk(&set); /* counts the patterns */
 	set.map = hash_map_create(set.count);
 	if (!set.map)
 		return -ENOMEM;

@@ -5,8 +5,8 @@
 #include "config/model.h"
 
 /*
- * Compiles every regular expression of a snapshot's routes, each distinct pattern once: a route that hangs on
- * many listeners costs no more than on one. The snapshot frees them. 0, or -ENOMEM; patterns that do not
- * compile and pseudo headers that do not exist are errors in the report, one each.
+ * Compiles every regular expression of a snapshot's routes, each distinct pattern once: a route on many
+ * listeners costs no more than on one. The snapshot frees them. Returns 0, or -ENOMEM; invalid patterns and
+ * unknown pseudo headers are errors in the report.
  */
 int regex_set_compile(struct snapshot *snapshot, struct config_report *report);

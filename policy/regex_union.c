@@ -8,11 +8,11 @@
 
 struct regex_union {
 	struct regex_engine_union *engine; /* owner */
-	size_t longest; /* bytes of a value */
-	size_t size; /* instructions of all */
+	size_t longest; /* longest value in bytes */
+	size_t size; /* sum of instructions */
 };
 
-/* Instructions of all, and how long a value may be. */
+/* Returns the sum of instructions, and the maximum length of a value. */
 static size_t sizes_of(struct match_regex *const *list, size_t count, size_t *ret_longest)
 {
 	size_t total = 0, largest = 1;

@@ -99,7 +99,7 @@ static bool is_letter(char c)
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-/* RFC 9110 5.6.7: two digits that seem more than 50 years ahead mean the past century. */
+/* RFC 9110 5.6.7: a two-digit year more than 50 years in the future is in the past century. */
 static void date_widen(char rest[DATE_BYTES], uint64_t now_unix_s)
 {
 	unsigned int year = (unsigned int)(rest[9] - '0') * 10 + (unsigned int)(rest[10] - '0');
@@ -110,7 +110,7 @@ static void date_widen(char rest[DATE_BYTES], uint64_t now_unix_s)
 	snprintf(rest, DATE_BYTES, ", %.2s %.3s %u%.13s", old + 2, old + 5, year, old + 11);
 }
 
-/* Strictly: strptime() takes more than what strftime() writes. */
+/* Strict: strptime() accepts more than strftime() writes. */
 #define DATE_READ(text, format, parts, again)                                                                \
 	(strptime(text, format, parts) && strftime(again, DATE_BYTES, format, parts) > 0 &&                  \
 	 strcmp(again, text) == 0)
@@ -123,20 +123,20 @@ static int date_parse(struct span text, uint64_t now_unix_s, uint64_t *ret_unix_
 	time_t unix_s;
 	struct tm tm = { 0 };
 
-	/* The name of the day is any. */
+	/* Accept any name of the day. */
 	while (name_len < text.len && is_letter(text.data[name_len]))
 		name_len++;
 	text = span_from(text, name_len);
 	if (text.len == 0 || text.len >= sizeof(rest))
 		return -EINVAL;
 	memcpy(rest, text.data, text.len);
-	/* RFC 850 as IMF-fixdate. */
+	/* Convert RFC 850 to IMF-fixdate. */
 	if (text.len == 24 && rest[4] == '-' && rest[8] == '-' && octet_is(rest[9], OCTET_DIGIT) &&
 	    octet_is(rest[10], OCTET_DIGIT))
 		date_widen(rest, now_unix_s);
 	else if (name_len != 3)
 		return -EINVAL;
-	/* The others are those of asctime(). */
+	/* Other dates have the form of asctime(). */
 	if (!DATE_READ(rest, ", %d %b %Y %H:%M:%S GMT", &tm, again) &&
 	    !DATE_READ(rest, " %b %e %H:%M:%S %Y", &tm, again) &&
 	    !DATE_READ(rest, " %b %d %H:%M:%S %Y", &tm, again))

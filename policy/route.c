@@ -19,7 +19,7 @@ const struct tcp_route *tcp_route_find(const struct listener *listener, struct s
 	return bucket ? listener->table->tcp_list[bucket->index] : NULL;
 }
 
-/* True when the search is over: the entry fits, or nobody can say whether it does. */
+/* Returns true if the search ends: the entry matches, or the result is unknown. */
 static bool entry_try(const struct route_entry *entry, const struct request_head *head,
 		      struct route_found *found)
 {
@@ -59,7 +59,7 @@ static bool exact_search(const struct route_table *table, uint32_t bucket, const
 	return false;
 }
 
-/* The first of a group and the shorter ones that may have an entry for the request, or NULL. */
+/* Returns the first group, from `group` to shorter ones, that may have an entry for the request, or NULL. */
 static const struct path_group *group_enter(const struct path_group *group, const struct request_head *head,
 					    struct route_cursor *prefixes, struct regex_budget *budget)
 {
@@ -72,8 +72,8 @@ static const struct path_group *group_enter(const struct path_group *group, cons
 }
 
 /*
- * Prefixes from the longest fitting one to shorter ones, merged by rank with the regular expressions, which
- * are not looked at before one of them may be next.
+ * Searches prefixes from the longest matching one to shorter ones, merged by rank with the regular
+ * expressions, which are not searched until one of them may be next.
  */
 static bool pattern_search(const struct route_table *table, uint32_t bucket, const struct request_head *head,
 			   struct route_found *found)

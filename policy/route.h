@@ -6,27 +6,30 @@
 #include "user/http/head.h"
 
 /*
- * Which listener and which route serve a request. Look-up by host is one walk over the name, then the
- * candidates of that host in precedence order (policy/route_table.h): the cost does not grow with the number
- * of hosts. When no rule of the most specific host pattern fits, the next less specific one is tried. The
- * snapshot must be compiled.
+ * Finds the listener and the route of a request. A look-up walks the host name once, then tries the
+ * candidates of that host in precedence order (policy/route_table.h): the cost does not depend on the number
+ * of hosts. If no rule of the most specific host pattern matches, the next less specific pattern is tried.
+ * The snapshot must be compiled.
  */
 
 /*
- * Exact host name over longest "*." suffix over no host name; NULL: none fits. `host` without port, any case.
+ * Prefers an exact host name, then the longest "*." suffix, then no host name; NULL: no listener. `host`
+ * without port, any case.
  */
 const struct listener *listener_find(const struct bind *bind, struct span host);
 
 struct route_found {
 	const struct route *route; /* NULL: no route */
-	const struct route_match *match; /* the entry that fitted, for rewrites; without matches: "/" */
-	struct regex_budget budget; /* what is left of it */
-	bool gave_up; /* a match hit a bound before any fitted (policy/match.h): no route, refuse */
+	/* the entry that matched, for rewrites; for a route without matches: "/" */
+	const struct route_match *match;
+	struct regex_budget budget; /* the remaining budget */
+	bool gave_up; /* a match reached a limit before any matched (policy/match.h): no route, refuse */
 };
 
 struct route_found route_search(const struct listener *listener, const struct request_head *head);
 
 /*
- * By SNI (empty for plain TCP): exact over wildcard over none; the first route of the best class. NULL: none.
+ * By SNI (empty for plain TCP): exact, then wildcard, then none; the first route of the best class. NULL:
+ * none.
  */
 const struct tcp_route *tcp_route_find(const struct listener *listener, struct span sni);

@@ -11,7 +11,7 @@
 #include "user/base/mem.h"
 
 enum {
-	ENTRIES_MIN = 16, /* fewer are compared in turn as fast */
+	ENTRIES_MIN = 16, /* fewer are as fast to try in turn */
 	PATTERNS_MIN = 8,
 };
 
@@ -20,7 +20,7 @@ struct chain {
 };
 
 struct value_slot {
-	uint64_t hash; /* of facet and value; values that share it share a chain, which is only longer then */
+	uint64_t hash; /* of facet and value; values with equal hashes share a chain */
 	struct chain chain; /* empty: the slot is free */
 };
 
@@ -32,9 +32,9 @@ struct pattern_slot {
 struct facet {
 	enum match_subject subject;
 	struct span name;
-	uint32_t weight; /* different values and patterns */
+	uint32_t weight; /* number of distinct values and patterns */
 	uint32_t pattern_count;
-	size_t longest; /* exact value */
+	size_t longest; /* of the exact values */
 	bool has_exact;
 	struct pattern_slot *patterns; /* by address of the expression; NULL: no automaton */
 	struct regex_union *many;
@@ -48,7 +48,7 @@ struct route_index {
 	struct value_slot *slots;
 };
 
-/* One thing that an entry asks of a request. */
+/* One condition of an entry on a request. */
 struct condition {
 	enum match_subject subject;
 	struct span name;
@@ -75,7 +75,7 @@ static uint32_t condition_count(const struct route_match *match)
 	return 2 + match->header_count + match->query_count;
 }
 
-/* The i-th condition of a match; false: it cannot be looked up. */
+/* Returns the i-th condition of a match; false: it cannot be indexed. */
 static bool condition_at(const struct route_match *match, uint32_t i, struct condition *ret_condition)
 {
 	if (i == 0) {
@@ -92,7 +92,7 @@ static bool condition_at(const struct route_match *match, uint32_t i, struct con
 	return text_condition(MATCH_QUERY, &match->query_list[i - match->header_count], ret_condition);
 }
 
-/* Without case: values of the host have none, and others only share a chain then. */
+/* Ignores case: host values have none, and other values only share a chain. */
 static uint64_t value_hash(uint32_t facet, struct span value)
 {
 	uint64_t hash = hash_mix(facet, 0);
@@ -113,7 +113,7 @@ static struct value_slot *slot_of(const struct route_index *index, uint64_t hash
 
 /* ---- facets */
 
-/* A condition, reduced to what has to be counted. */
+/* A condition, reduced to what must be counted. */
 struct tally {
 	uint64_t facet;
 	uint64_t value;
@@ -170,7 +170,7 @@ static int tallies_take(struct tallies *tallies, const struct route_list *list)
 	return 0;
 }
 
-/* The facet takes a place of its own, or that of the one with fewest values when it has more. */
+/* Adds the facet, or replaces the one with the fewest values if the new one has more. */
 static void facet_keep(struct route_index *index, const struct facet *facet)
 {
 	struct facet *least = index->facets;
@@ -215,7 +215,7 @@ static int patterns_build(struct facet *facet, const struct tally *first, struct
 	return result == -E2BIG ? 0 : result;
 }
 
-/* What the tallies from `start` on, all of one facet, amount to. */
+/* Measures the facet of the tallies that start at `start`. */
 static size_t facet_measure(const struct tallies *tallies, size_t start, struct facet *ret_facet)
 {
 	const struct tally *first = &tallies->list[start];
@@ -305,7 +305,7 @@ static struct chain *chain_of(struct route_index *index, uint32_t f, const struc
 	return &slot->chain;
 }
 
-/* Where an entry belongs: at the condition that tells it from most others, an exact one before a pattern. */
+/* The chain of an entry: at its condition in the facet with most values; an exact value before a pattern. */
 static struct chain *entry_chain(struct route_index *index, const struct route_entry *entry)
 {
 	struct condition condition, best = { 0 };
@@ -374,7 +374,7 @@ static uint32_t head_add(const struct route_entry **heads, uint32_t count, const
 	return count;
 }
 
-/* The heads of one facet behind the `count` that there are; negative: it cannot say. */
+/* Appends the chain heads of one facet after the first `count`; negative: no result. */
 static int facet_search(const struct route_index *index, uint32_t f, const struct request_head *head,
 			const struct route_entry **heads, uint32_t count, struct regex_budget *budget)
 {

@@ -4,23 +4,23 @@
 #include "policy/route_list.h"
 
 /*
- * Finds the entries of a list by what they ask of a request. A facet is one thing of a request that many
- * entries ask about - the method, the path, a header, a query parameter - with the exact values in a table
- * and the regular expressions in one automaton. Each entry hangs on one of its conditions, in the facet that
- * has most different values, so that the chain it is in is short; an entry without such a condition hangs on
- * none and is tried with every request.
+ * Finds entries of a list by their conditions on a request. A facet is a part of a request that many entries
+ * compare (the method, the path, a header, a query parameter), with the exact values in a table and the
+ * regular expressions in one automaton. Each entry is in the chain of one of its conditions, in the facet
+ * with the most distinct values, so that the chain is short; an entry without such a condition is in no
+ * facet and is tried for every request.
  */
 struct snapshot;
 
 /*
- * Gives a list of many entries an index, in the snapshot's arena, where there is something to look up. The
- * automata share *union_bytes_left; patterns for which it does not do are tried in turn. 0 or -ENOMEM.
+ * Creates an index for a long list, in the snapshot's arena, if its entries have conditions to look up. The
+ * automata share *union_bytes_left; patterns beyond it are tried in turn. 0 or -ENOMEM.
  */
 int route_index_build(struct route_list *list, struct snapshot *snapshot, size_t *union_bytes_left);
 
 /*
- * First entries of the chains that may have what fits, at most ROUTE_HEADS; negative: the index cannot say,
- * every entry is to be tried.
+ * Returns the first entries of the chains that may have a match, at most ROUTE_HEADS; negative: the index
+ * has no result, the caller must try every entry.
  */
 int route_index_search(const struct route_index *index, const struct request_head *head,
 		       const struct route_entry **heads, struct regex_budget *budget);

@@ -13,7 +13,7 @@ void route_list_add(struct route_list *list, struct route_entry *entry)
 	list->count++;
 }
 
-/* The head of least rank leaves the heads, its twin takes its place. */
+/* Removes the head of least rank from the heads and replaces it with its successor in the chain. */
 static void head_take(struct route_cursor *cursor)
 {
 	uint32_t least = 0;

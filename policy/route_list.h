@@ -12,33 +12,36 @@ struct route_entry {
 	const struct route_match *match;
 	uint32_t bucket; /* host */
 	uint32_t rank; /* position in precedence order */
-	struct route_entry *next; /* of its list, higher rank */
-	struct route_entry *twin; /* of the same place in the list's index, higher rank */
+	struct route_entry *next; /* next in the list, higher rank */
+	struct route_entry *twin; /* next in the chain of the index, higher rank */
 };
 
 struct route_index;
 
-/* Entries among which only their conditions decide, in order of rank. */
+/* Entries that differ only in their conditions, in order of rank. */
 struct route_list {
 	struct route_entry *first;
 	struct route_entry *last;
 	uint32_t count;
-	const struct route_index *index; /* NULL: they are few, or nothing tells them apart */
+	const struct route_index *index; /* NULL: few entries, or no condition to look up */
 };
 
 void route_list_add(struct route_list *list, struct route_entry *entry);
 
-/* Values that fit an index in one request: of each facet one, patterns, and what is in no facet. */
+/*
+ * Maximum number of chains per request: one value of each facet, the patterns, and the entries without a
+ * facet.
+ */
 enum { ROUTE_HEADS = LIMIT_ROUTE_FACETS + LIMIT_ROUTE_FITS + 1 };
 
 /*
- * Goes through the entries that may fit a request, in order of rank. The index only leaves out entries of
- * which a condition is known to fail; whether the others fit is for match_conditions() to say.
+ * Visits the entries that may match a request, in order of rank. The index only skips entries with a
+ * condition that fails; match_conditions() decides about the others.
  */
 struct route_cursor {
-	const struct route_entry *at; /* NULL: no more */
+	const struct route_entry *at; /* NULL: the end */
 	uint32_t head_count;
-	bool is_plain; /* without index: all entries */
+	bool is_plain; /* no index: visits all entries */
 	const struct route_entry *heads[ROUTE_HEADS];
 };
 

@@ -16,7 +16,7 @@ static const struct span any_host = { "", 0 };
 
 /* ---- precedence */
 
-/* Cuts a run of digits off *s: without its leading zeros. */
+/* Removes a number from the start of *s and returns it without leading zeros. */
 static struct span cut_number(struct span *s)
 {
 	size_t start = 0, end;
@@ -34,7 +34,7 @@ static struct span cut_number(struct span *s)
 	return number;
 }
 
-/* Byte order, but runs of digits by value. */
+/* Byte order, but numbers by value. */
 static int key_compare(struct span a, struct span b)
 {
 	const struct span whole_a = a, whole_b = b;
@@ -77,7 +77,7 @@ static size_t pattern_len(const struct route_match *match)
 	return match_prefix_trim(match->path).len ? match_prefix_trim(match->path).len : 1;
 }
 
-/* A GRPCRoute: the service first, then the method. A host name never has routes of both kinds. */
+/* For a GRPCRoute: the service first, then the method. A host name never has routes of both kinds. */
 static uint64_t pattern_weight(const struct route_entry *entry)
 {
 	const struct route_match *match = entry->match;
@@ -87,7 +87,7 @@ static uint64_t pattern_weight(const struct route_entry *entry)
 	return (uint64_t)match->grpc_service_bytes << 32 | match->grpc_method_bytes;
 }
 
-/* Exact paths are looked up before the others, so their order against them does not matter. */
+/* Exact paths are looked up first, so their order relative to others does not matter. */
 static int entry_compare(const void *left, const void *right)
 {
 	const struct route_entry *a = left, *b = right;
@@ -307,7 +307,7 @@ static bool tcp_route_before(const struct tcp_route *a, const struct tcp_route *
 
 static int tcp_build(struct route_table *table, const struct listener *listener, struct arena *arena)
 {
-	/* Without TLS there is no server name to compare host names with. */
+	/* Without TLS there is no server name to compare. */
 	bool has_names = listener->protocol == PROTOCOL_TLS;
 	uint32_t hosts = 0;
 

@@ -6,19 +6,19 @@
 #include "policy/route_list.h"
 
 /*
- * The look-up tables of listeners, built once when a snapshot is compiled and only read afterwards
- * (policy/route.c). All memory is the snapshot's arena. Every (route, host name, match) triple is one entry;
- * the entries of one host are ranked by precedence:
+ * The look-up tables of listeners, built once when a snapshot is compiled and then only read
+ * (policy/route.c). All memory is from the snapshot's arena. Every (route, host name, match) triple is one
+ * entry; the entries of one host are ranked by precedence:
  *
  *   1. exact paths before everything else
  *   2. then prefixes and regular expressions together, the longer pattern first ("/foo/" counts as "/foo");
- *      of a GRPCRoute the longer service, then the longer method
- *   3. then those that ask for a method, more header matches, more query matches
- *   4. then the older route (creationTimestamp; unknown is youngest), then the route key - digits compared as
- *      numbers, so that rule 10 comes after rule 2 -, then the order of the matches
+ *      for a GRPCRoute the longer service, then the longer method
+ *   3. then matches with a method, with more headers, with more query parameters
+ *   4. then the older route (creationTimestamp; unknown is youngest), then the route key with numbers
+ *      compared by value, so that rule 10 comes after rule 2, then the order of the matches
  *
  * Exact paths and prefixes are found by hash. Entries that share one, and the regular expressions of a host,
- * are a list each, which has an index of its own where they are many (policy/route_index.h).
+ * form a list; a long list has an index (policy/route_index.h).
  */
 
 /* Entries of one host that share an exact path or a prefix. */
@@ -28,12 +28,12 @@ struct path_group {
 	struct span path; /* of a prefix: without trailing slashes */
 	uint64_t hash;
 	struct route_list list;
-	const struct path_group *shorter; /* prefix: the longest other prefix of the same host above it */
+	const struct path_group *shorter; /* prefix: the longest shorter prefix of the same host */
 };
 
 struct route_bucket {
-	struct route_list patterns; /* whose path is a regular expression */
-	size_t longest_exact; /* bytes; no longer path can be in an exact group */
+	struct route_list patterns; /* entries whose path is a regular expression */
+	size_t longest_exact; /* bytes; a longer path cannot be in an exact group */
 	size_t longest_prefix;
 	bool has_exact;
 };
@@ -47,25 +47,26 @@ struct route_table {
 	const struct tcp_route **tcp_list; /* by host_bucket.index */
 };
 
-/* The route that has a host name of a TCP or TLS listener, one that its routes name; "": every name. */
+/* The route for a host name of a TCP or TLS listener that its routes contain; "": every name. */
 const struct tcp_route *tcp_route_of_name(const struct route_table *table, struct span name);
 
 struct listener_table {
 	struct host_index *hosts;
-	const struct listener **listener_list; /* by host_bucket.index: the first of that host name */
+	const struct listener **listener_list; /* by host_bucket.index: the first one with that host name */
 };
 
-/* What a route without matches means: every path. */
+/* The match of a route without matches: every path. */
 extern const struct route_match route_match_any;
 
 /*
- * Both 0 or -ENOMEM; -E2BIG when a listener has more than LIMIT_ROUTE_ENTRIES entries. Regular expressions
- * must be compiled before. All automata of a snapshot share *union_bytes_left (policy/route_index.h).
+ * Both return 0 or -ENOMEM; -E2BIG if a listener has more than LIMIT_ROUTE_ENTRIES entries. Regular
+ * expressions must be compiled before. All automata of a snapshot share *union_bytes_left
+ * (policy/route_index.h).
  */
 int route_table_build(struct listener *listener, struct snapshot *snapshot, size_t *union_bytes_left);
 int listener_table_build(struct bind *bind, struct arena *arena);
 
-/* Hash of a path in a bucket, fed byte by byte. */
+/* Hash of a path in a bucket, computed byte by byte. */
 static inline uint64_t route_hash_start(uint32_t bucket, bool is_prefix)
 {
 	return (0xcbf29ce484222325u ^ bucket * 2u ^ is_prefix) * 0x9e3779b97f4a7c15u;
@@ -76,6 +77,6 @@ static inline uint64_t route_hash_step(uint64_t hash, char c)
 }
 struct path_group *route_group_find(const struct route_table *table, uint32_t bucket, bool is_prefix,
 				    struct span path, uint64_t hash);
-/* Longest prefix group that `path` lies below, or NULL. */
+/* Returns the longest prefix group that contains `path`, or NULL. */
 const struct path_group *route_prefix_find(const struct route_table *table, uint32_t bucket,
 					   struct span path);

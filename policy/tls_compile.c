@@ -87,7 +87,7 @@ int tls_compile_authority(const struct backend *backend, struct arena *arena, st
 
 /* -------------------------------------------------------------------------------- backends */
 
-/* What attached policies say is for bytes that are not encrypted yet. */
+/* TLS passthrough: attached TLS policies apply only to bytes that are not encrypted yet. */
 static bool is_passed_through(const struct tls_place *place)
 {
 	return place->is_tcp && place->listener->protocol == PROTOCOL_TLS && !place->listener->tls;
@@ -100,7 +100,7 @@ static bool is_inline(const struct precedence *precedence)
 	return winner->object && winner->level >= LEVEL_INLINE_ROUTE;
 }
 
-/* Bytes of a TCP listener may be a client's own TLS, as those that are passed through are. */
+/* The bytes of a TCP listener may already be a client's TLS, like those that pass through. */
 static bool is_unprotected(const struct tls_place *place, const struct backend_ref *ref)
 {
 	return ref->backend->needs_tls && !ref->tls && !(place->is_tcp && !place->listener->tls);
@@ -129,7 +129,9 @@ static int client_complete(const struct gateway_identity *client, struct backend
 #define OUT_OF_REACH                                                                                         \
 	"backendTLS of a route does not reach the targets of an MCP backend: write it at the backend"
 
-/* The backend is a service of this process; its targets are spoken to as its own policies say, or theirs. */
+/*
+ * The backend is a service of this process; policies of the backend or of its targets apply to its targets.
+ */
 static void mcp_compile(const struct tls_place *place, struct backend_ref *ref, struct config_report *report)
 {
 	static const struct backend_tls out_of_reach = {
@@ -146,7 +148,7 @@ static void mcp_compile(const struct tls_place *place, struct backend_ref *ref, 
 }
 
 #define NO_POLICY                                                                                            \
-	"the Service asks for TLS (appProtocol), and no policy says how to speak it: write a BackendTLSPolicy"
+	"the Service asks for TLS (appProtocol), and no policy configures it: write a BackendTLSPolicy"
 
 int tls_compile_ref(const struct tls_place *place, struct backend_ref *ref, struct arena *arena,
 		    struct config_report *report)

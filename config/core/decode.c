@@ -72,7 +72,7 @@ const char *decode_found(char out[CONFIG_QUOTE_BYTES], const struct yaml_node *n
 	return yaml_kind_name(node);
 }
 
-/* Nobody sees the messages beyond the bound: a file of wrong keys must not cost a comparison for each. */
+/* Messages beyond the limit are dropped: do not compare every key of a file of wrong keys. */
 static const char *suggest(const struct decoder *d, struct span word, const char *const *names,
 			   size_t name_count)
 {
@@ -81,7 +81,7 @@ static const char *suggest(const struct decoder *d, struct span word, const char
 	return typo_meant(word, names, name_count);
 }
 
-/* "a, b, c", cut where the room ends. */
+/* "a, b, c", truncated to the size. */
 static const char *join(char *out, size_t size, const char *const *names, size_t name_count)
 {
 	size_t len = 0;
@@ -182,8 +182,7 @@ const struct yaml_node *decode_get(const struct yaml_node *map, const char *key)
 	return node && !yaml_is_null(node) ? node : NULL;
 }
 
-/* The unknown key has been reported with a suggestion: that this one is missing would be the same news twice.
- */
+/* A misspelt key has been reported with a suggestion: do not report it as missing, too. */
 static bool is_misspelt(const struct decoder *d, const struct yaml_node *map, const char *key)
 {
 	if (d->report->count[CONFIG_ERROR] == 0)
@@ -250,7 +249,7 @@ static bool all_of(struct span s, const char *set)
 	return s.len > 0;
 }
 
-/* What the YAML core schema (YAML 1.2 10.3.2) does not read as a text. */
+/* True if the YAML core schema (YAML 1.2 10.3.2) reads it as something other than a string. */
 static bool is_number_or_bool(struct span s)
 {
 	static const char *const words[] = { "true",  "True", "TRUE",  "false", "False",
@@ -397,7 +396,7 @@ bool decode_port(struct decoder *d, const struct yaml_node *node, uint16_t *ret)
 	return true;
 }
 
-/* A number as the YAML core schema writes it (YAML 1.2 10.3.2), without those for infinity and the like. */
+/* A number in the YAML core schema (YAML 1.2 10.3.2), without infinity and NaN. */
 static bool parse_decimal(struct span s, double *ret)
 {
 	char digits[64];
@@ -421,7 +420,7 @@ bool decode_fraction(struct decoder *d, const struct yaml_node *node, uint32_t *
 	is_number = node->kind == YAML_SCALAR && parse_decimal(node->text, &value);
 	is_percent = node->kind == YAML_SCALAR && span_ends(node->text, SPAN("%"));
 	if (is_number && !node->is_quoted && value >= 0 && value <= 1) {
-		/* What is below a millionth is cut, but not what only its nearest double is below. */
+		/* Truncate to millionths, but not values whose nearest double is just below one. */
 		*ret_per_million = (uint32_t)(value * 1e6 + 1e-4);
 		return true;
 	}

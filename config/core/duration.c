@@ -42,7 +42,7 @@ static const struct unit *take_unit(struct span *rest)
 	return NULL;
 }
 
-/* Digits before the point; false when they exceed what any duration can be. */
+/* Parses the digits before the point; false if they exceed the maximum duration. */
 static bool take_whole(struct span *rest, uint64_t *ret)
 {
 	uint64_t value = 0;
@@ -57,7 +57,7 @@ static bool take_whole(struct span *rest, uint64_t *ret)
 	return value <= INT64_MAX;
 }
 
-/* Digits behind the point as fraction / scale. Those beyond what a nanosecond can show are dropped. */
+/* Parses the digits after the point as fraction / scale. Drops those below a nanosecond. */
 static void take_fraction(struct span *rest, uint64_t *ret_fraction, uint64_t *ret_scale)
 {
 	uint64_t fraction = 0, scale = 1;

@@ -6,7 +6,7 @@
 /*
  * Durations as text. Standalone files use the syntax of Go's time.ParseDuration without a sign; Kubernetes
  * manifests use GEP-2257 (a subset: one to four groups of one to five digits with h, m, s or ms, no
- * decimals). Values are nanoseconds and at most INT64_MAX, about 292 years, as in Go.
+ * decimals). Values are nanoseconds, at most INT64_MAX, about 292 years, as in Go.
  */
 enum duration_result {
 	DURATION_OK,
@@ -22,15 +22,15 @@ enum duration_result {
 	DURATION_TOO_MANY_DIGITS, /* GEP-2257 only */
 };
 
-/* *ret_ns is untouched unless the result is DURATION_OK. */
+/* Changes *ret_ns only if the result is DURATION_OK. */
 enum duration_result duration_parse(struct span s, uint64_t *ret_ns);
 enum duration_result duration_parse_gep2257(struct span s, uint64_t *ret_ns);
 
-/* What is wrong and what to write instead: one sentence without the value itself; "" for DURATION_OK. */
+/* The error and what to write instead: one sentence without the value itself; "" for DURATION_OK. */
 const char *duration_advice(enum duration_result result);
 
 /*
- * As the configuration dump prints it: rounded to three decimals of its unit, then like Go's
+ * As in the configuration dump: rounded to three decimals of its unit, then formatted like Go's
  * Duration.String(): "0s" "500ms" "1.5s" "10m0s" "1h0m0s" "1.1µs". Returns the length; no terminator.
  */
 #define DURATION_TEXT_BYTES 40

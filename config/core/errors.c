@@ -60,14 +60,14 @@ void config_report_print(const struct config_report *report, enum config_severit
 		text_fmt(out, "%sand %u more\n", prefix, report->count[severity] - printed);
 }
 
-enum { CULPRITS_MAX = 10 }; /* named; the others are counted */
+enum { CULPRITS_MAX = 10 }; /* with names; further ones are only counted */
 
 static bool is_same_culprit(const struct config_message *a, const struct config_message *b)
 {
 	return a->severity == b->severity && span_eq(a->file, b->file) && span_eq(a->object, b->object);
 }
 
-/* The first error about its object or file. */
+/* True for the first error about its object or file. */
 static bool is_culprit(const struct config_report *report, uint32_t at)
 {
 	const struct config_message *message = &report->message_list[at];
@@ -136,7 +136,7 @@ static size_t skip_number(struct span s, size_t at)
 	return at;
 }
 
-/* Where ":LINE:COLUMN" begins and ends; false: there is none. */
+/* Finds the start and end of ":LINE:COLUMN"; false: there is none. */
 static bool find_position(struct span s, size_t *ret_begin, size_t *ret_end)
 {
 	for (size_t at = 0; at < s.len; at++) {
@@ -152,7 +152,7 @@ static bool find_position(struct span s, size_t *ret_begin, size_t *ret_end)
 	return false;
 }
 
-/* "FILE:LINE:COLUMN: KIND NAME: path", of which everything but FILE may be missing. */
+/* Parses "FILE:LINE:COLUMN: KIND NAME: path"; only FILE is mandatory. */
 static void find_parts(struct span where, struct config_message *message)
 {
 	size_t begin, end;
@@ -171,7 +171,7 @@ static void find_parts(struct span where, struct config_message *message)
 	colon = span_find(rest, ':');
 	rest = colon < 0 ? rest : span_first(rest, (size_t)colon);
 	blank = span_find(rest, ' ');
-	/* A path has no blank: that is a kind with a name. */
+	/* A path has no blank, so this is a kind with a name. */
 	if (blank > 0 && span_find(span_from(rest, (size_t)blank + 1), ' ') < 0)
 		message->object = rest;
 }

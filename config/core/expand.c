@@ -22,9 +22,9 @@ struct expander {
 	size_t at; /* next byte of text */
 	uint32_t line;
 	uint32_t source_column; /* of `at`, from 1, in characters */
-	uint32_t column; /* of the next byte of out */
+	uint32_t column; /* of the next output byte */
 	struct text out;
-	struct yaml_shift *shift_list; /* heap while it grows */
+	struct yaml_shift *shift_list; /* heap during expansion */
 	uint32_t shift_count;
 	uint32_t shift_size;
 	bool is_wrong;
@@ -90,7 +90,7 @@ static bool add_shift(struct expander *e, int32_t by)
 	return true;
 }
 
-/* Takes `len` bytes of the text and puts `value` in their place. -EINVAL: no room, the text ends here. */
+/* Replaces the next `len` bytes of the text with `value`. -EINVAL: too large, expansion ends. */
 static int replace(struct expander *e, size_t len, struct span value)
 {
 	uint32_t old_count, new_count;
@@ -136,7 +136,7 @@ static int expand_variable(struct expander *e, size_t len, struct span name, boo
 	return replace(e, len, value);
 }
 
-/* At a "${". */
+/* Expands a variable that starts with "${". */
 static int expand_braces(struct expander *e, struct span rest)
 {
 	struct span inner, name;

@@ -2,28 +2,28 @@
 #pragma once
 
 /*
- * What keys say that agentgateway or Gateway API have and this gateway has not: what is lost without them. A
- * key that protects is never to be left out lightly, so its sentence says what to do instead.
+ * Messages for keys of agentgateway or Gateway API that this gateway does not support: what is lost without
+ * them. A key that protects must not be removed lightly, so its message states what to do instead.
  */
 #define NOT_YET(lost) "is not supported yet: without it " lost ". Leave it out if that is enough"
 #define NOT_YET_GUARD(lost)                                                                                  \
 	"is not supported yet, and it protects: without it " lost                                            \
-	". Do not just leave it out: close what it guards, or put a proxy that has it in front"
+	". Do not just leave it out: block what it guards, or put a proxy that supports it in front"
 
 /* clang-format off */
-#define NOT_YET_CORS NOT_YET("browsers get no CORS headers, so pages of other sites cannot read answers")
+#define NOT_YET_CORS NOT_YET("browsers get no CORS headers, so pages of other sites cannot read responses")
 #define NOT_YET_CSRF NOT_YET_GUARD("requests that pages of other sites make in a user's name pass")
 #define NOT_YET_LOCAL_RATE_LIMIT NOT_YET_GUARD("clients may send as many requests as they like")
-#define NOT_YET_EXT_AUTHZ NOT_YET_GUARD("nobody is asked whether a request may pass")
+#define NOT_YET_EXT_AUTHZ NOT_YET_GUARD("no external service checks requests")
 #define NOT_YET_EXT_PROC NOT_YET_GUARD("the external processor neither sees, changes nor refuses a message")
 #define NOT_YET_JWT_AUTH NOT_YET_GUARD("requests need no token")
 #define NOT_YET_OIDC NOT_YET_GUARD("users need no login")
 #define NOT_YET_BASIC_AUTH NOT_YET_GUARD("users need no password")
 #define NOT_YET_API_KEY NOT_YET_GUARD("requests need no key")
-#define NOT_YET_AUTHORIZATION NOT_YET_GUARD("its rules refuse nobody")
+#define NOT_YET_AUTHORIZATION NOT_YET_GUARD("its rules refuse no request")
 #define NOT_YET_MCP_AUTHORIZATION NOT_YET_GUARD("each client may use each tool")
 #define NOT_YET_MCP_AUTHENTICATION NOT_YET_GUARD("MCP clients need no token")
-#define NOT_YET_MCP_GUARDRAILS NOT_YET_GUARD("what tools are asked and answer is not checked")
+#define NOT_YET_MCP_GUARDRAILS NOT_YET_GUARD("requests to tools and their responses are not checked")
 #define NOT_YET_A2A \
 	NOT_YET("calls between agents are passed on like any other request, with the backend's own " \
 		"address in agent cards")
@@ -31,42 +31,42 @@
 	NOT_YET_GUARD("requests to models are passed on like any other: no provider's API, no prompt guard," \
 		" no limit of tokens")
 #define NOT_YET_TRANSFORMATIONS \
-	NOT_YET("headers and bodies stay as they are; requestHeaderModifier has fixed values")
+	NOT_YET("headers and bodies stay unchanged; requestHeaderModifier has fixed values")
 #define NOT_YET_TRANSFORMATION \
-	NOT_YET("headers and bodies stay as they are; headerModifiers has fixed values")
-#define NOT_YET_BUFFER NOT_YET_GUARD("bodies of any size are passed on as they come")
+	NOT_YET("headers and bodies stay unchanged; headerModifiers has fixed values")
+#define NOT_YET_BUFFER NOT_YET_GUARD("bodies of any size are passed on as they arrive")
 #define NOT_YET_BACKEND_AUTH NOT_YET("the backend gets no credentials from the gateway")
 #define NOT_YET_BACKEND_TUNNEL NOT_YET("backends are connected directly, not through a proxy")
 #define NOT_YET_INFERENCE_ROUTING NOT_YET("endpoints are chosen as for any other backend")
 #define NOT_YET_SESSION_AFFINITY NOT_YET("requests of one client go to any endpoint")
-#define NOT_YET_COMPRESSION NOT_YET("answers keep the coding that the backend chose")
-#define NOT_YET_CONCURRENCY_LIMIT NOT_YET_GUARD("backends get as many requests at once as there are")
+#define NOT_YET_COMPRESSION NOT_YET("responses keep the encoding that the backend chose")
+#define NOT_YET_CONCURRENCY_LIMIT NOT_YET_GUARD("concurrent requests to backends are not limited")
 #define NOT_YET_MCP NOT_YET_GUARD("neither tokens nor rules guard the tools of this backend")
 #define NOT_YET_TRACING NOT_YET("no spans are sent; the access log has each request")
-#define NOT_YET_METRICS NOT_YET("metrics have their usual labels alone")
+#define NOT_YET_METRICS NOT_YET("metrics have only their usual labels")
 #define NOT_YET_PROXY \
 	NOT_YET("PROXY headers are not read, and clients are seen by the address that they connect from")
 #define NOT_YET_NETWORK_AUTHORIZATION NOT_YET_GUARD("every address may connect")
-#define NOT_YET_NETWORK_EXT_AUTHZ NOT_YET_GUARD("nobody is asked whether a client may connect")
+#define NOT_YET_NETWORK_EXT_AUTHZ NOT_YET_GUARD("no external service checks clients when they connect")
 #define NOT_YET_SPIFFE \
-	NOT_YET_GUARD("certificates come from files alone, and no SPIFFE identity is checked")
+	NOT_YET_GUARD("certificates come only from files, and no SPIFFE identity is checked")
 #define NOT_YET_PRECONDITION NOT_YET("every request may be retried")
-#define NOT_YET_CONDITION NOT_YET("`codes` alone says what is retried")
+#define NOT_YET_CONDITION NOT_YET("only `codes` selects responses to retry")
 #define NOT_YET_BODY_EXPRESSION NOT_YET("the body is the text of `body`")
-#define NOT_YET_HEADERS NOT_YET("the answer has no headers of its own")
+#define NOT_YET_HEADERS NOT_YET("the response has no configured headers")
 #define NOT_YET_PROBABILITY \
 	NOT_YET("every request is delayed; write the chance as an expression, as in duration: " \
 		"'random() < 0.1 ? 500 : 0'")
-#define NOT_YET_ACTIVE NOT_YET("requests alone show whether an endpoint is healthy")
+#define NOT_YET_ACTIVE NOT_YET("only requests show whether an endpoint is healthy")
 #define NOT_YET_HTTP1_HEADER_CASE NOT_YET("names of HTTP/1 headers keep their case")
 #define NOT_YET_HTTP2_MAX_HEADER_SIZE NOT_YET("config.limits.headBytes bounds heads of both versions")
 #define NOT_YET_FILTER_LOG NOT_YET("every request is logged")
-#define NOT_YET_ADD_LOG NOT_YET("lines have their usual fields alone")
-#define NOT_YET_OTLP NOT_YET("the log goes to standard output alone")
+#define NOT_YET_ADD_LOG NOT_YET("lines have only their usual fields")
+#define NOT_YET_OTLP NOT_YET("the log goes only to standard output")
 #define NOT_YET_SECTION NOT_YET("the policy is for the whole backend")
 #define NOT_YET_PORT_TARGET NOT_YET("the policy is for all its ports")
 #define NOT_YET_LISTENER_SET NOT_YET("name the Gateway or a route as the target")
-#define NOT_YET_GATEWAY_NAME NOT_YET("the gateway of the file is called `default`")
+#define NOT_YET_GATEWAY_NAME NOT_YET("the gateway of the file has the name `default`")
 #define NOT_YET_MODE_BIND NOT_YET_GUARD("every client that reaches the port is served")
 #define NOT_YET_LLM NOT_YET("no models are served")
 #define NOT_YET_WORKLOADS NOT_YET("write host: name:port under backends")
@@ -77,10 +77,10 @@
 #define NOT_YET_INTERNAL NOT_YET("a backend is a name or an address")
 #define NOT_YET_ROUTE_GROUP NOT_YET("write the routes of the group here")
 #define NOT_YET_INVALID NOT_YET("write backends: [] for a route that answers 500")
-#define NOT_YET_DATABASE_LOGGING NOT_YET("the log goes to standard error and output alone")
+#define NOT_YET_DATABASE_LOGGING NOT_YET("the log goes only to standard error and output")
 #define NOT_YET_LOOKUP_FAMILY NOT_YET("addresses of both families are used")
-#define NOT_YET_EDNS0 NOT_YET("name servers are asked without EDNS")
-#define NOT_YET_NETWORK NOT_YET("all endpoints are taken to be in one network")
+#define NOT_YET_EDNS0 NOT_YET("name servers are queried without EDNS")
+#define NOT_YET_NETWORK NOT_YET("all endpoints are assumed to be in one network")
 #define NOT_YET_HBONE NOT_YET("there is no mesh: backends are connected directly")
 #define NOT_YET_SESSION NOT_YET("sessions of MCP are bound to this process")
 #define NOT_YET_NAMESPACE NOT_YET("nothing needs a namespace without Kubernetes")
@@ -89,16 +89,16 @@
 #define NOT_YET_SERVICE_ACCOUNT NOT_YET("nothing needs an account without Kubernetes")
 #define NOT_YET_TRUST_DOMAIN NOT_YET("there is no mesh, and no identity of one is checked")
 #define NOT_YET_LOCAL_XDS_PATH NOT_YET("the configuration comes from files given with -f")
-#define NOT_YET_CA_ADDRESS NOT_YET("certificates come from files alone")
+#define NOT_YET_CA_ADDRESS NOT_YET("certificates come only from files")
 #define NOT_YET_MODEL_CATALOG NOT_YET("no prices of models are known")
 #define NOT_YET_DATABASE NOT_YET("nothing is stored")
-#define NOT_YET_STANDARD_ATTRIBUTES NOT_YET("logs have their usual fields alone")
+#define NOT_YET_STANDARD_ATTRIBUTES NOT_YET("logs have only their usual fields")
 #define NOT_YET_HISTOGRAMS NOT_YET("histograms have their usual buckets")
 #define NOT_YET_SENSITIVE_HEADERS NOT_YET("the access log shows no header in any case")
-#define NOT_YET_CUSTOM_FUNCTIONS NOT_YET("expressions have the functions of the reference alone")
+#define NOT_YET_CUSTOM_FUNCTIONS NOT_YET("expressions have only the functions of the reference")
 #define NOT_YET_CONDITIONAL NOT_YET_GUARD("a policy applies to all requests or to none")
 #define NOT_YET_ALLOWED_LISTENERS NOT_YET("no ListenerSet adds listeners")
-#define NOT_YET_DEFAULT_SCOPE NOT_YET("routes have to name the Gateway")
+#define NOT_YET_DEFAULT_SCOPE NOT_YET("routes must name the Gateway")
 #define NOT_YET_USE_DEFAULT_GATEWAYS NOT_YET("the route is for the Gateways that parentRefs names")
 #define NOT_YET_REQUEST_REDIRECT NOT_YET("write it under routes[].policies")
 /* clang-format on */

@@ -30,7 +30,7 @@ static bool decode_keepalive_time(struct decoder *d, const struct yaml_node *nod
 
 static const struct schema_row keepalive_rows[] = {
 	{ "enabled", AS_BOOL(struct keepalive_policy, enabled), .default_value = true,
-	  .style = STYLE_STANDALONE, .doc = "`false`: the socket is left alone" },
+	  .style = STYLE_STANDALONE, .doc = "`false`: the gateway does not change the socket" },
 	{ "time", AS_DURATION(struct keepalive_policy, time_ns), .decode = decode_keepalive_time,
 	  .default_value = 180 * NS_PER_S, .value_doc = "`1s`..`32767s`",
 	  .doc = "silence before the first probe" },
@@ -63,18 +63,19 @@ static void check_frontend_http(struct decoder *d, const struct yaml_node *node,
 			       "write http2KeepaliveInterval too");
 }
 
-/* Timers: the CRD asks for whole seconds and more; files may go down to a millisecond. */
+/* Timers: the CRD requires at least a second; files allow a millisecond. */
 static const struct schema_row frontend_http_rows[] = {
 	{ "maxBufferSize", AS_U64(struct frontend_http, max_buffer_bytes), RANGE(1, UINT32_MAX),
-	  .doc = "no effect, as a warning says: bodies are passed on as they come" },
+	  .doc = "no effect, causes a warning: bodies are passed on as they arrive" },
 	{ "http1MaxHeaders", AS_OPT_U64(struct frontend_http, http1_max_headers), RANGE(1, LIMIT_HEADERS_MAX),
 	  .dump = DUMP_NULL, .default_doc = "`config.limits.headers`", .doc = "431 beyond" },
 	{ "http1IdleTimeout", AS_DURATION(struct frontend_http, http1_idle_timeout_ns), AT_LEAST(NS_PER_MS),
 	  MANIFEST_AT_LEAST(NS_PER_S),
-	  .doc = "no byte from an HTTP/1 client and none to it, and no request of it in flight" },
+	  .doc = "ends an HTTP/1 client connection without bytes in either direction and without a "
+		 "request in flight" },
 	/* RFC 9113 6.5.2 and 6.9.1 */
 	{ "http2WindowSize", AS_OPT_U64(struct frontend_http, http2_window_bytes), RANGE(1, INT32_MAX),
-	  .dump = DUMP_NULL, .default_doc = "65536", .doc = "bytes of a stream that are not read yet" },
+	  .dump = DUMP_NULL, .default_doc = "65536", .doc = "unread bytes of a stream" },
 	{ "http2ConnectionWindowSize", AS_OPT_U64(struct frontend_http, http2_connection_window_bytes),
 	  RANGE(1, INT32_MAX), .dump = DUMP_NULL,
 	  .default_doc = "1048576 or `http2WindowSize`, whichever is more", .doc = "at least 65535 applies" },
@@ -82,40 +83,43 @@ static const struct schema_row frontend_http_rows[] = {
 	  .dump = DUMP_NULL, .default_doc = "16384", .doc = "largest frame of a client" },
 	{ "http2KeepaliveInterval", AS_OPT_DURATION(struct frontend_http, http2_keepalive_interval),
 	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL, .default_doc = "no PINGs",
-	  .doc = "PING this often" },
+	  .doc = "interval of PINGs" },
 	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct frontend_http, http2_keepalive_timeout),
 	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL,
-	  .default_doc = "`20s` with PINGs", .doc = "no answer within it closes the connection" },
-	/* Words in the order of the enum of the member. */
+	  .default_doc = "`20s` with PINGs",
+	  .doc = "a PING without an answer in this time closes the "
+		 "connection" },
+	/* The words have the order of the member's enum. */
 	{ "normalizePath", AS_WORD(struct frontend_http, normalize_path), .word_base = NORMALIZE_FULL,
 	  WORDS("full", "keepSlashes", "off"), MANIFEST_WORDS("Full", "KeepSlashes", "Off"),
 	  .default_doc = "`full`",
-	  .doc = "what routes match and backends get (RFC 3986 6.2.2): escapes of letters, digits and `-._~` "
-		 "decoded, dot segments removed, runs of slashes made one (not with `keepSlashes`); bad "
-		 "escapes and `%00` are 400. `off`: the path as it came" },
+	  .doc = "the path that routes match and backends get (RFC 3986 6.2.2): escapes of letters, "
+		 "digits and `-._~` decoded, dot segments removed, repeated slashes merged (not with "
+		 "`keepSlashes`); invalid escapes and `%00` get 400. `off`: the path as received" },
 	{ "escapedSlashes", AS_WORD(struct frontend_http, escaped_slashes), .word_base = ESCAPED_REJECT,
 	  WORDS("reject", "keep", "decode"), MANIFEST_WORDS("Reject", "Keep", "Decode"),
 	  .default_doc = "`reject`",
-	  .doc = "`%2F`, `%5C` and backslashes in paths: 400, left alone, or made a slash; without effect "
-		 "where `normalizePath` is `off`" },
+	  .doc = "`%2F`, `%5C` and backslashes in paths: 400, unchanged, or replaced with a slash; no "
+		 "effect if `normalizePath` is `off`" },
 	{ "semicolons", AS_WORD(struct frontend_http, semicolons), .word_base = SEMICOLONS_KEEP,
 	  WORDS("keep", "strip", "reject"), MANIFEST_WORDS("Keep", "Strip", "Reject"),
 	  .default_doc = "`keep`",
-	  .doc = "`;` and `%3B` in paths: left alone, removed with what follows them in their segment, or "
-		 "400; without effect where `normalizePath` is `off`. "
-		 "[Servlet containers](#what-a-route-that-denies-does-not-see) need one of the latter" },
+	  .doc = "`;` and `%3B` in paths: unchanged, removed with the rest of their segment, or 400; no "
+		 "effect if `normalizePath` is `off`. [Servlet "
+		 "containers](#paths-that-a-denying-route-does-not-match) need `strip` or `reject`" },
 	{ "trace", AS_WORD(struct frontend_http, trace), .word_base = TRACE_METHOD_DENY,
 	  WORDS("deny", "forward"), MANIFEST_WORDS("Deny", "Forward"), .default_doc = "`deny`",
-	  .doc = "TRACE requests, which show a client what was added on the way: 405, or like any other" },
+	  .doc = "TRACE requests, which show a client the added fields: 405, or treated like other "
+		 "requests" },
 	{ "headersWithUnderscores", AS_WORD(struct frontend_http, underscores), .word_base = UNDERSCORES_KEEP,
 	  WORDS("keep", "drop", "reject"), MANIFEST_WORDS("Keep", "Drop", "Reject"), .default_doc = "`keep`",
-	  .doc = "request fields with `_` in their name: passed on, left out, or 400. What a backend may "
-		 "take for a field that frames a message never passes" },
+	  .doc = "request fields with `_` in their name: passed on, removed, or 400. Names that a "
+		 "backend may treat as a field that frames a message are always removed" },
 	{ "halfClose", AS_WORD(struct frontend_http, half_close), .word_base = HALF_CLOSE_END,
 	  WORDS("end", "keep"), MANIFEST_WORDS("End", "Keep"), .default_doc = "`end`",
-	  .doc = "an HTTP/1 client that closes its side of the connection while it waits for an answer: its "
-		 "request ends (`close_reason=client_gave_up`) and the backend's connection is closed, or it "
-		 "gets its answer" },
+	  .doc = "an HTTP/1 client that closes its side of the connection while it waits for a response: "
+		 "the gateway ends its request (`close_reason=client_gave_up`) and closes the backend's "
+		 "connection, or sends the response" },
 	{ "http1HeaderCase", .refusal = NOT_YET_HTTP1_HEADER_CASE },
 	{ "http2MaxHeaderSize", .refusal = NOT_YET_HTTP2_MAX_HEADER_SIZE },
 	{ "maxConnectionDuration", .refusal = "is not supported yet; use config.timeouts.maxConnectionAge" },
@@ -127,7 +131,7 @@ static const struct schema frontend_http_schema =
 static const struct schema_row frontend_tcp_rows[] = {
 	{ "keepalives", AS_MAP(struct frontend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
 	  .style = STYLE_STANDALONE, .need = "write keepalives: {} to switch the defaults on",
-	  .doc = KEEPALIVE_DOC "; without this policy the sockets of clients are left alone" },
+	  .doc = KEEPALIVE_DOC "; without this policy client sockets keep the kernel's settings" },
 	{ "keepalive", AS_MAP(struct frontend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
 	  .style = STYLE_MANIFEST, .need = "write keepalive: {time: ..., interval: ..., retries: ...}" },
 };
@@ -138,9 +142,9 @@ static const struct schema_row frontend_connect_rows[] = {
 	{ "mode", AS_WORD(struct frontend_connect, mode), WORDS("deny", "route"),
 	  MANIFEST_WORDS("Deny", "Route"),
 	  .need = "say whether CONNECT requests are refused or become tunnels to the backends of routes",
-	  .doc = "`deny` (also without this policy) answers CONNECT with 405; `route` chooses a route as for "
-		 "any request, the path being `/`, answers 200 and makes the connection a tunnel to the "
-		 "backend of that route, never to the host that the client names. Timers, log, lanes and "
+	  .doc = "`deny` (also without this policy) answers CONNECT with 405; `route` chooses a route as "
+		 "for any request, with the path `/`, answers 200 and makes the connection a tunnel to "
+		 "the backend of that route, never to the host in the request. Timers, log, lanes and "
 		 "drain are those of tunnels. A `directResponse` below 300 answers 405" },
 };
 static const struct schema frontend_connect_schema = SCHEMA(frontend_connect_rows, struct frontend_connect);
@@ -179,7 +183,7 @@ static void check_timeout(struct decoder *d, const struct yaml_node *node, void 
 		config_error(d->report, node, "sets nothing; write %s",
 			     d->is_manifest ? "request or backendRequest"
 					    : "requestTimeout or backendRequestTimeout");
-	/* As in a rule of an HTTPRoute. */
+	/* As for a rule of an HTTPRoute. */
 	if (attempt && policy->request.ns && policy->backend_request.ns > policy->request.ns)
 		config_error(d->report, attempt,
 			     "is longer than the request timeout, which covers all attempts; write a shorter "
@@ -190,7 +194,7 @@ static const struct schema_row timeout_rows[] = {
 	{ "requestTimeout", AS_OPT_DURATION(struct timeout_policy, request), .style = STYLE_STANDALONE,
 	  .default_doc = "off", .doc = "until the head of the response, over all attempts" },
 	{ "backendRequestTimeout", AS_OPT_DURATION(struct timeout_policy, backend_request),
-	  .style = STYLE_STANDALONE, .default_doc = "off", .doc = "the same of each attempt" },
+	  .style = STYLE_STANDALONE, .default_doc = "off", .doc = "the same per attempt" },
 	{ "request", AS_OPT_DURATION(struct timeout_policy, request), MANIFEST_AT_LEAST(NS_PER_MS),
 	  .style = STYLE_MANIFEST },
 	{ "backendRequest", AS_OPT_DURATION(struct timeout_policy, backend_request),
@@ -216,9 +220,10 @@ static void check_retry(struct decoder *d, const struct yaml_node *node, void *o
 
 static const struct schema_row retry_rows[] = {
 	{ "attempts", AS_U32(struct retry_policy, attempts), RANGE(1, LIMIT_RETRY_ATTEMPTS + 1),
-	  MANIFEST_RANGE(0, INT32_MAX), .default_value = 1, .value_doc = "1..254", .doc = "after the first" },
+	  MANIFEST_RANGE(0, INT32_MAX), .default_value = 1, .value_doc = "1..254",
+	  .doc = "number of retries after the first attempt" },
 	{ "backoff", AS_OPT_DURATION(struct retry_policy, backoff), .default_doc = "none",
-	  .doc = "before each of them" },
+	  .doc = "pause before each retry" },
 	{ "codes", AS_LIST(SCHEMA_CODES, struct retry_policy, code_list, code_count, uint16_t),
 	  .style = STYLE_MANIFEST, .decode = decode_codes },
 	{ "codes", AS_LIST(SCHEMA_CODES, struct retry_policy, code_list, code_count, uint16_t),
@@ -243,7 +248,7 @@ static void check_direct(struct decoder *d, const struct yaml_node *node, void *
 static const struct schema_row direct_rows[] = {
 	{ "body", AS_BYTES(struct direct_response, body), .doc = "not with 204 and 304" },
 	{ "status", AS_U16(struct direct_response, status), RANGE(200, 599),
-	  .need = "write the status code, as in status: 503", .doc = "of the answer of the gateway itself" },
+	  .need = "write the status code, as in status: 503", .doc = "of the gateway's response" },
 	{ "bodyExpression", .refusal = NOT_YET_BODY_EXPRESSION },
 	{ "conditional", .refusal = NOT_YET_CONDITIONAL },
 	{ "headers", .refusal = NOT_YET_HEADERS },
@@ -282,11 +287,11 @@ static bool decode_removal(struct decoder *d, const struct yaml_node *node, void
 		.element = decode_pair, RANGE(0, LIMIT_HEADERS), .dump = DUMP_NOT_ZERO
 
 static const struct schema_row header_rows[] = {
-	{ "add", HEADER_PAIRS(add_list, add_count), .doc = "added to those of the same name" },
-	{ "set", HEADER_PAIRS(set_list, set_count), .doc = "instead of those of the same name" },
+	{ "add", HEADER_PAIRS(add_list, add_count), .doc = "added to fields of the same name" },
+	{ "set", HEADER_PAIRS(set_list, set_count), .doc = "replaces fields of the same name" },
 	{ "remove", AS_LIST(SCHEMA_NAMES, struct header_modifier, remove_list, remove_count, struct span),
 	  .element = decode_removal, .dump = DUMP_NOT_ZERO, .value_doc = "list of names",
-	  .doc = "never those that frame a message" },
+	  .doc = "except fields that frame a message" },
 };
 
 static void check_headers(struct decoder *d, const struct yaml_node *node, void *object)
@@ -335,7 +340,7 @@ static bool decode_path(struct decoder *d, const struct yaml_node *node, void *r
 static const struct schema_row authority_rows[] = {
 	{ "full", AS_TEXT(struct url_rewrite, authority),
 	  ONE_OF(struct url_rewrite, authority_kind, AUTHORITY_FULL), .decode = decode_full,
-	  .value_doc = "name or `name:port`", .doc = "instead of host and port" },
+	  .value_doc = "name or `name:port`", .doc = "replaces host and port" },
 	{ "host", AS_TEXT(struct url_rewrite, authority),
 	  ONE_OF(struct url_rewrite, authority_kind, AUTHORITY_HOST), .decode = decode_host,
 	  .value_doc = "name", .doc = "the port stays" },
@@ -346,20 +351,20 @@ static const struct schema authority_schema = SCHEMA(authority_rows, struct url_
 
 static const struct schema_row path_rows[] = {
 	{ "full", AS_TEXT(struct url_rewrite, path), ONE_OF(struct url_rewrite, path_kind, PATH_FULL),
-	  .decode = decode_path, .value_doc = "path", .doc = "instead of the whole path" },
+	  .decode = decode_path, .value_doc = "path", .doc = "replaces the whole path" },
 	{ "prefix", AS_TEXT(struct url_rewrite, path), ONE_OF(struct url_rewrite, path_kind, PATH_PREFIX),
-	  .decode = decode_path, .value_doc = "path", .doc = "instead of what `pathPrefix` matched" },
+	  .decode = decode_path, .value_doc = "path", .doc = "replaces the part that `pathPrefix` matched" },
 };
 static const struct schema path_schema = SCHEMA(path_rows, struct url_rewrite, .is_one_of = true);
 
 #define AUTHORITY_WORDS                                                                                      \
 	.word_base = AUTHORITY_AUTO, WORDS("auto", "none"), .form = FORM_WORD, .default_doc = "–"
 
-/* Of standalone files; manifests, which write them in another way: config/gatewayapi/filter.c. */
+/* For standalone files; manifests have another form: config/gatewayapi/filter.c. */
 static const struct schema_row rewrite_rows[] = {
 	{ "authority", AS_WORD(struct url_rewrite, authority_kind), AUTHORITY_WORDS,
-	  .doc = "`auto`: the name of the backend; `none`: as the client wrote it, also where the backend is "
-		 "given by name" },
+	  .doc = "`auto`: the name of the backend; `none`: the client's, also if the backend is given by "
+		 "name" },
 	{ "authority", AS_SECTION(struct url_rewrite, &authority_schema), .form = FORM_MAP },
 	{ "path", AS_SECTION(struct url_rewrite, &path_schema) },
 };
@@ -381,15 +386,15 @@ static void check_redirect(struct decoder *d, const struct yaml_node *node, void
 
 static const struct schema_row redirect_rows[] = {
 	{ "scheme", AS_WORD_TEXT(struct redirect_policy, scheme), WORDS("http", "https"),
-	  .dump = DUMP_NOT_ZERO, .doc = "of `Location`; without it that of the request" },
+	  .dump = DUMP_NOT_ZERO, .doc = "of `Location`; by default that of the request" },
 	{ "authority", AS_WORD(struct redirect_policy, url.authority_kind), AUTHORITY_WORDS,
-	  .doc = "as the client wrote it" },
+	  .doc = "the client's" },
 	{ "authority", AS_MAP(struct redirect_policy, url, &authority_schema, struct url_rewrite),
 	  .form = FORM_MAP },
 	{ "path", AS_MAP(struct redirect_policy, url, &path_schema, struct url_rewrite) },
 	{ "status", AS_U16(struct redirect_policy, status), .decode = decode_redirect_status,
 	  .default_value = 302, .dump = DUMP_NOT_ZERO, .value_doc = "301, 302, 303, 307, 308",
-	  .doc = "of the answer" },
+	  .doc = "of the response" },
 };
 static const struct schema redirect_schema =
 	SCHEMA(redirect_rows, struct redirect_policy, .check = check_redirect);
@@ -399,10 +404,10 @@ static const struct schema redirect_schema =
 static const struct schema_row backend_http_rows[] = {
 	{ "version", AS_WORD(struct backend_http, version), .word_base = BACKEND_HTTP1,
 	  WORDS("HTTP/1.1", "HTTP/2.0"), MANIFEST_WORDS("HTTP1", "HTTP2"), .dump = DUMP_NULL,
-	  .default_doc = "HTTP/2 for gRPC calls, else HTTP/1.1",
+	  .default_doc = "HTTP/2 for gRPC calls, otherwise HTTP/1.1",
 	  .doc = "HTTP/2 is spoken without negotiation" },
 	{ "requestTimeout", AS_OPT_DURATION(struct backend_http, request_timeout),
-	  MANIFEST_AT_LEAST(NS_PER_MS), .default_doc = "that of the route",
+	  MANIFEST_AT_LEAST(NS_PER_MS), .default_doc = "the route's",
 	  .doc = "replaces "
 		 "`timeout.backendRequestTimeout` of the route" },
 };

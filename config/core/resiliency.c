@@ -11,7 +11,7 @@
 
 /* -------------------------------------------------------------------------------- expressions */
 
-/* Compiles a text that was kept in the snapshot. */
+/* Compiles a string that is already in the snapshot. */
 static const struct expression *compile(struct decoder *d, const struct yaml_node *node, struct span text,
 					enum expression_scope scope)
 {
@@ -31,7 +31,7 @@ static const struct expression *compile(struct decoder *d, const struct yaml_nod
 
 /* -------------------------------------------------------------------------------- delay */
 
-/* Digits, units, a sign: meant as a duration, right or wrong. */
+/* Digits, units or a sign: intended as a duration, valid or not. */
 static bool looks_like_duration(struct span text)
 {
 	size_t start = text.len && (text.data[0] == '-' || text.data[0] == '+');
@@ -102,9 +102,10 @@ static bool decode_delay(struct decoder *d, const struct yaml_node *node, void *
 static const struct schema_row delay_rows[] = {
 	{ "duration", AS_TEXT(struct delay_policy, text), .decode = decode_delay,
 	  .need = "write one such as duration: 2s",
-	  .value_doc = "duration up to `1h`, or an expression that gives one, or a number of milliseconds",
-	  .doc = "held back before it is answered or sent on; counts against `requestTimeout`; redirects are "
-		 "not delayed" },
+	  .value_doc = "duration up to `1h`, or an expression whose value is one, or a number of "
+		       "milliseconds",
+	  .doc = "delays a request before it is answered or sent to a backend; counts against "
+		 "`requestTimeout`; redirects are not delayed" },
 	{ "probability", .refusal = NOT_YET_PROBABILITY },
 };
 const struct schema delay_schema = SCHEMA(delay_rows, struct delay_policy);
@@ -129,17 +130,17 @@ static bool decode_condition(struct decoder *d, const struct yaml_node *node, vo
 
 static const struct schema_row eviction_rows[] = {
 	{ "duration", AS_OPT_DURATION(struct eviction_policy, duration), AT_LEAST(NS_PER_MS),
-	  MANIFEST_AT_LEAST(NS_PER_S), .default_doc = "Retry-After, else the backoff, else `3s`",
-	  .doc = "the first time out, twice as long the second time, and so on" },
+	  MANIFEST_AT_LEAST(NS_PER_S), .default_doc = "Retry-After, otherwise the backoff, otherwise `3s`",
+	  .doc = "length of the first eviction, the second is twice as long, and so on" },
 	{ "restoreHealth", AS_SHARE(struct eviction_policy, restore_health),
-	  SET_BY(struct eviction_policy, has_restore_health), .default_doc = "as it was",
-	  .doc = "health with which it comes back" },
+	  SET_BY(struct eviction_policy, has_restore_health), .default_doc = "unchanged",
+	  .doc = "health after the eviction" },
 	{ "consecutiveFailures", AS_U32(struct eviction_policy, consecutive_failures), RANGE(1, INT32_MAX),
 	  .dump = DUMP_NOT_ZERO, .value_doc = "1 and more", .default_doc = "–",
-	  .doc = "so many in a row evict" },
+	  .doc = "this many consecutive failures evict" },
 	{ "healthThreshold", AS_SHARE(struct eviction_policy, health_threshold),
 	  SET_BY(struct eviction_policy, has_health_threshold),
-	  .doc = "health below it evicts; with neither of the two one failure is enough" },
+	  .doc = "lower health evicts; without both keys one failure evicts" },
 };
 static const struct schema eviction_schema = SCHEMA(eviction_rows, struct eviction_policy);
 
@@ -147,8 +148,8 @@ static const struct schema_row health_rows[] = {
 	{ "unhealthyExpression", AS_TEXT(struct health_policy, text), .style = STYLE_STANDALONE,
 	  .decode = decode_condition, .dump = DUMP_NOT_ZERO, .value_doc = "condition",
 	  .default_doc = "5xx, `grpc-status` other than 0, connection failures",
-	  .doc = "a response for which it is true is a failure; `grpc-status` counts in the head, not in "
-		 "trailers" },
+	  .doc = "a response for which it is true is a failure; it reads `grpc-status` in the head, not "
+		 "in trailers" },
 	{ "unhealthyCondition", AS_TEXT(struct health_policy, text), .style = STYLE_MANIFEST,
 	  .decode = decode_condition },
 	{ "unhealthyExpression", .style = STYLE_MANIFEST,

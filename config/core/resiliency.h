@@ -4,10 +4,10 @@
 #include "config/core/schema.h"
 
 /*
- * Rows of the policies `delay` (struct delay_policy) and `health` (struct health_policy), which both
- * configuration styles write almost alike: their values are expressions (policy/expression.h), compiled here.
- * A delay is a duration in Go syntax in both styles. Manifests write unhealthyCondition, shares as 0 to 100,
- * and durations of an eviction of 1 s and more.
+ * Rows of the policies `delay` (struct delay_policy) and `health` (struct health_policy), which are similar
+ * in both configuration styles: their values are expressions (policy/expression.h), compiled here. A delay
+ * is a duration in Go syntax in both styles. Manifests have unhealthyCondition, percentages from 0 to 100,
+ * and eviction durations of at least 1 s.
  */
 extern const struct schema delay_schema;
 extern const struct schema health_schema;

@@ -30,7 +30,7 @@ static bool decode_regex(struct decoder *d, const struct yaml_node *node, void *
 	return value_regex(d, node, ret);
 }
 
-/* The type stands in the row before. */
+/* The previous row decodes the type. */
 static bool decode_typed(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	const struct text_match *match = container_of(ret, struct text_match, value);
@@ -50,7 +50,7 @@ static const struct schema_row condition_rows[] = {
 	{ "type", AS_WORD(struct text_match, kind), WORDS("Exact", "RegularExpression"),
 	  .style = STYLE_MANIFEST },
 	{ "name", AS_TEXT(struct text_match, name), .need = "write the name of the header or query parameter",
-	  .doc = "of headers also `:method`, `:path`, `:authority`, `:scheme`" },
+	  .doc = "of a header, also `:method`, `:path`, `:authority`, `:scheme`" },
 	{ "value", AS_SECTION(struct text_match, &text_schema), .style = STYLE_STANDALONE,
 	  .need = "write value: {exact: \"...\"} or value: {regex: \"...\"}" },
 	{ "value", AS_TEXT(struct text_match, value), .style = STYLE_MANIFEST, .decode = decode_typed,

@@ -4,8 +4,8 @@
 #include "config/core/schema.h"
 
 /*
- * Parts of routes that both configuration styles have. Where the styles write differently, d->is_manifest
- * decides. The functions decode an element of a list, as rows want it (struct schema_row).
+ * Parts of routes that both configuration styles have; d->is_manifest selects the form. The functions decode
+ * an element of a list for a row (struct schema_row).
  */
 #define WEIGHT_MAX 1000000 /* as in Gateway API */
 
@@ -16,7 +16,7 @@ bool route_value_header(struct decoder *d, const struct yaml_node *node, void *r
 bool route_value_query(struct decoder *d, const struct yaml_node *node, void *ret);
 extern const struct schema condition_schema; /* of both */
 
-/* One match for each element, filled in by `decode`; without any, one that fits every path. */
+/* Decodes one match per element with `decode`; an absent or empty list is one match of every path. */
 void route_value_matches(struct decoder *d, const struct yaml_node *list,
 			 void (*decode)(struct decoder *d, const struct yaml_node *node,
 					struct route_match *match),

@@ -180,7 +180,7 @@ bool schema_decode_list(struct decoder *d, const struct yaml_node *node,
 	return true;
 }
 
-/* Lists; pairs are a map in standalone files. */
+/* Decodes lists; pairs are a map in standalone files. */
 static bool decode_elements(struct decoder *d, const struct yaml_node *node, const struct schema_row *row,
 			    void *object)
 {
@@ -325,7 +325,7 @@ static void decode_row(struct decoder *d, const struct yaml_node *node, const st
 {
 	if (!node || (row->form && (row->form == FORM_WORD) != (node->kind == YAML_SCALAR)))
 		return;
-	/* First: a row further down may say more precisely which it is. */
+	/* Set first: a later row may set a more specific value. */
 	if (row->is_choice)
 		*(unsigned *)((char *)object + row->choice_offset) = row->choice;
 	if (!decode_value(d, node, row, object))
@@ -342,7 +342,7 @@ bool schema_refuses(const struct schema *schema, const struct yaml_node *node)
 	return false;
 }
 
-/* What is refused has its own message: none about a missing key on top. */
+/* A refused key has its own message: do not also report a missing key. */
 static void decode_one_of(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
 			  void *object)
 {

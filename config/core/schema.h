@@ -8,49 +8,49 @@
 #include "user/base/text.h"
 
 /*
- * A part of the configuration as rows. One row says everything about a key: where its value is kept, of which
- * type and range it is, its default, what a reload does with it, how the dump shows it, and one line for the
- * reader. The decoder, the defaults, the dump (admin/config_dump_schema.h), the warnings of a reload and the
- * tables in config/README.md (tests/unit/test_reference.c) all walk the rows: a key that one of them knows
- * and another does not cannot exist. Rows stand in the order of the dump.
+ * Rows that describe a part of the configuration. One row defines a key: where its value is stored, its type
+ * and range, its default, the effect of a reload, its form in the dump, and a line for the reference. The
+ * decoder, the defaults, the dump (admin/config_dump_schema.h), the reload warnings and the tables in
+ * config/README.md (tests/unit/test_reference.c) all use the rows, so they always know the same keys. Rows
+ * have the order of the dump.
  *
- *	static const struct schema_row dns_rows[] = {
- *		{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
- *		  .default = 30 * NS_PER_S, .reload = RELOAD_START,
- *		  .doc = "names are resolved again this often" },
- *		{ "edns0", .refusal = NOT_YET_EDNS0 },
- *	};
+ *         static const struct schema_row dns_rows[] = {
+ *                 { "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
+ *                   .default = 30 * NS_PER_S, .reload = RELOAD_START,
+ *                   .doc = "names are resolved again this often" },
+ *                 { "edns0", .refusal = NOT_YET_EDNS0 },
+ *         };
  */
 enum schema_type {
-	SCHEMA_NOTHING, /* no value: a key that is refused, or a member that only the dump has */
+	SCHEMA_NOTHING, /* no value: a refused key, or a member that only the dump has */
 	SCHEMA_BOOL, /* bool */
 	SCHEMA_U16, /* uint16_t within the range */
 	SCHEMA_U32, /* uint32_t within the range */
 	SCHEMA_U64, /* uint64_t within the range */
-	SCHEMA_DURATION, /* uint64_t nanoseconds, the least of the range or more */
+	SCHEMA_DURATION, /* uint64_t nanoseconds, at least the minimum of the range */
 	SCHEMA_SHARE, /* uint32_t per million: 0.0 to 1.0; in manifests 0 to 100 */
-	SCHEMA_TEXT, /* struct span; empty: not said */
-	SCHEMA_WORD, /* an enum: word_base and the index of the word; less than word_base: not said */
-	SCHEMA_WORD_TEXT, /* struct span: the word itself; empty: not said */
-	SCHEMA_FLAGS, /* a list of words: a bool for each, one after the other */
+	SCHEMA_TEXT, /* struct span; empty: not set */
+	SCHEMA_WORD, /* an enum: word_base plus the index of the word; less than word_base: not set */
+	SCHEMA_WORD_TEXT, /* struct span: the word itself; empty: not set */
+	SCHEMA_FLAGS, /* a list of words: consecutive bools, one per word */
 	SCHEMA_BYTES, /* struct span that may be empty; dumped as base64 */
 	SCHEMA_CODES, /* uint16_t list of HTTP statuses; needs `decode` */
 	SCHEMA_CIDRS, /* struct cidr list; needs `element` */
 	SCHEMA_NAMES, /* struct span list; needs `element` */
 	SCHEMA_PAIRS, /* struct header_pair list, a map in standalone files; needs `element` */
-	SCHEMA_REF, /* struct backend_ref *: where something goes; needs `decode` */
-	SCHEMA_OBJECTS, /* list of objects; needs `element`; the rows of `child` are for the reference */
-	SCHEMA_REST, /* no member: what `decode` checks, or who decodes the object decodes by itself */
-	SCHEMA_MAP, /* an object of its own, with the rows of `child` */
+	SCHEMA_REF, /* struct backend_ref *: a target; needs `decode` */
+	SCHEMA_OBJECTS, /* list of objects; needs `element`; the rows of `child` are only for the reference */
+	SCHEMA_REST, /* no member: `decode` checks the value, or the decoder of the object reads it */
+	SCHEMA_MAP, /* an object with the rows of `child` */
 };
 
 enum schema_style {
 	STYLE_BOTH,
 	STYLE_STANDALONE,
-	STYLE_MANIFEST, /* no default, dump and reference of its own: another row has the same member */
+	STYLE_MANIFEST, /* no default, dump and reference: another row has the same member */
 };
 
-/* A key that can be a word or a map has two rows. */
+/* A key that may be a word or a map has two rows. */
 enum schema_form {
 	FORM_ANY,
 	FORM_WORD,
@@ -60,74 +60,74 @@ enum schema_form {
 /* When a changed value takes effect. */
 enum schema_reload {
 	RELOAD_AT_ONCE,
-	RELOAD_ACCEPT, /* for connections accepted from then on */
-	RELOAD_START, /* at the next start; a warning says so */
+	RELOAD_ACCEPT, /* for connections accepted after the reload */
+	RELOAD_START, /* at the next start; the reload warns */
 };
 
 enum schema_dump {
-	DUMP_SET, /* left out when it is optional and not set */
-	DUMP_NULL, /* null when it is not set */
-	DUMP_NOT_ZERO, /* left out when it is 0, false or empty */
+	DUMP_SET, /* omitted if it is optional and not set */
+	DUMP_NULL, /* null if it is not set */
+	DUMP_NOT_ZERO, /* omitted if it is 0, false or empty */
 	DUMP_DECIMAL, /* shares: 1.0, not 1 */
 };
 
 struct schema_range {
 	uint64_t min;
-	uint64_t max; /* 0: no range is given */
+	uint64_t max; /* 0: no range */
 };
 
 struct schema_row {
-	const char *key; /* NULL: only the dump has it */
+	const char *key; /* NULL: only in the dump */
 	enum schema_type type;
-	size_t object_bytes; /* of the object with the member; tests compare it with that of the schema */
+	size_t object_bytes; /* of the object with the member; tests compare it with the schema's */
 	size_t offset;
-	size_t count_offset; /* lists: of the uint32_t that counts */
+	size_t count_offset; /* lists: of the uint32_t count */
 	bool is_optional;
-	size_t set_offset; /* optional: of the bool that says whether it is set */
-	/* One of several keys: of the enum that says which one it is, and its value for this one. */
+	size_t set_offset; /* optional: of the bool that is true if the member is set */
+	/* One of several keys: offset of the enum that selects one of them, and the value for this key. */
 	bool is_choice;
 	size_t choice_offset;
 	unsigned choice;
 	enum schema_form form;
 	enum schema_style style;
-	struct schema_range range; /* of a list: how many it may have */
-	struct schema_range manifest_range; /* where it differs */
+	struct schema_range range; /* lists: range of the length */
+	struct schema_range manifest_range; /* if it differs */
 	const char *const *words;
-	const char *const *manifest_words; /* where they differ */
+	const char *const *manifest_words; /* if they differ */
 	uint32_t word_count;
 	uint32_t word_base;
-	uint64_t default_value; /* numbers, bools, durations; words: the enum; flags: a bit for each */
+	uint64_t default_value; /* numbers, bools, durations; words: the enum; flags: one bit each */
 	const char *default_text; /* texts */
 	const struct schema *child;
 	size_t child_bytes;
-	const char *need; /* it must be written: what to write when it is missing */
-	const char *refusal; /* the sentence that says why it is not understood, and what to write instead */
-	/* Instead of the decoder of the type; `member` is where the value is kept. False: reported. */
+	const char *need; /* required: what to write if the key is missing */
+	const char *refusal; /* reason for the refusal, and what to write instead */
+	/* Replaces the decoder of the type; `member` is the place of the value. False: reported. */
 	bool (*decode)(struct decoder *d, const struct yaml_node *node, void *member);
-	/* Of a list: decodes one element. Those that are wrong (false: reported) are left out. */
+	/* Decodes one element of a list. Invalid elements (false: reported) are omitted. */
 	bool (*element)(struct decoder *d, const struct yaml_node *node, void *element);
 	size_t element_bytes;
 	enum schema_reload reload;
-	/* RELOAD_START, where not every change needs one; the arguments are the members. */
+	/* RELOAD_START, if only some changes need a restart; the arguments are the members. */
 	bool (*needs_start)(const void *old, const void *new);
-	/* Its name in the dump, where it is not the key, and of rows without a value that are shown. */
+	/* Name in the dump, if it differs from the key, and for rows without a value that the dump shows. */
 	const char *shown_as;
 	enum schema_dump dump;
 	/* For the reference: */
-	bool is_hidden; /* known only for the sake of its message */
+	bool is_hidden; /* known only to print its message */
 	const char *doc;
-	const char *value_doc; /* where the type does not say it */
-	const char *default_doc; /* where the value does not say it */
+	const char *value_doc; /* if the type does not describe the value */
+	const char *default_doc; /* if the value does not describe the default */
 };
 
 struct schema {
 	const struct schema_row *rows;
 	size_t row_count;
 	size_t size_bytes; /* of the object */
-	bool is_one_of; /* exactly one of the keys is written; each row has ONE_OF() */
-	const char *example; /* what to write where no map was found; NULL: the first key */
-	const void *default_object; /* the defaults as an object, where others need them as one; or NULL */
-	/* What one key says about another; after all rows, whatever was wrong. May be NULL. */
+	bool is_one_of; /* exactly one of the keys must be set; each row has ONE_OF() */
+	const char *example; /* what to write if the value is not a map; NULL: the first key */
+	const void *default_object; /* the defaults as an object, if other code needs it; or NULL */
+	/* Checks conflicts between keys, after all rows, also after errors. May be NULL. */
 	void (*check)(struct decoder *d, const struct yaml_node *node, void *object);
 };
 #define SCHEMA(list, type, ...)                                                                              \
@@ -135,7 +135,7 @@ struct schema {
 		.rows = (list), .row_count = ARRAY_LEN(list), .size_bytes = sizeof(type), __VA_ARGS__        \
 	}
 
-/* The place of a member; does not compile when it is of another type. */
+/* The offset of a member; does not compile if the member has another type. */
 #define SCHEMA_AT(object, member, type) _Generic(((object *)NULL)->member, type : offsetof(object, member))
 #define SCHEMA_VALUE(kind, object, member, kept_as)                                                          \
 	.type = (kind), .object_bytes = sizeof(object), .offset = SCHEMA_AT(object, member, kept_as)
@@ -152,14 +152,14 @@ struct schema {
 #define AS_OBJECTS(object, list, count, schema, kind)                                                        \
 	AS_LIST(SCHEMA_OBJECTS, object, list, count, kind), .child = (schema), .child_bytes = sizeof(kind)
 #define AS_REST(object) .type = SCHEMA_REST, .object_bytes = sizeof(object)
-/* An enum is an unsigned int to _Generic. */
+/* _Generic treats an enum as unsigned int. */
 #define AS_WORD(object, member) SCHEMA_VALUE(SCHEMA_WORD, object, member, unsigned)
 #define AS_WORD_TEXT(object, member) SCHEMA_VALUE(SCHEMA_WORD_TEXT, object, member, struct span)
 #define AS_FLAGS(object, first) SCHEMA_VALUE(SCHEMA_FLAGS, object, first, bool)
 #define AS_LIST(kind, object, list, count, element)                                                          \
 	SCHEMA_VALUE(kind, object, list, element *), .count_offset = SCHEMA_AT(object, count, uint32_t),     \
 						     .element_bytes = sizeof(element)
-/* The rows of another schema; AS_SECTION: about members of the same object. */
+/* The rows of another schema; AS_SECTION: for members of the same object. */
 #define AS_MAP(object, member, schema, kind)                                                                 \
 	SCHEMA_VALUE(SCHEMA_MAP, object, member, kind), .child = (schema), .child_bytes = sizeof(kind)
 #define AS_SECTION(object, schema)                                                                           \
@@ -184,29 +184,29 @@ struct schema {
 
 /* Writes the defaults into a zeroed object. */
 void schema_default(const struct schema *schema, void *object);
-/* What is written, on top of what the object has. False: no map, or none at all (NULL). */
+/* Decodes the keys into the object, over its values. False: not a map, or NULL. */
 bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
 		   void *object);
-/* The elements of a list or map: those that are right. NULL: nothing. */
+/* Decodes the elements of a list or map, without invalid ones. NULL: none. */
 bool schema_decode_list(struct decoder *d, const struct yaml_node *node,
 			bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),
 			size_t element_bytes, void *ret_list, uint32_t *ret_count);
-/* A key of the map is one that the rows refuse. */
+/* True if the map has a key that the rows refuse. */
 bool schema_refuses(const struct schema *schema, const struct yaml_node *node);
-/* A new object of the snapshot, defaults filled in. NULL after an error that leaves nothing to look at. */
+/* Returns a new object of the snapshot with defaults. NULL after an error without a usable object. */
 void *schema_decode_new(struct decoder *d, const struct yaml_node *node, const struct schema *schema);
 
 /*
- * The keys, as paths with ", " between them, that differ and take effect at the next start only. Appends;
- * lack of memory shows in text_error().
+ * Appends the changed keys that take effect only at the next start, as paths with ", " between them.
+ * text_error() reports lack of memory.
  */
 void schema_late_keys(const struct schema *schema, const void *old, const void *new, struct text *out);
 
-/* For those who show values. */
+/* Access to values, for output: */
 const void *schema_member(const struct schema_row *row, const void *object);
-/* bool, numbers, durations, shares, and words as their index; flags: a bit for each. */
+/* bool, numbers, durations, shares, and words as their index; flags: one bit each */
 uint64_t schema_number(const struct schema_row *row, const void *object);
-uint32_t schema_count(const struct schema_row *row, const void *object); /* of a list; 0: it is none */
-/* Texts and words; empty: not said, or another type. */
+uint32_t schema_count(const struct schema_row *row, const void *object); /* of a list; 0: not a list */
+/* strings and words; empty: not set, or another type */
 struct span schema_text(const struct schema_row *row, const void *object);
 bool schema_is_set(const struct schema_row *row, const void *object);

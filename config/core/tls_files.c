@@ -14,21 +14,21 @@
 
 enum { SHARED_BLOCK_BYTES = 1024 };
 
-/* An identity, which a snapshot shares with the one before it where its files are as they were. */
+/* An identity, shared with the previous snapshot if its files have not changed. */
 struct tls_shared {
 	atomic_uint refs;
-	struct arena arena; /* of the texts of the certificate */
+	struct arena arena; /* memory of the certificate's texts */
 	struct tls_identity *identity;
 };
 
-/* What became of a file or a pair. */
+/* The result of reading a file or a pair. */
 struct tls_entry {
 	const void *object; /* NULL: refused */
-	struct tls_shared *shared; /* of a pair: one reference of the snapshot */
-	uint64_t cert_signature; /* of the files, when they were read */
+	struct tls_shared *shared; /* pairs: one reference of the snapshot */
+	uint64_t cert_signature; /* of the files when they were read */
 	uint64_t key_signature;
-	struct span sentence; /* why */
-	bool is_key; /* it is about the key */
+	struct span sentence; /* the reason */
+	bool is_key; /* the reason concerns the key */
 };
 
 void tls_files_init(struct tls_files *files, struct snapshot *snapshot, const struct snapshot *previous)
@@ -42,7 +42,7 @@ static void map_drop(void *map)
 	hash_map_free(map);
 }
 
-/* The next load may find them there. */
+/* Stores the identities in the snapshot for the next load. */
 void tls_files_keep(struct tls_files *files)
 {
 	struct hash_map *map = files->identities.map;
@@ -73,7 +73,7 @@ uint64_t config_file_signature(const struct stat *status)
 	return hash_mix(hash, (uint64_t)status->st_mtim.tv_nsec);
 }
 
-/* A file in memory. It may be a key, so it is wiped. */
+/* A file in memory. It may contain a key, so it is wiped. */
 struct tls_text {
 	char *bytes; /* owner, heap */
 	size_t size;
@@ -128,7 +128,7 @@ static ssize_t read_all(int fd, char *bytes, size_t size)
 	return (ssize_t)len;
 }
 
-/* One byte more than it should have shows that it has grown. */
+/* One more byte than expected shows that the file has grown. */
 static bool read_text(struct decoder *d, int fd, struct span path, size_t bytes, struct tls_text *ret,
 		      struct span *sentence)
 {
@@ -146,13 +146,16 @@ static bool read_text(struct decoder *d, int fd, struct span path, size_t bytes,
 		*sentence = decode_text(d, "%s changed while it was read; write another file and rename it",
 					QUOTE(path));
 	ret->len = len < 0 ? 0 : (size_t)len;
-	/* A byte order mark would hide the first line. */
+	/* Skip a byte order mark, which would hide the first line. */
 	if (ret->len >= 3 && memcmp(ret->bytes, "\xef\xbb\xbf", 3) == 0)
 		memset(ret->bytes, '\n', 3);
 	return !sentence->len;
 }
 
-/* Asked before it is opened, because opening a device may do something, and after: it may be another one. */
+/*
+ * Checked before opening, because opening a device may have effects, and after, because the file may have
+ * been replaced.
+ */
 static struct span check_kind(struct decoder *d, struct span path, const struct stat *status)
 {
 	if (!S_ISREG(status->st_mode))
@@ -163,7 +166,7 @@ static struct span check_kind(struct decoder *d, struct span path, const struct 
 	return (struct span){ 0 };
 }
 
-/* False: the sentence says why, or there is no memory. */
+/* False: *ret_sentence has the reason, or there is no memory. */
 static bool file_read(struct decoder *d, struct span path, struct tls_text *ret, struct span *sentence,
 		      uint64_t *ret_signature)
 {
@@ -220,7 +223,7 @@ static void trust_drop(void *trust)
 	tls_trust_free(trust);
 }
 
-/* From now on the snapshot's. */
+/* Passes the object to the snapshot. */
 static bool keep(struct decoder *d, struct tls_entry *entry, void (*drop)(void *object), void *object)
 {
 	entry->object = object;
@@ -308,7 +311,7 @@ static void entry_share(struct decoder *d, struct tls_entry *entry, const struct
 	keep_shared(d, entry, old->shared);
 }
 
-/* Both files are as they were: what the configuration before made of them. */
+/* Reuses the identity of the previous configuration if neither file has changed. */
 static bool identity_reuse(struct decoder *d, struct span name, struct span cert_path, struct span key_path,
 			   struct tls_entry *entry)
 {
@@ -370,7 +373,7 @@ const struct tls_identity *tls_files_identity_text(struct decoder *d, struct spa
 
 	pair_load(d, cert, key, &one);
 	*ret_sentence = one.sentence;
-	/* The next load may want it. One that was refused leaves the place to the one before. */
+	/* Keep it for the next load; after a failure keep the previous one instead. */
 	if (one.object)
 		entry = entry_new(d, &d->files->identities, name);
 	if (entry)

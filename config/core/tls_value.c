@@ -15,7 +15,7 @@ static const struct tls_value_keys file_keys = { "cipherSuites", "keyExchangeGro
 typedef int tls_adder(struct tls_params *params, struct span name, struct arena *arena,
 		      struct tls_fault *fault);
 
-/* The nodes of a list and what they have become: those that were wrong are not among the names. */
+/* Converts the nodes of a list to names; invalid elements are reported and omitted. */
 static bool add_names(struct decoder *d, const struct yaml_node *list, const struct span *name_list,
 		      uint32_t name_count, tls_adder *add, struct tls_params *params)
 {
@@ -67,7 +67,7 @@ static bool decode_element(struct decoder *d, const struct yaml_node *node, void
 	return decode_name(d, node, ret);
 }
 
-/* Upstream has the two versions that nobody should speak any more as words, too. */
+/* Upstream also has words for the two obsolete versions. */
 static bool decode_version(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	static const char *const words[] = { "TLS_V1_2", "TLS_V1_3", "TLS_V1_0", "TLS_V1_1" };
@@ -88,18 +88,18 @@ static bool decode_version(struct decoder *d, const struct yaml_node *node, void
 	AS_LIST(SCHEMA_NAMES, object, words.kind##_list, words.kind##_count, struct span),                   \
 		.element = decode_element, RANGE(0, 64), .dump = DUMP_NOT_ZERO, .value_doc = "list of names"
 #define CIPHERS_DOC                                                                                          \
-	.default_doc = "all that are safe",                                                                  \
-	.doc = "none but these; of IANA (`TLS_AES_128_GCM_SHA256`) or of OpenSSL "                           \
+	.default_doc = "all safe ones",                                                                      \
+	.doc = "only these, by the name of IANA (`TLS_AES_128_GCM_SHA256`) or OpenSSL "                      \
 	       "(`ECDHE-RSA-AES128-GCM-SHA256`)"
 #define GROUPS_DOC                                                                                           \
-	.default_doc = "`X25519MLKEM768` where the TLS library has it, `X25519`, `P-256`, `P-384`",          \
-	.doc = "none but these: `X25519`, `P-256`, `secp384r1`, `X25519MLKEM768` …"
+	.default_doc = "`X25519MLKEM768` if the TLS library has it, `X25519`, `P-256`, `P-384`",             \
+	.doc = "only these: `X25519`, `P-256`, `secp384r1`, `X25519MLKEM768` …"
 
 /* -------------------------------------------------------------------------------- listeners */
 
 static const struct schema_row source_rows[] = {
 	{ "cert", AS_TEXT(struct certificate_source, cert), .need = "write the path of a certificate",
-	  .value_doc = "path", .doc = "PEM: the certificate, then those between it and the authority" },
+	  .value_doc = "path", .doc = "PEM: the certificate, then the intermediate certificates" },
 	{ "key", AS_TEXT(struct certificate_source, key), .need = "write the path of its key",
 	  .value_doc = "path", .doc = "PEM, not encrypted" },
 };
@@ -124,7 +124,7 @@ static bool decode_old_max(struct decoder *d, const struct yaml_node *node, void
 	return decode_version(d, node, &tls->words.max_version);
 }
 
-/* Its node has `cert` and `key`. */
+/* The node has `cert` and `key`. */
 static void load_identity(struct decoder *d, const struct yaml_node *node,
 			  const struct certificate_source *source, const struct tls_identity **list,
 			  uint32_t *count)
@@ -204,28 +204,28 @@ static bool decode_mode(struct decoder *d, const struct yaml_node *node, void *r
 
 static const struct schema_row listener_tls_rows[] = {
 	{ "cert", AS_TEXT(struct listener_tls, source.cert), .dump = DUMP_NOT_ZERO, .value_doc = "path",
-	  .doc = "PEM: the certificate, then those between it and the authority" },
+	  .doc = "PEM: the certificate, then the intermediate certificates" },
 	{ "key", AS_TEXT(struct listener_tls, source.key), .dump = DUMP_NOT_ZERO, .value_doc = "path",
 	  .doc = "PEM, not encrypted" },
 	{ "certificates",
 	  AS_OBJECTS(struct listener_tls, source_list, source_count, &source_schema,
 		     struct certificate_source),
 	  .element = decode_source, RANGE(0, LIMIT_TLS_CERTIFICATES),
-	  .doc = "extension: further ones; each client gets the one that has its server name, else the "
-		 "first" },
+	  .doc = "extension: further certificates; each client gets the one with its server name, "
+		 "otherwise the first" },
 	{ "root", AS_TEXT(struct listener_tls, root_source), .dump = DUMP_NOT_ZERO, .value_doc = "path",
-	  .default_doc = "clients are not asked", .doc = "PEM: authorities of the certificates of clients" },
+	  .default_doc = "clients send none", .doc = "PEM: authorities for client certificates" },
 	{ "clientAuth", AS_WORD(struct listener_tls, settings.client_auth), .word_base = TLS_CLIENT_OPTIONAL,
 	  WORDS("optional", "unverified", "required"), .default_doc = "`required` with `root`",
-	  .doc = "extension: `optional`: a client without a certificate is served, too; `unverified`: "
-		 "whatever it shows" },
+	  .doc = "extension: `optional`: also serves clients without a certificate; `unverified`: "
+		 "accepts any certificate" },
 	{ "forwardClientCertificate", AS_BOOL(struct listener_tls, forwards_client_certificate),
-	  .dump = DUMP_NOT_ZERO, .doc = "extension: backends learn of it in `X-Forwarded-Client-Cert`" },
+	  .dump = DUMP_NOT_ZERO, .doc = "extension: backends get it in `X-Forwarded-Client-Cert`" },
 	{ "cipherSuites", NAMES(struct listener_tls, cipher), CIPHERS_DOC },
 	{ "minTLSVersion", VERSION(struct listener_tls, min_version), .default_doc = "`TLS_V1_2`",
-	  .doc = "least version" },
+	  .doc = "minimum version" },
 	{ "maxTLSVersion", VERSION(struct listener_tls, max_version), .default_doc = "`TLS_V1_3`",
-	  .doc = "greatest version" },
+	  .doc = "maximum version" },
 	{ "minTlsVersion", AS_REST(struct listener_tls), .decode = decode_old_min, .is_hidden = true },
 	{ "maxTlsVersion", AS_REST(struct listener_tls), .decode = decode_old_max, .is_hidden = true },
 	{ "keyExchangeGroups", NAMES(struct listener_tls, group), GROUPS_DOC },
@@ -238,7 +238,7 @@ const struct schema listener_tls_schema =
 
 /* -------------------------------------------------------------------------------- frontend */
 
-/* As bytes, the way the original reads and shows it. */
+/* As bytes, in the order in which agentgateway reads and shows them. */
 static bool decode_alpn_bytes(struct decoder *d, const struct yaml_node *node, struct span *ret)
 {
 	char bytes[UINT8_MAX];
@@ -278,14 +278,14 @@ static const struct schema_row frontend_tls_rows[] = {
 	{ "alpn", AS_LIST(SCHEMA_NAMES, struct frontend_tls, words.alpn_list, words.alpn_count, struct span),
 	  .style = STYLE_STANDALONE, .element = decode_alpn, RANGE(0, 16), .dump = DUMP_NOT_ZERO,
 	  .value_doc = "list of names", .default_doc = "HTTPS: `[h2, http/1.1]`, TLS: none",
-	  .doc = "application protocols, the preferred one first" },
+	  .doc = "application protocols in order of preference" },
 	{ "alpnProtocols",
 	  AS_LIST(SCHEMA_NAMES, struct frontend_tls, words.alpn_list, words.alpn_count, struct span),
 	  .style = STYLE_MANIFEST, .element = decode_alpn, RANGE(0, 16) },
 	{ "minVersion", VERSION(struct frontend_tls, min_version), .style = STYLE_STANDALONE,
-	  .default_doc = "`TLS_V1_2`", .doc = "where the listener does not say it" },
+	  .default_doc = "`TLS_V1_2`", .doc = "default for listeners" },
 	{ "maxVersion", VERSION(struct frontend_tls, max_version), .style = STYLE_STANDALONE,
-	  .default_doc = "`TLS_V1_3`", .doc = "where the listener does not say it" },
+	  .default_doc = "`TLS_V1_3`", .doc = "default for listeners" },
 	{ "minProtocolVersion", AS_WORD(struct frontend_tls, words.min_version), .style = STYLE_MANIFEST,
 	  .word_base = TLS_VERSION_1_2, WORDS("1.2", "1.3") },
 	{ "maxProtocolVersion", AS_WORD(struct frontend_tls, words.max_version), .style = STYLE_MANIFEST,
@@ -314,7 +314,7 @@ static void load_client(struct decoder *d, const struct yaml_node *node, struct 
 		tls->settings.identity = tls_files_identity(d, cert, tls->source.cert, key, tls->source.key);
 }
 
-/* As in the original: insecureHost wins over insecure, and with either the names are not looked at. */
+/* As in agentgateway: insecureHost overrides insecure, and both disable the check of names. */
 static void check_verify(struct decoder *d, const struct yaml_node *node, struct backend_tls *tls)
 {
 	const struct yaml_node *names = decode_get(node, "subjectAltNames");
@@ -325,7 +325,7 @@ static void check_verify(struct decoder *d, const struct yaml_node *node, struct
 						     : TLS_VERIFY_FULL;
 	if (names && is_loose)
 		config_warning(d->report, names,
-			       "has no effect: %s takes whatever name the backend has; remove one of them",
+			       "has no effect: %s accepts any name of the backend; remove one of them",
 			       tls->is_insecure_host ? "insecureHost" : "insecure");
 	if (tls->root_source.len)
 		tls->settings.trust = tls_files_trust(d, decode_get(node, "root"), tls->root_source);
@@ -370,26 +370,26 @@ const struct backend_tls *tls_value_default(struct decoder *d, const struct yaml
 
 static const struct schema_row backend_tls_rows[] = {
 	{ "cert", AS_TEXT(struct backend_tls, source.cert), .dump = DUMP_NOT_ZERO, .value_doc = "path",
-	  .default_doc = "none is shown",
-	  .doc = "PEM: the certificate of this gateway, for backends that ask" },
+	  .default_doc = "none",
+	  .doc = "PEM: the certificate of this gateway, for backends that request one" },
 	{ "key", AS_TEXT(struct backend_tls, source.key), .dump = DUMP_NOT_ZERO, .value_doc = "path",
 	  .doc = "PEM, not encrypted" },
 	{ "root", AS_TEXT(struct backend_tls, root_source), .dump = DUMP_NOT_ZERO, .value_doc = "path",
-	  .default_doc = "those of the system", .doc = "PEM: authorities that the backend is verified with" },
+	  .default_doc = "the system's", .doc = "PEM: authorities for the backend's certificate" },
 	{ "hostname", AS_TEXT(struct backend_tls, settings.hostname), .decode = decode_server_name,
 	  .dump = DUMP_NOT_ZERO, .value_doc = "name or address", .default_doc = "the host of the backend",
-	  .doc = "of SNI, and what the certificate has to be for" },
+	  .doc = "for SNI, and required in the certificate" },
 	{ "insecure", AS_BOOL(struct backend_tls, is_insecure), .dump = DUMP_NOT_ZERO,
-	  .doc = "`true`: whatever certificate the backend has" },
+	  .doc = "`true`: accepts any certificate" },
 	{ "insecureHost", AS_BOOL(struct backend_tls, is_insecure_host), .dump = DUMP_NOT_ZERO,
-	  .doc = "`true`: whatever name it has, as long as the authorities know it" },
+	  .doc = "`true`: accepts any name in a certificate of these authorities" },
 	{ "alpn", NAMES(struct backend_tls, alpn), .default_doc = "by the version of HTTP; TCP: none",
-	  .doc = "application protocols, the preferred one first" },
+	  .doc = "application protocols in order of preference" },
 	{ "subjectAltNames",
 	  AS_LIST(SCHEMA_NAMES, struct backend_tls, settings.name_list, settings.name_count, struct span),
 	  .element = decode_element, RANGE(0, 64), .dump = DUMP_NOT_ZERO,
 	  .value_doc = "list of names, addresses, URIs", .default_doc = "`hostname`",
-	  .doc = "one of them has to be in the certificate" },
+	  .doc = "one of them must be in the certificate" },
 	{ "keyExchangeGroups", NAMES(struct backend_tls, group), GROUPS_DOC },
 	{ "spiffe", .refusal = NOT_YET_SPIFFE },
 };

@@ -17,8 +17,7 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-/* Insertions, deletions, replacements and swaps of neighbours between two words, letters of any case alike.
- */
+/* Insertions, deletions, replacements and swaps of neighbours between two words, ignoring case. */
 static unsigned edit_distance(struct span a, struct span b)
 {
 	unsigned rows[3][SUGGEST_BYTES + 1];
@@ -58,7 +57,7 @@ static bool is_part(struct span word, struct span name)
 	return false;
 }
 
-/* How far away a name may be: in short words every letter counts. */
+/* The maximum distance for a word: in short words every letter counts. */
 static unsigned most_distance(struct span word)
 {
 	unsigned most = (unsigned)(word.len / 3) + 1;

@@ -3,9 +3,9 @@
 
 #include "user/base/span.h"
 
-/* What somebody meant who wrote a word that does not exist. */
+/* Finds the name that a misspelt word resembles. */
 
-/* The closest of the names, when the word may well be meant for it; NULL: none is. */
+/* Returns the closest name if the word is similar enough; NULL: none. */
 const char *typo_meant(struct span word, const char *const *names, size_t name_count);
-/* A letter or two away from the name, which begins with the same one; upper and lower case are alike. */
+/* True if the word has the first letter of the name and differs in a letter or two; ignores case. */
 bool typo_is_of(struct span word, const char *name);

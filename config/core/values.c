@@ -25,8 +25,7 @@ static bool is_alnum(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* Labels of letters, digits, - and _ (which internal names have), none empty, at most 63 bytes; 253 in all.
- */
+/* Labels of letters, digits, - and _ (for internal names), not empty, at most 63 bytes; 253 in total. */
 bool value_is_hostname(struct span s)
 {
 	struct span rest = s, label;
@@ -161,7 +160,7 @@ static bool target_unix(struct decoder *d, const struct yaml_node *node, struct 
 	return true;
 }
 
-/* To write only the name of an https URL would send requests in clear text. */
+/* Do not suggest the name of an https URL alone: its requests would be sent in plaintext. */
 static void report_url(struct decoder *d, const struct yaml_node *node, struct span s)
 {
 	if (span_starts(s, SPAN("https:")))
@@ -173,7 +172,7 @@ static void report_url(struct decoder *d, const struct yaml_node *node, struct s
 		config_error(d->report, node, "%s is a URL; write only name:port", QUOTE(s));
 }
 
-/* Cuts "host:port" or "[v6]:port"; says what is wrong otherwise. */
+/* Splits "host:port" or "[v6]:port"; reports other texts. */
 static bool split_target(struct decoder *d, const struct yaml_node *node, struct span s,
 			 struct span *ret_host, struct span *ret_port)
 {

@@ -18,7 +18,7 @@ struct anchor {
 	struct anchor *older;
 	struct span name;
 	struct yaml_node *node;
-	bool is_open; /* its collection is not complete: an alias would contain itself */
+	bool is_open; /* its collection is incomplete: an alias to it would contain itself */
 };
 
 struct loader {
@@ -32,7 +32,7 @@ struct loader {
 	uint32_t anchor_count;
 };
 
-/* Where a node goes: its parent, and its key when the parent is a map. */
+/* The place of a new node: its parent, and its key if the parent is a map. */
 struct slot {
 	struct yaml_node *parent;
 	struct span key;
@@ -48,7 +48,7 @@ static uint32_t column_of(const struct yaml_source *source, uint32_t line, uint3
 	int64_t result = column;
 	uint32_t low = 0, high = source->shift_count;
 
-	/* The last shift at or before the place. */
+	/* Find the last shift at or before the place. */
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
 		const struct yaml_shift *shift = &source->shift_list[middle];
@@ -90,7 +90,7 @@ refuse_at(struct loader *l, const yaml_mark_t *mark, const char *format, ...)
 	return -EINVAL;
 }
 
-/* libyaml gives bytes only an offset. */
+/* For bytes libyaml has only an offset. */
 static yaml_mark_t mark_of_offset(struct span text, size_t offset)
 {
 	yaml_mark_t mark = { 0 };
@@ -294,7 +294,7 @@ static int next_event(struct loader *l, yaml_event_t *event)
 	return yaml_parser_parse(&l->parser, event) ? 0 : refuse_syntax(l);
 }
 
-/* Same key twice in one map: YAML 1.2 3.2.1.3 forbids it, and one of the two would silently win. */
+/* Duplicate keys: YAML 1.2 3.2.1.3 forbids them, and one of the two would be silently ignored. */
 static int compare_members(const void *a, const void *b)
 {
 	const struct yaml_node *x = *(const struct yaml_node *const *)a,
@@ -509,7 +509,7 @@ int yaml_load(struct arena *arena, const struct yaml_source *source, struct yaml
 	if (!yaml_parser_initialize(&l.parser))
 		return -ENOMEM;
 	yaml_parser_set_encoding(&l.parser, YAML_UTF8_ENCODING);
-	/* libyaml asserts that there is an address, even for no byte. */
+	/* libyaml asserts a non-NULL address, even for an empty text. */
 	yaml_parser_set_input_string(&l.parser,
 				     (const unsigned char *)(source->text.len ? source->text.data : ""),
 				     source->text.len);

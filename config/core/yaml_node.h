@@ -6,8 +6,8 @@
 #include "user/base/text.h"
 
 /*
- * A document as a tree of maps, lists and scalars. Every node knows where it was written. Scalars stay text:
- * what one means is decided by whoever asks for a number, a word or a duration (config/core/decode.h).
+ * A document as a tree of maps, lists and scalars. Every node knows its place in the file. Scalars stay
+ * strings: the caller that needs a number, a word or a duration interprets them (config/core/decode.h).
  */
 enum yaml_kind {
 	YAML_MAP,
@@ -16,9 +16,8 @@ enum yaml_kind {
 };
 
 struct yaml_document {
-	struct span file; /* name as shown in messages */
-	struct span label; /* what it describes, set by the user: "HTTPRoute httpbin/retry"; empty: nothing to
-			      add */
+	struct span file; /* name for messages */
+	struct span label; /* label for messages, set by the user: "HTTPRoute httpbin/retry"; empty: none */
 	struct yaml_node *root; /* never NULL */
 };
 
@@ -27,10 +26,10 @@ struct yaml_node {
 	bool is_quoted; /* scalar: 'x', "x", block or !!str; never null, bool or number */
 	uint32_t line; /* from 1; of the value */
 	uint32_t column; /* from 1, in characters */
-	uint32_t key_line; /* 0: has no key */
+	uint32_t key_line; /* 0: no key */
 	uint32_t key_column;
 	uint32_t count; /* children */
-	uint32_t index; /* position among the siblings */
+	uint32_t index; /* index among the siblings */
 	struct span key; /* member of a map: its name */
 	struct span text; /* scalar */
 	struct yaml_node *parent; /* NULL: root */
@@ -40,15 +39,14 @@ struct yaml_node {
 	const struct yaml_document *document;
 };
 
-/* Makes a node the root of a document of its own, as for the items of a Kubernetes List. NULL on no memory.
- */
+/* Makes a node the root of its own document, for items of a Kubernetes List. NULL without memory. */
 struct yaml_document *yaml_detach(struct arena *arena, struct yaml_node *node);
 
-/* Unquoted nothing, "~" or "null". */
+/* True for an unquoted empty scalar, "~" or "null". */
 bool yaml_is_null(const struct yaml_node *node);
-/* The member of that name, also when it is null; NULL: none, or not a map. */
+/* Returns the member of that name, even if it is null; NULL: none, or not a map. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, struct span key);
-/* "spec.rules[0].matches[1]": from the root of the document to the node. */
+/* Appends "spec.rules[0].matches[1]": the path from the root of the document to the node. */
 void yaml_path(const struct yaml_node *node, struct text *out);
 const char *yaml_kind_name(const struct yaml_node *node); /* "a map", "a list", "a text", "nothing" */
 

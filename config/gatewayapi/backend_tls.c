@@ -26,7 +26,7 @@ static void set_invalid(struct backend_tls *tls, struct span why)
 		tls->invalid_reason = why;
 }
 
-/* The last step: what does not go together shows here. */
+/* The last step: reports settings that conflict. */
 static void compile(struct manifests *m, const struct yaml_node *node, struct backend_tls *tls)
 {
 	struct tls_fault fault = { "" };
@@ -130,7 +130,7 @@ static void decode_verify(struct decoder *d, const struct yaml_node *node, struc
 	tls->settings.verify = mode ? TLS_VERIFY_CHAIN : TLS_VERIFY_NONE;
 	if (decode_get(node, "verifySubjectAltNames"))
 		config_warning(d->report, decode_get(node, "verifySubjectAltNames"),
-			       "has no effect: insecureSkipVerify takes whatever name the backend has; "
+			       "has no effect: insecureSkipVerify accepts any name of the backend; "
 			       "remove one of them");
 }
 
@@ -192,7 +192,7 @@ const struct backend_tls *backend_tls_policy(struct manifests *m, const struct y
 
 /* -------------------------------------------------------------------------------- BackendTLSPolicy */
 
-/* One of them while it is decoded. */
+/* One BackendTLSPolicy during decoding. */
 struct source {
 	struct manifests *m;
 	const struct manifest_object *object;
@@ -207,7 +207,7 @@ static void refuse(struct source *source, const struct yaml_node *node, struct s
 	set_invalid(source->tls, decode_text(d, "Invalid: %.*s", SPAN_FMT(why)));
 }
 
-/* A member that is not known may be one that asks for more than the others. */
+/* An unknown member may require more than the known ones: such a policy is invalid. */
 static bool check_keys(struct source *source, const struct yaml_node *node, const char *const *keys,
 		       size_t count)
 {
@@ -215,7 +215,7 @@ static bool check_keys(struct source *source, const struct yaml_node *node, cons
 
 	if (!node || node->kind != YAML_MAP) {
 		refuse(source, node ? node : source->object->root,
-		       node ? SPAN("this is no map") : SPAN("a part of it is missing"));
+		       node ? SPAN("this is not a map") : SPAN("a part of it is missing"));
 		return false;
 	}
 	yaml_each(member, node) {
@@ -259,7 +259,10 @@ static void decode_authorities(struct source *source, const struct yaml_node *va
 		       SPAN("there is no such set of authorities here; write System"));
 }
 
-/* One of a certificate's names that will do; what is wrong with it must not let another one do instead. */
+/*
+ * Adds one of the accepted names of the certificate. An invalid entry invalidates the policy: otherwise a
+ * certificate with one of the other names would be accepted.
+ */
 static void decode_name_wanted(struct source *source, const struct yaml_node *node)
 {
 	static const char *const keys[] = { "type", "hostname", "uri" };
@@ -272,11 +275,11 @@ static void decode_name_wanted(struct source *source, const struct yaml_node *no
 	name = text_of(node, span_eq(type, SPAN("URI")) ? "uri" : "hostname");
 	if ((!span_eq(type, SPAN("URI")) && !span_eq(type, SPAN("Hostname"))) || !name.len) {
 		refuse(source, node,
-		       SPAN("is no name; write {type: Hostname, hostname: ...} or {type: URI, uri: ...}"));
+		       SPAN("is not a name; write {type: Hostname, hostname: ...} or {type: URI, uri: ...}"));
 		return;
 	}
 	if (span_eq(type, SPAN("URI")) && span_find(name, ':') <= 0) {
-		refuse(source, node, SPAN("is no URI; write one such as spiffe://example.com/app"));
+		refuse(source, node, SPAN("is not a URI; write one such as spiffe://example.com/app"));
 		return;
 	}
 	settings->name_list[settings->name_count++] =
@@ -290,7 +293,7 @@ static void decode_names_wanted(struct source *source, const struct yaml_node *l
 	if (!list)
 		return;
 	if (list->kind != YAML_LIST || list->count > NAMES_MAX) {
-		refuse(source, list, SPAN("is no list of at most 16 names"));
+		refuse(source, list, SPAN("is not a list of at most 16 names"));
 		return;
 	}
 	settings->name_list = decode_take(source->m->decoder, list->count, sizeof(*settings->name_list));
@@ -336,17 +339,17 @@ static void decode_spec(struct source *source)
 
 /* -------------------------------------------------------------------------------- targets */
 
-/* What a policy has; `claims` is from "service/port" to the policy that has it. */
+/* Targets of policies; `claims` maps "service/port" to the policy that has it. */
 struct targets {
 	struct name_map owners;
-	struct pointer_list late; /* struct target: of ports that do not exist */
+	struct pointer_list late; /* struct target: policies for ports that do not exist */
 };
 
 struct target {
 	const struct source *source;
 	const struct yaml_node *node;
 	struct span name; /* of the Service */
-	uint16_t port; /* 0: all */
+	uint16_t port; /* 0: all ports */
 	const struct backend_tls *tls;
 };
 
@@ -400,8 +403,7 @@ static void claim(struct targets *targets, const struct target *target, bool is_
 }
 
 /*
- * A port that does not exist: which one was meant is not known, so that those without a policy of their own
- * are not served.
+ * A port that does not exist: the intended one is unknown, so ports without their own policy are not served.
  */
 static void take_later(struct targets *targets, struct target target, struct span section)
 {
@@ -453,7 +455,7 @@ static void decode_target(struct targets *targets, const struct source *source, 
 		decode_service_target(targets, target);
 		return;
 	}
-	/* Whoever puts it on a route or a Gateway means something by it, too. */
+	/* A policy on a route or a Gateway was also intended to have an effect. */
 	if (unknown_kind_refuse(m, kind, source->object->namespace, target.name,
 				text_of(node, "sectionName")))
 		config_warning(m->decoder->report, node,
@@ -484,7 +486,7 @@ static void decode_policy(struct targets *targets, struct source *source)
 		decode_target(targets, source, node);
 }
 
-/* The older one, then the first by namespace and name. */
+/* The older policy first, then by namespace and name. */
 static int source_order(const void *left, const void *right)
 {
 	const struct manifest_object *a = ((const struct source *)left)->object,

@@ -4,12 +4,12 @@
 #include "config/gatewayapi/object.h"
 
 /*
- * TLS to backends. What asks for it and cannot be carried out stays in force with an invalid_reason: what it
- * is for answers 500 and is never spoken to in plain text, nor with less than was asked for.
+ * TLS to backends. A policy that cannot be applied stays in force with an invalid_reason: requests for its
+ * targets get 500, and are never sent in plaintext, or with weaker settings.
  */
 
-/* `backend.tls` of an AgentgatewayPolicy. NULL: no memory, or an error that was reported. */
+/* Decodes `backend.tls` of an AgentgatewayPolicy. NULL: no memory, or a reported error. */
 const struct backend_tls *backend_tls_policy(struct manifests *m, const struct yaml_node *node,
 					     const struct manifest_object *object);
-/* All BackendTLSPolicies; where several have one target the first by age and name has it. */
+/* Decodes all BackendTLSPolicies; if several have the same target, the first one by age and name applies. */
 void backend_tls_policies_decode(struct manifests *m);

@@ -9,13 +9,14 @@
 #include "user/base/mem.h"
 #include "user/base/text.h"
 
-/* What became of an object. */
+/* The result of reading an object. */
 struct credential {
-	const void *object; /* NULL: cannot be used */
-	struct span why; /* a sentence without the object's name; with an object: that one is from before */
+	const void *object; /* NULL: invalid */
+	/* an error without the object's name; if object is set, it is the one from before the reload */
+	struct span why;
 };
 
-enum { REFS_MAX = 64 }; /* of one list, as in the CRD */
+enum { REFS_MAX = 64 }; /* in one list, as in the CRD */
 
 #define BEFORE "the certificate from before the change stays in use"
 
@@ -24,7 +25,7 @@ enum { REFS_MAX = 64 }; /* of one list, as in the CRD */
 /* A value of a Secret or ConfigMap. */
 struct value {
 	struct span text;
-	char *bytes; /* owner: where it was decoded, or NULL; wiped */
+	char *bytes; /* owner: the decoded bytes, or NULL; wiped */
 	size_t size;
 };
 
@@ -62,7 +63,7 @@ static bool value_decode(struct decoder *d, const struct yaml_node *node, struct
 	return true;
 }
 
-/* As Kubernetes does it: stringData is written over data. False: *ret_why, or no memory. */
+/* As in Kubernetes, stringData overrides data. False: *ret_why, or no memory. */
 static bool value_of(struct decoder *d, const struct manifest_object *object, const char *key,
 		     struct value *ret, struct span *ret_why)
 {
@@ -75,7 +76,7 @@ static bool value_of(struct decoder *d, const struct manifest_object *object, co
 	if (!node)
 		*ret_why = decode_text(d, "it has no %s", key);
 	else if (node->kind != YAML_SCALAR)
-		*ret_why = decode_text(d, "its %s is no text", key);
+		*ret_why = decode_text(d, "its %s is not a string", key);
 	else if (node->text.len > LIMIT_TLS_FILE_BYTES)
 		*ret_why = decode_text(d, "its %s is larger than %d bytes", key, LIMIT_TLS_FILE_BYTES);
 	else if (plain)
@@ -102,7 +103,7 @@ static bool kind_of(const struct manifest_ref *ref, bool is_authority, enum mani
 				   (is_authority && span_eq(ref->kind, SPAN("ConfigMap"))));
 }
 
-/* NULL: *ret_why, or what is wrong with the reference itself was reported. */
+/* NULL: *ret_why is set, or the error of the reference has been reported. */
 static const struct manifest_object *resolve(struct manifests *m, const struct yaml_node *node,
 					     const struct credential_place *place, bool is_authority,
 					     struct manifest_ref *ref, struct span *ret_why)
@@ -157,7 +158,7 @@ static struct credential *credential_new(struct decoder *d, struct name_map *map
 	return credential && name_map_put(d, map, key, credential) ? credential : NULL;
 }
 
-/* Half a renewal must not take a listener down: what served before the reload goes on. */
+/* An incomplete renewal must not stop a listener: keep the identity from before the reload. */
 static void identity_read(struct decoder *d, const struct manifest_object *object, struct span name,
 			  struct credential *credential)
 {
@@ -213,15 +214,15 @@ const struct tls_identity *credential_identity(struct manifests *m, const struct
 
 /* -------------------------------------------------------------------------------- authorities */
 
-/* References of one list, resolved. */
+/* The resolved references of one list. */
 struct authorities {
 	const struct yaml_node *node[REFS_MAX];
-	struct span why[REFS_MAX]; /* empty: it can be used */
-	const struct manifest_object *object[REFS_MAX]; /* NULL: it cannot */
+	struct span why[REFS_MAX]; /* empty: valid */
+	const struct manifest_object *object[REFS_MAX]; /* NULL: invalid */
 	uint32_t count;
 	uint32_t good_count;
-	const struct tls_trust *last; /* of the last good one alone */
-	struct span names; /* of all good ones */
+	const struct tls_trust *last; /* of the last valid one alone */
+	struct span names; /* of all valid ones */
 };
 
 static const struct credential *authority_of(struct manifests *m, const struct manifest_object *object,
@@ -242,7 +243,7 @@ static const struct credential *authority_of(struct manifests *m, const struct m
 	return credential;
 }
 
-/* Each is tried alone: one that is wrong must not take the others with it. */
+/* Parses each authority separately: an invalid one must not invalidate the others. */
 static void add_authority(struct manifests *m, const struct yaml_node *node,
 			  const struct credential_place *place, struct authorities *all)
 {

@@ -166,7 +166,7 @@ static const char *const filter_members[FILTER_TYPE_COUNT] = {
 	"extensionRef",		 "externalAuth"
 };
 
-/* The type of a filter and the member that belongs to it; NULL after an error or a warning. */
+/* Returns the member that belongs to the type of a filter; NULL after an error or a warning. */
 static const struct yaml_node *filter_value(struct decoder *d, const struct yaml_node *node,
 					    const struct manifest_object *route, enum filter_type *ret_type)
 {
@@ -216,7 +216,7 @@ static void add_once(struct decoder *d, const struct yaml_node *node, struct pol
 		build_value(values, kind, object);
 }
 
-/* False: of a type that does not exist here. */
+/* False: its type is not supported. */
 static bool decode_filter(struct manifests *m, const struct yaml_node *node,
 			  const struct manifest_object *route, struct policy_values *values)
 {

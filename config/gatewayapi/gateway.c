@@ -20,7 +20,7 @@ enum tls_mode {
 	MODE_PASSTHROUGH,
 };
 
-/* What passes through is ended, and verified, by the backend. */
+/* With passthrough, the backend terminates TLS and verifies clients. */
 static void warn_of_unused(struct decoder *d, const struct yaml_node *tls)
 {
 	static const char *const keys[] = { "certificateRefs", "frontendValidation" };
@@ -72,7 +72,7 @@ static bool decode_protocol(struct decoder *d, const struct yaml_node *node, str
 	return true;
 }
 
-/* The kinds of route that fit a protocol, a bit each. */
+/* The kinds of route for a protocol, one bit each. */
 static uint32_t kinds_of(const struct gateway_listener *l)
 {
 	switch (l->listener.protocol) {
@@ -87,7 +87,7 @@ static uint32_t kinds_of(const struct gateway_listener *l)
 	return 1u << MANIFEST_TLS_ROUTE | (l->ends_tls ? 1u << MANIFEST_TCP_ROUTE : 0);
 }
 
-/* The bit of a kind by its name; 0: no kind of route. */
+/* Returns the bit of a kind by its name; 0: not a kind of route. */
 static uint32_t kind_named(struct span name)
 {
 	for (unsigned kind = MANIFEST_HTTP_ROUTE; kind <= MANIFEST_TLS_ROUTE; kind++)
@@ -155,13 +155,13 @@ static void decode_allowed(struct decoder *d, const struct yaml_node *node, stru
 	if (l->from == ROUTES_FROM_SELECTOR && !selector)
 		config_error(d->report, namespaces,
 			     "from: Selector needs a selector; write selector: {matchLabels: {...}}");
-	/* One look at it here reports what is wrong with it once, not again for every route. */
+	/* Report errors of the selector here once, not for every route. */
 	manifest_selector_fits(d, selector, NULL, (struct span){ 0 });
 	if (d->report->count[CONFIG_ERROR] == errors)
 		l->selector = selector;
 }
 
-/* One Gateway while it is decoded. */
+/* One Gateway during decoding. */
 struct gateway_source {
 	const struct manifest_object *gateway;
 	struct gateway_tls tls;
@@ -276,7 +276,7 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 /* -------------------------------------------------------------------------------- classes */
 
 enum gateway_class {
-	CLASS_UNKNOWN, /* a name that nothing explains */
+	CLASS_UNKNOWN, /* a name without a GatewayClass in the files */
 	CLASS_OURS,
 	CLASS_FOREIGN,
 };
@@ -290,7 +290,7 @@ static struct span class_name(const struct manifest_object *gateway)
 	return name && name->kind == YAML_SCALAR ? name->text : (struct span){ 0 };
 }
 
-/* A GatewayClass in the files says whose it is; without one the name does. No class: `unsaid`. */
+/* The GatewayClass in the files decides; without one, the name does. `unsaid`: the result without a class. */
 static enum gateway_class class_of(struct manifests *m, const struct manifest_object *gateway,
 				   enum gateway_class unsaid)
 {
@@ -312,8 +312,8 @@ static enum gateway_class class_of(struct manifests *m, const struct manifest_ob
 }
 
 /*
- * Gateways of other classes belong to other programs. A name that nothing explains is taken for one of them
- * where another Gateway is clearly ours: files of one class need no ceremony.
+ * Gateways of other classes belong to other programs. An unknown class counts as foreign only if another
+ * Gateway is clearly ours: files with a single class then need no GatewayClass.
  */
 static void find_foreign(struct manifests *m)
 {
@@ -385,7 +385,7 @@ static bool is_wildcard(struct span name)
 	return span_starts(name, SPAN("*."));
 }
 
-/* `name` is one that `wider` (exact or wildcard) also stands for. */
+/* True if `wider` (exact or wildcard) matches `name`. */
 static bool covers(struct span wider, struct span name)
 {
 	if (!is_wildcard(wider))
@@ -393,7 +393,7 @@ static bool covers(struct span wider, struct span name)
 	return span_ends(name, span_from(wider, 1));
 }
 
-/* Does a name that one of them stands for exist for the other one, too? */
+/* True if a name exists that both match. */
 static bool intersect(struct span a, struct span b)
 {
 	return covers(a, b) || covers(b, a);
@@ -436,7 +436,7 @@ static bool is_tls(const struct gateway_listener *l)
 	return l->listener.protocol == PROTOCOL_TLS || l->listener.protocol == PROTOCOL_HTTPS;
 }
 
-/* By name: with ten thousand of them each is not compared with each. */
+/* Uses a map by name: ten thousand listeners must not be compared in pairs. */
 static void check_names(struct decoder *d, const struct gateway_listener *first)
 {
 	struct name_map names = { 0 };
@@ -462,7 +462,7 @@ static void check_port(struct decoder *d, const struct gateway_listener *first)
 				     LIMIT_CONFIG_LISTENERS);
 			return;
 		}
-		/* Those of TLS are told apart by the server name, whatever is inside. */
+		/* TLS listeners are distinguished by the server name, for any protocol inside. */
 		if (first->listener.protocol != l->listener.protocol && !(is_tls(first) && is_tls(l))) {
 			report_conflict(d, l, first, "their protocols differ");
 			return;

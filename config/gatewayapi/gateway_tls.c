@@ -7,7 +7,7 @@
 #define REFUSED "handshakes of the listener are refused"
 
 enum {
-	CERTIFICATES_MAX = 64, /* of a listener, as in the CRD */
+	CERTIFICATES_MAX = 64, /* per listener, as in the CRD */
 	PORTS_MAX = 64,
 };
 
@@ -190,7 +190,10 @@ static void decode_certificates(struct manifests *m, const struct gateway_tls_li
 		set_invalid(tls, why);
 }
 
-/* What is written for other programs; what asks them to get or verify certificates in another way is not. */
+/*
+ * Options for other programs have no effect; options for other sources of certificates or another
+ * verification make the listener invalid.
+ */
 static void check_options(struct manifests *m, const struct yaml_node *options, struct listener_tls *tls)
 {
 	static const char *const words[] = { "certificate-source", "terminate-mode", "verify" };
@@ -212,7 +215,7 @@ static void check_options(struct manifests *m, const struct yaml_node *options, 
 	}
 }
 
-/* The validation that a port has of its own takes the place of the default. */
+/* A port's own validation replaces the default. */
 static const struct client_validation *validation_of(const struct gateway_tls *gateway, uint16_t port)
 {
 	const struct client_validation *found = NULL;

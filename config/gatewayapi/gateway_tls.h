@@ -4,16 +4,16 @@
 #include "config/gatewayapi/object.h"
 
 /*
- * TLS of Gateways. A certificate or authority that cannot be used leaves a listener that refuses handshakes,
- * never one that asks for less: listener_tls.invalid_reason says why.
+ * TLS of Gateways. With an invalid certificate or authority a listener refuses handshakes, and never
+ * requires less: listener_tls.invalid_reason has the reason.
  */
 
-/* Who may be a client of the listeners of a port. */
+/* Requirements for clients of the listeners of a port. */
 struct client_validation {
-	uint16_t port; /* 0: all that have none of their own */
-	bool is_asked; /* else nobody is asked for a certificate */
+	uint16_t port; /* 0: all ports without their own */
+	bool is_asked; /* false: no client is asked for a certificate */
 	enum tls_client_auth auth;
-	const struct tls_trust *trust; /* NULL: invalid_reason says why */
+	const struct tls_trust *trust; /* NULL: see invalid_reason */
 	struct span source;
 	struct span invalid_reason;
 };
@@ -22,18 +22,18 @@ struct client_validation {
 struct gateway_tls {
 	struct client_validation *validation_list;
 	uint32_t validation_count;
-	const struct gateway_identity *identity; /* towards backends; NULL: not said */
+	const struct gateway_identity *identity; /* for backends; NULL: none */
 };
 
 void gateway_tls_decode(struct manifests *m, const struct manifest_object *gateway, struct gateway_tls *ret);
 
-/* What a listener is about, as far as TLS is concerned. */
+/* The TLS settings of a listener. */
 struct gateway_tls_listener {
 	const struct manifest_object *gateway;
-	const struct yaml_node *node; /* of the listener */
+	const struct yaml_node *node; /* the listener's */
 	uint16_t port;
 };
 
-/* Of a listener that ends TLS; never NULL but without memory. */
+/* The TLS of a listener that terminates TLS; NULL only without memory. */
 struct listener_tls *gateway_tls_listener(struct manifests *m, const struct gateway_tls_listener *listener,
 					  const struct gateway_tls *gateway);

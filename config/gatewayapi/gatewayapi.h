@@ -3,6 +3,6 @@
 
 #include "config/build.h"
 
-/* Kubernetes manifests: documents that have an apiVersion. Decodes all of them together into the builder. */
+/* Kubernetes manifests: documents with an apiVersion. Decodes all of them together into the builder. */
 void gatewayapi_decode(struct builder *builder, struct yaml_document *const *document_list,
 		       uint32_t document_count);

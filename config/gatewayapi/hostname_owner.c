@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/hostname_owner.h"
 
-/* "*.a.b" and "a.b" belong to the same entry. */
+/* "*.a.b" and "a.b" have the same entry. */
 static struct span plain_name(struct span name, bool *ret_is_wildcard)
 {
 	*ret_is_wildcard = span_starts(name, SPAN("*."));
 	return *ret_is_wildcard ? span_from(name, 2) : name;
 }
 
-/* "b.c" of "a.b.c". False: there is only one label. */
+/* Changes "a.b.c" to "b.c". False: there is only one label. */
 static bool cut_label(struct span *name)
 {
 	ptrdiff_t dot = span_find(*name, '.');
@@ -35,7 +35,7 @@ bool hostname_owners_prepare(struct decoder *d, struct hostname_owners *owners, 
 	return true;
 }
 
-/* Entries exist for all names that any route has; a parent without an entry is nobody's. */
+/* There are entries for all names of routes; a parent name without an entry is free. */
 static const struct manifest_object *name_taken(const struct hostname_owners *owners, struct span host,
 						unsigned other)
 {

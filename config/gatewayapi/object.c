@@ -14,8 +14,10 @@
 static const struct {
 	const char *group;
 	const char *name;
-	const char *versions[4]; /* that are read; the first is suggested */
-	/* Of another version it may ask for what cannot be seen here: what it names is not served. */
+	const char *versions[4]; /* supported; messages suggest the first one */
+	/*
+	 * An unknown version may contain requirements that are not visible here: its targets are not served.
+	 */
 	bool is_policy;
 } kinds[MANIFEST_KIND_COUNT] = {
 	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway", { GATEWAY_VERSIONS }, false },
@@ -64,8 +66,7 @@ static bool two_digits(struct span s, size_t at, int min, int max, int *ret)
 	return value >= min && value <= max;
 }
 
-/* "2026-01-31T23:59:59Z" as the Kubernetes API writes it; a fraction of a second is ignored (RFC 3339 5.6).
- */
+/* "2026-01-31T23:59:59Z", the form of the Kubernetes API; ignores fractions of a second (RFC 3339 5.6). */
 static bool parse_timestamp(struct span s, int64_t *ret_s)
 {
 	struct tm tm = { 0 };
@@ -95,7 +96,7 @@ static void decode_created(struct decoder *d, const struct yaml_node *node, stru
 			     QUOTE(s));
 }
 
-/* Selectors are compared with every namespace and object: bounded, so that no file takes forever to load. */
+/* Selectors are compared with every namespace and object: limit their size, and so the load time. */
 static bool is_small(struct decoder *d, const struct yaml_node *node)
 {
 	if (node->count <= LIMIT_CONFIG_LABELS)
@@ -160,7 +161,7 @@ static void add_items(struct manifests *m, const struct yaml_node *root)
 	}
 }
 
-/* Most have nothing to do with a gateway: only what somebody refers to is looked at closely. */
+/* Most of these objects do not concern a gateway: only referenced ones are validated. */
 static bool is_data(enum manifest_kind kind)
 {
 	return kind == MANIFEST_SECRET || kind == MANIFEST_CONFIG_MAP;
@@ -209,7 +210,7 @@ static size_t skip_digits(struct span s, size_t at)
 	return at;
 }
 
-/* "v1", "v1beta1", "v1alpha2": as every version of the Kubernetes API is written. */
+/* "v1", "v1beta1", "v1alpha2": the form of Kubernetes API versions. */
 static bool is_version(struct span s)
 {
 	size_t at = skip_digits(s, 1), end;
@@ -233,7 +234,7 @@ static bool is_known_version(enum manifest_kind kind, struct span version)
 	return false;
 }
 
-/* A file that means another API than the one that it is read as must not be half understood. */
+/* A file for another API version must not be interpreted in part. */
 static void check_version(struct decoder *d, const struct yaml_node *node, struct span version,
 			  enum manifest_kind kind)
 {
@@ -270,7 +271,7 @@ static void label_document(struct decoder *d, struct yaml_document *document,
 				  : decode_text(d, "%s %.*s", kind, SPAN_FMT(object->name));
 }
 
-/* Without a word about its values, which may be secrets. */
+/* Does not report errors in its values, which may be secrets. */
 static void add_data(struct manifests *m, struct yaml_document *document, struct manifest_object *object)
 {
 	const struct yaml_node *metadata = decode_get(document->root, "metadata");
@@ -296,7 +297,7 @@ static void add_data(struct manifests *m, struct yaml_document *document, struct
 
 static void add_object(struct manifests *m, struct yaml_document *document, struct manifest_object *object)
 {
-	/* Objects that clusters make themselves may have more. */
+	/* Objects that clusters generate may have more keys. */
 	if (!is_cluster_made(object->kind))
 		DECODE_MAP(m->decoder, document->root, root_keys);
 	if (!decode_metadata(m, document->root, object))
@@ -482,7 +483,7 @@ bool manifest_ref(struct decoder *d, const struct yaml_node *node, const struct 
 	const struct yaml_node *group_node = yaml_get(node, SPAN("group"));
 	struct manifest_ref ref = { span_str(group), span_str(kind), { 0 }, from->namespace };
 
-	/* The core group is the empty text. */
+	/* The core group is the empty string. */
 	if (group_node && !yaml_is_null(group_node))
 		decode_string(d, group_node, &ref.group);
 	decode_name(d, decode_get(node, "kind"), &ref.kind);

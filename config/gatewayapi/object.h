@@ -3,10 +3,7 @@
 
 #include "config/build.h"
 
-/*
- * Kubernetes objects by kind, namespace and name, and what all of them have in common: metadata, labels,
- * selectors.
- */
+/* Kubernetes objects by kind, namespace and name, with their common parts: metadata, labels, selectors. */
 enum manifest_kind {
 	MANIFEST_GATEWAY,
 	MANIFEST_HTTP_ROUTE,
@@ -32,8 +29,8 @@ struct manifest_object {
 	enum manifest_kind kind;
 	struct span name;
 	struct span namespace; /* empty for a Namespace and a GatewayClass */
-	bool is_foreign; /* a Gateway of another program's class */
-	int64_t created_s; /* INT64_MAX when not said */
+	bool is_foreign; /* a Gateway whose class belongs to another program */
+	int64_t created_s; /* INT64_MAX if absent */
 	const struct yaml_node *root;
 	const struct yaml_node *labels; /* map; NULL: none */
 	const struct yaml_node *annotations; /* map; NULL: none */
@@ -52,39 +49,41 @@ struct manifests {
 	struct pointer_list unknown_kinds; /* struct stranger */
 	struct name_map refusals; /* "kind/namespace/name" -> struct refusal */
 	struct name_map identities; /* "namespace/name" of a Secret -> struct credential */
-	struct name_map trusts; /* the same of all that make up one, a line each */
+	struct name_map trusts; /* the same, for all objects of one trust store, one per line */
 };
 
 const char *manifest_kind_name(enum manifest_kind kind);
 const char *manifest_kind_group(enum manifest_kind kind);
-const char *manifest_kind_version(enum manifest_kind kind); /* to be suggested */
-/* Sorts out one document; unknown kinds are strangers (unknown_kind.h). */
+const char *manifest_kind_version(enum manifest_kind kind); /* for suggestions */
+/* Adds one document to its kind; unknown kinds are strangers (unknown_kind.h). */
 void manifest_add(struct manifests *m, struct yaml_document *document);
 const struct manifest_object *manifest_find(struct manifests *m, enum manifest_kind kind,
 					    struct span namespace, struct span name);
 
-struct span manifest_label(const struct yaml_node *labels, const char *name); /* data == NULL: not there */
-/* matchLabels and matchExpressions of a selector. `namespace` gives the label kubernetes.io/metadata.name
- * that every Namespace has; empty for other objects. An empty selector fits everything. Errors are reported.
+struct span manifest_label(const struct yaml_node *labels, const char *name); /* data == NULL: absent */
+/*
+ * Evaluates matchLabels and matchExpressions of a selector. `namespace` is the value of the label
+ * kubernetes.io/metadata.name, which every Namespace has; empty for other objects. An empty selector matches
+ * everything. Reports errors.
  */
 bool manifest_selector_fits(struct decoder *d, const struct yaml_node *selector,
 			    const struct yaml_node *labels, struct span namespace);
 
 /*
- * A selector is going to look at so many labels or objects. False when all of them together are too many:
- * reported once.
+ * Call before a selector is compared with so many labels or objects. False if all selectors together take
+ * too many steps; this is reported once.
  */
 bool manifest_select(struct decoder *d, const struct yaml_node *node, uint64_t steps);
 
-/* The matchLabels of a selector alone. */
+/* Evaluates the matchLabels of a selector alone. */
 bool manifest_labels_fit(struct decoder *d, const struct yaml_node *wanted, const struct yaml_node *labels);
 
-/* `group` and `kind` of a reference, with the defaults of its place. */
+/* `group` and `kind` of a reference, with the defaults of its context. */
 struct manifest_ref {
 	struct span group;
 	struct span kind;
 	struct span name;
-	struct span namespace; /* that of the object when not said */
+	struct span namespace; /* the object's namespace by default */
 };
 bool manifest_ref(struct decoder *d, const struct yaml_node *node, const struct manifest_object *from,
 		  const char *group, const char *kind, struct manifest_ref *ret);

@@ -9,7 +9,7 @@
 
 #define TARGET_KINDS "write Gateway, HTTPRoute, GRPCRoute or Service"
 
-/* One kind of policy found in an object, before it is multiplied by the targets. */
+/* One kind of policy in an object, before it is created for each target. */
 struct found_policy {
 	const char *prefix; /* "frontend/" */
 	const char *suffix; /* ":frontend-tcp:" */
@@ -18,7 +18,7 @@ struct found_policy {
 };
 
 enum {
-	POLICIES_MAX = 16, /* of one object: every kind once */
+	POLICIES_MAX = 16, /* per object: every kind once */
 	TARGETS_MAX = 16, /* as in the CRD */
 };
 
@@ -40,7 +40,7 @@ static void found(struct policy_source *source, const char *prefix, const char *
 		(struct found_policy){ prefix, suffix, { kind, object }, node };
 }
 
-/* A kind that has rows. */
+/* A kind with schema rows. */
 struct plain_policy {
 	const char *key;
 	const char *prefix;
@@ -203,7 +203,7 @@ static bool set_kind(struct decoder *d, const struct yaml_node *node, const stru
 	return false;
 }
 
-/* Which sections fit which target, reference table of the CRD. */
+/* Sections by kind of target, from the reference table of the CRD. */
 static bool check_sections(struct decoder *d, const struct yaml_node *node,
 			   const struct policy_source *source, const struct policy_target *target)
 {
@@ -228,7 +228,7 @@ static bool set_section(struct decoder *d, const struct yaml_node *node, struct 
 
 	if (!node)
 		return true;
-	/* For a Service it is a port number, which YAML shows as a number when it is not quoted. */
+	/* For a Service it is a port number, which is a YAML number unless it is quoted. */
 	section =
 		node->kind == YAML_SCALAR && target->kind == TARGET_SERVICE ? node->text : (struct span){ 0 };
 	if (target->kind != TARGET_SERVICE)
@@ -322,7 +322,7 @@ static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
 		return;
 	if (!manifest_ref(d, node, source->object, "", "", &ref))
 		return;
-	/* The page of the documentation that leaves out the group means Gateway API. */
+	/* The documentation has an example without the group, which means Gateway API. */
 	if (!yaml_get(node, SPAN("group")) && !span_eq(ref.kind, SPAN("Service")))
 		ref.group = SPAN(GROUP_GATEWAY);
 	ref.namespace = source->object->namespace;
@@ -426,7 +426,7 @@ static void decode_strategy(struct decoder *d, const struct yaml_node *node)
 			     "always wins here");
 }
 
-/* Written in the belief that it says something. */
+/* An empty object was probably intended to have an effect. */
 static void warn_of_empty(struct decoder *d, const struct yaml_node *node, const char *example)
 {
 	if (node && node->kind == YAML_MAP && node->count == 0)

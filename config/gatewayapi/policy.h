@@ -4,7 +4,7 @@
 #include "config/gatewayapi/object.h"
 
 /*
- * AgentgatewayPolicy: one targeted policy for each kind of policy it sets and each object it targets. Targets
- * are named in the namespace of the policy; whether they exist is found out when the snapshot is compiled.
+ * AgentgatewayPolicy: one targeted policy per kind of policy and target. Targets are in the namespace of the
+ * policy; policy_compile() checks whether they exist.
  */
 void policies_decode(struct manifests *m);

@@ -11,28 +11,28 @@
 #include "config/core/values.h"
 #include "user/base/check.h"
 
-/* A listener that serves a route, and the host names it does so for. */
+/* A listener that serves a route, and the host names for which it does. */
 struct route_parent {
 	struct gateway_listener *listener;
 	struct span *hostname_list;
 	uint32_t hostname_count; /* 0: every name of the listener */
-	bool is_lost; /* a route of another kind has one of the names */
+	bool is_lost; /* a route of another kind has one of the host names */
 };
 
-/* One route object while it is decoded. */
+/* One route object during decoding. */
 struct route_source {
 	const struct manifest_object *object;
 	struct span *hostname_list; /* as written, lower case */
 	uint32_t hostname_count;
 	bool splice_off;
-	struct pointer_list parents; /* struct route_parent, each listener once */
+	struct pointer_list parents; /* struct route_parent, one per listener */
 };
 
 /* -------------------------------------------------------------------------------- parents */
 
-/* How far the best listener of a parentRef got; the messages follow the condition reasons of Gateway API. */
+/* The best result of a parentRef; the messages use the condition reasons of Gateway API. */
 enum parent_result {
-	PARENT_NO_LISTENER, /* none of that name, port and protocol */
+	PARENT_NO_LISTENER, /* no listener with that name, port and protocol */
 	PARENT_NOT_ALLOWED,
 	PARENT_NO_HOSTNAME,
 	PARENT_TAKEN,
@@ -146,7 +146,7 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 		if (result > best)
 			best = result;
 	}
-	/* A listener with an error of its own is not there either: that is said already. */
+	/* A listener with an error is missing, too, but its error has already been reported. */
 	if (best != PARENT_TAKEN && !(best == PARENT_NO_LISTENER && config_report_has_errors(d->report)))
 		report_parent(d, node, source, best);
 }
@@ -173,7 +173,7 @@ static void decode_head(struct manifests *m, struct route_source *source)
 
 /* -------------------------------------------------------------------------------- HTTPRoute or GRPCRoute */
 
-/* As if "namespace/name" were compared: "a-b/x" comes before "a/x". */
+/* The order of the strings "namespace/name": "a-b/x" comes before "a/x". */
 static int full_name_order(const struct manifest_object *a, const struct manifest_object *b)
 {
 	size_t len = a->namespace.len < b->namespace.len ? a->namespace.len : b->namespace.len;
@@ -186,7 +186,7 @@ static int full_name_order(const struct manifest_object *a, const struct manifes
 	return order ? order : span_compare(a->name, b->name);
 }
 
-/* The older one, then the first by name, then HTTPRoute before GRPCRoute. */
+/* The older route first, then by name, then HTTPRoute before GRPCRoute. */
 static int source_order(const void *left, const void *right)
 {
 	const struct manifest_object *a = (*(struct route_source *const *)left)->object,
@@ -240,7 +240,7 @@ static void take_hostnames(struct decoder *d, const struct route_source *source,
 		       holder->created_s < object->created_s ? "is older" : "comes first by name");
 }
 
-/* HTTPRoutes and GRPCRoutes of one listener do not share host names. `sources`: of both kinds. */
+/* HTTPRoutes and GRPCRoutes of one listener do not share host names. `sources` has both kinds. */
 static void settle_hosts(struct decoder *d, const struct pointer_list *sources)
 {
 	bool is_any_conflicted = false;
@@ -284,7 +284,7 @@ static struct backend_ref *copy_refs(struct manifests *m, const struct backend_r
 	return copy;
 }
 
-/* A policy on the route, its rule or the listener that nobody here understands. */
+/* True if there is a security policy of an unknown kind on the route, its rule or the listener. */
 static bool is_refused(const struct manifests *m, const struct manifest_object *object, struct span rule_name,
 		       const struct route_parent *parent)
 {
@@ -294,7 +294,7 @@ static bool is_refused(const struct manifests *m, const struct manifest_object *
 								     object->name, rule_name, object->kind });
 }
 
-/* Those of the route, or one that answers 500 in their place. refusal: why, NULL: none. */
+/* Returns the references of the route, or one that answers 500. refusal: the reason for 500, or NULL. */
 static struct backend_ref *refs_of(struct manifests *m, const char *refusal, const struct backend_ref *list,
 				   uint32_t *count)
 {
@@ -436,7 +436,7 @@ static void decode_rules(struct manifests *m, const struct route_source *source)
 	}
 }
 
-/* Keys, host names and parents of a route; NULL: not usable. */
+/* Decodes keys, host names and parents of a route; NULL: not usable. */
 static struct route_source *decode_source(struct manifests *m, const struct manifest_object *object)
 {
 	static const struct decode_key http_keys[] = { KEY("hostnames"), KEY("parentRefs"), KEY("rules"),

@@ -66,7 +66,7 @@ static void decode_http_match(struct decoder *d, const struct yaml_node *node, s
 
 /* -------------------------------------------------------------------------------- gRPC matches */
 
-/* Identifiers joined by dots, as a .proto file declares them; a method is one of them. */
+/* Identifiers joined by dots, as in a .proto file; a method is one identifier. */
 static bool is_grpc_name(struct span name, bool is_service)
 {
 	struct span label;
@@ -86,7 +86,7 @@ static bool is_grpc_name(struct span name, bool is_service)
 	return true;
 }
 
-/* Each half must be an expression of its own: what is open at its end would swallow the other one. */
+/* Each half must compile by itself: an open group or class at its end would include the other half. */
 static bool check_grpc_regex(struct decoder *d, const struct yaml_node *node, struct span pattern)
 {
 	struct match_regex *regex;
@@ -106,7 +106,7 @@ static bool check_grpc_regex(struct decoder *d, const struct yaml_node *node, st
 	return r == 0;
 }
 
-/* One half of a method match. Not written, and the empty text: any. */
+/* One half of a method match. Absent or empty: any. */
 static bool decode_grpc_name(struct decoder *d, const struct yaml_node *node, bool is_regex, bool is_service,
 			     struct span *ret)
 {
@@ -136,7 +136,7 @@ static bool decode_grpc_name(struct decoder *d, const struct yaml_node *node, bo
 	return true;
 }
 
-/* A call of a method is POST /service/method, so a match of methods is one of paths. */
+/* A call is POST /service/method, so a method match becomes a path match. */
 static bool decode_grpc_method(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct route_match *match = container_of(ret, struct route_match, path);

@@ -106,17 +106,17 @@ void services_done(struct manifests *m)
 
 /* -------------------------------------------------------------------------------- endpoints */
 
-/* One port of a Service as its manifest describes it. */
+/* One port of a Service, as in its manifest. */
 struct service_port {
 	uint16_t port;
-	struct span name; /* empty: has none */
+	struct span name; /* empty: no name */
 	bool is_nameless; /* the Service is not in the files */
-	uint16_t target_port; /* 0: a name, or not said */
+	uint16_t target_port; /* 0: a name, or absent */
 	enum backend_http_version http_version;
-	bool is_tls; /* spoken over TLS, as the Service says */
+	bool is_tls; /* the Service requires TLS */
 };
 
-/* The names that Kubernetes gives protocols of Services (KEP-3726); every other name says nothing here. */
+/* Kubernetes' names for protocols of Services (KEP-3726); other names have no effect. */
 static void app_protocol(struct decoder *d, const struct yaml_node *node, struct service_port *port)
 {
 	struct span name;
@@ -147,7 +147,7 @@ static bool find_port(struct decoder *d, const struct service *service, uint16_t
 		if (!number || number->kind != YAML_SCALAR || span_parse_u63(number->text, &value) < 0 ||
 		    value != port)
 			continue;
-		/* The same number may also be there for UDP. */
+		/* UDP may have the same number. */
 		decode_string(d, decode_get(node, "protocol"), &protocol);
 		if (!span_eq(protocol, SPAN("TCP")))
 			continue;
@@ -187,7 +187,7 @@ enum service_port_result service_port_named(struct manifests *m, struct span nam
 	return SERVICE_PORT_MISSING;
 }
 
-/* Two slices may name the same address (while one replaces the other): each address and port only once. */
+/* Two slices may contain the same address (while one replaces the other): add each address and port once. */
 static void add_endpoint(struct decoder *d, struct name_map *found, const struct yaml_node *node,
 			 uint16_t port)
 {
@@ -202,9 +202,8 @@ static void add_endpoint(struct decoder *d, struct name_map *found, const struct
 }
 
 /*
- * The number behind a Service port in a list of EndpointSlice or Endpoints ports; 0: it has none. They are
- * tied together by the name; without the Service its names are not known, and only an equal number can be
- * meant.
+ * Returns the number of a Service port in the ports of an EndpointSlice or Endpoints object; 0: absent. They
+ * correspond by name; without the Service the name is unknown, and only an equal number matches.
  */
 static uint16_t endpoint_port(struct decoder *d, const struct yaml_node *ports,
 			      const struct service_port *wanted)
@@ -359,7 +358,7 @@ static bool is_external(struct decoder *d, const struct service *service)
 	       span_eq(type, SPAN("ExternalName"));
 }
 
-/* The backend of a port; NULL with *ret_reason set when it cannot be used. */
+/* Returns the backend of a port; NULL and *ret_reason if it is invalid. */
 static struct backend *service_backend(struct manifests *m, struct service *service, uint16_t number,
 				       const char **ret_reason)
 {
@@ -407,7 +406,10 @@ static bool set_invalid(struct manifests *m, const struct yaml_node *node, struc
 				  reason, ref);
 }
 
-/* A policy of a stranger on the Service, or on the port, which it calls by name or by number. */
+/*
+ * True if a security policy of an unknown kind has the Service as its target, or the port, by name or
+ * number.
+ */
 static bool is_refused(const struct manifests *m, const struct service *service, uint16_t number,
 		       enum manifest_kind route)
 {
@@ -465,7 +467,7 @@ bool service_ref(struct manifests *m, const struct yaml_node *node, const struct
 	backend = service_backend(m, service, port, &reason);
 	if (!backend)
 		return reason && set_invalid(m, node, ref, &target, reason);
-	/* A policy that nobody here understands: what passes through is encrypted, what ends here is not. */
+	/* A security policy of an unknown kind: passthrough is encrypted already, other requests are not. */
 	if (is_refused(m, service, port, MANIFEST_TCP_ROUTE))
 		backend->needs_tls = true;
 	ref->service_name = backend->name;

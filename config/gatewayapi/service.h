@@ -4,9 +4,9 @@
 #include "config/gatewayapi/object.h"
 
 /*
- * Services and what stands behind them. The endpoints of a Service port come from its EndpointSlices, else
- * from its Endpoints object; an ExternalName is resolved by DNS; a Service without any of these is resolved
- * as service.namespace.svc.cluster.local. One that is not in the files cannot be used, unless its endpoints
+ * Services and their endpoints. The endpoints of a Service port come from its EndpointSlices, otherwise from
+ * its Endpoints object; an ExternalName is resolved by DNS; a Service without any of these is resolved as
+ * service.namespace.svc.cluster.local. A Service that is not in the files is invalid, unless its endpoints
  * are.
  */
 struct service {
@@ -15,7 +15,7 @@ struct service {
 	const struct manifest_object *object; /* NULL: not in the files */
 	const struct manifest_object *endpoints; /* NULL: none */
 	struct pointer_list slices; /* struct manifest_object */
-	struct service_backend *backends; /* made so far, one a port */
+	struct service_backend *backends; /* created so far, one per port */
 };
 
 struct service_backend {
@@ -29,24 +29,24 @@ void services_decode(struct manifests *m);
 void services_done(struct manifests *m);
 
 /*
- * One backendRef of a route or mirror: fills service_name, service_port and backend, or marks it invalid with
- * a warning (unknown port, missing ReferenceGrant, kind that is not a Service). The reference is not
- * registered yet. False after an error.
+ * Decodes one backendRef of a route or mirror: sets service_name, service_port and backend, or marks it
+ * invalid with a warning (unknown port, missing ReferenceGrant, kind other than Service). Does not register
+ * the reference. False after an error.
  */
 bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_object *route,
 		 struct backend_ref *ref);
-/* A reference to nothing: requests for it get 500, connections end. Without a message. False: no memory. */
+/* Creates an invalid reference: its requests get 500, connections end. Reports nothing. False: no memory. */
 bool service_ref_refuse(struct manifests *m, struct span name, const char *reason, struct backend_ref *ref);
 enum service_port_result {
 	SERVICE_PORT_FOUND,
-	SERVICE_PORT_MISSING, /* the Service has none of that name */
+	SERVICE_PORT_MISSING, /* the Service has no port of that name */
 	SERVICE_PORT_UNKNOWN, /* the Service is not in the files */
 };
 
-/* The number of a port by its name, or as it is written. */
+/* Finds the number of a port by its name, or parses a number. */
 enum service_port_result service_port_named(struct manifests *m, struct span namespace, struct span name,
 					    struct span port_name, uint16_t *ret_port);
 /* "name.namespace.svc.cluster.local" */
 struct span service_hostname(struct decoder *d, struct span namespace, struct span name);
-/* Annotation headgate/splice of a Gateway, route or Service: value_splice_...(); NULL: not written. */
+/* Annotation headgate/splice of a Gateway, route or Service: value_splice_...(); NULL: absent. */
 const struct yaml_node *manifest_splice(const struct manifest_object *object);

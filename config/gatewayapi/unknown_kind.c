@@ -14,22 +14,22 @@ struct unknown_kind {
 	struct span kind;
 	struct span namespace;
 	bool is_backend_tls;
-	bool is_version; /* a kind of ours in a version that we do not know */
-	enum manifest_kind known; /* then: which one */
-	bool is_refusal; /* what it names is not served */
+	bool is_version; /* one of our kinds in an unknown version */
+	enum manifest_kind known; /* with is_version: that kind */
+	bool is_refusal; /* its targets are not served */
 	uint32_t targets;
 };
 
-/* What may not be served: an object, or a part of it. */
+/* An object, or a part of it, that must not be served. */
 struct refusal {
-	struct span section; /* empty: all of it */
+	struct span section; /* empty: the whole object */
 	bool is_backend_tls;
-	const struct refusal *next; /* of the same object */
+	const struct refusal *next; /* next one of the same object */
 };
 
 /* -------------------------------------------------------------------------------- what it asks for */
 
-/* Parts of names, in lower case, that mean: nobody may pass unless. */
+/* Parts of names, in lower case, that restrict access. */
 static const char *const words[] = {
 	"tls", "auth", "jwt", "oidc", "apikey", "security", "accesscontrol", "firewall", "waf",
 };
@@ -43,7 +43,7 @@ static bool is_security_word(struct span name)
 		lower[i] =
 			(char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] + 32 : name.data[i]);
 	lower[len] = '\0';
-	/* The host part of a URL has nothing to do with it. */
+	/* "authority" is the host part of a URL. */
 	if (strstr(lower, "authority"))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -57,7 +57,7 @@ bool unknown_kind_is_harmless_word(struct span name)
 	return !is_security_word(name);
 }
 
-enum { SECURITY_DEPTH = 4 }; /* levels of a spec that are looked at */
+enum { SECURITY_DEPTH = 4 }; /* levels of a spec that are searched */
 
 static bool has_security_key(const struct yaml_node *node, unsigned depth)
 {
@@ -96,7 +96,7 @@ static bool known_kind(const struct unknown_kind *unknown_kind, enum manifest_ki
 	return false;
 }
 
-/* A kind of ours, misspelt, or one of ours in a group that is misspelt; NULL: nothing of the sort. */
+/* Finds one of our kinds if the kind, or its group, is misspelt; NULL: not similar. */
 static const char *meant_kind(const struct unknown_kind *unknown_kind, const char **ret_group)
 {
 	for (unsigned i = 0; i < MANIFEST_KIND_COUNT; i++) {
@@ -130,7 +130,7 @@ static bool target_kind(struct span name, enum manifest_kind *ret)
 	return false;
 }
 
-/* Nothing here is reported: the object is written for somebody else, in a form that we do not know. */
+/* Reports no errors: the object is for another program, in an unknown form. */
 static struct span scalar(const struct yaml_node *map, const char *key)
 {
 	const struct yaml_node *node = map && map->kind == YAML_MAP ? decode_get(map, key) : NULL;
@@ -178,7 +178,7 @@ static void take_ref(struct manifests *m, struct unknown_kind *unknown_kind, con
 		       scalar(node, "sectionName"));
 }
 
-/* Selectors by labels that are plain names and values; anything else selects all of the namespace. */
+/* Evaluates label selectors with plain names and values; any other selector matches the whole namespace. */
 static bool selects(struct decoder *d, const struct yaml_node *selector, const struct manifest_object *object)
 {
 	const struct yaml_node *labels = decode_get(selector, "matchLabels");
@@ -280,7 +280,7 @@ static void report_unknown(struct manifests *m, const struct unknown_kind *unkno
 			       QUOTE(unknown_kind->kind), QUOTE(unknown_kind->group));
 }
 
-/* Kubernetes itself sees to what is in its own groups. */
+/* Kubernetes enforces objects of its own groups itself. */
 static bool is_built_in(struct span group)
 {
 	return span_find(group, '.') < 0 || span_ends(group, SPAN(".k8s.io"));

@@ -37,7 +37,7 @@ static const struct policy_entry frontend_entries[] = {
 	{ "tls", POLICY_FRONTEND_TLS, NULL },
 	{ "connect", POLICY_FRONTEND_CONNECT, NULL },
 	{ "accessLog", POLICY_FRONTEND_ACCESS_LOG, NULL },
-	{ "logging", POLICY_FRONTEND_ACCESS_LOG, NULL }, /* its other name */
+	{ "logging", POLICY_FRONTEND_ACCESS_LOG, NULL }, /* its alternative name */
 	{ "tracing", POLICY_KIND_COUNT, NOT_YET_TRACING },
 	{ "metrics", POLICY_KIND_COUNT, NOT_YET_METRICS },
 	{ "proxy", POLICY_KIND_COUNT, NOT_YET_PROXY },
@@ -73,7 +73,7 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 
 static const struct schema_row gateway_target_rows[] = {
 	{ "gatewayName", AS_TEXT(struct policy_target, name), .default_doc = "`default`",
-	  .doc = "that of a standalone file is `default`" },
+	  .doc = "`default` for standalone files" },
 	{ "gatewayNamespace", AS_TEXT(struct policy_target, namespace), .default_doc = "`default`",
 	  .doc = "the `namespace` of its listeners" },
 	{ "listenerName", AS_TEXT(struct policy_target, section), .default_doc = "all",
@@ -132,7 +132,7 @@ static const struct schema target_schema = SCHEMA(target_rows, struct policy_tar
 
 static const struct schema_row name_rows[] = {
 	{ "name", AS_TEXT(struct targeted_policy, name), .need = "write the name of the policy",
-	  .doc = "each its own" },
+	  .doc = "unique" },
 	{ "namespace", AS_TEXT(struct targeted_policy, namespace), .default_text = "default",
 	  .doc = "of the name" },
 };
@@ -163,7 +163,7 @@ static const struct schema_row attached_rows[] = {
 };
 const struct schema attached_schema = SCHEMA(attached_rows, struct targeted_policy);
 
-/* Gateways and routes are in `default` where nothing else is written, and a gateway is called that. */
+/* Gateways and routes are in `default` unless configured otherwise, and the gateway's name is `default`. */
 static void target_default(struct policy_target *target)
 {
 	bool is_gateway = target->kind == TARGET_GATEWAY;

@@ -4,9 +4,9 @@
 #include "config/standalone/standalone.h"
 
 /*
- * Policies of standalone files that are attached to something by name: `frontendPolicies`, which are attached
- * to the gateway default/default under the keys frontend/http, frontend/tcp, frontend/tls,
- * frontend/connect and frontend/accessLog, and the elements of `policies`, whose key is namespace/name.
+ * Policies of standalone files that are attached by name: `frontendPolicies`, which are attached to the
+ * gateway default/default under the keys frontend/http, frontend/tcp, frontend/tls, frontend/connect and
+ * frontend/accessLog, and the elements of `policies`, whose key is namespace/name.
  */
 extern const struct schema attached_schema; /* struct targeted_policy */
 

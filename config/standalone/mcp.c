@@ -11,7 +11,7 @@ enum { MCP_PORT = 3000, NAME_BYTES = 64 };
 
 /* -------------------------------------------------------------------------------- child processes */
 
-/* A text of any bytes but NUL, with one behind it. */
+/* Any bytes but NUL, copied with a terminating NUL. */
 static bool decode_c_text(struct decoder *d, const struct yaml_node *node, const char **ret)
 {
 	struct span text;
@@ -80,7 +80,7 @@ static bool decode_environment(struct decoder *d, const struct yaml_node *map, s
 static const struct schema_row stdio_rows[] = {
 	{ "cmd", AS_REST(struct mcp_server), .value_doc = "string",
 	  .need = "write the program to start, as in cmd: npx",
-	  .doc = "a program, started for each client; looked up in the gateway's PATH" },
+	  .doc = "a program, started per client; found in the gateway's PATH" },
 	{ "args", AS_REST(struct mcp_server), .value_doc = "list of strings", .default_doc = "none",
 	  .doc = "of the program" },
 	{ "env", AS_REST(struct mcp_server), .value_doc = "map of strings", .default_doc = "none",
@@ -110,7 +110,7 @@ static bool decode_stdio(struct decoder *d, const struct yaml_node *node, struct
 
 /* -------------------------------------------------------------------------------- servers behind HTTP */
 
-/* A path with its query: what stands in a request line. */
+/* A path with its query, as in a request line. */
 static bool is_target_path(struct span path)
 {
 	for (size_t i = 0; i < path.len; i++) {
@@ -160,7 +160,7 @@ static bool add_tls(struct standalone *s, const struct yaml_node *node, const st
 	return true;
 }
 
-/* "name:port", "http://name:port/path", with https, or a name alone with `port` and `path`. */
+/* "name:port", "http://name:port/path", also https, or a name alone with `port` and `path`. */
 static bool decode_url(struct standalone *s, const struct yaml_node *node, struct span text,
 		       struct mcp_server *server)
 {
@@ -251,9 +251,9 @@ static const struct schema_row remote_rows[] = {
 	{ "backend", AS_REST(struct mcp_server), .value_doc = "name", .default_doc = "one of these two",
 	  .doc = "of a top-level backend with a `host`" },
 	{ "port", AS_REST(struct mcp_server), .value_doc = "1..65535", .default_doc = "in `host`",
-	  .doc = "of a `host` that is a name alone" },
+	  .doc = "of a `host` that is only a name" },
 	{ "path", AS_REST(struct mcp_server), .value_doc = "path", .default_doc = "`/mcp`, or in `host`",
-	  .doc = "of a `host` that is a name alone, or of a `backend`" },
+	  .doc = "of a `host` that is only a name, or of a `backend`" },
 };
 static const struct schema remote_schema = SCHEMA(remote_rows, struct mcp_server);
 
@@ -270,7 +270,7 @@ static bool decode_remote(struct standalone *s, const struct yaml_node *node, st
 
 /* -------------------------------------------------------------------------------- targets */
 
-/* What separates it from a tool's name or a URI must not be in it. */
+/* Refuses characters that separate it from a tool's name or a URI. */
 static bool is_server_name(struct span name)
 {
 	for (size_t i = 0; i < name.len; i++) {
@@ -311,15 +311,15 @@ static bool decode_server_name(struct decoder *d, const struct yaml_node *node, 
 
 static const struct schema_row server_rows[] = {
 	{ "name", AS_REST(struct mcp_server), .value_doc = "1 to 64 of a-z, 0-9, `-`, `.`",
-	  .need = "write a name of its own for each target, as in name: files", .doc = "each its own" },
+	  .need = "write a name of its own for each target, as in name: files", .doc = "unique" },
 	{ "stdio", AS_REST(struct mcp_server), .child = &stdio_schema },
 	{ "mcp", AS_REST(struct mcp_server), .child = &remote_schema },
 	{ "sse", AS_REST(struct mcp_server), .value_doc = "as `mcp`",
 	  .doc = "HTTP+SSE of 2024-11-05; exactly one of `stdio`, `mcp` and `sse` is written" },
 	{ "openapi", .refusal = "is not supported yet; write stdio, mcp or sse" },
 	{ "policies", AS_REST(struct mcp_server), .value_doc = "map", .default_doc = "none",
-	  .doc = "of a `mcp` or `sse`: `requestHeaderModifier` and `backendTLS`, before those of its "
-		 "`backend`" },
+	  .doc = "for `mcp` or `sse`: `requestHeaderModifier` and `backendTLS`, which override those of "
+		 "its `backend`" },
 };
 static const struct schema server_schema = SCHEMA(server_rows, struct mcp_server);
 
@@ -399,7 +399,7 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 
 /* -------------------------------------------------------------------------------- the backend */
 
-/* "https://name:port" as browsers write it in Origin, or "*". */
+/* "https://name:port", as in a browser's Origin, or "*". */
 static bool decode_origin(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct span origin, host;
@@ -421,25 +421,25 @@ static bool decode_origin(struct decoder *d, const struct yaml_node *node, void 
 	return !d->failed;
 }
 
-/* Of an object whose servers are `at`: at the top level there are more keys. */
+/* For an object whose servers are at `at`: the top level has more keys. */
 /* clang-format off */
 #define MCP_ROWS(object, at)                                                                                 \
 	{ "targets", AS_REST(object), .child = &server_schema, .value_doc = "list of 1..32",                 \
 	  .need = "write targets: [{name: ..., stdio: {cmd: ...}}]", .doc = "the servers" },                 \
 	{ "statefulMode", AS_WORD(object, at states), WORDS("stateful", "stateless"),                        \
-	  .doc = "`stateless`: a session for each request" },                                                \
+	  .doc = "`stateless`: a session per request" },                                                     \
 	{ "prefixMode", AS_WORD(object, at prefixes), WORDS("conditional", "always", "never"),               \
-	  .doc = "the names of tools and prompts begin with that of their target and `_`: with several "     \
-		 "targets, always, never" },                                                                 \
+	  .doc = "when names of tools and prompts start with the name of their target and `_`: with "        \
+		 "several targets, always, never" },                                                         \
 	{ "failureMode", AS_WORD(object, at failures), WORDS("failClosed", "failOpen"),                      \
-	  .doc = "a target that is lost ends the session, or is left out" },                                 \
+	  .doc = "a lost target ends the session, or the session continues without it" },                    \
 	{ "dnsRebindingProtection", AS_BOOL(object, at only_localhost),                                      \
-	  .doc = "client, Host and Origin have to be of this host: else 403" },                              \
+	  .doc = "client, Host and Origin must be those of this host: otherwise 403" },                      \
 	{ "allowedOrigins",                                                                                  \
 	  AS_LIST(SCHEMA_NAMES, object, at origin_list, at origin_count, struct span),                       \
 	  .element = decode_origin, .value_doc = "list of origins, `*`",                                     \
 	  .default_doc = "this host, and the site itself",                                                   \
-	  .doc = "extension: further web sites whose pages may call it, as in `https://example.com`; "       \
+	  .doc = "extension: further web sites whose pages may use it, as in `https://example.com`; "        \
 		 "others: 403" }
 /* clang-format on */
 
@@ -479,8 +479,7 @@ static const struct schema_row port_rows[] = {
 	{ "port", AS_U16(struct mcp_port, port), RANGE(1, 65535), .default_value = MCP_PORT,
 	  .doc = "at the top level only" },
 	{ "bind", AS_REST(struct mcp_port), .value_doc = "IP address", .default_doc = "all addresses",
-	  .doc = "extension: at the top level only; the address that the port is bound on, as in "
-		 "`127.0.0.1`" },
+	  .doc = "extension: at the top level only; address of the port, as in `127.0.0.1`" },
 	{ "policies", AS_REST(struct mcp_port), .value_doc = "map", .default_doc = "none",
 	  .doc = "at the top level: [those of a "
 		 "route](#policies-of-a-route-routespolicies-policiespolicy)" },

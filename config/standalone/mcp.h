@@ -5,11 +5,11 @@
 #include "config/standalone/standalone.h"
 
 /*
- * The object `mcp` of a backend: servers of tools that are served as one. Fills kind, mcp and endpoint_list
- * of *backend, whose name is set. False: reported.
+ * Decodes the object `mcp` of a backend: MCP servers that are served as one. Sets kind, mcp and
+ * endpoint_list of *backend, whose name is set. False: reported.
  */
 bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, struct backend *backend);
-/* The same of an object whose keys are in *servers already: `targets`, and what follows from them. */
+/* The same for an object whose keys are already in *servers: decodes `targets` and completes the backend. */
 bool standalone_mcp_servers(struct standalone *s, const struct yaml_node *node, struct mcp_servers *servers,
 			    struct backend *backend);
 

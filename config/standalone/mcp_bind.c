@@ -4,7 +4,7 @@
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 
-/* Where clients of either HTTP transport look for it. */
+/* The paths that clients of both HTTP transports use. */
 static void make_matches(struct decoder *d, struct route *route)
 {
 	static const struct span paths[] = { SPAN("/mcp"), SPAN("/sse") };
@@ -19,7 +19,7 @@ static void make_matches(struct decoder *d, struct route *route)
 	}
 }
 
-/* The only backend of the route: TLS is for its targets. */
+/* The only backend of the route: TLS settings are for its targets. */
 static void take_tls(const struct policy_values *route, struct backend *backend)
 {
 	for (uint32_t i = 0; i < route->value_count; i++) {

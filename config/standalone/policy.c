@@ -6,7 +6,7 @@
 #include "user/base/check.h"
 
 enum {
-	POLICY_NAMES_MAX = 48, /* of one set */
+	POLICY_NAMES_MAX = 48, /* in one set */
 };
 
 #define ELSEWHERE_BACKEND "belongs to a backend; write it under backends[].policies"
@@ -35,7 +35,8 @@ static bool decode_mirror_target(struct decoder *d, const struct yaml_node *node
 static const struct schema_row mirror_rows[] = {
 	{ "backend", AS_REF(struct mirror_policy, ref), .decode = decode_mirror_target,
 	  .need = "write backend: {host: \"name:port\"}", .value_doc = "`{host}`, `{service}` or `{backend}`",
-	  .doc = "as under `backends[]`; copies are HTTP/1.1: one with `version: HTTP/2.0` is refused" },
+	  .doc = "as under `backends[]`; copies are HTTP/1.1: a backend with `version: HTTP/2.0` is "
+		 "refused" },
 	{ "percentage", AS_SHARE(struct mirror_policy, per_million), .default_value = 1000000,
 	  .dump = DUMP_DECIMAL, .default_doc = "1.0", .doc = "of the requests" },
 };
@@ -70,7 +71,7 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL }
 /* clang-format on */
-/* Everything the original knows and this gateway does not. */
+/* All policies of agentgateway that this gateway does not support. */
 #define LATER_POLICIES                                                                                       \
 	REFUSED("cors", NOT_YET_CORS), REFUSED("csrf", NOT_YET_CSRF),                                        \
 		REFUSED("localRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                                         \
@@ -142,7 +143,7 @@ bool policy_entries_known(struct decoder *d, const struct yaml_node *node, const
 	return decode_map(d, node, keys, count);
 }
 
-/* A mirror has a target, which is named after what the policy belongs to. */
+/* A mirror has a target, which is named after the object with the policy. */
 static const void *decode_entry(struct standalone *s, const struct policy_entry *entry,
 				const struct yaml_node *node, struct span base)
 {

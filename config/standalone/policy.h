@@ -5,16 +5,16 @@
 #include "config/standalone/standalone.h"
 
 /*
- * Policies of standalone files. `base` is the key of the object a policy belongs to; targets inside a policy
- * get their name from it. Lists come in the order of the dump.
+ * Policies of standalone files. `base` is the key of the object with the policy, from which targets inside a
+ * policy get their names. Lists have the order of the dump.
  */
 struct policy_entry {
 	const char *name;
 	enum policy_kind kind;
-	const char *refusal; /* NULL: it is understood */
+	const char *refusal; /* NULL: supported */
 };
 
-/* A map that has no other policies than these. */
+/* Checks that a map has only these policies. */
 bool policy_entries_known(struct decoder *d, const struct yaml_node *node, const struct policy_entry *list,
 			  size_t count);
 
@@ -26,9 +26,9 @@ void standalone_tcp_route_policies(struct standalone *s, const struct yaml_node 
 				   struct policy_values *ret);
 void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret);
-/* Of an MCP target behind HTTP. */
+/* Policies of an MCP target over HTTP. */
 void standalone_target_policies(struct standalone *s, const struct yaml_node *node,
 				struct policy_values *ret);
-/* A map with exactly one policy, of a route or of a backend. */
+/* A map with exactly one policy, of a route or a backend. */
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
 			      struct policy_value *ret);

@@ -23,7 +23,7 @@ static bool decode_regex(struct decoder *d, const struct yaml_node *node, void *
 	struct route_match *match = container_of(ret, struct route_match, path);
 
 	match->where = config_where(d->arena, node);
-	/* Early versions of the original wrote ["re", length]. */
+	/* Early versions of agentgateway wrote ["re", length]. */
 	if (node->kind == YAML_LIST && node->count == 2)
 		node = node->first;
 	return value_regex(d, node, ret);
@@ -71,12 +71,14 @@ static void decode_match(struct decoder *d, const struct yaml_node *node, struct
 
 #define SPLICE_DOC                                                                                           \
 	.value_doc = "`auto`, `off`, `sameHost`", .default_doc = "`auto`",                                   \
-	.doc = "extension: `off`, or `sameHost`: its process may be paired when it runs on this host, "      \
-	       "which the lanes `direct` and `bypass` need"
+	.doc = "extension: `off`, or `sameHost`: allows the lanes `direct` and `bypass` if its process runs "
+""
+	"on this host"
 #define BACKEND_POLICIES_DOC "[below](#policies-of-a-backend-backendspolicies-policiespolicy)"
 #define HOST_VALUES "`name:port`, `1.2.3.4:port`, `[::1]:port`, `unix:/path`"
 
-static bool decode_ref_splice(struct decoder *d, const struct yaml_node *node, void *ret)
+	static bool
+	decode_ref_splice(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct backend_ref *ref = container_of(ret, struct backend_ref, splice_off);
 
@@ -89,10 +91,10 @@ static const struct schema_row ref_rows[] = {
 	{ "weight", AS_U64(struct backend_ref, weight), RANGE(0, WEIGHT_MAX), .default_value = 1,
 	  .doc = "0 is never chosen" },
 	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES, .default_doc = "one of these four",
-	  .doc = "where to connect" },
+	  .doc = "the address" },
 	{ "service", AS_REST(struct backend_ref), .child = &service_schema },
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
-	{ "mcp", AS_REST(struct backend_ref), .value_doc = "map", .doc = "servers of tools: [below](#mcp)" },
+	{ "mcp", AS_REST(struct backend_ref), .value_doc = "map", .doc = "MCP servers: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
 	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` and `backendTLS` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
@@ -157,11 +159,10 @@ static bool decode_backend_splice(struct decoder *d, const struct yaml_node *nod
 }
 
 static const struct schema_row named_backend_rows[] = {
-	{ "name", AS_TEXT(struct backend, name), .need = "write the name that routes use",
-	  .doc = "each its own" },
+	{ "name", AS_TEXT(struct backend, name), .need = "write the name that routes use", .doc = "unique" },
 	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .default_doc = "one of these two",
-	  .doc = "where to connect" },
-	{ "mcp", AS_REST(struct backend), .value_doc = "map", .doc = "servers of tools: [below](#mcp)" },
+	  .doc = "the address" },
+	{ "mcp", AS_REST(struct backend), .value_doc = "map", .doc = "MCP servers: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend), .value_doc = "map", .doc = BACKEND_POLICIES_DOC },
 	{ "splice", AS_BOOL(struct backend, splice_off), .decode = decode_backend_splice, SPLICE_DOC },
 	{ "ai", .refusal = NOT_YET_AI },
@@ -227,10 +228,10 @@ static bool decode_route_splice(struct decoder *d, const struct yaml_node *node,
 /* clang-format off */
 #define ROUTE_NAMES(object)                                                                                  \
 	{ "name", AS_TEXT(object, name), .default_doc = "`route<index>`",                                    \
-	  .doc = "what policies, the log and the metrics call it" },                                         \
+	  .doc = "name for policies, the log and the metrics" },                                             \
 		{ "namespace", AS_TEXT(object, namespace), .default_text = "default",                        \
 		  .doc = "of the name" },                                                                    \
-		{ "ruleName", AS_TEXT(object, rule_name), .doc = "that a policy can name" }
+		{ "ruleName", AS_TEXT(object, rule_name), .doc = "for policies" }
 /* clang-format on */
 #define ROUTE_HOSTNAMES(object)                                                                              \
 	AS_LIST(SCHEMA_NAMES, object, hostname_list, hostname_count, struct span),                           \
@@ -251,11 +252,12 @@ static const struct schema_row route_rows[] = {
 	{ "policies", AS_REST(struct route), .value_doc = "map",
 	  .doc = "[below](#policies-of-a-route-routespolicies-policiespolicy)" },
 	{ "backends", AS_REST(struct route), .value_doc = "list",
-	  .doc = "[below](#backends-of-a-route); none: 500, unless the route redirects or answers itself" },
+	  .doc = "[below](#backends-of-a-route); none: 500, unless the route redirects or has a direct "
+		 "response" },
 	ROUTE_SPLICE(struct route),
 	{ "halfClose", AS_WORD(struct route, half_close), .word_base = HALF_CLOSE_END, WORDS("end", "keep"),
 	  .default_doc = "as `frontendPolicies.http.halfClose`",
-	  .doc = "extension: what becomes of a request whose HTTP/1 client closes its side while it waits" },
+	  .doc = "extension: for a request whose HTTP/1 client closes its side while it waits" },
 };
 const struct schema route_schema = SCHEMA(route_rows, struct route);
 
@@ -263,8 +265,7 @@ static const struct schema_row tcp_route_rows[] = {
 	ROUTE_NAMES(struct tcp_route),
 	{ "hostnames", ROUTE_HOSTNAMES(struct tcp_route), .doc = "SNI: with `protocol: TLS` only" },
 	{ "backends", AS_REST(struct tcp_route), .value_doc = "list",
-	  .doc = "[below](#backends-of-a-route); "
-		 "none: connections are closed" },
+	  .doc = "[below](#backends-of-a-route); none: the gateway closes connections" },
 	ROUTE_SPLICE(struct tcp_route),
 	{ "policies", AS_REST(struct tcp_route), .value_doc = "map",
 	  .doc = "`backendTLS` only: [below](#policies-of-a-backend-backendspolicies-policiespolicy)" },

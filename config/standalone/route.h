@@ -6,9 +6,9 @@
 /* The keys of routes, of the backends of a route, and of a named backend. */
 extern const struct schema route_schema, tcp_route_schema, ref_schema, named_backend_schema;
 
-/* `routes` and `tcpRoutes` of a listener whose key and protocol are set. */
+/* Decodes `routes` and `tcpRoutes` of a listener whose key and protocol are set. */
 void standalone_routes(struct standalone *s, const struct yaml_node *list, struct listener *listener);
 void standalone_tcp_routes(struct standalone *s, const struct yaml_node *list, struct listener *listener);
 
-/* Top-level `backends`, which the references above may name. */
+/* Decodes the top-level `backends`, which the references above may name. */
 void standalone_named_backends(struct standalone *s, const struct yaml_node *list);

@@ -20,7 +20,7 @@ static bool has_http(const struct listener *listener)
 	return listener->protocol == PROTOCOL_HTTP || listener->protocol == PROTOCOL_HTTPS;
 }
 
-/* False: the listener cannot be used, and its routes would only produce follow-up errors. */
+/* False: the listener is invalid, and its routes would only cause follow-up errors. */
 static bool decode_protocol(struct decoder *d, const struct yaml_node *node, struct listener *listener)
 {
 	const struct yaml_node *written = decode_get(node, "protocol"), *tls = decode_get(node, "tls");
@@ -94,15 +94,15 @@ static bool decode_splice(struct decoder *d, const struct yaml_node *node, void 
 
 static const struct schema_row listener_rows[] = {
 	{ "name", AS_TEXT(struct listener, listener_name), .default_doc = "`listener<index>`",
-	  .doc = "what policies and the log call it" },
+	  .doc = "name for policies and the log" },
 	{ "namespace", AS_TEXT(struct listener, gateway_namespace), .default_text = "default",
-	  .doc = "of the gateway that policies mean" },
+	  .doc = "of the gateway that policies refer to" },
 	{ "hostname", AS_TEXT(struct listener, hostname), .decode = decode_hostname, .default_doc = "any",
 	  .value_doc = "`a.example.com`, `*.example.com`", .doc = "HTTP: of the request, TLS: SNI" },
 	{ "protocol", AS_REST(struct listener), .value_doc = "`HTTP`, `HTTPS`, `TCP`, `TLS`",
 	  .default_doc = "`HTTP`",
-	  .doc = "`HTTPS` needs `tls`; `TLS` with `tls` ends here, without it is passed through; both by "
-		 "SNI" },
+	  .doc = "`HTTPS` needs `tls`; `TLS` with `tls` is terminated, without `tls` it is passed "
+		 "through; both by SNI" },
 	{ "tls", AS_REST(struct listener), .value_doc = "map",
 	  .doc = "certificates: [below](#listenerstls)" },
 	{ "routes", AS_REST(struct listener), .child = &route_schema,
@@ -114,8 +114,8 @@ static const struct schema_row listener_rows[] = {
 	  .default_doc = "no own limit", .doc = "extension: further connections are refused" },
 	{ "splice", AS_BOOL(struct listener, splice_off), .decode = decode_splice,
 	  .value_doc = "`auto`, `off`, `sameHost`", .default_doc = "`auto`",
-	  .doc = "extension: `off` keeps all its routes out of the kernel lanes; `sameHost` allows that "
-		 "clients on this host are paired, which the lanes `direct` and `bypass` need" },
+	  .doc = "extension: `off` keeps all its routes out of the kernel lanes; `sameHost` allows the "
+		 "lanes `direct` and `bypass` for clients on this host" },
 	{ "policies", .refusal = "is not supported yet on a listener; write policies under routes, or in the "
 				 "top-level list `policies` with target: {gateway: {listenerName: ...}}" },
 	{ "gatewayName", .refusal = NOT_YET_GATEWAY_NAME },
@@ -144,7 +144,7 @@ static void decode_listener(struct standalone *s, const struct yaml_node *node, 
 	decode_listener_routes(s, node, listener);
 }
 
-/* Its errors have been reported; comparing it with others would only add noise. */
+/* False if its errors have been reported: comparing it with others would only add messages. */
 static bool is_usable(const struct listener *listener)
 {
 	return listener->route_list || listener->tcp_route_list;
@@ -186,7 +186,7 @@ static void check_listener(struct decoder *d, const struct yaml_node *node, stru
 		check_hostname(d, node, bind, names, listener);
 }
 
-/* What a bind speaks follows from its listeners, which must agree. */
+/* The listeners of a bind must agree on its protocol. */
 static void check_listeners(struct decoder *d, const struct yaml_node *list, struct bind *bind)
 {
 	struct name_map names = { 0 };
@@ -233,8 +233,8 @@ static bool decode_tunnel(struct decoder *d, const struct yaml_node *node, void 
 	(void)ret;
 	if (DECODE_WORD(d, node, words, &index) && index > 0)
 		config_error(d->report, node,
-			     "tunnelProtocol %s is not supported yet: without it nobody says who the clients "
-			     "behind the tunnel are; write direct only for a port to which clients connect "
+			     "tunnelProtocol %s is not supported yet: without it the clients behind the "
+			     "tunnel are unknown; write direct only for a port to which clients connect "
 			     "themselves",
 			     words[index]);
 	return true;
@@ -243,10 +243,9 @@ static bool decode_tunnel(struct decoder *d, const struct yaml_node *node, void 
 static const struct schema_row bind_rows[] = {
 	{ "port", AS_U16(struct bind, port), RANGE(1, UINT16_MAX),
 	  .need = "write the port to listen on, as in port: 8080",
-	  .doc = "each once; bound on `[::]` (with IPv4), or `0.0.0.0` without IPv6" },
+	  .doc = "unique; bound on `[::]` (with IPv4), or `0.0.0.0` without IPv6" },
 	{ "bind", AS_REST(struct bind), .value_doc = "IP address", .default_doc = "all addresses",
-	  .doc = "extension: the address that the port is bound on, as in `127.0.0.1`; a reload that changes "
-		 "it is refused" },
+	  .doc = "extension: address of the port, as in `127.0.0.1`; a reload that changes it is refused" },
 	{ "listeners", AS_REST(struct bind), .child = &listener_schema,
 	  .need = "write listeners: [{routes: [...]}]", .value_doc = "list of 1..65536",
 	  .doc = "with different host names: all HTTP, or HTTPS and TLS; TCP: exactly one" },
@@ -302,13 +301,13 @@ static const struct schema_row root_rows[] = {
 		 "[below](#config)" },
 	{ "binds", AS_REST(struct standalone), .child = &bind_schema, .doc = "ports: [below](#binds)" },
 	{ "backends", AS_REST(struct standalone), .child = &named_backend_schema,
-	  .doc = "that routes name: [below](#backends)" },
+	  .doc = "named backends for routes: [below](#backends)" },
 	{ "policies", AS_REST(struct standalone), .child = &attached_schema,
 	  .doc = "attached policies: [below](#policies)" },
 	{ "frontendPolicies", AS_REST(struct standalone), .value_doc = "map",
-	  .doc = "policies of all connections: [below](#frontendpolicies)" },
+	  .doc = "policies of all client connections: [below](#frontendpolicies)" },
 	{ "mcp", AS_REST(struct standalone), .value_doc = "map",
-	  .doc = "servers of tools, with a port of their own: [below](#mcp)" },
+	  .doc = "MCP servers with their own port: [below](#mcp)" },
 	{ "llm", .refusal = NOT_YET_LLM },
 	{ "workloads", .refusal = NOT_YET_WORKLOADS },
 	{ "services", .refusal = "is not supported yet; write host: name:port under backends" },

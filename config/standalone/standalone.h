@@ -6,29 +6,29 @@
 
 /*
  * The standalone style: one file with `config`, `binds`, `backends`, `policies` and `frontendPolicies`. The
- *keys of the objects, which the dump shows, are
+ * dump shows these keys of the objects:
  *
- *	bind		bind/8080
- *	listener	default/default/bind/8080/listener0
- *	route		default/default/bind/8080/listener0/default/route0
- *	its backend	…/route0/backend0; the reference to it has a slash in front
+ *         bind            bind/8080
+ *         listener        default/default/bind/8080/listener0
+ *         route           default/default/bind/8080/listener0/default/route0
+ *         its backend     …/route0/backend0; the reference to it has a leading slash
  */
 struct standalone {
 	struct builder *builder; /* borrowed */
-	struct decoder *decoder; /* that of the builder */
+	struct decoder *decoder; /* the builder's */
 	struct name_map named_backends; /* struct backend */
-	struct span base; /* key of what the policy that is decoded belongs to */
+	struct span base; /* key of the object whose policy is being decoded */
 	uint8_t port_bits[65536 / 8]; /* ports that binds use */
 };
 
-/* The keys of a file, as the reference shows them. */
+/* The keys of a file, for the reference. */
 extern const struct schema root_schema, bind_schema, listener_schema;
 
-/* The key `bind` of a port, whose number is set; NULL: not written. False: reported. */
+/* Decodes the key `bind` of a port whose number is set; NULL: absent. False: reported. */
 bool standalone_bind_address(struct decoder *d, const struct yaml_node *node, struct bind *bind);
-/* True when the port was seen before. */
+/* Records a port; true if it was recorded before. */
 bool standalone_take_port(struct standalone *s, uint16_t port);
-/* Has keys besides `config`. */
+/* True if it has keys besides `config`. */
 bool standalone_has_routing(const struct yaml_node *root);
-/* Decodes the root of a standalone document into the builder; errors go to the report. */
+/* Decodes the root of a standalone document into the builder; reports errors. */
 void standalone_decode(struct builder *builder, const struct yaml_node *root);

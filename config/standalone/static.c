@@ -46,7 +46,7 @@ static bool decode_address(struct decoder *d, const struct yaml_node *node, void
 	return true;
 }
 
-/* A number, also as text, "auto", or "N%" of the processors of this machine, at least one. */
+/* A number, also as a string, "auto", or "N%" of this machine's processors, at least one. */
 static bool decode_workers(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	uint64_t percent, number;
@@ -84,7 +84,7 @@ static bool decode_workers(struct decoder *d, const struct yaml_node *node, void
 
 static const char *const level_words[] = { "error", "warn", "info", "debug", "trace" };
 
-/* "info,x=debug", as tracing programs write it: what has no name counts. */
+/* "info,x=debug", the form of Rust's tracing: only the level without a name counts. */
 static struct span level_of_list(struct decoder *d, const struct yaml_node *node)
 {
 	struct span rest = node->text, element, level = SPAN("info");
@@ -137,13 +137,13 @@ static bool decode_trusted(struct decoder *d, const struct yaml_node *node, void
 static const struct schema_row logging_rows[] = {
 	{ "level", AS_TEXT(struct static_config, log_level), .default_text = "info", .decode = decode_level,
 	  .value_doc = "`error`, `warn`, `info`, `debug`, `trace` (as `debug`), or a list such as "
-		       "`info,name=debug`, of which the one without a name counts",
-	  .doc = "a reload changes it only when the file says something else than before, so that `POST "
-		 "/logging` holds until then; never when `--log-level` is given" },
+		       "`info,name=debug`, in which only the level without a name counts",
+	  .doc = "a reload changes the level only if it changed in the file, so that `POST /logging` is "
+		 "kept until then; never with `--log-level`" },
 	{ "format", AS_WORD_TEXT(struct static_config, log_format), WORDS("text", "json"),
 	  .default_doc = "`text`", .doc = "of the lines on standard error" },
 	{ "accessLog", AS_BOOL(struct static_config, access_log), .default_value = true,
-	  .doc = "extension: a line for each request on standard output" },
+	  .doc = "extension: one line per request on standard output" },
 	{ "filter", .refusal = NOT_YET_FILTER_LOG },
 	{ "fields", .refusal = NOT_YET_ADD_LOG },
 	{ "database", .refusal = NOT_YET_DATABASE_LOGGING },
@@ -153,7 +153,7 @@ static const struct schema logging_schema = SCHEMA(logging_rows, struct static_c
 static const struct schema_row dns_rows[] = {
 	{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
 	  .default_value = 30 * NS_PER_S, .reload = RELOAD_START,
-	  .doc = "extension: names of backends are resolved again this often, by /etc/hosts and DNS" },
+	  .doc = "extension: interval for resolving backend names again, by /etc/hosts and DNS" },
 	{ "lookupFamily", .refusal = NOT_YET_LOOKUP_FAMILY },
 	{ "edns0", .refusal = NOT_YET_EDNS0 },
 };
@@ -177,16 +177,16 @@ static const struct schema_row backend_rows[] = {
 	  .default_value = 10 * NS_PER_S, .decode = decode_connect_timeout,
 	  .doc = "all addresses of an attempt together" },
 	{ "poolIdleTimeout", AS_DURATION(struct static_config, pool_idle_ns), AT_LEAST(NS_PER_MS),
-	  .default_value = 90 * NS_PER_S, .doc = "an idle connection is closed after it" },
+	  .default_value = 90 * NS_PER_S, .doc = "closes an idle connection after this time" },
 	{ "poolMaxSize", AS_OPT_U64(struct static_config, pool_max_size), RANGE(0, 1000000),
-	  .dump = DUMP_NULL, .default_doc = "1024", .doc = "idle connections of an endpoint, each worker" },
+	  .dump = DUMP_NULL, .default_doc = "1024", .doc = "idle connections per endpoint and worker" },
 	{ "http2KeepaliveInterval", AS_OPT_DURATION(struct static_config, upstream_ping_interval),
 	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .default_doc = "no PINGs",
-	  .doc = "extension: PING on HTTP/2 connections to backends this often; gRPC servers refuse more "
-		 "than one in 5m unless told otherwise" },
+	  .doc = "extension: interval of PINGs on HTTP/2 connections to backends; gRPC servers refuse "
+		 "more than one in 5m by default" },
 	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct static_config, upstream_ping_timeout),
 	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .default_doc = "`20s` with PINGs",
-	  .doc = "extension: no answer within it closes the connection" },
+	  .doc = "extension: a PING without an answer in this time closes the connection" },
 };
 static const struct schema backend_schema =
 	SCHEMA(backend_rows, struct static_config, .check = check_backend);
@@ -202,30 +202,30 @@ static void check_timeouts(struct decoder *d, const struct yaml_node *node, void
 
 static const struct schema_row timeouts_rows[] = {
 	{ "streamIdle", AS_DURATION(struct timeouts_config, stream_idle_ns), .default_doc = "off",
-	  .doc = "no byte of a body in either direction" },
+	  .doc = "ends a stream without bytes of a body in either direction" },
 	{ "tunnelIdle", AS_DURATION(struct timeouts_config, tunnel_idle_ns), .default_doc = "off",
-	  .doc = "the same for upgraded and TCP connections" },
+	  .doc = "the same for upgraded connections and TCP" },
 	{ "halfClosed", AS_DURATION(struct timeouts_config, half_closed_ns), .default_doc = "off",
-	  .doc = "a tunnel with one side closed" },
+	  .doc = "ends a tunnel with one side closed" },
 	{ "clientHeaderMin", AS_DURATION(struct timeouts_config, client_header_min_ns),
 	  .default_value = LIMIT_CLIENT_HEAD_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
-	  .doc = "a request head that has begun is complete within it, else 408, or in HTTP/2 GOAWAY; "
-		 "`0s` is off" },
+	  .doc = "time for a request head after its first byte, otherwise 408, in HTTP/2 GOAWAY; `0s` is "
+		 "off" },
 	{ "clientBodyStall", AS_DURATION(struct timeouts_config, client_body_stall_ns),
 	  .default_value = LIMIT_CLIENT_STALL_MS * NS_PER_MS,
-	  .doc = "no byte of a request body though the backend would take more and has not begun to "
-		 "answer: 408. Then `streamIdle` counts; gRPC is exempt, `0s` is off" },
+	  .doc = "408 if no byte of a request body arrives while the backend accepts more and has not "
+		 "started its response; after that `streamIdle` applies; gRPC is exempt, `0s` is off" },
 	{ "clientReadStall", AS_DURATION(struct timeouts_config, client_read_stall_ns),
 	  .default_value = LIMIT_CLIENT_READ_STALL_MS * NS_PER_MS,
-	  .doc = "a response over HTTP/1 waits for its client, which takes no byte of it: an end after this "
-		 "time, or half as much more; a response of which nothing waits is not cut; `0s` is off. "
+	  .doc = "ends an HTTP/1 response whose bytes wait while its client reads none, after this time "
+		 "or up to half as much more; a response without waiting bytes is not cut; `0s` is off. "
 		 "HTTP/2: `http2.stallTimeout`" },
 	{ "maxConnectionAge", AS_DURATION(struct timeouts_config, max_connection_age_ns),
 	  .default_doc = "off", .reload = RELOAD_ACCEPT,
-	  .doc = "then the connection of a client ends after its request" },
+	  .doc = "after this time a client connection ends with its request" },
 	{ "maxConnectionAgeJitter", AS_DURATION(struct timeouts_config, max_connection_age_jitter_ns),
 	  .reload = RELOAD_ACCEPT,
-	  .doc = "later by a random part of this, so that connections do not end together" },
+	  .doc = "adds a random part of this, so that connections do not end together" },
 };
 static const struct schema timeouts_schema =
 	SCHEMA(timeouts_rows, struct timeouts_config, .check = check_timeouts);
@@ -242,7 +242,7 @@ LANE_AT(LANE_SOCKMAP, lane_sockmap);
 LANE_AT(LANE_DIRECT, lane_direct);
 LANE_AT(LANE_BYPASS, lane_bypass);
 
-/* A lane can be switched off and on again, but only the start can make one possible, or insist on it. */
+/* A reload can switch lanes off and on again, but only a start can load their programs, or require them. */
 static bool is_mode_late(const void *started, const void *new)
 {
 	enum splice_mode was = *(const enum splice_mode *)started, is = *(const enum splice_mode *)new;
@@ -284,30 +284,29 @@ static const struct schema_row splice_rows[] = {
 	/* In the order of enum splice_mode. */
 	{ "mode", AS_WORD(struct splice_config, mode), WORDS("auto", "off", "require"),
 	  .reload = RELOAD_START, .needs_start = is_mode_late,
-	  .doc = "`off`: user space only; `require`: do not start without the kernel programs of each of "
-		 "`lanes`, of which one needs them at least" },
+	  .doc = "`off`: user space only; `require`: do not start without the kernel programs of all "
+		 "`lanes`, at least one of which needs them" },
 	{ "minBodyBytes", AS_U64(struct splice_config, min_body_bytes), AT_LEAST(0),
 	  .default_value = LIMIT_PIPE_MIN_BODY_BYTES, .doc = "shorter bodies stay in user space" },
 	{ "creditBytes", AS_U64(struct splice_config, credit_bytes), RANGE(65536, 1ull << 30),
 	  .default_value = 64 * 1024,
-	  .doc = "bytes of one direction that may wait in the kernel beyond the send buffer; more of it is "
-		 "no gain where measured: a full send buffer is asked again by a kernel thread, clock tick "
-		 "by clock tick" },
+	  .doc = "bytes of one direction that may wait in the kernel beyond the send buffer; "
+		 "measurements show no gain from more: a kernel thread polls a full send buffer at every "
+		 "clock tick" },
 	{ "maxTotalCredit", AS_U64(struct splice_config, max_total_credit_bytes), AT_LEAST(65536),
 	  .default_value = 1024ull * 1024 * 1024, .reload = RELOAD_START, .doc = "of all directions" },
 	{ "lanes", AS_FLAGS(struct splice_config, lane_pipe), WORDS("pipe", "sockmap", "direct", "bypass"),
 	  .default_value = 1u << LANE_PIPE | 1u << LANE_SOCKMAP, .reload = RELOAD_START,
 	  .needs_start = is_lane_late,
-	  .doc = "`direct` is for tunnels between processes of this host, `bypass` is for every connection "
-		 "of "
-		 "ours to one: see below" },
+	  .doc = "`direct` is for tunnels between processes of this host, `bypass` for connections of the "
+		 "gateway to one: see below" },
 	{ "adaptive", AS_BOOL(struct splice_config, adaptive), .default_value = true,
-	  .doc = "tunnels and bodies go to the kernel, and come back, as their pace says; `false`: they go "
-		 "at once and stay, which costs speed where small messages follow each other quickly, and "
-		 "for fast bodies of known length" },
+	  .doc = "tunnels and bodies move to the kernel and back depending on their rate; `false`: they "
+		 "move at once and stay, which is slower for small messages in quick succession, and for "
+		 "fast bodies of known length" },
 	{ "force", AS_BOOL(struct splice_config, force), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
-	  .doc = "the lanes `direct` and `bypass` also on kernels with the fault CVE-2026-74589, which a "
-		 "hostile process of this host can use" },
+	  .doc = "use the lanes `direct` and `bypass` also on kernels with the fault CVE-2026-74589, which "
+		 "a hostile process on this host can exploit" },
 	{ "pinDir", AS_TEXT(struct splice_config, pin_dir), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
 	  .doc = "directory of a BPF file system where `headgate bpf load --pin DIR` left programs and maps; "
 		 "without it the gateway loads them itself" },
@@ -326,7 +325,7 @@ static void check_limits(struct decoder *d, const struct yaml_node *node, void *
 		config->max_request_line_bytes = config->max_head_bytes;
 }
 
-/* What is too often ends the connection with ENHANCE_YOUR_CALM, and the metric has the kind. */
+/* A client that exceeds a limit gets ENHANCE_YOUR_CALM, and the metric has the kind. */
 static const struct schema_row flood_rows[] = {
 #define H2_FLOOD(id, name, written, a_second, in_life, explanation)                                          \
 	{ written,                                                                                           \
@@ -343,20 +342,22 @@ static const struct schema flood_schema = SCHEMA(flood_rows, struct static_confi
 
 static const struct schema_row limits_rows[] = {
 	{ "maxConnections", AS_U64(struct static_config, max_connections), RANGE(1, LIMIT_CONNECTIONS),
-	  .default_doc = "what the descriptor limit has room for, with a backend connection each",
-	  .doc = "of clients, in the process; who is idle longest makes room for the next one" },
+	  .default_doc = "the number that the descriptor limit allows, with a backend connection each",
+	  .doc = "of clients, in the process; the gateway closes the one idle longest for a new one" },
 	{ "connectionsPerClient", AS_U64(struct static_config, connections_per_client),
-	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "half of what the descriptor limit has room for",
-	  .doc = "of one client address (IPv6: of a /64), in the process; one of its idle ones makes room, "
-		 "else 503 or a reset; not of addresses in `forwarded.trusted`" },
+	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "half of the number that the descriptor limit allows",
+	  .doc = "of one client address (IPv6: of a /64), in the process; the gateway closes an idle one "
+		 "of that address for a new one, otherwise 503 or a reset; does not apply to addresses "
+		 "in `forwarded.trusted`" },
 	{ "requestsPerClient", AS_U64(struct static_config, requests_per_client), RANGE(1, LIMIT_CONNECTIONS),
-	  .default_doc = "what the descriptor limit has room for",
-	  .doc = "HTTP/2 requests of one client address under way, in the process: further ones get "
+	  .default_doc = "the number that the descriptor limit allows",
+	  .doc = "running HTTP/2 requests of one client address, in the process: further ones get "
 		 "REFUSED_STREAM; the same exception" },
 	{ "connectionsPerBackend", AS_U64(struct static_config, connections_per_backend),
-	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "what the descriptor limit has room for",
-	  .doc = "to all endpoints of a backend, in use by requests and tunnels, in the process; 503 with "
-		 "the reason `backend_limit` beyond; requests that share an HTTP/2 connection do not count" },
+	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "the number that the descriptor limit allows",
+	  .doc = "connections to all endpoints of a backend that requests and tunnels use, in the "
+		 "process; 503 with the reason `backend_limit` beyond; requests that share an HTTP/2 "
+		 "connection do not count" },
 	{ "requestLineBytes", AS_U32(struct static_config, max_request_line_bytes),
 	  RANGE(128, LIMIT_REQUEST_LINE_BYTES), .default_value = LIMIT_REQUEST_LINE_BYTES,
 	  .reload = RELOAD_ACCEPT, .doc = "414 beyond" },
@@ -364,80 +365,82 @@ static const struct schema_row limits_rows[] = {
 	  .default_value = LIMIT_HEAD_BYTES, .reload = RELOAD_ACCEPT, .doc = "431 beyond" },
 	{ "headers", AS_U32(struct static_config, max_headers), RANGE(8, LIMIT_HEADERS),
 	  .default_value = LIMIT_HEADERS, .reload = RELOAD_ACCEPT,
-	  .doc = "431 beyond; `http1MaxHeaders` wins where it is set" },
+	  .doc = "431 beyond; `http1MaxHeaders` overrides it" },
 	{ "connectionHeadBytes", AS_U64(struct static_config, connection_head_bytes),
 	  RANGE(LIMIT_HEAD_BYTES, 1ull << 30), .default_value = LIMIT_H2_HEADS_BYTES, .reload = RELOAD_ACCEPT,
-	  .doc = "heads of all requests of an HTTP/2 connection under way, decoded; beyond 262144 also 64 "
-		 "times what the client has sent; 431 beyond" },
+	  .doc = "decoded heads of the running requests of an HTTP/2 connection; beyond 262144 also 64 "
+		 "times the bytes that the client has sent; 431 beyond" },
 	{ "workerHeadBytes", AS_U64(struct static_config, worker_head_bytes), RANGE(1024 * 1024, 1ull << 40),
 	  .default_value = LIMIT_WORKER_HEAD_BYTES,
-	  .doc = "the same of all requests of a worker, HTTP/1 too" },
+	  .doc = "the same for all requests of a worker, including "
+		 "HTTP/1" },
 	{ "regexSteps", AS_U64(struct static_config, regex_steps), RANGE(LIMIT_REGEX_STEPS, 1ull << 40),
-	  .default_doc = "8388608, or what 512 bytes need with all expressions of a listener",
-	  .doc = "bytes times instructions of all regular expressions that one request is compared with; 400 "
-		 "beyond" },
+	  .default_doc = "8388608, or the steps of 512 bytes with all expressions of a listener",
+	  .doc = "bytes times instructions of all regular expressions of one request; 400 beyond" },
 	{ "http2Floods", AS_SECTION(struct static_config, &flood_schema) },
 	/* MCP */
 	{ "mcpSessions", AS_U32(struct static_config, mcp_limits.sessions), RANGE(1, LIMIT_MCP_SESSIONS),
 	  .default_value = LIMIT_MCP_SESSIONS, .doc = "extension: MCP sessions of the process; 503 beyond" },
 	{ "mcpSessionsPerClient", AS_U32(struct static_config, mcp_limits.sessions_per_client),
 	  RANGE(1, LIMIT_MCP_SESSIONS), .default_value = LIMIT_MCP_CLIENT_SESSIONS,
-	  .doc = "extension: of one address, that which a trusted peer names in X-Forwarded-For; 503 "
-		 "beyond" },
+	  .doc = "extension: of one address, from a trusted peer that in X-Forwarded-For; 503 beyond" },
 	{ "mcpUninitializedSessions", AS_U32(struct static_config, mcp_limits.uninitialized_sessions),
 	  RANGE(1, LIMIT_MCP_SESSIONS), .default_value = LIMIT_MCP_UNINITIALIZED,
-	  .doc = "extension: whose clients have sent nothing after `initialize`; 503 beyond" },
+	  .doc = "extension: sessions whose clients have sent nothing after `initialize`; 503 beyond" },
 	{ "mcpChildren", AS_U32(struct static_config, mcp_limits.children), RANGE(1, LIMIT_MCP_CHILDREN),
 	  .default_value = LIMIT_MCP_CHILDREN,
-	  .doc = "extension: processes, with those that are ending; a session that needs more is 503" },
+	  .doc = "extension: processes, including those that are ending; a session that needs more gets "
+		 "503" },
 	{ "mcpMessageBytes", AS_U32(struct static_config, mcp_limits.message_bytes),
 	  RANGE(64 * 1024, LIMIT_MCP_MESSAGE_MAX), .default_value = LIMIT_MCP_MESSAGE_BYTES,
-	  .doc = "extension: of an MCP message; a larger one of a client is 413, one of a target an error of "
-		 "its request. Twice as much may wait for a target: 503 beyond" },
+	  .doc = "extension: bytes of an MCP message; a larger one from a client gets 413, a larger one "
+		 "from a target makes its request an error. Twice as much may wait for a target: 503 "
+		 "beyond" },
 };
 static const struct schema limits_schema = SCHEMA(limits_rows, struct static_config, .check = check_limits);
 
 static const struct schema_row http2_rows[] = {
 	{ "maxConcurrentStreams", AS_U32(struct http2_config, max_concurrent_streams),
 	  RANGE(1, LIMIT_H2_STREAMS_MAX), .default_value = LIMIT_H2_STREAMS, .reload = RELOAD_ACCEPT,
-	  .doc = "open requests of a connection; all of them together may fill that many stream windows, and "
-		 "as many those whose answer came before their body was read" },
+	  .doc = "open requests of a connection; together they may fill that many stream windows, and "
+		 "requests whose response came before their body was read as many again" },
 	{ "headers", AS_U32(struct http2_config, max_headers), RANGE(8, LIMIT_H2_HEADERS),
 	  .default_value = LIMIT_H2_HEADERS, .reload = RELOAD_ACCEPT,
 	  .doc = "fields of a head; its bytes: `limits.headBytes`" },
 	{ "idleTimeout", AS_DURATION(struct http2_config, idle_ns),
 	  .default_value = LIMIT_H2_IDLE_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
-	  .doc = "a connection without requests, since the last one, or the last PING of the client or "
-		 "answer to one of ours; `0s` is off" },
+	  .doc = "ends a connection without requests: time since the last request, the client's last "
+		 "PING, or its last answer to a PING; `0s` is off" },
 	{ "stallTimeout", AS_DURATION(struct http2_config, stall_ns),
 	  .default_value = LIMIT_H2_STALL_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
-	  .doc = "a response for which the client gives no window so long: the stream is reset; `0s` is "
-		 "off" },
+	  .doc = "resets the stream of a response for which the client opens no window; `0s` is off" },
 };
 static const struct schema http2_schema = SCHEMA(http2_rows, struct http2_config);
 
 static const struct schema_row forwarded_rows[] = {
 	/* In the order of enum forwarded_mode. */
 	{ "mode", AS_WORD(struct static_config, forwarded), WORDS("append", "off"),
-	  .doc = "`off`: no X-Forwarded-* of our own; clients' own pass, but for those that say who the "
-		 "client is" },
+	  .doc = "`off`: the gateway adds no X-Forwarded-*, and passes on the clients' fields, except "
+		 "those that identify the client" },
 	{ "trusted", AS_LIST(SCHEMA_CIDRS, struct static_config, trusted_list, trusted_count, struct cidr),
 	  .element = decode_trusted, .reload = RELOAD_ACCEPT, .default_doc = "none",
-	  .doc = "networks of clients whose X-Forwarded-* is kept and extended, and whose word on identities "
-		 "is passed on: [below](#fields-that-only-a-trusted-peer-may-send)" },
+	  .doc = "networks of clients whose X-Forwarded-* the gateway extends, and whose identity fields "
+		 "it passes on: [below](#fields-that-only-a-trusted-peer-may-send)" },
 };
 static const struct schema forwarded_schema = SCHEMA(forwarded_rows, struct static_config);
 
 static const struct schema_row retry_rows[] = {
 	{ "honorRetryAfter", AS_BOOL(struct retry_config, honor_retry_after),
-	  .doc = "wait as long as the response of the backend says" },
+	  .doc = "wait as long as the backend's response demands" },
 	{ "retryAfterMax", AS_DURATION(struct retry_config, retry_after_max_ns),
 	  .default_value = 10 * NS_PER_S, .doc = "longest wait that is honoured" },
 	{ "fullJitter", AS_BOOL(struct retry_config, full_jitter), .doc = "wait a random part of `backoff`" },
 	{ "budgetPercent", AS_U32(struct retry_config, budget_percent), RANGE(0, 100),
-	  .default_doc = "0: no budget", .doc = "retries in flight, of the requests in flight" },
+	  .default_doc = "0: no budget",
+	  .doc = "retries in flight, as a percentage of the requests in "
+		 "flight" },
 	{ "budgetMin", AS_U32(struct retry_config, budget_min), RANGE(0, 1000000), .default_value = 10,
-	  .doc = "retries always allowed at the same time" },
+	  .doc = "concurrent retries that are always allowed" },
 };
 static const struct schema retry_schema = SCHEMA(retry_rows, struct retry_config);
 
@@ -455,25 +458,25 @@ static void check_static(struct decoder *d, const struct yaml_node *node, void *
 			     most ? "" : ", which is 5s when not set");
 }
 
-/* What agentgateway shows and this gateway has not got stands as null where it would be. */
+/* Keys of agentgateway that this gateway does not have are null in the dump. */
 static const struct schema_row mcp_rows[] = {
 	{ "sessionTtl", AS_DURATION(struct static_config, mcp_session_ttl_ns), AT_LEAST(0),
-	  .default_value = 30 * 60 * NS_PER_S,
-	  .doc = "an MCP session that nobody uses ends after it; 0s: never" },
+	  .default_value = 30 * 60 * NS_PER_S, .doc = "ends an unused MCP session; 0s: never" },
 	{ "uninitializedTtl", AS_DURATION(struct static_config, mcp_uninitialized_ttl_ns), AT_LEAST(0),
 	  .default_value = LIMIT_MCP_UNINITIALIZED_MS * NS_PER_MS,
-	  .doc = "extension: an MCP session whose client sends nothing after `initialize`, not even "
-		 "`notifications/initialized`, ends after it; 0s: as any other" },
+	  .doc = "extension: ends an MCP session whose client sends nothing after `initialize`, not even "
+		 "`notifications/initialized`; 0s: like any other session" },
 	{ "initializeTimeout", AS_DURATION(struct static_config, mcp_initialize_ns), AT_LEAST(0),
 	  .default_value = LIMIT_MCP_INITIALIZE_MS * NS_PER_MS,
-	  .doc = "extension: an MCP target that has not answered `initialize` is lost after it; 0s: no "
+	  .doc = "extension: time for an MCP target to answer `initialize`, otherwise it is lost; 0s: no "
 		 "limit" },
 };
 static const struct schema mcp_schema = SCHEMA(mcp_rows, struct static_config);
 
 static const struct schema_row static_rows[] = {
 	{ "enableIpv6", AS_BOOL(struct static_config, ipv6_enabled), .default_value = true,
-	  .reload = RELOAD_START, .shown_as = "ipv6Enabled", .doc = "ports are bound on `[::]`, with IPv4" },
+	  .reload = RELOAD_START, .shown_as = "ipv6Enabled",
+	  .doc = "the gateway binds ports on `[::]`, with IPv4" },
 	{ "network", .refusal = NOT_YET_NETWORK, .shown_as = "network", .default_text = "" },
 	{ "connectionTerminationDeadline", AS_DURATION(struct static_config, termination_max_ns),
 	  .default_value = 5 * NS_PER_S, .shown_as = "terminationMaxDeadline", .doc = "longest drain" },
@@ -481,17 +484,17 @@ static const struct schema_row static_rows[] = {
 	  .shown_as = "terminationMinDeadline", .doc = "keep accepting this long after SIGTERM" },
 	{ "workerThreads", AS_U32(struct static_config, worker_threads), RANGE(1, LIMIT_WORKERS),
 	  .decode = decode_workers, .reload = RELOAD_START, .shown_as = "numWorkerThreads",
-	  .value_doc = "1..256, `50%`, or `auto`", .default_doc = "one a processor",
-	  .doc = "the environment has `WORKER_THREADS`" },
+	  .value_doc = "1..256, `50%`, or `auto`", .default_doc = "one per processor",
+	  .doc = "environment: `WORKER_THREADS`" },
 	{ "adminAddr", AS_TEXT(struct static_config, admin_addr), .default_text = "localhost:15000",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = ADDRESS_DOC,
-	  .doc = "the environment has `ADMIN_ADDR`" },
+	  .doc = "environment: `ADMIN_ADDR`" },
 	{ "statsAddr", AS_TEXT(struct static_config, stats_addr), .default_text = "[::]:15020",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = "the same",
-	  .doc = "the environment has `STATS_ADDR`" },
+	  .doc = "environment: `STATS_ADDR`" },
 	{ "readinessAddr", AS_TEXT(struct static_config, readiness_addr), .default_text = "[::]:15021",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = "the same",
-	  .doc = "the environment has `READINESS_ADDR`" },
+	  .doc = "environment: `READINESS_ADDR`" },
 	{ .shown_as = "selfAddr" },
 	{ "hbone", .refusal = NOT_YET_HBONE, .shown_as = "hbone" },
 	{ .shown_as = "xds" },
@@ -512,11 +515,10 @@ static const struct schema_row static_rows[] = {
 	{ "via", AS_BOOL(struct static_config, via), .doc = "add `Via`" },
 	{ "retry", AS_MAP(struct static_config, retry, &retry_schema, struct retry_config) },
 	{ "exposeCloseReason", AS_BOOL(struct static_config, expose_close_reason),
-	  .doc = "our own error responses have the reason in a header, and details in their body, such as "
-		 "names in a backend's certificate, which else only the log has" },
+	  .doc = "the gateway's error responses have the reason in a header, and details in their body, "
+		 "such as names in a backend's certificate, which otherwise only the log has" },
 	{ "userTimeout", AS_BOOL(struct static_config, user_timeout), .default_value = true,
-	  .reload = RELOAD_ACCEPT,
-	  .doc = "TCP_USER_TIMEOUT = time + interval × retries where keepalive is on" },
+	  .reload = RELOAD_ACCEPT, .doc = "TCP_USER_TIMEOUT = time + interval × retries if keepalive is on" },
 	{ "listener", .refusal = "has been removed; move it to frontendPolicies" },
 	{ "mcp", AS_SECTION(struct static_config, &mcp_schema) },
 	{ "session", .refusal = NOT_YET_SESSION },

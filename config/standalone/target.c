@@ -7,7 +7,7 @@
 
 static const struct schema_row service_rows[] = {
 	{ "name", AS_TEXT(struct backend_ref, service_name), .need = "write \"namespace/host name\"",
-	  .value_doc = "`namespace/host`", .doc = "the host name is resolved by DNS" },
+	  .value_doc = "`namespace/host`", .doc = "the gateway resolves the host name by DNS" },
 	{ "port", AS_U16(struct backend_ref, service_port), RANGE(1, UINT16_MAX),
 	  .need = "write the port of the service", .doc = "of the service" },
 };

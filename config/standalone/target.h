@@ -5,7 +5,9 @@
 
 extern const struct schema service_schema; /* of a struct backend_ref */
 
-/* Decodes `host`, `service` or `backend` of `node` into a registered reference. `name` is what a backend
- * object made for it is called. False when there is none (reported). */
+/*
+ * Decodes `host`, `service` or `backend` of `node` into a registered reference. `name` becomes the name of a
+ * new backend object. False: there is none (reported).
+ */
 bool standalone_target(struct standalone *s, const struct yaml_node *node, struct span name,
 		       struct backend_ref *ref);

@@ -250,8 +250,8 @@ TEST(a_limit_that_a_rule_hides_without_saying_so_is_a_warning)
 		const struct timeout_policy *own;
 		const char *warning; /* NULL: none */
 	} rows[] = {
-		{ &both, &request, "the limit backendRequest of policy \"weak\" does not hold here" },
-		{ &request, &backend, "the limit request of policy \"weak\" does not hold here" },
+		{ &both, &request, "the limit backendRequest of policy \"weak\" does not apply here" },
+		{ &request, &backend, "the limit request of policy \"weak\" does not apply here" },
 		{ &both, &none, NULL },
 		{ &off, &backend, NULL },
 	};
@@ -263,7 +263,7 @@ TEST(a_limit_that_a_rule_hides_without_saying_so_is_a_warning)
 		fixture_put(&f, AT_GATEWAY, POLICY_TIMEOUT, rows[i].outer, "weak");
 		fixture_put(&f, AT_ROUTE, POLICY_TIMEOUT, rows[i].own, "strong");
 		fixture_compile(&f);
-		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "does not hold here"),
+		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "does not apply here"),
 				 rows[i].warning ? 1 : 0);
 		if (rows[i].warning)
 			assert_int_equal(model_messages(&f.model, CONFIG_WARNING, rows[i].warning), 1);
@@ -285,7 +285,7 @@ TEST(what_a_rule_with_retries_of_its_own_loses_of_those_of_the_gateway_is_a_warn
 		const struct retry_policy *own;
 		const char *warning; /* NULL: none */
 	} rows[] = {
-		{ &full, &bare, "codes of the retries of policy \"weak\" does not hold here" },
+		{ &full, &bare, "codes of the retries of policy \"weak\" does not apply here" },
 		{ &full, &paused, "write codes here, too" },
 		{ &full, &none, "backoff of the retries of policy \"weak\"" },
 		{ &full, &same, NULL },

@@ -143,10 +143,10 @@ TEST(what_cannot_be_carried_out_is_not_spoken_to_at_all)
 		  "this gateway does not know \"minVersion\"" },
 		{ "validation: {hostname: a, caCertificateRefs: [" CA "], subjectAltNames: [{type: Address, "
 		  "hostname: b}]}",
-		  "is no name" },
+		  "is not a name" },
 		{ "validation: {hostname: a, caCertificateRefs: [" CA "], subjectAltNames: [{type: URI, uri: "
 		  "b}]}",
-		  "is no URI" },
+		  "is not a URI" },
 		{ "options: {}", "a part of it is missing" },
 	};
 
@@ -219,7 +219,7 @@ TEST(an_app_protocol_of_tls_is_served_where_somebody_says_how)
 		assert_int_equal(tls_of(&c)->invalid_reason.len > 0, rows[i].is_refused);
 		if (rows[i].is_refused)
 			config_case_says(&c, CONFIG_WARNING, "a.yaml:",
-					 "the Service asks for TLS (appProtocol), and no policy says how");
+					 "Service asks for TLS (appProtocol), and no policy configures");
 		config_case_done(&c);
 	}
 }
@@ -300,7 +300,7 @@ TEST(policies_of_agentgateway_say_it_with_their_own_words)
 				       "backend: {tls: {insecureSkipVerify: All, "
 				       "verifySubjectAltNames: [x]}}"));
 	assert_int_equal(tls_of(&c)->settings.verify, TLS_VERIFY_NONE);
-	config_case_says(&c, CONFIG_WARNING, "", "insecureSkipVerify takes whatever name the backend has");
+	config_case_says(&c, CONFIG_WARNING, "", "insecureSkipVerify accepts any name of the backend");
 	config_case_done(&c);
 	/* The authorities of the Secret, where no others are named. */
 	manifest_load(&c, STAGE POLICY("p", "HTTPRoute", "r",

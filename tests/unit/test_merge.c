@@ -138,8 +138,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_idle_time)
 	fixture_compile(&f);
 	assert_ptr_equal(f.bind->http, &frontend_http_default);
 	assert_int_equal(f.bind->listener_list[0].http1_idle.ns, 9);
-	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "has no effect but for http1IdleTimeout"),
-			 1);
+	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "effect except for http1IdleTimeout"), 1);
 	fixture_done(&f);
 
 	/* Without such a policy a request changes nothing. */
