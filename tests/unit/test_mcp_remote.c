@@ -224,7 +224,7 @@ PLAYED(a_text_that_is_no_message_is_no_answer)
 	say_json(fd, "", "{\"id\":1");
 	UNTIL(scene, scene->lost_calls.len);
 	assert_string_equal(text_of(&scene->lost_calls),
-			    "1:a response with status 200 whose text is no message "
+			    "1:a response with status 200 and an invalid message "
 			    "(Parse error: the body is not JSON)\n");
 	close(fd);
 }

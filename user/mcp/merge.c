@@ -9,8 +9,8 @@
 #include "user/mcp/rewrite.h"
 
 enum {
-	MERGE_KEYS = 64, /* members of one capability that are looked at */
-	MERGE_DEPTH = 2, /* capabilities, and what is in each */
+	MERGE_KEYS = 64, /* members of one capability that are merged */
+	MERGE_DEPTH = 2, /* the capabilities object, and the objects in it */
 };
 
 struct list_row {
@@ -52,7 +52,7 @@ static void cursor_add(struct text *cursor, uint32_t target, struct span inner)
 		text_fmt(cursor, "%02x", (unsigned int)(unsigned char)inner.data[i]);
 }
 
-/* Room was made for all of it before: the spans stay where they are. */
+/* The caller has reserved enough memory, so earlier spans stay valid. */
 static int cursor_unhex(struct text *room, struct span hex, struct span *ret)
 {
 	size_t start = room->len;
@@ -68,7 +68,7 @@ static int cursor_unhex(struct text *room, struct span hex, struct span *ret)
 		text_char(room, (char)(high << 4 | low));
 	}
 	*ret = span_of(room->data + start, room->len - start);
-	/* It goes into a message as it is. */
+	/* A message will contain it unescaped. */
 	return mcp_json_is_inner(*ret) ? 0 : -EINVAL;
 }
 
@@ -78,7 +78,7 @@ int mcp_merge_cursor_read(struct span cursor, struct text *room, uint32_t target
 
 	for (uint32_t i = 0; i < targets; i++)
 		ret_cursors[i] = (struct span){ NULL, 0 };
-	/* What it grows to at most, so that it does not move. */
+	/* Reserve the maximum, so that the buffer does not move. */
 	text_add(room, cursor);
 	text_clear(room);
 	if (text_error(room) || cursor.len == 0)
@@ -114,7 +114,7 @@ static void merge_item(struct list_merge *merge, uint32_t target, struct span it
 	char separator = span_eq(merge->row->item_key, SPAN("name")) ? '_' : '+';
 	struct mcp_rewrite rw;
 
-	/* What has no name nobody can ask for. */
+	/* Skip an item without a name: a client cannot request it. */
 	if (mcp_json_type(name) != MCP_JSON_STRING)
 		return;
 	if (merge->filter && !merge->filter->keeps(merge->filter->context, target, mcp_json_string(name)))
@@ -141,7 +141,7 @@ static int merge_answer(struct list_merge *merge, const struct mcp_answer *answe
 	if (mcp_json_type(list) != MCP_JSON_ARRAY)
 		return -EBADMSG;
 	while (mcp_json_next(&walk, &key, &value)) {
-		/* Whose a name is costs a look-up, and no server has so many. */
+		/* The filter looks up each name, so limit their number; no real server has that many. */
 		if (merge->filter && ++merge->looked_up > LIMIT_MCP_OWNERS)
 			return -EBADMSG;
 		merge_item(merge, answer->target, value);
@@ -172,7 +172,7 @@ int mcp_merge_list(struct text *to, const struct mcp_names *names, enum mcp_meth
 		result = -EBADMSG;
 	if (cursor.len)
 		text_fmt(to, ",\"nextCursor\":\"%.*s\"", SPAN_FMT(text_span(&cursor)));
-	/* Nobody tells us when a list of a target is stale, so ours is at once. */
+	/* Targets do not report a time to live for their lists, so the merged list is stale at once. */
 	if (is_modern)
 		text_str(to, ",\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\"");
 	text_char(to, '}');
@@ -186,7 +186,7 @@ int mcp_merge_list(struct text *to, const struct mcp_names *names, enum mcp_meth
 
 static void merge_objects(struct text *to, const struct span *objects, uint32_t count, int depth);
 
-/* The member `key` of objects[from...]: told by the first that has it, or together. */
+/* Writes the member `key` of `objects`: the first value, true before false; objects are merged. */
 static void merge_member(struct text *to, struct span key, const struct span *objects, uint32_t count,
 			 int depth)
 {
@@ -248,7 +248,7 @@ static void merge_capabilities(struct text *to, const struct mcp_answer *answers
 
 	for (uint32_t i = 0; i < count; i++) {
 		objects[i] = mcp_json_member(answers[i].result, SPAN("capabilities"));
-		/* Every name of one is looked for in the others. */
+		/* Each name of one object is searched in all others, so limit their size. */
 		if (objects[i].len > LIMIT_MCP_CAPABILITIES_BYTES)
 			objects[i] = (struct span){ NULL, 0 };
 	}
@@ -256,7 +256,7 @@ static void merge_capabilities(struct text *to, const struct mcp_answer *answers
 	merge_objects(to, objects, count, 1);
 }
 
-/* What the targets tell the model, each under its name. */
+/* Joins the instructions of the targets, each after the name of its target. */
 static void merge_instructions(struct text *to, const struct mcp_names *names,
 			       const struct mcp_answer *answers, uint32_t count)
 {
@@ -296,7 +296,7 @@ int mcp_merge_initialize(struct text *to, const struct mcp_names *names, const s
 
 		if (version.len == 0 || mcp_json_type(answers[i].result) != MCP_JSON_OBJECT)
 			return -EBADMSG;
-		/* Dates, of which those we do not know count, too. */
+		/* Versions are dates, so unknown ones compare correctly, too. */
 		if (lowest.len == 0 || span_compare(version, lowest) < 0)
 			lowest = version;
 	}
@@ -370,7 +370,7 @@ void mcp_merge_version_data(struct text *to, struct span requested)
 
 /* ---- subscriptions ---- */
 
-/* One of the URIs a client subscribes to, as `target` calls it. */
+/* A URI of the client's subscriptions without its prefix; false if it is not a URI of `target`. */
 static bool own_uri(const struct mcp_names *names, struct span value, uint32_t target, struct span *ret_own)
 {
 	uint32_t found;

@@ -47,9 +47,9 @@ struct span mcp_method_text(enum mcp_method method)
 	return method_texts[method];
 }
 
-/* ---- parts of a message ---- */
+/* ---- members of a message ---- */
 
-/* Whole numbers as JSON writes them: no fraction, no exponent. */
+/* A JSON number without fraction and exponent. */
 static bool is_integer(struct span value)
 {
 	size_t at = value.len && value.data[0] == '-';
@@ -69,7 +69,7 @@ static bool is_id(struct span value)
 	       (type == MCP_JSON_STRING || (type == MCP_JSON_NUMBER && is_integer(value)));
 }
 
-/* The value if it is a string of bearable length, else an empty span. */
+/* Returns the value if it is a string within the length limit, else an empty span. */
 static struct span named(struct span value)
 {
 	if (mcp_json_type(value) != MCP_JSON_STRING || value.len > LIMIT_MCP_NAME_BYTES)
@@ -104,7 +104,7 @@ static bool read_meta(struct mcp_message *m, struct span meta)
 	return true;
 }
 
-/* What a completion is about. */
+/* Reads the reference of a completion request. */
 static bool read_ref(struct mcp_message *m, struct span ref)
 {
 	static const struct span names[] = { SPAN("name"), SPAN("uri") };
@@ -145,7 +145,7 @@ static bool read_params(struct mcp_message *m)
 		m->token = values[TOKEN];
 	if (m->method == MCP_METHOD_CANCELLED && is_id(values[REQUEST_ID]))
 		m->request_id = values[REQUEST_ID];
-	/* With a version of its own it is the initialize of the older ones, whatever else is in it. */
+	/* With its own version, it is the initialize of older protocol versions, whatever _meta contains. */
 	if (m->method == MCP_METHOD_INITIALIZE && mcp_json_type(values[VERSION]) == MCP_JSON_STRING) {
 		m->version_text = mcp_json_string(values[VERSION]);
 		m->is_modern = false;
@@ -189,7 +189,7 @@ static enum mcp_fault read_answer(struct mcp_message *m, const struct span *valu
 	m->error = values[ERROR];
 	if (mcp_json_type(m->error) != MCP_JSON_OBJECT)
 		return MCP_ENVELOPE;
-	/* The error of a message that could not be read has no id. */
+	/* An error about an unreadable message has no id. */
 	if (mcp_json_type(values[ID]) == MCP_JSON_NULL)
 		m->id = (struct span){ NULL, 0 };
 	else if (values[ID].len && !is_id(values[ID]))
@@ -214,7 +214,7 @@ static enum mcp_fault read_one(struct span text, struct mcp_message *m)
 		m->id = values[ID];
 	if (!is_plain)
 		return MCP_DOUBLE_KEY;
-	m->method_text = values[METHOD]; /* read_call() knows better */
+	m->method_text = values[METHOD]; /* read_call() replaces it */
 	if (!span_eq(values[JSONRPC], SPAN("\"2.0\"")))
 		return MCP_ENVELOPE;
 	return values[METHOD].len ? read_call(m, values) : read_answer(m, values);

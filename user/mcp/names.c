@@ -26,7 +26,7 @@ int mcp_names_find(const struct mcp_names *names, struct span prefixed, char sep
 {
 	ptrdiff_t at = span_find(prefixed, separator);
 
-	/* A target's name has neither of the separators: the first one ends it. */
+	/* Names of targets contain neither separator, so the first separator ends the prefix. */
 	if (at < 0)
 		return -ENOENT;
 	for (uint32_t i = 0; i < names->count; i++) {

@@ -5,16 +5,17 @@
 #include "user/base/text.h"
 
 /*
- * Several targets are one server: the names of their tools and prompts get `target_` in front, the URIs of
- * their resources and the ids of their tasks `target+`.
+ * Several targets appear as one server: names of tools and prompts are prefixed with `target_`, URIs of
+ * resources and ids of tasks with `target+`.
  */
 enum mcp_prefix_mode {
-	MCP_PREFIX_CONDITIONAL, /* with more than one target */
+	MCP_PREFIX_CONDITIONAL, /* prefixes if there is more than one target */
 	MCP_PREFIX_ALWAYS,
-	MCP_PREFIX_NEVER, /* not for tools and prompts; URIs and tasks have it with more than one target */
+	/* no prefixes for tools and prompts; for URIs and task ids if there is more than one target */
+	MCP_PREFIX_NEVER,
 };
 
-/* The targets as they are called; borrowed from the configuration. */
+/* Names of the targets; borrowed from the configuration. */
 struct mcp_names {
 	const struct span *targets;
 	uint32_t count;
@@ -24,8 +25,8 @@ struct mcp_names {
 bool mcp_names_prefix_tools(const struct mcp_names *names);
 bool mcp_names_prefix_uris(const struct mcp_names *names);
 /*
- * The target a prefixed name is of, and what it calls it itself; both are the inner text of a JSON string.
- * -ENOENT: it is of none.
+ * Splits a prefixed name into its target and the target's own name; both names are inner texts of JSON
+ * strings. -ENOENT: no target has this prefix.
  */
 int mcp_names_find(const struct mcp_names *names, struct span prefixed, char separator, uint32_t *ret_target,
 		   struct span *ret_own);

@@ -13,8 +13,8 @@ struct mcp_owner {
 };
 
 /*
- * Names come from targets, which the operator has chosen; one that makes them collide on purpose slows down
- * the few thousand of its own session.
+ * Targets are chosen by the operator, so the hash is not keyed: a target that causes collisions slows down
+ * only its own session, which holds at most LIMIT_MCP_OWNERS names.
  */
 static struct mcp_owner **owner_slot(const struct mcp_owners *o, bool is_prompt, struct span name)
 {
@@ -38,7 +38,7 @@ void mcp_owners_done(struct mcp_owners *o)
 	*o = (struct mcp_owners){ 0 };
 }
 
-/* Takes the entries of another table that `target` does not have. */
+/* Moves the entries of another table, except those of target `without`. */
 static void owners_move(struct mcp_owners *to, struct mcp_owners *from, uint32_t without)
 {
 	for (uint32_t i = 0; i < from->size; i++) {
@@ -102,7 +102,7 @@ uint32_t mcp_owners_learn(struct mcp_owners *o, bool is_prompt, struct span name
 
 void mcp_owners_forget(struct mcp_owners *o, uint32_t target)
 {
-	/* Without memory for a smaller table everything is forgotten: it is asked for again. */
+	/* Without memory for a new table, forget everything: names are then looked up again. */
 	if (o->size && !owners_resize(o, o->size, target))
 		mcp_owners_done(o);
 }

@@ -5,9 +5,9 @@
 
 #include "user/base/span.h"
 
-/* A text with some of its parts replaced, as pieces: nothing is copied. */
+/* A text with some parts replaced, as a list of segments: nothing is copied. */
 enum {
-	MCP_SPLICES = 4, /* an id, a name or URI, a token, a version */
+	MCP_SPLICES = 4, /* id, name or URI, token, version */
 	MCP_SEGMENTS = 2 * MCP_SPLICES + 1,
 };
 
@@ -25,8 +25,8 @@ static inline struct mcp_patch mcp_patch_of(struct span text)
 	return (struct mcp_patch){ .text = text };
 }
 
-/* `old` lies inside the text and overlaps no other; an empty one is a place to insert. */
+/* `old` must be in the text and must not overlap another edit; an empty `old` is an insertion point. */
 void mcp_patch_edit(struct mcp_patch *s, struct span old, struct span now);
-/* Returns the number of pieces and their length together. */
+/* Returns the number of segments; *ret_bytes is their total length. */
 int mcp_patch_segments(const struct mcp_patch *s, struct iovec segments[static MCP_SEGMENTS],
 		       size_t *ret_bytes);

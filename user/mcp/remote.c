@@ -13,8 +13,8 @@ enum { RETRY_MS = 1000, RETRY_MAX_MS = 30000, LAST_ID_BYTES = 1024, SESSION_BYTE
 
 enum remote_kind {
 	REMOTE_POST,
-	REMOTE_STREAM, /* the GET for what belongs to no request */
-	REMOTE_RESUME, /* a GET for the rest of what a POST began */
+	REMOTE_STREAM, /* the GET for messages that belong to no request */
+	REMOTE_RESUME, /* a GET for the rest of a POST's event stream */
 	REMOTE_DELETE,
 };
 
@@ -25,14 +25,15 @@ struct remote {
 	struct arena arena;
 	struct span path;
 	struct span session; /* in arena; empty: none */
-	struct remote_client client; /* of a target with a session: for what is asked beside its messages */
+	/* headers of the last message of a target with a session, for requests of our own */
+	struct remote_client client;
 	enum mcp_version version; /* of the last message */
 	uint32_t redirects;
-	bool is_path_known; /* it has given a response that is no redirect */
+	bool is_path_known; /* it has sent a response other than a redirect */
 	struct buf last_id; /* of the stream's last event */
 	struct timer retry; /* of the stream */
 	uint64_t retry_ms;
-	bool has_stream; /* it is wanted, and not refused */
+	bool has_stream; /* wanted, and not refused */
 	bool is_held;
 	bool is_lost;
 	bool is_closed;
@@ -41,19 +42,19 @@ struct remote {
 	struct loop_deferred release;
 };
 
-/* What a request of ours is to us, with what is needed to ask for its rest. */
+/* One HTTP request, with the data to resume its response. */
 struct remote_post {
 	struct remote *remote;
 	struct buf last_id;
-	struct remote_client client; /* of the message, like the next one */
-	struct buf copy; /* while the target may name another path for it */
-	size_t method_len; /* of what follows the message in `copy` */
+	struct remote_client client; /* of the message */
+	struct buf copy; /* of the message, kept until the path of the target is known */
+	size_t method_len; /* in `copy`, after the message; then the name */
 	size_t name_len;
 	enum mcp_version version; /* of the message */
 	uint32_t redirects;
 	uint32_t resumes;
 	uint16_t status;
-	enum mcp_fault fault; /* of the last text in the response that was no message */
+	enum mcp_fault fault; /* of the last invalid message in the response */
 	bool is_answered;
 };
 
@@ -117,7 +118,7 @@ static void remote_stop_all(struct remote *remote)
 	timer_cancel(loop_timers(remote_loop(remote)), &remote->retry);
 }
 
-/* Its owner learns it at the end of the turn: never from within a call of its own. */
+/* The owner is notified at the end of the turn, never from within its own call. */
 static void remote_lose(struct remote *remote, struct span why)
 {
 	if (remote->is_lost || remote->is_closed)
@@ -166,7 +167,7 @@ static int add_fields(const struct remote *remote, struct fields *fields, enum r
 	return error;
 }
 
-/* Without memory, or of a long message, no redirect is followed. */
+/* Keeps the message for a redirect. Without memory, or for a long message, redirects are not followed. */
 static void post_keep(struct remote_post *post, const struct mcp_out *out)
 {
 	size_t bytes = out->bytes + out->method.len + out->name.len;
@@ -184,7 +185,7 @@ static void post_keep(struct remote_post *post, const struct mcp_out *out)
 	remote_client_keep(&post->client, out->fields);
 }
 
-/* 0, or -ENOMEM (also for what no header can hold). */
+/* 0, or -ENOMEM (also if a value does not fit into a header). */
 static int remote_ask(struct remote *remote, enum remote_kind kind, const struct mcp_out *out, uint64_t call,
 		      struct span last_id, struct remote_request **ret_request)
 {
@@ -239,9 +240,7 @@ static int remote_ask(struct remote *remote, enum remote_kind kind, const struct
 	return 0;
 }
 
-/*
- * ------------------------------------------------------------------------------------ the stream of the GET
- */
+/* ------------------------------------------------------------------------------------ the GET stream */
 
 static void stream_wait(struct remote *remote)
 {
@@ -266,7 +265,7 @@ static void remote_on_retry(struct timer *timer, uint64_t now_ms)
 
 /* ------------------------------------------------------------------------------------ responses */
 
-/* The server's name for our session; it goes into header fields, so it was checked as one. */
+/* Stores the server's session id. It is a valid header value, because the head was parsed. */
 static void remote_note_session(struct remote *remote, const struct response_head *head)
 {
 	const struct field *field = fields_find(&head->fields, SPAN("mcp-session-id"));
@@ -277,8 +276,8 @@ static void remote_note_session(struct remote *remote, const struct response_hea
 }
 
 /*
- * Before a target has served anything it may name another path of its own for its messages, as frameworks do
- * that add a slash. Another server is never named: what a target says must not choose who gets a message.
+ * Until a target has sent a response other than a redirect, it may name another path on the same server, as
+ * frameworks do that add a slash. Never another server: a target must not choose who gets a message.
  */
 static bool post_redirects(struct remote *remote, const struct remote_request *request,
 			   const struct response_head *head)
@@ -325,7 +324,8 @@ static bool on_post_head(struct remote *remote, struct remote_request *request,
 	else if (head->status >= 200 && head->status < 300)
 		remote_note_session(remote, head);
 	else
-		request->is_events = false; /* an error may carry the message that says more, no stream */
+		/* an error can have a JSON body that explains it, but no stream */
+		request->is_events = false;
 	return true;
 }
 
@@ -338,7 +338,7 @@ static void on_stream_head(struct remote *remote, struct remote_request *request
 	}
 	if (head->status == 404 && remote->session.len)
 		remote_lose(remote, SPAN("its session is over (404)"));
-	/* 405: it has none. Others than those of the moment will not change either. */
+	/* 405: the server has no stream. Other errors are permanent, too, except 429 and 5xx. */
 	if (head->status != 429 && head->status < 500)
 		remote->has_stream = false;
 }
@@ -363,7 +363,7 @@ static bool on_head(struct remote_request *request, const struct response_head *
 	return true;
 }
 
-/* What comes behind the answer is its end; a server that leaves its stream open is not waited for. */
+/* Once the response was delivered, only the end of the stream is expected: do not wait long for it. */
 static void note_answer(struct remote_request *request)
 {
 	struct remote_post *post = post_of(request);
@@ -376,7 +376,7 @@ static void note_answer(struct remote_request *request)
 	remote_request_limit(request, LIMIT_MCP_CHILD_PAUSE_MS);
 }
 
-/* A text that the session cannot read is no answer: the end of the response says so. */
+/* Delivers a message. An invalid one is not a response: on_post_end() reports that. */
 static void remote_deliver(struct remote_request *request, struct span text)
 {
 	struct remote *remote = post_of(request)->remote;
@@ -387,7 +387,7 @@ static void remote_deliver(struct remote_request *request, struct span text)
 	remote->target.received++;
 	fault = remote->target.events->on_message(remote->target.owner,
 						  request->call ? request->call : MCP_CALL_NONE, text);
-	/* The session may have stopped the request. */
+	/* The session may have stopped the request in on_message(). */
 	if (request->is_over)
 		return;
 	if (fault)
@@ -404,7 +404,7 @@ static void on_event(struct remote_request *request, const struct events_event *
 	if (event->id.len && event->id.len <= LAST_ID_BYTES) {
 		buf_consume(last_id, buf_len(last_id));
 		/*
-		 * Without memory the stream is resumed from an earlier place: the session knows what it had.
+		 * Without memory the stream resumes at an earlier event; the session ignores repeated ones.
 		 */
 		(void)buf_append(last_id, event->id, LAST_ID_BYTES);
 	}
@@ -422,12 +422,12 @@ static void on_text(struct remote_request *request, struct span text)
 	remote_deliver(request, text);
 }
 
-/* The answer lies behind what was read: a stream whose events have ids goes on elsewhere. */
+/* Resumes an event stream that ended before the response to the call, if its events had ids. */
 static bool post_resumes(struct remote *remote, const struct remote_post *post, uint64_t call)
 {
 	struct remote_request *request;
 
-	/* Without sessions a client asks again itself, and nobody may in its name. */
+	/* From 2026-07-28 on the client repeats the request itself, and nobody may do it on its behalf. */
 	if (post->version == MCP_2026_07_28 || !buf_len(&post->last_id) ||
 	    post->resumes >= LIMIT_MCP_RESUMES || remote->is_lost ||
 	    remote_ask(remote, REMOTE_RESUME, NULL, call, buf_span(&post->last_id), &request) < 0)
@@ -485,7 +485,7 @@ static int remote_send(struct mcp_target *target, const struct mcp_out *out)
 
 	if (remote->is_lost)
 		return -EPIPE;
-	/* 2026-07-28: the close of the response says it (remote_forget()). */
+	/* 2026-07-28: cancelled by closing the response, see remote_forget(). */
 	if (out->version == MCP_2026_07_28 && span_eq(out->method, mcp_method_text(MCP_METHOD_CANCELLED)))
 		return 0;
 	if (!mcp_targets_have_room(remote->peer.targets, remote_requests_bytes(&remote->requests),
@@ -500,7 +500,7 @@ static int remote_send(struct mcp_target *target, const struct mcp_out *out)
 	target->sent++;
 	if (span_eq(out->method, SPAN("notifications/initialized")) && !remote->has_stream) {
 		remote->has_stream = true;
-		/* In a turn of its own, behind the POST. */
+		/* In the next turn, after the POST. */
 		timer_arm(loop_timers(remote_loop(remote)), &remote->retry, loop_now_ms(remote_loop(remote)));
 	}
 	return 0;

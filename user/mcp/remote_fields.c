@@ -129,7 +129,7 @@ void remote_client_keep(struct remote_client *client, const struct fields *field
 void remote_explain(char *to, size_t size, unsigned int status, enum mcp_fault fault)
 {
 	if (fault)
-		snprintf(to, size, "a response with status %u whose text is no message (%s)", status,
+		snprintf(to, size, "a response with status %u and an invalid message (%s)", status,
 			 mcp_fault_text(fault).data);
 	else if (status >= 300 && status < 400)
 		snprintf(to, size, "a redirect with status %u that is not followed", status);

@@ -6,34 +6,37 @@
 #include "user/http/fields.h"
 #include "user/mcp/fault.h"
 
-/* Fields of requests to targets behind HTTP, and what their responses mean. */
+/* Header fields of requests to HTTP targets, and the meaning of their responses. */
 
 /*
- * A value for Mcp-Name: `plain` when a header can hold it, else its bytes in base64 between "=?base64?" and
+ * Appends a value for Mcp-Name: `plain` if a header can hold it, else its base64 between "=?base64?" and
  * "?=".
  */
 void remote_header_value(struct text *to, struct span plain);
-/* What goes from a client on to a target: not what is about its connection, the body, or MCP. */
+/*
+ * Whether this field of a client is passed on to targets: not if it concerns the connection, the body, or
+ * MCP.
+ */
 bool remote_passes_on(struct span name);
 /*
- * Those of `client` (NULL: none), as the modifier (NULL: none) makes them. What `fields` has already stays.
- * 0 or -ENOMEM.
+ * Adds the fields of `client` (NULL: none), changed by `modifier` (NULL: none). Existing fields stay. 0 or
+ * -ENOMEM.
  */
 int remote_add_client(struct fields *fields, const struct fields *client,
 		      const struct header_modifier *modifier);
-/* Why a complete response answers nothing. fault: of a text in it that is no message. */
+/* Why a complete response does not answer the request. fault: of an invalid message in it. */
 void remote_explain(char *to, size_t size, unsigned int status, enum mcp_fault fault);
-/* The last that a client of a session has sent, for requests of ours in its name. */
+/* The fields of a client's last request in a session, for our own requests on its behalf. */
 struct remote_client {
 	struct arena arena;
 	struct fields fields;
 };
 void remote_client_init(struct remote_client *client);
 void remote_client_done(struct remote_client *client);
-/* Replaces them; without memory there are none. NULL: they stay. */
+/* Replaces the fields; without memory there are none afterwards. NULL: no change. */
 void remote_client_keep(struct remote_client *client, const struct fields *fields);
 /*
- * A field that repeats what the body says: `value` is the inner text of a JSON string; empty: none. 0 or
- * -ENOMEM.
+ * Adds a field that repeats a value of the body: `value` is the inner text of a JSON string; empty: no
+ * field. 0 or -ENOMEM.
  */
 int remote_add_mirrored(struct fields *fields, struct span name, struct span value);

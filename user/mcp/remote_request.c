@@ -76,7 +76,7 @@ struct span remote_reference(struct arena *arena, const struct remote_base *base
 		return none;
 	if (data.data[0] == '/')
 		return arena_copy(arena, data);
-	/* Beside the stream's own resource. */
+	/* Relative to the directory of the base path. */
 	slash = span_find(path, '?');
 	path = slash < 0 ? path : span_first(path, (size_t)slash);
 	while (path.len && path.data[path.len - 1] != '/')
@@ -108,11 +108,11 @@ void remote_request_stop(struct remote_request *request)
 	request->is_over = true;
 	list_remove(&request->node);
 	http1_client_stop(&request->client);
-	/* From here on nothing leads back to the peer, which its owner may free now. */
+	/* From here on nothing refers to the peer, so its owner may free it. */
 	loop_defer(request->client.pool->loop, &request->release);
 }
 
-/* Its owner hears of it last: it may free the peer. */
+/* on_end() comes last: the owner may free the peer in it. */
 static void request_end(struct remote_request *request, struct span why)
 {
 	if (request->is_over)

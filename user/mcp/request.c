@@ -6,7 +6,7 @@
 #include "user/base/text.h"
 #include "user/mcp/session_internal.h"
 
-/* Copies into the room behind an object. */
+/* Copies into the memory after an object. */
 static struct span put(char **at, struct span s)
 {
 	struct span copy = span_of(*at, s.len);
@@ -117,7 +117,7 @@ static void sub_request_cancel(struct mcp_session *s, struct mcp_sub_request *su
 	text_str(&text, ",\"reason\":\"");
 	text_add(&text, reason);
 	text_str(&text, "\"}}");
-	/* Without memory the target works for nothing: its answer finds nobody. */
+	/* Without memory the target is not notified; its response is then ignored. */
 	if (!text_error(&text))
 		mcp_send_target_text(s, sub_request->target, MCP_NOTIFICATION,
 				     SPAN("notifications/cancelled"), text_span(&text));

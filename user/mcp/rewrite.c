@@ -22,7 +22,7 @@ void mcp_rewrite_end(struct mcp_rewrite *rw)
 	rw->left.len = 0;
 }
 
-/* The walk over a result: what was found goes to the rewrite in the order of the text. */
+/* Walks over a result and rewrites the strings it finds, in the order of the text. */
 struct visit {
 	struct mcp_rewrite rw;
 	struct span target;
@@ -37,7 +37,7 @@ static void visit_string(struct visit *v, struct span value)
 	v->is_changed = true;
 }
 
-/* The members of an object that are called `name` go to `visit`. */
+/* Calls `visit` for the members of an object with this name. */
 static void visit_members(struct visit *v, struct span object, struct span name,
 			  void (*visit)(struct visit *v, struct span value))
 {
@@ -65,7 +65,10 @@ static void visit_uri(struct visit *v, struct span object)
 	visit_members(v, object, SPAN("uri"), visit_string);
 }
 
-/* A content block: a link has `uri` itself, an embedded resource within. Others have neither. */
+/*
+ * A content block: a resource link has `uri`, an embedded resource has it in `resource`. Others have
+ * neither.
+ */
 static void visit_block(struct visit *v, struct span block)
 {
 	struct span type = mcp_json_string(mcp_json_member(block, SPAN("type")));
@@ -104,7 +107,7 @@ static void visit_task(struct visit *v, struct span task)
 	visit_members(v, task, SPAN("taskId"), visit_string);
 }
 
-/* What a tool call, now or by a task, may answer with: content, or a task to ask again for. */
+/* The result of a tool call, immediate or by a task: content, or a task to poll. */
 static void visit_outcome(struct visit *v, struct span result)
 {
 	struct mcp_json_walk walk = mcp_json_walk_of(result);

@@ -3,24 +3,21 @@
 
 #include "user/mcp/message.h"
 
-/* Names inside results: what a target calls its things becomes what the client calls them. */
+/* Rewrites names in results: from the target's own names to those that the client knows. */
 
-/*
- * A copy of a text with something put in at some places, which are told in their order. What stays as it is
- * is taken over as it is.
- */
+/* Copies a text and inserts prefixes, in the order of the text. Everything else is copied unchanged. */
 struct mcp_rewrite {
 	struct text *to;
-	struct span left; /* of the text, not yet copied */
+	struct span left; /* the rest of the text, not copied yet */
 };
 
 struct mcp_rewrite mcp_rewrite_of(struct text *to, struct span text);
-/* `value` is a string inside the text: `prefix` and `separator` go behind its first quote. */
+/* `value` is a string in the text; inserts `prefix` and `separator` after its first quote. */
 void mcp_rewrite_prefix(struct mcp_rewrite *rw, struct span value, struct span prefix, char separator);
 void mcp_rewrite_end(struct mcp_rewrite *rw);
 
 /*
- * Adds the result of a request (a value inside its answer) with URIs and task ids that belong to `target`.
- * false: nothing of it is named, and nothing was added.
+ * Appends the result of a request (a value in its response), with prefixes on the URIs and task ids of
+ * `target`. False: it contains none, and nothing was appended.
  */
 bool mcp_rewrite_result(struct text *to, enum mcp_method method, struct span result, struct span target);

@@ -30,7 +30,7 @@ static void server_on_release(struct loop_deferred *deferred)
 	hg_free(server);
 }
 
-/* A stream closes its connection when it gives up; before that its client has left. */
+/* The stream closes the connection when its deadline passes; an earlier close comes from the client. */
 static enum mcp_gone why_gone(const struct mcp_server_conn *server)
 {
 	if (server->deadline_ms && loop_now_ms(server->hub->loop) >= server->deadline_ms)
@@ -38,7 +38,7 @@ static enum mcp_gone why_gone(const struct mcp_server_conn *server)
 	return server->sink.is_resumable ? MCP_GONE_RESUMABLE : MCP_GONE_CLIENT;
 }
 
-/* Never from within a callback of the session. */
+/* Must not be called from a callback of the session. */
 static void server_close(struct mcp_server_conn *server)
 {
 	struct mcp_hub *hub = server->hub;
@@ -67,7 +67,7 @@ void mcp_server_stop(struct mcp_hub *hub)
 
 /* ------------------------------------------------------------------------------------ a request */
 
-/* What cannot be read as a request: nothing of ours sends that, so no words are lost about it. */
+/* Malformed request on an internal connection: close it. */
 static bool server_give_up(struct mcp_server_conn *server)
 {
 	server_close(server);
@@ -81,7 +81,7 @@ static void server_refuse_body(struct mcp_server_conn *server, enum mcp_fault fa
 	server_serve_refused(server, fault);
 }
 
-/* MCP_NONE, or why the body cannot be taken. */
+/* Stores payload. MCP_NONE, or why the body is refused. */
 static enum mcp_fault body_add(struct mcp_server_conn *server, struct span payload)
 {
 	struct mcp_hub *hub = server->hub;
@@ -118,7 +118,10 @@ static void server_begin_request(struct mcp_server_conn *server, const struct bo
 static bool server_read_head(struct mcp_server_conn *server)
 {
 	static const struct head_limits limits = {
-		/* A stream has checked them, and its rules may have added to them. */
+		/*
+		 * The stream has checked the limits of the configuration, and its rules may have added
+		 * fields.
+		 */
 		.line_bytes = LIMIT_HEAD_WRITE_BYTES,
 		.head_bytes = LIMIT_HEAD_WRITE_BYTES,
 		.fields = LIMIT_HEADERS_MAX + LIMIT_HEADERS,
@@ -144,7 +147,7 @@ static bool server_read_head(struct mcp_server_conn *server)
 	return true;
 }
 
-/* 0 and all of `bytes` is taken; 1: the message is complete, or was answered; -errno. */
+/* 0: all of `bytes` was taken; 1: the message is complete, or was answered; or -errno. */
 static int server_take(struct mcp_server_conn *server, struct span bytes, size_t *ret_used)
 {
 	*ret_used = 0;
@@ -170,7 +173,7 @@ static int server_take(struct mcp_server_conn *server, struct span bytes, size_t
 	}
 }
 
-/* What came with the head. */
+/* Takes body bytes that arrived with the head. */
 static int server_take_kept(struct mcp_server_conn *server)
 {
 	size_t used;
@@ -181,7 +184,7 @@ static int server_take_kept(struct mcp_server_conn *server)
 	return result;
 }
 
-/* Behind a request nothing may come before its response. */
+/* No bytes may follow a request before its response. */
 static int server_take_read(struct mcp_server_conn *server)
 {
 	char *scratch = server->hub->targets.scratch;
@@ -221,7 +224,7 @@ static bool server_read_body(struct mcp_server_conn *server)
 
 /* ------------------------------------------------------------------------------------ a response */
 
-/* The only thing that may come is the end. */
+/* Only the end of the connection is expected. */
 static bool server_watch(struct mcp_server_conn *server)
 {
 	char byte;
@@ -235,7 +238,7 @@ static bool server_watch(struct mcp_server_conn *server)
 
 static bool server_flush(struct mcp_server_conn *server)
 {
-	/* The session has not let go of it, or the other end is behind: either comes with an event. */
+	/* The session still uses the sink, or the peer reads slowly: an event will follow in both cases. */
 	if (server->sink.session || conn_has_output(&server->conn))
 		return server->conn.has_hup ? server_give_up(server) : false;
 	server_hold(server, false);

@@ -7,10 +7,10 @@
 #include "user/relay/conn.h"
 
 /*
- * An inner connection: HTTP/1.1 from the streams of a worker (user/upstream/inner.h), one request after
- * another. It reads a request whole, has it served (server_serve.h), and is the sink of what a session has to
- * say to it: one JSON text, or a stream of events. Its close by the other end is the client's leaving, or a
- * deadline of its stream.
+ * An internal connection: HTTP/1.1 from the streams of a worker (user/upstream/inner.h), one request after
+ * another. Reads a complete request, serves it (server_serve.h), and is the sink for the messages of a
+ * session: one JSON text, or an event stream. The peer closes it when the client leaves, or when a deadline
+ * of the stream passes.
  */
 enum server_state {
 #define SERVER_STATE(id, next) SERVER_##id,
@@ -20,47 +20,48 @@ enum server_state {
 };
 
 struct mcp_server_conn {
-	struct list node; /* of the hub */
+	struct list node; /* in hub->server_conns */
 	struct mcp_hub *hub; /* borrowed */
-	struct hub_service *service; /* one user count */
+	struct hub_service *service; /* counted in its users */
 	enum server_state state;
 	struct conn conn;
 	struct loop_deferred again;
 	struct loop_deferred release;
 	struct head_scan scan;
-	/* Of the running request. */
-	struct arena arena; /* owner: head, notes */
+	/* The current request. */
+	struct arena arena; /* owner: head, internal fields */
 	struct request_head head;
 	struct body_decoder decoder;
 	struct buf body; /* owner */
-	struct span method; /* for notes, like the next one; in arena */
+	struct span method; /* in arena, like name; for internal fields */
 	struct span name;
-	struct span why; /* in arena; of an error, for notes */
-	struct span client; /* in arena; the address of the client, empty: not known */
-	uint64_t deadline_ms; /* loop time at which its stream gives up; 0: none */
-	bool has_stream; /* it is from a stream, which takes notes */
-	bool keeps; /* the connection, after this exchange */
-	bool is_single; /* one answer is all that can come, so it may be the response */
+	struct span why; /* in arena; text of an error, for internal fields */
+	struct span client; /* in arena; address of the client, empty: unknown */
+	uint64_t deadline_ms; /* deadline of the stream, loop time; 0: none */
+	bool has_stream; /* sent by a stream, which reads internal fields */
+	bool keeps; /* the connection stays open after this exchange */
+	bool is_single; /* only one answer can come, so it may be the whole response */
 	bool is_initialize;
-	bool is_broken; /* to be closed, in a turn of its own */
-	bool is_holding; /* the targets of its session */
+	bool is_broken; /* close it in the next turn */
+	bool is_holding; /* holds the targets of its session */
 	struct mcp_sink sink;
-	struct hub_session *session; /* borrowed; while it is served, or sink.session is not NULL */
+	/* borrowed; valid while serving a request, or while sink.session is set */
+	struct hub_session *session;
 };
 
 void server_set_state(struct mcp_server_conn *server, enum server_state state);
-/* The whole response. `type` empty: no body. The head says `allow` where that is not empty. */
+/* Sends the whole response. `type` empty: no body. `allow` (may be empty) is the Allow field. */
 void server_answer(struct mcp_server_conn *server, unsigned int status, struct span type, struct span allow,
 		   enum mcp_fault fault, const struct iovec *segments, int count);
-/* A response head for a stream of events, without any yet. */
+/* Sends the response head of an event stream. */
 void server_begin_events(struct mcp_server_conn *server);
-/* Tells the stream what the request is about before there is an answer. */
+/* Sends method, name and session to the stream before the response (status 199). */
 void server_send_internal_fields(struct mcp_server_conn *server);
-/* Of the exchange behind a sink: loop time at which its stream gives up; 0: none. */
+/* Deadline of the stream behind a sink, loop time; 0: none. */
 uint64_t server_deadline_ms(const struct mcp_sink *sink);
-/* Whether the targets of its session wait until it has taken what was sent. */
+/* While held, the session does not read from its targets. */
 void server_hold(struct mcp_server_conn *server, bool is_held);
-/* False: it cannot be taken; the connection is closed in a turn of its own. */
+/* False: the event cannot be queued; the connection is closed in the next turn. */
 bool server_send_event(struct mcp_server_conn *server, struct span name, struct span id,
 		       const struct iovec *segments, int count);
 extern const struct mcp_sink_ops server_sink_ops;

@@ -101,7 +101,7 @@ static bool is_this_host(struct span authority)
 	return false;
 }
 
-/* "name:port"; empty: a page of no site. */
+/* "name:port" of an origin; empty: not an http or https origin. */
 static struct span site_of(struct span origin)
 {
 	if (span_starts(origin, SPAN("http://")))
@@ -185,7 +185,7 @@ static bool field_says(struct span value, struct span plain)
 		return span_eq(value, plain);
 	value = span_of(value.data + prefix.len, value.len - prefix.len - suffix.len);
 	bytes = hg_malloc(value.len + 1);
-	/* The blanks that a Secret may have are none of a field's. */
+	/* base64_decode() skips blanks, which a field must not contain. */
 	if (bytes && span_find(value, ' ') < 0 && span_find(value, '\t') < 0)
 		len = base64_decode(value, bytes);
 	is_same = len >= 0 && span_eq(span_of(bytes, (size_t)len), plain);
@@ -193,7 +193,7 @@ static bool field_says(struct span value, struct span plain)
 	return is_same;
 }
 
-/* A route may have looked at the other one. */
+/* A route may have matched the other field. */
 static bool is_double(const struct fields *fields, struct span name)
 {
 	uint32_t count = 0;
@@ -203,7 +203,7 @@ static bool is_double(const struct fields *fields, struct span name)
 	return count > 1;
 }
 
-/* `inner`: of the JSON string; empty: the field need not be there. */
+/* `inner`: inner text of a JSON string; empty: the field is optional. */
 static bool mirror_is_right(const struct fields *fields, struct span name, struct span inner)
 {
 	const struct field *field = fields_find(fields, name);

@@ -10,7 +10,7 @@ bool server_legacy_is_meant(const struct mcp_server_conn *server)
 	return span_ends(server->head.path, SPAN("/sse"));
 }
 
-/* Relative, so it is right whatever rewrote the path in front of us. */
+/* The URL is relative, so it is right even if the path was rewritten. */
 static bool send_endpoint(struct mcp_server_conn *server)
 {
 	struct span id = hub_session_id(server->session);
@@ -38,7 +38,10 @@ enum mcp_fault server_legacy_begin(struct mcp_server_conn *server)
 	server->sink.is_only = true;
 	mcp_session_begin_stream(session->mcp_session, &server->sink);
 	server_begin_events(server);
-	/* Without it nobody can post: the connection is closed in a turn of its own, the session with it. */
+	/*
+	 * Without this event the client cannot post: then the connection is closed in the next turn, and the
+	 * session with it.
+	 */
 	(void)send_endpoint(server);
 	hub_session_settle(session);
 	return MCP_NONE;
@@ -72,7 +75,7 @@ enum mcp_fault server_legacy_post(struct mcp_server_conn *server, const struct m
 	stream->fields = &server->head.fields;
 	verdict = mcp_session_on_post(session->mcp_session, stream, post, now_ms);
 	stream->fields = NULL;
-	/* For the notes of the response; the session is freed at the end of the turn at the earliest. */
+	/* For the internal fields of the response; the session lives at least until the end of the turn. */
 	server->session = session;
 	hub_session_settle(session);
 	return verdict.turn == MCP_REFUSED ? verdict.fault : MCP_NONE;

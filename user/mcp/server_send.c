@@ -9,7 +9,7 @@
 #include "user/mcp/events.h"
 
 enum { NOTE_BYTES = 256, SESSION_SHOWN_BYTES = 8, PIECES = 32 };
-/* As user/stream/internal_fields.h has it. */
+/* The same as in user/stream/internal_fields.h. */
 enum { INTERNAL_FIELDS_STATUS = 199 };
 
 #define RETRY_AFTER_S "5"
@@ -27,9 +27,9 @@ void server_set_state(struct mcp_server_conn *server, enum server_state state)
 	server->state = state;
 }
 
-/* ------------------------------------------------------------------------------------ notes */
+/* ------------------------------------------------------------------------------------ internal fields */
 
-/* Why a complete exchange is no good end, for the stream's end reason. */
+/* The end reason of the stream, although the exchange is complete; NULL: none. */
 static const char *reason_of(enum mcp_fault fault)
 {
 	switch (fault) {
@@ -53,7 +53,7 @@ static const char *reason_of(enum mcp_fault fault)
 	}
 }
 
-/* What stands in a field: no control bytes, and not all of what a client may write. */
+/* Appends a value without control bytes, truncated: the text becomes a header field. */
 static void add_note(struct text *text, const char *key, struct span value)
 {
 	if (!value.len)
@@ -70,7 +70,7 @@ static void add_note(struct text *text, const char *key, struct span value)
 	}
 }
 
-/* 0, also for a request that nobody takes notes of. */
+/* 0, also for a request that does not come from a stream. */
 static int add_notes(const struct mcp_server_conn *server, struct fields *fields, enum mcp_fault fault)
 {
 	struct span kept = { 0 };
@@ -97,7 +97,7 @@ static int add_notes(const struct mcp_server_conn *server, struct fields *fields
 
 /* ------------------------------------------------------------------------------------ heads */
 
-/* Whatever goes wrong here, the connection is of no use any more: it is closed in a turn of its own. */
+/* After an error the connection is unusable: closes it in the next turn. */
 static void server_break(struct mcp_server_conn *server)
 {
 	server->is_broken = true;
@@ -143,7 +143,7 @@ void server_send_internal_fields(struct mcp_server_conn *server)
 		server_send_head(server, &head, &framing, NULL, 0);
 }
 
-/* Mcp-Session-Id of the session that was begun. 0 or -ENOMEM. */
+/* Adds Mcp-Session-Id. 0 or -ENOMEM. */
 static int add_session(struct mcp_server_conn *server, struct fields *fields)
 {
 	struct span id = hub_session_id(server->session), kept;
@@ -154,7 +154,7 @@ static int add_session(struct mcp_server_conn *server, struct fields *fields)
 	return kept.data ? fields_add(fields, SPAN("mcp-session-id"), kept) : -ENOMEM;
 }
 
-/* What a client may try again as it is. */
+/* Faults after which a client may repeat the request unchanged. */
 static bool fault_is_of_the_moment(enum mcp_fault fault)
 {
 	return fault == MCP_TOO_MANY_SESSIONS || fault == MCP_TOO_MANY_OF_CLIENT ||
@@ -182,7 +182,7 @@ void server_answer(struct mcp_server_conn *server, unsigned int status, struct s
 		error = fields_add(&head.fields, SPAN("retry-after"), SPAN(RETRY_AFTER_S));
 	if (!error && allow.len)
 		error = fields_add(&head.fields, SPAN("allow"), allow);
-	/* Who gets it may use the session: only the one who has made it. */
+	/* The session id grants access to the session: send it only to the client that opened it. */
 	if (!error && server->is_initialize && fault == MCP_NONE && server->session)
 		error = add_session(server, &head.fields);
 	server_set_state(server, SERVER_FLUSH);
@@ -200,8 +200,8 @@ void server_begin_events(struct mcp_server_conn *server)
 	int error;
 
 	/*
-	 * Nothing else tells the stream that the request was taken, and makes it see whether the client has
-	 * left.
+	 * Otherwise the stream would not know that the request was accepted, and would not notice when the
+	 * client leaves.
 	 */
 	if (server->has_stream && server->head.method == METHOD_GET)
 		server_send_internal_fields(server);
@@ -218,7 +218,7 @@ void server_begin_events(struct mcp_server_conn *server)
 		server_break(server);
 	else
 		server_send_head(server, &head, &framing, NULL, 0);
-	/* A stream may be quiet for hours. */
+	/* Free the memory: an event stream may be idle for hours. */
 	server->method = server->name = server->why = server->client = (struct span){ 0 };
 	server->sink.fields = NULL;
 	arena_done(&server->arena);
@@ -226,7 +226,7 @@ void server_begin_events(struct mcp_server_conn *server)
 
 /* ------------------------------------------------------------------------------------ the sink */
 
-/* A client that does not read makes its targets wait, where they are nobody else's. */
+/* Holds the targets of a client that does not read, unless other clients share them. */
 void server_hold(struct mcp_server_conn *server, bool is_held)
 {
 	if (server->is_holding == is_held || (is_held && server->session->kind == MCP_SESSION_SHARED))
@@ -281,7 +281,7 @@ static bool on_send(struct mcp_sink *sink, const struct mcp_out *out)
 	}
 	if (server->state == SERVER_WAIT)
 		server_begin_events(server);
-	/* The oldest clients cannot resume. */
+	/* Clients of 2024-11-05 cannot resume. */
 	if (out->event && !sink->is_only)
 		id_len = mcp_event_id_write(id, out->event);
 	if (!server_send_event(server, SPAN(""), span_of(id, id_len), out->segments, out->count))

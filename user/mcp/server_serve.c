@@ -16,7 +16,7 @@ static struct span requested_version(const struct mcp_server_conn *server, const
 	return m && m->version_text.len ? m->version_text : field ? field->value : SPAN("");
 }
 
-/* m: what it was about, or NULL. */
+/* m: the refused message, or NULL. */
 static void refuse(struct mcp_server_conn *server, const struct mcp_message *m, enum mcp_fault fault)
 {
 	struct text text, data;
@@ -30,8 +30,8 @@ static void refuse(struct mcp_server_conn *server, const struct mcp_message *m, 
 	mcp_fault_write(&text, m ? m->id : SPAN(""), fault, SPAN(""), text_span(&data));
 	segment = (struct iovec){ (void *)(uintptr_t)text_span(&text).data, text_span(&text).len };
 	/*
-	 * A fault of one call is an answer like others; here nothing was begun, so its status is the
-	 * response's.
+	 * The status of the fault: here the whole response is the error, whereas the fault of a single call
+	 * is sent with 200.
 	 */
 	server_answer(server, mcp_fault_status(fault), SPAN("application/json"),
 		      fault == MCP_NOT_ALLOWED ? SPAN("GET, POST, DELETE") : SPAN(""), fault, &segment,
@@ -40,9 +40,7 @@ static void refuse(struct mcp_server_conn *server, const struct mcp_message *m, 
 	text_done(&text);
 }
 
-/*
- * ------------------------------------------------------------------------------------ what the stream says
- */
+/* ------------------------------------------------------------------------------------ request metadata */
 
 static void learn_stream(struct mcp_server_conn *server)
 {
@@ -69,7 +67,7 @@ void server_serve_refused(struct mcp_server_conn *server, enum mcp_fault fault)
 	refuse(server, NULL, fault);
 }
 
-/* For notes; without memory there are none. */
+/* Stores method and name for the internal fields; without memory there are none. */
 static void learn_message(struct mcp_server_conn *server, const struct mcp_message *m)
 {
 	struct span inner = mcp_json_string(m->name.len ? m->name : m->uri);
@@ -99,7 +97,7 @@ static bool is_stateless(const struct mcp_server_conn *server)
 	return servers && servers->states == MCP_STATES_NONE;
 }
 
-/* The one that the request names. */
+/* Finds the session that the request names. */
 static enum mcp_fault find_session(struct mcp_server_conn *server, struct hub_session **ret_session)
 {
 	const struct field *id = fields_find(&server->head.fields, SPAN("mcp-session-id"));
@@ -117,7 +115,7 @@ static void use_session(struct mcp_server_conn *server, struct hub_session *sess
 	session->used_ms = loop_now_ms(server->hub->loop);
 }
 
-/* After a function of the session: it may be over by now. */
+/* Call after a function of the session: the session may have ended. */
 static void leave_session(struct mcp_server_conn *server)
 {
 	struct hub_session *session = server->session;
@@ -155,7 +153,8 @@ static void hand_post(struct mcp_server_conn *server, struct hub_session *sessio
 }
 
 /*
- * The session of a request of the generations with sessions; new ones are ended when nothing comes of them.
+ * The session for a request of the protocol versions with sessions. The caller ends a new session that was
+ * not used.
  */
 static enum mcp_fault session_of_post(struct mcp_server_conn *server, const struct mcp_post *post,
 				      enum mcp_version version, struct hub_session **ret_session)
@@ -184,7 +183,7 @@ static void serve_with_session(struct mcp_server_conn *server, const struct mcp_
 	enum mcp_fault fault;
 	bool is_new;
 
-	/* What asks for nothing needs no session that is made for it. */
+	/* Notifications and responses need no temporary session. */
 	if (is_stateless(server) && post->requests == 0) {
 		server_answer(server, 202, SPAN(""), SPAN(""), MCP_NONE, NULL, 0);
 		return;
@@ -267,7 +266,7 @@ static void serve_stream(struct mcp_server_conn *server)
 		refuse(server, NULL, fault);
 		return;
 	}
-	/* One that is not ours is one that we do not know: the stream begins with what waits. */
+	/* An unknown event id is ignored: the stream starts with the queued messages. */
 	if (last)
 		(void)mcp_event_id_read(last->value, &event);
 	use_session(server, session);
@@ -334,7 +333,10 @@ void server_serve(struct mcp_server_conn *server)
 	server->sink.fields = &server->head.fields;
 	if (!fault && servers)
 		fault = server_check_site(&server->head, servers, server->client);
-	/* Clients look for an authorization server beside an endpoint, and take any other answer for one. */
+	/*
+	 * Clients look for an authorization server next to an endpoint, and mistake any other response for
+	 * one.
+	 */
 	if (!fault && asks_for_authorization(server->head.path))
 		fault = MCP_NOT_HERE;
 	if (fault)

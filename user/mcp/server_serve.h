@@ -3,9 +3,9 @@
 
 #include "user/mcp/server.h"
 
-/* What the HTTP of the Model Context Protocol asks for: which request may do what with which session. */
+/* The HTTP rules of MCP: which request may do what with which session. */
 
-/* A request that is complete, in state WAIT. It is answered, or front->sink is attached to its session. */
+/* Serves a complete request, in state WAIT: answers it, or attaches server->sink to its session. */
 void server_serve(struct mcp_server_conn *server);
-/* A request whose body cannot be taken. */
+/* Answers a request whose body is refused. */
 void server_serve_refused(struct mcp_server_conn *server, enum mcp_fault fault);

@@ -6,32 +6,34 @@
 #include "user/mcp/session.h"
 
 /*
- * A server of tools, as the session sees it: messages go in, messages come out, and it can be lost. Behind it
- * is a child process (child.h), an HTTP endpoint (remote.h), or one of the older HTTP+SSE kind (legacy.h).
+ * An MCP server, as the session sees it: messages go in, messages come out, and it can be lost. It is a
+ * child process (child.h), an HTTP endpoint (remote.h), or an HTTP+SSE endpoint (legacy.h).
  *
- * Life: made by child_open(), remote_open() or legacy_open(); sends; on_lost() at most once;
- * mcp_target_close(). Nothing is called back from within mcp_target_send(), and nothing at all after
- * mcp_target_close(). The memory is given back by the target itself when what is behind it has ended, which
- * may take seconds.
+ * Life: child_open(), remote_open() or legacy_open(); sends; on_lost() at most once; mcp_target_close().
+ * mcp_target_send() calls no callback, and no callback follows mcp_target_close(). The target frees itself
+ * when its process or connection has ended, which may take seconds.
  */
 struct mcp_target;
 struct upstream_pool;
 
-/* From the loop. `why` is for clients and the log, `last` for the log alone: it holds what a child wrote. */
+/* Called by the loop. `why` is for clients and the log, `last` only for the log: it is text of the child. */
 struct mcp_target_events {
 	/*
-	 * One message, without line end, not empty, not checked; valid until the return. call: of the request
-	 * on whose answer it came (HTTP), 0: not known. MCP_NONE, or why it is no message.
+	 * One message: without line end, not empty, not validated; valid during the call. call: the request
+	 * whose response carried it (HTTP), 0: unknown. Returns MCP_NONE, or why it is not a valid message.
 	 */
 	enum mcp_fault (*on_message)(void *owner, uint64_t call, struct span text);
 	/*
-	 * This request gets no answer from here, but the target lives; it may have got one before. call: 0
-	 * for a message of which nobody knows whose answer it was.
+	 * The target lives, but will not answer this request; the answer may have come before. call: 0 if
+	 * the request is unknown.
 	 */
 	void (*on_call_lost)(void *owner, uint64_t call, struct span why);
-	/* Somebody waits for the answer to this request. */
+	/* Whether the session still waits for the answer to this request. */
 	bool (*is_waited_for)(void *owner, uint64_t call);
-	/* Once. Nothing comes from here any more: what is open gets no answer. `last`: what it wrote last. */
+	/*
+	 * Called once: the target is gone, and its open requests get no answer. `last`: the last text it
+	 * wrote.
+	 */
 	void (*on_lost)(void *owner, struct span why, struct span last);
 };
 
@@ -39,9 +41,9 @@ struct mcp_target_events {
 struct mcp_target_view {
 	const char *state;
 	int pid; /* 0: no child */
-	uint64_t sent; /* messages, like the next one */
+	uint64_t sent; /* number of messages, like the next one */
 	uint64_t received;
-	size_t queued_bytes; /* that it has not taken yet */
+	size_t queued_bytes; /* bytes that it has not read yet */
 };
 
 struct mcp_target_ops {
@@ -50,34 +52,34 @@ struct mcp_target_ops {
 	void (*hold)(struct mcp_target *target, bool is_held);
 	void (*describe)(const struct mcp_target *target, struct mcp_target_view *ret_view);
 	void (*close)(struct mcp_target *target);
-	/* At once, and frees it; closed or not. */
+	/* Ends the target at once and frees it, whether closed or not. */
 	void (*abort)(struct mcp_target *target);
 };
 
 struct mcp_target {
-	struct list node; /* in mcp_targets.list, from its begin until it has ended */
+	struct list node; /* in mcp_targets.list, from open until it has ended */
 	const struct mcp_target_ops *ops;
-	const struct mcp_target_events *events; /* borrowed; NULL: nobody listens any more */
+	const struct mcp_target_events *events; /* borrowed; NULL: closed */
 	void *owner;
 	uint64_t sent;
 	uint64_t received;
 };
 
-/* What the targets of a thread share. */
+/* Shared by the targets of a thread. */
 struct mcp_targets {
 	struct loop *loop; /* borrowed, like the next two */
-	char *scratch; /* LIMIT_READ_BYTES, used between two callbacks */
-	struct upstream_pool *pool; /* for those behind HTTP */
-	uint32_t children; /* processes */
+	char *scratch; /* LIMIT_READ_BYTES; valid only within one callback */
+	struct upstream_pool *pool; /* for HTTP targets */
+	uint32_t children; /* number of processes */
 	uint32_t max_children;
-	size_t message_bytes; /* of a message, in either direction */
-	struct list list; /* of everything that has not ended yet, also of what was closed */
-	void (*on_empty)(struct mcp_targets *targets); /* the last one has ended; may be NULL */
+	size_t message_bytes; /* limit of a message, in either direction */
+	struct list list; /* all targets that have not ended, including closed ones */
+	void (*on_empty)(struct mcp_targets *targets); /* called when the last one has ended; may be NULL */
 };
 
 /*
- * Whether a message of so many bytes may wait behind `queued` others. The last quarter is for small ones:
- * large ones of one client do not keep those of all others out.
+ * Whether a message of `bytes` may be queued after `queued` bytes. The last quarter is for small messages,
+ * so that large messages of one client do not lock out the others.
  */
 static inline bool mcp_targets_have_room(const struct mcp_targets *targets, size_t queued, size_t bytes)
 {
@@ -87,19 +89,17 @@ static inline bool mcp_targets_have_room(const struct mcp_targets *targets, size
 		limit -= limit / 4;
 	return queued + bytes <= limit;
 }
-/* 0: on its way; -ENOBUFS: too much waits for the target, which goes on; -EPIPE: it is lost; -ENOMEM. */
+/* 0: sent or queued; -ENOBUFS: the queue is full, but the target lives; -EPIPE: it is lost; -ENOMEM. */
 static inline int mcp_target_send(struct mcp_target *target, const struct mcp_out *out)
 {
 	return target->ops->send(target, out);
 }
-/*
- * Nobody waits for the answer of this request. (A message that tells the target so is the session's to send.)
- */
+/* The answer of this request is no longer needed. The session itself sends the message that cancels it. */
 static inline void mcp_target_forget(struct mcp_target *target, uint64_t call)
 {
 	target->ops->forget(target, call);
 }
-/* Nothing is read from it while held: a client does not take what came. */
+/* While held, nothing is read from the target, because a client does not read its messages. */
 static inline void mcp_target_hold(struct mcp_target *target, bool is_held)
 {
 	target->ops->hold(target, is_held);
@@ -108,13 +108,13 @@ static inline void mcp_target_describe(const struct mcp_target *target, struct m
 {
 	target->ops->describe(target, ret_view);
 }
-/* Ends what is behind it in an orderly way. Once. */
+/* Ends the process or connection in an orderly way. Call once. */
 static inline void mcp_target_close(struct mcp_target *target)
 {
 	target->events = NULL;
 	target->ops->close(target);
 }
-/* Whatever is left, without waiting for it: the thread ends. */
+/* Ends all remaining targets at once: the thread ends. */
 static inline void mcp_targets_abort(struct mcp_targets *targets)
 {
 	list_each(node, next, &targets->list) {
