@@ -94,7 +94,10 @@ static void send_kept(struct mcp_session *s, struct mcp_sink *sink, struct mcp_b
 	list_add_tail(&s->settling, &sink->node);
 }
 
-/* Everything of the stream behind `last`; of what was sent only what the client asks for. */
+/*
+ * Sends the events of the stream after `last`; events that were sent before only if the client requests
+ * them.
+ */
 static void replay(struct mcp_session *s, struct mcp_sink *sink, uint64_t last)
 {
 	list_each(node, next, &s->backlog.list) {
@@ -109,7 +112,7 @@ static void replay(struct mcp_session *s, struct mcp_sink *sink, uint64_t last)
 	}
 }
 
-/* The requests of a broken stream go on with this one. */
+/* Attaches the requests of a broken stream to the new one. */
 static void reattach_requests(struct mcp_session *s, struct mcp_sink *sink)
 {
 	list_each(node, next, &s->detached) {
@@ -203,7 +206,7 @@ static bool asks_to_initialize(const struct mcp_sink *sink)
 
 void mcp_session_sink_gone(struct mcp_session *s, struct mcp_sink *sink, enum mcp_gone why, uint64_t now_ms)
 {
-	/* Nobody has the id of a session whose initialize was not answered. */
+	/* A session whose initialize was not answered is useless: no client has its id. */
 	bool is_last = s->setup.kind == MCP_SESSION_SINGLE || sink->is_only || asks_to_initialize(sink);
 
 	if (sink->session != s)
@@ -236,7 +239,7 @@ static void end_sinks(struct mcp_session *s, enum mcp_fault fault, struct span d
 	list_splice(&s->settling, &s->sinks);
 }
 
-/* Answers what is open, and nothing goes through the session any more. */
+/* Answers all open requests; afterwards nothing goes through the session. */
 static void session_over(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms)
 {
 	uint32_t cursor = 0;
@@ -311,7 +314,7 @@ static void lose_target(struct mcp_session *s, uint32_t target, struct span reas
 	}
 }
 
-/* What the session finds out by itself. */
+/* Gives up a target that the session itself found unusable. */
 static void give_target_up(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
 {
 	if (s->setup.watch && !s->targets[target].is_lost)
@@ -361,7 +364,7 @@ static void settle_sink(struct mcp_session *s, struct mcp_sink *sink, uint64_t n
 	while (!list_is_empty(&sink->requests)) {
 		struct mcp_request *r = list_entry(sink->requests.next, struct mcp_request, node);
 
-		/* It was put here already, and is not to be put again. */
+		/* The sink is in `settling` already: mcp_request_end() must not add it again. */
 		r->sink = NULL;
 		mcp_request_cancel(s, r, SPAN("the client does not read its answers"));
 	}
@@ -413,7 +416,7 @@ static uint64_t tick_detached(struct mcp_session *s, uint64_t now_ms)
 	return next_ms;
 }
 
-/* Sessions wake up together: what is given up some seconds later does no harm. */
+/* Rounds up, so that sessions wake up together; giving up some seconds late does no harm. */
 static uint64_t coarse(uint64_t ms)
 {
 	const uint64_t step_ms = LIMIT_MCP_RESUME_MS / 8;
@@ -421,7 +424,7 @@ static uint64_t coarse(uint64_t ms)
 	return (ms + step_ms - 1) / step_ms * step_ms;
 }
 
-/* Whoever has not answered initialize by now is lost. */
+/* Gives up the targets that have not answered initialize in time. */
 static void tick_opening(struct mcp_session *s, uint64_t now_ms)
 {
 	if (!s->open_ms || now_ms < s->open_ms)

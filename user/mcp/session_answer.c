@@ -10,7 +10,7 @@
 
 static const struct span NOTHING = { NULL, 0 };
 
-/* ---- parts ---- */
+/* ---- sub-requests ---- */
 
 static void sub_request_done(struct mcp_session *s, struct mcp_sub_request *sub_request, bool is_error)
 {
@@ -30,7 +30,7 @@ static bool is_unknown_method(struct span error)
 	return span_eq(mcp_json_member(error, SPAN("code")), SPAN("-32601"));
 }
 
-/* What a response says that is nothing but this error (2026-07-28, Streamable HTTP). */
+/* The HTTP status of a response that consists only of this error (2026-07-28, Streamable HTTP). */
 static unsigned int status_of(const struct mcp_session *s, const struct mcp_message *m)
 {
 	struct span code = m->kind == MCP_ERROR ? mcp_json_member(m->error, SPAN("code")) : NOTHING;
@@ -46,7 +46,7 @@ static unsigned int status_of(const struct mcp_session *s, const struct mcp_mess
 
 /* ---- passing on ---- */
 
-/* Our number of a subscription in the answer that ends it, or an empty span. */
+/* Our id of a subscription in the response that ends it, or an empty span. */
 static struct span subscription_of(const struct mcp_request *r, const struct mcp_message *m)
 {
 	if (r->method != MCP_METHOD_LISTEN)
@@ -55,7 +55,7 @@ static struct span subscription_of(const struct mcp_request *r, const struct mcp
 			       SPAN("io.modelcontextprotocol/subscriptionId"));
 }
 
-/* A target's answer with the client's id, and with the names that the client knows. */
+/* Sends a target's response to the client, with the client's id and with prefixed names. */
 static void pass_on(struct mcp_session *s, struct mcp_sub_request *sub_request, const struct mcp_message *m,
 		    uint64_t now_ms)
 {
@@ -92,7 +92,7 @@ static void pass_on(struct mcp_session *s, struct mcp_sub_request *sub_request, 
 	text_done(&result);
 }
 
-/* The error of one target is the answer for all. */
+/* Sends the error of one target as the response to the whole request. */
 static void pass_error(struct mcp_session *s, struct mcp_request *r, struct mcp_sub_request *sub_request,
 		       uint64_t now_ms)
 {
@@ -106,7 +106,7 @@ static void pass_error(struct mcp_session *s, struct mcp_request *r, struct mcp_
 
 /* ---- initialize ---- */
 
-/* What initialize has to be answered with, so far as we rely on it. */
+/* Checks the parts of an initialize result that we use. */
 static bool is_initialize_result(struct span result)
 {
 	enum mcp_json_type capabilities = mcp_json_type(mcp_json_member(result, SPAN("capabilities")));
@@ -180,7 +180,7 @@ struct keep_context {
 	bool is_prompt;
 };
 
-/* Without prefixes the first target of a name has it. */
+/* Without prefixes the first target with a name owns it. */
 static bool keeps(void *context, uint32_t target, struct span name)
 {
 	struct keep_context *keep = context;
@@ -248,7 +248,7 @@ static void finish_merged(struct mcp_session *s, struct mcp_request *r, uint64_t
 	text_done(&text);
 }
 
-/* ---- whose a name is ---- */
+/* ---- owners of names ---- */
 
 static void learn(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span list)
 {
@@ -268,7 +268,7 @@ static void learn(struct mcp_session *s, struct mcp_sub_request *sub_request, st
 	}
 }
 
-/* true: the next page was asked for. */
+/* True: the next page was requested. */
 static bool take_page(struct mcp_session *s, struct mcp_sub_request *sub_request, const struct mcp_message *m)
 {
 	struct mcp_request *r = sub_request->request;
@@ -315,7 +315,7 @@ static void finish_owner(struct mcp_session *s, struct mcp_request *r, uint64_t 
 		mcp_request_end(s, r);
 }
 
-/* ---- the end of a request of several parts ---- */
+/* ---- the end of a request with several sub-requests ---- */
 
 static bool is_opening(const struct mcp_request *r)
 {
@@ -323,7 +323,10 @@ static bool is_opening(const struct mcp_request *r)
 	       r->gather == MCP_GATHER_REJOIN;
 }
 
-/* An error that counts: of a target that just has none of this it does not. */
+/*
+ * The error that fails the request, or NULL. With failOpen one success is enough; without it, a target that
+ * does not know the method does not fail the request if another one succeeds.
+ */
 static struct mcp_sub_request *invalid_sub_request(const struct mcp_session *s, struct mcp_request *r)
 {
 	bool may_lack = !is_opening(r);
@@ -345,7 +348,7 @@ static struct mcp_sub_request *invalid_sub_request(const struct mcp_session *s, 
 	return bad ? bad : lacking;
 }
 
-/* Its note is freed with it. */
+/* Copies the note first, because mcp_request_fail() frees it. */
 static void fail_with_note(struct mcp_session *s, struct mcp_request *r, enum mcp_fault fault,
 			   uint64_t now_ms)
 {
@@ -357,7 +360,7 @@ static void fail_with_note(struct mcp_session *s, struct mcp_request *r, enum mc
 	mcp_request_fail(s, r, fault, span_of(text, why.len), now_ms);
 }
 
-/* It takes part again, or is lost at the end of this turn, to be tried once more. */
+/* The target takes part again, or is lost at the end of this turn and will be restarted. */
 static void finish_rejoin(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
 {
 	const struct mcp_sub_request *sub_request = &r->sub_requests[0];
@@ -423,7 +426,7 @@ static void sub_request_ended(struct mcp_session *s, struct mcp_sub_request *sub
 		mcp_session_open_within(s, LIMIT_MCP_OPEN_MS, now_ms);
 }
 
-/* A tool that says so in its result has failed as much as one whose answer is an error. */
+/* A tool whose result contains isError has failed, as one whose response is an error. */
 static bool is_failed_tool(const struct mcp_request *r, const struct mcp_message *m)
 {
 	return r->gather == MCP_PASS && r->method == MCP_METHOD_TOOLS_CALL &&
@@ -444,7 +447,7 @@ static void note_list(struct mcp_session *s, const struct mcp_sub_request *sub_r
 				       mcp_json_member(result, mcp_merge_list_key(method)));
 }
 
-/* A target that is not initialized. */
+/* A target that could not be initialized. */
 static void gave_up(struct mcp_session *s, const struct mcp_sub_request *sub_request, struct span why)
 {
 	struct text text;

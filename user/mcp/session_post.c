@@ -8,7 +8,7 @@
 
 /* ---- requests ---- */
 
-/* One less that the sink waits for. */
+/* The sink waits for one response less. */
 static void sink_less(struct mcp_session *s, struct mcp_sink *sink)
 {
 	if (--sink->open || sink->is_broken || sink == s->stream)
@@ -26,7 +26,7 @@ static bool has_id(const struct mcp_session *s, struct span id)
 	return false;
 }
 
-/* Methods that 2026-07-28 has no more. */
+/* Methods that 2026-07-28 has removed. */
 static bool is_gone(enum mcp_method method)
 {
 	return method == MCP_METHOD_INITIALIZE || method == MCP_METHOD_PING ||
@@ -34,7 +34,7 @@ static bool is_gone(enum mcp_method method)
 	       method == MCP_METHOD_UNSUBSCRIBE;
 }
 
-/* What a request must be before anything else is looked at. */
+/* Checks a request before it is handled. */
 static enum mcp_fault request_check(const struct mcp_session *s, const struct mcp_message *m)
 {
 	if (s->setup.kind == MCP_SESSION_SHARED) {
@@ -71,7 +71,10 @@ static void pong(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_
 	sink_less(s, sink);
 }
 
-/* What the client is and can do, for targets that come back. Without it they meet a plain client of ours. */
+/*
+ * Stores the params of initialize for targets that come back. Without them, we initialize such a target with
+ * our own.
+ */
 static void keep_opening(struct mcp_session *s, struct span params)
 {
 	char *copy;
@@ -130,7 +133,7 @@ static void take_cancel(struct mcp_session *s, const struct mcp_message *m)
 	list_each(node, next, &s->requests) {
 		struct mcp_request *r = list_entry(node, struct mcp_request, all);
 
-		/* The protocol does not let a client cancel its initialize. */
+		/* The protocol does not allow a client to cancel initialize. */
 		if (!r->stream || r->method == MCP_METHOD_INITIALIZE || !span_eq(r->id, m->request_id))
 			continue;
 		mcp_request_cancel(s, r, reason);
@@ -138,7 +141,7 @@ static void take_cancel(struct mcp_session *s, const struct mcp_message *m)
 	}
 }
 
-/* Of something a target asked the client to do. */
+/* Progress of a target's request to the client. */
 static void take_progress(struct mcp_session *s, const struct mcp_message *m)
 {
 	struct mcp_server_request *server_request = mcp_ids_find_text(&s->server_requests, m->token);
@@ -155,7 +158,7 @@ static void take_progress(struct mcp_session *s, const struct mcp_message *m)
 
 static void take_notification(struct mcp_session *s, const struct mcp_message *m)
 {
-	/* Of a session of many clients nobody may speak for the others. */
+	/* In a session of many clients, no client may speak for the others. */
 	if (s->setup.kind != MCP_SESSION_STATEFUL || s->state != MCP_SESSION_READY)
 		return;
 	if (m->method == MCP_METHOD_CANCELLED) {
@@ -180,7 +183,7 @@ static enum mcp_fault take_message(struct mcp_session *s, struct mcp_sink *sink,
 		return take_request(s, sink, m, now_ms);
 	case MCP_RESULT:
 	case MCP_ERROR:
-		/* 2026-07-28 has no requests to clients, the others none to clients without a session. */
+		/* Only stateful sessions pass requests of targets on to the client. */
 		if (s->setup.kind == MCP_SESSION_STATEFUL)
 			take_reply(s, m);
 		break;
@@ -191,7 +194,10 @@ static enum mcp_fault take_message(struct mcp_session *s, struct mcp_sink *sink,
 	return MCP_NONE;
 }
 
-/* Faults of the only request of a post may be its response; others are answers like any other. */
+/*
+ * The fault of a single request can be the HTTP response; other faults are sent as responses to their
+ * requests.
+ */
 static enum mcp_fault take_post(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_post *post,
 				bool may_refuse, uint64_t now_ms)
 {
@@ -217,7 +223,7 @@ static enum mcp_fault post_check(const struct mcp_session *s, const struct mcp_p
 
 	if (s->state == MCP_SESSION_OVER)
 		return MCP_ENDED;
-	/* Batches came with one revision and went with the next. */
+	/* 2025-03-26 added batches, 2025-06-18 removed them; 2024-11-05 does not forbid them. */
 	if (post->is_batch && version != MCP_2025_03_26 && version != MCP_2024_11_05 &&
 	    version != MCP_VERSION_NONE)
 		return MCP_BATCH;
@@ -290,9 +296,9 @@ struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *s
 	return (struct mcp_verdict){ post->requests ? MCP_WAITING : MCP_ACCEPTED, MCP_NONE };
 }
 
-/* ---- what was held ---- */
+/* ---- the held post ---- */
 
-/* It was read before: only memory can be missing. */
+/* The post was already validated, so this fails only without memory. */
 static bool held_read(struct mcp_session *s, struct mcp_post *ret)
 {
 	return mcp_post_read(s->setup.checker, s->held, ret) == MCP_NONE;

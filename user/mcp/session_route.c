@@ -6,21 +6,21 @@
 #include "user/base/text.h"
 #include "user/mcp/session_internal.h"
 
-/* Where a request goes, and what changes in it. */
+/* The targets of a request, and how its text changes. */
 struct routing {
 	enum mcp_gather gather;
-	uint8_t needs; /* of enum mcp_capability, of every target that is asked along with others */
-	bool is_one; /* a single target */
-	bool is_plain; /* by a URI without prefix */
+	uint8_t needs; /* of enum mcp_capability; required from each target of a request to several */
+	bool is_one; /* to a single target */
+	bool is_plain; /* the client used a URI without prefix */
 	uint32_t target;
-	struct span cut; /* the prefix in the message, which the target does not see */
-	struct span own; /* what the target calls the thing: inner text */
+	struct span cut; /* the prefix in the message, removed for the target */
+	struct span own; /* the target's own name of the object: inner text */
 	bool has_cursor;
-	struct span cursors[LIMIT_MCP_TARGETS]; /* with one: the targets that are meant */
-	struct text room; /* owner of what the cursors point into */
+	struct span cursors[LIMIT_MCP_TARGETS]; /* with has_cursor: a target without one is left out */
+	struct text room; /* owns the bytes of the cursors */
 };
 
-/* ---- whose it is ---- */
+/* ---- choosing targets ---- */
 
 static enum mcp_fault routing_one(struct routing *routing, uint32_t target, struct span own)
 {
@@ -46,7 +46,7 @@ static enum mcp_fault routing_prefixed(const struct mcp_session *s, struct routi
 	return routing_one(routing, target, own);
 }
 
-/* Without prefixes the target is known from its lists, or found by asking for them. */
+/* Without prefixes, finds the target in the known lists, or by requesting the lists. */
 static enum mcp_fault routing_owner(struct mcp_session *s, struct routing *routing,
 				    const struct mcp_message *m)
 {
@@ -74,7 +74,7 @@ static enum mcp_fault routing_named(struct mcp_session *s, struct routing *routi
 	return routing_owner(s, routing, m);
 }
 
-/* The only target with resources, or UINT32_MAX. */
+/* The only target with resources, or UINT32_MAX if there is not exactly one. */
 static uint32_t only_resources(const struct mcp_session *s)
 {
 	uint32_t found = UINT32_MAX;
@@ -96,7 +96,7 @@ static enum mcp_fault routing_uri(const struct mcp_session *s, struct routing *r
 	if (!mcp_names_prefix_uris(&s->setup.names))
 		return routing_one(routing, 0, mcp_json_string(value));
 	fault = routing_prefixed(s, routing, value, '+');
-	/* Who asked for no prefixes may name what only one target can have. */
+	/* With prefixMode never, a URI without prefix is allowed if only one target has resources. */
 	if (fault != MCP_UNKNOWN_NAME || s->setup.names.mode != MCP_PREFIX_NEVER ||
 	    only_resources(s) == UINT32_MAX)
 		return fault;
@@ -118,7 +118,7 @@ static uint8_t list_needs(enum mcp_method method)
 	}
 }
 
-/* A list, of all targets or of those its cursor leads to. */
+/* A list: of all targets, or of those in its cursor. */
 static enum mcp_fault routing_list(const struct mcp_session *s, struct routing *routing,
 				   const struct mcp_message *m)
 {
@@ -204,7 +204,7 @@ static bool is_meant(const struct mcp_session *s, const struct routing *routing,
 	return !routing->has_cursor || routing->cursors[target].data;
 }
 
-/* Our own lists say no more than that. */
+/* The list that contains the object of a method. */
 static struct span list_for(enum mcp_method method)
 {
 	return method == MCP_METHOD_TOOLS_CALL ? mcp_method_text(MCP_METHOD_TOOLS_LIST)
@@ -248,7 +248,7 @@ int mcp_session_ask_list(struct mcp_session *s, struct mcp_sub_request *sub_requ
 	return error;
 }
 
-/* The client's message as one target gets it. */
+/* Sends the client's message to one target. */
 static int sub_request_send(struct mcp_session *s, struct mcp_sub_request *sub_request,
 			    const struct mcp_message *m, const struct routing *routing)
 {
@@ -315,7 +315,7 @@ static bool has_lost(const struct mcp_session *s)
 	return false;
 }
 
-/* Numbers for all parts, or none. */
+/* Assigns ids to all sub-requests. After an error the caller frees the request. */
 static int take_ids(struct mcp_session *s, const struct routing *routing, struct mcp_request *r)
 {
 	uint32_t at = 0;
@@ -336,7 +336,7 @@ static int take_ids(struct mcp_session *s, const struct routing *routing, struct
 	return 0;
 }
 
-/* To all of its targets, or to none. */
+/* Sends to all targets of the request, or to none. */
 static enum mcp_fault parts_send(struct mcp_session *s, struct mcp_request *r, const struct mcp_message *m,
 				 const struct routing *routing)
 {

@@ -20,8 +20,8 @@ static bool has_line_ends(const struct mcp_out *out)
 }
 
 /*
- * Line ends of a message are blanks between its parts, for within strings JSON has none. On a pipe they would
- * be the ends of messages, and what stands between two a message that nobody has looked at.
+ * Replaces line ends with blanks. Valid JSON has line ends only between tokens, never in strings. On a pipe
+ * they would split the message, and its parts would reach the target as messages that nobody has validated.
  */
 static int make_one_line(struct mcp_out *out, struct text *text, struct iovec *segment)
 {
@@ -43,7 +43,7 @@ static int make_one_line(struct mcp_out *out, struct text *text, struct iovec *s
 
 /* ---- towards targets ---- */
 
-/* A request can be refused. What else a shared session sends is about requests that end. */
+/* A request can be refused; other messages of a shared session concern requests that end anyway. */
 static bool can_do_without(const struct mcp_session *s, const struct mcp_out *out)
 {
 	return out->kind == MCP_REQUEST || s->setup.kind == MCP_SESSION_SHARED;
@@ -120,7 +120,7 @@ static void sink_send_line(struct mcp_session *s, struct mcp_sink *sink, uint32_
 		sink_break(s, sink);
 		return;
 	}
-	/* Only a session has somebody who comes back for it. */
+	/* Only the client of a stateful session can come back for the message. */
 	if (!sink && s->setup.kind == MCP_SESSION_STATEFUL)
 		client_keep(s, out, false, now_ms);
 }

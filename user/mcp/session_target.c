@@ -13,9 +13,9 @@ static bool is_shared(const struct mcp_session *s)
 	return s->setup.kind == MCP_SESSION_SHARED;
 }
 
-/* ---- whose a message is ---- */
+/* ---- the request of a message ---- */
 
-/* The client's request that a part of ours is for. */
+/* The sub-request with this id, if it belongs to the target. */
 static struct mcp_sub_request *sub_request_of(const struct mcp_session *s, uint32_t target,
 					      struct span number)
 {
@@ -24,15 +24,16 @@ static struct mcp_sub_request *sub_request_of(const struct mcp_session *s, uint3
 	return sub_request && sub_request->target == target ? sub_request : NULL;
 }
 
-/* A stream that somebody reads comes before one whose client may come back to it. */
+/* Prefers streams with a reader to broken ones; among equals the newest. */
 static bool is_nearer(const struct mcp_request *r, const struct mcp_request *than)
 {
 	return !r->sink == !than->sink ? r->stream > than->stream : r->sink != NULL;
 }
 
 /*
- * What a target sends without a number belongs to the request it came with; on a pipe to the only one that is
- * under way. With several the newest is as good as another, as long as all are of one client.
+ * Finds the request that a message without id belongs to: the one whose response carried the message, or on a
+ * pipe the only open request of the target. Of several open requests it is the newest, but NULL in a shared
+ * session, where they belong to several clients, and NULL if the session has a GET stream.
  */
 static struct mcp_request *request_near(const struct mcp_session *s, uint32_t target, uint64_t call)
 {
@@ -137,7 +138,7 @@ static void take_progress(struct mcp_session *s, uint32_t target, const struct m
 	pass_notification(s, sub_request->request, m, &splice, now_ms);
 }
 
-/* The target does not need an answer to something it asked. */
+/* The target no longer needs the response to its own request. */
 static void take_cancel(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
 			uint64_t now_ms)
 {
@@ -157,7 +158,7 @@ static void take_cancel(struct mcp_session *s, uint32_t target, uint64_t call, c
 	odd(s, target, MCP_ODD_UNKNOWN_ID);
 }
 
-/* URIs and tasks in notifications are named as in results. */
+/* URIs and task ids in notifications get the same prefix as in results. */
 static void rename_edit(const struct mcp_session *s, uint32_t target, const struct mcp_message *m,
 			struct text *prefix, struct mcp_patch *splice)
 {
@@ -187,7 +188,7 @@ static void take_event(struct mcp_session *s, uint32_t target, const struct mcp_
 		mcp_session_take_acknowledged(s, sub_request, m, now_ms);
 		return;
 	}
-	/* Nothing comes before the client knows that it has its subscription. */
+	/* Drop events until the client has got the acknowledgement of its subscription. */
 	if (r->gather == MCP_GATHER_LISTEN && !r->is_acknowledged)
 		return;
 	text_init(&prefix);
@@ -203,7 +204,10 @@ static bool is_list_changed(const struct mcp_message *m)
 	return span_ends(m->method_text, SPAN("/list_changed"));
 }
 
-/* Of the session as a whole: on the stream of a call it would only turn an answer into events. */
+/*
+ * These concern the whole session: on the stream of a call they would only turn its response into an event
+ * stream.
+ */
 static bool is_of_session(const struct mcp_message *m)
 {
 	return is_list_changed(m) || m->method == MCP_METHOD_RESOURCE_UPDATED;
@@ -217,7 +221,7 @@ static void take_other(struct mcp_session *s, uint32_t target, uint64_t call, co
 	struct text prefix;
 
 	if (is_shared(s) && !r) {
-		/* Of one of several clients, and nobody says of which. */
+		/* It is for one of several clients, but does not tell for which. */
 		odd(s, target, MCP_ODD_DROPPED);
 		return;
 	}
@@ -248,8 +252,8 @@ static void take_notification(struct mcp_session *s, uint32_t target, uint64_t c
 /* ---- a message ---- */
 
 /*
- * An error that names no request of ours is about the one on whose response it came: a server that could not
- * read the message, or refuses it before it looks for an id, has none to name.
+ * An error without one of our ids concerns the request whose response carried it: a server that cannot read
+ * a message, or refuses it early, does not know the id.
  */
 static bool take_refusal(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
 			 uint64_t now_ms)
@@ -290,7 +294,7 @@ static void take_message(struct mcp_session *s, uint32_t target, uint64_t call, 
 	}
 }
 
-/* A text that names a request of ours and no method was meant to answer it. */
+/* Text with the id of one of our requests and without a method was meant as its response. */
 static void take_malformed(struct mcp_session *s, uint32_t target, const struct mcp_post *post,
 			   enum mcp_fault fault, uint64_t now_ms)
 {
