@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The performance aims of headgate on one host, and the stored results for each aim.
+"""The performance aims of headgate on one host, compared with the stored results.
 
-AIMS is the complete list. Templates below explain why an aim is missed; all their numbers are computed from
-the stored results.
+AIMS is the whole list. One of the templates below gives the cause of a missed aim; all its numbers are
+computed from the results.
 """
 import collections
 import re
@@ -10,17 +10,17 @@ import re
 PEERS = ("haproxy", "haproxy+", "nginx", "nginx+", "nghttpx")
 BACKENDS = (("requests.jsonl", "httpbin"), ("files.jsonl", "files"))
 
-# where: a backend or section; value: compared with the bound; way: the explanation if it is missed.
+# where: a backend or section; value: compared with the bound; way: the cause if the aim is missed.
 Figure = collections.namedtuple("Figure", "where row value way")
-# find(results) yields figures; the worst of each `where` counts. at_most: lower is better.
+# find(results) yields figures; the worst of each `where` counts. at_most: less is better.
 Aim = collections.namedtuple("Aim", "row text bound at_most find")
 
-BY_PROCESSOR = ("a request takes {whole:.1f} us of processor in all, {own:.1f} of it in the gateway "
-                "({share:.0%}{parts}). The aim is at {wanted:.1f} in all: {verdict}")
-ENOUGH = "the gateway would have to do with {left:.1f}, all else being as it is"
-NEVER = "load and backend alone take {others:.1f}, so that no gateway could, all else being as it is"
-BY_USER = "user {user:.1f} against {other_user:.1f} us; with system time {own:.1f} against {other:.1f}"
-BY_IDLE = ("{cpu:.1f} s of processor a GiB ({base_cpu:.1f} without a proxy), in which the processors are "
+BY_PROCESSOR = ("a request takes {whole:.1f} us of processor time in total, {own:.1f} of it in the gateway "
+                "({share:.0%}{parts}). The aim needs {wanted:.1f} in total: {verdict}")
+ENOUGH = "the gateway may use at most {left:.1f} of it, if nothing else changes"
+NEVER = "load and backend alone take {others:.1f}, so no gateway can reach it, if nothing else changes"
+BY_USER = "user time {user:.1f} us, nginx {other_user:.1f}; with system time {own:.1f}, nginx {other:.1f}"
+BY_IDLE = ("{cpu:.1f} s of processor time for a GiB ({base_cpu:.1f} without a proxy); the processors are "
            "busy for {busy:.0%} of the time ({base_busy:.0%})")
 
 
@@ -34,13 +34,13 @@ def rows_of(entries):
 
 
 def best_peer(programs, by):
-    """The lowest for times, otherwise the highest; 0 without peers."""
+    """The least time, or the highest rate; 0 without peers."""
     values = [programs[name][by] for name in PEERS if name in programs]
     return (min if by.startswith("p") else max)(values, default=0)
 
 
 def no_proxy(programs):
-    """The result without a proxy; `direct` is a lane in files with a row of that name."""
+    """The client directly at the backend. `direct` is a lane where `no proxy` exists."""
     return programs.get("no proxy") or programs.get("direct")
 
 
@@ -70,7 +70,7 @@ def by_processor(r, target, count):
 
 
 def rates(program, rows, base, bound, files=BACKENDS):
-    """Ratio of a program's requests per second to those of `base`: a name, or best."""
+    """Ratio of the request rates of a program and of `base`: a name, or best."""
     def find(results):
         for file, where in files:
             for row in rows:
@@ -84,7 +84,7 @@ def rates(program, rows, base, bound, files=BACKENDS):
 
 
 def user_times(rows):
-    """Ratio of headgate's user time to that of nginx with its better setting."""
+    """Ratio of the user times of headgate and of nginx, with the setting that takes less."""
     def find(results):
         for file, where in BACKENDS:
             for row in rows:
@@ -99,7 +99,7 @@ def user_times(rows):
 
 
 def tunnels(row, base):
-    """Ratios of the best opt-in lane."""
+    """The best of the lanes that are opt-in."""
     def find(results):
         programs = results.get("splice.jsonl", {}).get(row, {})
         lanes = [name for name in ("direct", "bypass") if name in programs]
@@ -169,13 +169,13 @@ AIMS = (
     Aim("tunnels, 64 B, bypass or better", "≥ 1.5 × best peer", 1.5, False, tunnels("ping64", "best")),
     Aim("tunnels, 16 KiB, bypass or better", "≥ 1.5 × best peer", 1.5, False, tunnels("ping16k", "best")),
     Aim("tunnels, 1 GiB one way", "≥ 1.0 × no proxy", 1.0, False, tunnels("push", "no proxy")),
-    Aim("sockets without agreement", "≥ 0.98 × as it comes", 0.98, False, without_agreement),
+    Aim("sockets without opt-in", "≥ 0.98 × default", 0.98, False, without_agreement),
     Aim("p99 at half load", "≤ 1.0 × best peer", 1.0, True, waiting),
 )
 
 
 def worst(aim, results):
-    """{where: the figure that counts}"""
+    """{where: the worst figure}"""
     found = {}
     for figure in aim.find(results):
         before = found.get(figure.where)
@@ -190,11 +190,11 @@ def is_met(aim, figure):
 
 
 def document(results):
-    """Lines: the table, then the explanations of missed aims."""
+    """Lines: the table, then the causes of missed aims."""
     lines = ["## Aims", "",
-             "Stored figures, the worst row of each backend, rows as body/connections or body/streams; "
-             "`files`: nginx with files as the backend. `bypass` is on both sides, with HTTP/2 too. "
-             "An aim is met when every figure is.", "",
+             "The worst stored figure of each backend; rows are body/connections or body/streams; `files`: "
+             "nginx with files as the backend. `bypass` is used on both sides, also with HTTP/2. An aim is "
+             "met if every figure meets it.", "",
              "| row | aim | stored | |", "|---|---|---|---|"]
     ways, row = [], ""
     for aim in AIMS:
@@ -208,14 +208,14 @@ def document(results):
             ways.append(f"* **{row}, {aim.text}**")
             ways += [f"  * {f.where}, {f.row}: {f.way}." for f in missed if f.way]
     if ways:
-        lines += ["", "### What stands in the way", "",
+        lines += ["", "### Causes of missed aims", "",
                   "Computed from the results below. Load, backend and gateway share the processors; where "
-                  "their whole time is not stored, all processors are taken as busy.", "", *ways]
+                  "their total time is not stored, all processors count as busy.", "", *ways]
     return [*lines, "", *files_behind_a_bypass(results)]
 
 
 def files_behind_a_bypass(results):
-    """The cost of bypass for a backend that sends with sendfile()."""
+    """The cost of a bypass to a backend that sends with sendfile()."""
     lines = []
     for row, programs in results.get("files.jsonl", {}).items():
         if row in LARGE and "bypass" in programs and "headgate" in programs:
@@ -227,8 +227,8 @@ def files_behind_a_bypass(results):
     if not lines:
         return []
     return ["### Files behind a bypass", "",
-            "Large bodies from nginx with files, through headgate as it comes and with bypass. `sendfile()` "
-            "gives TCP the pages of the file, and for a bypass the kernel copies them. Where the ratio is "
-            "below 1 such a backend is better off without `splice: sameHost`.", "",
-            "| row | bypass to headgate | gateway us, headgate | bypass | the rest us, headgate | bypass |",
+            "Large bodies of nginx with files, through headgate with defaults and with bypass. `sendfile()` "
+            "passes the pages of the file to TCP; with a bypass the kernel copies them. If the ratio is "
+            "below 1, do not set `splice: sameHost` for such a backend.", "",
+            "| row | bypass to headgate | gateway us, headgate | bypass | other us, headgate | bypass |",
             "|---|---|---|---|---|---|", *lines, ""]

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""PERFORMANCE.md and its figures, from the stored results beside this file.
+"""Generates PERFORMANCE.md and its figures from the stored results.
 
-    scripts/bench/report.py            writes them anew
-    scripts/bench/report.py --check    exit status 1 when they are not what the results say
+    scripts/bench/report.py            writes them
+    scripts/bench/report.py --check    exit status 1 if they differ from the results
 """
 import argparse
 import collections
@@ -19,36 +19,36 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RESULTS = os.path.join(HERE, "results")
 
-# how: the command of record.sh, without the duration, which is stored with the results; by: the value by
-# which programs are compared, times: lower is better.
+# how: the command that record.sh runs, without its duration, which is stored with the results; by: the value
+# that programs are compared by; of times less is better.
 Section = collections.namedtuple("Section", "file title how by notes")
 RUN = "run.py --table-only"
 SECTIONS = (
     Section("requests.jsonl", "Requests, backend httpbin", RUN, "rps", ()),
     Section("files.jsonl", "Requests, backend nginx with files", f"{RUN} --files", "rps", (
-        "Where `no proxy` is slower than the same files through a peer, load generator and backend are the "
-        "limit, not what is between them: ratios to it mean nothing in such a row.",)),
+        "Where `no proxy` is slower than the same files through a peer, the load generator and the backend "
+        "are the limit, not the proxy: ratios to `no proxy` mean nothing in such a row.",)),
     Section("unix.jsonl", "Requests, backend httpbin at a Unix socket",
             f"{RUN} --unix --only 1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64", "rps", (
                 "`no proxy` is the same backend over TCP.",)),
     Section("latency.jsonl", "Waiting at half load", "latency.py", "p99", (
-        "The same rate for every program, half of what headgate can take; 64 connections. Ratios are those "
-        "of the p99: less is better.",)),
+        "Every program gets the same rate, half of the highest rate of headgate, on 64 connections. Ratios "
+        "compare the p99: less is better.",)),
     Section("h2.jsonl", "HTTP/2", "h2.py", "rps", (
-        "HTTP/2 in front of httpbin, which speaks HTTP/1 (`h1`), and of nginx with files over HTTP/2 (`h2`); "
-        "16 connections, rows are body/streams. `of all` is the processor time of load, gateway and backend "
-        "together, for each request.",)),
+        "The client speaks HTTP/2; the backend is httpbin over HTTP/1 (`h1`), or nginx with files over "
+        "HTTP/2 (`h2`). 16 connections, rows are body/streams. `of all` is the processor time of load, "
+        "gateway and backend together, for each request.",)),
     Section("splice.jsonl", "Tunnels",
             "splice.py --only ping64,ping16k,both,push,bodies", "rate", (
-                "`ping64` and `ping16k`: messages a second on 64 streams, one under way on each; `push`: MiB "
-                "a second of 1 GiB one way; `both`: of 512 MiB both ways at once; `body/`: of an answer "
-                "of 1 GiB over HTTP/1, of known length, in chunks, or up to the close. Processor time is "
-                "that of the whole machine, for each message or GiB.",)),
-    Section("lanes.jsonl", "Without agreement", "lanes.py", "rps", (
-        "One build with four configurations; client and backend that are measured agreed in none of them, "
-        "in `no bypass` and `bypass` the owners of another port did. Each is started anew for each round. "
-        "`one-each`: a connection for each request; `beside`: at the backend itself while that gateway "
-        "runs.",)),
+                "`ping64` and `ping16k`: messages a second on 64 streams, one in flight on each. MiB a "
+                "second: `push`: 1 GiB in one direction; `both`: 512 MiB in both directions at once; "
+                "`body/`: a response of 1 GiB over HTTP/1 with Content-Length, chunked, or ended by the "
+                "close. Processor time is that of the whole machine, for each message or GiB.",)),
+    Section("lanes.jsonl", "Without opt-in", "lanes.py", "rps", (
+        "One build with four configurations. The measured client and backend have not opted in to a lane in "
+        "any of them; in `no bypass` and `bypass` another port has. Each gateway is restarted for each "
+        "round. `one-each`: one connection for each request; `beside`: directly to the backend while the "
+        "gateway runs.",)),
 )
 GROWTH_HOW = "cost.py"
 # Results stored as their programs print them.
@@ -100,22 +100,22 @@ def bars_of(title, rows, by):
 
 
 def origin(entries, how):
-    """Where and when results were made, as far as stored, and how to repeat them."""
+    """Where and when results were recorded, as far as it is stored, and how to reproduce them."""
     first = next((entry for entry in entries if "machine" in entry), {})
     said = f"{first['machine']}." if first else "No machine was stored with these results."
     if first.get("commit"):
         said += f" Commit {first['commit']}."
     how += "".join(f" --{name} {first[name]}" for name in ("rounds", "seconds", "requests", "pairs")
                    if name in first)
-    return [f"{said} Again: `scripts/bench/{how}`.", ""]
+    return [f"{said} Reproduce: `scripts/bench/{how}`.", ""]
 
 
 def pairs(entries):
-    """Pairs compared by alternation, because the rows drift by more than a few percent."""
+    """What was compared in short turns, because the rows drift by more than a few percent."""
     found = [entry for entry in entries if "pair" in entry]
     if not found:
         return []
-    return ["Compared closely, alternating: median of the ratios, quartiles.", "",
+    return ["Compared in short turns: median and quartiles of the ratios.", "",
             "| row | pair | ratio | quartiles | of |", "|---|---|---|---|---|",
             *(f"| {e['row']} | {e['pair']} | {e['median']:.3f} | {e['low']:.3f} .. {e['high']:.3f} | "
               f"{e['of']} |" for e in found), ""]
@@ -145,14 +145,14 @@ def document():
     made, results = {}, {}
     lines = [
         "# Performance", "",
-        "Made by `scripts/bench/report.py` from the results stored in `scripts/bench/results`, which "
-        "`make bench RECORD=1` writes. Do not edit.", "",
-        "Read ratios, not rates: load, gateway and backend share the processors. Programs take turns within "
-        "each round; a number is the median of the rounds. `headgate` is as it comes, `bypass` with client "
-        "and "
-        "backend that agreed to that lane, `haproxy+` with `splice-response`, `nginx+` with "
-        "`proxy_buffering`; the best peer is the best of these four and, for HTTP/2, of nghttpx. "
-        "Microseconds of processor are those of the program for each request, where nothing else is said.",
+        "Generated by `scripts/bench/report.py` from the results in `scripts/bench/results`, which "
+        "`make bench RECORD=1` stores. Do not edit.", "",
+        "Compare ratios, not rates: load, gateway and backend share the processors. Programs take turns "
+        "within each round; a number is the median of the rounds. `headgate` has its defaults; for `bypass` "
+        "client and backend have opted in to that lane; `haproxy+` uses `splice-response`, `nginx+` "
+        "`proxy_buffering`. The best peer is the best of HAProxy and nginx with both settings and, for "
+        "HTTP/2, of nghttpx. Microseconds are the processor time of the program for each request, unless "
+        "stated otherwise.",
         ""]
     sections = []
     for section in SECTIONS:
@@ -173,7 +173,7 @@ def document():
         path = os.path.join(RESULTS, name)
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
-                lines += [f"## {section}", "", f"Again: `scripts/bench/{section}`.", "", "```",
+                lines += [f"## {section}", "", f"Reproduce: `scripts/bench/{section}`.", "", "```",
                           file.read().rstrip(), "```", ""]
     made["PERFORMANCE.md"] = "\n".join(lines).rstrip() + "\n"
     return made
@@ -194,7 +194,7 @@ def main():
         elif not os.path.exists(path) or open(path, encoding="utf-8").read() != content:
             wrong.append(name)
     if wrong:
-        print(f"not what the stored results say: {', '.join(wrong)}; run scripts/bench/report.py",
+        print(f"not generated from the stored results: {', '.join(wrong)}; run scripts/bench/report.py",
               file=sys.stderr)
     return 1 if wrong else 0
 
