@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pins outlive the build that made them: the layouts in them may not change without a new
-SOCKMAP_ABI_VERSION.
-"""
+"""Pins outlive their build: the data they hold must not change without a new SOCKMAP_ABI_VERSION."""
 import hashlib
 import re
 
@@ -15,7 +13,7 @@ REASON = re.compile(r"^SOCKMAP_REASON\((\w+), \"\w+\", ([01]),", re.M)
 
 
 def declared(tree):
-    """The declarations that user space and the BPF program share, without comments and layout."""
+    """The definitions that user space and the BPF program share, without comments and layout."""
     abi = FINGERPRINT.sub("", without_comments(tree.text(ABI), strings=False))
     parts = [abi]
     if "bpf/maps.h" in tree.paths:
@@ -39,8 +37,7 @@ def check_abi(tree):
     if fingerprint.group(1) == want:
         return
     number = int(version.group(1))
-    # The number is part of the fingerprint: after raising it, this finding shows the text for the second
-    # line.
+    # The version is part of the fingerprint, so after raising it this message shows the new fingerprint.
     yield ABI, line_of(text, version.start()), (
         f"what pins carry is not that of fingerprint {fingerprint.group(1)}: raise SOCKMAP_ABI_VERSION above "
         f"that of the last build ({number} is written here), then write SOCKMAP_ABI_FINGERPRINT \"{want}\"")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which file uses symbols of which other, according to the objects; calls through pointers are not seen."""
+"""Which file uses symbols of which other file, read from the objects: calls through pointers are not seen."""
 import collections
 import os
 import re
@@ -17,11 +17,11 @@ SYMBOL = re.compile(r"^(.*): *[0-9a-f]* (\w) (\S+)$")
 
 
 class NoSymbols(Exception):
-    """Why the symbols cannot be read."""
+    """The reason why the symbols cannot be read."""
 
 
 def built_objects():
-    """{object: source} of the product, after compiling missing and outdated ones."""
+    """Returns {object: source} of the product, after compiling missing and outdated objects."""
     commands = compile_commands()
     sources = commands["SOURCES"].split()
     objects = {f"{commands['OBJ']}/{os.path.splitext(source)[0]}.o": source for source in sources}
@@ -34,7 +34,7 @@ def built_objects():
 
 
 def read_symbols(objects):
-    """Reads (symbol -> the file that defines it, file -> the symbols it needs from others)."""
+    """Returns (symbol -> the file that defines it, file -> the symbols it needs from others)."""
     defined, needed = {}, {source: set() for source in objects.values()}
     result = subprocess.run(["nm", "-A", "-g", *objects], capture_output=True, text=True, check=False)
     if result.returncode:
@@ -51,7 +51,7 @@ def read_symbols(objects):
 
 
 def uses_between(objects):
-    """file -> {another file: symbols of that file that the first one uses, sorted}."""
+    """Returns file -> {another file: sorted symbols of it that the first one uses}."""
     defined, needed = read_symbols(objects)
     uses = {}
     for path, symbols in needed.items():
@@ -68,15 +68,14 @@ def line_naming(tree, path, symbol):
 
 
 def line_in_tables(tree, table, path):
-    """The line of a table that names a file, otherwise its first line."""
+    """The line of a table that names the file, else the table's first line."""
     text = tree.text(TABLES)
     start = max(text.find(f"\n{table} = ") + 1, 0)
     return line_of(text, max(text.find(f'"{path}"', start), start))
 
 
 def may_use(path, other):
-    """True if LAYERS allows the include; if it allows only a header, the file of the same name is allowed as
-    well."""
+    """Whether LAYERS allows to include the file; if it allows a header, it allows its .c file, too."""
     allowed = tables.LAYERS.get(layer_of(path), [])
     return (os.path.dirname(path) == os.path.dirname(other) or matches(other, allowed)
             or matches(os.path.splitext(other)[0] + ".h", allowed))
@@ -113,7 +112,7 @@ def reached(start, uses):
 
 
 def circles(uses):
-    """Yields sets of files in which each file uses every other one, directly or not."""
+    """Yields sets of files in which each file uses every other one, directly or indirectly."""
     reach = {path: reached(path, uses) for path in uses}
     left = set(uses)
     while left:
@@ -124,7 +123,7 @@ def circles(uses):
 
 
 def joins_circle(tree, path, circle, uses):
-    """The finding for a file that no exception lists in this circle, with one use in each direction."""
+    """The finding for a file that joins a circle: one use by the file, and one use of it."""
     below = min(set(uses[path]) & circle)
     above = min(other for other in circle if path in uses[other])
     symbol = uses[path][below][0]
@@ -135,16 +134,14 @@ def joins_circle(tree, path, circle, uses):
 
 
 def large_circles(tree, all_uses):
-    """Ignores calls upwards, which have their own finding: reporting the circles that they close would not
-    help."""
+    """Upward calls are findings of their own, so circles that only they close are not reported."""
     uses = {path: {other: symbols for other, symbols in used.items()
                    if may_use(path, other) or (path, other) in tables.CALL_EXCEPTIONS}
             for path, used in all_uses.items()}
     found = [circle for circle in circles(uses) if len(circle) > tables.CIRCLE_FILES]
     parts = collections.Counter()
     for circle in found:
-        # The entry of a circle is the one with which it shares most files: when two circles merge, one has
-        # joined the other.
+        # The entry of a circle is the one that shares most files with it: of merged circles one has joined.
         known = max(tables.CIRCLES, key=lambda entry: len(circle & set(entry)), default=[])
         if circle & set(known):
             parts[tables.CIRCLES.index(known)] += 1
@@ -160,7 +157,7 @@ def large_circles(tree, all_uses):
 
 
 def check_calls(tree):
-    """A file uses symbols of its own layer and of lower ones, and no new file is in a large circle."""
+    """A file uses only symbols of its own layer and of lower ones, and no new file joins a large circle."""
     try:
         uses = uses_between(built_objects())
     except MakeError as error:

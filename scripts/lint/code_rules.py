@@ -12,13 +12,13 @@ LINE_COLUMNS = 110
 TABLE_COLUMNS = 132  # columns; one row, one line
 FILE_LINES = 600
 
-# Split so that the rule does not match this file.
+# Split, so that this file does not match itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 TYPEDEF = re.compile(r"^\s*typedef\s+(struct|union)\b", re.M)
 MACHINE_PATH = re.compile(r"(?<![\w.])/(wo" r"rk/|tmp/h" r"g\b|ro" r"ot/)")
 
 NAME = re.compile(r"[A-Za-z_]\w*")
-# A file without any of these needs no look at each name.
+# A file that matches none of these needs no check of each name.
 FORBIDDEN = re.compile("|".join([*tables.FORBIDDEN, *(f"{w}_" for w in tables.FORBIDDEN_PREFIXES)]), re.I)
 
 ONCE = re.compile(r"^(#pragma once$|#ifndef \w+_H\b)", re.M)
@@ -103,19 +103,19 @@ def check_words(tree):
 
 
 def names_of(tree, path):
-    """(line, name) of the identifiers of a file, without comments and strings."""
+    """Returns (line, name) of the identifiers of a file, without comments and strings."""
     if path.endswith(".py"):
         try:
             tokens = list(tokenize.generate_tokens(io.StringIO(tree.text(path)).readline))
         except (tokenize.TokenError, SyntaxError):
-            return []  # check_scripts says why
+            return []  # check_scripts reports the error
         return [(token.start[0], token.string) for token in tokens if token.type == tokenize.NAME]
     code = tree.code(path)
     return [(line_of(code, match.start()), match.group()) for match in NAME.finditer(code)]
 
 
 def better_name(name):
-    """What to say instead of a part of it, or None."""
+    """The better word for a part of the name, or None."""
     name = name.lower().strip("_")
     parts = name.split("_")
     first = parts[0] if len(parts) > 1 else ""

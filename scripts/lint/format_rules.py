@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layout of C code: the output of clang-format."""
+"""The layout of C: as clang-format writes it."""
 import concurrent.futures
 import os
 import re
@@ -19,7 +19,7 @@ def compare(paths):
 
 
 def check_format(tree):
-    """Compares with clang-format; it cannot format tables (*.def)."""
+    """C must be as clang-format writes it. Without *.def: clang-format does not parse table rows as C."""
     paths = [path for path in tree.paths
              if path.endswith((".c", ".cc", ".h")) and not matches(path, tables.UNMEASURED)]
     batches = [paths[i:i + FILES_AT_ONCE] for i in range(0, len(paths), FILES_AT_ONCE)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules on links in documents: in the tree, and where documents are installed."""
+"""Rules on links and names in documents: in the source tree, and as installed."""
 import collections
 import os
 import re
@@ -20,7 +20,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
 HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$", re.M)
 NAMED_ANCHOR = re.compile(r"<\w+\s[^>]*\b(?:id|name)=\"([^\"]+)\"")
 
-# In installed pages: paths from the root of the tree, file names, targets of its Makefile.
+# In installed pages: paths from the root of the tree, file names, make goals.
 TREE_PATH = re.compile(r"(?<![\w./@-])(?:user|policy|admin|config|bpf|tests|scripts|build|docs)/[\w./*-]*\w")
 FILE_NAME = re.compile(r"(?<![\w./@-])[\w-]+\.(?:md|c|cc|h|def|py|sh|yaml)\b")
 MAKE_GOAL = re.compile(r"\bmake ([a-z][a-z0-9-]*)")
@@ -32,7 +32,7 @@ def blanked(match):
 
 
 def anchors(text):
-    """The anchors of a document, as web views of repositories generate them."""
+    """The anchors of a document, as web pages of repositories generate them."""
     text = FENCE.sub(blanked, text)
     found, count = set(NAMED_ANCHOR.findall(text)), collections.Counter()
     for heading in HEADING.findall(text):
@@ -44,7 +44,7 @@ def anchors(text):
 
 
 def check_links(tree):
-    """Relative links lead to a file or directory beside them, and to a heading of it."""
+    """Relative links must lead to an existing file or directory, and to one of its headings."""
     known = set(tree.paths) | {"."}
     for path in tree.paths:
         while path := os.path.dirname(path):
@@ -67,7 +67,7 @@ def check_links(tree):
 
 
 def place_in_tree(tree, page, line, text):
-    """The source line of a line in an installed page; the page itself if make has changed the line."""
+    """The source line of a line of an installed page; the page itself if make has changed the line."""
     for path in tree.paths:
         if path.startswith(("config/", "scripts/packaging/")) and f"\n{text}\n" in f"\n{tree.text(path)}\n":
             return path, line_of("\n" + tree.text(path), f"\n{tree.text(path)}\n".index(f"\n{text}\n"))
@@ -75,8 +75,7 @@ def place_in_tree(tree, page, line, text):
 
 
 def stays_behind(text, names, goals):
-    """What a line names that exists only in the tree: a path, one of these file names, make with one of these
-    targets."""
+    """Names in a line that exist only in the tree: paths, file names, make with one of its goals."""
     for match in TREE_PATH.finditer(text):
         yield match.group(0)
     for match in FILE_NAME.finditer(text):
@@ -88,7 +87,7 @@ def stays_behind(text, names, goals):
 
 
 def check_installed(tree):
-    """Documents that make installs name no link, path, file or target that only the tree has."""
+    """Files that make installs must not name a link, path, file or goal that exists only in the tree."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             make("install-data", f"DESTDIR={folder}", "PREFIX=/usr", "SYSCONFDIR=/etc")

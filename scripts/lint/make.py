@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data of the Makefile: how files are compiled, which belong to the product, which are installed."""
+"""Data from the Makefile: how files are compiled, which belong to the product, what is installed."""
 import functools
 import os
 import re
@@ -9,7 +9,7 @@ COMPILER_ERROR = re.compile(r"([^:\s]+):(\d+):(?:\d+:)? (?:fatal )?error: (.*)")
 
 
 class MakeError(Exception):
-    """The first compiler error with its position, otherwise the last line of make."""
+    """The first error of a compiler with its file and line, else the last line of make."""
 
     def __init__(self, output):
         lines = output.strip().split("\n")
@@ -20,8 +20,7 @@ class MakeError(Exception):
 
 
 def make(*arguments):
-    """Runs make and returns its output. Profile and compiler are those of the make that runs lint, but not
-    its flags."""
+    """The output of make, with the profile and compiler of the make that runs lint, but without its flags."""
     result = subprocess.run(["make", "-s", "--no-print-directory", *arguments],
                             capture_output=True, text=True, check=False,
                             env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))})
@@ -32,5 +31,5 @@ def make(*arguments):
 
 @functools.lru_cache(maxsize=1)
 def compile_commands():
-    """C and BPF: the commands; OBJ: the directory of the objects; SOURCES: the files of the product."""
+    """C and BPF: the commands; OBJ: the directory of the objects; SOURCES: the sources of the product."""
     return dict(line.split(" ", 1) for line in make("compile-command").strip().split("\n"))

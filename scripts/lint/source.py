@@ -23,7 +23,7 @@ def line_of(text, offset):
 
 
 def without_comments(text, strings=True):
-    """Comments (and the inside of strings) become blanks; offsets and line numbers stay."""
+    """Replaces comments (and the inside of strings) by blanks; offsets and line numbers stay the same."""
     def blank(match):
         found = match.group(0)
         if found[0] in "\"'":
@@ -33,7 +33,7 @@ def without_comments(text, strings=True):
 
 
 class Tree:
-    """paths: every file, from the root. text(path): its content. code(path): C without comments, strings."""
+    """paths: every file, from the root. text(path): the content. code(path): C without comments, strings."""
 
     def __init__(self, root):
         self.root = root
@@ -63,6 +63,6 @@ class Tree:
         return [p for p in self.paths if p.endswith(TEXT_ENDS) or os.path.basename(p) in TEXT_NAMES]
 
     def includes(self, path):
-        """(line, '<' or '"', name) of each include directive outside comments."""
+        """Returns (line, '<' or '"', name) of each include directive outside of comments."""
         text = without_comments(self.text(path), strings=False)
         return [(line_of(text, m.start(1)), m.group(1), m.group(2)) for m in INCLUDE.finditer(text)]

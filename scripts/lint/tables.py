@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The facts about this tree for lint: allowed includes, the place of each library, exceptions from rules."""
+"""The tables of lint: what each layer may include, where each library is used, what may break a rule."""
 
 # Directory of the including file -> allowed includes (fnmatch, from the root). A file may always include its
 # own directory. From the bottom up:
@@ -8,10 +8,10 @@
 # Policy, the model of the configuration, and restart (at the level of upstream) are beside them.
 GROUND = ["user/base/*", "user/loop/*"]
 MODEL = ["policy/*", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
-# A client and the code that serves it.
+# A client and everything that serves it.
 CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*", "user/relay/*",
                    "user/upstream/*", "user/restart/state.h"] + MODEL
-# For a worker and the admin servers: code of one thread, none of the process.
+# What a worker and the admin servers may use: objects of a thread, none of the process.
 THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
                    "user/codec/*", "user/phase/*", "user/driver/*"]
 LAYERS = {
@@ -61,7 +61,7 @@ LAYERS = {
     "user/worker": THREAD + ["policy/*", "config/*", "admin/hooks.h"],
     "admin": THREAD + ["user/worker/*", "policy/*", "config/*", "gen/version.h"],
     "user/gateway": ["user/*", "policy/*", "config/*", "admin/*", "gen/version.h"],
-    # The backend checks the gateway: they share no code.
+    # The test backend judges the gateway, so it shares no code with it.
     "tests/origin": [],
     "tests/lib": ["user/base/*"],
     "tests/unit": ["user/*", "policy/*", "config/*", "admin/*", "bpf/*", "tests/lib/*", "gen/*"],
@@ -70,24 +70,24 @@ LAYERS = {
     "scripts/bench": [],
 }
 
-# (file, include) pairs that violate the table above, each with its reason.
+# (file, include) pairs that LAYERS forbids, each with its reason.
 LAYER_EXCEPTIONS = {
 }
 
-# (file, file whose symbols it uses) pairs that LAYERS forbids, each with its reason. The list may only
-# shrink: an unused pair is a finding.
+# (file, file whose symbols it uses) pairs that LAYERS forbids, each with its reason. May only shrink: an
+# unused pair is a finding.
 CALL_EXCEPTIONS = {
 }
 
-# The largest allowed circle of files that use each other's symbols.
+# The largest circle of files that use each other's symbols.
 CIRCLE_FILES = 3
 
 # Larger circles, each with its reason. They may only shrink: a file that joins one is a finding, and so is a
-# file listed here that is in none.
+# listed file that is in none.
 CIRCLES = [
 ]
 
-# Third-party header (fnmatch on the text between < >) -> the only files that may include it.
+# Third-party header (fnmatch on the name between < >) -> the only files that may include it.
 HOMES = {
     "llhttp.h": ["user/http/h1_parse.c", "tests/fuzz/*"],
     "nghttp2/*": ["user/h2/h2_internal.h"],
@@ -111,23 +111,23 @@ IMPURE = ["user/base/clock.c", "user/base/log.c", "user/base/log_writer.c",
           "user/base/sink.c", "user/base/mem.c", "user/base/check.c",
           "user/base/failpoint.c"]
 
-# Files of commands, which may wait for whoever reads what they print. In a process that serves only
-# user/base/log_writer.c and user/base/sink.c write to a descriptor that somebody else reads.
+# Files of commands, which may block until their output is read. In a serving process only
+# user/base/log_writer.c and user/base/sink.c write to a descriptor that another process reads.
 PRINTING = ["admin/top*.c", "user/kernel/ctl/*.c", "user/restart/upgrade_command.c", "user/gateway/main.c",
             "user/gateway/options.c", "user/base/failpoint.c"]
 WRITERS = ["user/base/log_writer.c", "user/base/sink.c"]
 
-# Files without length limits: generated from a kernel's BTF or by npm, or licence texts.
+# Files without limits: generated from a kernel's BTF or by npm, and licence texts.
 UNMEASURED = ["bpf/vmlinux_fallback.h", "LICENSE", "bpf/LICENSE", "tests/fuzz/corpus/*",
               "tests/interop/mcp/package-lock.json"]
 
-# Directories without a README: data described by the README of the parent directory.
+# Directories without their own README: data that the parent directory describes.
 DATA_DIRS = ["tests/fuzz/corpus*", "tests/data*", "tests/*/data*"]
 
 # Functions of the product for tests only: they make each allocation fail once.
 TEST_HOOKS = ["mem_fail_nth", "mem_count"]
 
-# Patterns of words to avoid in code, comments and documents, and what to write instead.
+# Unclear words as patterns, and the words to use instead, in code, comments and documents.
 WORDS = {
     r"\bcontest\b": "precedence",
     r"\bcomplaints?\b": "error, or what it is an error of",
@@ -144,8 +144,8 @@ WORDS = {
     r"\bwho is run by\b": "the function it runs",
 }
 
-# Words that were taken out of identifiers of C and Python, and what stands there now. A name is looked at
-# part by part. Only words that mean nothing else in a name of this tree; the others as prefixes.
+# Words that were removed from identifiers of C and Python, and their replacements. Each part of a name is
+# checked. Only words without another meaning in names of this tree; all others are listed as prefixes.
 FORBIDDEN = {
     "adopt": "resume (a stream) or take_over (a socket)",
     "adopted": "resumed or taken_over",
@@ -173,6 +173,6 @@ FORBIDDEN_PREFIXES = {
     "hop": "bypass, or hop_by_hop for the fields",
     "near": "local",
 }
-# Names of such a prefix that mean what it says: the state of a gate, the near end of a pair.
+# Names with such a prefix in its literal meaning: the state of a gate, the near end of a pair.
 FORBIDDEN_KEPT = ["gate_of", "gate_close", "gate_in", "gate_out", "gate_reason_in", "gate_reason_out",
                   "near_in", "near_out", "hop_by_hop*"]

@@ -66,7 +66,7 @@ def exists(root, base, name):
 
 
 def check_names(tree):
-    """Our paths, files and functions that documents name exist, also in fenced blocks."""
+    """Paths, files and functions that documents name must exist, also in fenced blocks."""
     base_names = {os.path.basename(p) for p in tree.paths}
     words, modules = set(), set()
     for path in tree.paths:
@@ -87,7 +87,7 @@ def check_names(tree):
             line = line_of(text, start)
             function = FUNCTION.match(word)
             if TREE_PATH.match(word):
-                name = word.rstrip("/")  # a picture may omit the end of a file name
+                name = word.rstrip("/")  # a diagram may omit the end of a file name
                 if not exists(tree.root, base, name) and not exists(tree.root, base, name + ".[ch]"):
                     yield path, line, f"there is no {word}"
             elif FILE_NAME.match(word):
@@ -99,7 +99,7 @@ def check_names(tree):
 
 
 def check_drawn(tree):
-    """Tables in documents that are generated from rows (*.def) are up to date."""
+    """Generated parts of documents must match their rows (*.def)."""
     for path in tree.paths:
         if path.endswith(".md") and states.drawn(tree.text(path)) != tree.text(path):
             yield path, 1, f"differs from its rows: scripts/states.py --write {path}"
@@ -111,7 +111,7 @@ ROW_PREFIX = {"END_REASON": "END_", "TRACE_EVENT": "TRACE_", "METRIC": "METRIC_"
 
 
 def check_rows(tree):
-    """Each end reason, event and metric is used: an unused row would promise a value that never occurs."""
+    """Each end reason, event and metric must be used: an unused row documents what never happens."""
     words = set()
     for path in tree.paths:
         if path.endswith((".c", ".h", ".def")) and not path.startswith("tests/"):
@@ -128,8 +128,7 @@ PROTOTYPE = re.compile(r"^(static inline )?[a-z][\w \t*]*?\b(\w+)\([^;{}]*\)[^;{
 
 
 def check_used(tree):
-    """Each function of the product has a caller in the product: tests should not test code that only they
-    call."""
+    """Each function of the product must have a caller in the product, not only in tests."""
     count = collections.Counter()
     for path in tree.c_files():
         if path.startswith(MODULE_DIRS):
