@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an MCP server says, whatever carries it: lists, calls that take time, questions to the client."""
+"""The core of an MCP server, for any transport: sessions, calls that take time, requests to clients."""
 import json
 import os
 import time
@@ -12,7 +12,7 @@ HTTP_ERROR_VERSION, NO_CAPABILITY = -32022, -32021
 
 
 class RpcError(Exception):
-    """Answered as an error of the protocol."""
+    """Sent as a JSON-RPC error."""
 
     def __init__(self, code, message, data=None):
         super().__init__(message)
@@ -22,21 +22,21 @@ class RpcError(Exception):
 
 
 class Sleep:
-    """Yielded by a tool: go on after so many seconds."""
+    """Yielded by a tool: continue after so many seconds."""
 
     def __init__(self, seconds):
         self.seconds = seconds
 
 
 class Ask:
-    """Yielded by a tool: a request to the client; the answer is what yield gives."""
+    """Yielded by a tool: sends a request to the client; yield returns the response."""
 
     def __init__(self, method, params=None, general=False):
         self.method, self.params, self.general = method, params, general
 
 
 class Never:
-    """Yielded by a tool: there is no answer, ever."""
+    """Yielded by a tool: never send a response."""
 
 
 def text(content, **more):
@@ -49,7 +49,7 @@ def encode(message):
 
 
 class Call:
-    """A request that is being worked on. channel.send(message) reaches the stream of its answer."""
+    """A request in progress. channel.send(message) sends to the stream of its response."""
 
     def __init__(self, session, message, channel):
         self.session, self.channel = session, channel
@@ -68,7 +68,7 @@ class Call:
         return self.arguments.get(name, default)
 
     def go_on(self, value=None, error=None):
-        """Runs the tool up to its next pause."""
+        """Runs the tool until its next pause."""
         if self.ended:
             return
         try:
@@ -108,7 +108,7 @@ class Call:
             self.timer.cancel()
 
     def cancel(self, why):
-        """Nobody wants the answer any more: it is not sent."""
+        """The client no longer wants the response: it is not sent."""
         self.session.server.journal("cancelled", id=self.id, method=self.method, tool=self.params.get("name"),
                                     reason=why)
         self.end()
@@ -118,7 +118,7 @@ class Call:
 
 
 class Session:
-    """One client. general is the channel of what belongs to no request, None while there is none."""
+    """One client. general is the channel for messages that belong to no request; None while there is none."""
 
     def __init__(self, server, general=None):
         self.server, self.general = server, general
@@ -131,7 +131,7 @@ class Session:
     # ---- from the client -----------------------------------------------------------------------------
 
     def on_message(self, message, channel):
-        """A request, a notification or an answer; answers of ours go through the channel."""
+        """Handles a request, a notification or a response; our responses go through the channel."""
         self.server.journal("message", message=message)
         if not isinstance(message, dict):
             channel.send({"jsonrpc": "2.0", "id": None, "error": {"code": INVALID, "message": "no object"}})
@@ -187,7 +187,7 @@ class Session:
         self.tell(message, None if question.general else call)
 
     def tell(self, message, call=None):
-        """A message of ours on the stream of a call, else on that for all the rest."""
+        """Sends a message of ours on the stream of a call, else on the general one."""
         channel = call.channel if call else self.general
         if channel:
             channel.send(message)
@@ -196,7 +196,7 @@ class Session:
         self.tell({"jsonrpc": "2.0", "method": method, "params": params})
 
     def changed(self, kind, uri=None):
-        """A list changed, or a resource: told to whoever asked for it, in the way of his protocol."""
+        """Reports a changed list or resource to every subscriber, as its protocol version requires."""
         if uri is None:
             method, wish = f"notifications/{kind}/list_changed", kind + "ListChanged"
         else:
@@ -215,7 +215,7 @@ class Session:
 
 
 class Server:
-    """What all sessions share. options: see server.py."""
+    """Shared by all sessions. options: see server.py."""
 
     def __init__(self, options, loop):
         self.options, self.loop = options, loop
@@ -227,7 +227,7 @@ class Server:
         self._journal = os.open(options.journal, flags, 0o666) if options.journal else -1
 
     def journal(self, event, **more):
-        """A line for the test: what this process was told and what became of it."""
+        """Writes a line for the test: a message that this process received, or an event."""
         if self._journal >= 0:
             line = {"event": event, "server": self.name, "pid": os.getpid(), "at": time.time(), **more}
             os.write(self._journal, encode(line) + b"\n")

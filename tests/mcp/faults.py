@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Misbehaviour: what a server can do to whoever started it. Tools, and what happens at the start."""
+"""Misbehaviour towards the client: tools, and faults at the start."""
 import ctypes
 import json
 import os
@@ -17,12 +17,12 @@ def install(server):
 
 
 def raw(call, data):
-    """Bytes of no message, to where messages go."""
+    """Sends raw bytes that are no message on the message stream."""
     call.channel.raw(data)
 
 
 def die(call):
-    """In the middle of the call: with a status, or by a signal."""
+    """Ends the process in the middle of the call: with a status, or by a signal."""
     if call.argument("partial"):
         raw(call, encode(call.answer(text("never whole")))[:-5])
     if call.argument("signal"):
@@ -35,13 +35,13 @@ def never(call):
 
 
 def not_json(call):
-    """A line that is no message; then the answer, which a strict reader may not want any more."""
+    """Sends a line that is no message, then the response, which a strict client may no longer accept."""
     raw(call, call.argument("line", "Listening on port 3000...").encode() + b"\n")
     return text("after it")
 
 
 def long_line(call):
-    """One line of so many bytes that is a valid message."""
+    """Sends a line of so many bytes that is a valid message."""
     raw(call, b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"')
     for _ in range(int(call.argument("bytes", 8 << 20)) // len(CHUNK)):
         raw(call, CHUNK)
@@ -50,7 +50,7 @@ def long_line(call):
 
 
 def large(call):
-    """An answer of so many bytes; its id comes first or last."""
+    """Sends a response of so many bytes; its id is at the beginning or at the end."""
     answer = call.answer(text("x" * int(call.argument("bytes", 8 << 20))))
     if call.argument("id_last"):
         answer["id"] = answer.pop("id")
@@ -61,7 +61,7 @@ def large(call):
 
 
 def peek(call):
-    """What this process can see of its parent: a JSON object of errors, or of what it got."""
+    """Tries to read its parent's data: returns a JSON object of errors, or of the data."""
     parent = os.getppid()
 
     def tried(function):
@@ -84,7 +84,7 @@ def peek(call):
 
 
 def endless(call):
-    """A line that never ends, as fast as it is taken."""
+    """Writes a line without end, as fast as it is read."""
     raw(call, b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"')
     while True:
         raw(call, CHUNK)
@@ -103,7 +103,7 @@ def deep(call):
 
 
 def bad_message(call):
-    """A line that is JSON and no message, or one with a fault: which."""
+    """Sends a line of JSON that is not a valid message; `which` selects the fault."""
     lines = {
         "number": b"17\n", "string": b'"hello"\n', "null": b"null\n", "empty": b"\n\n\n", "object": b"{}\n",
         "batch": b'[{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}]\n',
@@ -123,13 +123,13 @@ def bad_message(call):
 
 
 def close_stdout(call):
-    """Nobody will hear of this server any more, but it still runs and reads."""
+    """Closes its output, but keeps running and reading."""
     os.close(1)
     yield Never()
 
 
 def stop_reading(call):
-    """From now on stdin fills up."""
+    """Stops reading: from now on stdin fills up."""
     call.session.server.loop.watch(0)
     return text("not reading any more")
 
@@ -141,7 +141,7 @@ def twice(call):
 
 
 def unknown_ids(call):
-    """Answers to what nobody asked, a cancellation and progress of nothing."""
+    """Sends responses, a cancellation and progress without a request."""
     for number in (0, -1, 4711, 1 << 40, 1e300, 0.5, "x", "", None, "1" * 5000, call.id):
         message = {"jsonrpc": "2.0", "id": number, "result": {}}
         if number != call.id:
@@ -152,7 +152,7 @@ def unknown_ids(call):
 
 
 def flood(call):
-    """count notifications as fast as they are taken; half of them general."""
+    """Sends count notifications as fast as they are read; half of them general."""
     line = {"level": "info", "data": "f" * int(call.argument("bytes", 100))}
     for _ in range(int(call.argument("count", 10000))):
         call.session.notify("notifications/message", **line)
@@ -160,14 +160,14 @@ def flood(call):
 
 
 def flood_requests(call):
-    """Asks the client again and again without waiting for an answer."""
+    """Sends requests to the client without waiting for responses."""
     for number in range(int(call.argument("count", 1000))):
         call.channel.send({"jsonrpc": "2.0", "id": f"flood-{number}", "method": "ping"})
     return text("flooded")
 
 
 def flood_stderr(call):
-    """So many bytes on stderr, in lines or as one."""
+    """Writes so many bytes to stderr, in lines or as one line."""
     total = int(call.argument("bytes", 1 << 20))
     line = b"e" * 99 + (b"\n" if call.argument("lines", True) else b"e")
     for _ in range(total // len(line)):
@@ -177,7 +177,7 @@ def flood_stderr(call):
 
 
 def slow_line(call):
-    """The answer in two pieces, seconds apart."""
+    """Sends the response in two parts, seconds apart."""
     line = encode(call.answer(text("slowly"))) + b"\n"
     raw(call, line[:len(line) // 2])
     yield Sleep(float(call.argument("seconds", 1)))
@@ -192,7 +192,7 @@ def bytewise(call):
 
 
 def reorder(call):
-    """The answers of two calls in one write, the later one first."""
+    """Sends the responses of two calls in one write, the later one first."""
     waiting = call.session.__dict__.setdefault("waiting", [])
     waiting.append(call)
     if len(waiting) == int(call.argument("calls", 2)):
@@ -203,7 +203,7 @@ def reorder(call):
 
 
 def busy(call):
-    """Computes and hears nothing for so long."""
+    """Computes for so long without reading."""
     end = time.monotonic() + float(call.argument("seconds", 1))
     while time.monotonic() < end:
         pass
@@ -224,7 +224,7 @@ TOOLS = {
 
 
 def at_start(server):
-    """--start HOW: what goes wrong before the first message is read."""
+    """--start HOW: a fault before the first message is read."""
     how, _, amount = server.options.start.partition(":")
     if how == "die":
         os.write(2, b"cannot start: this is why\n")
@@ -244,12 +244,12 @@ def at_start(server):
 
 
 def claim_first(server):
-    """True for the first process that asks: the journal has no line before its own."""
+    """True for the first process only: the journal has no earlier line."""
     return os.path.getsize(server.options.journal) == 0 if os.path.exists(server.options.journal) else True
 
 
 def deaf(server):
-    """--deaf: SIGTERM and the end of stdin do not end it."""
+    """--deaf: ignores SIGTERM and the end of stdin."""
     def on_term(*_):
         server.journal("sigterm")
     signal.signal(signal.SIGTERM, on_term)

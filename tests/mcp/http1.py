@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of an HTTP/1.1 server as MCP needs, on the loop: requests whole, answers whole or as events."""
+"""A minimal HTTP/1.1 server for MCP, on the loop: complete requests, complete responses or event streams."""
 import socket
 
 REASONS = {200: "OK", 202: "Accepted", 204: "No Content", 400: "Bad Request", 404: "Not Found",
@@ -16,7 +16,7 @@ class Request:
 
 
 class Connection:
-    """A client. handle(connection, request) is called for one request after the other."""
+    """A client connection. Calls handle(connection, request) for one request after the other."""
 
     def __init__(self, server, accepted, handle):
         self.server, self.loop, self.socket, self.handle = server, server.loop, accepted, handle
@@ -50,7 +50,7 @@ class Connection:
             self.handle(self, request)
 
     def _take(self):
-        """A whole request from the buffer, or None."""
+        """Takes a complete request from the buffer, or returns None."""
         end = self.input.find(b"\r\n\r\n")
         if end < 0:
             return None
@@ -118,7 +118,7 @@ class Connection:
         self.over()
 
     def over(self):
-        """The answer is complete."""
+        """Ends the response."""
         self.busy, self.on_close = False, None
         self.loop.after(0, self._next)
 
@@ -137,7 +137,7 @@ class Connection:
 
 
 class Events:
-    """An event stream as the answer of a request. on_end() is called when the client goes away."""
+    """An event stream as the response to a request. Calls on_end() when the client closes."""
 
     def __init__(self, connection, headers=(), on_end=None):
         self.connection, self.open = connection, True
@@ -174,7 +174,7 @@ class Events:
             self.connection.over()
 
     def cut(self):
-        """The connection ends in the middle of the stream."""
+        """Closes the connection in the middle of the stream."""
         self.open = False
         self.connection.on_close = None
         self.connection.close_when_sent()

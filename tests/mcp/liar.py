@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server whose answers to tools/call are changed on their way out: cut, late, twice, too large, redirected.
+"""A server that corrupts its responses to tools/call: cut, late, twice, too large, redirected.
 
     liar.py stdio | http PORT | events PORT | sse PORT   [--seed N] [--large BYTES]
 
@@ -23,7 +23,7 @@ class Liar:
         self.random, self.large, self.lock = random.Random(seed), large, threading.Lock()
 
     def answer(self, message):
-        """The right answer to a request, None to what wants none."""
+        """The correct response to a request; None for other messages."""
         if "id" not in message:
             return None
         results = {"initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
@@ -33,14 +33,14 @@ class Liar:
         return {"jsonrpc": "2.0", "id": message["id"], "result": results.get(message["method"], {})}
 
     def choose(self, message, more=()):
-        """What becomes of the answer to this message."""
+        """How the response to this message is corrupted."""
         if message.get("method") != "tools/call":
             return "none"
         with self.lock:
             return self.random.choice(FLAWS + more)
 
     def flawed(self, answer, flaw):
-        """Texts to send instead of the answer."""
+        """The texts to send instead of the response."""
         text = json.dumps(answer).encode()
         with self.lock:
             at, byte = self.random.randrange(1, len(text)), self.random.randrange(256)
@@ -75,7 +75,7 @@ def serve_stdio(liar):
 
 
 class Web(socketserver.StreamRequestHandler):
-    """One connection: POSTs with their answers, or the stream of the older transport."""
+    """One connection: POSTs with their responses, or the stream of the older transport."""
 
     def handle(self):
         try:
@@ -139,7 +139,7 @@ class Web(socketserver.StreamRequestHandler):
         return True
 
     def broken(self, answer, flaw):
-        """Answers that are wrong as HTTP."""
+        """Sends responses with HTTP errors."""
         text = json.dumps(answer).encode()
         if flaw in ("redirect", "elsewhere", "loop"):
             place = {"redirect": "/other", "elsewhere": "http://127.0.0.1:1/mcp", "loop": "/mcp"}[flaw]

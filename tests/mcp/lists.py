@@ -2,13 +2,13 @@
 """The methods of the protocol: initialize, discover, lists in pages, resources, prompts, completion."""
 from core import META, MODERN, PARAMS, NO_METHOD, Never, RpcError, text
 
-CURSOR = ' |"\\é+_/'  # a cursor is opaque: whoever takes it apart or quotes it badly is found out
+CURSOR = ' |"\\é+_/'  # cursors are opaque: this one reveals clients that parse or misquote them
 RESOURCES = ["note://a", "note://b?x=1&y=2", "note://c+d_e", "blob://one"]
 PROMPTS = {"greet": ["who"], "plain": []}
 
 
 def install(server):
-    """Puts the methods into server.methods."""
+    """Adds the methods to server.methods."""
     for method, function in METHODS.items():
         server.methods[method] = function
 
@@ -41,7 +41,7 @@ def discover(call):
 
 
 def pages(call, key, items):
-    """A list, in pages of --page items."""
+    """Returns a list, in pages of --page items."""
     size, start = call.session.server.options.page or len(items) or 1, 0
     cursor = call.params.get("cursor")
     if cursor is not None:
@@ -106,7 +106,7 @@ def unsubscribe(call):
 
 
 def listen(call):
-    """subscriptions/listen: answered by its acknowledgment, then by whatever happens."""
+    """subscriptions/listen: sends the acknowledgement, then every event."""
     call.session.listening[call.id] = call
     call.notify("notifications/subscriptions/acknowledged", _meta={META + "subscriptionId": call.id},
                 notifications=call.params.get("notifications") or {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread, descriptors and timers: all that the server of the tests needs, and quick to start."""
+"""A loop for one thread with descriptors and timers: small, because the test server must start quickly."""
 import heapq
 import itertools
 import select
@@ -7,7 +7,7 @@ import time
 
 
 class Timer:
-    """What is called later, unless it was cancelled."""
+    """A call at a later time, unless it is cancelled."""
 
     def __init__(self, call):
         self.call = call
@@ -25,7 +25,7 @@ class Loop:
         self.stopped = False
 
     def watch(self, fd, on_read=None, on_write=None):
-        """on_read() and on_write() are called when the descriptor is ready; without both it is forgotten."""
+        """Calls on_read() and on_write() when the descriptor is ready; without both it is removed."""
         mask = (select.POLLIN if on_read else 0) | (select.POLLOUT if on_write else 0)
         if mask:
             self._watched[fd] = on_read, on_write

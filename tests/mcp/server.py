@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The MCP server of the tests. Without a port: a child that speaks on stdin and stdout.
+"""The MCP server of the tests. Without a port it is a child process that uses stdin and stdout.
 
     server.py --name one                     stdio
     server.py --http 8080 --sse              streamable HTTP on /mcp, and HTTP+SSE on /sse

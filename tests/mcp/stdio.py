@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server as a child: a message a line, in on stdin, out on stdout."""
+"""The server as a child process: one message per line, in on stdin, out on stdout."""
 import json
 import os
 import signal
@@ -9,7 +9,7 @@ from core import PARSE, Session, encode
 
 
 class Stdout:
-    """The one channel of a child. Writes wait, as those of most servers do."""
+    """The only channel of a child. Writes block, as in most servers."""
 
     def send(self, message):
         self.raw(encode(message) + b"\n")
@@ -48,7 +48,7 @@ class Child:
         try:
             message = json.loads(line)
         except ValueError as error:
-            # Whoever writes this to a server is at fault: the tests look for this line.
+            # Only a faulty client gets this line: the tests search for it.
             self.server.journal("not_json", line=line.decode("utf-8", "backslashreplace")[:200])
             self.channel.send({"jsonrpc": "2.0", "id": None, "error": {"code": PARSE, "message": str(error)}})
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tools of a server that behaves."""
+"""The tools of a correct server."""
 import json
 import os
 import signal
@@ -22,7 +22,7 @@ def install(server):
 
 
 def echo(call):
-    """What it was called with, as it came."""
+    """Returns its arguments unchanged."""
     return text(json.dumps(call.arguments, ensure_ascii=False))
 
 
@@ -36,7 +36,7 @@ def sleep(call):
 
 
 def progress(call):
-    """steps notifications, interval seconds apart."""
+    """Sends steps progress notifications, interval seconds apart."""
     steps, token = int(call.argument("steps", 3)), call.meta.get("progressToken")
     for step in range(steps):
         if token is not None:
@@ -46,12 +46,12 @@ def progress(call):
 
 
 def later(call, function):
-    """Behind the answer: what a child says while one call runs seems to belong to that call."""
+    """Sends a message after its response: with one call in progress, it seems to belong to that call."""
     call.session.server.loop.after(0, function)
 
 
 def log(call):
-    """count messages for the log of the client, on the stream of the call or (general) on the other."""
+    """Sends count log messages to the client, on the stream of the call, or on the general one."""
     for number in range(int(call.argument("count", 1))):
         message = {"level": call.argument("level", "info"), "logger": call.session.server.name,
                    "data": call.argument("data", f"line {number}")}
@@ -101,26 +101,26 @@ def ask_ping(call):
 
 
 def touch(call):
-    """A resource changed."""
+    """Reports a changed resource."""
     later(call, lambda: call.session.changed("resources", call.argument("uri")))
     return text("touched")
 
 
 def change(call):
-    """A list changed: tools, prompts or resources."""
+    """Reports a changed list: tools, prompts or resources."""
     later(call, lambda: call.session.changed(call.argument("kind", "tools")))
     return text("changed")
 
 
 def received(call):
-    """What the client of this process is and what it asked for."""
+    """Returns what the client has sent: version, capabilities, log level, subscriptions."""
     session = call.session
     return text(json.dumps({"version": session.version, "capabilities": session.capabilities,
                             "level": session.level, "subscribed": sorted(map(str, session.subscribed))}))
 
 
 def environment(call):
-    """What this process was given."""
+    """Returns what this process inherited: descriptors, signals, environment …"""
     descriptors = {}
     for number in os.listdir("/proc/self/fd"):
         try:
@@ -141,7 +141,7 @@ def environment(call):
 
 
 def fork(call):
-    """A grandchild that outlives this process unless somebody ends it; with all descriptors."""
+    """Starts a grandchild with all descriptors that outlives this process unless it is killed."""
     pid = os.fork()
     if pid == 0:
         if call.argument("deaf", True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server as a target over HTTP: /mcp of each protocol version, and /sse of the first one."""
+"""The server over HTTP: /mcp for each protocol version, and /sse for 2024-11-05."""
 import base64
 import json
 import os
@@ -9,13 +9,13 @@ import http1
 from core import META, PARSE, Session, encode, text
 
 HEADER_MISMATCH = -32020
-# What 2026-07-28 wants as the status of an error.
+# The HTTP status that 2026-07-28 requires for an error.
 STATUS = {-32020: 400, -32021: 400, -32022: 400, -32601: 404}
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
 class Posted:
-    """The channel of one request: an event stream, or a single JSON text where that is asked for."""
+    """The channel of one request: an event stream, or a single JSON text with --json."""
 
     def __init__(self, session, connection, headers, single):
         self.session, self.connection, self.headers, self.single = session, connection, headers, single
@@ -29,7 +29,7 @@ class Posted:
             self.stream = self.session.new_stream(self)
 
     def gone(self):
-        """The client closed. Until 2025-11-25 it may come back for the rest; after that, it cancels."""
+        """The client closed. Up to 2025-11-25 it may resume the stream; later versions cancel the request."""
         self.events = None
         self.session.on_gone(self)
 
@@ -45,7 +45,7 @@ class Posted:
         self.session.emit(self, encode(message))
 
     def raw(self, data):
-        """Bytes of no message: of the event stream, as they are."""
+        """Sends raw bytes that are no message, as part of the event stream."""
         self.open()
         if self.events:
             self.events.raw(data)
@@ -54,14 +54,14 @@ class Posted:
         if self.answered:
             return
         if self.stream is None:
-            self.open()  # a call that was cancelled: its stream ends without an answer
+            self.open()  # a cancelled call: its stream ends without a response
         self.session.finished.add(self.stream)
         if self.events:
             self.events.end()
 
 
 class General:
-    """The channel for what belongs to no request: the stream of GET, or a queue until there is one."""
+    """The channel for messages that belong to no request: the stream of the GET, or a queue before it."""
 
     def __init__(self, session):
         self.session, self.events, self.stream = session, None, "g"
@@ -104,7 +104,7 @@ class WebSession(Session):
         return name
 
     def emit(self, channel, data):
-        """An event on a stream; kept for whoever comes back, where events have ids."""
+        """Sends an event on a stream; if events have ids, it is stored for clients that resume."""
         number = None
         if self.server.options.resume and not self.stateless:
             past = self.history.setdefault(channel.stream, [])
@@ -119,7 +119,7 @@ class WebSession(Session):
                 call.cancel("the stream was closed")
 
     def resume(self, connection, last, headers):
-        """GET with Last-Event-ID: what was missed, then what follows. False: no such event."""
+        """GET with Last-Event-ID: sends the missed events, then new ones. False: unknown event."""
         name, _, number = last.rpartition("-")
         if name not in self.history or not number.isdigit():
             return False
@@ -133,7 +133,7 @@ class WebSession(Session):
 
 
 class Legacy(Session):
-    """HTTP+SSE: one event stream for all answers."""
+    """HTTP+SSE: one event stream for all responses."""
 
     def __init__(self, server, events):
         super().__init__(server, self)
@@ -174,7 +174,7 @@ class Web:
         self.refuse(connection, 405, request.method + " is not allowed")
 
     def session_of(self, connection, request):
-        """The session that a request names; refused without one."""
+        """The session that a request names; without one the request is refused."""
         if self.server.options.no_sessions:
             return self.sessions.setdefault("only", WebSession(self.server, "only"))
         number = request.header("mcp-session-id")
@@ -240,7 +240,7 @@ class Web:
             session.on_message(one, channel)
 
     def post_modern(self, connection, request, message, meta):
-        """2026-07-28: the fields of the head have to say what the body says."""
+        """2026-07-28: checks that header fields match the body."""
         wanted = {"mcp-protocol-version": meta[META + "protocolVersion"], "mcp-method": message.get("method")}
         if message.get("method") in NAMED:
             wanted["mcp-name"] = message["params"].get(NAMED[message["method"]])
@@ -251,7 +251,7 @@ class Web:
                 self.refuse(connection, 400, f"{name} is {got!r}, the body says {value!r}", HEADER_MISMATCH,
                             message.get("id"))
                 return
-        # A JSON answer where nothing comes before it; a listener is a stream.
+        # JSON if nothing is sent before the response; a listener is a stream.
         single = message.get("method") != "subscriptions/listen" and self.server.options.json
         session = WebSession(self.server, "none", stateless=True)
         session.listening = self.stateless.listening
@@ -308,14 +308,14 @@ class Web:
 
 
 def fault_status(web, connection, session, message):
-    """Another status, type and body than a call should have."""
+    """Responds with another status, type and body than expected."""
     given = message["params"].get("arguments") or {}
     headers = [("Content-Type", given.get("type", "text/plain")), *given.get("headers", {}).items()]
     connection.respond(int(given.get("status", 500)), headers, given.get("body", "broken").encode())
 
 
 def fault_cut(web, connection, session, message):
-    """The connection ends before, in or after the head, or in the middle of an event."""
+    """Closes the connection before, in or after the head, or in the middle of an event."""
     where = (message["params"].get("arguments") or {}).get("where", "before")
     if where == "head":
         connection.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
@@ -328,17 +328,17 @@ def fault_cut(web, connection, session, message):
 
 
 def fault_lost(web, connection, session, message):
-    """The server has forgotten the session."""
+    """Forgets the session."""
     web.sessions.pop(session.number, None)
     web.refuse(connection, 404, "no such session")
 
 
 def fault_silent(web, connection, session, message):
-    """No head, ever."""
+    """Never sends a head."""
 
 
 def fault_polling(web, connection, session, message):
-    """The stream is cut after its first event; the answer waits for whoever resumes it."""
+    """Cuts the stream after its first event; the response waits for a client that resumes the stream."""
     channel = Posted(session, connection, [], False)
     channel.open()
     channel.events.cut()
