@@ -131,7 +131,7 @@ static void too_many_1xx_start(struct conn *conn)
 	reply_line(conn, 200, "final");
 }
 
-/* The answer is complete and correct; the exchange is held open until the bytes nobody asked for are out. */
+/* The response is complete and correct; the exchange stays open until the extra bytes are sent. */
 static void late_bytes_start(struct conn *conn)
 {
 	struct text query = conn->exchange.request.query;

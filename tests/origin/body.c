@@ -93,7 +93,7 @@ static const char *trailer_line(struct body *body, struct text line)
 	return NULL;
 }
 
-/* A line of framing; BODY_DATA stands for "go on". */
+/* Handles a line of framing; BODY_DATA means "continue". */
 static enum body_step line_step(struct body *body, const char *data, size_t size, size_t *used,
 				const char **ret_why)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The body of a request, piece by piece, without copying: exact length, or the chunked coding (RFC 9112 7.1)
- * read strictly. Chunk extensions are grammatical but counted, because a gateway that writes its own framing
- * never sends one. Trailer lines are kept (up to BODY_TRAILER_MAX bytes) with their CRLFs for field_next.
+ * Decodes the body of a request in parts, without copying: exact length, or strict chunked coding (RFC 9112
+ * 7.1). Chunk extensions are valid but counted, because a gateway that generates its own framing never sends
+ * one. Trailer lines are kept (up to BODY_TRAILER_MAX bytes) with their CRLFs for field_next.
  */
 #ifndef HTTPBIN_BODY_H
 #define HTTPBIN_BODY_H
@@ -18,8 +18,8 @@ enum body_phase { PHASE_LENGTH, PHASE_SIZE, PHASE_DATA, PHASE_DATA_END, PHASE_TR
 
 struct body {
 	enum body_phase phase;
-	uint64_t left; /* of the length, or of the current chunk */
-	uint64_t length; /* taken so far */
+	uint64_t left; /* rest of the length, or of the current chunk */
+	uint64_t length; /* bytes decoded so far */
 	uint64_t chunks;
 	uint64_t extensions;
 	struct buffer trailer; /* owner */
@@ -27,9 +27,8 @@ struct body {
 
 void body_start(struct body *body, const struct request *request);
 /*
- * Reads framing at data until there is something to say. *ret_used bytes of framing are done with in every
- * case. BODY_DATA: *ret_size bytes of content lie at data + *ret_used; tell with body_take how many were
- * used.
+ * Reads framing at data up to the next result. *ret_used bytes of framing were consumed in every case.
+ * BODY_DATA: *ret_size bytes of content are at data + *ret_used; report with body_take() how many were used.
  */
 enum body_step body_next(struct body *body, const char *data, size_t size, size_t *ret_used, size_t *ret_size,
 			 const char **ret_why);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define RUN_ROUNDS 32
-/* One send may pass it by WRITE_SLICES pieces of pattern. */
+/* The last send of a turn may exceed it by WRITE_SLICES slices of the pattern. */
 #define RUN_SENT_BYTES (256u * 1024u)
 #define PATTERN_COPY_MAX 4096u
 #define WRITE_SLICES 4
@@ -131,8 +131,10 @@ static bool in_make_room(struct conn *conn)
 		in->end = in->start + used;
 		return true;
 	}
-	/* A head may be larger than the buffer; texts of a running exchange point into it, so only between
-	 * two. */
+	/*
+	 * A head may exceed the buffer. Grow it only between two exchanges: texts of an exchange point into
+	 * it.
+	 */
 	if (conn->in_floor == 0 && in->start == 0 && conn->step == worker_http_step &&
 	    in->cap < REQUEST_MAX_BYTES)
 		return buffer_reserve(in, in->cap);
@@ -150,8 +152,10 @@ static bool conn_read(struct conn *conn)
 	got = recv(conn->fd, conn->in.data + conn->in.end, room, 0);
 	if (got > 0) {
 		conn->in.end += (size_t)got;
-		/* A short read emptied the socket: what comes later brings a new edge, but a FIN that came
-		 * already does not. */
+		/*
+		 * A short read has emptied the socket: new bytes cause a new edge, but a FIN that has
+		 * already arrived does not.
+		 */
 		if ((size_t)got < room && !conn->has_rdhup)
 			conn->is_readable = false;
 		return true;

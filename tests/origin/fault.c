@@ -127,7 +127,7 @@ static void rst_mid_body_start(struct conn *conn)
 	mid_body(conn, END_RST);
 }
 
-/* One whole chunk, then the head of a second one and half of its data. */
+/* Sends a complete chunk, then the head of a second one and half of its data. */
 static void mid_chunk_start(struct conn *conn)
 {
 	struct text query = conn->exchange.request.query;
@@ -151,7 +151,7 @@ static void close_after_start(struct conn *conn)
 	reply_line(conn, 200, "closing");
 }
 
-/* A good answer that promises nothing about the connection, which then ends all the same. */
+/* Sends a good response without Connection: close, then closes anyway. */
 static void close_silent_start(struct conn *conn)
 {
 	reply_line(conn, 200, "closing without notice");

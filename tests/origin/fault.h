@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endpoints: failures on purpose: /unstable, /close, and the /counter of tries. The grammar is in README.md.
+/*
+ * Endpoints that fail on purpose: /unstable, /close, and /counter for their attempts. README.md has the
+ * list.
  */
 #ifndef HTTPBIN_FAULT_H
 #define HTTPBIN_FAULT_H
 
 #include "tests/origin/endpoint.h"
 
-/* Ends with a row without path. */
+/* The last row has no path. */
 extern const struct endpoint fault_endpoints[];
 
 #endif

@@ -11,7 +11,7 @@
 #define BODY_ROOM 32768u
 #define SAMPLE_BYTES 80u
 
-/* One line in one write, so that lines of several workers do not mix. */
+/* Writes the line with one write, so that lines of several workers do not mix. */
 static void complain(const struct conn *conn, const char *what, const char *why, struct text sample)
 {
 	char line[SAMPLE_BYTES * 4 + 256];
@@ -53,8 +53,8 @@ static void body_refuse(struct conn *conn, const char *why)
 }
 
 /*
- * The body is read behind the head, so there must be room behind it: chunk and trailer lines have to fit
- * whole. Moving the bytes moves the texts of the request, hence the second reading of the head.
+ * Makes room for the body after the head: chunk and trailer lines must fit completely. This moves the texts
+ * of the request, so the head is parsed again.
  */
 static bool body_make_room(struct conn *conn, struct request *request)
 {
@@ -126,7 +126,7 @@ static bool idle_is_over(const struct conn *conn)
 	       (options->close_idle_ms > 0 && idle_ms >= options->close_idle_ms);
 }
 
-/* Between two requests, with nothing of the next one here. */
+/* Between two requests, before any byte of the next one. */
 static bool idle_step(struct conn *conn)
 {
 	if (conn->in_eof) {
@@ -282,7 +282,7 @@ bool http_step(struct conn *conn)
 		if (!(was_active ? exchange_step(conn) : head_step(conn)))
 			break;
 		has_moved = true;
-		/* An exchange that goes on wants its output sent before it makes more. */
+		/* Send the output of a continuing exchange before it makes more. */
 		if (was_active && conn->exchange.is_active)
 			break;
 	}

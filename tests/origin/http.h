@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of an HTTP/1 connection: head, body, answer, next request. */
+/* The life of an HTTP/1 connection: head, body, response, next request. */
 #ifndef HTTPBIN_HTTP_H
 #define HTTPBIN_HTTP_H
 

@@ -25,7 +25,7 @@ static bool field_seen_before(struct text fields, const char *end, struct text w
 	return false;
 }
 
-/* The values of one name: a string, or an array when it came more than once. */
+/* Writes the values of one name: a string, or an array if the name occurs several times. */
 static void json_values(struct buffer *json, struct text rest, struct text wanted)
 {
 	struct text name, value;
@@ -109,7 +109,10 @@ static void json_decoded(struct buffer *json, struct text text)
 	json_string(json, (struct text){ decoded, text_unescape(text, decoded, sizeof(decoded)) });
 }
 
-/* Name to decoded value; a repeated name keeps its first value here, "target" has all of it. */
+/*
+ * Writes names and decoded values. Of a repeated name only the first value is written; "target" has them
+ * all.
+ */
 static void json_query(struct buffer *json, struct text query)
 {
 	struct text rest = query, name, value, first;

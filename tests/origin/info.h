@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endpoints: answers about the request, and simple answers: /headers, /get, /anything, /status, /redirect,
- * .... The grammar is in README.md. */
+/*
+ * Endpoints about the request, and simple responses: /headers, /get, /anything, /status, /redirect ….
+ * README.md has the list.
+ */
 #ifndef HTTPBIN_INFO_H
 #define HTTPBIN_INFO_H
 
 #include "tests/origin/endpoint.h"
 
-/* Ends with a row without path. */
+/* The last row has no path. */
 extern const struct endpoint info_endpoints[];
 
 #endif

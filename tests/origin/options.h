@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the command line asks for; constant once the workers run. */
+/* The command line options; constant once the workers run. */
 #ifndef HTTPBIN_OPTIONS_H
 #define HTTPBIN_OPTIONS_H
 
@@ -22,7 +22,7 @@ struct options {
 	unsigned port;
 	unsigned workers;
 	enum listen_mode mode;
-	uint64_t mode_bytes; /* of source, discard, reset */
+	uint64_t mode_bytes; /* for source, discard and reset mode */
 	uint64_t rate_bytes_per_s; /* reading in sink, discard and reset mode; 0: no limit */
 	uint64_t keep_alive_s; /* 0: no limit, no Keep-Alive field */
 	uint64_t close_idle_ms; /* 0: no limit */
@@ -30,7 +30,7 @@ struct options {
 	bool is_quiet;
 };
 
-/* Fills *ret; 0 to go on, otherwise the program's exit status plus one (help was asked for: 1). */
+/* Fills *ret. 0: continue; otherwise the exit status of the program plus one (1 for --help). */
 int options_parse(int argc, char **argv, struct options *ret);
 
 #endif

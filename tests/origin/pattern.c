@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define PATTERN_REPEATS 4u
-/* Steps over the run of zeros that small cubes give. */
+/* Skips the zeros of the first small cubes. */
 #define PATTERN_SHIFT 1000u
 
 static char pattern_block[PATTERN_PERIOD * PATTERN_REPEATS];

@@ -90,7 +90,7 @@ static bool sink_step(struct conn *conn)
 	return true;
 }
 
-/* Reads so many bytes, then closes; a byte that was not read makes the kernel send RST instead of FIN. */
+/* Reads so many bytes, then closes; if a byte is unread, the kernel sends RST instead of FIN. */
 static bool limit_step(struct conn *conn)
 {
 	struct sink_state *state = CONN_STATE(conn, struct sink_state);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks every endpoint and mode of httpbin against the program: selftest.py PATH_TO_HTTPBIN [FILTER].
+"""Tests every endpoint and mode of httpbin: selftest.py PATH_TO_HTTPBIN [FILTER].
 
 One line a check, "ok NAME" or "FAIL NAME: why"; the last line is "N passed, N failed"."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of bodies, uploads, simple answers and protocol switches."""
+"""Checks of bodies, uploads, simple responses and protocol switches."""
 
 import socket
 import threading
@@ -194,7 +194,7 @@ def expect_reject_can_keep_the_connection():
         same(client.send("abc").request("/bytes/2").reply().body, pattern(0, 2))
 
 
-# ---- simple answers
+# ---- simple responses
 
 @check
 def status_sends_any_three_digits():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the failures made on purpose, of the options and of the program as a whole."""
+"""Checks of deliberate failures, of the options and of the program as a whole."""
 
 import os
 import random
@@ -237,7 +237,7 @@ def slow_readers_do_not_block_others():
                     began = time.monotonic()
                     same(client.request("/bytes/100").reply().body, pattern(0, 100))
                     took.append(time.monotonic() - began)
-                # The first answer may wait while the kernel's buffers of all the others fill up.
+                # The first response may wait until the kernel buffers of all other connections are full.
                 assert max(took) < 1.5 and sorted(took)[100] < 0.05, (max(took), sorted(took)[100])
                 same(client.request("/stats").reply().json()["open"], 401)
         finally:

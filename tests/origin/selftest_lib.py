@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the checks of httpbin share: the pattern, a server process, a blocking client, WebSocket frames."""
+"""Shared by the checks of httpbin: the pattern, a server process, a blocking client, WebSocket frames."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ CHECKS = []
 
 
 class Program:
-    """What is tested: the file, and the instance that checks without special options talk to."""
+    """What is tested: the program file, and the instance for checks without special options."""
 
     path = ""
     main = None
@@ -50,7 +50,7 @@ def same(got, want):
 
 
 class Server:
-    """One httpbin process; ends with status 0 on SIGTERM or the check fails."""
+    """One httpbin process. The check fails unless the process exits with status 0 after SIGTERM."""
 
     def __init__(self, *options):
         self.process = subprocess.Popen([PROGRAM.path, "--port", "0", *options], stdout=subprocess.PIPE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of requests: what is told about them, and how HTTP/1 is read."""
+"""Checks of requests: the reported data, and the parsing of HTTP/1."""
 
 import socket
 import threading

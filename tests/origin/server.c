@@ -16,8 +16,10 @@
 
 #define LISTEN_BACKLOG 4096
 #define SLOW_READER_BUFFER 65536
-/* Accepted sockets inherit it. Without a bound a slow reader takes 4 MiB of kernel memory, a thousand of them
- * all there is. */
+/*
+ * Accepted sockets inherit the limit. Without it a slow reader uses 4 MiB of kernel memory, and a thousand
+ * of them all there is.
+ */
 #define UNSENT_BYTES (256 * 1024)
 
 union address {
@@ -74,7 +76,7 @@ static bool address_make(const struct options *options, union address *ret)
 	return true;
 }
 
-/* The listening socket, or -errno. */
+/* Returns the listening socket, or -errno. */
 static int listen_open(const struct options *options, const union address *address, bool is_shared)
 {
 	int on = 1, off = 0, size = SLOW_READER_BUFFER, unsent = UNSENT_BYTES, error;
@@ -121,8 +123,7 @@ static void address_print(const struct options *options, int fd)
 	fflush(stdout);
 }
 
-/* A first socket without SO_REUSEPORT finds out that the port is taken, and which one it is when any will do.
- */
+/* A first socket without SO_REUSEPORT detects a port that is taken, and gets a free one for port 0. */
 static int listen_first(const struct options *options, union address *address)
 {
 	int fd = listen_open(options, address, false);

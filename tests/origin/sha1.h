@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-1 of a short text in base64: all that the WebSocket handshake needs (RFC 6455 4.2.2, RFC 3174). */
+/* SHA-1 of a short text in base64, for the WebSocket handshake (RFC 6455 4.2.2, RFC 3174). */
 #ifndef HTTPBIN_SHA1_H
 #define HTTPBIN_SHA1_H
 

@@ -48,8 +48,9 @@ static void heap_down(struct timers *timers, size_t at)
 void timers_add(struct timers *timers, struct conn *conn, uint64_t when_ns)
 {
 	if (conn->timer_index != TIMERS_NONE) {
-		/* Later deadlines wait for the old entry to come up, so that a busy connection never touches
-		 * the heap. */
+		/*
+		 * Keep the old entry for later deadlines, so that a busy connection never changes the heap.
+		 */
 		if (when_ns < conn->timer_key_ns) {
 			conn->timer_key_ns = when_ns;
 			heap_up(timers, conn->timer_index);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The deadlines of one worker's connections; each connection has at most one (conn->deadline_ns). */
+/* The deadlines of a worker's connections; each connection has at most one (conn->deadline_ns). */
 #ifndef HTTPBIN_TIMERS_H
 #define HTTPBIN_TIMERS_H
 
@@ -8,8 +8,10 @@
 
 struct conn;
 
-/* A binary heap by timer_key_ns. A deadline that moved later, or away, is noticed only when its entry comes
- * up. */
+/*
+ * A binary heap ordered by timer_key_ns. If a deadline moves later or is cancelled, its old entry stays
+ * until it is due.
+ */
 struct timers {
 	struct conn **heap; /* owner of the array */
 	size_t count;
@@ -18,7 +20,7 @@ struct timers {
 
 void timers_add(struct timers *timers, struct conn *conn, uint64_t when_ns);
 void timers_remove(struct timers *timers, struct conn *conn);
-/* The connection whose entry is due, taken out; NULL when none is. */
+/* Removes and returns a connection whose entry is due; NULL: none. */
 struct conn *timers_pop(struct timers *timers, uint64_t now_ns);
 
 #endif

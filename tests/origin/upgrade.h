@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endpoints: protocol switches: /ws, /ws-refuse, /upgrade-raw. The grammar is in README.md. */
+/* Endpoints that switch protocols: /ws, /ws-refuse, /upgrade-raw. README.md has the list. */
 #ifndef HTTPBIN_UPGRADE_H
 #define HTTPBIN_UPGRADE_H
 
 #include "tests/origin/endpoint.h"
 
-/* Ends with a row without path. */
+/* The last row has no path. */
 extern const struct endpoint upgrade_endpoints[];
 
 #endif

@@ -56,7 +56,7 @@ static void upload_begin(struct conn *conn, struct upload_state *state)
 	state->has_sum = query_u64(query, "sum", 1) != 0;
 	state->has_fnv = query_u64(query, "fnv", 0) != 0;
 	state->fnv = FNV_START;
-	/* A slow reader with megabytes of kernel buffer would not push back for long. */
+	/* With megabytes of kernel buffer a slow reader would cause no back-pressure for long. */
 	if (state->rate > 0)
 		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endpoints: what reads request bodies: /echo, /upload, /early, /expect-reject. The grammar is in README.md.
- */
+/* Endpoints that read request bodies: /echo, /upload, /early, /expect-reject. README.md has the list. */
 #ifndef HTTPBIN_UPLOAD_H
 #define HTTPBIN_UPLOAD_H
 
 #include "tests/origin/endpoint.h"
 
-/* Ends with a row without path. */
+/* The last row has no path. */
 extern const struct endpoint upload_endpoints[];
 
 #endif

@@ -11,10 +11,10 @@
 enum opcode { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
 struct websocket_state {
-	uint64_t left; /* payload of the present data frame still to come */
+	uint64_t left; /* rest of the payload of the current data frame */
 	uint64_t masked; /* payload bytes unmasked so far */
 	unsigned char mask[4];
-	bool is_in_message; /* a message waits for its continuation */
+	bool is_in_message; /* a fragmented message continues */
 };
 
 struct frame {
@@ -64,7 +64,7 @@ static void close_send(struct conn *conn, unsigned code)
 	conn_end(conn, END_GRACEFUL, 0);
 }
 
-/* 1: a whole frame head; 0: more bytes needed; -1: against the rules. */
+/* 1: a complete frame head; 0: more bytes needed; -1: invalid. */
 static int frame_parse(struct text input, bool is_in_message, struct frame *ret)
 {
 	const unsigned char *at = (const unsigned char *)input.at;

@@ -63,7 +63,7 @@ void worker_conn_closed(struct worker *worker, struct conn *conn)
 {
 	timers_remove(&worker->timers, conn);
 	worker_count(worker, COUNT_OPEN, -1);
-	/* A connection in the ready list is moved to the dead list when that list is walked. */
+	/* A connection in the ready list moves to the dead list when the ready list is walked. */
 	if (conn->is_ready)
 		return;
 	conn->next = worker->dead;
