@@ -358,7 +358,7 @@ SCENE_TEST(a_signal_that_ended_it_is_named_with_its_last_words)
 
 	start(scene, "echo cannot go on >&2; kill -ABRT $$");
 	play(scene->targets.loop);
-	assert_text(&scene->why, "was ended by signal 6 (ABRT); its last words: cannot go on");
+	assert_text(&scene->why, "was killed by signal 6 (ABRT); its last words: cannot go on");
 	close_and_wait(scene);
 }
 

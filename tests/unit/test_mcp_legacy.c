@@ -66,7 +66,8 @@ PLAYED(an_endpoint_elsewhere_gets_no_message)
 	stream = open_stream(scene);
 	say(stream, "event: endpoint\ndata: http://elsewhere.example/messages\n\n");
 	UNTIL(scene, scene->lost.len);
-	assert_string_equal(text_of(&scene->lost), "its endpoint event names no path of the same server");
+	assert_string_equal(text_of(&scene->lost),
+			    "its endpoint event does not name a path of the same server");
 	UNTIL(scene, is_closed(stream));
 	close(stream);
 }

@@ -326,7 +326,7 @@ PLAYED(a_session_that_is_over_loses_the_target)
 	read_request(scene, fd);
 	say(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
 	UNTIL(scene, scene->lost.len);
-	assert_string_equal(text_of(&scene->lost), "its session is over (404)");
+	assert_string_equal(text_of(&scene->lost), "its session has ended (404)");
 	assert_int_equal(ask(scene, 3), -EPIPE);
 	/* There is nothing to DELETE. */
 	close_target(scene);

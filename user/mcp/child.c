@@ -75,7 +75,7 @@ static void child_set_state(struct child *child, enum child_state state)
 		timer_cancel(timers, &child->timer);
 }
 
-/* ------------------------------------------------------------------------------------ its end */
+/* ------------------------------------------------------------------------------------ end */
 
 static void child_close_end(struct child *child, struct loop_source *end)
 {
@@ -147,7 +147,7 @@ static void child_describe_end(struct text *why, const siginfo_t *info)
 	if (info->si_code == CLD_EXITED)
 		text_fmt(why, "exited with status %d", info->si_status);
 	else
-		text_fmt(why, "was ended by signal %d (%s)", info->si_status,
+		text_fmt(why, "was killed by signal %d (%s)", info->si_status,
 			 sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?");
 }
 
@@ -193,7 +193,7 @@ static void child_on_timer(struct timer *timer, uint64_t now_ms)
 	}
 }
 
-/* ------------------------------------------------------------------------------------ what it writes */
+/* ------------------------------------------------------------------------------------ its output */
 
 static ssize_t pipe_read(int fd, char *to, size_t most)
 {
@@ -369,7 +369,7 @@ static void child_on_process(struct loop_source *source, uint32_t events)
 		loop_defer(child->targets->loop, &child->release);
 }
 
-/* ------------------------------------------------------------------------------------ what it reads */
+/* ------------------------------------------------------------------------------------ its input */
 
 /* What it does not take waits for it; without it, whoever reads the other end is gone. */
 static void child_flush(struct child *child)
@@ -385,7 +385,7 @@ static void child_flush(struct child *child)
 		} else if (len < 0 && errno == EAGAIN) {
 			if (child->input.handle || loop_source_add(loop, &child->input, EPOLLOUT) == 0)
 				return;
-			text_str(&child->why, "cannot be waited for: too many descriptors");
+			text_str(&child->why, "cannot be written to: too many descriptors");
 			child_lose(child);
 		} else if (len < 0 && errno != EINTR) {
 			text_str(&child->why, "closed its standard input");
@@ -492,7 +492,7 @@ static const struct mcp_target_ops child_ops = {
 	.abort = child_abort,
 };
 
-/* ------------------------------------------------------------------------------------ its beginning */
+/* ------------------------------------------------------------------------------------ start */
 
 /* From here on its ends belong to the object. -errno without a pidfd: they do not. */
 static int child_watch(struct child *child, const int ends[3])

@@ -54,7 +54,7 @@ static void watch_gave_up(void *context, uint32_t target, struct span why)
 {
 	struct hub_session *session = context;
 
-	hub_log_target(&session->links[target], "is not used by a session", why, SPAN(""));
+	hub_log_target(&session->links[target], "is left out of a session", why, SPAN(""));
 }
 
 static void watch_failed(void *context, uint32_t target, struct span why)

@@ -37,7 +37,7 @@ struct legacy_message {
 static const struct remote_request_ops stream_ops;
 static const struct remote_request_ops post_ops;
 
-/* ------------------------------------------------------------------------------------ its end */
+/* ------------------------------------------------------------------------------------ end */
 
 static struct loop *legacy_loop(const struct legacy *legacy)
 {
@@ -153,7 +153,7 @@ static void legacy_on_endpoint(struct legacy *legacy, struct span data)
 	if (legacy->endpoint.len)
 		legacy_send_waiting(legacy);
 	else
-		legacy_lose(legacy, SPAN("its endpoint event names no path of the same server"));
+		legacy_lose(legacy, SPAN("its endpoint event does not name a path of the same server"));
 }
 
 /* ------------------------------------------------------------------------------------ responses */

@@ -60,7 +60,7 @@ struct remote_post {
 
 static const struct remote_request_ops remote_request_ops;
 
-/* ------------------------------------------------------------------------------------ its end */
+/* ------------------------------------------------------------------------------------ end */
 
 static struct loop *remote_loop(const struct remote *remote)
 {
@@ -320,7 +320,7 @@ static bool on_post_head(struct remote *remote, struct remote_request *request,
 	}
 	remote->is_path_known |= head->status < 300 || head->status > 399;
 	if (head->status == 404 && remote->session.len)
-		remote_lose(remote, SPAN("its session is over (404)"));
+		remote_lose(remote, SPAN("its session has ended (404)"));
 	else if (head->status >= 200 && head->status < 300)
 		remote_note_session(remote, head);
 	else
@@ -337,7 +337,7 @@ static void on_stream_head(struct remote *remote, struct remote_request *request
 		return;
 	}
 	if (head->status == 404 && remote->session.len)
-		remote_lose(remote, SPAN("its session is over (404)"));
+		remote_lose(remote, SPAN("its session has ended (404)"));
 	/* 405: the server has no stream. Other errors are permanent, too, except 429 and 5xx. */
 	if (head->status != 429 && head->status < 500)
 		remote->has_stream = false;

@@ -89,7 +89,7 @@ struct span remote_reference(struct arena *arena, const struct remote_base *base
 	return span_of(joined, path.len + data.len);
 }
 
-/* ------------------------------------------------------------------------------------ its end */
+/* ------------------------------------------------------------------------------------ end */
 
 static void request_on_release(struct loop_deferred *deferred)
 {

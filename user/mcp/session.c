@@ -192,7 +192,7 @@ static void detached(struct mcp_session *s, struct mcp_sink *sink, uint64_t now_
 
 static struct span gone_reason(enum mcp_gone why)
 {
-	return why == MCP_GONE_TIMEOUT ? SPAN("request timeout") : SPAN("the client is gone");
+	return why == MCP_GONE_TIMEOUT ? SPAN("request timeout") : SPAN("the client disconnected");
 }
 
 static bool asks_to_initialize(const struct mcp_sink *sink)
@@ -366,7 +366,7 @@ static void settle_sink(struct mcp_session *s, struct mcp_sink *sink, uint64_t n
 
 		/* The sink is in `settling` already: mcp_request_end() must not add it again. */
 		r->sink = NULL;
-		mcp_request_cancel(s, r, SPAN("the client does not read its answers"));
+		mcp_request_cancel(s, r, SPAN("the client does not read the responses"));
 	}
 	sink->session = NULL;
 	sink->open = 0;
@@ -409,7 +409,7 @@ static uint64_t tick_detached(struct mcp_session *s, uint64_t now_ms)
 		if (!r->detached_ms)
 			continue;
 		if (now_ms >= r->detached_ms + LIMIT_MCP_RESUME_MS)
-			mcp_request_cancel(s, r, SPAN("the client did not come back"));
+			mcp_request_cancel(s, r, SPAN("the client did not reconnect"));
 		else
 			next_ms = earlier(next_ms, r->detached_ms + LIMIT_MCP_RESUME_MS);
 	}
