@@ -20,7 +20,7 @@ SKIP          ?=
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-# The compiler of the C++ files (policy/regex_engine.cc, user/mcp/json_check.cc) is that of the C files: g++ beside gcc.
+# The compiler of the C++ files (policy/match/regex_engine.cc, user/mcp/json/json_check.cc) is that of the C files: g++ beside gcc.
 ifeq ($(origin CXX),default)
 CXX = $(subst cc,++,$(subst clang,clang++,$(subst gcc,g++,$(CC))))
 endif
@@ -49,7 +49,8 @@ say = $(if $(filter 1,$(V))$(IS_QUIET),,@printf '  %-7s %s\n' '$1' '$2')
 
 # ---- sources -------------------------------------------------------------------------------------------
 
-LIB_SRC    := $(sort $(filter-out user/gateway/main.c $(SKIP),$(wildcard user/*/*.c user/*/*.cc user/*/*/*.c policy/*.c policy/*.cc admin/*.c config/*.c config/*/*.c)))
+LIB_DIRS   := user/* user/*/* policy policy/* admin admin/* config config/* config/*/*
+LIB_SRC    := $(sort $(filter-out user/gateway/main.c $(SKIP),$(wildcard $(foreach d,$(LIB_DIRS),$d/*.c $d/*.cc))))
 MAIN_SRC   := $(wildcard user/gateway/main.c)
 ORIGIN_SRC := $(sort $(wildcard tests/origin/*.c))
 # test.c has the main() of unit and BPF tests.

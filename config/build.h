@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/core/decode.h"
+#include "config/core/engine/decode.h"
 #include "user/base/hash.h"
 
 /*

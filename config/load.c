@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "config/build.h"
-#include "config/core/expand.h"
-#include "config/core/tls_files.h"
+#include "config/core/engine/expand.h"
+#include "config/core/values/tls_files.h"
 #include "config/gatewayapi/gatewayapi.h"
 #include "config/source.h"
 #include "config/standalone/standalone.h"

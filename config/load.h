@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/core/errors.h"
+#include "config/core/engine/errors.h"
 #include "config/snapshot.h"
 
-/* Loads files into one immutable snapshot. The caller then compiles it (policy/effective.h). */
+/* Loads files into one immutable snapshot. The caller then compiles it (policy/compile/effective.h). */
 
 /* One -f argument. */
 struct config_source {

@@ -43,7 +43,7 @@ struct retry_policy {
 	uint32_t code_count;
 };
 
-struct expression; /* policy/expression.h: compiled, in the arena */
+struct expression; /* policy/expression/expression.h: compiled, in the arena */
 
 /* An injected delay before the request is answered or sent to a backend. */
 struct delay_policy {
@@ -269,7 +269,7 @@ struct backend_ref {
 	struct policy_values filters; /* header modifiers of a Gateway API backendRef */
 	const struct backend *backend; /* never NULL */
 	struct span where;
-	/* the following members are set by policy/effective */
+	/* the following members are set by policy/compile/effective */
 	const struct backend_http *http; /* may be NULL */
 	const struct backend_tcp *tcp; /* may be NULL */
 	const struct backend_tls *tls; /* NULL: plaintext */
@@ -296,7 +296,7 @@ enum path_match_kind {
 	PATH_REGEX,
 };
 
-struct match_regex; /* policy/match.c: compiled, anchored at both ends */
+struct match_regex; /* policy/match/match.c: compiled, anchored at both ends */
 
 struct text_match {
 	struct span name; /* header: lower case or pseudo ":method"; query: as written */
@@ -321,7 +321,7 @@ struct route_match {
 	struct span where; /* of the path */
 };
 
-/* The policies of this route after precedence (policy/effective). NULL: none. */
+/* The policies of this route after precedence (policy/compile/effective). NULL: none. */
 struct route_policies {
 	const struct timeout_policy *timeout;
 	const struct retry_policy *retry; /* NULL: none, or one without attempts */
@@ -384,8 +384,8 @@ enum listener_protocol {
 	PROTOCOL_HTTPS, /* terminates TLS */
 };
 
-struct route_table; /* policy/route.c: hosts and matches, sorted for look-up */
-struct listener_table; /* policy/route.c: the host names of a bind's listeners */
+struct route_table; /* policy/match/route.c: hosts and matches, sorted for look-up */
+struct listener_table; /* policy/match/route.c: the host names of a bind's listeners */
 
 struct listener {
 	struct span key;
@@ -429,7 +429,7 @@ struct bind {
 	enum bind_protocol protocol;
 	struct listener *listener_list;
 	uint32_t listener_count;
-	/* set by policy/effective; for connections, so the same for all listeners of the bind */
+	/* set by policy/compile/effective; for connections, so the same for all listeners of the bind */
 	const struct frontend_http *http; /* never NULL */
 	const struct frontend_tcp *tcp; /* may be NULL: keep the kernel's keepalive settings */
 	const struct frontend_tls *tls; /* may be NULL; the listeners' settings include it */
@@ -586,7 +586,7 @@ struct snapshot {
 	struct backend *backend_list;
 	uint32_t backend_count;
 	const struct access_log_policy *access_log; /* may be NULL */
-	struct hash_map *tls_identities; /* for the next load, config/core/tls_files.h; may be NULL */
+	struct hash_map *tls_identities; /* for the next load, config/core/values/tls_files.h; may be NULL */
 	struct certificate_entry *certificate_list; /* set by policy_compile(); sorted by expiry */
 	uint32_t certificate_count;
 };

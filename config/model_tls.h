@@ -6,7 +6,7 @@
 
 /* Part of config/model.h: TLS of listeners and backends. */
 
-struct certificate_names; /* policy/certificate.h: host names to certificates */
+struct certificate_names; /* policy/match/certificate.h: host names to certificates */
 
 /* Words of the configuration, for the dump; struct tls_params has their meaning. */
 struct tls_words {

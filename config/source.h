@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/core/errors.h"
+#include "config/core/engine/errors.h"
 #include "config/load.h"
 
 /* The texts of the -f arguments. */

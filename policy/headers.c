@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "policy/match.h"
+#include "policy/match/match.h"
 #include "user/http/target.h"
 
 /* ---- modifiers */

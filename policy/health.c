@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/health.h"
 
-#include "policy/expression.h"
+#include "policy/expression/expression.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
 

@@ -111,7 +111,7 @@ def drawn(text):
     """Returns a document with all its tables generated from the rows."""
     def draw(match):
         kind, path = match.group(2), match.group(3)
-        if kind == "rows":  # config/core/schema.h needs a compiler: test_reference.c checks those
+        if kind == "rows":  # config/core/engine/schema.h needs a compiler: test_reference.c checks those
             return match.group(0)
         if (kind != "states" and kind not in TABLES) or not os.path.exists(os.path.join(ROOT, path)):
             sys.exit(f"<!-- {kind}: {path} -->: no such table, or no such file")

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "config/core/tls_files.h"
-#include "config/core/tls_value.h"
-#include "config/core/values.h"
+#include "config/core/values/tls_files.h"
+#include "config/core/values/tls_value.h"
+#include "config/core/values/values.h"
 #include "config/gatewayapi/credential.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/unknown_kind.h"

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "config/core/tls_files.h"
+#include "config/core/values/tls_files.h"
 #include "user/base/base64.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"

@@ -2,8 +2,8 @@
 #include "config/gatewayapi/filter.h"
 
 #include "config/gatewayapi/service.h"
-#include "config/core/policy_value.h"
-#include "config/core/values.h"
+#include "config/core/values/policy_value.h"
+#include "config/core/values/values.h"
 #include "user/base/check.h"
 
 /* -------------------------------------------------------------------------------- rewrite and redirect */

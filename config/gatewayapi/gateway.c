@@ -6,7 +6,7 @@
 #include "config/gatewayapi/gateway_tls.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/unknown_kind.h"
-#include "config/core/values.h"
+#include "config/core/values/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"

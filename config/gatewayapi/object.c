@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "config/core/tls_files.h"
+#include "config/core/values/tls_files.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"

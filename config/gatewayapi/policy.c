@@ -3,7 +3,7 @@
 
 #include "config/gatewayapi/backend_tls.h"
 #include "config/gatewayapi/service.h"
-#include "config/core/policy_value.h"
+#include "config/core/values/policy_value.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 

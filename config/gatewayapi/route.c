@@ -7,8 +7,8 @@
 #include "config/gatewayapi/rule.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/unknown_kind.h"
-#include "config/core/route_value.h"
-#include "config/core/values.h"
+#include "config/core/values/route_value.h"
+#include "config/core/values/values.h"
 #include "user/base/check.h"
 
 /* A listener that serves a route, and the host names for which it does. */

@@ -5,10 +5,10 @@
 
 #include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/service.h"
-#include "config/core/policy_value.h"
-#include "config/core/route_value.h"
-#include "config/core/values.h"
-#include "policy/match_regex.h"
+#include "config/core/values/policy_value.h"
+#include "config/core/values/route_value.h"
+#include "config/core/values/values.h"
+#include "policy/match/match_regex.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/service.h"
 
-#include "config/core/values.h"
+#include "config/core/values/values.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"

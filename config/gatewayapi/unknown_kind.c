@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "config/core/typo.h"
+#include "config/core/engine/typo.h"
 #include "user/base/check.h"
 
 #define OUR_GROUP "agentgateway.dev"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/attach.h"
 
-#include "config/core/policy_value.h"
+#include "config/core/values/policy_value.h"
 #include "config/standalone/policy.h"
 #include "user/base/check.h"
 

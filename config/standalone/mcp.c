@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/mcp.h"
 
-#include "config/core/tls_value.h"
-#include "config/core/values.h"
+#include "config/core/values/tls_value.h"
+#include "config/core/values/values.h"
 #include "config/standalone/policy.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/core/schema.h"
+#include "config/core/engine/schema.h"
 #include "config/standalone/standalone.h"
 
 /*

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/route.h"
 
-#include "config/core/route_value.h"
+#include "config/core/values/route_value.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/target.h"
-#include "config/core/values.h"
+#include "config/core/values/values.h"
 #include "user/base/check.h"
 
 /* -------------------------------------------------------------------------------- matches */

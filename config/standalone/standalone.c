@@ -5,8 +5,8 @@
 #include "config/standalone/mcp_bind.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
-#include "config/core/tls_value.h"
-#include "config/core/values.h"
+#include "config/core/values/tls_value.h"
+#include "config/core/values/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "config/build.h"
-#include "config/core/schema.h"
+#include "config/core/engine/schema.h"
 
 /*
  * The standalone style: one file with `config`, `binds`, `backends`, `policies` and `frontendPolicies`. The

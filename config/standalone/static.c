@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "config/core/policy_value.h"
-#include "config/core/values.h"
+#include "config/core/values/policy_value.h"
+#include "config/core/values/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/target.h"
 
-#include "config/core/values.h"
+#include "config/core/values/values.h"
 #include "config/standalone/mcp.h"
 #include "user/base/check.h"
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "config/load.h"
-#include "policy/effective.h"
+#include "policy/compile/effective.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -17,7 +17,7 @@
 
 #include "user/base/check.h"
 #include "user/base/limits.h"
-#include "user/mcp/session.h"
+#include "user/mcp/session/session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

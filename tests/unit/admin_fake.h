@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "tests/unit/json_tree.h"
-#include "admin/server.h"
+#include "admin/http/server.h"
 #include "tests/lib/test.h"
 #include "tests/unit/admin_play.h"
 #include "user/base/mem.h"

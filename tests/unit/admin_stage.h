@@ -4,7 +4,7 @@
 /* Admin connections on a listener of their own, with a few paths, in a loop of their own. */
 #include <stdatomic.h>
 
-#include "admin/conn.h"
+#include "admin/http/conn.h"
 #include "tests/lib/test.h"
 #include "tests/unit/admin_play.h"
 #include "user/net/listen.h"

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "config/load.h"
-#include "policy/effective.h"
+#include "policy/compile/effective.h"
 #include "user/base/clock.h"
 #include "user/client/client_accept.h"
 #include "user/driver/client_events.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "admin/config_dump.h"
+#include "admin/dump/config_dump.h"
 #include "tests/unit/json_tree.h"
 #include "tests/lib/test.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "policy/effective.h"
+#include "policy/compile/effective.h"
 #include "tests/unit/config_text.h"
 #include "tests/unit/tls_files.h"
 

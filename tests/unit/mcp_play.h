@@ -14,7 +14,7 @@
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/mcp/remote_request.h"
+#include "user/mcp/target/remote_request.h"
 #include "user/upstream/upstream.h"
 
 /* A thread with a target behind HTTP, which the test plays: it accepts, reads and answers by hand. */

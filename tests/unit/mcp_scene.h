@@ -10,7 +10,7 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/text.h"
-#include "user/mcp/session.h"
+#include "user/mcp/session/session.h"
 
 /* A session between a client and targets that the test plays: what was sent to whom, as text. */
 

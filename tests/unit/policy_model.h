@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/core/errors.h"
+#include "config/core/engine/errors.h"
 #include "config/model.h"
 #include "config/snapshot.h"
 #include "tests/lib/test.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "policy/match_regex.h"
+#include "policy/match/match_regex.h"
 #include "tests/lib/test.h"
 #include "user/base/limits.h"
 

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "admin/site.h"
-#include "admin/top_client.h"
+#include "admin/http/site.h"
+#include "admin/top/top_client.h"
 #include "tests/lib/alloc.h"
 #include "tests/unit/admin_fake.h"
 #include "user/base/limits.h"

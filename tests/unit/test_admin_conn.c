@@ -12,7 +12,7 @@ TEST(every_state_has_a_deadline_and_a_way_to_closed)
 {
 	static const uint32_t deadlines_ms[] = {
 #define CONN_STATE(id, deadline_ms, events, next) deadline_ms,
-#include "admin/conn_states.def"
+#include "admin/http/conn_states.def"
 #undef CONN_STATE
 	};
 

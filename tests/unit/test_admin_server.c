@@ -54,7 +54,7 @@ TEST(the_readme_has_a_row_for_every_endpoint)
 {
 	static const char *const paths[] = {
 #define ENDPOINT(port, methods, path, handle, what) path,
-#include "admin/endpoints.def"
+#include "admin/http/endpoints.def"
 #undef ENDPOINT
 	};
 	char readme[32768], cell[128];

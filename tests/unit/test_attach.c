@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/attach.h"
+#include "policy/compile/attach.h"
 
 #include "tests/unit/policy_fixture.h"
 

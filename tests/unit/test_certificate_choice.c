@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/certificate.h"
+#include "policy/match/certificate.h"
 
 #include <stdio.h>
 

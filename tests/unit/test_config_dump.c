@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/load.h"
-#include "policy/effective.h"
+#include "policy/compile/effective.h"
 #include "tests/lib/alloc.h"
 #include "tests/unit/dump_compact.h"
 #include "user/base/check.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "admin/config_dump_policy.h"
-#include "admin/config_dump_schema.h"
+#include "admin/dump/config_dump_policy.h"
+#include "admin/dump/config_dump_schema.h"
 #include "tests/unit/dump_compact.h"
 #include "user/base/check.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "config/core/duration.h"
+#include "config/core/engine/duration.h"
 #include "tests/lib/guard.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "config/core/expand.h"
+#include "config/core/engine/expand.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
 #include "tests/lib/test.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "policy/expression.h"
+#include "policy/expression/expression.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"

@@ -2,8 +2,8 @@
 #include "tests/unit/config_text.h"
 
 #include "config/build.h"
-#include "policy/effective.h"
-#include "policy/route.h"
+#include "policy/compile/effective.h"
+#include "policy/match/route.h"
 #include "tests/unit/policy_model.h"
 
 #define OBJECT(kind, name, created)                                                                          \

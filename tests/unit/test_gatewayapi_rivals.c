@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/config_text.h"
 
-#include "policy/effective.h"
-#include "policy/route.h"
+#include "policy/compile/effective.h"
+#include "policy/match/route.h"
 
 /* Several objects that want the same: the port, the connections. */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/config_text.h"
 
-#include "policy/effective.h"
+#include "policy/compile/effective.h"
 
 /* Objects of other programs, and misspelt ones: what asks for security is not passed over. */
 

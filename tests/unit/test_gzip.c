@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "admin/gzip.h"
+#include "admin/http/gzip.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/config_text.h"
 
-#include "policy/effective.h"
+#include "policy/compile/effective.h"
 #include "policy/h2_settings.h"
 
 #define S 1000000000ull

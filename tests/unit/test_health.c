@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "policy/expression.h"
+#include "policy/expression/expression.h"
 #include "policy/health.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/host_index.h"
+#include "policy/match/host_index.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>

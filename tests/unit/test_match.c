@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/match.h"
-#include "policy/match_value.h"
+#include "policy/match/match.h"
+#include "policy/match/match_value.h"
 #include "tests/lib/guard.h"
 #include "tests/unit/policy_model.h"
 #include "tests/unit/regex_of.h"

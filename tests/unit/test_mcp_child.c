@@ -14,8 +14,8 @@
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
-#include "user/mcp/child.h"
-#include "user/mcp/child_stderr_log.h"
+#include "user/mcp/target/child.h"
+#include "user/mcp/target/child_stderr_log.h"
 
 /* Real children: shells that do what a line of the test says. */
 enum { SCENE_BYTES = 64 * 1024, MESSAGE_BYTES = 1024 * 1024 };

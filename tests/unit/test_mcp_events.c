@@ -9,7 +9,7 @@
 #include "tests/lib/guard.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
-#include "user/mcp/events.h"
+#include "user/mcp/protocol/events.h"
 
 TEST_GUARD(guard, 64 * 1024);
 

@@ -2,7 +2,7 @@
 #include "tests/lib/test.h"
 
 #include "user/base/check.h"
-#include "user/mcp/id_scan.h"
+#include "user/mcp/protocol/id_scan.h"
 
 static const struct {
 	const char *text;

@@ -8,7 +8,7 @@
 #include "tests/lib/guard.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
-#include "user/mcp/json_text.h"
+#include "user/mcp/json/json_text.h"
 
 TEST_GUARD(guard, 64 * 1024);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/mcp_play.h"
 
-#include "user/mcp/legacy.h"
+#include "user/mcp/target/legacy.h"
 
 static int setup(void **state)
 {

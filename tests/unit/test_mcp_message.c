@@ -8,8 +8,8 @@
 #include "tests/lib/guard.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
-#include "user/mcp/message.h"
-#include "user/mcp/patch.h"
+#include "user/mcp/json/patch.h"
+#include "user/mcp/protocol/message.h"
 
 static struct mcp_json_checker *checker;
 static struct guard guard;
@@ -285,7 +285,7 @@ TEST(an_error_of_ours_is_a_message)
 {
 	static const int codes[] = {
 #define MCP_FAULT(id, status, code, text) [MCP_##id] = code,
-#include "user/mcp/faults.def"
+#include "user/mcp/protocol/faults.def"
 #undef MCP_FAULT
 	};
 	struct mcp_post post;

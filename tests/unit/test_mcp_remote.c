@@ -2,8 +2,8 @@
 #include "tests/unit/mcp_play.h"
 
 #include "tests/lib/alloc.h"
-#include "user/mcp/remote.h"
-#include "user/mcp/remote_fields.h"
+#include "user/mcp/target/remote.h"
+#include "user/mcp/target/remote_fields.h"
 
 static int open_target(struct scene *scene)
 {

@@ -5,8 +5,8 @@
 
 #include "user/base/check.h"
 #include "user/base/limits.h"
-#include "user/mcp/call_metrics.h"
-#include "user/mcp/server_check.h"
+#include "user/mcp/hub/call_metrics.h"
+#include "user/mcp/server/server_check.h"
 
 static struct arena arena;
 

@@ -5,8 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "admin/metrics.h"
-#include "admin/process_stats.h"
+#include "admin/metrics/metrics.h"
+#include "admin/metrics/process_stats.h"
 #include "admin/prometheus.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/test.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/normalization.h"
+#include "policy/match/normalization.h"
 
 #include "tests/unit/policy_model.h"
 #include "user/base/check.h"

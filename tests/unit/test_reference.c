@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 #include "tests/lib/test.h"
-#include "config/core/duration.h"
-#include "config/core/policy_value.h"
-#include "config/core/tls_value.h"
+#include "config/core/engine/duration.h"
+#include "config/core/values/policy_value.h"
+#include "config/core/values/tls_value.h"
 #include "config/standalone/attach.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "policy/regex_union.h"
+#include "policy/match/regex_union.h"
 #include "tests/lib/alloc.h"
 #include "tests/unit/regex_of.h"
 #include "user/base/check.h"

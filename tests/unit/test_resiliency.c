@@ -2,7 +2,7 @@
 #include "tests/unit/config_text.h"
 
 #include "config/build.h"
-#include "policy/expression.h"
+#include "policy/expression/expression.h"
 
 /* Both styles of file around the same value. */
 #define STANDALONE(policies) "binds: [{port: 3000, listeners: [{routes: [{policies: {\n" policies "}}]}]}]\n"

@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "policy/effective.h"
-#include "policy/match.h"
-#include "policy/route.h"
-#include "policy/route_table.h"
+#include "policy/compile/effective.h"
+#include "policy/match/match.h"
+#include "policy/match/route.h"
+#include "policy/match/route_table.h"
 #include "tests/unit/policy_model.h"
 #include "user/base/limits.h"
 

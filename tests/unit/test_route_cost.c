@@ -5,9 +5,9 @@
  */
 #include <stdio.h>
 
-#include "policy/effective.h"
-#include "policy/match.h"
-#include "policy/regex_union.h"
+#include "policy/compile/effective.h"
+#include "policy/match/match.h"
+#include "policy/match/regex_union.h"
 #include "tests/unit/policy_model.h"
 
 static struct {
@@ -31,11 +31,11 @@ static int counted_pass(const struct regex_union *many, struct span value, uint3
 
 #define match_conditions counted_conditions
 #define regex_union_run counted_pass
-#include "policy/host_index.c"
-#include "policy/route_index.c"
-#include "policy/route_list.c"
-#include "policy/route_table.c"
-#include "policy/route.c"
+#include "policy/match/host_index.c"
+#include "policy/match/route_index.c"
+#include "policy/match/route_list.c"
+#include "policy/match/route_table.c"
+#include "policy/match/route.c"
 #undef match_conditions
 #undef regex_union_run
 

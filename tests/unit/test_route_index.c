@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
-#include "policy/effective.h"
-#include "policy/match.h"
-#include "policy/route.h"
-#include "policy/route_index.h"
-#include "policy/route_table.h"
+#include "policy/compile/effective.h"
+#include "policy/match/match.h"
+#include "policy/match/route.h"
+#include "policy/match/route_index.h"
+#include "policy/match/route_table.h"
 #include "tests/unit/policy_model.h"
 
 /*

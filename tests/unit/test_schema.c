@@ -2,15 +2,15 @@
 #include "tests/lib/test.h"
 #include "tests/unit/config_text.h"
 
-#include "config/core/policy_value.h"
-#include "config/core/yaml.h"
+#include "config/core/values/policy_value.h"
+#include "config/core/engine/yaml.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/attach.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
-#include "policy/effective.h"
-#include "policy/merge.h"
+#include "policy/compile/effective.h"
+#include "policy/compile/merge.h"
 
 enum colour { COLOUR_NONE, COLOUR_RED, COLOUR_BLUE };
 
@@ -305,7 +305,7 @@ TEST(lanes_and_modes_wait_only_when_they_are_turned_on)
 		    "workerThreads, adminAddr, dns.refresh, splice.lanes, splice.force");
 }
 
-/* ---- the members of policies that are merged: policy/merge.c has its own list of them */
+/* ---- the members of policies that are merged: policy/compile/merge.c has its own list of them */
 
 static bool is_manifest_key(const struct schema_row *row)
 {

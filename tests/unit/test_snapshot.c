@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "policy/effective.h"
+#include "policy/compile/effective.h"
 #include "tests/lib/alloc.h"
 #include "user/base/limits.h"
 
@@ -14,7 +14,7 @@
 static unsigned int words_compared;
 
 #define typo_meant typo_uncounted
-#include "config/core/typo.c"
+#include "config/core/engine/typo.c"
 #undef typo_meant
 const char *typo_meant(struct span word, const char *const *names, size_t name_count);
 

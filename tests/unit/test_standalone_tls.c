@@ -6,9 +6,9 @@
 #include <sys/wait.h>
 
 #include "config/build.h"
-#include "policy/certificate.h"
-#include "policy/certificate_list.h"
-#include "policy/effective.h"
+#include "policy/compile/certificate_list.h"
+#include "policy/compile/effective.h"
+#include "policy/match/certificate.h"
 #include "tests/lib/alloc.h"
 #include "tests/unit/tls_files.h"
 

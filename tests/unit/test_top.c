@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "admin/top.h"
-#include "admin/top_table.h"
+#include "admin/top/top.h"
+#include "admin/top/top_table.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config/core/typo.h"
+#include "config/core/engine/typo.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/core/tls_files.h"
+#include "config/core/values/tls_files.h"
 #include "user/gateway/watch.h"
 
 /* One configuration file in a directory of its own. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "config/core/errors.h"
-#include "config/core/yaml.h"
+#include "config/core/engine/errors.h"
+#include "config/core/engine/yaml.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
 #include "tests/lib/test.h"

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "policy/certificate.h"
-#include "policy/route.h"
+#include "policy/match/certificate.h"
+#include "policy/match/route.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/client/xfcc.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/gateway/expiry.h"
 
-#include "policy/certificate_list.h"
+#include "policy/compile/certificate_list.h"
 #include "user/base/clock.h"
 #include "user/base/log.h"
 

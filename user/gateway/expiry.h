@@ -6,7 +6,7 @@
 
 /*
  * Logs once a day which certificates of the configuration in force expire within 30 days, or have expired
- * (policy/certificate_list.h). A load logs it by itself (gateway_load()).
+ * (policy/compile/certificate_list.h). A load logs it by itself (gateway_load()).
  */
 struct expiry {
 	struct loop *loop; /* borrowed */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "admin/hooks.h"
-#include "admin/server.h"
+#include "admin/http/server.h"
 #include "user/loop/signals.h"
 #include "user/gateway/expiry.h"
 #include "user/gateway/heap_trim.h"

@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "config/snapshot.h"
-#include "policy/certificate_list.h"
-#include "policy/effective.h"
+#include "policy/compile/certificate_list.h"
+#include "policy/compile/effective.h"
 #include "user/base/clock.h"
 
 static void warn(void *context, const char *sentence)

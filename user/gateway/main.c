@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "admin/top.h"
+#include "admin/top/top.h"
 #include "gen/version.h"
 #include "user/base/failpoint.h"
 #include "user/base/limits.h"

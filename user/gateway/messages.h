@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/core/errors.h"
+#include "config/core/engine/errors.h"
 
 /* The messages about a configuration, one per line. */
 struct messages {

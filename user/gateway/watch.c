@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/core/tls_files.h"
+#include "config/core/values/tls_files.h"
 #include "user/base/hash.h"
 #include "user/base/log.h"
 

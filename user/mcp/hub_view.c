@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/hub_view.h"
 
-#include "user/mcp/server.h"
+#include "user/mcp/server/server.h"
 
 /* As much of an id as tells sessions apart: whoever knows all of it can use the session. */
 enum { ID_SHOWN_BYTES = 8 };

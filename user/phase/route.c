@@ -3,8 +3,8 @@
 
 #include "policy/balance.h"
 #include "policy/headers.h"
-#include "policy/route.h"
-#include "policy/normalization.h"
+#include "policy/match/route.h"
+#include "policy/match/normalization.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/text.h"

@@ -2,7 +2,7 @@
 #include "user/phase/tunnel.h"
 
 #include "policy/balance.h"
-#include "policy/route.h"
+#include "policy/match/route.h"
 #include "user/client/client.h"
 #include "user/client/client_tls.h"
 #include "user/stream/downstream.h"

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/dump/config_dump_policy.h"
+
+#include <stdio.h>
+
+#include "admin/dump/config_dump_schema.h"
+#include "admin/dump/config_dump_tls.h"
+#include "config/core/values/policy_value.h"
+#include "config/standalone/policy.h"
+#include "policy/compile/attach.h"
+#include "user/base/units.h"
+
+/* Policies show the kind only where agentgateway does: HTTPRoute is the default. */
+static bool is_kind_shown(struct span kind)
+{
+	return kind.len > 0 && !span_eq(kind, SPAN("HTTPRoute"));
+}
+
+/* The connect timeout has the form in which it was written. */
+static void dump_backend_tcp(struct json_writer *w, const struct backend_tcp *tcp)
+{
+	struct backend_tcp plain = *tcp;
+
+	if (tcp->connect_timeout_as_object)
+		plain.connect_timeout.is_set = false;
+	dump_rows(w, policy_schema(POLICY_BACKEND_TCP), &plain);
+	if (!tcp->connect_timeout_as_object)
+		return;
+	json_open_object(w, "connectTimeout");
+	json_u64(w, "secs", tcp->connect_timeout.ns / NS_PER_S);
+	json_u64(w, "nanos", tcp->connect_timeout.ns % NS_PER_S);
+	json_close(w);
+}
+
+void dump_policy_value(struct json_writer *w, const struct policy_value *value)
+{
+	json_open_object(w, policy_kind_name(value->kind));
+	if (value->kind == POLICY_BACKEND_TCP)
+		dump_backend_tcp(w, value->object);
+	else if (value->kind == POLICY_BACKEND_TLS)
+		dump_backend_tls(w, value->object);
+	else if (value->kind == POLICY_FRONTEND_TLS)
+		dump_frontend_tls(w, value->object);
+	else
+		dump_rows(w, value->kind == POLICY_MIRROR ? &mirror_schema : policy_schema(value->kind),
+			  value->object);
+	json_close(w);
+}
+
+static void dump_values(struct json_writer *w, const struct policy_values *values)
+{
+	for (uint32_t i = 0; i < values->value_count; i++) {
+		json_open_object(w, NULL);
+		dump_policy_value(w, &values->value_list[i]);
+		json_close(w);
+	}
+}
+
+void dump_inline_policies(struct json_writer *w, const struct policy_values *values,
+			  const struct policy_values *more)
+{
+	if (values->value_count == 0 && (!more || more->value_count == 0))
+		return;
+	json_open_array(w, "inlinePolicies");
+	dump_values(w, values);
+	if (more)
+		dump_values(w, more);
+	json_close(w);
+}
+
+static void dump_gateway_target(struct json_writer *w, const struct policy_target *target)
+{
+	json_open_object(w, "gateway");
+	json_string(w, "gatewayName", target->name);
+	json_string(w, "gatewayNamespace", target->namespace);
+	json_string_or_null(w, "listenerName", target->section);
+	if (target->port)
+		json_u64(w, "port", target->port);
+	json_close(w);
+}
+
+static void dump_route_target(struct json_writer *w, const struct policy_target *target)
+{
+	json_open_object(w, "route");
+	json_string(w, "name", target->name);
+	json_string(w, "namespace", target->namespace);
+	if (target->section.len)
+		json_string(w, "ruleName", target->section);
+	if (is_kind_shown(target->route_kind))
+		json_string(w, "kind", target->route_kind);
+	json_close(w);
+}
+
+static void dump_backend_target(struct json_writer *w, const struct policy_target *target)
+{
+	json_open_object(w, "backend");
+	if (target->kind == TARGET_SERVICE) {
+		json_open_object(w, "service");
+		json_string(w, "hostname", target->name);
+		json_string(w, "namespace", target->namespace);
+		if (target->port)
+			json_u64(w, "port", target->port);
+	} else {
+		json_open_object(w, "backend");
+		json_string(w, "name", target->name);
+		json_string(w, "namespace", target->namespace);
+		if (target->section.len)
+			json_string(w, "section", target->section);
+	}
+	json_close(w);
+	json_close(w);
+}
+
+static void dump_target(struct json_writer *w, const struct policy_target *target)
+{
+	json_open_object(w, "target");
+	switch (target->kind) {
+	case TARGET_GATEWAY:
+		dump_gateway_target(w, target);
+		break;
+	case TARGET_ROUTE:
+		dump_route_target(w, target);
+		break;
+	case TARGET_BACKEND:
+	case TARGET_SERVICE:
+		dump_backend_target(w, target);
+		break;
+	}
+	json_close(w);
+}
+
+static void dump_policy_name(struct json_writer *w, const struct targeted_policy *policy)
+{
+	if (!policy->has_name) {
+		json_null(w, "name");
+		return;
+	}
+	json_open_object(w, "name");
+	json_string(w, "kind", policy->name_kind);
+	json_string(w, "name", policy->name);
+	json_string(w, "namespace", policy->namespace);
+	json_close(w);
+}
+
+/* Members that lost to another policy; without "members" all of them. */
+static void dump_lost(struct json_writer *w, const struct targeted_policy *policy)
+{
+	if (!policy->lost_to.len)
+		return;
+	json_open_object(w, "lost");
+	json_string(w, "to", policy->lost_to);
+	if (policy->lost_count)
+		json_open_array(w, "members");
+	for (uint32_t i = 0; i < policy->lost_count; i++)
+		json_string(w, NULL, policy->lost_list[i]);
+	if (policy->lost_count)
+		json_close(w);
+	json_close(w);
+}
+
+void dump_targeted_policy(struct json_writer *w, const struct targeted_policy *policy)
+{
+	enum policy_section section = policy_section_of(policy->value.kind);
+
+	json_open_object(w, NULL);
+	json_string(w, "key", policy->key);
+	dump_policy_name(w, policy);
+	dump_target(w, &policy->target);
+	json_open_object(w, "policy");
+	switch (section) {
+	case SECTION_FRONTEND:
+		json_open_object(w, "frontend");
+		break;
+	case SECTION_TRAFFIC:
+		json_open_object(w, "traffic");
+		json_str(w, "phase", policy->is_gateway_phase ? "gateway" : "route");
+		break;
+	case SECTION_BACKEND:
+		json_open_object(w, "backend");
+		break;
+	}
+	dump_policy_value(w, &policy->value);
+	json_close(w);
+	json_close(w);
+	dump_lost(w, policy);
+	json_close(w);
+}

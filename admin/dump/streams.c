@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/dump/streams.h"
+
+#include <stdlib.h>
+
+#include "user/base/clock.h"
+#include "user/base/json_writer.h"
+#include "user/base/limits.h"
+
+static int order_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return order_u64(((const struct stream_view *)a)->id, ((const struct stream_view *)b)->id);
+}
+
+static int by_end(const void *a, const void *b)
+{
+	const struct stream_view *left = a, *right = b;
+	int order = order_u64(right->ended_wall_us, left->ended_wall_us);
+
+	return order ? order : order_u64(right->id, left->id);
+}
+
+static void write_text(struct json_writer *w, const char *key, const char *value)
+{
+	json_string_or_null(w, key, span_str(value));
+}
+
+static void write_lanes(struct json_writer *w, const char *key, const uint64_t bytes[LANE_COUNT])
+{
+	json_open_object(w, key);
+	for (uint32_t lane = 0; lane < LANE_COUNT; lane++)
+		json_u64(w, lane_name((enum lane_id)lane), bytes[lane]);
+	json_close(w);
+}
+
+static void write_who(struct json_writer *w, const struct stream_record *record)
+{
+#define RECORD_TEXT(member, key, example)                                                                    \
+	if (key[0])                                                                                          \
+		json_string_or_null(w, key, record->member);
+#include "user/base/units.h"
+#include "user/obs/record_texts.def"
+#undef RECORD_TEXT
+	if (record->status)
+		json_u64(w, "status", record->status);
+	else
+		json_null(w, "status");
+	json_u64(w, "retry_attempt", record->retry_attempt);
+	json_u64(w, "delay_ms", record->delay_ms);
+}
+
+static void write_deadline(struct json_writer *w, const struct stream_view *view)
+{
+	json_str(w, "deadline", view->deadline);
+	if (view->deadline && view->deadline_left_ms >= 0)
+		json_u64(w, "deadline_left_ms", (uint64_t)view->deadline_left_ms);
+	else
+		json_null(w, "deadline_left_ms");
+}
+
+static void write_bytes(struct json_writer *w, const struct stream_view *view)
+{
+	const struct stream_record *record = &view->record;
+	char lane[LANE_TEXT_BYTES];
+
+	json_u64(w, "bytes_in", record->bytes_in);
+	json_u64(w, "bytes_out", record->bytes_out);
+	json_string(w, "lane", span_of(lane, lane_text(record, lane)));
+	json_str(w, "lane_in", lane_name(record->lane_in));
+	json_str(w, "lane_out", lane_name(record->lane_out));
+	write_lanes(w, "lane_bytes_in", record->lane_bytes_in);
+	write_lanes(w, "lane_bytes_out", record->lane_bytes_out);
+	write_text(w, "gate_in", view->gate_in);
+	write_text(w, "gate_out", view->gate_out);
+	write_text(w, "gate_reason_in", view->gate_reason_in ? view->gate_reason_in : "");
+	write_text(w, "gate_reason_out", view->gate_reason_out ? view->gate_reason_out : "");
+	json_u64(w, "pauses_in", view->pauses_in);
+	json_u64(w, "pauses_out", view->pauses_out);
+}
+
+static void write_end(struct json_writer *w, const struct stream_view *view)
+{
+	char date[CLOCK_RFC3339_BYTES];
+
+	clock_rfc3339(view->ended_wall_us, date);
+	json_str(w, "ended_at", date);
+	json_u64(w, "duration_ms", view->record.duration_ns / NS_PER_MS);
+	json_str(w, "close_reason", end_reason_text(view->record.reason));
+	json_str(w, "close_explanation", end_reason_explanation(view->record.reason));
+	json_string_or_null(w, "error", view->record.error);
+}
+
+static void write_stream(struct json_writer *w, const struct stream_view *view, bool is_history)
+{
+	json_open_object(w, NULL);
+	json_u64(w, "id", view->id);
+	json_u64(w, "worker", view->worker);
+	json_u64(w, "age_ms", view->age_ms);
+	write_who(w, &view->record);
+	json_str(w, "state", view->state);
+	if (is_history) {
+		write_bytes(w, view);
+		write_end(w, view);
+	} else {
+		write_deadline(w, view);
+		write_bytes(w, view);
+		json_u64(w, "idle_in_ms", view->idle_in_ms);
+		json_u64(w, "idle_out_ms", view->idle_out_ms);
+	}
+	json_close(w);
+}
+
+int streams_write(struct stream_list *list, bool is_history, struct text *out)
+{
+	size_t count = list->view_count;
+	struct json_writer w;
+
+	if (count > 1)
+		qsort(list->view_list, count, sizeof(list->view_list[0]), is_history ? by_end : by_id);
+	if (is_history && count > LIMIT_HISTORY_STREAMS)
+		count = LIMIT_HISTORY_STREAMS;
+	json_begin(&w, out);
+	json_open_array(&w, NULL);
+	for (size_t i = 0; i < count; i++)
+		write_stream(&w, &list->view_list[i], is_history);
+	json_close(&w);
+	return text_error(out);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/core/values/resiliency.h"
+
+#include <errno.h>
+
+#include "config/core/engine/duration.h"
+#include "policy/expression/expression.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/base/units.h"
+
+/* -------------------------------------------------------------------------------- expressions */
+
+/* Compiles a string that is already in the snapshot. */
+static const struct expression *compile(struct decoder *d, const struct yaml_node *node, struct span text,
+					enum expression_scope scope)
+{
+	struct expression *expression = decode_take(d, 1, sizeof(*expression));
+	char error[EXPRESSION_ERROR_BYTES];
+	int result;
+
+	if (!expression || !text.data)
+		return NULL;
+	result = expression_compile(text, scope, d->arena, expression, error);
+	if (result == -ENOMEM)
+		d->failed = true;
+	else if (result < 0)
+		config_error(d->report, node, "the expression %s is not understood %s", QUOTE(text), error);
+	return result < 0 ? NULL : expression;
+}
+
+/* -------------------------------------------------------------------------------- delay */
+
+/* Digits, units or a sign: intended as a duration, valid or not. */
+static bool looks_like_duration(struct span text)
+{
+	size_t start = text.len && (text.data[0] == '-' || text.data[0] == '+');
+
+	if (text.len == start || text.data[start] < '0' || text.data[start] > '9')
+		return false;
+	for (size_t i = start; i < text.len; i++) {
+		char c = text.data[i];
+
+		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && c != '.' && (unsigned char)c < 0x80)
+			return false;
+	}
+	return true;
+}
+
+static void decode_fixed(struct decoder *d, const struct yaml_node *node, struct span text,
+			 struct delay_policy *policy)
+{
+	enum duration_result result = duration_parse(text, &policy->ns);
+	char shown[DURATION_TEXT_BYTES];
+
+	if (result != DURATION_OK)
+		config_error(d->report, node, "the duration %s %s", QUOTE(text), duration_advice(result));
+	else if (policy->ns > LIMIT_DELAY_MS * NS_PER_MS)
+		config_error(d->report, node, "a delay is at most %d minutes, and %s is longer",
+			     LIMIT_DELAY_MS / 60000, QUOTE(text));
+	else
+		policy->text = decode_keep(d, span_of(shown, duration_format(policy->ns, shown)));
+}
+
+static void decode_computed(struct decoder *d, const struct yaml_node *node, struct span text,
+			    struct delay_policy *policy)
+{
+	policy->text = decode_keep(d, text);
+	policy->expression = compile(d, node, policy->text, EXPRESSION_OF_REQUEST);
+	if (!policy->expression)
+		return;
+	switch (policy->expression->type) {
+	case EXPRESSION_INT:
+	case EXPRESSION_DOUBLE:
+	case EXPRESSION_DURATION:
+		return;
+	case EXPRESSION_NONE:
+	case EXPRESSION_BOOL:
+	case EXPRESSION_TEXT:
+	case EXPRESSION_LIST:
+	case EXPRESSION_HEADERS:
+		break;
+	}
+	config_error(d->report, node,
+		     "the expression %s gives %s; write one that gives a duration or a number of "
+		     "milliseconds",
+		     QUOTE(text), expression_type_name(policy->expression->type));
+}
+
+static bool decode_delay(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct delay_policy *policy = container_of(ret, struct delay_policy, text);
+	struct span text;
+
+	if (node->kind == YAML_SCALAR && looks_like_duration(node->text))
+		decode_fixed(d, node, node->text, policy);
+	else if (decode_name(d, node, &text))
+		decode_computed(d, node, text, policy);
+	return true;
+}
+
+static const struct schema_row delay_rows[] = {
+	{ "duration", AS_TEXT(struct delay_policy, text), .decode = decode_delay,
+	  .need = "write one such as duration: 2s",
+	  .value_doc = "duration up to `1h`, or an expression whose value is one, or a number of "
+		       "milliseconds",
+	  .doc = "delays a request before it is answered or sent to a backend; counts against "
+		 "`requestTimeout`; redirects are not delayed" },
+	{ "probability", .refusal = NOT_YET_PROBABILITY },
+};
+const struct schema delay_schema = SCHEMA(delay_rows, struct delay_policy);
+
+/* -------------------------------------------------------------------------------- health */
+
+static bool decode_condition(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct health_policy *policy = container_of(ret, struct health_policy, text);
+	struct span text;
+
+	if (!decode_name(d, node, &text))
+		return false;
+	policy->text = text;
+	policy->unhealthy = compile(d, node, text, EXPRESSION_OF_RESPONSE);
+	if (policy->unhealthy && policy->unhealthy->type != EXPRESSION_BOOL)
+		config_error(d->report, node,
+			     "the expression %s gives %s; write a condition such as response.code >= 500",
+			     QUOTE(text), expression_type_name(policy->unhealthy->type));
+	return true;
+}
+
+static const struct schema_row eviction_rows[] = {
+	{ "duration", AS_OPT_DURATION(struct eviction_policy, duration), AT_LEAST(NS_PER_MS),
+	  MANIFEST_AT_LEAST(NS_PER_S), .default_doc = "Retry-After, otherwise the backoff, otherwise `3s`",
+	  .doc = "length of the first eviction, the second is twice as long, and so on" },
+	{ "restoreHealth", AS_SHARE(struct eviction_policy, restore_health),
+	  SET_BY(struct eviction_policy, has_restore_health), .default_doc = "unchanged",
+	  .doc = "health after the eviction" },
+	{ "consecutiveFailures", AS_U32(struct eviction_policy, consecutive_failures), RANGE(1, INT32_MAX),
+	  .dump = DUMP_NOT_ZERO, .value_doc = "1 and more", .default_doc = "–",
+	  .doc = "this many consecutive failures evict" },
+	{ "healthThreshold", AS_SHARE(struct eviction_policy, health_threshold),
+	  SET_BY(struct eviction_policy, has_health_threshold),
+	  .doc = "lower health evicts; without both keys one failure evicts" },
+};
+static const struct schema eviction_schema = SCHEMA(eviction_rows, struct eviction_policy);
+
+static const struct schema_row health_rows[] = {
+	{ "unhealthyExpression", AS_TEXT(struct health_policy, text), .style = STYLE_STANDALONE,
+	  .decode = decode_condition, .dump = DUMP_NOT_ZERO, .value_doc = "condition",
+	  .default_doc = "5xx, `grpc-status` other than 0, connection failures",
+	  .doc = "a response for which it is true is a failure; it reads `grpc-status` in the head, not "
+		 "in trailers" },
+	{ "unhealthyCondition", AS_TEXT(struct health_policy, text), .style = STYLE_MANIFEST,
+	  .decode = decode_condition },
+	{ "unhealthyExpression", .style = STYLE_MANIFEST,
+	  .refusal = "is called unhealthyCondition in manifests" },
+	{ "unhealthyCondition", .style = STYLE_STANDALONE,
+	  .refusal = "is called unhealthyExpression in standalone files" },
+	{ "eviction", AS_MAP(struct health_policy, eviction, &eviction_schema, struct eviction_policy),
+	  SET_BY(struct health_policy, has_eviction) },
+	{ "active", .refusal = NOT_YET_ACTIVE },
+};
+const struct schema health_schema = SCHEMA(health_rows, struct health_policy);

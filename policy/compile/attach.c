@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/compile/attach.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct {
+	enum policy_section section;
+	const char *name;
+} kinds[POLICY_KIND_COUNT] = {
+#define POLICY_KIND(id, section, name, type) [POLICY_##id] = { section, name },
+#include "config/policy_kinds.def"
+#undef POLICY_KIND
+};
+
+enum policy_section policy_section_of(enum policy_kind kind)
+{
+	return kinds[kind].section;
+}
+
+const char *policy_kind_name(enum policy_kind kind)
+{
+	return kinds[kind].name;
+}
+
+/* ---- messages */
+
+/* `rule "x" of route "ns/name"` */
+static void target_text(const struct policy_target *target, struct text *out)
+{
+	static const char *const names[] = { "gateway", "route", "backend", "service" };
+
+	if (target->section.len) {
+		text_str(out, target->kind == TARGET_GATEWAY ? "listener \"" : "rule \"");
+		text_escaped(out, target->section);
+		text_str(out, "\" of ");
+	}
+	text_fmt(out, "%s \"", names[target->kind]);
+	if (target->namespace.len) {
+		text_escaped(out, target->namespace);
+		text_char(out, '/');
+	}
+	text_escaped(out, target->name);
+	text_char(out, '"');
+	if (target->port)
+		text_fmt(out, " port %u", target->port);
+}
+
+void attachment_warn(struct config_report *report, const struct targeted_policy *policy, const char *format,
+		     ...)
+{
+	char sentence[1024];
+	struct text line;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(sentence, sizeof(sentence), format, arguments);
+	va_end(arguments);
+	text_init(&line);
+	text_escaped(&line, policy->key);
+	text_fmt(&line, " (%s on ", policy_kind_name(policy->value.kind));
+	target_text(&policy->target, &line);
+	text_fmt(&line, ") %s", sentence);
+	if (text_error(&line))
+		report->failed = true;
+	else
+		config_message_at(report, CONFIG_WARNING, policy->where, "policy %.*s",
+				  SPAN_FMT(text_span(&line)));
+	text_done(&line);
+}
+
+/* which kinds may have which targets */
+
+static bool kind_fits(enum policy_kind kind, enum target_kind target)
+{
+	bool is_modifier = kind == POLICY_REQUEST_HEADERS || kind == POLICY_RESPONSE_HEADERS;
+
+	switch (kinds[kind].section) {
+	case SECTION_FRONTEND:
+		return target == TARGET_GATEWAY;
+	case SECTION_TRAFFIC:
+		return target == TARGET_GATEWAY || target == TARGET_ROUTE || is_modifier;
+	case SECTION_BACKEND:
+		return true;
+	}
+	return false;
+}
+
+/* ---- gateways */
+
+struct gateway_name {
+	struct span name;
+	struct span namespace;
+};
+
+struct gateway_names {
+	struct gateway_name *list; /* in the scratch arena; sorted, without duplicates */
+	uint32_t count;
+};
+
+static int gateway_compare(const void *left, const void *right)
+{
+	const struct gateway_name *a = left, *b = right;
+	int order = span_compare(a->name, b->name);
+
+	return order ? order : span_compare(a->namespace, b->namespace);
+}
+
+static int gateways_collect(const struct snapshot *snapshot, struct arena *scratch, struct gateway_names *ret)
+{
+	uint32_t total = 0, count = 0;
+
+	for (uint32_t b = 0; b < snapshot->bind_count; b++)
+		total += snapshot->bind_list[b].listener_count;
+	ret->list = arena_take(scratch, total * sizeof(*ret->list));
+	if (!ret->list)
+		return -ENOMEM;
+	for (uint32_t b = 0; b < snapshot->bind_count; b++) {
+		const struct bind *bind = &snapshot->bind_list[b];
+
+		for (uint32_t l = 0; l < bind->listener_count; l++)
+			ret->list[count++] =
+				(struct gateway_name){ bind->listener_list[l].gateway_name,
+						       bind->listener_list[l].gateway_namespace };
+	}
+	qsort(ret->list, count, sizeof(*ret->list), gateway_compare);
+	ret->count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (i == 0 || gateway_compare(&ret->list[i], &ret->list[ret->count - 1]) != 0)
+			ret->list[ret->count++] = ret->list[i];
+	}
+	return 0;
+}
+
+/* Returns how many names are less than `name`, with or_equal also equal ones. */
+static uint32_t gateways_below(const struct gateway_names *gateways, struct span name, bool or_equal)
+{
+	uint32_t low = 0, high = gateways->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (span_compare(gateways->list[middle].name, name) < (or_equal ? 1 : 0))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void gateway_resolve(const struct gateway_names *gateways, struct attachment *attachment,
+			    struct config_report *report)
+{
+	struct targeted_policy *policy = attachment->policy;
+	struct policy_target *target = &policy->target;
+	const struct gateway_name wanted = { target->name, target->namespace };
+	uint32_t start = gateways_below(gateways, target->name, false);
+	uint32_t count = gateways_below(gateways, target->name, true) - start;
+
+	if (count == 0 || bsearch(&wanted, gateways->list + start, count, sizeof(wanted), gateway_compare))
+		return;
+	if (count > 1) {
+		attachment_warn(report, policy,
+				"has no effect: that namespace has no such gateway and %u others have one; "
+				"put the policy into the namespace of the gateway it is meant for",
+				count);
+		attachment->is_excused = true;
+		return;
+	}
+	attachment->namespace = gateways->list[start].namespace;
+	attachment->is_foreign = true;
+	attachment_warn(report, policy,
+			"is applied to the gateway of that name in namespace %s, the only one there is; "
+			"put the policy into that namespace",
+			QUOTE(attachment->namespace));
+}
+
+/* ---- building */
+
+int attachment_compare(const struct attachment *a, const struct attachment *b)
+{
+	const struct targeted_policy *x = a->policy, *y = b->policy;
+
+	if (a->is_foreign != b->is_foreign)
+		return a->is_foreign ? 1 : -1;
+	if (x->created_s != y->created_s)
+		return x->created_s < y->created_s ? -1 : 1;
+	return span_compare(x->key, y->key);
+}
+
+static int target_compare(const struct attachment *a, enum target_kind kind, struct span namespace,
+			  struct span name)
+{
+	int order = (a->policy->target.kind > kind) - (a->policy->target.kind < kind);
+
+	if (!order)
+		order = span_compare(a->policy->target.name, name);
+	return order ? order : span_compare(a->namespace, namespace);
+}
+
+static int attachment_order(const void *left, const void *right)
+{
+	const struct attachment *a = left, *b = right;
+	int order = target_compare(a, b->policy->target.kind, b->namespace, b->policy->target.name);
+
+	return order ? order : attachment_compare(a, b);
+}
+
+static void attachment_prepare(const struct gateway_names *gateways, struct attachment *attachment,
+			       struct config_report *report)
+{
+	struct targeted_policy *policy = attachment->policy;
+
+	policy->is_attached = false;
+	attachment->namespace = policy->target.namespace;
+	if (!kind_fits(policy->value.kind, policy->target.kind)) {
+		attachment_warn(report, policy, "has no effect: attach it to a gateway%s",
+				kinds[policy->value.kind].section == SECTION_FRONTEND ? "" : " or a route");
+		attachment->is_excused = true;
+	} else if (policy->target.kind == TARGET_GATEWAY) {
+		gateway_resolve(gateways, attachment, report);
+	}
+	policy->target.attach_namespace = attachment->namespace;
+}
+
+int attachments_build(struct snapshot *snapshot, struct arena *scratch, struct config_report *report,
+		      struct attachments *ret_attachments)
+{
+	struct attachment *list = arena_take(scratch, snapshot->policy_count * sizeof(*list));
+	struct gateway_names gateways;
+
+	if (!list || gateways_collect(snapshot, scratch, &gateways) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < snapshot->policy_count; i++) {
+		list[i].policy = &snapshot->policy_list[i];
+		list[i].arena = snapshot->arena;
+		attachment_prepare(&gateways, &list[i], report);
+	}
+	qsort(list, snapshot->policy_count, sizeof(*list), attachment_order);
+	ret_attachments->list = list;
+	ret_attachments->count = snapshot->policy_count;
+	return 0;
+}
+
+static uint32_t run_start(const struct attachments *attachments, enum target_kind kind, struct span namespace,
+			  struct span name)
+{
+	uint32_t low = 0, high = attachments->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (target_compare(&attachments->list[middle], kind, namespace, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct attachment_run attachments_of(const struct attachments *attachments, enum target_kind kind,
+				     struct span namespace, struct span name)
+{
+	uint32_t start = run_start(attachments, kind, namespace, name), end = start;
+
+	while (end < attachments->count &&
+	       target_compare(&attachments->list[end], kind, namespace, name) == 0)
+		end++;
+	return (struct attachment_run){ attachments->list + start, end - start };
+}
+
+void attachments_finish(const struct attachments *attachments, struct config_report *report)
+{
+	for (uint32_t i = 0; i < attachments->count; i++) {
+		const struct attachment *attachment = &attachments->list[i];
+
+		if (!attachment->policy->is_attached && !attachment->is_excused)
+			attachment_warn(report, attachment->policy,
+					"has no effect: nothing that is loaded fits this target; "
+					"check its kind, namespace, name and section");
+	}
+}
+
+/* ---- levels */
+
+enum policy_level attachment_on_listener(const struct attachment *attachment, const struct listener *listener,
+					 uint16_t port)
+{
+	const struct policy_target *target = &attachment->policy->target;
+
+	if (attachment->is_excused || (target->port && target->port != port))
+		return LEVEL_NONE;
+	if (target->section.len)
+		return span_eq(target->section, listener->listener_name) ? LEVEL_LISTENER : LEVEL_NONE;
+	return target->port ? LEVEL_GATEWAY_PORT : LEVEL_GATEWAY;
+}
+
+enum policy_level attachment_on_route(const struct attachment *attachment, struct span rule_name,
+				      struct span kind)
+{
+	const struct policy_target *target = &attachment->policy->target;
+
+	if (attachment->is_excused ||
+	    (target->route_kind.len && kind.len && !span_eq(target->route_kind, kind)))
+		return LEVEL_NONE;
+	if (target->section.len)
+		return span_eq(target->section, rule_name) ? LEVEL_RULE : LEVEL_NONE;
+	return LEVEL_ROUTE;
+}
+
+enum policy_level attachment_on_backend(const struct attachment *attachment, uint16_t port)
+{
+	const struct policy_target *target = &attachment->policy->target;
+
+	if (attachment->is_excused || target->section.len || (target->port && target->port != port))
+		return LEVEL_NONE;
+	return target->port ? LEVEL_BACKEND_PORT : LEVEL_BACKEND;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "policy/compile/merge.h"
+
+/*
+ * Precedence among policies of one kind for one object (a bind, a rule, a backend reference): every
+ * candidate is entered with its level, in any order, and the strongest level remains, without members of
+ * weaker ones. Policies of one level are merged if their kind allows it.
+ */
+struct precedence_winner {
+	const void *object; /* borrowed; NULL: none yet */
+	enum policy_level level;
+	struct attachment *attachment; /* the strongest of its level; NULL: inline */
+	struct merge *merge; /* NULL: a single policy */
+};
+
+struct precedence {
+	struct precedence_winner of[POLICY_KIND_COUNT];
+};
+
+/*
+ * Enters an attached policy. Within a level attachment_compare() decides, for each member if the kind can be
+ * merged, and the loser causes a warning, once per policy. LEVEL_NONE does nothing; any other level marks
+ * the policy as attached.
+ */
+void precedence_enter(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
+		      struct config_report *report);
+/* Enters inline values; of two of one kind the first one counts. */
+void precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
+			     enum policy_level level);
+static inline const void *precedence_object(const struct precedence *precedence, enum policy_kind kind)
+{
+	return precedence->of[kind].object;
+}
+/* Returns the stronger of two for one kind; NULL if neither has any. */
+const void *precedence_stronger(const struct precedence *a, const struct precedence *b,
+				enum policy_kind kind);

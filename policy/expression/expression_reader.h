@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "policy/expression/expression_node.h"
+#include "policy/expression/expression_token.h"
+
+/* The state of parsing: the next token, the first failure, nodes and their types. */
+struct reader {
+	struct span input;
+	enum expression_scope scope;
+	struct arena *arena;
+	char *error; /* EXPRESSION_ERROR_BYTES */
+	struct token token; /* the next one */
+	uint32_t depth;
+	uint32_t serial; /* of the next random() */
+	int result; /* 0, or the first failure */
+};
+
+/* A token for a message; control bytes were refused before. */
+#define WORD(token) (int)((token).text.len > 40 ? 40 : (token).text.len), (token).text.data
+
+/* Keeps the first failure. Returns NULL. */
+const struct expression_node *reader_fail(struct reader *r, size_t at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void reader_advance(struct reader *r);
+bool reader_at_sign(const struct reader *r, const char *sign);
+bool reader_at_name(const struct reader *r, const char *name);
+/* Returns true and consumes the token if it is this sign. */
+bool reader_accept(struct reader *r, const char *sign);
+/* The same, but fails if it is another token. */
+bool reader_expect(struct reader *r, const char *sign);
+
+/* NULL after a failure, or without memory. */
+struct expression_node *reader_node(struct reader *r, enum expression_op op, enum expression_type type,
+				    const struct expression_node *left, const struct expression_node *right);
+const struct expression_node *reader_constant(struct reader *r, struct expression_value value);
+/* Returns NULL unless the node, which may be NULL, has that type. */
+const struct expression_node *reader_need(struct reader *r, const struct expression_node *node,
+					  enum expression_type type, size_t at, const char *what);
+const struct expression_node *reader_need_number(struct reader *r, const struct expression_node *node,
+						 size_t at, const char *what);
+bool reader_comparable(enum expression_type a, enum expression_type b);
