@@ -5,15 +5,28 @@
 # own directory. From the bottom up:
 #   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < http1
 #   < client < stream < codec < phase < restart/stream < driver < worker < gateway
-# Policy, the model of the configuration, and restart (at the level of upstream) are beside them.
+# with policy, the configuration's model, and restart (beside upstream) beside them. Rooms inside:
+#   config/core/engine < policy/expression, policy/match < policy, policy/compile < config/core/values
+#   user/mcp: json < protocol < session < target < hub < server < user/mcp
+#   admin < admin/dump < admin/metrics < admin/http < admin/top
 GROUND = ["user/base/*", "user/loop/*"]
-MODEL = ["policy/*", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
+# What is decided for a request: nothing of it compiles a configuration.
+DECISIONS = ["policy/balance.h", "policy/h2_settings.h", "policy/headers.h", "policy/health.h",
+             "policy/keepalive.h", "policy/previous_hosts.h", "policy/retry.h", "policy/timeout.h",
+             "policy/match/*", "policy/expression/*"]
+MODEL = DECISIONS + ["config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
+# What policies are made of, and what they are applied to.
+POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/path.h",
+          "user/http/*.def", "config/model*.h", "config/snapshot.h", "config/core/engine/errors.h"]
+# The parts of MCP without sockets.
+MCP = ["user/mcp/json/*", "user/mcp/protocol/*", "user/mcp/session/*"]
 # A client and everything that serves it.
 CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*", "user/relay/*",
                    "user/upstream/*", "user/restart/state.h"] + MODEL
 # What a worker and the admin servers may use: objects of a thread, none of the process.
 THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
                    "user/codec/*", "user/phase/*", "user/driver/*"]
+ADMIN = THREAD + ["policy/*", "config/*", "gen/version.h", "admin/hooks.h", "admin/prometheus.h"]
 LAYERS = {
     "bpf": ["gen/vmlinux.h"],
     "user/base": [],
@@ -30,16 +43,17 @@ LAYERS = {
     "user/kernel/ctl": ["user/base/*", "user/kernel/*", "bpf/*", "gen/*"],
     "user/relay": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
                             "user/kernel/*"],
-    "policy": [
-        "user/base/*", "user/tls/settings.h", "user/tls/identity.h", "user/http/head.h", "user/http/fields.h",
-        "user/http/target.h", "user/http/path.h", "user/http/*.def", "user/net/socket.h",
-        "config/model*.h", "config/core/engine/errors.h", "config/snapshot.h", "config/policy_kinds.def",
-        "config/core/engine/duration.h",
-    ],
+    "policy/expression": ["user/base/*", "user/http/head.h", "user/http/fields.h",
+                          "config/core/engine/duration.h"],
+    "policy/match": POLICY,
+    "policy": POLICY + ["user/net/socket.h", "policy/match/*", "policy/expression/*"],
+    "policy/compile": POLICY + ["user/tls/settings.h", "user/tls/identity.h", "config/policy_kinds.def",
+                                "policy/match/*"],
     "config": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def", "config/*"],
-    "config/core": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def",
-                    "config/model*.h",
-                    "config/policy_kinds.def", "config/build.h", "config/snapshot.h"],
+    "config/core/engine": ["user/base/*", "config/model*.h"],
+    "config/core/values": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def",
+                           "config/core/engine/*", "config/model*.h", "config/policy_kinds.def",
+                           "config/build.h", "config/snapshot.h"],
     "config/standalone": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def",
                           "config/core/*",
                           "config/model*.h", "config/policy_kinds.def", "config/build.h"],
@@ -48,8 +62,18 @@ LAYERS = {
     "user/upstream": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
                                "user/kernel/local/*", "user/relay/*"] + MODEL,
     "user/http1": GROUND + ["user/http/*", "user/relay/*", "user/upstream/*"],
-    "user/mcp": GROUND + ["policy/headers.h", "user/net/*", "user/tls/*", "user/http/*", "user/obs/*",
-                          "user/relay/*", "user/upstream/*", "user/http1/*"] + MODEL,
+    "user/mcp/json": ["user/base/*"],
+    "user/mcp/protocol": ["user/base/*", "user/mcp/json/*"],
+    "user/mcp/session": ["user/base/*", "user/mcp/json/*", "user/mcp/protocol/*"],
+    "user/mcp/target": GROUND + MCP + ["user/net/*", "user/tls/*", "user/http/*", "user/http1/*",
+                                       "user/upstream/*"] + MODEL,
+    "user/mcp/hub": GROUND + MCP + ["user/mcp/target/*", "user/net/*", "user/tls/*", "user/obs/*",
+                                    "user/relay/*", "user/upstream/*"] + MODEL,
+    "user/mcp/server": GROUND + MCP + ["user/mcp/hub/*", "user/net/*", "user/http/*", "user/obs/*",
+                                       "user/relay/*", "user/upstream/*"] + MODEL,
+    "user/mcp": GROUND + MCP + ["user/mcp/target/target.h", "user/mcp/hub/*", "user/mcp/server/*",
+                                "user/net/*", "user/tls/*", "user/obs/*", "user/relay/*",
+                                "user/upstream/*"] + MODEL,
     "user/client": CLIENT,
     "user/stream": CLIENT + ["user/client/*", "user/kernel/common/*", "user/kernel/local/*"],
     "user/codec": CLIENT + ["user/client/*", "user/stream/*"],
@@ -58,8 +82,12 @@ LAYERS = {
                                      "user/kernel/*", "user/restart/*"],
     "user/driver": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*", "user/phase/*",
                              "user/restart/stream/*"],
-    "user/worker": THREAD + ["policy/*", "config/*", "admin/hooks.h"],
-    "admin": THREAD + ["user/worker/*", "policy/*", "config/*", "gen/version.h"],
+    "user/worker": THREAD + ["config/*", "admin/hooks.h"],
+    "admin": ["user/base/*", "user/loop/loop.h", "user/obs/*", "user/stream/view.h", "config/model*.h"],
+    "admin/dump": ADMIN,
+    "admin/metrics": ADMIN + ["admin/dump/*"],
+    "admin/http": ADMIN + ["admin/dump/*", "admin/metrics/*"],
+    "admin/top": ["user/base/*", "user/net/*", "user/http/*", "admin/http/server.h"],
     "user/gateway": ["user/*", "policy/*", "config/*", "admin/*", "gen/version.h"],
     # The test backend judges the gateway, so it shares no code with it.
     "tests/origin": [],
@@ -94,7 +122,7 @@ HOMES = {
     "bpf/*": ["user/kernel/*", "bpf/*", "tests/bpf/*"],
     "yaml.h": ["config/core/engine/yaml.c"],
     "cjson/*": ["admin/top/top_table.c", "tests/unit/json_tree.h", "tests/fuzz/*"],
-    "zlib.h": ["admin/*.c"],
+    "zlib.h": ["admin/http/gzip.c"],
     "re2/*": ["policy/match/regex_engine.cc"],
     "openssl/*": ["user/tls/*.c", "user/tls/*.h", "tests/unit/tls_pki.h",
                   "tests/unit/test_tls_hostile.c", "tests/unit/test_tls_memory.c",
@@ -106,14 +134,15 @@ HOMES = {
 }
 
 # Pure code: time, bytes and randomness are arguments.
-PURE = ["user/base/*.c", "user/http/*.c", "user/h2/*.c", "policy/*.c", "policy/*.cc", "user/loop/timer.c"]
+PURE = ["user/base/*.c", "user/http/*.c", "user/h2/*.c", "policy/*.c", "policy/*.cc", "user/loop/timer.c",
+        "user/mcp/json/*.c", "user/mcp/protocol/*.c", "user/mcp/session/*.c"]
 IMPURE = ["user/base/clock.c", "user/base/log.c", "user/base/log_writer.c",
           "user/base/sink.c", "user/base/mem.c", "user/base/check.c",
           "user/base/failpoint.c"]
 
 # Files of commands, which may block until their output is read. In a serving process only
 # user/base/log_writer.c and user/base/sink.c write to a descriptor that another process reads.
-PRINTING = ["admin/top*.c", "user/kernel/ctl/*.c", "user/restart/upgrade_command.c", "user/gateway/main.c",
+PRINTING = ["admin/top/*.c", "user/kernel/ctl/*.c", "user/restart/upgrade_command.c", "user/gateway/main.c",
             "user/gateway/options.c", "user/base/failpoint.c"]
 WRITERS = ["user/base/log_writer.c", "user/base/sink.c"]
 
