@@ -384,6 +384,27 @@ static void gateway_say_admin_addresses(const struct gateway *gateway)
 	}
 }
 
+static int take_over_connection(void *context, uint32_t worker, int fd, uint16_t port, bool is_stream)
+{
+	const struct gateway *gateway = context;
+
+	return worker_take_over(gateway->workers[worker], fd, port, is_stream);
+}
+
+static void gateway_take_over(struct gateway *gateway)
+{
+	const struct takeover_host host = {
+		.loop = gateway->loop,
+		.local = gateway->lanes.is_local_inherited ? gateway->lanes.local : NULL,
+		.resumptions_left = &gateway->shared.resumptions_left,
+		.worker_count = gateway->worker_count,
+		.context = gateway,
+		.take_over = take_over_connection,
+	};
+
+	takeover_end(&gateway->takeover, &host);
+}
+
 static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
 	struct resolver_options resolver = { .refresh_ms = ns_to_ms(snapshot->config.dns_refresh_ns) };
@@ -425,7 +446,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	if (result)
 		return result;
 	gateway_say_admin_addresses(gateway);
-	takeover_end(&gateway->takeover, gateway);
+	gateway_take_over(gateway);
 	return 0;
 }
 
@@ -445,7 +466,7 @@ static void gateway_stop(struct gateway *gateway)
 	expiry_stop(&gateway->expiry);
 	supervisor_stop(&gateway->supervisor);
 	watch_stop(&gateway->watch);
-	takeover_stop(&gateway->takeover, gateway);
+	takeover_stop(&gateway->takeover);
 	if (gateway->loop) {
 		signals_stop(&gateway->signals, gateway->loop);
 		timer_cancel(loop_timers(gateway->loop), &gateway->drain_timer);

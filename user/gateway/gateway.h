@@ -11,9 +11,9 @@
 #include "user/gateway/mcp_service.h"
 #include "user/gateway/messages.h"
 #include "user/gateway/options.h"
-#include "user/gateway/takeover.h"
 #include "user/gateway/supervisor.h"
 #include "user/gateway/watch.h"
+#include "user/restart/stream/takeover.h"
 #include "user/worker/worker.h"
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/gateway/gateway_hooks.h"
 
+#include "admin/prometheus.h"
 #include "user/base/mem.h"
 #include "user/gateway/lane_metrics.h"
 #include "user/stream/history.h"
@@ -143,12 +144,36 @@ static void hook_quit(void *context)
 	gateway_begin_drain(context);
 }
 
+/* Crashes, and what processes have taken over from each other: in the memory that they share. */
+static void restart_metrics(const struct restart_state *restart_state, struct text *out)
+{
+	struct span listener = SPAN("listener"), client = SPAN("client"), tunnel = SPAN("tunnel");
+	struct span response = SPAN("response"), request = SPAN("request");
+
+	if (!restart_state)
+		return;
+	prometheus_single(out, METRIC_CRASHES, atomic_load(&restart_state->crashes));
+	prometheus_begin(out, METRIC_RESUMED);
+	prometheus_sample(out, METRIC_RESUMED, &listener, restart_state->listeners_taken_over);
+	prometheus_sample(out, METRIC_RESUMED, &client, restart_state->clients_taken_over);
+	prometheus_sample(out, METRIC_RESUMED, &tunnel, atomic_load(&restart_state->tunnels_resumed));
+	prometheus_sample(out, METRIC_RESUMED, &response, atomic_load(&restart_state->responses_resumed));
+	prometheus_sample(out, METRIC_RESUMED, &request, atomic_load(&restart_state->requests_resumed));
+	prometheus_begin(out, METRIC_NOT_RESUMED);
+	for (enum conn_status status = CONN_STATUS_REQUEST; status < CONN_STATUS_BACKEND; status++) {
+		struct span reason = span_str(conn_status_name(status));
+
+		prometheus_sample(out, METRIC_NOT_RESUMED, &reason,
+				  atomic_load(&restart_state->not_resumed[status]));
+	}
+}
+
 static void hook_extra_metrics(void *context, struct text *out)
 {
 	const struct gateway *gateway = context;
 
 	lane_metrics(&gateway->lanes, out);
-	takeover_metrics(&gateway->takeover, out);
+	restart_metrics(gateway->takeover.restart_state, out);
 }
 
 static int hook_take_listener(void *context, const struct address *address)

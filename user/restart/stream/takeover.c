@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/gateway/takeover.h"
+#include "user/restart/stream/takeover.h"
 
 #include <errno.h>
 #include <string.h>
@@ -7,10 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "admin/prometheus.h"
 #include "user/base/failpoint.h"
 #include "user/base/log.h"
-#include "user/gateway/gateway.h"
 #include "user/kernel/local/resume.h"
 #include "user/net/socket.h"
 #include "user/restart/handoff_channel.h"
@@ -56,27 +54,28 @@ static void on_late_timer(struct timer *timer, uint64_t now_ms)
 	uint32_t count;
 
 	inherited_fds_kill_children(&takeover->inherited.children);
-	if (!takeover->local)
+	if (!takeover->host.local)
 		return;
-	if (atomic_load(takeover->resumptions_left)) {
-		timer_arm(loop_timers(takeover->loop), timer, now_ms + LATE_MS);
+	if (atomic_load(takeover->host.resumptions_left)) {
+		timer_arm(loop_timers(takeover->host.loop), timer, now_ms + LATE_MS);
 		return;
 	}
-	count = local_sweep(takeover->local);
+	count = local_sweep(takeover->host.local);
 	if (count)
 		log_info("same-host lanes: freed %u slots of connections that were not resumed", count);
 }
 
 /* A worker that cannot take one leaves it to inherited_reset(). Returns how many were taken. */
-static uint32_t hand_out(struct inherited_fds_socket *sockets, uint32_t count, struct gateway *gateway)
+static uint32_t hand_out(struct takeover *takeover, struct inherited_fds_socket *sockets, uint32_t count)
 {
+	const struct takeover_host *host = &takeover->host;
 	uint32_t taken = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t index = gateway->takeover.next_worker++ % gateway->worker_count;
+		uint32_t index = takeover->next_worker++ % host->worker_count;
 
-		if (worker_take_over(gateway->workers[index], sockets[i].fd, address_port(&sockets[i].local),
-				     sockets[i].backend_fd >= 0) < 0)
+		if (host->take_over(host->context, index, sockets[i].fd, address_port(&sockets[i].local),
+				    sockets[i].backend_fd >= 0) < 0)
 			continue;
 		sockets[i].fd = -1;
 		taken++;
@@ -88,22 +87,22 @@ static uint32_t hand_out(struct inherited_fds_socket *sockets, uint32_t count, s
 
 enum { HANDOFF_TURN_ITEMS = 64 };
 
-static void handoff_end(struct takeover *takeover, struct gateway *gateway, const char *why)
+static void handoff_end(struct takeover *takeover, const char *why)
 {
 	if (takeover->handoff.fd < 0)
 		return;
 	log_info("upgrade: the program before handed over %u idle clients and %u streams%s%s",
 		 takeover->handed_clients, takeover->handed_streams, why ? ": " : "", why ? why : "");
-	loop_source_remove(gateway->loop, &takeover->handoff);
+	loop_source_remove(takeover->host.loop, &takeover->handoff);
 	socket_close(takeover->handoff.fd);
 	takeover->handoff.fd = -1;
 	takeover->restart_state->old_process_fd = -1;
 }
 
-static void handoff_take(struct takeover *takeover, struct gateway *gateway, int client_fd, int backend_fd)
+static void handoff_take(struct takeover *takeover, int client_fd, int backend_fd)
 {
 	struct inherited_fds_socket socket = inherited_fds_socket(client_fd, backend_fd);
-	uint32_t taken = hand_out(&socket, 1, gateway);
+	uint32_t taken = hand_out(takeover, &socket, 1);
 
 	inherited_reset(&socket, 1, takeover->restart_state);
 	if (backend_fd >= 0) {
@@ -117,7 +116,6 @@ static void handoff_take(struct takeover *takeover, struct gateway *gateway, int
 static void on_handoff(struct loop_source *source, uint32_t events)
 {
 	struct takeover *takeover = container_of(source, struct takeover, handoff);
-	struct gateway *gateway = container_of(takeover, struct gateway, takeover);
 	int client_fd, backend_fd;
 
 	(void)events;
@@ -127,26 +125,26 @@ static void on_handoff(struct loop_source *source, uint32_t events)
 		if (result == -EAGAIN)
 			return;
 		if (result == 1)
-			handoff_take(takeover, gateway, client_fd, backend_fd);
+			handoff_take(takeover, client_fd, backend_fd);
 		else if (result == -EBADMSG)
 			log_warn("upgrade: a connection of the program before is reset: its descriptors do "
 				 "not fit into this process");
 		else
-			handoff_end(takeover, gateway, result ? strerrordesc_np(-result) : NULL);
+			handoff_end(takeover, result ? strerrordesc_np(-result) : NULL);
 	}
 }
 
 /* Before the program before is told that this one is ready. */
-static void handoff_begin(struct takeover *takeover, struct gateway *gateway)
+static void handoff_begin(struct takeover *takeover)
 {
 	int error;
 
 	loop_source_init(&takeover->handoff, takeover->restart_state->old_process_fd, on_handoff);
 	if (takeover->handoff.fd < 0)
 		return;
-	error = loop_source_add(gateway->loop, &takeover->handoff, EPOLLIN | EPOLLRDHUP);
+	error = loop_source_add(takeover->host.loop, &takeover->handoff, EPOLLIN | EPOLLRDHUP);
 	if (error)
-		handoff_end(takeover, gateway, strerrordesc_np(-error));
+		handoff_end(takeover, strerrordesc_np(-error));
 }
 
 void takeover_take_no_more(const struct takeover *takeover)
@@ -162,18 +160,19 @@ bool takeover_has_all(const struct takeover *takeover)
 
 /* ------------------------------------------------------------------------------------ life */
 
-void takeover_end(struct takeover *takeover, struct gateway *gateway)
+void takeover_end(struct takeover *takeover, const struct takeover_host *host)
 {
 	struct inherited_fds *inherited = &takeover->inherited;
 	uint32_t clients, streams;
 
 	if (!takeover->is_new_process)
 		return;
+	takeover->host = *host;
 	/* Streams first, because their bytes are in flight. */
-	streams = hand_out(inherited->streams, inherited->stream_count, gateway);
-	clients = hand_out(inherited->clients, inherited->client_count, gateway);
+	streams = hand_out(takeover, inherited->streams, inherited->stream_count);
+	clients = hand_out(takeover, inherited->clients, inherited->client_count);
 	failpoint(HANDED_OUT);
-	handoff_begin(takeover, gateway);
+	handoff_begin(takeover);
 	takeover->restart_state->listeners_taken_over += takeover->taken_over_listeners;
 	takeover->restart_state->clients_taken_over += clients;
 	log_info("%s: %u ports, %u idle clients and %u streams taken over, "
@@ -182,23 +181,20 @@ void takeover_end(struct takeover *takeover, struct gateway *gateway)
 		 takeover->taken_over_listeners, clients, streams,
 		 (unsigned long long)inherited->reset_count);
 	inherited_fds_done(inherited, takeover->restart_state);
-	takeover->local = gateway->lanes.is_local_inherited ? gateway->lanes.local : NULL;
-	takeover->loop = gateway->loop;
-	takeover->resumptions_left = &gateway->shared.resumptions_left;
-	if (takeover->local)
-		local_listeners_settle(takeover->local);
-	if (!inherited->children.count && !takeover->local)
+	if (host->local)
+		local_listeners_settle(host->local);
+	if (!inherited->children.count && !host->local)
 		return;
 	timer_init(&takeover->late_timer, on_late_timer);
-	timer_arm(loop_timers(gateway->loop), &takeover->late_timer, loop_now_ms(gateway->loop) + LATE_MS);
+	timer_arm(loop_timers(host->loop), &takeover->late_timer, loop_now_ms(host->loop) + LATE_MS);
 	takeover->has_timer = true;
 }
 
-void takeover_stop(struct takeover *takeover, struct gateway *gateway)
+void takeover_stop(struct takeover *takeover)
 {
 	if (takeover->has_timer)
-		timer_cancel(loop_timers(gateway->loop), &takeover->late_timer);
-	handoff_end(takeover, gateway, NULL);
+		timer_cancel(loop_timers(takeover->host.loop), &takeover->late_timer);
+	handoff_end(takeover, NULL);
 	inherited_fds_done(&takeover->inherited, takeover->restart_state);
 	inherited_fds_kill_children(&takeover->inherited.children);
 }
@@ -234,28 +230,4 @@ bool takeover_takes_connections(const struct takeover *takeover)
 		log_info("upgrade: connections stay here until they end: the new program keeps other records "
 			 "of them, as another version may");
 	return takes;
-}
-
-void takeover_metrics(const struct takeover *takeover, struct text *out)
-{
-	const struct restart_state *restart_state = takeover->restart_state;
-	struct span listener = SPAN("listener"), client = SPAN("client"), tunnel = SPAN("tunnel");
-	struct span response = SPAN("response"), request = SPAN("request");
-
-	if (!restart_state)
-		return;
-	prometheus_single(out, METRIC_CRASHES, atomic_load(&restart_state->crashes));
-	prometheus_begin(out, METRIC_RESUMED);
-	prometheus_sample(out, METRIC_RESUMED, &listener, restart_state->listeners_taken_over);
-	prometheus_sample(out, METRIC_RESUMED, &client, restart_state->clients_taken_over);
-	prometheus_sample(out, METRIC_RESUMED, &tunnel, atomic_load(&restart_state->tunnels_resumed));
-	prometheus_sample(out, METRIC_RESUMED, &response, atomic_load(&restart_state->responses_resumed));
-	prometheus_sample(out, METRIC_RESUMED, &request, atomic_load(&restart_state->requests_resumed));
-	prometheus_begin(out, METRIC_NOT_RESUMED);
-	for (enum conn_status status = CONN_STATUS_REQUEST; status < CONN_STATUS_BACKEND; status++) {
-		struct span reason = span_str(conn_status_name(status));
-
-		prometheus_sample(out, METRIC_NOT_RESUMED, &reason,
-				  atomic_load(&restart_state->not_resumed[status]));
-	}
 }
