@@ -71,14 +71,12 @@ static void decode_match(struct decoder *d, const struct yaml_node *node, struct
 
 #define SPLICE_DOC                                                                                           \
 	.value_doc = "`auto`, `off`, `sameHost`", .default_doc = "`auto`",                                   \
-	.doc = "extension: `off`, or `sameHost`: allows the lanes `direct` and `bypass` if its process runs "
-""
-	"on this host"
+	.doc = "extension: `off`, or `sameHost`: allows the lanes `direct` and `bypass` if its process "     \
+	       "runs on this host"
 #define BACKEND_POLICIES_DOC "[below](#policies-of-a-backend-backendspolicies-policiespolicy)"
 #define HOST_VALUES "`name:port`, `1.2.3.4:port`, `[::1]:port`, `unix:/path`"
 
-	static bool
-	decode_ref_splice(struct decoder *d, const struct yaml_node *node, void *ret)
+static bool decode_ref_splice(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct backend_ref *ref = container_of(ret, struct backend_ref, splice_off);
 

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The splice section of the benchmark: tunnels and event streams through each program, in one run.
 
-The programs take turns within a round; each row is the median of the rounds. CPU is that of the whole machine
-(/proc/stat), because kernel workers and soft interrupts that move bytes belong to no process; for event
-streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate with its
-defaults; the other rows of headgate are limited to one lane by the configuration: LANES. Tunnels never use
-pipes (user/phase/README.md has the reason), so `pipe` is only in the section about bodies. `direct` and `bypass`
-are the opt-in lanes between processes of one host, so they are only in the sections about tunnels, and `auto`
-never chooses them. Client and backend of the benchmark enable them in these rows.
+The programs take turns within a round; each row is the median of the rounds. CPU is that of the whole
+machine (/proc/stat), because kernel workers and soft interrupts that move bytes belong to no process; for
+event streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate
+with its defaults; the other rows of headgate are limited to one lane by the configuration: LANES. Tunnels
+never use pipes (user/phase/README.md has the reason), so `pipe` is only in the section about bodies.
+`direct` and `bypass` are the opt-in lanes between processes of one host, so they are only in the sections
+about tunnels, and `auto` never chooses them. Client and backend of the benchmark enable them in these rows.
 """
 import argparse
 import functools

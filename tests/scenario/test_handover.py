@@ -476,7 +476,7 @@ def command():
     new_process = NewProcess(stage.gateway)
     failed = upgrade(str(new_process.pid))
     eq(failed[0], 1, f"status: {failed}")
-    check("goes on" in failed[2], f"no word of it: {failed}")
+    check("keeps serving" in failed[2], f"no word of it: {failed}")
     say(*pair)
     for end in pair:
         end.close()

@@ -134,7 +134,7 @@ def stands_still():
     with within(5.0, "the end of the keeper", before=25):
         gateway.terminate()
         eq(gateway.wait(30), 1, "exit status")
-    check("it is killed" in gateway.stderr, "the log does not say it")
+    check("killing it" in gateway.stderr, "the log does not say it")
     for pid in pids + [grandchild]:
         expect_gone(pid, 5, "what the gateway has left")
 

@@ -242,7 +242,7 @@ PLAYED(logging_shows_and_sets_the_level)
 	assert_answer(*state, ADMIN_PORT_ADMIN, "POST /logging?x=y&level=error", 200,
 		      "current log level is error\n");
 	assert_answer(*state, ADMIN_PORT_ADMIN, "POST /logging?level=loud", 400,
-		      "say error, warn, info or debug");
+		      "use error, warn, info or debug");
 	assert_answer(*state, ADMIN_PORT_ADMIN, "POST /logging?level=", 400, NULL);
 	assert_answer(*state, ADMIN_PORT_ADMIN, "POST /logging", 200, "current log level is error\n");
 	/* GET changes nothing. */
