@@ -75,8 +75,9 @@ struct gateway {
 };
 
 /*
- * Runs until a signal or /quitquitquit ends it. Takes over the snapshot, its messages, and the succession;
- * seen: watch_signature() from before the snapshot was loaded. Returns the exit status of the program.
+ * Runs until a signal or /quitquitquit ends it. Takes over the snapshot, its messages, and the contents of
+ * takeover; seen: watch_signature() from before the snapshot was loaded. Returns the exit status of the
+ * program.
  */
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
 		const struct messages *messages, uint64_t seen, const struct takeover *takeover);
