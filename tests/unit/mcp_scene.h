@@ -31,6 +31,7 @@ struct scene_sink {
 struct scene {
 	struct mcp_session *s;
 	struct mcp_json_checker *checker;
+	uint64_t client; /* that the next requests are from */
 	char to[SCENE_TARGETS][8192]; /* the last message to each target */
 	int sent[SCENE_TARGETS];
 	uint64_t call[SCENE_TARGETS]; /* our id of the last request */
@@ -197,6 +198,7 @@ static inline struct mcp_verdict scene_post(struct scene *sc, struct scene_sink 
 
 	assert_null(seen->sink.session);
 	scene_sink_make(seen);
+	seen->sink.client = sc->client;
 	seen->is_resumable = is_resumable;
 	seen->is_full = is_full;
 	if (mcp_post_read(sc->checker, span_str(text), &post) != MCP_NONE)

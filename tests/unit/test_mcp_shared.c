@@ -59,6 +59,19 @@ ONE(two_clients_may_use_the_same_number)
 	}
 }
 
+ONE(one_client_takes_a_quarter_of_the_calls_at_most)
+{
+	enum { SHARE = LIMIT_MCP_SHARED_CALLS / 4 };
+	static struct scene_sink seen[SHARE + 1];
+
+	sc.client = 1;
+	for (int i = 0; i < SHARE; i++)
+		scene_waits(&sc, &seen[i], REQUEST("1", "tools/call", "\"name\":\"a\"," META));
+	scene_refused(&sc, REQUEST("1", "tools/call", "\"name\":\"a\"," META), MCP_TOO_MANY_CALLS);
+	sc.client = 2;
+	scene_waits(&sc, &seen[SHARE], REQUEST("1", "tools/call", "\"name\":\"a\"," META));
+}
+
 ONE(a_request_says_its_version_and_what_it_can)
 {
 	scene_refused(&sc, REQUEST("1", "tools/list", ""), MCP_BAD_META);

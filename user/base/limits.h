@@ -264,7 +264,8 @@ enum limits {
 	LIMIT_MCP_UNINITIALIZED = 512, /* whose client has not come back after initialize */
 	LIMIT_MCP_UNINITIALIZED_MS = 30000, /* the life of one of those */
 	LIMIT_MCP_CALLS = 64, /* requests of a session in progress: 429 */
-	LIMIT_MCP_SHARED_CALLS = 2048, /* the same for a session that all clients share */
+	LIMIT_MCP_SHARED_CALLS =
+		2048, /* the same for a session that all clients share; a quarter for one of them */
 	LIMIT_MCP_ID_BYTES = 256, /* of an id or progress token: 400, or the target's message is dropped */
 	LIMIT_MCP_NAME_BYTES = 4096, /* of a tool, URI, task or cursor: an error of that request */
 	LIMIT_MCP_QUEUE_BYTES = 256 * 1024, /* for a client without a stream; further messages are dropped */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "user/base/hash.h"
 #include "user/base/limits.h"
 #include "user/mcp/server/server_check.h"
 #include "user/mcp/server/server_legacy.h"
@@ -331,6 +332,7 @@ void server_serve(struct mcp_server_conn *server)
 
 	learn_stream(server);
 	server->sink.fields = &server->head.fields;
+	server->sink.client = hash_bytes(server->client);
 	if (!fault && servers)
 		fault = server_check_site(&server->head, servers, server->client);
 	/*

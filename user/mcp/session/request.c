@@ -48,6 +48,7 @@ struct mcp_request *mcp_request_create(struct mcp_session *s, struct mcp_sink *s
 		r->sub_requests[i].request = r;
 	r->sink = sink;
 	r->stream = sink ? sink->stream : 0;
+	r->client = sink ? sink->client : 0;
 	list_add_tail(sink ? &sink->requests : &s->detached, &r->node);
 	list_add_tail(&s->requests, &r->all);
 	s->calls += sink != NULL;

@@ -62,6 +62,7 @@ struct mcp_sink {
 	/* Set by the server: the only stream of a client of 2024-11-05. */
 	bool is_only;
 	const struct fields *fields; /* set by the server: of its HTTP request; NULL: none, or freed */
+	uint64_t client; /* set by the server: hash of the client's address */
 	bool is_resumable; /* set by the server once it has written an event with an id */
 	bool is_broken; /* set by the session: send() failed */
 	struct list node; /* in the session's `sinks` or `settling` */

@@ -44,6 +44,7 @@ struct mcp_request {
 	enum mcp_method method;
 	enum mcp_gather gather;
 	uint32_t stream; /* the stream on which responses are resumed; 0: our own request */
+	uint64_t client; /* as in its sink */
 	uint32_t waiting; /* sub-requests without a response */
 	uint32_t sub_request_count;
 	bool is_acknowledged; /* MCP_GATHER_LISTEN */

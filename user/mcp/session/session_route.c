@@ -383,6 +383,18 @@ static enum mcp_fault request_send(struct mcp_session *s, struct mcp_sink *sink,
 	return parts_send(s, r, m, routing);
 }
 
+/* A session that all clients share keeps room for the others: one client takes a quarter at most. */
+static bool has_its_share(const struct mcp_session *s, const struct mcp_sink *sink)
+{
+	uint32_t count = 0;
+
+	if (s->setup.kind != MCP_SESSION_SHARED || !sink || s->calls < LIMIT_MCP_SHARED_CALLS / 4)
+		return false;
+	list_each(node, next, &s->requests)
+		count += list_entry(node, struct mcp_request, all)->client == sink->client;
+	return count >= LIMIT_MCP_SHARED_CALLS / 4;
+}
+
 enum mcp_fault mcp_session_route(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
 				 uint64_t now_ms)
 {
@@ -390,7 +402,7 @@ enum mcp_fault mcp_session_route(struct mcp_session *s, struct mcp_sink *sink, c
 	struct routing routing = { .gather = MCP_PASS };
 	enum mcp_fault fault;
 
-	if (s->calls >= limit)
+	if (s->calls >= limit || has_its_share(s, sink))
 		return MCP_TOO_MANY_CALLS;
 	text_init(&routing.room);
 	fault = routing_find(s, &routing, m);
