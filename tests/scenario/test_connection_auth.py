@@ -9,7 +9,9 @@ import threading
 from hg import *
 from hg.framework import Context, context
 from hg.h2 import H2Client
+from h2backends import served as served_by_http2
 from plays import SIMPLE
+from tlsbackends import served as served_by_tls
 
 TWO_BACKENDS = """
 binds:
@@ -176,3 +178,35 @@ def basic_is_pooled():
     for _ in range(4):
         eq(ask(gateway.client())[0], 401, "status")
     eq(server.connections, 1, "connections to the backend")
+
+
+@test("a request with such credentials never shares a connection of HTTP/2: a backend that has the choice "
+      "gets HTTP/1.1, and the connection stays with its client")
+def alpn():
+    gateway, _, _ = served_by_tls(alpn=["h2", "http/1.1"])
+    alice, bob, carol = gateway.client(), gateway.client(), H2Client(gateway.client())
+
+    def seen(client, *credentials):
+        got = client.get("/", [("authorization", c) for c in credentials]).json()
+        return got["alpn"], got["connection"]
+
+    eq(seen(bob), ("h2", 1), "without credentials")
+    for scheme in ("NTLM", "negotiate"):
+        eq(seen(alice, f"{scheme} {token('alice')}"), ("http/1.1", 2), scheme)
+    eq(seen(alice), ("http/1.1", 2), "the same client, without credentials")
+    eq(seen(bob, "Basic YTpi"), ("h2", 1), "another client")
+    eq(seen(carol, f"NTLM {token('carol')}"), ("http/1.1", 3), "a client of HTTP/2")
+    eq(seen(carol), ("h2", 1), "the same one, without credentials")
+
+
+@test("a backend of HTTP/2 alone never gets such credentials: 501 says why")
+def http2_alone():
+    gateway, service = served_by_http2()
+    for client in (gateway.client(), H2Client(gateway.port)):
+        for scheme in ("NTLM", "Negotiate"):
+            answer = client.get("/", [("authorization", f"{scheme} {token('alice')}")])
+            eq(answer.status, 501, f"status of {scheme}")
+            check("NTLM and Negotiate" in answer.text and "HTTP/1.1" in answer.text, answer.text)
+            eq(gateway.wait_log()["close_reason"], "upgrade_mismatch", "close_reason")
+        eq(service.connections, 0, "connections to the backend")
+    eq(client.get("/", [("authorization", "Basic YTpi")]).status, 200, "status of Basic")

@@ -7,6 +7,7 @@
 #include "policy/h2_settings.h"
 #include "user/base/mem.h"
 #include "user/client/client.h"
+#include "user/http/connection_auth.h"
 #include "user/net/socket.h"
 #include "user/phase/connect_tunnel.h"
 #include "user/phase/endpoint_choice.h"
@@ -135,6 +136,20 @@ static bool attempt_wants_direct(const struct stream *stream)
 	       stream_wants_direct(stream);
 }
 
+/*
+ * Why the request needs HTTP/1.1, or an empty span. HTTP/2 streams have no Upgrade, and an HTTP/2 connection
+ * that NTLM or Negotiate has authenticated would serve other clients with the identity of the first.
+ */
+static struct span attempt_needs_http1(const struct stream *stream)
+{
+	if (stream->exchange->upgrade.is_wanted)
+		return SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it");
+	if (connection_auth_is_sent(&stream->exchange->head.fields))
+		return SPAN("the backend speaks HTTP/2, whose connections are shared: NTLM and Negotiate "
+			    "authenticate a connection and need HTTP/1.1");
+	return (struct span){ 0 };
+}
+
 /* A CONNECT turns a connection of its own into a tunnel. */
 static enum dial_protocol attempt_protocol(const struct stream *stream)
 {
@@ -144,8 +159,7 @@ static enum dial_protocol attempt_protocol(const struct stream *stream)
 		return DIAL_BYTES;
 	if (h2_to_backend(ref, stream->is_grpc))
 		return DIAL_HTTP2;
-	/* HTTP/2 streams have no Upgrade. */
-	if (!ref->tls || ref->http_version == BACKEND_HTTP1 || stream->exchange->upgrade.is_wanted)
+	if (!ref->tls || ref->http_version == BACKEND_HTTP1 || attempt_needs_http1(stream).len)
 		return DIAL_HTTP1;
 	return alpn_has_choice(&ref->tls->settings) ? DIAL_EITHER : DIAL_HTTP1;
 }
@@ -251,10 +265,8 @@ enum stream_step attempt_dial(struct stream *stream)
 
 	if (stream->exchange)
 		stream->exchange->fault = (struct span){ 0 };
-	if (options.protocol == DIAL_HTTP2 && stream->exchange->upgrade.is_wanted)
-		return step_reply(stream, 501,
-				  SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
-				  END_UPGRADE_MISMATCH);
+	if (options.protocol == DIAL_HTTP2 && attempt_needs_http1(stream).len)
+		return step_reply(stream, 501, attempt_needs_http1(stream), END_UPGRADE_MISMATCH);
 	upstream = attempt_take_bound(stream, &options);
 	if (!upstream)
 		upstream = dial_reuse(&stream->proxy->pool, &options);
