@@ -345,12 +345,15 @@ static const struct schema_row limits_rows[] = {
 	  .default_doc = "the number that the descriptor limit allows, with a backend connection each",
 	  .doc = "of clients, in the process; the gateway closes the one idle longest for a new one" },
 	{ "connectionsPerClient", AS_U64(struct static_config, connections_per_client),
-	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "half of the number that the descriptor limit allows",
+	  RANGE(1, LIMIT_CONNECTIONS),
+	  .default_doc =
+		  "an eighth of the number that the descriptor limit allows, at least 64, at most half",
 	  .doc = "of one client address (IPv6: of a /64), in the process; the gateway closes an idle one "
 		 "of that address for a new one, otherwise 503 or a reset; does not apply to addresses "
 		 "in `forwarded.trusted`" },
 	{ "requestsPerClient", AS_U64(struct static_config, requests_per_client), RANGE(1, LIMIT_CONNECTIONS),
-	  .default_doc = "the number that the descriptor limit allows",
+	  .default_doc =
+		  "a quarter of the number that the descriptor limit allows, at least 128, at most half",
 	  .doc = "running HTTP/2 requests of one client address, in the process: further ones get "
 		 "REFUSED_STREAM; the same exception" },
 	{ "connectionsPerBackend", AS_U64(struct static_config, connections_per_backend),

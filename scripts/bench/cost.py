@@ -49,7 +49,7 @@ UNITS = {"requests/s": "", "us/request": "-cpu", "KiB": "-memory"}  # suffix of 
 ROWS = [f"routes/{kind}" for kind in KINDS] + list(X)
 
 HEAD = """
-config: {{logging: {{level: warn, accessLog: false}}}}
+config: {{logging: {{level: warn, accessLog: false}}, limits: {{connectionsPerClient: 10000}}}}
 binds:
 - port: {http}
   listeners:

@@ -85,7 +85,7 @@ http {{
 """
 
 HEADGATE = """
-config: {{logging: {{level: warn, accessLog: false}}}}
+config: {{logging: {{level: warn, accessLog: false}}, limits: {{connectionsPerClient: 10000}}}}
 binds:
 - port: {http}
   listeners:

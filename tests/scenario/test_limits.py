@@ -59,7 +59,8 @@ def silent_backend():
     shell = ["/bin/sh", "-c", 'ulimit -n 1024 && exec "$@"', "sh"]
     gateway = start(wrap=shell)
     limits = gateway.admin_json("/config_dump")["config"]["limits"]
-    eq(limits["connectionsPerBackend"], limits["requestsPerClient"], "limits derived from the descriptors")
+    eq((limits["connectionsPerClient"], limits["requestsPerClient"]), (64, 128), "limits of an address")
+    check(limits["connectionsPerBackend"] > 2 * limits["requestsPerClient"], f"{limits}")
     old = gateway.client()
     eq(old.get("/get").status, 200, "status before")
     clients = [H2Client(gateway.port) for _ in range(12)]
@@ -143,6 +144,19 @@ def client_connections():
     held.pop().rst()
     wait_open(gateway, 3)
     eq(gateway.client().get("/get").status, 200, "status when one has ended")
+
+
+@test("connectionsPerClient by default: a few addresses that take all they may leave connections to others",
+      heavy=True, timeout=60)
+def few_addresses():
+    gateway = start(wrap=["/bin/sh", "-c", 'ulimit -n 1024 && exec "$@"', "sh"])
+    held = [ask(gateway.client(source=f"127.0.0.{address}")) for address in (2, 3) for _ in range(150)]
+    wait_until(lambda: refused(gateway, "connectionsPerClient") == 2 * (150 - 64), 20, "refusals")
+    wait_open(gateway, 2 * 64)
+    for _ in range(20):
+        held.append(gateway.client())
+        eq(held[-1].get("/get").status, 200, "status of another address")
+    eq(gateway.metrics()("headgate_downstream_idle_closed_total"), 0, "connections closed to make room")
 
 
 @test("connectionsPerClient: a connection of the same address that is idle makes room, none of another")

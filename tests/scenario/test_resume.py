@@ -334,7 +334,8 @@ def bulk():
 @test("a thousand tunnels are resumed, each with its own ends; thousands in `make thorough`", timeout=120,
       heavy=True)
 def thousands():
-    gateway, backend = acted("auto")
+    config = TUNNEL.replace("config: {", "config: {limits: {connectionsPerClient: 5000}, ")
+    gateway, backend = acted("auto", config)
     pairs = [tunnel(gateway, backend, warm=False) for _ in range(4000 if is_thorough() else 1000)]
     for number, pair in enumerate(pairs):
         say(*pair, b"%d" % number)

@@ -177,7 +177,8 @@ def flood():
 
 
 def too_many(workers):
-    stage = Stage(ONE + "frontendPolicies:\n  tls: {handshakeTimeout: 120s}\n", workers=workers)
+    stage = Stage(ONE + "frontendPolicies:\n  tls: {handshakeTimeout: 120s}\n"
+                  "config: {limits: {connectionsPerClient: 5000}}\n", workers=workers)
     first = [stage.gateway.client().send(b"\x16") for _ in range(workers)]
     silent = [socket.create_connection(("127.0.0.1", stage.port)) for _ in range(4200)]
     stage.wait_ends("tls_handshake_limit", 4200 + workers - 4096, 20)

@@ -10,7 +10,7 @@ from hg import *
 WARM, COUNT = 200, 2000
 BATCH = 50  # under way at a time
 CONFIG = """
-config: {splice: {mode: @mode@, adaptive: @adaptive@}}
+config: {splice: {mode: @mode@, adaptive: @adaptive@}, limits: {connectionsPerClient: 5000}}
 binds:
 - port: @port@
   listeners:

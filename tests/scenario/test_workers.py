@@ -371,7 +371,7 @@ def thousands():
     if hard < 8192:
         skip(f"the descriptor limit of {hard} is too low")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    gateway = start(most=5000)
+    gateway = start(most="5000, connectionsPerClient: 5000")
     clients = [gateway.client() for _ in range(2000)]
     for client in clients:
         client.request("GET", "/bytes/100")

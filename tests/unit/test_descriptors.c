@@ -24,6 +24,28 @@ TEST(nobody_may_take_the_last_descriptor_of_another)
 	}
 }
 
+TEST(one_client_address_gets_an_eighth_or_64_and_never_more_than_half)
+{
+	for (uint64_t limit = 16; limit < 3000000; limit += 1 + limit / 7) {
+		struct descriptor_plan plan;
+
+		descriptors_plan(limit, 100, &plan);
+		assert_in_range(plan.connections_of_client, 1, (plan.connections + 1) / 2);
+		assert_in_range(plan.requests_of_client, plan.connections_of_client,
+				(plan.connections + 1) / 2);
+		if (plan.connections >= 8 * 64) {
+			assert_int_equal(plan.connections_of_client, plan.connections / 8);
+			assert_in_range(plan.requests_of_client, plan.connections / 4 - 1,
+					plan.connections / 4);
+		} else if (plan.connections >= 4 * 64) {
+			assert_int_equal(plan.connections_of_client, 64);
+			assert_int_equal(plan.requests_of_client, 128);
+		} else if (plan.connections < 2 * 64) {
+			assert_int_equal(plan.connections_of_client, (plan.connections + 1) / 2);
+		}
+	}
+}
+
 TEST(more_workers_and_ports_take_more)
 {
 	assert_true(descriptors_fixed(2, 1) > descriptors_fixed(1, 1));

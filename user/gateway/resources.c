@@ -23,9 +23,9 @@ void resources_set_connections(struct snapshot *snapshot, uint32_t workers)
 	if (config->max_connections == 0)
 		config->max_connections = plan.connections;
 	if (config->connections_per_client == 0)
-		config->connections_per_client = (plan.connections + 1) / 2;
+		config->connections_per_client = plan.connections_of_client;
 	if (config->requests_per_client == 0)
-		config->requests_per_client = plan.connections;
+		config->requests_per_client = plan.requests_of_client;
 	if (config->connections_per_backend == 0)
 		config->connections_per_backend = plan.connections;
 }

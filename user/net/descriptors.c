@@ -15,8 +15,19 @@ enum {
 	DESCRIPTORS_OURS = 3 * LIMIT_ADMIN_CONNECTIONS + 64,
 	DESCRIPTORS_BASE = 64, /* of the main thread, with programs and maps of the kernel lanes */
 	DESCRIPTORS_OF_WORKER = 16,
+	DESCRIPTORS_OF_CLIENT = 64, /* connections that one client address may have at least */
 	DESCRIPTORS_OF_PORT = 2, /* for each worker: the listening socket and a reserve */
 };
+
+/* A few addresses together must not take everything; a browser or a small office must fit. */
+static void plan_client(struct descriptor_plan *plan)
+{
+	uint64_t eighth = plan->connections / 8, half = (plan->connections + 1) / 2;
+	uint64_t share = eighth > DESCRIPTORS_OF_CLIENT ? eighth : DESCRIPTORS_OF_CLIENT;
+
+	plan->connections_of_client = share < half ? share : half;
+	plan->requests_of_client = 2 * share < half ? 2 * share : half;
+}
 
 void descriptors_plan(uint64_t limit, uint64_t fixed, struct descriptor_plan *ret_plan)
 {
@@ -30,6 +41,7 @@ void descriptors_plan(uint64_t limit, uint64_t fixed, struct descriptor_plan *re
 	};
 	if (ret_plan->connections > LIMIT_CONNECTIONS)
 		ret_plan->connections = LIMIT_CONNECTIONS;
+	plan_client(ret_plan);
 }
 
 uint64_t descriptors_fixed(uint32_t workers, uint32_t ports)

@@ -12,6 +12,13 @@ struct descriptor_plan {
 	uint64_t clients_below; /* connections of clients have smaller numbers */
 	uint64_t backends_below; /* backend connections; above them files, names and admin servers */
 	uint64_t connections; /* clients that fit, each with a backend connection */
+	/* For one client address: an eighth, at least 64, but never more than half of connections. */
+	uint64_t connections_of_client;
+	/*
+	 * Twice as many, at most half as well: a request of HTTP/2 needs one descriptor, a connection of
+	 * HTTP/1 with its backend two.
+	 */
+	uint64_t requests_of_client;
 };
 
 /* limit: RLIMIT_NOFILE; fixed: descriptors that are open without any connection. */
