@@ -85,9 +85,9 @@ def documented():
         for trusted in ("10.0.0.0/8", "127.0.0.0/8"):
             gateway, _ = play(SIMPLE + f"config: {{forwarded: {{mode: {mode}, trusted: [{trusted}]}}}}\n")
             got = set()
-            for spell in (str, str.title, lambda name: name.replace("-", "_")):
+            for spell in (str, str.title, *(lambda name, to=to: name.replace("-", to) for to in "_.")):
                 spelled = [(spell(name), "forged") for name in [*fields, "x-fine"]]
-                got |= {name.replace("_", "-") for name, value in seen(gateway.client(), spelled).items()
+                got |= {re.sub("[_.]", "-", name) for name, value in seen(gateway.client(), spelled).items()
                         if "forged" in value}
             want = {name for name, always in fields.items()
                     if trusted.startswith("127") or (mode != "append" and not always)}

@@ -20,7 +20,7 @@ enum field_id field_name_id(struct span name)
 bool field_name_is_read_as(struct span field, struct span name)
 {
 	for (size_t i = 0; field.len == name.len && i < name.len; i++) {
-		char c = field.data[i] == '_' ? '-' : field.data[i];
+		char c = field.data[i] == '_' || field.data[i] == '.' ? '-' : field.data[i];
 
 		if (c != name.data[i] && (c | 0x20) != name.data[i])
 			return false;

@@ -10,7 +10,7 @@
 
 /* The known field that such a reader sees, or FIELD_OTHER. */
 enum field_id field_name_id(struct span name);
-/* True if such a reader takes `field` for `name` (lower case, with "-"). */
+/* True if a reader, also one that turns "." into "_", takes `field` for `name` (lower case, with "-"). */
 bool field_name_is_read_as(struct span field, struct span name);
 /* What only a gateway in front of us could know (trusted_fields.def). */
 bool field_name_is_forwarding(struct span name);
