@@ -111,6 +111,21 @@ def bad_json():
     wait_until(lambda: "has not answered a request" in gateway.stderr, 10, "the reason in our log")
 
 
+@test("mcp answers: an id that comes back as a string is that of the request; a BOM before JSON is no fault")
+def lenient():
+    target = Told()
+    gateway, _ = play(target.target())
+    client = Mcp(gateway)
+    begin, tools = '{"jsonrpc":"2.0","id":', ',"result":{"tools":[]}}'
+    for id_text, mark in (("$", ""), ('"$"', ""), ("$", "\ufeff"), ('"$"', "\ufeff")):
+        target.answers["tools_list"] = (200, "application/json", mark + begin + id_text + tools)
+        eq(client.request("tools/list"), {"tools": []}, f"id {id_text}, mark {mark!r}")
+    for id_text, mark in (('"x$"', ""), ('"$0"', ""), ('" $"', ""), ("$", "\ufeff\ufeff"), ("$", " \ufeff")):
+        target.answers["tools_list"] = (200, "application/json", mark + begin + id_text + tools)
+        error = fails(-32000, client.request, "tools/list")
+        check("one: " in error.text, f"id {id_text}, mark {mark!r}: {error.text}")
+
+
 @test("mcp answers: why initialize failed stands in the client's error, the log and the history", timeout=60)
 def initialize_reasons():
     refused = json.dumps({"jsonrpc": "2.0", "id": "server-error",

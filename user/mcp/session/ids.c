@@ -5,6 +5,7 @@
 
 #include "user/base/check.h"
 #include "user/base/mem.h"
+#include "user/mcp/json/json_text.h"
 
 struct mcp_ids_slot {
 	uint64_t id; /* 0: free */
@@ -77,6 +78,8 @@ void *mcp_ids_find_text(const struct mcp_ids *ids, struct span text)
 {
 	uint64_t id;
 
+	if (mcp_json_type(text) == MCP_JSON_STRING)
+		text = mcp_json_string(text);
 	return span_parse_u63(text, &id) == 0 ? mcp_ids_find(ids, id) : NULL;
 }
 

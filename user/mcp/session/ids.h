@@ -25,7 +25,7 @@ void mcp_ids_done(struct mcp_ids *ids);
 int mcp_ids_put(struct mcp_ids *ids, uint32_t max, void *object, uint64_t *ret_id);
 /* NULL: there is nothing of that number. */
 void *mcp_ids_find(const struct mcp_ids *ids, uint64_t id);
-/* The same for the text of a number. */
+/* The same for the JSON text of a number, or of a string with it: some servers make strings of all ids. */
 void *mcp_ids_find_text(const struct mcp_ids *ids, struct span text);
 void mcp_ids_drop(struct mcp_ids *ids, uint64_t id);
 /* Any order: *cursor begins at 0, NULL at the end. What was returned may be dropped. */

@@ -189,12 +189,18 @@ static void client_on_body(struct http1_client *client, struct span payload)
 		request_take_text(request, payload);
 }
 
+/* A BOM is no JSON, but receivers may ignore it (RFC 8259 8.1). */
+static struct span without_bom(struct span text)
+{
+	return span_starts(text, SPAN("\xef\xbb\xbf")) ? span_from(text, 3) : text;
+}
+
 static void client_on_end(struct http1_client *client, struct span why)
 {
 	struct remote_request *request = container_of(client, struct remote_request, client);
 
 	if (!why.len && request->is_text && buf_len(&request->text))
-		request->ops->on_text(request, buf_span(&request->text));
+		request->ops->on_text(request, without_bom(buf_span(&request->text)));
 	request_end(request, why);
 }
 
