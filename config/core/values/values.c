@@ -172,6 +172,23 @@ static void report_url(struct decoder *d, const struct yaml_node *node, struct s
 		config_error(d->report, node, "%s is a URL; write only name:port", QUOTE(s));
 }
 
+/* Reports "user:password@". The text may contain a password: the message does not repeat it. */
+static bool has_user(struct decoder *d, const struct yaml_node *node, struct span s)
+{
+	size_t scheme = span_starts(s, SPAN("https://")) ? 8 : span_starts(s, SPAN("http://")) ? 7 : 0;
+	ptrdiff_t slash;
+
+	s = span_from(s, scheme);
+	slash = span_find(s, '/');
+	if (span_find(slash < 0 ? s : span_first(s, (size_t)slash), '@') < 0)
+		return false;
+	config_error(
+		d->report, node,
+		"user and password in an address are not supported; write the address alone, and set the "
+		"header Authorization with requestHeaderModifier");
+	return true;
+}
+
 /* Splits "host:port" or "[v6]:port"; reports other texts. */
 static bool split_target(struct decoder *d, const struct yaml_node *node, struct span s,
 			 struct span *ret_host, struct span *ret_port)
@@ -227,7 +244,7 @@ bool value_target(struct decoder *d, const struct yaml_node *node, struct backen
 		return false;
 	if (span_starts(s, SPAN("unix:")))
 		return target_unix(d, node, s, backend);
-	if (!split_target(d, node, s, &host, &port_text))
+	if (has_user(d, node, s) || !split_target(d, node, s, &host, &port_text))
 		return false;
 	if (span_starts(port_text, SPAN("//"))) {
 		report_url(d, node, s);
