@@ -320,9 +320,12 @@ TEST(a_channel_that_takes_nothing_leaves_the_stream_as_it_was)
 TEST(a_row_of_other_sockets_is_not_believed)
 {
 	struct upgrade_play s = upgrade_play();
+	struct restart_entry *entry = restart_entry(s.play.restart_state, s.client);
 	int client, backend;
 
-	restart_entry(s.play.restart_state, s.client)->backend_cookie++;
+	assert_true(entry != NULL);
+	if (entry)
+		entry->backend_cookie++;
 	assert_int_equal(handoff_send(s.channel[0], s.play.restart_state, s.client, s.backend), 0);
 	socket_close(s.client);
 	s.client = -1;
