@@ -9,7 +9,9 @@ import threading
 from hg import *
 from hg.framework import Context, context
 from hg.h2 import H2Client
+from hg.mcp import Mcp
 from h2backends import served as served_by_http2
+from mcpplays import Told, play
 from plays import SIMPLE
 from tlsbackends import served as served_by_tls
 
@@ -210,3 +212,29 @@ def http2_alone():
             eq(gateway.wait_log()["close_reason"], "upgrade_mismatch", "close_reason")
         eq(service.connections, 0, "connections to the backend")
     eq(client.get("/", [("authorization", "Basic YTpi")]).status, 200, "status of Basic")
+
+
+class Ports(Told):
+    """An MCP target over HTTP. .ports: (Authorization, port of the gateway's connection) of each message."""
+
+    def __init__(self):
+        self.ports = []
+        super().__init__()
+
+    def answer(self, handler, message):
+        self.ports.append((handler.headers.get("Authorization"), handler.client_address[1]))
+        return super().answer(handler, message)
+
+
+@test("a connection to an MCP target that has carried such credentials carries no other client's messages")
+def mcp():
+    target = Ports()
+    gateway, _ = play(target.target(), workers=1)
+    for _ in range(3):
+        alice = Mcp(gateway, headers={"Authorization": f"NTLM {token('alice')}"})
+        eq(alice.request("tools/list"), {}, "with credentials")
+        eq(Mcp(gateway).request("tools/list"), {}, "another client, without")
+    check({bool(credentials) for credentials, _ in target.ports} == {True, False}, f"{target.ports}")
+    for at, (credentials, port) in enumerate(target.ports):
+        check(not credentials or port not in [later for _, later in target.ports[at + 1:]],
+              f"message {at} was not the last one of its connection: {target.ports}")

@@ -7,6 +7,7 @@
 #include "config/snapshot.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/http/connection_auth.h"
 #include "user/http/h1_write.h"
 #include "user/mcp/target/remote_fields.h"
 #include "user/upstream/upstream.h"
@@ -236,6 +237,7 @@ static int request_write(struct remote_request *request, const struct remote_pee
 		head.path = span_first(ask->path, (size_t)query);
 	}
 	error = remote_add_client(&head.fields, ask->client, peer->modifier);
+	request->client.is_bound = connection_auth_is_sent(&head.fields);
 	if (!error)
 		error = h1_write_request(&request->client.out, &head, &framing, &options);
 	for (int i = 0; i < ask->count && !error; i++)
