@@ -115,9 +115,12 @@ static char **child_environment(const struct child_options *options)
 	return list;
 }
 
-/* What the child does before its program: system calls alone, for it runs in our memory. */
+/*
+ * What the child does before its program: only system calls, because it runs in our memory. ret_error is
+ * volatile: the compiler may drop a store before _exit() that it thinks nobody reads.
+ */
 static noreturn void child_main(const struct child_options *options, const struct child_pipes *pipes,
-				char **arguments, char **environment, pid_t parent, int *ret_error)
+				char **arguments, char **environment, pid_t parent, volatile int *ret_error)
 {
 	sigset_t none;
 
@@ -158,7 +161,7 @@ static int spawn_with(const struct child_options *options, const struct child_pi
 	(void)pthread_sigmask(SIG_BLOCK, &all, &before);
 	pid = vfork();
 	if (pid == 0)
-		child_main(options, pipes, arguments, environment, self, (int *)&error);
+		child_main(options, pipes, arguments, environment, self, &error);
 	if (pid < 0)
 		error = errno;
 	else if (error)
