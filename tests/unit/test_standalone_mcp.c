@@ -178,6 +178,8 @@ TEST(wrong_mcp_is_refused)
 		{ REMOTE("host: 'http://a/b c'"), "a.yaml", "is not a path" },
 		{ REMOTE("host: 'u:p@a'"), "a.yaml", "user and password in an address are not supported" },
 		{ REMOTE("host: 'https://u:p@a/mcp'"), "a.yaml", "with requestHeaderModifier" },
+		{ REMOTE("host: 'u:p@a', port: 80, path: /mcp"), "a.yaml",
+		  "user and password in an address" },
 		{ REMOTE("host: 'https://u@a:1'"), "a.yaml", "with requestHeaderModifier" },
 		{ REMOTE("host: a, port: 80"), "a.yaml", "write both port and path, or neither" },
 		{ REMOTE("host: a, port: 80, path: x"), "a.yaml",

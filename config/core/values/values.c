@@ -69,6 +69,23 @@ bool value_protocol_supported(struct decoder *d, const struct yaml_node *node)
 	return true;
 }
 
+/* Reports "user:password@". The text may contain a password: the message does not repeat it. */
+static bool has_user(struct decoder *d, const struct yaml_node *node, struct span s)
+{
+	size_t scheme = span_starts(s, SPAN("https://")) ? 8 : span_starts(s, SPAN("http://")) ? 7 : 0;
+	ptrdiff_t slash;
+
+	s = span_from(s, scheme);
+	slash = span_find(s, '/');
+	if (span_find(slash < 0 ? s : span_first(s, (size_t)slash), '@') < 0)
+		return false;
+	config_error(
+		d->report, node,
+		"user and password in an address are not supported; write the address alone, and set the "
+		"header Authorization with requestHeaderModifier");
+	return true;
+}
+
 bool value_hostname(struct decoder *d, const struct yaml_node *node, bool has_wildcard, struct span *ret)
 {
 	struct span s, name;
@@ -79,6 +96,8 @@ bool value_hostname(struct decoder *d, const struct yaml_node *node, bool has_wi
 	if (has_wildcard && span_starts(s, SPAN("*.")))
 		name = span_from(s, 2);
 	if (!value_is_hostname(name)) {
+		if (has_user(d, node, s))
+			return false;
 		if (span_find(s, ':') >= 0)
 			config_error(d->report, node,
 				     "%s is not a host name; write the name alone, without scheme and port",
@@ -170,23 +189,6 @@ static void report_url(struct decoder *d, const struct yaml_node *node, struct s
 			     QUOTE(s));
 	else
 		config_error(d->report, node, "%s is a URL; write only name:port", QUOTE(s));
-}
-
-/* Reports "user:password@". The text may contain a password: the message does not repeat it. */
-static bool has_user(struct decoder *d, const struct yaml_node *node, struct span s)
-{
-	size_t scheme = span_starts(s, SPAN("https://")) ? 8 : span_starts(s, SPAN("http://")) ? 7 : 0;
-	ptrdiff_t slash;
-
-	s = span_from(s, scheme);
-	slash = span_find(s, '/');
-	if (span_find(slash < 0 ? s : span_first(s, (size_t)slash), '@') < 0)
-		return false;
-	config_error(
-		d->report, node,
-		"user and password in an address are not supported; write the address alone, and set the "
-		"header Authorization with requestHeaderModifier");
-	return true;
 }
 
 /* Splits "host:port" or "[v6]:port"; reports other texts. */
