@@ -16,7 +16,8 @@ PIECE = 65536
 # The program itself, that is told of a layout of records which is not its own.
 OTHER_LAYOUT = 'export HEADGATE_TAKE_OVER_STREAMS="${HEADGATE_TAKE_OVER_STREAMS}0"; exec "$real" "$@"'
 CONFIG = """
-config: {splice: {mode: @mode@}, connectionTerminationDeadline: @deadline@}
+config: {limits: {connectionsPerClient: 5000}, splice: {mode: @mode@},
+  connectionTerminationDeadline: @deadline@}
 binds:
 - port: @port@
   listeners:
