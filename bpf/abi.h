@@ -41,7 +41,7 @@ enum sockmap_mode {
 	SOCKMAP_MODE_KERNEL, /* the program opens the gate when forwarded_bytes == passed_bytes */
 };
 
-/* limit_bytes of a direction that ends only with its connection. */
+/* Value of limit_bytes for a direction without a limit. */
 #define SOCKMAP_NO_LIMIT 0xffffffffffffffffull
 
 /* Charged for each redirected skb beyond its payload: what a send queue charges for one more sk_buff. */

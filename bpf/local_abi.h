@@ -84,7 +84,7 @@ struct local_kernel {
 	__u32 pad_of_line;
 };
 
-/* One direction of a tunnel (direct), or one direction of a connection that bypasses TCP. */
+/* One direction of a tunnel in lane direct, or of a connection in lane bypass. */
 struct local_record {
 	struct local_user user;
 	struct local_kernel kernel;

@@ -47,8 +47,8 @@ struct {
 } local_of SEC(".maps");
 
 /*
- * Cookie of either end of a connection that bypasses TCP -> the record of what this end sends. Written by
- * user space.
+ * Maps the socket cookie of each end of a bypassed connection to the record of the bytes that this end
+ * sends. User space writes the entries.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

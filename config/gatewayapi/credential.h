@@ -36,7 +36,10 @@ const struct tls_identity *credential_identity(struct manifests *m, const struct
 const struct tls_trust *credential_trust(struct manifests *m, const struct yaml_node *list,
 					 const struct credential_place *place, struct span *ret_source,
 					 struct span *ret_why);
-/* Returns `ca.crt` of a Secret that is referenced for its certificate; NULL without *ret_why: it has none. */
+/*
+ * Returns the trust from `ca.crt` of a Secret whose certificate the object uses. NULL with an empty *ret_why
+ * means that the Secret has no `ca.crt`.
+ */
 const struct tls_trust *credential_own_trust(struct manifests *m, const struct yaml_node *node,
 					     const struct credential_place *place, struct span *ret_why);
 void credentials_done(struct manifests *m);

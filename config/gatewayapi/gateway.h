@@ -44,7 +44,7 @@ bool gateway_admits_namespace(struct manifests *m, const struct gateway_listener
 			      struct span namespace);
 
 /*
- * Returns the host names of a route that a listener serves, completely or in part, in the route's form:
+ * Finds the host names of a route that a listener serves completely or in part, written as in the route:
  * among several routes the one with the most specific name of its own wins, independent of the listener's
  * name. Requests for other names do not reach the listener. A route without names has every name of the
  * listener. False: no name is left.

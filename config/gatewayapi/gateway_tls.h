@@ -34,6 +34,6 @@ struct gateway_tls_listener {
 	uint16_t port;
 };
 
-/* The TLS of a listener that terminates TLS; NULL only without memory. */
+/* Builds the TLS settings of a listener that terminates TLS. Returns NULL only if memory is exhausted. */
 struct listener_tls *gateway_tls_listener(struct manifests *m, const struct gateway_tls_listener *listener,
 					  const struct gateway_tls *gateway);

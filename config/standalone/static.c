@@ -301,9 +301,9 @@ static const struct schema_row splice_rows[] = {
 	  .doc = "`direct` is for tunnels between processes of this host, `bypass` for connections of the "
 		 "gateway to one: see below" },
 	{ "adaptive", AS_BOOL(struct splice_config, adaptive), .default_value = true,
-	  .doc = "tunnels and bodies move to the kernel and back depending on their rate; `false`: they "
-		 "move at once and stay, which is slower for small messages in quick succession, and for "
-		 "fast bodies of known length" },
+	  .doc = "the gateway moves tunnels and bodies to the kernel and back by their rate; `false`: it "
+		 "moves them at once and leaves them there, which is slower for small messages in quick "
+		 "succession, and for fast bodies of known length" },
 	{ "force", AS_BOOL(struct splice_config, force), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
 	  .doc = "use the lanes `direct` and `bypass` also on kernels with the fault CVE-2026-74589, which "
 		 "a hostile process on this host can exploit" },
@@ -342,24 +342,22 @@ static const struct schema flood_schema = SCHEMA(flood_rows, struct static_confi
 
 static const struct schema_row limits_rows[] = {
 	{ "maxConnections", AS_U64(struct static_config, max_connections), RANGE(1, LIMIT_CONNECTIONS),
-	  .default_doc = "the number that the descriptor limit allows, with a backend connection each",
+	  .default_doc = "what the descriptor limit allows, with a backend connection each",
 	  .doc = "of clients, in the process; the gateway closes the one idle longest for a new one" },
 	{ "connectionsPerClient", AS_U64(struct static_config, connections_per_client),
 	  RANGE(1, LIMIT_CONNECTIONS),
-	  .default_doc =
-		  "an eighth of the number that the descriptor limit allows, at least 64, at most half",
+	  .default_doc = "an eighth of what the descriptor limit allows, at least 64, at most half",
 	  .doc = "of one client address (IPv6: of a /64), in the process; the gateway closes an idle one "
 		 "of that address for a new one, otherwise 503 or a reset; does not apply to addresses "
 		 "in `forwarded.trusted`" },
 	{ "requestsPerClient", AS_U64(struct static_config, requests_per_client), RANGE(1, LIMIT_CONNECTIONS),
-	  .default_doc =
-		  "a quarter of the number that the descriptor limit allows, at least 128, at most half",
+	  .default_doc = "a quarter of what the descriptor limit allows, at least 128, at most half",
 	  .doc = "running HTTP/2 requests of one client address, in the process: further ones get "
 		 "REFUSED_STREAM; the same exception" },
 	{ "connectionsPerBackend", AS_U64(struct static_config, connections_per_backend),
-	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "the number that the descriptor limit allows",
-	  .doc = "connections to all endpoints of a backend that requests and tunnels use, in the "
-		 "process; 503 with the reason `backend_limit` beyond; requests that share an HTTP/2 "
+	  RANGE(1, LIMIT_CONNECTIONS), .default_doc = "what the descriptor limit allows",
+	  .doc = "connections in use to all endpoints of one backend, in the process; beyond the limit "
+		 "requests get 503 with the reason `backend_limit`; requests that share an HTTP/2 "
 		 "connection do not count" },
 	{ "requestLineBytes", AS_U32(struct static_config, max_request_line_bytes),
 	  RANGE(128, LIMIT_REQUEST_LINE_BYTES), .default_value = LIMIT_REQUEST_LINE_BYTES,
