@@ -295,3 +295,28 @@ def reloaded():
     copy.respond(200, body=b"late")
     wait_counted(gateway, "headgate_upstream_pool_idle", 2)
     eq(gateway.metrics()("headgate_mirror_failures_total"), 0, "mirror failures")
+
+
+UNRESOLVED = """
+config: {limits: {connectionsPerBackend: 2}}
+backends:
+- {name: lost, host: "nowhere.invalid:80"}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - matches: [{path: {pathPrefix: /direct}}]
+      backends: [{backend: lost}]
+    - policies: {requestMirror: {backend: {backend: lost}, percentage: 1.0}}
+      backends: [{host: @origin@}]
+"""
+
+
+@test("copies whose backend's name does not resolve leave no connection of it counted")
+def unresolved():
+    gateway = Gateway(UNRESOLVED, origin=Origin(), workers=1)
+    for _ in range(10):
+        eq(gateway.fetch("/get").status, 200, "status")
+    wait_counted(gateway, "headgate_mirror_failures_total", 10)
+    eq(gateway.fetch("/direct").status, 503, "status without an address")
+    eq(gateway.wait_log(count=11)[-1]["close_reason"], "dns_failed", "close_reason")

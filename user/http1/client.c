@@ -13,6 +13,13 @@ static void client_open(struct http1_client *client);
 
 /* ------------------------------------------------------------------------------------ its end */
 
+static void client_uncount(struct http1_client *client)
+{
+	if (client->is_counted)
+		quota_give(&client->options.quota->connections);
+	client->is_counted = false;
+}
+
 static void client_close(struct http1_client *client, bool is_complete)
 {
 	struct loop *loop = client->pool->loop;
@@ -23,9 +30,7 @@ static void client_close(struct http1_client *client, bool is_complete)
 	loop_deferred_cancel(&client->again);
 	if (client->dial.state != DIAL_IDLE)
 		dial_cancel(&client->dial);
-	if (client->is_counted)
-		quota_give(&client->options.quota->connections);
-	client->is_counted = false;
+	client_uncount(client);
 	client->upstream = NULL;
 	if (!upstream)
 		return;
@@ -138,6 +143,7 @@ static bool client_is_repeated(struct http1_client *client)
 		return false;
 	client->upstream = NULL;
 	upstream_close(upstream, false);
+	client_uncount(client);
 	client->options.is_fresh = true;
 	client_open(client);
 	return true;
@@ -361,29 +367,43 @@ static void client_on_dialed(struct dial *dial, enum dial_result result, int err
 	client_end(client, SPAN("no connection"));
 }
 
+/* Sends on an idle connection, which is in use from now on. */
+static void client_reuse(struct http1_client *client, struct upstream *upstream)
+{
+	struct quota *quota = client->options.quota;
+
+	client->is_counted = quota && quota_take(&quota->connections, client->options.quota_most);
+	if (!quota || client->is_counted) {
+		client_send(client, upstream);
+		return;
+	}
+	upstream_pool_give(client->pool, upstream);
+	client_fail_later(client, SPAN("too many connections to it"));
+}
+
 static void client_open(struct http1_client *client)
 {
 	struct upstream *upstream = dial_reuse(client->pool, &client->options);
+	enum dial_result result;
 	int error;
 
 	if (upstream) {
-		client_send(client, upstream);
+		client_reuse(client, upstream);
 		return;
 	}
 	client->options.deadline_ms = client->end_deadline_ms;
 	if (client->connect_ms)
 		earlier(&client->options.deadline_ms, loop_now_ms(client->pool->loop) + client->connect_ms);
 	dial_init(&client->dial, client->pool, &client->options, client_on_dialed);
-	switch (dial_start(&client->dial, &error)) {
-	case DIAL_UNDER_WAY:
+	result = dial_start(&client->dial, &error);
+	if (result == DIAL_UNDER_WAY) {
 		client_arm(client);
 		return;
-	case DIAL_FULL:
-		client_fail_later(client, SPAN("too many connections to it"));
-		return;
-	default:
-		client_fail_later(client, SPAN("its name does not resolve"));
 	}
+	/* Returns the count of a dial that failed at once: its state is still DIAL_IDLE. */
+	dial_cancel(&client->dial);
+	client_fail_later(client, result == DIAL_FULL ? SPAN("too many connections to it")
+						      : SPAN("its name does not resolve"));
 }
 
 void http1_client_init(struct http1_client *client, struct upstream_pool *pool, char *scratch,

@@ -320,6 +320,11 @@ static void dial_on_turn(struct loop_deferred *deferred)
 		return;
 	}
 	upstream = dial_reuse(dial->pool, &dial->options);
+	if (upstream && !upstream->h2 && !dial_count(dial)) {
+		upstream_pool_give(dial->pool, upstream);
+		dial->on_done(dial, DIAL_FULL, 0, NULL);
+		return;
+	}
 	if (upstream) {
 		dial->on_done(dial, DIAL_DONE, 0, upstream);
 		return;
