@@ -184,7 +184,8 @@ static void keeper_hand_over(struct keeper *keeper)
 		return;
 	log_info("upgrade: process %d serves, this one drains", (int)keeper->new_process);
 	atomic_store(&keeper->restart_state->is_handed_over, true);
-	keeper_pass_on(keeper, SIGTERM);
+	if (!keeper->is_told)
+		keeper_pass_on(keeper, SIGTERM);
 }
 
 /* As the first process of a container, the keeper also becomes the parent of crashed gateways' orphans. */

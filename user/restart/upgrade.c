@@ -11,7 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "user/base/limits.h"
 #include "user/base/log.h"
+#include "user/base/log_writer.h"
 #include "user/base/text.h"
 #include "user/net/descriptors.h"
 #include "user/restart/handoff_channel.h"
@@ -134,6 +136,7 @@ pid_t upgrade_start(const struct upgrade *upgrade, struct restart_state *restart
 		upgrade_failed(restart_state);
 	if (pid != 0)
 		return pid < 0 ? error : pid;
+	log_writer_forked();
 	oom_restore(restart_state->oom_score);
 	error = hand_over(restart_state, self);
 	if (!error)
@@ -146,6 +149,7 @@ pid_t upgrade_start(const struct upgrade *upgrade, struct restart_state *restart
 		error = -errno;
 	}
 	log_error("cannot start %s: %s", upgrade->path, strerrordesc_np(-error));
+	log_writer_end(LIMIT_LOG_END_MS);
 	_exit(1);
 }
 
