@@ -152,6 +152,8 @@ static bool link_open(struct hub_link *link, const struct fields *client)
 		hub_log_target(link, "is lost",
 			       error.len ? text_span(&error) : span_str(strerrordesc_np(-result)), SPAN(""));
 		note_life(link);
+	} else if (link->session->holds) {
+		mcp_target_hold(link->target, true);
 	}
 	text_done(&error);
 	return result == 0;

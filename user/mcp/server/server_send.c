@@ -244,9 +244,12 @@ bool server_send_event(struct mcp_server_conn *server, struct span name, struct 
 	struct iovec all[3];
 	bool is_sent;
 
-	if (server->is_broken || server->state != SERVER_EVENTS ||
-	    events_write(frame, name, id, segments, count, BUF_MAX_BYTES) < 0)
+	if (server->is_broken || server->state != SERVER_EVENTS)
 		return false;
+	if (events_write(frame, name, id, segments, count, BUF_MAX_BYTES) < 0) {
+		server_break(server);
+		return false;
+	}
 	all[0] = (struct iovec){ head, chunk_write_head(head, buf_len(frame)) };
 	all[1] = (struct iovec){ frame->data + frame->start, buf_len(frame) };
 	all[2] = (struct iovec){ (char[]){ '\r', '\n' }, 2 };
@@ -255,10 +258,13 @@ bool server_send_event(struct mcp_server_conn *server, struct span name, struct 
 	buf_consume(frame, buf_len(frame));
 	if (frame->size > LIMIT_MCP_FRAME_BYTES)
 		buf_release(frame);
-	if (!is_sent)
-		server_break(server);
-	else if (conn_is_blocked(&server->conn))
+	if (is_sent && conn_is_blocked(&server->conn))
 		server_hold(server, true);
+	if (!is_sent) {
+		/* Now: the session detaches a broken sink, and nobody could release its targets later. */
+		server_hold(server, false);
+		server_break(server);
+	}
 	return is_sent;
 }
 

@@ -240,7 +240,8 @@ static int child_keep(struct child *child, struct span bytes)
 	size_t most = child->targets->message_bytes;
 	int error = 0;
 
-	if (!child->skipped && bytes.len <= most - buf_len(&child->line))
+	/* A reload may have lowered the limit below what is stored. */
+	if (!child->skipped && buf_len(&child->line) + bytes.len <= most)
 		error = buf_append(&child->line, bytes, most);
 	else
 		child_skip(child, bytes);

@@ -275,10 +275,8 @@ static void remote_note_session(struct remote *remote, const struct response_hea
 	remote->session = arena_copy(&remote->arena, field->value);
 }
 
-/*
- * Until a target has sent a response other than a redirect, it may name another path on the same server, as
- * frameworks do that add a slash. Never another server: a target must not choose who gets a message.
- */
+/* Before its first other response a target may name another path, as frameworks that add a slash do. */
+/* It must not name another server: a target must not choose who gets a message. */
 static bool post_redirects(struct remote *remote, const struct remote_request *request,
 			   const struct response_head *head)
 {
@@ -403,15 +401,15 @@ static void on_event(struct remote_request *request, const struct events_event *
 
 	if (event->id.len && event->id.len <= LAST_ID_BYTES) {
 		buf_consume(last_id, buf_len(last_id));
-		/*
-		 * Without memory the stream resumes at an earlier event; the session ignores repeated ones.
-		 */
+		/* Without memory the stream resumes earlier; the session ignores repeated events. */
 		(void)buf_append(last_id, event->id, LAST_ID_BYTES);
 	}
 	if (event->name.len && !span_eq(event->name, SPAN("message")))
 		return;
 	if (event->is_cut) {
 		remote_call_lost(remote, event->call, SPAN(EVENTS_TOO_LARGE));
+		if (!request->is_over)
+			note_answer(request);
 		return;
 	}
 	remote_deliver(request, event->data);
@@ -540,13 +538,17 @@ static void remote_describe(const struct mcp_target *target, struct mcp_target_v
 static void remote_close(struct mcp_target *target)
 {
 	struct remote *remote = container_of(target, struct remote, target);
+	struct remote_request *request = NULL;
 
 	remote->is_closed = true;
 	remote->is_held = false;
 	loop_deferred_cancel(&remote->lost);
 	remote_stop_all(remote);
-	if (remote->is_lost || !remote->session.len ||
-	    remote_ask(remote, REMOTE_DELETE, NULL, 0, SPAN(""), NULL) < 0)
+	if (!remote->is_lost && remote->session.len)
+		(void)remote_ask(remote, REMOTE_DELETE, NULL, 0, SPAN(""), &request);
+	if (request)
+		remote_request_limit(request, LIMIT_MCP_CHILD_PAUSE_MS); /* its end releases the target */
+	else
 		loop_defer(remote_loop(remote), &remote->release);
 }
 
