@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/http/answer.h"
 
+#include <errno.h>
+
 #include "admin/http/gzip.h"
 #include "user/base/clock.h"
 #include "user/base/units.h"
@@ -24,44 +26,50 @@ static int answer_fields(const struct admin_answer *answer, bool has_body, bool 
 	return error;
 }
 
-/* Returns true if *ret_body has the compressed body. */
-static bool answer_compress(const struct admin_answer *answer, struct text *ret_body)
+static bool asks_gzip(const struct request_head *head)
 {
-	if (answer->body.len == 0)
-		return false;
-	if (gzip_compress(text_span(&answer->body), ret_body) == 0)
-		return true;
-	text_done(ret_body);
-	return false;
+	bool is_accepted = false;
+
+	for (uint32_t i = 0; i < head->fields.count; i++) {
+		if (span_eq_nocase(head->fields.list[i].name, SPAN("accept-encoding")))
+			is_accepted |= gzip_is_accepted(head->fields.list[i].value);
+	}
+	return is_accepted;
 }
 
-int admin_answer_write(struct admin_answer *answer, const struct admin_request *request, bool ends,
-		       struct arena *arena, struct buf *out, struct text *ret_body)
+/* Returns true if answer->body is compressed now. */
+static bool answer_compress(struct admin_answer *answer)
 {
-	bool is_gzip = request->wants_gzip && answer_compress(answer, ret_body);
+	struct text packed;
+
+	text_init(&packed);
+	if (answer->body.len == 0 || gzip_compress(text_span(&answer->body), &packed) != 0) {
+		text_done(&packed);
+		return false;
+	}
+	text_done(&answer->body);
+	answer->body = packed;
+	return true;
+}
+
+int admin_answer_head(struct admin_answer *answer, const struct request_head *request, struct arena *arena,
+		      struct response_head *ret_head, struct body_framing *ret_framing)
+{
+	bool is_gzip = asks_gzip(request) && answer_compress(answer);
+	const char *type = answer->content_type ? answer->content_type : "text/plain; charset=utf-8";
 	char date[HTTP_DATE_BYTES];
 	struct fields fields;
 	struct reply reply = { .status = answer->status, .fields = &fields };
-	int error;
+	int error = answer_fields(answer, answer->body.len > 0, is_gzip, arena, &fields);
 
-	if (!is_gzip) {
-		*ret_body = answer->body;
-		text_init(&answer->body);
-	}
-	error = answer_fields(answer, ret_body->len > 0, is_gzip, arena, &fields);
 	if (error)
 		return error;
 	http_date(clock_wall_us() / US_PER_S, date);
-	reply.body = text_span(ret_body);
-	reply.content_type =
-		span_str(answer->content_type ? answer->content_type : "text/plain; charset=utf-8");
-	reply.close = ends;
-	reply.keep_alive_1_0 = request->is_http_1_0 && !ends;
-	/* Writes the head only; the body is sent from its own buffer. */
-	reply.is_head = true;
-	reply.date = span_of(date, sizeof(date) - 1);
-	error = reply_write(out, &reply);
-	if (request->is_head)
-		text_done(ret_body);
+	reply.date = arena_copy(arena, span_of(date, sizeof(date) - 1));
+	reply.content_type = span_str(type);
+	reply.body = text_span(&answer->body);
+	error = reply.date.data ? reply_head(&reply, arena, ret_head, ret_framing) : -ENOMEM;
+	if (request->method == METHOD_HEAD)
+		text_done(&answer->body);
 	return error;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "admin/http/request.h"
-#include "user/base/buf.h"
 #include "user/base/text.h"
+#include "user/http/framing.h"
 
-/* The response of a handler, and its wire format. */
+/* The response of a handler. */
 struct admin_answer {
 	uint16_t status;
 	const char *content_type; /* NULL: text/plain */
@@ -15,8 +14,8 @@ struct admin_answer {
 };
 
 /*
- * Writes the head into `out` and the body (compressed if the client accepts it) into `ret_body`, which takes
- * answer->body or replaces it. For HEAD the length is announced and the body stays empty. 0 or -ENOMEM.
+ * Builds the head for a request, with its fields in `arena`. Compresses answer->body if the client accepts
+ * that, and frees it if the request was HEAD. 0 or -ENOMEM.
  */
-int admin_answer_write(struct admin_answer *answer, const struct admin_request *request, bool ends,
-		       struct arena *arena, struct buf *out, struct text *ret_body);
+int admin_answer_head(struct admin_answer *answer, const struct request_head *request, struct arena *arena,
+		      struct response_head *ret_head, struct body_framing *ret_framing);

@@ -94,13 +94,11 @@ static void answer_wrong_method(struct admin_conn *conn, const struct admin_endp
 }
 
 /* Returns true if the request may continue; otherwise it has been answered. */
-static bool check_site(enum admin_port port, struct admin_conn *conn, const struct admin_request *request)
+static bool check_site(enum admin_port port, struct admin_conn *conn, const struct request_head *head)
 {
-	const struct request_head *head = &request->head;
-
 	if (port != ADMIN_PORT_ADMIN)
 		return true;
-	if (!request->is_unix && head->authority.len > 0 && !site_host_is_safe(head->authority)) {
+	if (!conn->is_unix && head->authority.len > 0 && !site_host_is_safe(head->authority)) {
 		admin_conn_say(conn, 403, "this Host is not served: use localhost or an IP address\n");
 		return false;
 	}
@@ -113,18 +111,18 @@ static bool check_site(enum admin_port port, struct admin_conn *conn, const stru
 }
 
 void endpoints_serve(struct admin *admin, enum admin_port port, struct admin_conn *conn,
-		     const struct admin_request *request)
+		     const struct request_head *head)
 {
-	struct admin_call call = { admin, conn, request, port, { 0 } };
+	struct admin_call call = { admin, conn, head, port, { 0 } };
 
-	if (!check_site(port, conn, request))
+	if (!check_site(port, conn, head))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
 		const struct admin_endpoint *endpoint = &endpoints[i];
 
-		if (endpoint->port != port || !path_fits(endpoint->path, request->head.path, &call.argument))
+		if (endpoint->port != port || !path_fits(endpoint->path, head->path, &call.argument))
 			continue;
-		if (method_fits(request->head.method, endpoint->methods))
+		if (method_fits(head->method, endpoint->methods))
 			endpoint->handle(&call);
 		else
 			answer_wrong_method(conn, endpoint);

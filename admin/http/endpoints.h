@@ -15,12 +15,12 @@ enum endpoint_method {
 struct admin_call {
 	struct admin *admin;
 	struct admin_conn *conn;
-	const struct admin_request *request;
+	const struct request_head *head;
 	enum admin_port port;
 	struct span argument;
 };
 
 void endpoints_serve(struct admin *admin, enum admin_port port, struct admin_conn *conn,
-		     const struct admin_request *request);
+		     const struct request_head *head);
 /* Appends one line per endpoint of this port. */
 void endpoints_list(enum admin_port port, struct text *out);

@@ -28,7 +28,7 @@ static const struct admin_hooks *hooks_of(const struct admin_call *call)
 /* Returns the value of `name` in the query, or an empty span; *ret_found: the query has the name. */
 static struct span query_value(const struct admin_call *call, struct span name, bool *ret_found)
 {
-	struct span rest = call->request->head.query;
+	struct span rest = call->head->query;
 	struct span pair, key;
 
 	*ret_found = false;
@@ -335,7 +335,7 @@ void handle_logging(const struct admin_call *call)
 	enum log_level level;
 	bool is_found;
 
-	if (call->request->head.method == METHOD_POST) {
+	if (call->head->method == METHOD_POST) {
 		name = query_value(call, SPAN("level"), &is_found);
 		if (is_found && log_level_parse(name, &level) != 0) {
 			admin_conn_say(call->conn, 400,

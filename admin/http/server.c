@@ -123,19 +123,19 @@ static void server_forget(void *context, struct admin_conn *conn)
 		(server->conn_count - at) * sizeof(server->conns[0]));
 }
 
-static void server_on_request(void *context, struct admin_conn *conn, const struct admin_request *request)
+static void server_on_request(void *context, struct admin_conn *conn, const struct request_head *head)
 {
 	struct admin_server *server = context;
 
-	endpoints_serve(server->admin, server->port, conn, request);
+	endpoints_serve(server->admin, server->port, conn, head);
 }
 
 /* Closes the oldest connection in this state. */
-static bool server_evict(struct admin_server *server, enum conn_state state)
+static bool server_evict(struct admin_server *server, enum http1_server_state state)
 {
 	for (size_t i = 0; i < server->conn_count; i++) {
-		if (admin_conn_state(server->conns[i]) == state) {
-			admin_conn_close(server->conns[i]);
+		if (server->conns[i]->http.state == state) {
+			http1_server_close(&server->conns[i]->http);
 			return true;
 		}
 	}
@@ -146,24 +146,27 @@ static bool server_evict(struct admin_server *server, enum conn_state state)
 static bool server_evict_stalled(struct admin_server *server)
 {
 	struct admin_conn *stalled = NULL;
+	uint64_t most_ms = ADMIN_STALL_MS;
 
 	for (size_t i = 0; i < server->conn_count; i++) {
 		struct admin_conn *conn = server->conns[i];
+		uint64_t waits_ms = http1_server_waits_ms(&conn->http);
 
-		if (admin_conn_state(conn) == CONN_SEND && admin_conn_waits_ms(conn) >= ADMIN_STALL_MS &&
-		    (!stalled || admin_conn_waits_ms(conn) > admin_conn_waits_ms(stalled)))
+		if (conn->http.state == HTTP1_SERVER_SEND && waits_ms >= most_ms) {
 			stalled = conn;
+			most_ms = waits_ms + 1;
+		}
 	}
 	if (stalled)
-		admin_conn_close(stalled);
+		http1_server_close(&stalled->http);
 	return stalled;
 }
 
 static bool server_has_capacity(struct admin_server *server)
 {
-	return server->conn_count < LIMIT_ADMIN_CONNECTIONS || server_evict(server, CONN_IDLE) ||
-	       server_evict(server, CONN_LINGER) || server_evict(server, CONN_HEAD) ||
-	       server_evict(server, CONN_BODY) || server_evict_stalled(server);
+	return server->conn_count < LIMIT_ADMIN_CONNECTIONS || server_evict(server, HTTP1_SERVER_IDLE) ||
+	       server_evict(server, HTTP1_SERVER_LINGER) || server_evict(server, HTTP1_SERVER_HEAD) ||
+	       server_evict(server, HTTP1_SERVER_BODY) || server_evict_stalled(server);
 }
 
 /* No descriptor is left: closes an idle connection of any port. */
@@ -172,8 +175,8 @@ static bool server_evict_idle(struct net_listener *listener)
 	struct admin *admin = container_of(listener, struct admin_listener, listener)->server->admin;
 
 	for (enum admin_port port = 0; port < ADMIN_PORT_COUNT; port++) {
-		if (server_evict(&admin->servers[port], CONN_IDLE) ||
-		    server_evict(&admin->servers[port], CONN_LINGER))
+		if (server_evict(&admin->servers[port], HTTP1_SERVER_IDLE) ||
+		    server_evict(&admin->servers[port], HTTP1_SERVER_LINGER))
 			return true;
 	}
 	return false;
@@ -186,13 +189,11 @@ static void server_on_accept(struct net_listener *listener, int fd, const struct
 	struct admin_conn *conn;
 
 	(void)peer;
-	if (!server_has_capacity(server) ||
-	    admin_conn_start(server->admin->loop, fd, address_is_unix(&listener->local), &server->owner,
-			     &conn) != 0) {
+	if (!server_has_capacity(server))
 		socket_close(fd);
-		return;
-	}
-	server->conns[server->conn_count++] = conn;
+	else if (admin_conn_start(server->admin->loop, fd, address_is_unix(&listener->local), &server->owner,
+				  &conn) == 0)
+		server->conns[server->conn_count++] = conn;
 }
 
 /* ---- start and stop */
@@ -325,7 +326,7 @@ static void server_stop(struct admin_server *server)
 	}
 	server->listener_count = 0;
 	while (server->conn_count)
-		admin_conn_close(server->conns[server->conn_count - 1]);
+		http1_server_close(&server->conns[server->conn_count - 1]->http);
 }
 
 void admin_stop(struct admin *admin)

@@ -26,7 +26,8 @@ CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user
 # What a worker and the admin servers may use: objects of a thread, none of the process.
 THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
                    "user/codec/*", "user/phase/*", "user/driver/*"]
-ADMIN = THREAD + ["policy/*", "config/*", "gen/version.h", "admin/hooks.h", "admin/prometheus.h"]
+ADMIN = THREAD + ["user/http1/*", "policy/*", "config/*", "gen/version.h", "admin/hooks.h",
+                  "admin/prometheus.h"]
 LAYERS = {
     "bpf": ["gen/vmlinux.h"],
     "user/base": [],
@@ -69,8 +70,8 @@ LAYERS = {
                                        "user/upstream/*"] + MODEL,
     "user/mcp/hub": GROUND + MCP + ["user/mcp/target/*", "user/net/*", "user/tls/*", "user/obs/*",
                                     "user/relay/*", "user/upstream/*"] + MODEL,
-    "user/mcp/server": GROUND + MCP + ["user/mcp/hub/*", "user/net/*", "user/http/*", "user/obs/*",
-                                       "user/relay/*", "user/upstream/*"] + MODEL,
+    "user/mcp/server": GROUND + MCP + ["user/mcp/hub/*", "user/net/*", "user/http/*", "user/http1/*",
+                                       "user/obs/*", "user/relay/*", "user/upstream/*"] + MODEL,
     "user/mcp": GROUND + MCP + ["user/mcp/target/target.h", "user/mcp/hub/*", "user/mcp/server/*",
                                 "user/net/*", "user/tls/*", "user/obs/*", "user/relay/*",
                                 "user/upstream/*"] + MODEL,

@@ -34,10 +34,10 @@ struct stage {
 	atomic_uint closed;
 };
 
-static inline void stage_request(void *context, struct admin_conn *conn, const struct admin_request *request)
+static inline void stage_request(void *context, struct admin_conn *conn, const struct request_head *head)
 {
 	struct stage *stage = context;
-	struct span path = request->head.path;
+	struct span path = head->path;
 
 	stage->requests++;
 	if (span_eq(path, SPAN("/later"))) {
@@ -49,7 +49,7 @@ static inline void stage_request(void *context, struct admin_conn *conn, const s
 		text_add(&answer.body, stage_many());
 		admin_conn_answer(conn, &answer);
 	} else {
-		admin_conn_say(conn, 200, "%.*s %.*s\n", SPAN_FMT(request->head.method_text), SPAN_FMT(path));
+		admin_conn_say(conn, 200, "%.*s %.*s\n", SPAN_FMT(head->method_text), SPAN_FMT(path));
 	}
 }
 
@@ -102,7 +102,7 @@ static inline void stage_on_stop(void *context)
 	net_listener_stop(&stage->listener);
 	for (size_t i = 0; i < ARRAY_LEN(stage->conns); i++) {
 		if (stage->conns[i])
-			admin_conn_close(stage->conns[i]);
+			http1_server_close(&stage->conns[i]->http);
 	}
 }
 

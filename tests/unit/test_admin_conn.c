@@ -11,19 +11,19 @@
 TEST(every_state_has_a_deadline_and_a_way_to_closed)
 {
 	static const uint32_t deadlines_ms[] = {
-#define CONN_STATE(id, deadline_ms, events, next) deadline_ms,
-#include "admin/http/conn_states.def"
-#undef CONN_STATE
+#define SERVER_STATE(id, deadline_ms, next) deadline_ms,
+#include "user/http1/server_states.def"
+#undef SERVER_STATE
 	};
 
-	for (enum conn_state from = 0; from < CONN_STATE_COUNT; from++) {
-		if (from == CONN_CLOSED)
+	for (enum http1_server_state from = 0; from < HTTP1_SERVER_STATE_COUNT; from++) {
+		if (from == HTTP1_SERVER_CLOSED)
 			continue;
 		assert_true(deadlines_ms[from] > 0);
-		assert_true(conn_state_allows(from, CONN_CLOSED));
+		assert_true(http1_server_allows(from, HTTP1_SERVER_CLOSED));
 	}
-	for (enum conn_state to = 0; to < CONN_STATE_COUNT; to++)
-		assert_false(conn_state_allows(CONN_CLOSED, to));
+	for (enum http1_server_state to = 0; to < HTTP1_SERVER_STATE_COUNT; to++)
+		assert_false(http1_server_allows(HTTP1_SERVER_CLOSED, to));
 }
 
 /* ---- requests */
@@ -300,12 +300,12 @@ TEST(a_client_that_asks_for_gzip_gets_it)
 
 /* ---- lack of memory: everything in this thread, one request from accept to the end of the connection */
 
-static void memory_request(void *context, struct admin_conn *conn, const struct admin_request *request)
+static void memory_request(void *context, struct admin_conn *conn, const struct request_head *head)
 {
 	struct admin_answer answer = { .status = 200, .allow = "GET", .close = true };
 
 	(void)context;
-	(void)request;
+	(void)head;
 	text_init(&answer.body);
 	for (int i = 0; i < 1000; i++)
 		text_fmt(&answer.body, "line %d\n", i);
@@ -336,8 +336,6 @@ static int serve_one(void *context)
 	error = admin_conn_start(loop, pair[0], true, &owner, &conn);
 	if (error == 0)
 		error = loop_run(loop);
-	else
-		close(pair[0]);
 	loop_free(loop);
 	len = client_read(pair[1], answer, sizeof(answer), SIZE_MAX);
 	close(pair[1]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clients that are slow or gone. The deadlines are those of conn_states.def, and the clock is put forward. */
+/* Clients that are slow or gone. The clock is put past the deadlines of user/http1/server_states.def. */
 
 #include "tests/unit/admin_stage.h"
 #include "tests/unit/clock_ahead.h"
@@ -22,7 +22,7 @@ static void pass(struct stage *stage, uint64_t ms)
 
 struct look {
 	struct stage *stage;
-	enum conn_state state;
+	enum http1_server_state state;
 	uint64_t waits_ms;
 };
 
@@ -32,8 +32,8 @@ static void look_on_loop(void *context)
 	struct look *look = context;
 	const struct admin_conn *conn = look->stage->conns[0];
 
-	look->state = conn ? admin_conn_state(conn) : CONN_CLOSED;
-	look->waits_ms = conn ? admin_conn_waits_ms(conn) : 0;
+	look->state = conn ? conn->http.state : HTTP1_SERVER_CLOSED;
+	look->waits_ms = conn ? http1_server_waits_ms(&conn->http) : 0;
 }
 
 static struct look look_at(struct stage *stage)
@@ -44,7 +44,7 @@ static struct look look_at(struct stage *stage)
 	return look;
 }
 
-static void await_state(struct stage *stage, enum conn_state state)
+static void await_state(struct stage *stage, enum http1_server_state state)
 {
 	for (int i = 0; i < PLAY_SILENCE_MS && look_at(stage).state != state; i++)
 		usleep(1000);
@@ -97,9 +97,9 @@ TEST(a_reader_that_stops_is_given_up)
 	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
-	await_state(&stage, CONN_SEND);
+	await_state(&stage, HTTP1_SERVER_SEND);
 	/* 30 s behind the last bytes that the kernel took. */
-	while ((look = look_at(&stage)).state == CONN_SEND) {
+	while ((look = look_at(&stage)).state == HTTP1_SERVER_SEND) {
 		last = look;
 		pass(&stage, 5000);
 	}
@@ -140,10 +140,10 @@ TEST(a_request_that_is_not_complete_in_time_gets_408)
 {
 	static const struct {
 		const char *first, *second;
-		enum conn_state state;
+		enum http1_server_state state;
 	} rows[] = {
-		{ "GET / HT", "TP/1.1\r\n", CONN_HEAD },
-		{ "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1", "2", CONN_BODY },
+		{ "GET / HT", "TP/1.1\r\n", HTTP1_SERVER_HEAD },
+		{ "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1", "2", HTTP1_SERVER_BODY },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -178,7 +178,7 @@ TEST(a_silent_connection_is_closed_without_a_word)
 
 	stage_start(&stage);
 	fd = client_open(&stage.address);
-	await_state(&stage, CONN_HEAD);
+	await_state(&stage, HTTP1_SERVER_HEAD);
 	pass(&stage, 4000);
 	assert_int_equal(stage.closed, 0);
 	pass(&stage, 7000);
@@ -192,7 +192,7 @@ TEST(a_silent_connection_is_closed_without_a_word)
 		assert_true(got > 0);
 		len += got;
 	} while (!strstr(answer, "GET /once\n"));
-	await_state(&stage, CONN_IDLE);
+	await_state(&stage, HTTP1_SERVER_IDLE);
 	pass(&stage, 60000);
 	assert_int_equal(stage.closed, 1);
 	pass(&stage, 16000);
@@ -270,11 +270,11 @@ TEST(workers_that_do_not_answer_make_504)
 	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
-	await_state(&stage, CONN_ANSWER);
+	await_state(&stage, HTTP1_SERVER_ANSWER);
 	pass(&stage, 20000);
 	assert_true(is_silent(fd));
 	pass(&stage, 11000);
-	assert_int_not_equal(look_at(&stage).state, CONN_ANSWER);
+	assert_int_not_equal(look_at(&stage).state, HTTP1_SERVER_ANSWER);
 	client_read(fd, answer, sizeof(answer), SIZE_MAX);
 	assert_memory_equal(answer, "HTTP/1.1 504 ", 13);
 	/* The late answer finds nobody. */

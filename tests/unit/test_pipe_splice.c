@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
-#include "user/net/io.h"
 #include "user/net/pipe_splice.h"
 #include "user/net/socket.h"
 
@@ -64,7 +64,7 @@ TEST(bytes_go_through_and_are_counted_on_both_sides)
 
 	scene_open(&scene);
 	assert_int_equal(pipe_splice_in(scene.near_in, &scene.pipe, 100), -EAGAIN);
-	assert_int_equal(io_write(scene.client, "hello world", 11, false), 11);
+	assert_int_equal(send(scene.client, "hello world", 11, MSG_DONTWAIT | MSG_NOSIGNAL), 11);
 	pair_wait(scene.near_in, POLLIN);
 	assert_int_equal(pipe_splice_in(scene.near_in, &scene.pipe, 5), 5);
 	assert_held(&scene.pipe, 5);
@@ -74,7 +74,7 @@ TEST(bytes_go_through_and_are_counted_on_both_sides)
 	assert_int_equal(pipe_splice_out(&scene.pipe, scene.near_out, false), 11);
 	assert_held(&scene.pipe, 0);
 	pair_wait(scene.server, POLLIN);
-	assert_int_equal(io_read(scene.server, data, sizeof(data)), 11);
+	assert_int_equal(recv(scene.server, data, sizeof(data), MSG_DONTWAIT), 11);
 	assert_memory_equal(data, "hello world", 11);
 	scene_close(&scene);
 }
@@ -84,7 +84,7 @@ TEST(the_end_of_the_stream_is_zero_also_with_bytes_inside)
 	struct scene scene;
 
 	scene_open(&scene);
-	assert_int_equal(io_write(scene.client, "last", 4, false), 4);
+	assert_int_equal(send(scene.client, "last", 4, MSG_DONTWAIT | MSG_NOSIGNAL), 4);
 	assert_int_equal(socket_shutdown_write(scene.client), 0);
 	pair_wait(scene.near_in, POLLRDHUP);
 	assert_int_equal(pipe_splice_in(scene.near_in, &scene.pipe, 100), 4);
@@ -100,7 +100,7 @@ TEST(a_reset_on_either_side_is_an_error_and_the_count_stays)
 	struct scene scene;
 
 	scene_open(&scene);
-	assert_int_equal(io_write(scene.client, "four", 4, false), 4);
+	assert_int_equal(send(scene.client, "four", 4, MSG_DONTWAIT | MSG_NOSIGNAL), 4);
 	pair_wait(scene.near_in, POLLIN);
 	assert_int_equal(pipe_splice_in(scene.near_in, &scene.pipe, 100), 4);
 	socket_reset(scene.client);
@@ -140,7 +140,7 @@ TEST(every_byte_arrives_once_and_in_order)
 			len = len < TOTAL - written ? len : TOTAL - written;
 			for (size_t i = 0; i < len; i++)
 				block[i] = pattern(written + i);
-			got = io_write(scene.client, block, len, false);
+			got = send(scene.client, block, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 			written += got > 0 ? (size_t)got : 0;
 		}
 		got = pipe_splice_in(scene.near_in, &scene.pipe, 1 + (size_t)rand_r(&seed) % 300000);
@@ -155,7 +155,7 @@ TEST(every_byte_arrives_once_and_in_order)
 			out += got > 0 ? (size_t)got : 0;
 			assert_held(&scene.pipe, in - out);
 		}
-		got = io_read(scene.server, block, 1 + (size_t)rand_r(&seed) % sizeof(block));
+		got = recv(scene.server, block, 1 + (size_t)rand_r(&seed) % sizeof(block), MSG_DONTWAIT);
 		for (ssize_t i = 0; i < got; i++) {
 			if (block[i] != pattern(read_bytes + (size_t)i))
 				fail_msg("byte %zu differs", read_bytes + (size_t)i);
@@ -175,7 +175,7 @@ TEST(a_full_pipe_takes_nothing_and_says_so)
 
 	scene_open(&scene);
 	for (int i = 0; i < 100000 && len != -ENOBUFS; i++) {
-		io_write(scene.client, block, sizeof(block), false);
+		send(scene.client, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
 		pair_wait(scene.near_in, POLLIN);
 		len = pipe_splice_in(scene.near_in, &scene.pipe, sizeof(block));
 	}
@@ -200,7 +200,7 @@ TEST(an_empty_pipe_is_used_again_and_one_with_bytes_is_closed)
 	assert_int_equal(pipe_pool_take(&scene.pool, &scene.pipe), 0);
 	assert_int_equal(scene.pipe.read_fd, read_fd);
 	assert_int_equal(scene.pool.created_count, 1);
-	assert_int_equal(io_write(scene.client, "x", 1, false), 1);
+	assert_int_equal(send(scene.client, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL), 1);
 	pair_wait(scene.near_in, POLLIN);
 	assert_int_equal(pipe_splice_in(scene.near_in, &scene.pipe, 1), 1);
 	pipe_pool_give(&scene.pool, &scene.pipe);

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "user/kernel/common/tcp_progress.h"
-#include "user/net/io.h"
 #include "user/net/socket.h"
 #include "user/relay/conn_sockmap.h"
 #include "user/relay/conn_bypass.h"
@@ -394,9 +393,11 @@ bool conn_has_fin(const struct conn *conn)
 
 bool conn_has_unread(const struct conn *conn)
 {
+	char byte;
+
 	if (conn->tls && (buf_len(&conn->tls->in) || tls_has_unread(conn->tls->session)))
 		return true;
-	return io_peek(conn_fd(conn)) > 0;
+	return recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 void conn_look_again(struct conn *conn)

@@ -7,7 +7,7 @@ static const char parameter[] = "sessionId=";
 
 bool server_legacy_is_meant(const struct mcp_server_conn *server)
 {
-	return span_ends(server->head.path, SPAN("/sse"));
+	return span_ends(server->http.head.path, SPAN("/sse"));
 }
 
 /* The URL is relative, so it is right even if the path was rewritten. */
@@ -29,7 +29,7 @@ enum mcp_fault server_legacy_begin(struct mcp_server_conn *server)
 	enum mcp_fault fault = MCP_NONE;
 	struct hub_session *session;
 
-	if (!server_accepts(&server->head.fields, SPAN("text/event-stream")))
+	if (!server_accepts(&server->http.head.fields, SPAN("text/event-stream")))
 		return MCP_NOT_ACCEPTABLE;
 	session = hub_session_open(server->hub, server->service, &opening, &fault);
 	if (!session)
@@ -60,7 +60,7 @@ static struct span session_of(struct span query)
 
 enum mcp_fault server_legacy_post(struct mcp_server_conn *server, const struct mcp_post *post)
 {
-	struct span id = session_of(server->head.query);
+	struct span id = session_of(server->http.head.query);
 	struct hub_session *session = hub_session_find(server->hub, server->service, id);
 	struct mcp_sink *stream = session ? mcp_session_stream(session->mcp_session) : NULL;
 	uint64_t now_ms = loop_now_ms(server->hub->loop);
@@ -72,7 +72,7 @@ enum mcp_fault server_legacy_post(struct mcp_server_conn *server, const struct m
 		return MCP_NO_SESSION;
 	session->posts++;
 	session->used_ms = now_ms;
-	stream->fields = &server->head.fields;
+	stream->fields = &server->http.head.fields;
 	verdict = mcp_session_on_post(session->mcp_session, stream, post, now_ms);
 	stream->fields = NULL;
 	/* For the internal fields of the response; the session lives at least until the end of the turn. */

@@ -8,24 +8,11 @@
 #include "user/http/h1_write.h"
 #include "user/mcp/protocol/events.h"
 
-enum { NOTE_BYTES = 256, SESSION_SHOWN_BYTES = 8, PIECES = 32 };
+enum { NOTE_BYTES = 256, SESSION_SHOWN_BYTES = 8 };
 /* The same as in user/stream/internal_fields.h. */
 enum { INTERNAL_FIELDS_STATUS = 199 };
 
 #define RETRY_AFTER_S "5"
-#define NEXT(id) (1u << SERVER_##id)
-
-static const uint32_t next_states[SERVER_STATE_COUNT] = {
-#define SERVER_STATE(id, next) [SERVER_##id] = next,
-#include "user/mcp/server/server_states.def"
-#undef SERVER_STATE
-};
-
-void server_set_state(struct mcp_server_conn *server, enum server_state state)
-{
-	CHECK(next_states[server->state] >> state & 1u);
-	server->state = state;
-}
 
 /* ------------------------------------------------------------------------------------ internal fields */
 
@@ -97,40 +84,10 @@ static int add_notes(const struct mcp_server_conn *server, struct fields *fields
 
 /* ------------------------------------------------------------------------------------ heads */
 
-/* After an error the connection is unusable: closes it in the next turn. */
-static void server_break(struct mcp_server_conn *server)
-{
-	server->is_broken = true;
-	loop_again(server->hub->loop, &server->again);
-}
-
-static void server_send_head(struct mcp_server_conn *server, struct response_head *head,
-			     const struct body_framing *framing, const struct iovec *segments, int count)
-{
-	struct h1_write_options options = { .version_minor = 1 };
-	struct iovec all[PIECES] = { { 0 } };
-	struct buf bytes;
-
-	buf_init(&bytes);
-	if (!server->keeps && head->status >= 200)
-		options.connection = H1_CONNECTION_CLOSE;
-	CHECK(count < PIECES);
-	if (h1_write_response(&bytes, head, framing, &options) < 0) {
-		server_break(server);
-	} else {
-		all[0] = (struct iovec){ bytes.data + bytes.start, buf_len(&bytes) };
-		for (int i = 0; i < count; i++)
-			all[i + 1] = segments[i];
-		if (conn_send(&server->conn, all, count + 1, BUF_MAX_BYTES) < 0)
-			server_break(server);
-	}
-	buf_done(&bytes);
-}
-
 static void head_init(struct mcp_server_conn *server, struct response_head *head, unsigned int status)
 {
 	*head = (struct response_head){ .status = (uint16_t)status, .version_major = 1, .version_minor = 1 };
-	fields_init(&head->fields, &server->arena);
+	fields_init(&head->fields, &server->http.arena);
 }
 
 void server_send_internal_fields(struct mcp_server_conn *server)
@@ -140,7 +97,7 @@ void server_send_internal_fields(struct mcp_server_conn *server)
 
 	head_init(server, &head, INTERNAL_FIELDS_STATUS);
 	if (add_notes(server, &head.fields, MCP_NONE) == 0 && head.fields.count)
-		server_send_head(server, &head, &framing, NULL, 0);
+		http1_server_send_head(&server->http, &head, &framing, NULL, 0);
 }
 
 /* Adds Mcp-Session-Id. 0 or -ENOMEM. */
@@ -185,12 +142,11 @@ void server_answer(struct mcp_server_conn *server, unsigned int status, struct s
 	/* The session id grants access to the session: send it only to the client that opened it. */
 	if (!error && server->is_initialize && fault == MCP_NONE && server->session)
 		error = add_session(server, &head.fields);
-	server_set_state(server, SERVER_FLUSH);
-	loop_again(server->hub->loop, &server->again);
 	if (error)
-		server_break(server);
+		http1_server_break(&server->http);
 	else
-		server_send_head(server, &head, &framing, segments, count);
+		http1_server_send_head(&server->http, &head, &framing, segments, count);
+	http1_server_end(&server->http, NULL);
 }
 
 void server_begin_events(struct mcp_server_conn *server)
@@ -203,7 +159,7 @@ void server_begin_events(struct mcp_server_conn *server)
 	 * Otherwise the stream would not know that the request was accepted, and would not notice when the
 	 * client leaves.
 	 */
-	if (server->has_stream && server->head.method == METHOD_GET)
+	if (server->has_stream && server->http.head.method == METHOD_GET)
 		server_send_internal_fields(server);
 	head_init(server, &head, 200);
 	error = add_notes(server, &head.fields, MCP_NONE);
@@ -213,15 +169,15 @@ void server_begin_events(struct mcp_server_conn *server)
 		error = fields_add(&head.fields, SPAN("cache-control"), SPAN("no-cache, no-transform"));
 	if (!error && server->is_initialize && server->session)
 		error = add_session(server, &head.fields);
-	server_set_state(server, SERVER_EVENTS);
+	http1_server_begin_stream(&server->http);
 	if (error)
-		server_break(server);
+		http1_server_break(&server->http);
 	else
-		server_send_head(server, &head, &framing, NULL, 0);
+		http1_server_send_head(&server->http, &head, &framing, NULL, 0);
 	/* Free the memory: an event stream may be idle for hours. */
 	server->method = server->name = server->why = server->client = (struct span){ 0 };
 	server->sink.fields = NULL;
-	arena_done(&server->arena);
+	arena_done(&server->http.arena);
 }
 
 /* ------------------------------------------------------------------------------------ the sink */
@@ -244,27 +200,25 @@ bool server_send_event(struct mcp_server_conn *server, struct span name, struct 
 	struct iovec all[3];
 	bool is_sent;
 
-	if (server->is_broken || server->state != SERVER_EVENTS)
+	if (server->http.is_broken || server->http.state != HTTP1_SERVER_STREAM)
 		return false;
 	if (events_write(frame, name, id, segments, count, BUF_MAX_BYTES) < 0) {
-		server_break(server);
+		http1_server_break(&server->http);
 		return false;
 	}
 	all[0] = (struct iovec){ head, chunk_write_head(head, buf_len(frame)) };
 	all[1] = (struct iovec){ frame->data + frame->start, buf_len(frame) };
 	all[2] = (struct iovec){ (char[]){ '\r', '\n' }, 2 };
-	is_sent = conn_send(&server->conn, all, 3,
-			    LIMIT_MCP_STREAM_FACTOR * server->hub->targets.message_bytes) == 0;
+	is_sent = http1_server_send(&server->http, all, 3,
+				    LIMIT_MCP_STREAM_FACTOR * server->hub->targets.message_bytes);
 	buf_consume(frame, buf_len(frame));
 	if (frame->size > LIMIT_MCP_FRAME_BYTES)
 		buf_release(frame);
-	if (is_sent && conn_is_blocked(&server->conn))
+	if (is_sent && conn_is_blocked(&server->http.conn))
 		server_hold(server, true);
-	if (!is_sent) {
-		/* Now: the session detaches a broken sink, and nobody could release its targets later. */
+	/* Now: the session detaches a broken sink, and nobody could release its targets later. */
+	if (!is_sent)
 		server_hold(server, false);
-		server_break(server);
-	}
 	return is_sent;
 }
 
@@ -275,17 +229,17 @@ static bool on_send(struct mcp_sink *sink, const struct mcp_out *out)
 	char id[MCP_EVENT_ID_BYTES];
 	size_t id_len = 0;
 
-	if (server->state == SERVER_WAIT && server->is_single && is_answer) {
+	if (server->http.state == HTTP1_SERVER_ANSWER && server->is_single && is_answer) {
 		if (out->kind == MCP_ERROR) {
 			server->is_initialize = false;
-			server->why = arena_copy(&server->arena,
+			server->why = arena_copy(&server->http.arena,
 						 out->why.len ? out->why : mcp_fault_text(out->fault));
 		}
 		server_answer(server, out->status ? out->status : 200, SPAN("application/json"), SPAN(""),
 			      out->fault, out->segments, out->count);
-		return !server->is_broken;
+		return !server->http.is_broken;
 	}
-	if (server->state == SERVER_WAIT)
+	if (server->http.state == HTTP1_SERVER_ANSWER)
 		server_begin_events(server);
 	/* Clients of 2024-11-05 cannot resume. */
 	if (out->event && !sink->is_only)
@@ -302,20 +256,18 @@ static void on_done(struct mcp_sink *sink)
 	struct span last = SPAN("0\r\n\r\n");
 	struct iovec segment = { (void *)(uintptr_t)last.data, last.len };
 
-	if (server->state == SERVER_CLOSED)
+	if (server->http.state == HTTP1_SERVER_CLOSED)
 		return;
 	server->session->used_ms = loop_now_ms(server->hub->loop);
 	if (server->is_holding)
 		hub_session_hold(server->session, false);
 	server->is_holding = false;
-	if (server->state == SERVER_WAIT)
+	if (server->http.state == HTTP1_SERVER_ANSWER)
 		server_begin_events(server);
-	if (server->state == SERVER_EVENTS) {
-		if (conn_send(&server->conn, &segment, 1, BUF_MAX_BYTES) < 0)
-			server_break(server);
-		server_set_state(server, SERVER_FLUSH);
+	if (server->http.state == HTTP1_SERVER_STREAM) {
+		(void)http1_server_send(&server->http, &segment, 1, BUF_MAX_BYTES);
+		http1_server_end(&server->http, NULL);
 	}
-	loop_again(server->hub->loop, &server->again);
 }
 
 uint64_t server_deadline_ms(const struct mcp_sink *sink)

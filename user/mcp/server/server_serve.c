@@ -12,7 +12,7 @@
 
 static struct span requested_version(const struct mcp_server_conn *server, const struct mcp_message *m)
 {
-	const struct field *field = fields_find(&server->head.fields, SPAN("mcp-protocol-version"));
+	const struct field *field = fields_find(&server->http.head.fields, SPAN("mcp-protocol-version"));
 
 	return m && m->version_text.len ? m->version_text : field ? field->value : SPAN("");
 }
@@ -45,7 +45,7 @@ static void refuse(struct mcp_server_conn *server, const struct mcp_message *m, 
 
 static void learn_stream(struct mcp_server_conn *server)
 {
-	const struct field *field = fields_find(&server->head.fields, SPAN("headgate-request"));
+	const struct field *field = fields_find(&server->http.head.fields, SPAN("headgate-request"));
 	struct span rest, pair, key = SPAN("deadline-ms="), client = SPAN("client=");
 
 	if (!field)
@@ -63,7 +63,6 @@ static void learn_stream(struct mcp_server_conn *server)
 
 void server_serve_refused(struct mcp_server_conn *server, enum mcp_fault fault)
 {
-	server_set_state(server, SERVER_WAIT);
 	learn_stream(server);
 	refuse(server, NULL, fault);
 }
@@ -78,9 +77,9 @@ static void learn_message(struct mcp_server_conn *server, const struct mcp_messa
 		return;
 	text_init(&plain);
 	mcp_json_unescape(&plain, span_first(inner, LIMIT_MCP_NAME_BYTES));
-	server->method = arena_copy(&server->arena, m->method_text);
+	server->method = arena_copy(&server->http.arena, m->method_text);
 	if (plain.len && !text_error(&plain))
-		server->name = arena_copy(&server->arena, text_span(&plain));
+		server->name = arena_copy(&server->http.arena, text_span(&plain));
 	text_done(&plain);
 }
 
@@ -101,7 +100,7 @@ static bool is_stateless(const struct mcp_server_conn *server)
 /* Finds the session that the request names. */
 static enum mcp_fault find_session(struct mcp_server_conn *server, struct hub_session **ret_session)
 {
-	const struct field *id = fields_find(&server->head.fields, SPAN("mcp-session-id"));
+	const struct field *id = fields_find(&server->http.head.fields, SPAN("mcp-session-id"));
 
 	if (!id)
 		return MCP_NO_SESSION_ID;
@@ -146,7 +145,7 @@ static void hand_post(struct mcp_server_conn *server, struct hub_session *sessio
 		refuse(server, &post->first, verdict.fault);
 		break;
 	case MCP_WAITING:
-		if (server->state == SERVER_WAIT && server->has_stream)
+		if (server->http.state == HTTP1_SERVER_ANSWER && server->has_stream)
 			server_send_internal_fields(server);
 		break;
 	}
@@ -169,8 +168,8 @@ static enum mcp_fault session_of_post(struct mcp_server_conn *server, const stru
 		*ret_session = hub_session_open(server->hub, server->service, &opening, &fault);
 		return *ret_session ? MCP_NONE : fault;
 	}
-	server->is_initialize =
-		mcp_post_is_initialize(post) && !fields_find(&server->head.fields, SPAN("mcp-session-id"));
+	server->is_initialize = mcp_post_is_initialize(post) &&
+				!fields_find(&server->http.head.fields, SPAN("mcp-session-id"));
 	if (!server->is_initialize)
 		return find_session(server, ret_session);
 	*ret_session = hub_session_open(server->hub, server->service, &opening, &fault);
@@ -204,7 +203,7 @@ static void serve_with_session(struct mcp_server_conn *server, const struct mcp_
 static void serve_without_session(struct mcp_server_conn *server, const struct mcp_post *post)
 {
 	enum mcp_fault fault =
-		post->is_batch ? MCP_BATCH : server_check_mirrors(&server->head.fields, &post->first);
+		post->is_batch ? MCP_BATCH : server_check_mirrors(&server->http.head.fields, &post->first);
 	struct hub_session *session = NULL;
 
 	if (!fault && post->requests == 0) {
@@ -221,7 +220,7 @@ static void serve_without_session(struct mcp_server_conn *server, const struct m
 
 static void serve_post(struct mcp_server_conn *server)
 {
-	const struct fields *fields = &server->head.fields;
+	const struct fields *fields = &server->http.head.fields;
 	enum mcp_fault fault = server_check_types(fields);
 
 	if (!fault)
@@ -247,7 +246,7 @@ static void serve_post(struct mcp_server_conn *server)
 
 static void serve_stream(struct mcp_server_conn *server)
 {
-	const struct fields *fields = &server->head.fields;
+	const struct fields *fields = &server->http.head.fields;
 	const struct field *last = fields_find(fields, SPAN("last-event-id"));
 	struct hub_session *session = NULL;
 	struct mcp_verdict verdict;
@@ -274,7 +273,7 @@ static void serve_stream(struct mcp_server_conn *server)
 	verdict = mcp_session_on_stream(session->mcp_session, &server->sink, event);
 	if (verdict.turn == MCP_REFUSED)
 		refuse(server, NULL, verdict.fault);
-	else if (server->state == SERVER_WAIT)
+	else if (server->http.state == HTTP1_SERVER_ANSWER)
 		server_begin_events(server);
 	leave_session(server);
 }
@@ -284,10 +283,10 @@ static void serve_legacy(struct mcp_server_conn *server)
 	enum mcp_fault fault = MCP_NOT_ALLOWED;
 	struct mcp_post post = { 0 };
 
-	if (server->head.method == METHOD_GET && !is_stateless(server)) {
+	if (server->http.head.method == METHOD_GET && !is_stateless(server)) {
 		fault = server_legacy_begin(server);
-	} else if (server->head.method == METHOD_POST && !is_stateless(server)) {
-		fault = server_check_coding(&server->head.fields);
+	} else if (server->http.head.method == METHOD_POST && !is_stateless(server)) {
+		fault = server_check_coding(&server->http.head.fields);
 		if (!fault)
 			fault = mcp_post_read(server->hub->checker, buf_span(&server->body), &post);
 		if (!fault) {
@@ -328,28 +327,28 @@ static bool asks_for_authorization(struct span path)
 void server_serve(struct mcp_server_conn *server)
 {
 	const struct mcp_servers *servers = servers_of(server);
-	enum mcp_fault fault = server_check_once(&server->head.fields);
+	enum mcp_fault fault = server_check_once(&server->http.head.fields);
 
 	learn_stream(server);
-	server->sink.fields = &server->head.fields;
+	server->sink.fields = &server->http.head.fields;
 	server->sink.client = hash_bytes(server->client);
 	if (!fault && servers)
-		fault = server_check_site(&server->head, servers, server->client);
+		fault = server_check_site(&server->http.head, servers, server->client);
 	/*
 	 * Clients look for an authorization server next to an endpoint, and mistake any other response for
 	 * one.
 	 */
-	if (!fault && asks_for_authorization(server->head.path))
+	if (!fault && asks_for_authorization(server->http.head.path))
 		fault = MCP_NOT_HERE;
 	if (fault)
 		refuse(server, NULL, fault);
 	else if (server_legacy_is_meant(server))
 		serve_legacy(server);
-	else if (server->head.method == METHOD_POST)
+	else if (server->http.head.method == METHOD_POST)
 		serve_post(server);
-	else if (server->head.method == METHOD_GET)
+	else if (server->http.head.method == METHOD_GET)
 		serve_stream(server);
-	else if (server->head.method == METHOD_DELETE)
+	else if (server->http.head.method == METHOD_DELETE)
 		serve_delete(server);
 	else
 		refuse(server, NULL, MCP_NOT_ALLOWED);
