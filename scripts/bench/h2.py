@@ -186,9 +186,9 @@ class Bench:
 
     def measure(self, peer, path, streams, requests):
         options = ["--h1"] if peer is self.backend and self.proto == "h1" else []
-        cpu, backend, generator = peer.cpu_times(), self.backend.cpu_seconds(), children_seconds()
+        cpu, backend, generator = peer.cpu(), self.backend.cpu_seconds(), children_seconds()
         result = h2load(peer.port, path, streams, requests, *options)
-        cpu = [now - then for then, now in zip(cpu, peer.cpu_times())]
+        cpu = peer.cpu_since(cpu)
         backend = self.backend.cpu_seconds() - backend
         result["user_us"], result["system_us"] = (seconds * 1e6 / requests for seconds in cpu)
         result["all_us"] = (sum(cpu) * (peer is not self.backend) + backend + children_seconds() - generator

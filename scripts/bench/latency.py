@@ -84,6 +84,7 @@ def main():
             peers.say_missing(f"{tool}, which makes the load of this section,")
             return
     args.files = args.unix = False
+    args.load_cpus = args.gateway_cpus = None
     peers.resolve(args, "headgate", "httpbin", "against")
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         running = []

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The compared programs: the gateway and its peers, each fairly configured, in its own directory.
 
-Fair means: two workers each, the same backend, upstream keep-alive for all (without it nginx looks
-twenty times slower than it is), no access logs, no caching and no compression.
+Fair means: the same number of workers, the same backend, no access logs, no caching and no compression, and
+otherwise what the peer's own users would write. Each option that is not a default has a reason:
+
+HAProxy: `http-reuse always` shares connections to the backend among clients, as headgate and nginx do. There
+    are no `tune` lines: larger pipes cost it a quarter of its rate with bodies of 100 KiB.
+nginx: `keepalive 512`, HTTP/1.1 and an empty Connection keep connections to the backend open; without them it
+    looks twenty times slower than it is. `keepalive_requests` keeps those of the load generator open.
+    `reuseport` spreads clients over its workers, as the other two do. nginx runs with `proxy_buffering` off
+    (as the others stream) and on (its default): the better one counts.
+headgate: `connectionsPerClient` admits the load generator, whose connections all have one address.
 """
 import os
 import shutil
@@ -14,10 +22,8 @@ import time
 
 HAPROXY = """
 global
-  nbthread 2
+  nbthread {workers}
   maxconn 4000
-  tune.bufsize 16384
-  tune.pipesize 1048576
 defaults
   timeout connect 5s
   timeout client 60s
@@ -35,7 +41,7 @@ backend http
 """
 
 NGINX = """
-worker_processes 2;
+worker_processes {workers};
 pid {dir}/pid;
 error_log stderr crit;
 daemon off;
@@ -184,18 +190,30 @@ def children_of(pid):
     return found
 
 
+def pinned(cpus):
+    """For preexec_fn: keeps a program on these processors; None: on all."""
+    return (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
+
+
+def alone():
+    """(the processors of load and backend, those of a gateway that has its own), or None without a second."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return (cpus[:-1], cpus[-1:]) if len(cpus) > 1 else None
+
+
 class Peer:
     """One program under test. `port`: where it listens; direct: the backend itself."""
 
-    def __init__(self, name, directory, origin):
-        self.name, self.dir, self.origin = name, directory, origin
+    def __init__(self, name, directory, origin, cpus=None):
+        """cpus: the processors that it may use; None: all."""
+        self.name, self.dir, self.origin, self.cpus = name, directory, origin, cpus
         self.process = None
         self.port = origin
 
     def start(self, argv, env=None, socket_path=None):
         log = open(os.path.join(self.dir, "log"), "w")
         self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.dir,
-                                        env={**os.environ, **(env or {})})
+                                        env={**os.environ, **(env or {})}, preexec_fn=pinned(self.cpus))
         if socket_path:
             wait_path(socket_path)
         else:
@@ -210,18 +228,31 @@ class Peer:
     def pids(self):
         return children_of(self.process.pid) if self.process else []
 
-    def cpu_times(self):
-        """Processor seconds in user space, and in the kernel."""
-        user = system = 0
+    def cpu(self):
+        """Processor time so far, for cpu_since(): seconds in user space and in the kernel, counted in ticks,
+        and the exact sum of both, which the scheduler keeps for each thread.
+        """
+        user = system = exact = 0
         for pid in self.pids():
             with open(f"/proc/{pid}/stat") as f:
                 fields = f.read().rsplit(")", 1)[1].split()
             user, system = user + int(fields[11]), system + int(fields[12])
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/schedstat") as f:
+                    exact += int(f.read().split()[0])
         tick = os.sysconf("SC_CLK_TCK")
-        return user / tick, system / tick
+        return user / tick, system / tick, exact / 1e9
+
+    def cpu_since(self, before):
+        """Seconds in user space and in the kernel since cpu() returned `before`: the exact sum, divided as
+        the ticks are.
+        """
+        user, system, exact = (now - then for now, then in zip(self.cpu(), before))
+        share = user / (user + system) if user + system else 0
+        return exact * share, exact * (1 - share)
 
     def cpu_seconds(self):
-        return sum(self.cpu_times())
+        return self.cpu()[2]
 
     def rss_kib(self):
         total = 0
@@ -248,31 +279,34 @@ class Peer:
                 pass
 
 
-def start_headgate(binary, directory, origin, *, template=HEADGATE, name="headgate"):
-    peer = Peer(name, directory, origin)
+def start_headgate(binary, directory, origin, *, template=HEADGATE, name="headgate", workers=2,
+                   cpus=None):
+    peer = Peer(name, directory, origin, cpus)
     peer.port = free_port()
     path = peer.write("headgate.yaml", template.format(http=peer.port, origin=origin))
     admin = {name: f"127.0.0.1:{free_port()}" for name in ("ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR")}
-    peer.start([binary, "-f", path], {**admin, "WORKER_THREADS": "2"})
+    peer.start([binary, "-f", path], {**admin, "WORKER_THREADS": str(workers)})
     return peer
 
 
-def start_haproxy(directory, origin, *, splice="", template=HAPROXY, name="haproxy", arguments=()):
+def start_haproxy(directory, origin, *, splice="", template=HAPROXY, name="haproxy", arguments=(),
+                  workers=2, cpus=None):
     if not shutil.which("haproxy"):
         return None
-    peer = Peer(name, directory, origin)
+    peer = Peer(name, directory, origin, cpus)
     peer.port = free_port()
-    text = template.format(http=peer.port, origin=origin, splice=splice)
+    text = template.format(http=peer.port, origin=origin, splice=splice, workers=workers)
     peer.start(["haproxy", *arguments, "-f", peer.write("haproxy.cfg", text)])
     return peer
 
 
-def start_nginx(directory, origin, *, template=NGINX, name="nginx"):
+def start_nginx(directory, origin, *, template=NGINX, name="nginx", workers=2, cpus=None):
     if not shutil.which("nginx"):
         return None
-    peer = Peer(name, directory, origin)
+    peer = Peer(name, directory, origin, cpus)
     peer.port = free_port()
     os.chmod(directory, 0o755)
-    path = peer.write("nginx.conf", template.format(http=peer.port, origin=origin, dir=directory))
+    path = peer.write("nginx.conf", template.format(http=peer.port, origin=origin, dir=directory,
+                                                    workers=workers))
     peer.start(["nginx", "-p", directory, "-c", path, "-e", os.path.join(directory, "error")])
     return peer

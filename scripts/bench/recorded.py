@@ -1,23 +1,37 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Stored results: a first line about machine and program, then a line for each value.
+"""Stored results: a first line about machine and program, then a line for each value. Results of different
+processors are never compared, so each model has its own directory.
 
-As a program it prints that first line, for sections whose results are stored as printed.
+As a program it prints that first line, for sections whose results are stored as printed; with --directory the
+name of the directory of this processor.
 """
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def machine():
+def model():
     with open("/proc/cpuinfo") as file:
         models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    return models[0] if models else "unknown"
+
+
+def directory():
+    """The model as a name: "intel-xeon" for Intel(R) Xeon(R) Processor."""
+    words = re.sub(r"\((R|TM)\)|\b(Processor|CPU)\b", " ", model())
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+
+
+def machine():
     release = os.uname().release.split("-")[0]
-    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} CPUs ({models[0] if models else 'unknown'}), "
+    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} CPUs ({model()}), "
             f"Linux {release}, load average {os.getloadavg()[0]:.1f} at the beginning")
 
 
@@ -54,4 +68,5 @@ class Store:
 
 
 if __name__ == "__main__":
-    print(f"{machine()}; commit {commit() or 'unknown'}")
+    print(directory() if sys.argv[1:] == ["--directory"] else
+          f"{machine()}; commit {commit() or 'unknown'}")

@@ -28,8 +28,11 @@ SECTIONS = (
     Section("files.jsonl", "Requests, backend nginx with files", f"{RUN} --files", "rps", (
         "Where `no proxy` is slower than the same files through a peer, the load generator and the backend "
         "are the limit, not the proxy: ratios to `no proxy` mean nothing in such a row.",)),
+    Section("alone.jsonl", "Requests, the gateway alone on its processor", f"{RUN} --alone", "rps", (
+        "Each gateway has one worker on a processor of its own; load generator and backend (httpbin) share "
+        "the others. `no proxy` uses only those.",)),
     Section("unix.jsonl", "Requests, backend httpbin at a Unix socket",
-            f"{RUN} --unix --only 1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64", "rps", (
+            f"{RUN} --unix --only 1KiB/1,1KiB/4,1KiB/16,1KiB/64,16KiB/1,16KiB/4,16KiB/16,16KiB/64", "rps", (
                 "`no proxy` is the same backend over TCP.",)),
     Section("latency.jsonl", "Waiting at half load", "latency.py", "p99", (
         "Every program gets the same rate, half of the highest rate of headgate, on 64 connections. Ratios "
@@ -56,13 +59,23 @@ TEXTS = {f"{name}.txt": f"{name}.py" for name in ("tls", "restart", "memory", "a
 COLUMNS = (  # key, head of the column, digits
     ("rps", "requests/s", 0), ("rate", "a second", 0), ("mean", "mean ms", 2), ("p50", "p50 ms", 2),
     ("p90", "p90 ms", 2), ("p99", "p99 ms", 2), ("p99.9", "p99.9 ms", 2), ("user_us", "user us", 1),
-    ("system_us", "system us", 1), ("cpu_us", "CPU us", 1), ("all_us", "of all us", 1),
+    ("system_us", "system us", 1), ("cpu_us", "CPU us", 1), ("idle", "idle %", 0), ("all_us", "of all us", 1),
     ("user_s", "user s", 2), ("system_s", "system s", 2), ("cpu_s", "CPU s", 1),
     ("switches", "switches", 1), ("failed", "failed", 0))
 
 
-def stored(name):
-    path = os.path.join(RESULTS, name)
+def models():
+    """Directories of processor models, the one with the newest results first."""
+    found = []
+    for name in os.listdir(RESULTS):
+        dates = [first.get("machine", "") for file in SECTIONS for first in stored(name, file.file)[:1]]
+        if dates:
+            found.append((max(dates), name))
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+def stored(model, name):
+    path = os.path.join(RESULTS, model, name)
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as file:
@@ -121,28 +134,64 @@ def pairs(entries):
               f"{e['of']} |" for e in found), ""]
 
 
-def growth(made):
-    entries, by_figure = stored("growth.jsonl"), {}
+def growth(model, made):
+    entries, by_figure = stored(model, "growth.jsonl"), {}
     for entry in entries:
         if "figure" in entry:
             by_figure.setdefault(entry["figure"], []).append(entry)
     if not by_figure:
         return []
-    lines = ["## How cost grows", "", *origin(entries, GROWTH_HOW)]
+    lines = ["### How cost grows", "", *origin(entries, GROWTH_HOW)]
     for entry in entries:
         if "left_out" in entry:
             lines += [f"Left out: {entry['left_out']}, which needs {entry['files']} descriptors; the hard "
                       f"limit was {entry['limit']}.", ""]
     for figure, points in by_figure.items():
-        path = f"scripts/bench/results/growth-{figure}.svg"
+        path = f"scripts/bench/results/{model}/growth-{figure}.svg"
         made[path] = figures.lines_of(figure, points, points[0].get("x_name", figure), points[0]["unit"])
         lines += [f"![{figure}]({path})", ""]
     return lines
 
 
+def section_of(model, section, results, made):
+    entries = stored(model, section.file)
+    rows = results[section.file] = aims.rows_of(entries)
+    if not rows:
+        return []
+    figure = f"scripts/bench/results/{model}/{section.file.removesuffix('.jsonl')}.svg"
+    what = "p99" if section.by == "p99" else "rate"
+    base = "default" if section.file == "lanes.jsonl" else "best peer"
+    made[figure] = bars_of(f"{section.title}: {what} to the {base}", rows, section.by)
+    notes = [line for note in section.notes for line in (note, "")]
+    return [f"### {section.title}", "", *origin(entries, section.how), *notes,
+            f"![{section.title}]({figure})", "", *table(rows, section.by), "", *pairs(entries)]
+
+
+def texts(model):
+    lines = []
+    for name, section in TEXTS.items():
+        path = os.path.join(RESULTS, model, name)
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                lines += [f"### {section}", "", f"Reproduce: `scripts/bench/{section}`.", "", "```",
+                          file.read().rstrip(), "```", ""]
+    return lines
+
+
+def chapter(model, made):
+    """All results of one processor model."""
+    results = {}
+    sections = [line for section in SECTIONS for line in section_of(model, section, results, made)]
+    results["pairs"] = [entry for entry in stored(model, "lanes.jsonl") if "pair" in entry]
+    results["machine"] = next((first["machine"] for section in SECTIONS
+                               for first in stored(model, section.file)[:1] if "machine" in first), "")
+    return [f"## Processor {model}", "", *aims.document(results), *sections, *growth(model, made),
+            *texts(model)]
+
+
 def document():
     """{path: text}."""
-    made, results = {}, {}
+    made = {}
     lines = [
         "# Performance", "",
         "Generated by `scripts/bench/report.py` from the results in `scripts/bench/results`, which "
@@ -152,29 +201,12 @@ def document():
         "client and backend have opted in to that lane; `haproxy+` uses `splice-response`, `nginx+` "
         "`proxy_buffering`. The best peer is the best of HAProxy and nginx with both settings and, for "
         "HTTP/2, of nghttpx. Microseconds are the processor time of the program for each request, unless "
-        "stated otherwise.",
+        "stated otherwise; `idle` is the idle share of the whole machine. `scripts/bench/peers.py` has the "
+        "configurations and the reason for each option. Ratios depend on the processor: results of "
+        "different models are shown one after another and not compared.",
         ""]
-    sections = []
-    for section in SECTIONS:
-        entries = stored(section.file)
-        rows = results[section.file] = aims.rows_of(entries)
-        if rows:
-            figure = f"scripts/bench/results/{section.file.removesuffix('.jsonl')}.svg"
-            what = "p99" if section.by == "p99" else "rate"
-            base = "default" if section.file == "lanes.jsonl" else "best peer"
-            made[figure] = bars_of(f"{section.title}: {what} to the {base}", rows, section.by)
-            notes = [line for note in section.notes for line in (note, "")]
-            sections += [f"## {section.title}", "", *origin(entries, section.how), *notes,
-                         f"![{section.title}]({figure})", "", *table(rows, section.by), "", *pairs(entries)]
-    results["pairs"] = [entry for entry in stored("lanes.jsonl") if "pair" in entry]
-    results["machine"] = next((e["machine"] for e in stored("requests.jsonl") if "machine" in e), "")
-    lines += [*aims.document(results), *sections, *growth(made)]
-    for name, section in TEXTS.items():
-        path = os.path.join(RESULTS, name)
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                lines += [f"## {section}", "", f"Reproduce: `scripts/bench/{section}`.", "", "```",
-                          file.read().rstrip(), "```", ""]
+    for model in models():
+        lines += chapter(model, made)
     made["PERFORMANCE.md"] = "\n".join(lines).rstrip() + "\n"
     return made
 

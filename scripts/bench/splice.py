@@ -56,7 +56,6 @@ HAPROXY = """
 global
   nbthread 2
   maxconn 9000
-  tune.pipesize 1048576
   maxpipes 200
 defaults
   mode tcp
