@@ -159,6 +159,14 @@ def flood(call):
     return text("flooded")
 
 
+def flood_progress(call):
+    """Sends count progress notifications of the call, as many in one write as its pipe takes."""
+    line = encode({"jsonrpc": "2.0", "method": "notifications/progress",
+                   "params": {"progressToken": call.meta["progressToken"], "progress": 1}}) + b"\n"
+    raw(call, line * int(call.argument("count", 10000)))
+    return text("flooded")
+
+
 def flood_requests(call):
     """Sends requests to the client without waiting for responses."""
     for number in range(int(call.argument("count", 1000))):
@@ -215,7 +223,8 @@ TOOLS = {
     "endless": endless,
     "binary": binary, "deep": deep, "bad_message": bad_message, "close_stdout": close_stdout,
     "stop_reading": stop_reading, "twice": twice, "unknown_ids": unknown_ids, "flood": flood,
-    "flood_requests": flood_requests, "flood_stderr": flood_stderr, "slow_line": slow_line,
+    "flood_progress": flood_progress, "flood_requests": flood_requests, "flood_stderr": flood_stderr,
+    "slow_line": slow_line,
     "bytewise": bytewise, "reorder": reorder, "busy": busy,
 }
 

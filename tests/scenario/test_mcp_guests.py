@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Children as hostile guests: whatever one does, its neighbours, other clients and the gateway go on."""
 import json
+import os
 import signal
 import time
 
@@ -272,6 +273,48 @@ def slow_reader():
         expect_neighbours(client, other, "a flood for a client that does not read")
     expect_room(gateway, before)
     stream.close()
+
+
+@test("mcp guests: a client whose stream breaks while it holds up its targets does not leave them held",
+      timeout=90)
+def broken_reader():
+    # One read of the child's short messages makes more than may wait for a client.
+    gateway, journal = play(child("one"), more="config: {limits: {mcpMessageBytes: 65536}}")
+    client = Mcp(gateway)
+    flood = client.begin("flood_progress", {"count": 80000}, {"progressToken": "t" * 240})
+    wait_until(lambda: journal.messages("notifications/cancelled"), 20, "the end of the call")
+    eq(client.text("echo"), "{}", "a call after it")
+    eq(len(journal.pids()), 1, "children")
+    flood.close()
+
+
+@test("mcp guests: a target that comes back while a client holds up its targets is held, too", timeout=90)
+def held_return():
+    gateway, journal, client, _ = stage()
+    flood = client.begin("bad_flood", {"count": 10000, "bytes": 4000})
+    wait_until(lambda: held_at(gateway, client) is not None, 20, "the client to hold up its targets")
+    os.kill(shown(gateway, client, "good")["pid"], signal.SIGKILL)
+    wait_until(lambda: len(journal.messages("initialize", server="good")) == 3, 20, "its return")
+    time.sleep(0.5)
+    eq(shown(gateway, client, "good")["received"], 0, "messages that were read of it")
+    flood.end()
+    wait_until(lambda: shown(gateway, client, "good")["received"], 20, "the end of the hold")
+    eq(client.text("good_echo"), "{}", "a call of it")
+
+
+def shown(gateway, client, target):
+    """What /mcp/sessions shows of a target of this client."""
+    one = next(one for one in gateway.admin_json("/mcp/sessions")
+               if client.session.startswith(one["id"]))
+    return next(found for found in one["targets"] if found["name"] == target)
+
+
+def held_at(gateway, client):
+    """How many messages of `bad` were read, once no more are; else None."""
+    before = shown(gateway, client, "bad")["received"]
+    time.sleep(0.3)
+    after = shown(gateway, client, "bad")["received"]
+    return after if after == before and after > 1000 else None
 
 
 @test("mcp guests: a flood of questions is bounded", timeout=60)

@@ -50,14 +50,16 @@ static inline enum mcp_fault scene_on_message(void *owner, uint64_t call, struct
 	return scene->fault;
 }
 
-/* An answer to a call is what holds its number as an id, as the tests write it. */
+/* An answer to a call contains its number as an id, as the tests write it; a lost call gets none. */
 static inline bool scene_is_waited_for(void *owner, uint64_t call)
 {
 	struct scene *scene = owner;
-	char id[32];
+	char id[32], lost[32];
 
 	snprintf(id, sizeof(id), "{\"id\":%llu,", (unsigned long long)call);
-	return !scene->got.data || !strstr(scene->got.data, id);
+	snprintf(lost, sizeof(lost), "%llu:", (unsigned long long)call);
+	return (!scene->got.data || !strstr(scene->got.data, id)) &&
+	       (!scene->lost_calls.data || !strstr(scene->lost_calls.data, lost));
 }
 
 static inline void scene_on_call_lost(void *owner, uint64_t call, struct span why)

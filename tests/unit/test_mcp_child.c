@@ -229,6 +229,21 @@ SCENE_TEST(lines_may_come_in_pieces_with_CR_and_empty_ones_between)
 	close_and_wait(scene);
 }
 
+SCENE_TEST(a_limit_that_a_reload_lowers_below_what_is_stored_of_a_line_fails_its_request_only)
+{
+	struct scene *scene = *state;
+
+	start(scene, "printf '{\"a\":1}\\n{\"id\":7,\"result\":\"%0100d' 0; read go; printf '\"}\\n'; cat");
+	run_until_got(scene, 1);
+	scene->targets.message_bytes = 64;
+	assert_int_equal(tell(scene, "{\"go\":1}\n{\"b\":2}"), 0);
+	run_until_got(scene, 2);
+	assert_text(&scene->got, "{\"a\":1}\n{\"b\":2}\n");
+	assert_text(&scene->lost_calls, "7:a message of 120 bytes, more than limits.mcpMessageBytes\n");
+	assert_int_equal(scene->lost, 0);
+	close_and_wait(scene);
+}
+
 SCENE_TEST(a_message_of_the_largest_size_goes_through_and_comes_back)
 {
 	struct scene *scene = *state;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/clock_ahead.h"
 #include "tests/unit/mcp_play.h"
 
 #include "tests/lib/alloc.h"
@@ -463,6 +464,49 @@ PLAYED(a_session_has_a_stream_that_is_opened_again_where_it_broke_and_a_DELETE_a
 	say(gone, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	UNTIL(scene, scene->is_empty);
 	close(stream);
+}
+
+PLAYED(a_target_that_does_not_end_its_response_to_DELETE_is_left_after_a_pause)
+{
+	struct scene *scene = *state;
+	int first = open_session(scene), stream = accept_stream(scene, &first), fd;
+
+	read_request(scene, stream);
+	say(stream, EVENTS_HEAD "\r\n");
+	close_target(scene);
+	UNTIL(scene, is_closed(stream));
+	fd = stream != first && is_readable(first) && !is_closed(first) ? first : accept_one(scene);
+	assert_int_equal(strncmp(read_request(scene, fd), "DELETE ", 7), 0);
+	say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+	play_for(scene->loop, 50);
+	assert_false(scene->is_empty);
+	clock_put_forward(LIMIT_MCP_CHILD_PAUSE_MS);
+	UNTIL(scene, scene->is_empty);
+	assert_true(is_closed(fd));
+	close(fd);
+	close(stream);
+}
+
+PLAYED(a_stream_that_stays_open_behind_a_response_that_was_too_large_is_closed_after_a_pause)
+{
+	struct scene *scene = *state;
+	char large[512];
+	int fd;
+
+	scene->targets.message_bytes = 256;
+	ask(scene, 1);
+	fd = accept_one(scene);
+	read_request(scene, fd);
+	snprintf(large, sizeof(large), "data: {\"id\":1,\"result\":\"%0300d\"}\n\n", 0);
+	say(fd, EVENTS_HEAD "\r\n");
+	say(fd, large);
+	UNTIL(scene, scene->lost_calls.len);
+	assert_string_equal(text_of(&scene->lost_calls), "1:" EVENTS_TOO_LARGE "\n");
+	assert_false(is_closed(fd));
+	clock_put_forward(LIMIT_MCP_CHILD_PAUSE_MS);
+	UNTIL(scene, is_closed(fd));
+	assert_string_equal(text_of(&scene->lost_calls), "1:" EVENTS_TOO_LARGE "\n");
+	close(fd);
 }
 
 PLAYED(a_stream_that_is_refused_is_not_asked_for_again)
