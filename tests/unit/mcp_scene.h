@@ -32,10 +32,12 @@ struct scene {
 	struct mcp_session *s;
 	struct mcp_json_checker *checker;
 	uint64_t client; /* that the next requests are from */
+	const struct fields *client_fields; /* of those requests */
 	char to[SCENE_TARGETS][8192]; /* the last message to each target */
 	int sent[SCENE_TARGETS];
 	uint64_t call[SCENE_TARGETS]; /* our id of the last request */
 	char name[SCENE_TARGETS][128];
+	const struct fields *fields[SCENE_TARGETS]; /* of the client that the last message is sent for */
 	uint64_t forgotten[SCENE_TARGETS];
 	bool is_full[SCENE_TARGETS]; /* takes nothing, like the next one */
 	bool is_gone[SCENE_TARGETS];
@@ -101,6 +103,7 @@ static inline int scene_link_send(void *context, uint32_t target, const struct m
 	if (out->call)
 		sc->call[target] = out->call;
 	snprintf(sc->name[target], sizeof(sc->name[target]), "%.*s", SPAN_FMT(out->name));
+	sc->fields[target] = out->fields;
 	return 0;
 }
 
@@ -199,6 +202,7 @@ static inline struct mcp_verdict scene_post(struct scene *sc, struct scene_sink 
 	assert_null(seen->sink.session);
 	scene_sink_make(seen);
 	seen->sink.client = sc->client;
+	seen->sink.fields = sc->client_fields;
 	seen->is_resumable = is_resumable;
 	seen->is_full = is_full;
 	if (mcp_post_read(sc->checker, span_str(text), &post) != MCP_NONE)

@@ -3,6 +3,9 @@
 #include "tests/unit/mcp_scene.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+#include "tests/lib/alloc.h"
 
 static struct scene sc;
 
@@ -242,6 +245,117 @@ TEST_WITH(an_only_stream_that_takes_nothing_ends_its_session, NULL, drop)
 	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
 	assert_null(only.sink.session);
 	assert_false(only.is_done);
+}
+
+static int only_post(struct scene_sink *only, const char *text)
+{
+	struct mcp_post post;
+
+	assert_int_equal(mcp_post_read(sc.checker, span_str(text), &post), MCP_NONE);
+	return (int)mcp_session_on_post(sc.s, &only->sink, &post, sc.now_ms).turn;
+}
+
+static void only_open(struct scene_sink *only, uint32_t targets)
+{
+	scene_make(&sc, MCP_SESSION_STATEFUL, targets, MCP_PREFIX_CONDITIONAL, false);
+	scene_sink_make(only);
+	only->sink.is_only = true;
+	mcp_session_begin_stream(sc.s, &only->sink);
+}
+
+TEST_WITH(an_only_stream_ends_when_its_initialize_is_refused, NULL, drop)
+{
+	struct scene_sink only;
+
+	/* No target takes the message, one refuses it, one answers something else. */
+	only_open(&only, 1);
+	sc.is_full[0] = true;
+	assert_int_equal(only_post(&only, INITIALIZE), MCP_WAITING);
+	assert_holds(only.last, "\"error\"");
+	assert_true(only.is_done);
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
+	scene_drop(&sc);
+
+	only_open(&only, 1);
+	assert_int_equal(only_post(&only, INITIALIZE), MCP_WAITING);
+	scene_answers(&sc, 0, "\"error\":{\"code\":-32600,\"message\":\"no\"}");
+	assert_holds(only.last, "-32600");
+	assert_true(only.is_done);
+	scene_drop(&sc);
+
+	only_open(&only, 2);
+	assert_int_equal(only_post(&only, "[" INITIALIZE "," REQUEST("1", "ping", "") "]"), MCP_WAITING);
+	scene_answers(&sc, 0, INITIALIZED);
+	scene_answers(&sc, 1, "\"result\":7");
+	assert_holds(only.last, "\"error\"");
+	assert_true(only.is_done);
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
+}
+
+/* An initialize on an only stream; whatever fails, an ended session has let go of the stream. */
+static int only_play(void *context __attribute__((unused)))
+{
+	struct scene_sink only;
+	struct scene scene = { .checker = mcp_json_checker_create(), .now_ms = 1 };
+	struct mcp_post post;
+	bool is_ready;
+
+	if (!scene.checker)
+		return -ENOMEM;
+	scene.s = mcp_session_create(&(struct mcp_session_setup){
+		.kind = MCP_SESSION_STATEFUL,
+		.names = { scene_names, 2, MCP_PREFIX_CONDITIONAL },
+		.checker = scene.checker,
+		.link = &scene_link_ops,
+		.context = &scene,
+		.server_name = SPAN("h"),
+		.server_version = SPAN("1"),
+	});
+	if (scene.s && mcp_post_read(scene.checker, SPAN(INITIALIZE), &post) == MCP_NONE) {
+		scene_sink_make(&only);
+		only.sink.is_only = true;
+		mcp_session_begin_stream(scene.s, &only.sink);
+		assert_int_equal(mcp_session_on_post(scene.s, &only.sink, &post, 1).turn, MCP_WAITING);
+		for (uint32_t i = 0; i < 2; i++)
+			scene_answers(&scene, i, INITIALIZED);
+		if (mcp_session_state(scene.s) == MCP_SESSION_OVER)
+			assert_null(only.sink.session);
+	}
+	is_ready = scene.s && mcp_session_state(scene.s) == MCP_SESSION_READY;
+	mcp_session_free(scene.s);
+	mcp_json_checker_free(scene.checker);
+	return is_ready ? 0 : -ENOMEM;
+}
+
+TEST(an_only_stream_ends_when_there_is_no_memory_for_its_initialize)
+{
+	assert_true(alloc_fail_each(only_play, NULL) > 5);
+}
+
+TEST_WITH(a_target_whose_answer_is_too_large_when_it_comes_back_is_lost_again, NULL, drop)
+{
+	size_t len = LIMIT_MCP_GATHER_BYTES + 1024;
+	char *text = malloc(len + 1);
+
+	assert_non_null(text);
+	scene_make(&sc, MCP_SESSION_STATEFUL, 2, MCP_PREFIX_CONDITIONAL, true);
+	scene_open(&sc, 2);
+	mcp_session_on_target_lost(sc.s, 1, SPAN("gone"), sc.now_ms);
+	mcp_session_on_target_back(sc.s, 1, sc.now_ms);
+	assert_holds(sc.to[1], "\"method\":\"initialize\"");
+	snprintf(text, len + 1,
+		 "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":{\"protocolVersion\":\"2025-06-18\","
+		 "\"capabilities\":{},\"instructions\":\"%0*d\"}}",
+		 (unsigned long long)sc.call[1], LIMIT_MCP_GATHER_BYTES, 0);
+	scene_says(&sc, 1, text);
+	free(text);
+	assert_true(mcp_session_is_lost(sc.s, 1));
+	assert_int_equal(sc.came_back, 0);
+	/* The next time it answers better. */
+	mcp_session_on_target_back(sc.s, 1, sc.now_ms);
+	scene_answers(&sc, 1, INITIALIZED);
+	assert_int_equal(sc.came_back, 1);
+	assert_false(mcp_session_is_lost(sc.s, 1));
 }
 
 /* ---- resumption ---- */

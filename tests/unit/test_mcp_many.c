@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tests/lib/alloc.h"
+#include "user/http/fields.h"
 
 static struct scene sc;
 
@@ -451,6 +452,30 @@ NEVER(a_name_that_is_not_known_is_looked_for)
 	scene_answers(&sc, 1, "\"result\":{\"tools\":[]}");
 	assert_holds(seen.last, "no target has this name");
 	assert_true(seen.is_done);
+}
+
+NEVER(a_search_for_a_name_carries_the_headers_of_its_client_on_each_page)
+{
+	struct scene_sink seen = { 0 };
+	struct fields fields = { 0 };
+
+	sc.client_fields = &fields;
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"z\""));
+	assert_ptr_equal(sc.fields[1], &fields);
+	scene_answers(&sc, 0, "\"result\":{\"tools\":[]}");
+	for (int page = 0; page < 2; page++) {
+		scene_answers(&sc, 1, "\"result\":{\"tools\":[],\"nextCursor\":\"n\"}");
+		assert_holds(sc.to[1], "\"cursor\":\"n\"");
+		assert_ptr_equal(sc.fields[1], &fields);
+	}
+	scene_answers(&sc, 1, "\"result\":{\"tools\":[{\"name\":\"z\"}]}");
+	assert_holds(sc.to[1], "tools/call");
+	assert_ptr_equal(sc.fields[1], &fields);
+	scene_answers(&sc, 1, "\"result\":{}");
+	assert_true(seen.is_done);
+	/* What nobody sends carries no headers. */
+	scene_says(&sc, 1, REQUEST("\"p\"", "ping", ""));
+	assert_null(sc.fields[1]);
 }
 
 NEVER(without_prefixes_the_only_target_with_resources_has_every_uri)

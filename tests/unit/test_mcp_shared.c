@@ -298,6 +298,7 @@ SINGLE(a_target_that_is_not_to_be_initialized_is_an_error)
 	scene_answers(&sc, 0, INITIALIZED);
 	scene_answers(&sc, 1, "\"error\":{\"code\":-1,\"message\":\"no\"}");
 	assert_holds(seen.last, "\"id\":\"c\",\"error\"");
+	assert_holds(seen.last, "two: no");
 	assert_true(seen.is_done);
 	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
 }

@@ -236,8 +236,6 @@ static void finish_merged(struct mcp_session *s, struct mcp_request *r, uint64_t
 		error = text_error(&text);
 	if (is_opening && !error)
 		note_versions(s, r);
-	if (is_opening && error)
-		s->state = MCP_SESSION_OVER;
 	if (error) {
 		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_PROTOCOL_ERROR, NOTHING,
 				 now_ms);
@@ -246,6 +244,8 @@ static void finish_merged(struct mcp_session *s, struct mcp_request *r, uint64_t
 		mcp_request_end(s, r);
 	}
 	text_done(&text);
+	if (is_opening && error)
+		mcp_session_end(s, MCP_NO_TARGET, now_ms);
 }
 
 /* ---- owners of names ---- */
@@ -275,6 +275,7 @@ static bool take_page(struct mcp_session *s, struct mcp_sub_request *sub_request
 	enum mcp_method list =
 		r->method == MCP_METHOD_TOOLS_CALL ? MCP_METHOD_TOOLS_LIST : MCP_METHOD_PROMPTS_LIST;
 	struct span next = mcp_json_member(m->result, SPAN("nextCursor"));
+	int error;
 
 	learn(s, sub_request, mcp_json_member(m->result, mcp_merge_list_key(list)));
 	if (sub_request->has_name || mcp_json_type(next) != MCP_JSON_STRING ||
@@ -282,12 +283,15 @@ static bool take_page(struct mcp_session *s, struct mcp_sub_request *sub_request
 		return false;
 	if (mcp_ids_put(&s->sub_requests, MCP_IDS_MAX, sub_request, &sub_request->id) != 0)
 		return false;
-	if (mcp_session_ask_list(s, sub_request, mcp_json_string(next)) != 0) {
+	s->speaker = r->sink;
+	error = mcp_session_ask_list(s, sub_request, mcp_json_string(next));
+	s->speaker = NULL;
+	if (error) {
 		mcp_ids_drop(&s->sub_requests, sub_request->id);
 		sub_request->id = 0;
 		return false;
 	}
-	sub_request->request->waiting++;
+	r->waiting++;
 	return true;
 }
 
@@ -348,7 +352,10 @@ static struct mcp_sub_request *invalid_sub_request(const struct mcp_session *s, 
 	return bad ? bad : lacking;
 }
 
-/* Copies the note first, because mcp_request_fail() frees it. */
+/*
+ * Copies the note first, because mcp_request_fail() frees it. Of our own initialize, the note is for the post
+ * that waits for it.
+ */
 static void fail_with_note(struct mcp_session *s, struct mcp_request *r, enum mcp_fault fault,
 			   uint64_t now_ms)
 {
@@ -357,6 +364,8 @@ static void fail_with_note(struct mcp_session *s, struct mcp_request *r, enum mc
 
 	if (why.len)
 		memcpy(text, why.data, why.len);
+	if (r->gather == MCP_GATHER_OPEN && s->held_sink)
+		mcp_session_fail_held(s, fault, span_of(text, why.len), now_ms);
 	mcp_request_fail(s, r, fault, span_of(text, why.len), now_ms);
 }
 
@@ -490,8 +499,10 @@ void mcp_session_take_answer(struct mcp_session *s, struct mcp_sub_request *sub_
 	}
 	sub_request->is_unknown_method = is_error && is_unknown_method(m->error);
 	error = mcp_sub_request_keep(s, sub_request, is_error ? m->text : m->result);
-	if (error) {
-		bool ends = is_opening(r) && r->gather != MCP_GATHER_REJOIN;
+	if (error && r->gather == MCP_GATHER_REJOIN) {
+		sub_request->is_error = true;
+	} else if (error) {
+		bool ends = is_opening(r);
 
 		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_PROTOCOL_ERROR, NOTHING,
 				 now_ms);

@@ -290,6 +290,9 @@ struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *s
 	s->speaker = NULL;
 	if (fault)
 		sink_detach(sink);
+	/* A refused initialize has ended the session: no stream stays open behind its response. */
+	if (s->state == MCP_SESSION_OVER)
+		list_splice(&s->settling, &s->sinks);
 	mcp_session_settle(s, now_ms);
 	if (fault)
 		return (struct mcp_verdict){ MCP_REFUSED, fault };
