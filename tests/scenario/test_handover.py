@@ -378,7 +378,7 @@ def dies():
     pairs = [stage.tunnel() for _ in range(600)]
     stage.replace_by_play("die", 10)
     stage.upgrade()
-    wait_until(lambda: "takes no more connections" in stage.gateway.stderr, 10, "the end of the new program")
+    wait_until(lambda: "takes no more connections" in stage.gateway.stderr, 20, "the end of the new program")
     time.sleep(0.5)
     lost = 0
     for pair in pairs:
@@ -392,6 +392,23 @@ def dies():
             end.close()
     note(f"{lost} of {len(pairs)} were on their way")
     check(10 <= lost < len(pairs), f"{lost} streams were reset")
+    stage.await_end()
+
+
+@test("idle clients that wait for a new program which dies are closed, as a drain closes them", timeout=60)
+def idle_after_failure():
+    stage = Stage()
+    pairs = [stage.tunnel() for _ in range(600)]
+    idle, fresh = [stage.idle() for _ in range(5)], stage.gateway.client("web")
+    # It takes some, then nothing until the drain closes what is idle: the channel is full before their turn.
+    stage.replace_by_play("die", 10, 4)
+    stage.upgrade()
+    wait_until(lambda: "takes no more connections" in stage.gateway.stderr, 20, "the end of the new program")
+    for client in (*idle, fresh):
+        client.expect_fin()
+    for pair in pairs:
+        for end in pair:
+            end.close()
     stage.await_end()
 
 

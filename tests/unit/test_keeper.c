@@ -10,6 +10,7 @@
 
 #include "tests/lib/test.h"
 #include "user/base/check.h"
+#include "user/base/mem.h"
 #include "user/restart/handoff_channel.h"
 #include "user/restart/state.h"
 #include "user/restart/inherited_fds.h"
@@ -157,6 +158,38 @@ TEST(what_a_dead_process_has_left_is_sorted_by_what_it_is)
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 	close(play.kept);
+	restart_state_free(play.restart_state);
+}
+
+TEST(without_memory_what_is_left_is_reset_but_the_channels_to_other_programs_stay)
+{
+	struct play play = { .restart_state = restart_state_create() };
+	int status;
+	pid_t pid;
+
+	address_parse(span_str("127.0.0.1:0"), &play.address);
+	assert_int_equal(restart_state_keep_descriptors(play.restart_state), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct inherited_fds inherited;
+
+		WANT(net_listen_open_group(&play.address, 8, 2, play.listener, &play.address) == 0);
+		WANT((play.peers[0] = connected(&play, &play.idle)) >= 0);
+		play.restart_state->kept[play.restart_state->kept_count++] = play.peers[0];
+		conn_status_set(play.restart_state, play.idle, CONN_STATUS_IDLE);
+		WANT(handoff_pair(&play.restart_state->new_process_fd, &play.pipe[0]) == 0);
+		WANT(handoff_pair(&play.pipe[1], &play.restart_state->old_process_fd) == 0);
+		mem_fail_nth(1);
+		WANT(inherited_fds_collect(&inherited, play.restart_state) == -ENOMEM);
+		mem_fail_nth(0);
+		WANT(!is_open(play.idle) && !is_open(play.listener[0]) && !is_open(play.pipe[0]));
+		WANT(is_open(play.restart_state->new_process_fd));
+		WANT(is_open(play.restart_state->old_process_fd));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
 	restart_state_free(play.restart_state);
 }
 

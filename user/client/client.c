@@ -149,6 +149,30 @@ void client_close_idle(struct client *client, enum end_reason reason)
 		client_close(client, reason, false);
 }
 
+/* Bytes still in the socket count, too; their event comes in this turn or the next. */
+bool client_has_begun(const struct client *client)
+{
+	/* HTTP/2 tells the client which requests were processed. */
+	if (client->h2)
+		return false;
+	return client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) ||
+	       (!client->stream && conn_has_unread(&client->conn));
+}
+
+void clients_drain(struct proxy *proxy, bool with_fresh)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct client *client;
+
+	while ((client = slab_next(proxy->clients, &cursor, &handle)) != NULL) {
+		if (client->is_closed || client_has_begun(client) || proxy->handler->may_hand_off(client))
+			continue;
+		if (with_fresh || client->conn.received_bytes)
+			client_close_idle(client, END_DRAINED);
+	}
+}
+
 /* ------------------------------------------------------------------------------------ HTTP */
 
 void client_use_listener(struct client *client, const struct listener *listener)

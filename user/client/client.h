@@ -143,3 +143,10 @@ void client_linger(struct client *client);
 bool client_is_ending(const struct client *client);
 /* Closes an idle connection; an HTTP/2 connection takes no more requests and closes after its streams. */
 void client_close_idle(struct client *client, enum end_reason reason);
+/* True if a request may have started: it gets a response, which ends the connection. */
+bool client_has_begun(const struct client *client);
+/*
+ * The worker drains: ends the clients that are idle, except those that wait for another process
+ * (may_hand_off). with_fresh: also those that have not sent a byte yet.
+ */
+void clients_drain(struct proxy *proxy, bool with_fresh);

@@ -264,7 +264,7 @@ void inherited_fds_drop(struct restart_state *restart_state)
 	restart_state->sockmap_objects.count = 0;
 	restart_state->local_objects.count = 0;
 	for (int fd = 0; fd < RESTART_DESCRIPTORS; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 || restart_state_keeps(restart_state, fd))
+		if (fcntl(fd, F_GETFD) < 0 || is_nobodys(restart_state, fd))
 			continue;
 		if (is_child(fd) && count < LIMIT_MCP_CHILDREN)
 			children[count++] = fd;

@@ -42,8 +42,9 @@ struct inherited_fds {
 int inherited_fds_collect(struct inherited_fds *inherited, struct restart_state *restart_state);
 /*
  * For the case that no new process follows: resets connections, so that no peer takes truncated data for
- * complete, and closes the rest, except the keeper's descriptors. Children get SIGTERM,
- * LIMIT_MCP_CHILD_PAUSE_MS to end, and then SIGKILL, with their groups. Needs no memory.
+ * complete, and closes the rest, except the descriptors of the keeper and its channels to other programs.
+ * Children get SIGTERM, LIMIT_MCP_CHILD_PAUSE_MS to end, and then SIGKILL, with their groups. Needs no
+ * memory.
  */
 void inherited_fds_drop(struct restart_state *restart_state);
 /*

@@ -27,38 +27,10 @@ enum {
 
 /* ------------------------------------------------------------------------------------ loop side */
 
-/*
- * True if a request may have started: it gets a response, which ends the connection. Bytes still in the
- * socket count, too; their event comes in this turn or the next.
- */
-static bool client_has_begun(const struct client *client)
-{
-	/* HTTP/2 tells the client which requests were processed. */
-	if (client->h2)
-		return false;
-	return client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) ||
-	       (!client->stream && conn_has_unread(&client->conn));
-}
-
-static void worker_drain_clients(struct worker *worker, bool with_fresh)
-{
-	uint32_t cursor = 0;
-	uint64_t handle;
-	struct client *client;
-
-	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
-		/* One that may be handed off waits for the new program. */
-		if (client->is_closed || client_has_begun(client) || quiesce_may_client(client))
-			continue;
-		if (with_fresh || client->conn.received_bytes)
-			client_close_idle(client, END_DRAINED);
-	}
-}
-
 static void worker_on_fresh(struct timer *timer, uint64_t now_ms)
 {
 	(void)now_ms;
-	worker_drain_clients(container_of(timer, struct worker, fresh_timer), true);
+	clients_drain(&container_of(timer, struct worker, fresh_timer)->proxy, true);
 }
 
 static void worker_on_tickets(struct timer *timer, uint64_t now_ms)
@@ -90,7 +62,7 @@ static bool worker_is_handed_over(const struct worker *worker)
 static void worker_close(struct worker *worker)
 {
 	worker->proxy.pool.is_closing = true;
-	worker_drain_clients(worker, false);
+	clients_drain(&worker->proxy, false);
 	if (worker_is_handed_over(worker))
 		worker_on_ports_closed(&worker->ports);
 	else

@@ -16,6 +16,7 @@ enum {
 	QUIESCE_LOOK_MS = 250,
 	QUIESCE_FULL_MS = 5, /* the new program has not read yet what is under way */
 	QUIESCE_STILL_MS = 500,
+	QUIESCE_FRESH_MS = 100, /* after a failed hand-off, for the first byte of a connection */
 };
 
 /* True: the new program has it, and the caller closes it here. */
@@ -35,6 +36,9 @@ static bool hand_off(struct proxy *proxy, int client_fd, int backend_fd)
 		log_warn("upgrade: the new program takes no more connections (%s): the others stay here",
 			 strerrordesc_np(-error));
 		quiesce_end(proxy);
+		/* A drain that has closed idle clients already left these to the new program. */
+		timer_arm(loop_timers(proxy->loop), &proxy->quiesce_timer,
+			  proxy_now_ms(proxy) + QUIESCE_FRESH_MS);
 	}
 	return !error;
 }
@@ -181,6 +185,11 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	struct stream *stream;
 	struct client *client;
 
+	if (!proxy->is_handing_off) {
+		if (proxy_is_closing(proxy))
+			clients_drain(proxy, true);
+		return;
+	}
 	proxy->is_handoff_full = false;
 	timer_arm(loop_timers(proxy->loop), timer, now_ms + QUIESCE_LOOK_MS);
 	while ((stream = slab_next(proxy->streams, &cursor, &handle)) != NULL)

@@ -14,7 +14,8 @@
 void quiesce_init(struct proxy *proxy);
 /* From now on, until quiesce_end(): tries all there is, and what comes to rest or becomes idle later. */
 void quiesce_begin(struct proxy *proxy);
-void quiesce_end(struct proxy *proxy); /* idempotent; what came to rest goes on */
+/* Idempotent; what came to rest goes on. After a failed hand-off a drain also closes the idle clients. */
+void quiesce_end(struct proxy *proxy);
 /* Behind a pump: hands it over when it is at rest. */
 void quiesce_stream(struct stream *stream);
 /* Of an idle client: true when it was handed over. */
