@@ -476,13 +476,15 @@ bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, 
 
 static const struct schema_row port_rows[] = {
 	MCP_ROWS(struct mcp_port, servers.),
+	{ "gateways", AS_REST(struct mcp_port), .value_doc = "name, or list of names",
+	  .default_doc = "`default` if there is one, without `port`",
+	  .doc = "at the top level only: gateways that serve `/mcp` and `/sse`, as of a [route](#routes)" },
 	{ "port", AS_U16(struct mcp_port, port), RANGE(1, 65535), .default_value = MCP_PORT,
-	  .doc = "at the top level only" },
+	  .doc = "at the top level only, without `gateways`: a port of its own" },
 	{ "bind", AS_REST(struct mcp_port), .value_doc = "IP address", .default_doc = "all addresses",
 	  .doc = "extension: at the top level only; address of the port, as in `127.0.0.1`" },
 	{ "policies", AS_REST(struct mcp_port), .value_doc = "map", .default_doc = "none",
 	  .doc = "at the top level: [those of a "
 		 "route](#policies-of-a-route-routespolicies-policiespolicy)" },
-	{ "gateways", .refusal = "is not supported yet; write port: 3000" },
 };
 const struct schema mcp_schema = SCHEMA(port_rows, struct mcp_port);

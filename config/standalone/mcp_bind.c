@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/mcp_bind.h"
 
+#include "config/standalone/gateway.h"
+#include "config/standalone/listener.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 
@@ -28,14 +30,15 @@ static void take_tls(const struct policy_values *route, struct backend *backend)
 	}
 }
 
-static void make_route(struct standalone *s, const struct yaml_node *node, struct listener *listener,
-		       struct backend *backend)
+/* The list of routes has room for it. */
+static void add_route(struct standalone *s, const struct yaml_node *node, struct listener *listener,
+		      struct span key, struct backend *backend)
 {
 	struct decoder *d = s->decoder;
-	struct route *route = decode_take(d, 1, sizeof(*route));
+	struct route *route = &listener->route_list[listener->route_count];
 	struct backend_ref *ref = decode_take(d, 1, sizeof(*ref));
 
-	if (!route || !ref)
+	if (!ref)
 		return;
 	ref->weight = 1;
 	ref->backend_name = SPAN("/mcp");
@@ -43,7 +46,7 @@ static void make_route(struct standalone *s, const struct yaml_node *node, struc
 	ref->where = config_where(d->arena, node);
 	if (!build_ref(s->builder, ref))
 		return;
-	route->key = SPAN("mcp:default");
+	route->key = key;
 	route->name = SPAN("default");
 	route->namespace = SPAN("internal");
 	route->created_s = INT64_MAX;
@@ -53,53 +56,75 @@ static void make_route(struct standalone *s, const struct yaml_node *node, struc
 	take_tls(&route->inline_policies, backend);
 	route->backend_list = ref;
 	route->backend_count = 1;
-	listener->route_list = route;
-	listener->route_count = 1;
+	listener->route_count++;
 }
 
+/* A port of its own. */
 static void make_bind(struct standalone *s, const struct yaml_node *node, uint16_t port,
 		      struct backend *backend)
 {
 	struct decoder *d = s->decoder;
-	struct bind *bind = build_bind(s->builder);
-	struct listener *listener = decode_take(d, 1, sizeof(*listener));
+	struct listener *listener;
+	struct bind *bind;
 
-	if (!bind || !listener)
+	if (standalone_take_port(s, port))
+		config_error(d->report, node,
+			     "port %u is used by a gateway or bind, and by mcp; give mcp another, as "
+			     "in port: %u",
+			     port, port + 1);
+	bind = standalone_bind(s, node, port, 1);
+	if (!bind)
 		return;
-	bind->port = port;
-	if (!standalone_bind_address(d, decode_get(node, "bind"), bind))
-		return;
-	bind->key = decode_text(d, "bind/%u", port);
 	bind->protocol = BIND_HTTP;
-	bind->listener_list = listener;
-	bind->listener_count = 1;
+	listener = bind->listener_list;
 	listener->key = listener->listener_name = SPAN("mcp");
 	listener->gateway_name = listener->gateway_namespace = SPAN("default");
 	listener->protocol = PROTOCOL_HTTP;
 	listener->where = config_where(d->arena, node);
-	make_route(s, node, listener, backend);
+	listener->route_list = decode_take(d, 1, sizeof(*listener->route_list));
+	if (listener->route_list)
+		add_route(s, node, listener, SPAN("mcp:default"), backend);
+}
+
+/* A route of each listener that `gateways` names. */
+static void attach(struct standalone *s, const struct yaml_node *node, struct backend *backend)
+{
+	struct pointer_list listeners = { 0 };
+
+	standalone_gateway_refs(s, node, true, &listeners);
+	for (uint32_t i = 0; i < listeners.count; i++) {
+		struct listener *listener = ((struct gateway_listener *)listeners.list[i])->listener;
+
+		if (listener->route_list)
+			add_route(s, node, listener,
+				  decode_text(s->decoder, "%.*s/mcp:default", SPAN_FMT(listener->key)),
+				  backend);
+	}
+	build_list_done(&listeners);
 }
 
 void standalone_mcp(struct standalone *s, const struct yaml_node *node)
 {
-	struct decoder *d = s->decoder;
+	const struct yaml_node *gateways = decode_get(node, "gateways"), *port = decode_get(node, "port");
 	struct mcp_port *mcp;
 	struct backend *backend;
 
 	if (!node)
 		return;
-	mcp = schema_decode_new(d, node, &mcp_schema);
-	if (!mcp)
-		return;
-	if (standalone_take_port(s, mcp->port))
-		config_error(d->report, node,
-			     "port %u is used by binds and by mcp; give mcp another, as in port: %u",
-			     mcp->port, mcp->port + 1);
-	backend = build_backend(s->builder);
+	mcp = schema_decode_new(s->decoder, node, &mcp_schema);
+	backend = mcp ? build_backend(s->builder) : NULL;
 	if (!backend)
 		return;
 	backend->name = SPAN("mcp");
 	backend->is_listed = true;
-	if (standalone_mcp_servers(s, node, &mcp->servers, backend))
+	if (gateways && port)
+		config_error_key(s->decoder->report, port,
+				 "mcp is served by its gateways or at a port of its own; remove port, or "
+				 "gateways");
+	else if (!standalone_mcp_servers(s, node, &mcp->servers, backend))
+		return;
+	else if (gateways || (!port && standalone_has_default_gateway(s)))
+		attach(s, node, backend);
+	else
 		make_bind(s, node, mcp->port, backend);
 }

@@ -4,7 +4,7 @@
 #include "config/standalone/standalone.h"
 
 /*
- * The object `mcp` of the file: an MCP backend with its own port, and policies of its one route. In the dump
- * the listener is "mcp", the route "mcp:default" and the backend "mcp".
+ * The object `mcp` of the file: an MCP backend with its own port, and policies of its one route, or with that
+ * route on gateways. In the dump the backend is "mcp", its own listener "mcp", and the route "mcp:default".
  */
 void standalone_mcp(struct standalone *s, const struct yaml_node *node);

@@ -231,6 +231,11 @@ static bool decode_route_splice(struct decoder *d, const struct yaml_node *node,
 		  .doc = "of the name" },                                                                    \
 		{ "ruleName", AS_TEXT(object, rule_name), .doc = "for policies" }
 /* clang-format on */
+/* clang-format off */
+#define ROUTE_GATEWAYS(object)                                                                               \
+	{ "gateways", AS_REST(object), .value_doc = "name, or list of names", .default_doc = "`default`",    \
+	  .doc = "at the top level only: `gateway` or `gateway/listener`; on each it is a route of its own" }
+/* clang-format on */
 #define ROUTE_HOSTNAMES(object)                                                                              \
 	AS_LIST(SCHEMA_NAMES, object, hostname_list, hostname_count, struct span),                           \
 		.element = route_value_hostname, .value_doc = "list of names, `*.` wildcards, addresses",    \
@@ -243,6 +248,7 @@ static bool decode_route_splice(struct decoder *d, const struct yaml_node *node,
 /* clang-format on */
 
 static const struct schema_row route_rows[] = {
+	ROUTE_GATEWAYS(struct route),
 	ROUTE_NAMES(struct route),
 	{ "hostnames", ROUTE_HOSTNAMES(struct route), .doc = "any of them" },
 	{ "matches", AS_REST(struct route), .child = &match_schema, .value_doc = "list",
@@ -260,6 +266,7 @@ static const struct schema_row route_rows[] = {
 const struct schema route_schema = SCHEMA(route_rows, struct route);
 
 static const struct schema_row tcp_route_rows[] = {
+	ROUTE_GATEWAYS(struct tcp_route),
 	ROUTE_NAMES(struct tcp_route),
 	{ "hostnames", ROUTE_HOSTNAMES(struct tcp_route), .doc = "SNI: with `protocol: TLS` only" },
 	{ "backends", AS_REST(struct tcp_route), .value_doc = "list",
@@ -272,8 +279,8 @@ static const struct schema_row tcp_route_rows[] = {
 };
 const struct schema tcp_route_schema = SCHEMA(tcp_route_rows, struct tcp_route);
 
-static void decode_route(struct standalone *s, const struct yaml_node *node, const struct listener *listener,
-			 struct route *route)
+void standalone_route(struct standalone *s, const struct yaml_node *node, uint32_t index,
+		      const struct listener *listener, struct route *route)
 {
 	struct decoder *d = s->decoder;
 
@@ -281,7 +288,7 @@ static void decode_route(struct standalone *s, const struct yaml_node *node, con
 	if (!schema_decode(d, node, &route_schema, route))
 		return;
 	if (!route->name.len)
-		route->name = decode_text(d, "route%u", node->index);
+		route->name = decode_text(d, "route%u", index);
 	route->key = route_key(d, listener, route->namespace, route->name, route->rule_name);
 	route->created_s = INT64_MAX;
 	route->where = config_where(d->arena, node);
@@ -296,6 +303,17 @@ static void decode_route(struct standalone *s, const struct yaml_node *node, con
 			       "requestRedirect or directResponse");
 }
 
+/* Routes of binds are below their listener. */
+static void refuse_gateways(struct decoder *d, const struct yaml_node *node)
+{
+	const struct yaml_node *gateways = decode_get(node, "gateways");
+
+	if (gateways)
+		config_error_key(d->report, gateways,
+				 "belongs to routes at the top level; this one belongs to the object around "
+				 "it: remove gateways, or move the route to the top level");
+}
+
 void standalone_routes(struct standalone *s, const struct yaml_node *list, struct listener *listener)
 {
 	if (!decode_list(s->decoder, list))
@@ -304,12 +322,14 @@ void standalone_routes(struct standalone *s, const struct yaml_node *list, struc
 	if (!listener->route_list)
 		return;
 	listener->route_count = list->count;
-	yaml_each(node, list)
-		decode_route(s, node, listener, &listener->route_list[node->index]);
+	yaml_each(node, list) {
+		refuse_gateways(s->decoder, node);
+		standalone_route(s, node, node->index, listener, &listener->route_list[node->index]);
+	}
 }
 
-static void decode_tcp_route(struct standalone *s, const struct yaml_node *node,
-			     const struct listener *listener, struct tcp_route *route)
+void standalone_tcp_route(struct standalone *s, const struct yaml_node *node, uint32_t index,
+			  const struct listener *listener, struct tcp_route *route)
 {
 	struct decoder *d = s->decoder;
 
@@ -317,7 +337,7 @@ static void decode_tcp_route(struct standalone *s, const struct yaml_node *node,
 	if (!schema_decode(d, node, &tcp_route_schema, route))
 		return;
 	if (!route->name.len)
-		route->name = decode_text(d, "route%u", node->index);
+		route->name = decode_text(d, "route%u", index);
 	route->key = route_key(d, listener, route->namespace, route->name, route->rule_name);
 	route->where = config_where(d->arena, node);
 	if (listener->protocol == PROTOCOL_TCP && decode_get(node, "hostnames"))
@@ -340,6 +360,8 @@ void standalone_tcp_routes(struct standalone *s, const struct yaml_node *list, s
 	if (!listener->tcp_route_list)
 		return;
 	listener->tcp_route_count = list->count;
-	yaml_each(node, list)
-		decode_tcp_route(s, node, listener, &listener->tcp_route_list[node->index]);
+	yaml_each(node, list) {
+		refuse_gateways(s->decoder, node);
+		standalone_tcp_route(s, node, node->index, listener, &listener->tcp_route_list[node->index]);
+	}
 }

@@ -10,5 +10,11 @@ extern const struct schema route_schema, tcp_route_schema, ref_schema, named_bac
 void standalone_routes(struct standalone *s, const struct yaml_node *list, struct listener *listener);
 void standalone_tcp_routes(struct standalone *s, const struct yaml_node *list, struct listener *listener);
 
+/* Decodes a route at the top level for one listener; index: among the routes of that listener. */
+void standalone_route(struct standalone *s, const struct yaml_node *node, uint32_t index,
+		      const struct listener *listener, struct route *route);
+void standalone_tcp_route(struct standalone *s, const struct yaml_node *node, uint32_t index,
+			  const struct listener *listener, struct tcp_route *route);
+
 /* Decodes the top-level `backends`, which the references above may name. */
 void standalone_named_backends(struct standalone *s, const struct yaml_node *list);

@@ -13,6 +13,7 @@
 #include "config/core/values/policy_value.h"
 #include "config/core/values/tls_value.h"
 #include "config/standalone/attach.h"
+#include "config/standalone/listener.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
@@ -31,6 +32,7 @@ struct reference {
 
 static const struct reference references[] = {
 	{ "standalone", false, { { "", .schema = &root_schema } } },
+	{ "gateways", false, { { "", .schema = &gateway_schema } } },
 	{ "binds", false, { { "", .schema = &bind_schema } } },
 	{ "listenerTls", false, { { "", .schema = &listener_tls_schema } } },
 	{ "routes", false, { { "", .schema = &route_schema } } },

@@ -4,6 +4,7 @@
 
 #include "config/core/values/policy_value.h"
 #include "config/core/engine/yaml.h"
+#include "config/standalone/listener.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/attach.h"
 #include "config/standalone/policy.h"
@@ -418,7 +419,9 @@ TEST(rows_are_about_the_type_of_their_object)
 	assert_rows(&mirror_schema, sizeof(struct mirror_policy));
 	assert_rows(&mcp_servers_schema, sizeof(struct mcp_servers));
 	assert_rows(&bind_schema, sizeof(struct bind));
-	assert_rows(&listener_schema, sizeof(struct listener));
+	assert_rows(&bind_listener_schema, sizeof(struct listener));
+	assert_rows(&gateway_listener_schema, sizeof(struct listener));
+	assert_rows(&gateway_schema, sizeof(struct gateway_port));
 	assert_rows(&route_schema, sizeof(struct route));
 	assert_rows(&tcp_route_schema, sizeof(struct tcp_route));
 	assert_rows(&ref_schema, sizeof(struct backend_ref));

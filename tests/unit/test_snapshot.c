@@ -225,6 +225,7 @@ struct example {
 
 static const struct example examples[] = {
 	{ EXAMPLES "quickstart.yaml", NULL },
+	{ EXAMPLES "gateways.yaml", NULL },
 	{ EXAMPLES "weighted.yaml", NULL },
 	{ EXAMPLES "websocket.yaml", NULL },
 	{ EXAMPLES "tcp.yaml", NULL },
@@ -275,7 +276,7 @@ TEST(no_example_is_forgotten)
 	while ((entry = readdir(folder)))
 		count += strstr(entry->d_name, ".yaml") != NULL;
 	closedir(folder);
-	assert_int_equal(count, 10);
+	assert_int_equal(count, 11);
 }
 
 TEST(the_mcp_page_is_accepted_as_it_is)
@@ -374,6 +375,7 @@ static void load_bytes(struct span text)
 }
 
 static const char *const single_files[] = {
+	EXAMPLES "gateways.yaml",
 	EXAMPLES "weighted.yaml",
 	EXAMPLES "websocket.yaml",
 	EXAMPLES "tcp.yaml",

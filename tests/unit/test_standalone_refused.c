@@ -12,7 +12,7 @@ TEST(wrong_structure_is_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ "foo: 1\n",
-		  "a.yaml:1:1: foo: ", "unknown key \"foo\"; known here: config, binds, backends" },
+		  "a.yaml:1:1: foo: ", "unknown key \"foo\"; known here: config, gateways, routes" },
 		{ "bind: []\n", "a.yaml:1:1: bind: ", "did you mean \"binds\"?" },
 		{ "Binds: []\n", "a.yaml:1:1: Binds: ", "did you mean \"binds\"?" },
 		{ "binds: {}\n",
@@ -31,8 +31,6 @@ TEST(wrong_structure_is_refused)
 		{ "config: {}\n---\nconfig: {}\n",
 		  "a.yaml:3:1: ", "there is already a standalone configuration in a.yaml line 1" },
 		{ "llm: {port: 4000}\n", "a.yaml:1:1: llm: ", "\"llm\" is not supported yet" },
-		{ "gateways: {}\n",
-		  "a.yaml:1:1: gateways: ", "write binds: [{port: ..., listeners: [...]}]" },
 		{ "binds: [{port: 70000, listeners: [{routes: []}]}]\n", "a.yaml:1:16: binds[0].port: ",
 		  "expected a whole number from 1 to 65535, found \"70000\"" },
 		{ "binds: [{port: '80', listeners: [{routes: []}]}]\n",

@@ -205,6 +205,15 @@ static void keep_message(struct config_report *report, enum config_severity seve
 	report->message_list[report->message_count++] = message;
 }
 
+static bool is_repeat(const struct config_report *report, enum config_severity severity, struct span line)
+{
+	for (uint32_t i = 0; report->drops_repeats && i < report->message_count; i++)
+		if (report->message_list[i].severity == severity &&
+		    span_eq(report->message_list[i].text, line))
+			return true;
+	return false;
+}
+
 static void __attribute__((format(printf, 4, 0)))
 report_line(struct config_report *report, enum config_severity severity, struct text *line,
 	    const char *format, va_list arguments)
@@ -212,13 +221,18 @@ report_line(struct config_report *report, enum config_severity severity, struct 
 	char sentence[2048];
 	size_t where_len = line->len;
 
-	if (report->count[severity]++ < LIMIT_CONFIG_ERRORS) {
+	if (report->count[severity] < LIMIT_CONFIG_ERRORS) {
 		vsnprintf(sentence, sizeof(sentence), format, arguments);
 		if (line->len)
 			text_str(line, ": ");
 		text_str(line, sentence);
+		if (is_repeat(report, severity, text_span(line))) {
+			text_done(line);
+			return;
+		}
 		keep_message(report, severity, line, where_len);
 	}
+	report->count[severity]++;
 	text_done(line);
 }
 

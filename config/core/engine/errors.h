@@ -46,6 +46,7 @@ struct config_report {
 	struct config_file *named_list; /* owner; no duplicates */
 	uint32_t named_count;
 	uint32_t named_size;
+	bool drops_repeats; /* a message that is already in the list is not reported again */
 	bool failed; /* no memory for a message */
 };
 

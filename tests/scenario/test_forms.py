@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The current form of a standalone file and the older one: each construct by what it serves."""
+from forms import Ask, same, serves
+from hg import *
+
+SAYS = "policies: {directResponse: {status: 200, body: %s}}"
+
+NAMED = """
+gateways:
+  default: {port: @port@}
+  web:
+    port: @web@
+    listeners:
+    - {name: a, hostname: a.example}
+    - {name: rest}
+  tcp: {port: @tcp@, protocol: TCP}
+routes:
+- {name: implied, policies: {directResponse: {status: 200, body: implied}}}
+- gateways: web/a
+  matches: [{path: {pathPrefix: /one}}]
+  policies: {directResponse: {status: 200, body: one listener}}
+- gateways: [web, default]
+  matches: [{path: {exact: /all}}]
+  policies: {directResponse: {status: 200, body: all}}
+tcpRoutes:
+- {gateways: [tcp], backends: [{host: @origin@}]}
+"""
+ASKED = [
+    Ask("/", body="implied"),
+    Ask("/one", body="implied"),
+    Ask("/all", body="all"),
+    Ask("/one/more", body="one listener", port="web", host="a.example"),
+    Ask("/one/more", 404, port="web", host="b.example"),
+    Ask("/all", body="all", port="web", host="a.example"),
+    Ask("/all", body="all", port="web", host="b.example"),
+    Ask("/", 404, port="web", host="a.example"),
+    Ask("/status/418", 418, port="tcp"),
+]
+BINDS = """
+binds:
+- port: @port@
+  listeners:
+  - name: default
+    routes:
+    - {name: implied, policies: {directResponse: {status: 200, body: implied}}}
+    - matches: [{path: {exact: /all}}]
+      policies: {directResponse: {status: 200, body: all}}
+- port: @web@
+  listeners:
+  - name: a
+    hostname: a.example
+    routes:
+    - matches: [{path: {pathPrefix: /one}}]
+      policies: {directResponse: {status: 200, body: one listener}}
+    - matches: [{path: {exact: /all}}]
+      policies: {directResponse: {status: 200, body: all}}
+  - routes:
+    - matches: [{path: {exact: /all}}]
+      policies: {directResponse: {status: 200, body: all}}
+- port: @tcp@
+  listeners:
+  - {protocol: TCP, tcpRoutes: [{backends: [{host: @origin@}]}]}
+"""
+
+
+@test("routes at the top level are served by the gateways and listeners that they name")
+def named():
+    serves(NAMED, ASKED, origin=Origin())
+
+
+@test("both forms of one file serve the same, and have the same dump but for the names of listeners")
+def both():
+    origin = Origin()
+    gateway = serves(NAMED, ASKED, origin=origin, lanes=True)
+    new = gateway.config_dump()
+    gateway.reload(BINDS)
+    for ask in ASKED:
+        ask.check(gateway)
+    same(gateway.config_dump(), new)
+
+
+@test("a reload moves a route to another gateway")
+def reload_moves():
+    gateway = Gateway("gateways: {a: {port: @port@}, b: {port: @b@}}\n"
+                      "routes: [{gateways: a, " + SAYS % "x" + "}]\n")
+    Ask("/", body="x").check(gateway)
+    Ask("/", 404, port="b").check(gateway)
+    gateway.reload("gateways: {a: {port: @port@}, other: {port: @b@, listeners: [{name: l}]}}\n"
+                   "routes: [{gateways: other/l, " + SAYS % "y" + "}]\n")
+    Ask("/", 404).check(gateway)
+    Ask("/", body="y", port="b").check(gateway)
+
+
+@test("an attached policy names a listener of a gateway as routes do", waits=True)
+def target():
+    text = """
+gateways:
+  default: {port: @port@}
+  web: {port: @web@, listeners: [{name: a, hostname: a.example}, {name: b}]}
+routes:
+- {gateways: [default, web], backends: [{host: @origin@}]}
+policies:
+- name: {name: short}
+  target: {gateway: {listenerName: %s}}
+  policy: {timeout: {requestTimeout: 300ms}}
+"""
+    origin = Origin()
+    one, other = Ask("/delay/1", 504, port="web", host="a.example"), Ask("/delay/1", port="web")
+    serves(text % "web/a", [one, other, Ask("/delay/1")], origin=origin)
+    serves(text % "default", [Ask("/delay/1", 504), other], origin=origin)

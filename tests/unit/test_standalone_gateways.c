@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `gateways` with `routes` and `tcpRoutes` beside them, and `binds`: two forms of one configuration. */
+#include "tests/unit/config_text.h"
+#include "tests/unit/dump_compact.h"
+
+/* Replaces every occurrence. */
+static char *replaced(char *text, const char *old, const char *new)
+{
+	struct text out;
+	char *at = text, *next;
+
+	text_init(&out);
+	while ((next = strstr(at, old))) {
+		text_add(&out, span_of(at, (size_t)(next - at)));
+		text_str(&out, new);
+		at = next + strlen(old);
+	}
+	text_str(&out, at);
+	assert_int_equal(text_error(&out), 0);
+	next = strdup(out.data);
+	text_done(&out);
+	free(text);
+	return next;
+}
+
+static char *dump_of(const char *yaml)
+{
+	struct config_case c;
+	char *dump;
+
+	config_case_text(&c, yaml);
+	config_case_accepted(&c);
+	dump = compact_dump(c.snapshot);
+	config_case_done(&c);
+	return dump;
+}
+
+TEST(both_forms_have_the_same_dump_but_for_the_names_of_listeners)
+{
+	char *gateways = dump_of("gateways:\n"
+				 "  web:\n"
+				 "    port: 8080\n"
+				 "    listeners:\n"
+				 "    - {name: a, hostname: a.example.com, maxConnections: 5}\n"
+				 "    - {name: b, hostname: '*.example.com', splice: 'off'}\n"
+				 "  pg: {port: 5432, protocol: TCP, bind: 127.0.0.1}\n"
+				 "routes:\n"
+				 "- gateways: web/a\n"
+				 "  policies: {timeout: {requestTimeout: 1s}}\n"
+				 "  backends: [{host: 'a:80', weight: 3}, {host: 'b:80'}]\n"
+				 "- gateways: [web]\n"
+				 "  name: both\n"
+				 "  matches: [{path: {exact: /both}}]\n"
+				 "  policies: {requestMirror: {backend: {host: 'm:80'}}}\n"
+				 "  backends: [{host: 'c:80'}]\n"
+				 "tcpRoutes:\n"
+				 "- {gateways: pg, backends: [{host: 'db:5432'}]}\n");
+	char *binds = dump_of(
+		"binds:\n"
+		"- port: 8080\n"
+		"  listeners:\n"
+		"  - name: a\n"
+		"    hostname: a.example.com\n"
+		"    maxConnections: 5\n"
+		"    routes:\n"
+		"    - policies: {timeout: {requestTimeout: 1s}}\n"
+		"      backends: [{host: 'a:80', weight: 3}, {host: 'b:80'}]\n"
+		"    - name: both\n"
+		"      matches: [{path: {exact: /both}}]\n"
+		"      policies: {requestMirror: {backend: {host: 'm:80'}}}\n"
+		"      backends: [{host: 'c:80'}]\n"
+		"  - name: b\n"
+		"    hostname: '*.example.com'\n"
+		"    splice: 'off'\n"
+		"    routes:\n"
+		"    - name: both\n"
+		"      matches: [{path: {exact: /both}}]\n"
+		"      policies: {requestMirror: {backend: {host: 'm:80'}}}\n"
+		"      backends: [{host: 'c:80'}]\n"
+		"- port: 5432\n"
+		"  bind: 127.0.0.1\n"
+		"  listeners: [{protocol: TCP, name: pg, tcpRoutes: [{backends: [{host: 'db:5432'}]}]}]\n");
+
+	binds = replaced(binds, "default/default/bind/8080/", "gateway/web/");
+	binds = replaced(binds, "default/default/bind/5432/", "gateway/");
+	binds = replaced(binds, "\"listenerName\":\"a\"", "\"listenerName\":\"web/a\"");
+	binds = replaced(binds, "\"listenerName\":\"b\"", "\"listenerName\":\"web/b\"");
+	assert_string_equal(gateways, binds);
+	free(gateways);
+	free(binds);
+}
+
+TEST(routes_without_gateways_are_on_the_one_called_default)
+{
+	char *dump = dump_of("gateways: {default: {port: 80}, other: {port: 81}}\n"
+			     "routes: [{backends: []}, {gateways: [], backends: []}, {gateways: other}]\n");
+
+	assert_has(dump, "\"gateway/default/default/route0\"");
+	assert_has(dump, "\"gateway/default/default/route1\"");
+	assert_has(dump, "\"gateway/other/default/route0\"");
+	free(dump);
+}
+
+TEST(tls_alone_makes_a_gateway_https)
+{
+	static const struct config_refusal row = {
+		"gateways: {default: {port: 80, tls: {cert: a}}}\nroutes: [{}]\n",
+		"a.yaml:1:37: gateways.default.tls: ", "has cert without key; write both"
+	};
+
+	config_refused(&row);
+}
+
+TEST(mcp_is_served_by_gateways_or_at_its_own_port)
+{
+	char *own = dump_of("gateways: {web: {port: 80}}\n"
+			    "mcp: {targets: [{name: a, stdio: {cmd: 'true'}}]}\n"),
+	     *named = dump_of("gateways: {web: {port: 80}, b: {port: 81}}\n"
+			      "mcp: {gateways: [web, b], targets: [{name: a, stdio: {cmd: 'true'}}]}\n"),
+	     *implied = dump_of("gateways: {default: {port: 80}}\n"
+				"mcp: {targets: [{name: a, stdio: {cmd: 'true'}}]}\n"),
+	     *port = dump_of("gateways: {default: {port: 80}}\n"
+			     "mcp: {port: 81, targets: [{name: a, stdio: {cmd: 'true'}}]}\n");
+
+	assert_has(own, "\"key\":\"bind/3000\"");
+	assert_has(named, "\"key\":\"gateway/web/mcp:default\"");
+	assert_has(named, "\"key\":\"gateway/b/mcp:default\"");
+	assert_null(strstr(named, "bind/3000"));
+	assert_has(implied, "\"key\":\"gateway/default/mcp:default\"");
+	assert_has(port, "\"key\":\"mcp:default\"");
+	free(own);
+	free(named);
+	free(implied);
+	free(port);
+}
+
+TEST(wrong_gateways_are_refused)
+{
+	static const struct config_refusal rows[] = {
+		{ "gateways: []\n", "a.yaml:1:11: gateways: ", "expected a map, found a list" },
+		{ "gateways: {a: 80}\n", "a.yaml:1:15: gateways.a: ", "write port: 8080, indented below it" },
+		{ "gateways: {a: {}}\n", "a.yaml:1:15: gateways.a: ", "\"port\" is missing; write the port" },
+		{ "gateways: {a/b: {port: 80}}\n",
+		  "a.yaml:1:12: gateways[\"a/b\"]: ", "write one without \"/\"" },
+		{ "gateways: {a: {port: 80}, b: {port: 80}}\n",
+		  "a.yaml:1:37: gateways.b.port: ", "port 80 is configured twice" },
+		{ "gateways: {a: {port: 80}}\nbinds: [{port: 80, listeners: [{routes: []}]}]\n",
+		  "a.yaml:1:22: gateways.a.port: ", "port 80 is configured twice" },
+		{ "gateways: {a: {port: 80, hostname: b}}\n",
+		  "a.yaml:1:26: gateways.a.hostname: ", "belongs to a listener" },
+		{ "gateways: {a: {port: 80, routes: []}}\n",
+		  "a.yaml:1:26: gateways.a.routes: ", "belongs to the top level" },
+		{ "gateways: {a: {port: 80, listeners: []}}\n",
+		  "a.yaml:1:37: gateways.a.listeners: ", "needs 1 to 65536 listeners" },
+		{ "gateways: {a: {port: 80, splice: 'off', listeners: [{}]}}\n",
+		  "a.yaml:1:26: gateways.a.splice: ", "is a key of a listener" },
+		{ "gateways: {a: {port: 80, listeners: [{name: b, hostname: b}, {name: b}]}}\n",
+		  "a.yaml:1:62: gateways.a.listeners[1]: ", "exists twice, first at a.yaml:1:38" },
+		{ "gateways: {a: {port: 80, listeners: [{}, {}]}}\n",
+		  "a.yaml:1:42: gateways.a.listeners[1]: ",
+		  "port 80 has another listener for all host names" },
+		{ "gateways: {a: {port: 80, listeners: [{}, {protocol: TCP}]}}\n",
+		  "a.yaml:1:42: gateways.a.listeners[1]: ", "listeners of protocol HTTP and TCP" },
+		{ "gateways: {a: {port: 80, protocol: HTTPS}}\n",
+		  "a.yaml:1:36: gateways.a.protocol: ", "HTTPS listener requires 'tls'" },
+		{ "gateways: {a: {port: 80, protocol: HTTP, tls: {cert: a}}}\n",
+		  "a.yaml:1:42: gateways.a.tls: ", "protocol HTTP cannot have tls" },
+		{ "gateways: {a: {port: 80}}\nroutes: [{}]\n", "a.yaml:2:10: routes[0]: ",
+		  "\"gateways\" is missing, and there is no gateway with the name default" },
+		{ "routes: [{gateways: web}]\n",
+		  "a.yaml:1:21: routes[0].gateways: ", "there is no gateway \"web\"; write the name of one" },
+		{ "gateways: {website: {port: 80}}\nroutes: [{gateways: [webiste]}]\n",
+		  "a.yaml:2:22: routes[0].gateways[0]: ", "did you mean \"website\"?" },
+		{ "gateways: {a: {port: 80}}\nroutes: [{gateways: a/b}]\n",
+		  "a.yaml:2:21: routes[0].gateways: ", "there is no gateway \"a/b\"" },
+		{ "gateways: {a: {port: 80, protocol: TCP}}\nroutes: [{gateways: a}]\n",
+		  "a.yaml:2:21: routes[0].gateways: ", "the gateway \"a\" has no listener for HTTP" },
+		{ "gateways: {a: {port: 80}}\ntcpRoutes: [{gateways: a}]\n",
+		  "a.yaml:2:24: tcpRoutes[0].gateways: ", "the gateway \"a\" has no listener for TCP" },
+		/* Once, not for each of the listeners. */
+		{ "gateways: {a: {port: 80}, b: {port: 81}}\nroutes: [{gateways: [a, b], foo: 1}]\n",
+		  "a.yaml:2:29: routes[0].foo: ", "unknown key \"foo\"" },
+		{ "gateways: {a: {port: 80}}\nroutes: [{gateways: a, name: r}, {gateways: a, name: r}]\n",
+		  "a.yaml:2:34: routes[1]: ", "exists twice, first at a.yaml:2:10" },
+		{ "binds: [{port: 80, listeners: [{routes: [{gateways: [a]}]}]}]\n",
+		  "a.yaml:1:43: binds[0].listeners[0].routes[0].gateways: ",
+		  "belongs to routes at the top level" },
+		{ "gateways: {a: {port: 80}}\n"
+		  "mcp: {gateways: a, port: 81, targets: [{name: b, stdio: {cmd: c}}]}\n",
+		  "a.yaml:2:20: mcp.port: ", "remove port, or gateways" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+TEST(a_gateway_without_routes_is_accepted_with_a_warning)
+{
+	struct config_case c;
+
+	config_case_text(&c, "gateways: {a: {port: 80, listeners: [{hostname: x}, {}]}, "
+			     "b: {port: 81, protocol: TCP}}\n"
+			     "routes: [{gateways: a/listener1}]\n");
+	config_case_accepted(&c);
+	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:38: gateways.a.listeners[0]: ",
+			 "answers every request with 404; add routes: [{gateways: [a/listener0], ...}]");
+	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:62: gateways.b: ", "closes every connection");
+	config_case_done(&c);
+}
