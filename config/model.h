@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "config/model_frontend.h"
+#include "config/model_guard.h"
 #include "config/model_mcp.h"
 #include "config/model_tls.h"
 #include "user/base/arena.h"
@@ -333,6 +334,7 @@ struct route_policies {
 	const struct direct_response *direct;
 	const struct mirror_policy *const *mirror_list;
 	uint32_t mirror_count;
+	struct guard_list guards;
 };
 
 struct route {
@@ -403,6 +405,7 @@ struct listener {
 	 */
 	struct opt_duration http1_idle;
 	struct request_rules rules; /* set by policy_compile() */
+	struct guard_list guards; /* before a route is chosen; set by policy_compile() */
 	bool splice_off; /* for all its routes */
 	bool is_same_host; /* the same-host lanes are allowed for clients on this host */
 	struct route *route_list;

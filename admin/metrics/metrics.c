@@ -182,8 +182,8 @@ static int add_worker(struct series_table *sums, const struct series_table *tabl
 	return 0;
 }
 
-/* Labels that connections do not have are empty. */
-static void connection_labels(const struct series *series, struct span ret_values[SERIES_LABELS])
+/* Labels that a kind of series does not have are empty. */
+static void present_labels(const struct series *series, struct span ret_values[SERIES_LABELS])
 {
 	for (uint32_t i = 0; i < SERIES_LABELS; i++) {
 		if (series->labels[i].len)
@@ -205,8 +205,8 @@ static void add_family(const struct series_table *table, enum series_kind kind, 
 		if (series->kind != kind || tally_read(&series->count) == 0)
 			continue;
 		memcpy(values, series->labels, sizeof(values));
-		if (kind == SERIES_CONNECTION)
-			connection_labels(series, values);
+		if (kind == SERIES_CONNECTION || kind == SERIES_GUARD)
+			present_labels(series, values);
 		histogram_collect(&series->duration, &histogram_http, &totals);
 		if (is_histogram)
 			prometheus_histogram(out, id, values, &histogram_http, &totals);
@@ -231,6 +231,7 @@ static int add_requests(const struct admin_hooks *hooks, struct text *out)
 		add_family(sums, SERIES_REQUEST, METRIC_REQUESTS, false, out);
 		add_family(sums, SERIES_REQUEST, METRIC_REQUEST_DURATION, true, out);
 		add_family(sums, SERIES_CONNECTION, METRIC_CONNECTIONS, false, out);
+		add_family(sums, SERIES_GUARD, METRIC_GUARD_REFUSALS, false, out);
 	}
 	series_table_free(sums);
 	return error;

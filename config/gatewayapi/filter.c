@@ -154,7 +154,6 @@ static const char *const filter_types[FILTER_TYPE_COUNT] = {
 	"ExtensionRef",		 "ExternalAuth"
 };
 static const char *const filter_refusals[FILTER_TYPE_COUNT] = {
-	[FILTER_CORS] = NOT_YET_CORS,
 	[FILTER_EXTENSION] = NOT_YET_GUARD("nothing is done of what it refers to"),
 	[FILTER_EXTERNAL_AUTH] = NOT_YET_EXT_AUTHZ,
 };
@@ -249,6 +248,8 @@ static bool decode_filter(struct manifests *m, const struct yaml_node *node,
 			build_value(values, POLICY_MIRROR, mirror);
 		break;
 	case FILTER_CORS:
+		add_once(d, node, values, POLICY_CORS, policy_value(d, value, POLICY_CORS));
+		break;
 	case FILTER_EXTENSION:
 	case FILTER_EXTERNAL_AUTH:
 	case FILTER_TYPE_COUNT:

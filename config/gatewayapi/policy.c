@@ -116,7 +116,7 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 		KEY_REFUSED("extProc", NOT_YET_EXT_PROC),
 		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
 		KEY_REFUSED("rateLimit", NOT_YET_LOCAL_RATE_LIMIT),
-		KEY_REFUSED("cors", NOT_YET_CORS),
+		KEY("cors"),
 		KEY_REFUSED("csrf", NOT_YET_CSRF),
 		KEY_REFUSED("authorization", NOT_YET_AUTHORIZATION),
 		KEY_REFUSED("jwtAuthentication", NOT_YET_JWT_AUTH),
@@ -133,6 +133,7 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 		{ "retry", "traffic/", ":retry:", POLICY_RETRY },
 		{ "delay", "traffic/", ":delay:", POLICY_DELAY },
 		{ "directResponse", "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE },
+		{ "cors", "traffic/", ":cors:", POLICY_CORS },
 	};
 	unsigned phase = 0;
 

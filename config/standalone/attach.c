@@ -155,7 +155,7 @@ static const struct schema_row attached_rows[] = {
 	  .need = "write target: {route: {name: ...}}, {gateway: {}} or {backend: {backend: {name: ...}}}" },
 	{ "phase", AS_BOOL(struct targeted_policy, is_gateway_phase), .decode = decode_phase,
 	  .value_doc = "`route`, `gateway`", .default_doc = "`route`",
-	  .doc = "`gateway`: before a route is chosen" },
+	  .doc = "`gateway`: policies that refuse requests decide before a route is chosen" },
 	{ "policy", AS_REST(struct targeted_policy), .value_doc = "map",
 	  .need = "write the policy, as in policy: {timeout: {requestTimeout: 5s}}",
 	  .doc = "exactly one, of a route or a backend; precedence: "

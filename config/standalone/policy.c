@@ -67,14 +67,15 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 		{ "responseHeaderModifier", POLICY_RESPONSE_HEADERS, NULL },                                 \
 		{ "requestRedirect", POLICY_REDIRECT, NULL }, { "urlRewrite", POLICY_URL_REWRITE, NULL },    \
 		{ "requestMirror", POLICY_MIRROR, NULL }, { "directResponse", POLICY_DIRECT_RESPONSE, NULL }
+/* Those that guard a route or a listener. */
+#define GUARD_POLICIES { "cors", POLICY_CORS, NULL }
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL }
 /* clang-format on */
 /* All policies of agentgateway that this gateway does not support. */
 #define LATER_POLICIES                                                                                       \
-	REFUSED("cors", NOT_YET_CORS), REFUSED("csrf", NOT_YET_CSRF),                                        \
-		REFUSED("localRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                                         \
+	REFUSED("csrf", NOT_YET_CSRF), REFUSED("localRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                  \
 		REFUSED("remoteRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                                        \
 		REFUSED("extAuthz", NOT_YET_EXT_AUTHZ), REFUSED("extProc", NOT_YET_EXT_PROC),                \
 		REFUSED("jwtAuth", NOT_YET_JWT_AUTH), REFUSED("oidc", NOT_YET_OIDC),                         \
@@ -92,8 +93,13 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 		REFUSED("sessionAffinity", NOT_YET_SESSION_AFFINITY),                                        \
 		REFUSED("sessionPersistence", NOT_YET_SESSION_AFFINITY)
 
+/* Where requests have passed their guards already. */
+#define GUARD_ELSEWHERE "guards a route; write it under routes[].policies"
+#define GUARDS_ELSEWHERE REFUSED("cors", GUARD_ELSEWHERE)
+
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,
+	GUARD_POLICIES,
 	LATER_POLICIES,
 	REFUSED("http", ELSEWHERE_BACKEND),
 	REFUSED("tcp", ELSEWHERE_BACKEND),
@@ -110,6 +116,7 @@ static const struct policy_entry backend_entries[] = {
 			   "here"),
 	REFUSED("retry", "belongs to a route; write it under routes[].policies"),
 	REFUSED("requestRedirect", "is not supported yet on a backend; write it under routes[].policies"),
+	GUARDS_ELSEWHERE,
 	LATER_POLICIES,
 };
 
@@ -122,6 +129,7 @@ static const struct policy_entry target_entries[] = {
 	REFUSED("http", "is not supported yet on an MCP target"),
 	REFUSED("tcp", "is not supported yet on an MCP target"),
 	REFUSED("health", "is not supported yet on an MCP target"),
+	GUARDS_ELSEWHERE,
 	LATER_POLICIES,
 };
 
@@ -130,7 +138,8 @@ static const struct policy_entry tcp_route_entries[] = {
 	REFUSED("tcp", ELSEWHERE_BACKEND),
 };
 
-static const struct policy_entry single_entries[] = { TRAFFIC_POLICIES, BACKEND_POLICIES, LATER_POLICIES };
+static const struct policy_entry single_entries[] = { TRAFFIC_POLICIES, GUARD_POLICIES, BACKEND_POLICIES,
+						      LATER_POLICIES };
 
 bool policy_entries_known(struct decoder *d, const struct yaml_node *node, const struct policy_entry *list,
 			  size_t count)

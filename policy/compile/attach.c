@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "policy/guard/guard.h"
+
 static const struct {
 	enum policy_section section;
 	const char *name;
@@ -48,16 +50,11 @@ static void target_text(const struct policy_target *target, struct text *out)
 		text_fmt(out, " port %u", target->port);
 }
 
-void attachment_warn(struct config_report *report, const struct targeted_policy *policy, const char *format,
-		     ...)
+static void report_sentence(struct config_report *report, enum config_severity severity,
+			    const struct targeted_policy *policy, const char *sentence)
 {
-	char sentence[1024];
 	struct text line;
-	va_list arguments;
 
-	va_start(arguments, format);
-	vsnprintf(sentence, sizeof(sentence), format, arguments);
-	va_end(arguments);
 	text_init(&line);
 	text_escaped(&line, policy->key);
 	text_fmt(&line, " (%s on ", policy_kind_name(policy->value.kind));
@@ -66,9 +63,20 @@ void attachment_warn(struct config_report *report, const struct targeted_policy 
 	if (text_error(&line))
 		report->failed = true;
 	else
-		config_message_at(report, CONFIG_WARNING, policy->where, "policy %.*s",
-				  SPAN_FMT(text_span(&line)));
+		config_message_at(report, severity, policy->where, "policy %.*s", SPAN_FMT(text_span(&line)));
 	text_done(&line);
+}
+
+void attachment_warn(struct config_report *report, const struct targeted_policy *policy, const char *format,
+		     ...)
+{
+	char sentence[1024];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(sentence, sizeof(sentence), format, arguments);
+	va_end(arguments);
+	report_sentence(report, CONFIG_WARNING, policy, sentence);
 }
 
 /* which kinds may have which targets */
@@ -208,6 +216,27 @@ static int attachment_order(const void *left, const void *right)
 	return order ? order : attachment_compare(a, b);
 }
 
+/* A guard without effect would let requests in. */
+static void guard_check(const struct targeted_policy *policy, struct config_report *report)
+{
+	const struct guard_kind *guard = guard_kind_of(policy->value.kind);
+	enum target_kind target = policy->target.kind;
+
+	if (!guard)
+		return;
+	if (target != TARGET_GATEWAY && target != TARGET_ROUTE)
+		report_sentence(report, CONFIG_ERROR, policy,
+				"guards nothing: attach it to a gateway or a route");
+	else if (policy->is_gateway_phase && !(guard->phases & GUARD_PHASE_GATEWAY))
+		report_sentence(report, CONFIG_ERROR, policy,
+				"cannot decide before a route is chosen; leave out the phase");
+	else if (policy->is_gateway_phase && target == TARGET_ROUTE)
+		report_sentence(
+			report, CONFIG_ERROR, policy,
+			"decides before a route is chosen, so it needs a gateway as its target; leave "
+			"out the phase, or name a gateway");
+}
+
 static void attachment_prepare(const struct gateway_names *gateways, struct attachment *attachment,
 			       struct config_report *report)
 {
@@ -215,6 +244,7 @@ static void attachment_prepare(const struct gateway_names *gateways, struct atta
 
 	policy->is_attached = false;
 	attachment->namespace = policy->target.namespace;
+	guard_check(policy, report);
 	if (!kind_fits(policy->value.kind, policy->target.kind)) {
 		attachment_warn(report, policy, "has no effect: attach it to a gateway%s",
 				kinds[policy->value.kind].section == SECTION_FRONTEND ? "" : " or a route");

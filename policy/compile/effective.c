@@ -5,9 +5,11 @@
 
 #include "policy/compile/attach.h"
 #include "policy/compile/certificate_list.h"
+#include "policy/compile/guard_list.h"
 #include "policy/compile/overridden.h"
 #include "policy/compile/precedence.h"
 #include "policy/compile/regex_set.h"
+#include "policy/compile/request_rules.h"
 #include "policy/match/route_table.h"
 #include "policy/match/normalization.h"
 #include "policy/compile/tls_compile.h"
@@ -231,6 +233,9 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 	result = route->is_refused ? 0 : mirrors_collect(compile, &precedence, route);
 	if (route->is_refused)
 		route->effective = (struct route_policies){ 0 };
+	else if (result == 0)
+		result = guard_list_build(&precedence, GUARD_PHASE_ROUTE, compile->snapshot->arena,
+					  &route->effective.guards);
 	if (result == 0)
 		result = label_make(compile->snapshot->arena, route->namespace, route->name, &route->label);
 	if (result == 0)
@@ -263,10 +268,18 @@ static int compile_tcp_route(const struct compile *compile, const struct precede
 
 /* Selects policies of a gateway. */
 enum gateway_scope {
-	SCOPE_ROUTES, /* all but those of connections */
+	SCOPE_ROUTES, /* all but those of connections and guards of the gateway phase */
+	SCOPE_GUARDS, /* guards of the gateway phase */
 	SCOPE_BIND, /* those of connections */
 	SCOPE_SHARED_BIND, /* only the gateway's own: the listener is not known when a connection starts */
 };
+
+static enum gateway_scope scope_of(const struct targeted_policy *policy)
+{
+	if (policy_section_of(policy->value.kind) == SECTION_FRONTEND)
+		return SCOPE_BIND;
+	return policy->is_gateway_phase && guard_kind_of(policy->value.kind) ? SCOPE_GUARDS : SCOPE_ROUTES;
+}
 
 static void enter_gateway(const struct compile *compile, struct precedence *precedence,
 			  const struct listener *listener, uint16_t port, enum gateway_scope scope)
@@ -278,8 +291,7 @@ static void enter_gateway(const struct compile *compile, struct precedence *prec
 		struct attachment *attachment = &run.list[i];
 		enum policy_level level = attachment_on_listener(attachment, listener, port);
 
-		if ((policy_section_of(attachment->policy->value.kind) == SECTION_FRONTEND) !=
-		    (scope != SCOPE_ROUTES))
+		if (scope_of(attachment->policy) != (scope == SCOPE_SHARED_BIND ? SCOPE_BIND : scope))
 			continue;
 		if (scope == SCOPE_SHARED_BIND && level == LEVEL_LISTENER)
 			continue;
@@ -297,6 +309,15 @@ static int compile_tls(struct compile *compile, struct listener *listener, uint1
 	enter_gateway(compile, &precedence, listener, port, SCOPE_BIND);
 	return tls_compile_listener(listener, precedence_object(&precedence, POLICY_FRONTEND_TLS),
 				    compile->snapshot->arena, compile->report);
+}
+
+static int compile_guards(struct compile *compile, struct listener *listener, uint16_t port)
+{
+	struct precedence precedence = { 0 };
+
+	enter_gateway(compile, &precedence, listener, port, SCOPE_GUARDS);
+	return guard_list_build(&precedence, GUARD_PHASE_GATEWAY, compile->snapshot->arena,
+				&listener->guards);
 }
 
 static int compile_listener(struct compile *compile, struct listener *listener, uint16_t port)
@@ -322,6 +343,8 @@ static int compile_listener(struct compile *compile, struct listener *listener, 
 		tcp_duplicates_warn(listener, compile->report);
 	if (result == 0)
 		result = normalization_check(listener, arena, compile->report);
+	if (result == 0)
+		result = compile_guards(compile, listener, port);
 	enter_gateway(compile, &precedence, listener, port, SCOPE_ROUTES);
 	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
 		result = compile_route(compile, &precedence, listener, &listener->route_list[i]);
@@ -330,19 +353,13 @@ static int compile_listener(struct compile *compile, struct listener *listener, 
 	return result;
 }
 
-static bool sets_rules(const struct frontend_http *http)
-{
-	return http->normalize_path || http->escaped_slashes || http->semicolons || http->trace ||
-	       http->underscores || http->half_close;
-}
-
 /*
  * True if it sets only members that are read when the listener is known: after the first request, and per
  * request.
  */
 static bool sets_only_late(const struct frontend_http *http)
 {
-	return (http->sets_http1_idle_timeout || sets_rules(http)) && !http->sets_max_buffer &&
+	return (http->sets_http1_idle_timeout || request_rules_are_set(http)) && !http->sets_max_buffer &&
 	       !http->http1_max_headers.is_set && !http->http2_window_bytes.is_set &&
 	       !http->http2_connection_window_bytes.is_set && !http->http2_frame_bytes.is_set &&
 	       !http->http2_keepalive_interval.is_set && !http->http2_keepalive_timeout.is_set;
@@ -384,9 +401,9 @@ static bool excuse_listener_policies(const struct compile *compile, const struct
 				"governs connections before their listener is known; attach it to the "
 				"gateway",
 				http && http->sets_http1_idle_timeout ? " except for http1IdleTimeout" : "",
-				!http || !sets_rules(http)	? ""
-				: http->sets_http1_idle_timeout ? " and rules for requests"
-								: " except for rules for requests");
+				!http || !request_rules_are_set(http) ? ""
+				: http->sets_http1_idle_timeout	      ? " and rules for requests"
+								      : " except for rules for requests");
 	}
 	return has_idle;
 }
@@ -414,22 +431,6 @@ static const struct frontend_http *http_of_gateway(const struct compile *compile
 	return precedence_object(&gateway, POLICY_FRONTEND_HTTP);
 }
 
-static void rules_take(struct request_rules *rules, const struct frontend_http *http)
-{
-	if (http->normalize_path)
-		rules->normalize_path = http->normalize_path;
-	if (http->escaped_slashes)
-		rules->escaped_slashes = http->escaped_slashes;
-	if (http->semicolons)
-		rules->semicolons = http->semicolons;
-	if (http->trace)
-		rules->trace = http->trace;
-	if (http->underscores)
-		rules->underscores = http->underscores;
-	if (http->half_close)
-		rules->half_close = http->half_close;
-}
-
 /*
  * For listeners that share a port: takes the gateway's rules, then the members that the listener's policy
  * sets.
@@ -441,9 +442,9 @@ static void compile_shared(const struct compile *compile, const struct bind *bin
 	const struct frontend_http *own = http_of_listener(compile, listener);
 
 	if (gateway)
-		rules_take(&listener->rules, gateway);
+		request_rules_take(&listener->rules, gateway);
 	if (own)
-		rules_take(&listener->rules, own);
+		request_rules_take(&listener->rules, own);
 	/* If any listener of the port has an idle time, set it for each of them. */
 	if (has_idle)
 		listener->http1_idle =
@@ -474,7 +475,7 @@ static void compile_connection(const struct compile *compile, struct bind *bind)
 		if (is_shared)
 			compile_shared(compile, bind, has_idle, &bind->listener_list[i]);
 		else
-			rules_take(&bind->listener_list[i].rules, bind->http);
+			request_rules_take(&bind->listener_list[i].rules, bind->http);
 	}
 }
 

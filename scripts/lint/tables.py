@@ -13,7 +13,7 @@ GROUND = ["user/base/*", "user/loop/*"]
 # What is decided for a request: nothing of it compiles a configuration.
 DECISIONS = ["policy/balance.h", "policy/h2_settings.h", "policy/headers.h", "policy/health.h",
              "policy/keepalive.h", "policy/previous_hosts.h", "policy/retry.h", "policy/timeout.h",
-             "policy/match/*", "policy/expression/*"]
+             "policy/match/*", "policy/expression/*", "policy/guard/*"]
 MODEL = DECISIONS + ["config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
 # What policies are made of, and what they are applied to.
 POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/path.h",
@@ -47,9 +47,10 @@ LAYERS = {
     "policy/expression": ["user/base/*", "user/http/head.h", "user/http/fields.h",
                           "config/core/engine/duration.h"],
     "policy/match": POLICY,
+    "policy/guard": POLICY + ["config/policy_kinds.def"],
     "policy": POLICY + ["user/net/socket.h", "policy/match/*", "policy/expression/*"],
     "policy/compile": POLICY + ["user/tls/settings.h", "user/tls/identity.h", "config/policy_kinds.def",
-                                "policy/match/*"],
+                                "policy/match/*", "policy/guard/*"],
     "config": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def", "config/*"],
     "config/core/engine": ["user/base/*", "config/model*.h"],
     "config/core/values": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def",

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 
+#include "policy/guard/guard.h"
 #include "tests/unit/policy_fixture.h"
 
 static const char *const place_names[PLACE_COUNT] = {
@@ -68,6 +70,12 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 		return effective->mirror_count ? effective->mirror_list[0] : NULL;
 	case POLICY_DIRECT_RESPONSE:
 		return effective->direct;
+	case POLICY_CORS:
+		for (uint32_t i = 0; i < effective->guards.count; i++) {
+			if (effective->guards.list[i].guard->kind == kind)
+				return effective->guards.list[i].object;
+		}
+		return NULL;
 	case POLICY_FRONTEND_HTTP:
 	case POLICY_FRONTEND_TCP:
 	case POLICY_FRONTEND_TLS:
@@ -131,6 +139,7 @@ static const struct domain {
 	{ POLICY_URL_REWRITE, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_MIRROR, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_DIRECT_RESPONSE, OWNER_ROUTE, ROUTE_PLACES },
+	{ POLICY_CORS, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TCP, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TLS, OWNER_REF, REF_PLACES },
@@ -197,7 +206,7 @@ TEST(every_place_beats_every_weaker_one_for_every_kind)
 			}
 		}
 	}
-	assert_int_equal(pairs, 4 * 3 + 9 * 15 + 4 * 55 + 2 * 10 + 4 * 28);
+	assert_int_equal(pairs, 4 * 3 + 10 * 15 + 4 * 55 + 2 * 10 + 4 * 28);
 }
 
 TEST(every_place_alone_sets_what_it_may_and_nothing_else)
@@ -213,6 +222,11 @@ TEST(every_place_alone_sets_what_it_may_and_nothing_else)
 				expected = d->kind == POLICY_FRONTEND_HTTP ? &frontend_http_default : NULL;
 			fixture_init(&f);
 			fixture_put(&f, place, d->kind, object_for(d->kind, 1), "k");
+			if (guard_kind_of(d->kind) && BIT(place) & (BIT(AT_SERVICE) | BIT(AT_SERVICE_PORT))) {
+				assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), -EINVAL);
+				fixture_done(&f);
+				continue;
+			}
 			fixture_compile(&f);
 			if (object_of(&f, d->owner, d->kind) != expected)
 				fail_msg("kind %d of owner %d at %s gives %s", d->kind, d->owner,

@@ -183,7 +183,7 @@ TEST(past_the_bound_one_series_takes_the_rest)
 	assert_int_equal(series_table_count(request_metrics_table(m)), LIMIT_METRIC_SERIES);
 	overflow = series_table_at(request_metrics_table(m), SERIES_REQUEST);
 	assert_true(span_eq(overflow->labels[LABEL_ROUTE], SPAN("overflow")));
-	assert_int_equal(overflow->count, LIMIT_METRIC_SERIES + 2);
+	assert_int_equal(overflow->count, LIMIT_METRIC_SERIES + 3);
 	for (uint32_t i = 0; i < series_table_count(request_metrics_table(m)); i++)
 		sum += series_table_at(request_metrics_table(m), i)->count;
 	assert_int_equal(sum, 2 * LIMIT_METRIC_SERIES);
@@ -232,9 +232,26 @@ static int create_and_free(void *context)
 	return m ? 0 : -ENOMEM;
 }
 
+TEST(refusals_count_by_policy_and_rule)
+{
+	struct request_metrics *m = request_metrics_create();
+	uint32_t before = series_table_count(request_metrics_table(m));
+	const struct series *series;
+
+	request_metrics_refusal(m, SPAN("cors"), SPAN("default/a"));
+	request_metrics_refusal(m, SPAN("cors"), SPAN("default/a"));
+	request_metrics_refusal(m, SPAN("cors"), SPAN("default/b"));
+	assert_int_equal(series_table_count(request_metrics_table(m)), before + 2);
+	series = series_table_at(request_metrics_table(m), before);
+	assert_int_equal(series->kind, SERIES_GUARD);
+	assert_int_equal(series->count, 2);
+	assert_true(span_eq(series->labels[LABEL_OF_RULE], SPAN("default/a")));
+	request_metrics_free(m);
+}
+
 TEST(creating_survives_lack_of_memory)
 {
-	assert_int_equal(alloc_fail_each(create_and_free, NULL), 4);
+	assert_int_equal(alloc_fail_each(create_and_free, NULL), 5);
 }
 
 struct reader {
@@ -253,6 +270,8 @@ static void *read_all(void *argument)
 			const struct series *series = series_table_at(request_metrics_table(reader->m), i);
 
 			reader->seen += atomic_load_explicit(&series->count, memory_order_relaxed);
+			if (series->kind == SERIES_GUARD)
+				continue;
 			if (series->labels[LABEL_BIND].len == 0 || series->labels[LABEL_BIND].data[0] == '\0')
 				return (void *)1;
 		}

@@ -211,7 +211,7 @@ TEST(every_error_of_a_file_is_reported)
 			     "- port: 99999\n"
 			     "  listeners:\n"
 			     "  - routes:\n"
-			     "    - policies: {timeout: {requestTimeout: 5}, cors: {}}\n"
+			     "    - policies: {timeout: {requestTimeout: 5}, ai: {}}\n"
 			     "      backends: [{host: x}, {hots: y}]\n"
 			     "frontendPolicies: {http: {http1IdleTimeout: 1d}}\n");
 	assert_int_equal(c.result, -EINVAL);
@@ -223,7 +223,7 @@ TEST(every_error_of_a_file_is_reported)
 	config_case_says(&c, CONFIG_ERROR,
 			 "a.yaml:6:44: binds[0].listeners[0].routes[0].policies.timeout.requestTimeout: ",
 			 "has no unit");
-	config_case_says(&c, CONFIG_ERROR, "a.yaml:6:48: binds[0].listeners[0].routes[0].policies.cors: ",
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:6:48: binds[0].listeners[0].routes[0].policies.ai: ",
 			 "is not supported yet");
 	config_case_says(&c, CONFIG_ERROR,
 			 "a.yaml:7:25: binds[0].listeners[0].routes[0].backends[0].host: ", "has no port");

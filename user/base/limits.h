@@ -179,6 +179,7 @@ enum limits {
 	LIMIT_ENDPOINT_AVOID_MS = 30 * 1000, /* longest time an endpoint is avoided after failed connects */
 	LIMIT_ROUTE_ENTRIES =
 		1024 * 1024, /* host names x matches of a listener's routes: more are refused when loading */
+	LIMIT_CORS_NAMES = 64, /* of a list of a policy `cors`, as in Gateway API: refused when loading */
 	LIMIT_ROUTE_REGEX_BYTES = 1024, /* length of a pattern: longer ones are refused when loading */
 	LIMIT_REGEX_PROGRAM = 1280, /* instructions of a pattern: larger ones are refused when loading */
 	LIMIT_REGEX_STEPS =

@@ -184,6 +184,7 @@ static enum stream_step pump(struct stream *stream)
 		return pump_tunnel(stream);
 	case STREAM_REPLY:
 		return reply_flush(stream);
+	case STREAM_GUARD:
 	case STREAM_DELAY:
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:
@@ -202,6 +203,8 @@ static enum stream_step take_step(struct stream *stream, enum stream_step step)
 	switch (step) {
 	case STEP_ROUTE:
 		return exchange_route(stream);
+	case STEP_GUARD:
+		return exchange_guard(stream);
 	case STEP_FORWARD:
 		return exchange_forward(stream);
 	case STEP_ATTEMPT:

@@ -44,7 +44,9 @@ static enum field_id field_candidate(struct span name)
 	case 4:
 		return first == 'h' ? FIELD_HOST : FIELD_DATE;
 	case 6:
-		return first == 'c' ? FIELD_COOKIE : FIELD_EXPECT;
+		if (first == 'c')
+			return FIELD_COOKIE;
+		return first == 'o' ? FIELD_ORIGIN : FIELD_EXPECT;
 	case 7:
 		return first == 't' ? FIELD_TRAILER : FIELD_UPGRADE;
 	case 8:

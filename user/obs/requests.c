@@ -12,12 +12,14 @@ enum {
 
 struct request_metrics {
 	struct series_table *table; /* owner */
-	struct series *overflow[2]; /* of the table; by kind, shown as the first two */
+	struct series *overflow[3]; /* of the table; by kind, shown as the first three */
 	struct series *hints[HINTS]; /* latest found, by where its texts are; NULL: none */
 };
 
 static bool is_label_of(enum request_label label, enum series_kind kind)
 {
+	if (kind == SERIES_GUARD)
+		return label <= LABEL_OF_RULE;
 	return kind == SERIES_REQUEST || label == LABEL_BIND || label == LABEL_GATEWAY ||
 	       label == LABEL_LISTENER || label == LABEL_PROTOCOL;
 }
@@ -44,7 +46,9 @@ struct request_metrics *request_metrics_create(void)
 		m->overflow[SERIES_REQUEST] = add_overflow(m, SERIES_REQUEST);
 	if (m->overflow[SERIES_REQUEST])
 		m->overflow[SERIES_CONNECTION] = add_overflow(m, SERIES_CONNECTION);
-	if (!m->overflow[SERIES_CONNECTION]) {
+	if (m->overflow[SERIES_CONNECTION])
+		m->overflow[SERIES_GUARD] = add_overflow(m, SERIES_GUARD);
+	if (!m->overflow[SERIES_GUARD]) {
 		request_metrics_free(m);
 		return NULL;
 	}
@@ -153,6 +157,15 @@ void request_metrics_connection(struct request_metrics *m, struct span bind, str
 	};
 
 	tally_add(&series_of(m, SERIES_CONNECTION, labels)->count, 1);
+}
+
+void request_metrics_refusal(struct request_metrics *m, struct span policy, struct span rule)
+{
+	const struct span labels[SERIES_LABELS] = {
+		[LABEL_OF_POLICY] = policy, [LABEL_OF_RULE] = or_unknown(rule)
+	};
+
+	tally_add(&series_of(m, SERIES_GUARD, labels)->count, 1);
 }
 
 const struct series_table *request_metrics_table(const struct request_metrics *m)

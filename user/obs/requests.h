@@ -27,11 +27,16 @@ enum request_label {
 	LABEL_ROUTE,
 	LABEL_ROUTE_RULE,
 	REQUEST_LABEL_COUNT = SERIES_LABELS,
+	/* of SERIES_GUARD */
+	LABEL_OF_POLICY = 0,
+	LABEL_OF_RULE = 1,
 };
 
 struct request_metrics *request_metrics_create(void);
 void request_metrics_free(struct request_metrics *m);
 void request_metrics_add(struct request_metrics *m, const struct stream_record *record);
+/* A guard refused a request: the name of its policy, and which one. */
+void request_metrics_refusal(struct request_metrics *m, struct span policy, struct span rule);
 void request_metrics_connection(struct request_metrics *m, struct span bind, struct span gateway,
 				struct span listener, struct span protocol);
 

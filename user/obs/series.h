@@ -15,6 +15,7 @@ enum { SERIES_LABELS = 10 };
 enum series_kind {
 	SERIES_REQUEST,
 	SERIES_CONNECTION, /* only bind, gateway, listener and protocol have a value, no histogram */
+	SERIES_GUARD, /* only policy and rule have a value, no histogram */
 	SERIES_CALL, /* of MCP: user/mcp/hub/call_metrics.h */
 };
 

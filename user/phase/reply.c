@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/phase/reply.h"
 
+#include "policy/guard/guard.h"
 #include "user/base/limits.h"
 #include "user/http/grpc.h"
 #include "user/stream/attempt_hold.h"
@@ -29,6 +30,8 @@ static int reply_add_facts(struct stream *stream, struct fields *fields, const s
 	if (!error && answer->status == 405 && reason != END_LOCAL_REPLY)
 		error = fields_add(fields, SPAN("allow"),
 				   SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
+	if (!error)
+		error = guard_apply(&stream->exchange->guard_fields, fields);
 	if (!error && stream->lease->snapshot->config.expose_close_reason && reason != END_LOCAL_REPLY)
 		error = fields_add(fields, SPAN("x-headgate-close-reason"),
 				   span_str(end_reason_text(reason)));

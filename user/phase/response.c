@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/phase/response.h"
 
+#include "policy/guard/guard.h"
 #include "policy/headers.h"
 #include "user/base/text.h"
 #include "user/http/body.h"
@@ -31,6 +32,8 @@ static int response_prepare_head(struct stream *stream)
 		error = hop_by_hop_add_via(&stream->exchange->response.fields,
 					   stream->exchange->response.version_major,
 					   stream->exchange->response.version_minor);
+	if (!error)
+		error = guard_apply(&stream->exchange->guard_fields, &stream->exchange->response.fields);
 	if (!error && policies->response_headers)
 		error = headers_modify(&stream->exchange->response.fields, policies->response_headers);
 	if (!error && stream->backend->response_headers)

@@ -17,6 +17,7 @@
 #include "user/phase/connect_tunnel.h"
 #include "user/phase/delay.h"
 #include "user/phase/endpoint_choice.h"
+#include "user/phase/guard.h"
 #include "user/phase/mirror.h"
 #include "user/stream/step.h"
 
@@ -278,10 +279,43 @@ static bool exchange_take_listener(struct stream *stream, const struct bind *bin
 	return true;
 }
 
+/* False: *ret_step is the response. */
+static bool exchange_find_route(struct stream *stream, enum stream_step *ret_step)
+{
+	const struct route_found found = route_search(stream->listener, &stream->exchange->head);
+
+	if (found.gave_up) {
+		counter_add(stream->proxy->counters, COUNTER_MATCH_GAVE_UP, 1);
+		*ret_step = step_reply(stream, 400, SPAN("too long to be matched"), END_MATCH_GAVE_UP);
+		return false;
+	}
+	stream->route = found.route;
+	stream->exchange->match = found.match;
+	if (!stream->route) {
+		*ret_step = step_reply(stream, 404, SPAN("route not found"), END_NO_ROUTE);
+		return false;
+	}
+	exchange_set_deadline(stream);
+	return true;
+}
+
+enum stream_step exchange_guard(struct stream *stream)
+{
+	enum stream_step step;
+
+	if (!stream->route &&
+	    (!guard_pass(stream, &stream->listener->guards, &step) || !exchange_find_route(stream, &step)))
+		return step;
+	if (!guard_pass(stream, &stream->route->effective.guards, &step))
+		return step;
+	if (stream->route->effective.redirect)
+		return exchange_redirect(stream, stream->route->effective.redirect);
+	return delay_start(stream) ? STEP_WAIT : STEP_FORWARD;
+}
+
 enum stream_step exchange_route(struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;
-	struct route_found found;
 	enum stream_step step;
 	enum http_error http_error;
 
@@ -301,19 +335,7 @@ enum stream_step exchange_route(struct stream *stream)
 	if (http_error)
 		return step_bad_request(stream, http_error);
 	client_use_listener(stream->client, stream->listener);
-	found = route_search(stream->listener, &stream->exchange->head);
-	if (found.gave_up) {
-		counter_add(stream->proxy->counters, COUNTER_MATCH_GAVE_UP, 1);
-		return step_reply(stream, 400, SPAN("too long to be matched"), END_MATCH_GAVE_UP);
-	}
-	stream->route = found.route;
-	stream->exchange->match = found.match;
-	if (!stream->route)
-		return step_reply(stream, 404, SPAN("route not found"), END_NO_ROUTE);
-	if (stream->route->effective.redirect)
-		return exchange_redirect(stream, stream->route->effective.redirect);
-	exchange_set_deadline(stream);
-	return delay_start(stream) ? STEP_WAIT : STEP_FORWARD;
+	return exchange_guard(stream);
 }
 
 /*

@@ -131,6 +131,9 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	case STREAM_CLOSED:
 	case STREAM_STATE_COUNT:
 		break;
+	case STREAM_GUARD:
+		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
+		break;
 	case STREAM_DELAY:
 		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
 		deadline_offer(&pick, DEADLINE_DELAY, stream->exchange->delay_end_ms);

@@ -60,6 +60,7 @@ struct attempt {
 enum stream_step {
 	STEP_WAIT, /* waits for an event, a timer, or a requested turn */
 	STEP_ROUTE, /* the request is complete: exchange_route() */
+	STEP_GUARD, /* what a guard waited for is known: exchange_guard() */
 	STEP_FORWARD, /* routed, and any delay is over: exchange_forward() */
 	STEP_ATTEMPT, /* attempt_start() */
 	STEP_ATTEMPT_AGAIN, /* attempt_again() */
@@ -131,6 +132,8 @@ struct exchange {
 		replay; /* of the request body, for another attempt or a mirror; empty if none may follow */
 	struct mirror_plan *mirror_plans; /* mirrors that wait for the body (mirror.h); in arena */
 	struct stream_reply reply; /* with STEP_REPLY */
+	struct fields guard_fields; /* for every response: guard_apply() */
+	uint32_t guards_passed; /* of the running phase */
 	uint64_t repeat_pause_ns; /* with STEP_FAILED and TRY_RESPONSE: pause before the next attempt */
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */

@@ -11,7 +11,6 @@
 	". Do not just leave it out: block what it guards, or put a proxy that supports it in front"
 
 /* clang-format off */
-#define NOT_YET_CORS NOT_YET("browsers get no CORS headers, so pages of other sites cannot read responses")
 #define NOT_YET_CSRF NOT_YET_GUARD("requests that pages of other sites make in a user's name pass")
 #define NOT_YET_LOCAL_RATE_LIMIT NOT_YET_GUARD("clients may send as many requests as they like")
 #define NOT_YET_EXT_AUTHZ NOT_YET_GUARD("no external service checks requests")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/core/values/policy_value.h"
 
+#include "config/core/values/guard_value.h"
 #include "config/core/values/resiliency.h"
 #include "config/core/values/tls_value.h"
 #include "config/core/values/values.h"
@@ -464,6 +465,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_REDIRECT] = &redirect_schema,
 		[POLICY_URL_REWRITE] = &rewrite_schema,
 		[POLICY_DIRECT_RESPONSE] = &direct_schema,
+		[POLICY_CORS] = &cors_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_TLS] = &backend_tls_schema,

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model_frontend.h"
+#include "user/base/span.h"
+
+/* Part of config/model.h: policies that guard a route or a listener (policy/guard). */
+
+/* An origin that pages may have, or a pattern for several (policy/guard/origin.h). */
+struct origin_pattern {
+	struct span scheme; /* lower case */
+	struct span host; /* lower case; of a wildcard: what follows it, with the dot; empty: any host */
+	bool is_wildcard; /* any labels before `host` */
+	uint16_t port; /* 0: the scheme has no default port, and none was written */
+};
+
+/* Which pages of other origins may read responses (Fetch 3.3). */
+struct cors_policy {
+	bool allow_credentials;
+	/* As written; "*" stands for all. */
+	struct span *header_list;
+	uint32_t header_count;
+	struct span *method_list;
+	uint32_t method_count;
+	struct span *origin_list;
+	uint32_t origin_count;
+	struct span *expose_list;
+	uint32_t expose_count;
+	struct span max_age; /* whole seconds; empty: no header */
+	/* Made from the lists, for responses; "*" if the list contains it. */
+	struct origin_pattern *pattern_list;
+	uint32_t pattern_count;
+	bool any_origin;
+	struct span headers;
+	struct span methods;
+	struct span exposed; /* empty: no header */
+};
+
+struct guard_kind; /* policy/guard/guard.h */
+
+/* One policy that guards a listener or a route. */
+struct guard_use {
+	const struct guard_kind *guard;
+	const void *object; /* the struct of its kind (policy_kinds.def) */
+	struct span rule; /* the key of an attached policy; empty: written in the route */
+};
+
+/* In the order in which they decide. */
+struct guard_list {
+	const struct guard_use *list;
+	uint32_t count;
+};

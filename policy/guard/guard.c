@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/guard/guard.h"
+
+#include "policy/guard/cors.h"
+
+#define GATEWAY GUARD_PHASE_GATEWAY
+#define ROUTE GUARD_PHASE_ROUTE
+
+const struct guard_kind guard_kinds[GUARD_COUNT] = {
+#define GUARD(id, name, kind, phases, reason, function)                                                      \
+	[GUARD_##id] = { name, kind, phases, reason, function },
+#include "policy/guard/guards.def"
+#undef GUARD
+};
+
+const struct guard_kind *guard_kind_of(enum policy_kind kind)
+{
+	for (size_t i = 0; i < GUARD_COUNT; i++) {
+		if (guard_kinds[i].kind == kind)
+			return &guard_kinds[i];
+	}
+	return NULL;
+}
+
+#define VARY SPAN("vary")
+
+/* True if a Vary field of the response names `wanted` or all fields (RFC 9110 12.5.5). */
+static bool varies(const struct fields *response, struct span wanted)
+{
+	for (uint32_t i = 0; i < response->count; i++) {
+		const struct field *field = &response->list[i];
+		struct span rest = field->value, element;
+
+		if (!span_eq_nocase(field->name, VARY))
+			continue;
+		while (span_split(&rest, ',', &element)) {
+			element = span_trim(element);
+			if (span_eq_nocase(element, wanted) || span_eq(element, SPAN("*")))
+				return true;
+		}
+	}
+	return false;
+}
+
+int guard_apply(const struct fields *from, struct fields *response)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < from->count && !error; i++) {
+		const struct field *field = &from->list[i];
+
+		if (span_eq_nocase(field->name, VARY))
+			error = varies(response, field->value)
+					? 0
+					: fields_add(response, field->name, field->value);
+		else if (field->value.len)
+			error = fields_set(response, field->name, field->value);
+		else
+			fields_remove(response, field->name);
+	}
+	return error;
+}

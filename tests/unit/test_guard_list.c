@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "policy/guard/guard.h"
+#include "tests/unit/policy_fixture.h"
+
+static void put(struct fixture *f, enum place place, const char *key, bool is_gateway_phase)
+{
+	struct targeted_policy *policy =
+		model_policy(&f->model, key, POLICY_CORS, objects[0], target_at(place));
+
+	policy->is_gateway_phase = is_gateway_phase;
+}
+
+TEST(a_guard_of_the_gateway_phase_guards_its_listener_and_no_route)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	put(&f, AT_LISTENER, "l", true);
+	fixture_compile(&f);
+	assert_int_equal(f.listener->guards.count, 1);
+	assert_true(span_eq(f.listener->guards.list[0].rule, SPAN("l")));
+	assert_int_equal(f.route->effective.guards.count, 0);
+	fixture_done(&f);
+}
+
+TEST(a_guard_of_the_route_phase_guards_the_routes_of_its_target)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	put(&f, AT_GATEWAY, "g", false);
+	fixture_compile(&f);
+	assert_int_equal(f.listener->guards.count, 0);
+	assert_int_equal(f.route->effective.guards.count, 1);
+	assert_true(span_eq(f.route->effective.guards.list[0].rule, SPAN("g")));
+	fixture_done(&f);
+}
+
+TEST(both_phases_have_winners_of_their_own)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	put(&f, AT_GATEWAY, "a", true);
+	put(&f, AT_LISTENER, "b", true);
+	put(&f, AT_LISTENER, "c", false);
+	put(&f, AT_RULE, "d", false);
+	fixture_compile(&f);
+	assert_true(span_eq(f.listener->guards.list[0].rule, SPAN("b")));
+	assert_true(span_eq(f.route->effective.guards.list[0].rule, SPAN("d")));
+	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, ""), 0);
+	fixture_done(&f);
+}
+
+TEST(a_refused_route_needs_no_guards)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	f.route->is_refused = true;
+	put(&f, AT_GATEWAY, "g", false);
+	fixture_compile(&f);
+	assert_int_equal(f.route->effective.guards.count, 0);
+	fixture_done(&f);
+}
+
+TEST(a_guard_that_would_guard_nothing_is_refused)
+{
+	static const struct {
+		enum place place;
+		bool is_gateway_phase;
+		const char *words;
+	} rows[] = {
+		{ AT_SERVICE, false, "guards nothing: attach it to a gateway or a route" },
+		{ AT_SERVICE, true, "guards nothing: attach it to a gateway or a route" },
+		{ AT_ROUTE, true, "needs a gateway as its target" },
+		{ AT_RULE, true, "needs a gateway as its target" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fixture f;
+
+		fixture_init(&f);
+		put(&f, rows[i].place, "k", rows[i].is_gateway_phase);
+		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), -EINVAL);
+		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, rows[i].words), 1);
+		fixture_done(&f);
+	}
+}
+
+TEST(guards_decide_in_the_order_of_their_table)
+{
+	for (size_t i = 0; i < GUARD_COUNT; i++) {
+		assert_ptr_equal(guard_kind_of(guard_kinds[i].kind), &guard_kinds[i]);
+		assert_true(guard_kinds[i].phases & GUARD_PHASE_ROUTE);
+	}
+	assert_null(guard_kind_of(POLICY_TIMEOUT));
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/phase/guard.h"
+
+#include "policy/guard/guard.h"
+#include "user/base/text.h"
+#include "user/client/client_tls.h"
+#include "user/obs/requests.h"
+#include "user/stream/step.h"
+
+/* The scheme that the browser used: a trusted proxy in front may have terminated TLS. */
+static struct span scheme_of(const struct stream *stream)
+{
+	const struct fields *fields = &stream->exchange->head.fields;
+	const struct field *field =
+		stream->client->is_trusted ? fields_get(fields, FIELD_X_FORWARDED_PROTO) : NULL;
+
+	if (field && span_eq_nocase(field->value, SPAN("https")))
+		return SPAN("https");
+	if (field && span_eq_nocase(field->value, SPAN("http")))
+		return SPAN("http");
+	return client_is_tls(stream->client) ? SPAN("https") : SPAN("http");
+}
+
+static struct span rule_of(const struct stream *stream, const struct guard_use *use)
+{
+	return !use->rule.len && stream->route ? stream->route->label : use->rule;
+}
+
+static enum stream_step refuse(struct stream *stream, const struct guard_use *use,
+			       const struct guard_answer *answer)
+{
+	struct span policy = span_str(use->guard->name), rule = rule_of(stream, use), detail;
+	struct text text;
+
+	request_metrics_refusal(stream->proxy->metrics, policy, rule);
+	text_init(&text);
+	text_fmt(&text, "%.*s (%.*s of ", SPAN_FMT(answer->body), SPAN_FMT(policy));
+	text_escaped(&text, rule);
+	text_char(&text, ')');
+	detail = arena_copy(&stream->exchange->arena, text_span(&text));
+	text_done(&text);
+	return step_reply_kind(stream, answer->status, answer->body, detail, use->guard->reason);
+}
+
+static enum stream_step wait_for_guard(struct stream *stream)
+{
+	stream_set_state(stream, STREAM_GUARD);
+	return STEP_WAIT;
+}
+
+/* True: the next guard decides. */
+static bool ask(struct stream *stream, const struct guard_use *use, const struct guard_facts *facts,
+		enum stream_step *ret_step)
+{
+	struct guard_answer answer = { .fields = stream->exchange->guard_fields };
+	int verdict = use->guard->check(use->object, facts, &answer);
+
+	stream->exchange->guard_fields = answer.fields;
+	switch (verdict) {
+	case GUARD_PASS:
+		return true;
+	case GUARD_ANSWER:
+		*ret_step = step_local_reply(stream, answer.status, answer.body, (struct span){ 0 });
+		return false;
+	case GUARD_REFUSE:
+		*ret_step = refuse(stream, use, &answer);
+		return false;
+	case GUARD_WAIT:
+		*ret_step = wait_for_guard(stream);
+		return false;
+	default:
+		*ret_step = step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return false;
+	}
+}
+
+bool guard_pass(struct stream *stream, const struct guard_list *list, enum stream_step *ret_step)
+{
+	struct exchange *exchange = stream->exchange;
+	const struct guard_facts facts = { .head = &exchange->head, .scheme = scheme_of(stream) };
+
+	if (list->count && !exchange->guard_fields.arena)
+		fields_init(&exchange->guard_fields, &exchange->arena);
+	for (; exchange->guards_passed < list->count; exchange->guards_passed++) {
+		if (!ask(stream, &list->list[exchange->guards_passed], &facts, ret_step))
+			return false;
+	}
+	exchange->guards_passed = 0;
+	return true;
+}
