@@ -126,6 +126,48 @@ TEST(what_is_joined_lives_as_long_as_the_whole)
 	arena_done(&all);
 }
 
+static uint32_t released[4], release_count;
+
+static void release(void *object)
+{
+	released[release_count++] = *(uint32_t *)object;
+}
+
+TEST(what_an_arena_owns_is_released_once_in_reverse_order)
+{
+	struct arena all, part;
+	uint32_t *first, *second, *third;
+
+	arena_init(&all, 64);
+	arena_init(&part, 64);
+	first = arena_take(&all, sizeof(*first));
+	second = arena_take(&part, sizeof(*second));
+	third = arena_take(&part, sizeof(*third));
+	*first = 1;
+	*second = 2;
+	*third = 3;
+	assert_int_equal(arena_own(&all, release, first), 0);
+	assert_int_equal(arena_own(&part, release, second), 0);
+	assert_int_equal(arena_own(&part, release, third), 0);
+	arena_join(&all, &part);
+	arena_done(&part);
+	assert_int_equal(release_count, 0);
+	/* The objects are read before they are overwritten. */
+	arena_wipe(&all);
+	assert_int_equal(release_count, 3);
+	assert_int_equal(released[0] * 100 + released[1] * 10 + released[2], 321);
+	arena_done(&all);
+	assert_int_equal(release_count, 3);
+	first = arena_take(&part, sizeof(*first));
+	*first = 4;
+	assert_int_equal(arena_own(&part, release, first), 0);
+	arena_reset(&part);
+	assert_int_equal(release_count, 4);
+	assert_int_equal(released[3], 4);
+	arena_done(&part);
+	assert_int_equal(release_count, 4);
+}
+
 static int take_some(void *context)
 {
 	struct arena a;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/base/arena.h"
 
+#include <errno.h>
 #include <stdalign.h>
 
 #include "user/base/mem.h"
@@ -12,13 +13,27 @@ struct arena_block {
 	alignas(max_align_t) char bytes[];
 };
 
+struct arena_owned {
+	struct arena_owned *next; /* older */
+	void (*release)(void *object);
+	void *object;
+};
+
 void arena_init(struct arena *a, size_t block_bytes)
 {
 	*a = (struct arena){ .block_bytes = block_bytes };
 }
 
+static void release_owned(struct arena *a)
+{
+	for (struct arena_owned *owned = a->owned; owned; owned = owned->next)
+		owned->release(owned->object);
+	a->owned = NULL;
+}
+
 void arena_done(struct arena *a)
 {
+	release_owned(a);
 	for (struct arena_block *block = a->blocks, *next; block; block = next) {
 		next = block->next;
 		hg_give(block);
@@ -29,6 +44,7 @@ void arena_done(struct arena *a)
 
 void arena_wipe(struct arena *a)
 {
+	release_owned(a);
 	for (struct arena_block *block = a->blocks; block; block = block->next)
 		explicit_bzero(block->bytes, block->used);
 }
@@ -39,6 +55,7 @@ void arena_reset(struct arena *a)
 
 	if (!first)
 		return;
+	release_owned(a);
 	while (first->next) {
 		struct arena_block *next = first->next;
 
@@ -53,9 +70,15 @@ void arena_reset(struct arena *a)
 void arena_join(struct arena *a, struct arena *from)
 {
 	struct arena_block **oldest = &from->blocks;
+	struct arena_owned **first = &from->owned;
 
 	while (*oldest)
 		oldest = &(*oldest)->next;
+	while (*first)
+		first = &(*first)->next;
+	*first = a->owned;
+	a->owned = from->owned;
+	from->owned = NULL;
 	*oldest = a->blocks;
 	a->blocks = from->blocks;
 	a->total_bytes += from->total_bytes;
@@ -98,6 +121,17 @@ void *arena_take(struct arena *a, size_t size_bytes)
 char *arena_bytes(struct arena *a, size_t size_bytes)
 {
 	return arena_raw(a, size_bytes, 1);
+}
+
+int arena_own(struct arena *a, void (*release)(void *object), void *object)
+{
+	struct arena_owned *owned = arena_take(a, sizeof(*owned));
+
+	if (!owned)
+		return -ENOMEM;
+	*owned = (struct arena_owned){ .next = a->owned, .release = release, .object = object };
+	a->owned = owned;
+	return 0;
 }
 
 struct span arena_copy(struct arena *a, struct span s)

@@ -9,6 +9,7 @@
  */
 struct arena {
 	struct arena_block *blocks; /* owner; newest first */
+	struct arena_owned *owned; /* in the blocks; newest first */
 	size_t block_bytes;
 	size_t total_bytes;
 };
@@ -23,5 +24,10 @@ void arena_join(struct arena *a, struct arena *from);
 void *arena_take(struct arena *a, size_t size_bytes);
 /* Unaligned bytes, not zeroed. */
 char *arena_bytes(struct arena *a, size_t size_bytes);
+/*
+ * For what a library allocates: release(object) runs before the memory is freed or reused, in reverse order.
+ * 0 or -ENOMEM (then the caller still owns the object).
+ */
+int arena_own(struct arena *a, void (*release)(void *object), void *object);
 /* A copy followed by a NUL (not counted). data == NULL without memory. */
 struct span arena_copy(struct arena *a, struct span s);
