@@ -178,3 +178,15 @@ enum match_result match_regex_run(const struct match_regex *regex, struct span v
 		return MATCH_GAVE_UP;
 	return result ? MATCH_YES : MATCH_NO;
 }
+
+enum match_result match_regex_search(const struct match_regex *regex, struct span value)
+{
+	int result;
+
+	if (value.len > LIMIT_REGEX_STEPS / regex->size)
+		return MATCH_GAVE_UP;
+	result = regex_engine_search(regex->engine, value.len ? value.data : "", value.len);
+	if (result < 0)
+		return MATCH_GAVE_UP;
+	return result ? MATCH_YES : MATCH_NO;
+}

@@ -58,3 +58,5 @@ const struct regex_engine *match_regex_engine(const struct match_regex *regex);
 size_t match_regex_size(const struct match_regex *regex);
 enum match_result match_regex_run(const struct match_regex *regex, struct span value,
 				  struct regex_budget *budget);
+/* The same, but the pattern needs to match a part of the value only. */
+enum match_result match_regex_search(const struct match_regex *regex, struct span value);

@@ -124,8 +124,7 @@ static enum match_result header_value(struct span name, const struct request_hea
 	return MATCH_NO;
 }
 
-/* Returns the next decoded byte of a form-urlencoded text; requires *at < s.len. */
-static char form_next(struct span s, size_t *at)
+char match_form_next(struct span s, size_t *at)
 {
 	char c = s.data[(*at)++];
 	int high, low;
@@ -147,7 +146,7 @@ static bool form_eq(struct span encoded, struct span plain)
 	size_t at = 0, i = 0;
 
 	while (at < encoded.len) {
-		if (i == plain.len || form_next(encoded, &at) != plain.data[i])
+		if (i == plain.len || match_form_next(encoded, &at) != plain.data[i])
 			return false;
 		i++;
 	}
@@ -188,7 +187,7 @@ static enum match_result query_value(struct span name, struct span query, struct
 	if (span_find(encoded, '%') < 0 && span_find(encoded, '+') < 0)
 		return MATCH_YES;
 	for (size_t at = 0; at < encoded.len;) {
-		char c = form_next(encoded, &at);
+		char c = match_form_next(encoded, &at);
 
 		value_add(room, span_of(&c, 1));
 	}

@@ -27,6 +27,8 @@ struct match_room {
 enum match_result match_value_find(enum match_subject subject, struct span name,
 				   const struct request_head *head, struct match_room *room,
 				   struct span *ret_value);
+/* Returns the next decoded byte of a form-urlencoded text; requires *at < s.len. */
+char match_form_next(struct span s, size_t *at);
 /* True if a query parameter has that value, of any length. */
 bool match_query_eq(struct span name, struct span value, const struct request_head *head);
 /* True if values of that header are compared without regard to case. */

@@ -147,14 +147,24 @@ size_t regex_engine_size(const struct regex_engine *engine)
 	return static_cast<size_t>(engine->compiled.ProgramSize());
 }
 
-int regex_engine_run(const struct regex_engine *engine, const char *value, size_t len)
+static int engine_match(const struct regex_engine *engine, const char *value, size_t len,
+			re2::RE2::Anchor anchor)
 {
 	try {
-		return engine->compiled.Match(re2::StringPiece(value, len), 0, len, re2::RE2::ANCHOR_BOTH,
-					      nullptr, 0);
+		return engine->compiled.Match(re2::StringPiece(value, len), 0, len, anchor, nullptr, 0);
 	} catch (...) {
 		return -ENOMEM;
 	}
+}
+
+int regex_engine_run(const struct regex_engine *engine, const char *value, size_t len)
+{
+	return engine_match(engine, value, len, re2::RE2::ANCHOR_BOTH);
+}
+
+int regex_engine_search(const struct regex_engine *engine, const char *value, size_t len)
+{
+	return engine_match(engine, value, len, re2::RE2::UNANCHORED);
 }
 
 bool regex_engine_may_fit(const struct regex_engine *engine, const char *value, size_t len)

@@ -49,6 +49,8 @@ void regex_engine_free(struct regex_engine *engine); /* NULL allowed */
 size_t regex_engine_size(const struct regex_engine *engine);
 /* Returns 1 if all of `value` matches, 0 if not, -ENOMEM. */
 int regex_engine_run(const struct regex_engine *engine, const char *value, size_t len);
+/* The same if a part of `value` matches. */
+int regex_engine_search(const struct regex_engine *engine, const char *value, size_t len);
 /*
  * Returns false if `value` cannot match, judged by its first bytes alone, by comparison with two short
  * texts.

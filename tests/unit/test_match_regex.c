@@ -56,6 +56,27 @@ TEST(expressions_fit_the_whole_value)
 	guard_done(&guard);
 }
 
+TEST(a_search_finds_a_part_of_the_value)
+{
+	static const struct {
+		const char *pattern;
+		const char *value;
+		enum match_result result;
+	} rows[] = {
+		{ "b", "abc", MATCH_YES },     { "^b", "abc", MATCH_NO }, { "c$", "abc", MATCH_YES },
+		{ "^a|^z", "abc", MATCH_YES }, { "d", "abc", MATCH_NO },  { "", "", MATCH_YES },
+		{ "a.c", "xa\ncx", MATCH_NO }, { "^$", "", MATCH_YES },	  { "\\Qb", "abc", MATCH_YES },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct match_regex *regex = regex_of(rows[i].pattern);
+
+		if (match_regex_search(regex, span_str(rows[i].value)) != rows[i].result)
+			fail_msg("%s in %s", rows[i].pattern, rows[i].value);
+		match_regex_free(regex);
+	}
+}
+
 /* What is refused, and the words that say what to write instead; other engines' syntax above all. */
 static const struct {
 	const char *pattern;
