@@ -25,18 +25,19 @@ uint32_t health_score(const struct endpoint_health *health)
 
 static bool is_unhealthy(const struct health_policy *policy, const struct health_outcome *outcome)
 {
+	struct expression_scratch scratch;
 	struct expression_facts facts = {
 		.request = outcome->request,
 		.response_fields = outcome->response,
 		.response_code = outcome->status,
 		.random = outcome->random,
+		.scratch = &scratch,
 	};
-	struct expression_value value;
 	const struct field *grpc;
 
 	if (policy->unhealthy) {
-		value = expression_evaluate(policy->unhealthy, &facts);
-		return value.type == EXPRESSION_BOOL && value.is_true;
+		expression_scratch_init(&scratch);
+		return expression_test(policy->unhealthy, &facts) == EXPRESSION_IS_TRUE;
 	}
 	grpc = outcome->response ? fields_find(outcome->response, SPAN("grpc-status")) : NULL;
 	return outcome->status >= 500 || (grpc && !span_eq(grpc->value, SPAN("0")));

@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "policy/expression/expression.h"
+#include "policy/expression/expression_table.h"
+
+struct match_regex;
 
 /* A compiled expression as a tree, shared by the reader and the evaluation. */
 enum expression_op {
 	EXPRESSION_CONSTANT, /* value */
-	EXPRESSION_ITEMS, /* a chain of constants through right: [1, 2] */
-	EXPRESSION_METHOD,
-	EXPRESSION_PATH,
-	EXPRESSION_HOST,
-	EXPRESSION_URI,
-	EXPRESSION_CODE,
-	EXPRESSION_REQUEST_HEADERS,
-	EXPRESSION_RESPONSE_HEADERS,
-	EXPRESSION_HEADER, /* left: headers, right: name */
+	EXPRESSION_ITEMS, /* a chain through right, each value in left: a list, or what coalesce() gets */
+	EXPRESSION_VARIABLE, /* id */
+	EXPRESSION_LOCAL, /* id: the name that exists() and the like give an item */
+	EXPRESSION_SELECT, /* left: headers, map or list; right: name or position */
 	EXPRESSION_CHOOSE, /* left ? right : other */
 	EXPRESSION_OR,
 	EXPRESSION_AND,
@@ -32,20 +29,25 @@ enum expression_op {
 	EXPRESSION_DIVIDE,
 	EXPRESSION_REMAINDER,
 	EXPRESSION_NEGATE,
+	EXPRESSION_CALL, /* id: a function; its values in left, right, other */
+	EXPRESSION_MATCHES, /* left, regex */
+	EXPRESSION_HAS, /* left */
+	EXPRESSION_HAS_OBJECT, /* value.text: the name that variables begin with */
+	EXPRESSION_OR_ELSE, /* default(): left, right */
+	EXPRESSION_FIRST, /* coalesce(): left is a chain */
+	EXPRESSION_EACH, /* id: exists() or the like; left: list; right: for each item, serial: its local */
 	EXPRESSION_RANDOM,
-	EXPRESSION_TO_INT,
-	EXPRESSION_TO_DOUBLE,
-	EXPRESSION_STARTS_WITH,
-	EXPRESSION_ENDS_WITH,
-	EXPRESSION_CONTAINS,
 };
 
 struct expression_node {
 	enum expression_op op;
 	enum expression_type type; /* of the value; NONE never */
+	enum expression_type item; /* of the items of a list; DYNAMIC: not known */
+	uint32_t id;
+	uint32_t serial; /* RANDOM: distinguishes the calls */
 	const struct expression_node *left;
 	const struct expression_node *right;
 	const struct expression_node *other;
+	const struct match_regex *regex; /* MATCHES */
 	struct expression_value value; /* CONSTANT */
-	uint32_t serial; /* RANDOM: distinguishes the calls */
 };

@@ -22,9 +22,14 @@ const struct expression_node *reader_fail(struct reader *r, size_t at, const cha
 	return NULL;
 }
 
+const struct expression_node *reader_fail_text(struct reader *r, size_t at, const struct text *sentence)
+{
+	return reader_fail(r, at, "%.*s", SPAN_FMT(text_span(sentence)));
+}
+
 void reader_advance(struct reader *r)
 {
-	r->token = token_read(r->input, token_end(&r->token));
+	r->token = token_read(r->input, r->token.end);
 	if (r->token.kind == TOKEN_BAD)
 		reader_fail(r, r->token.at, "%.*s %s", WORD(r->token), r->token.problem);
 }
@@ -68,6 +73,7 @@ struct expression_node *reader_node(struct reader *r, enum expression_op op, enu
 	}
 	node->op = op;
 	node->type = type;
+	node->item = EXPRESSION_DYNAMIC;
 	node->left = left;
 	node->right = right;
 	return node;
@@ -89,25 +95,45 @@ static bool is_number(enum expression_type type)
 
 bool reader_comparable(enum expression_type a, enum expression_type b)
 {
-	if (a == EXPRESSION_LIST || a == EXPRESSION_HEADERS)
+	if (a == EXPRESSION_MAP || a == EXPRESSION_HEADERS || b == EXPRESSION_HEADERS)
 		return false;
+	if (a == EXPRESSION_DYNAMIC || b == EXPRESSION_DYNAMIC)
+		return true;
 	return a == b || (is_number(a) && is_number(b));
 }
 
-const struct expression_node *reader_need(struct reader *r, const struct expression_node *node,
-					  enum expression_type type, size_t at, const char *what)
+enum expression_type reader_common_type(enum expression_type a, enum expression_type b)
 {
-	if (node && node->type != type)
-		return reader_fail(r, at, "%s needs %s, not %s", what, expression_type_name(type),
+	if (a == b)
+		return a;
+	if (a == EXPRESSION_DYNAMIC || b == EXPRESSION_DYNAMIC || a == EXPRESSION_NULL ||
+	    b == EXPRESSION_NULL)
+		return EXPRESSION_DYNAMIC;
+	return reader_comparable(a, b) ? EXPRESSION_DOUBLE : EXPRESSION_NONE;
+}
+
+bool reader_fits(enum expression_type type, uint32_t set)
+{
+	if (type == EXPRESSION_DYNAMIC || set >> type & 1)
+		return true;
+	/* One is written as the other, see value_as() in expression_call.c. */
+	return (type == EXPRESSION_ADDRESS && set & EXPRESSION_SET(TEXT)) ||
+	       (type == EXPRESSION_TEXT && set & EXPRESSION_SET(ADDRESS));
+}
+
+const struct expression_node *reader_need(struct reader *r, const struct expression_node *node, uint32_t set,
+					  size_t at, const char *what)
+{
+	if (node && !reader_fits(node->type, set))
+		return reader_fail(r, at, "%s needs %s, not %s", what, expression_set_name(set),
 				   expression_type_name(node->type));
 	return node;
 }
 
-const struct expression_node *reader_need_number(struct reader *r, const struct expression_node *node,
-						 size_t at, const char *what)
+bool reader_may_link(struct reader *r, uint32_t links)
 {
-	if (node && !is_number(node->type))
-		return reader_fail(r, at, "%s needs a number, not %s", what,
-				   expression_type_name(node->type));
-	return node;
+	if (r->depth + links <= LIMIT_EXPRESSION_DEPTH)
+		return true;
+	reader_fail(r, r->token.at, "more than %d parts within each other", LIMIT_EXPRESSION_DEPTH);
+	return false;
 }

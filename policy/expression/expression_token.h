@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
+
 #include "user/base/span.h"
 
 /* Tokens of an expression. Pure; texts are borrowed from the input. */
 enum token_kind {
 	TOKEN_END,
-	TOKEN_NAME, /* also true, false, in */
+	TOKEN_NAME, /* also true, false, null, in */
 	TOKEN_INT,
 	TOKEN_DOUBLE,
-	TOKEN_TEXT, /* without its quotes */
+	TOKEN_TEXT, /* without its quotes, see token_unescape() */
 	TOKEN_SIGN, /* an operator, bracket or separator */
 	TOKEN_BAD, /* see problem */
 };
@@ -18,6 +20,8 @@ struct token {
 	enum token_kind kind;
 	struct span text;
 	size_t at; /* offset in bytes */
+	size_t end; /* the offset after it */
+	bool has_escapes; /* TEXT */
 	int64_t whole;
 	double decimal;
 	const char *problem;
@@ -25,5 +29,8 @@ struct token {
 
 /* Returns the token that starts at or after `at`. */
 struct token token_read(struct span input, size_t at);
-/* The offset after the token. */
-size_t token_end(const struct token *token);
+/*
+ * Writes what the text means, at most text.len bytes, and returns the length: \\ \" \' \n \r \t \xHH \uHHHH.
+ * -1: it has another escape.
+ */
+ptrdiff_t token_unescape(const struct token *token, char *out);

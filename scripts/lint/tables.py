@@ -6,7 +6,7 @@
 #   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < http1
 #   < client < stream < codec < phase < restart/stream < driver < worker < gateway
 # with policy, the configuration's model, and restart (beside upstream) beside them. Rooms inside:
-#   config/core/engine < policy/expression, policy/match < policy, policy/compile < config/core/values
+#   config/core/engine < policy/match < policy/expression < policy, policy/compile < config/core/values
 #   user/mcp: json < protocol < session < target < hub < server < user/mcp
 #   admin < admin/dump < admin/metrics < admin/http < admin/top
 GROUND = ["user/base/*", "user/loop/*"]
@@ -44,8 +44,10 @@ LAYERS = {
     "user/kernel/ctl": ["user/base/*", "user/kernel/*", "bpf/*", "gen/*"],
     "user/relay": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
                             "user/kernel/*"],
-    "policy/expression": ["user/base/*", "user/http/head.h", "user/http/fields.h",
-                          "config/core/engine/duration.h"],
+    "policy/expression": ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/net/address.h",
+                          "user/mcp/json/*", "config/core/engine/duration.h",
+                          "config/core/engine/typo.h", "policy/match/match_regex.h",
+                          "policy/match/match_value.h"],
     "policy/match": POLICY,
     "policy/guard": POLICY + ["config/policy_kinds.def"],
     "policy": POLICY + ["user/net/socket.h", "policy/match/*", "policy/expression/*"],

@@ -97,7 +97,7 @@ TEST(an_expression_decides_alone_and_without_a_value_accuses_nobody)
 		struct arena arena;
 
 		arena_init(&arena, 1024);
-		assert_int_equal(expression_compile(span_str(rows[i].text), EXPRESSION_OF_RESPONSE, &arena,
+		assert_int_equal(expression_compile(span_str(rows[i].text), EXPRESSION_AT_RESPONSE, &arena,
 						    &expression, error),
 				 0);
 		policy.unhealthy = &expression;

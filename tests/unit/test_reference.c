@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables of config/README.md, and the keys of the manual page, are printed from the rows that decode.
+ * The tables of config/README.md, and the keys of the manual page, are printed from the rows that decode;
+ * those of docs/expressions.md from the names of expressions.
  * With WRITE_REFERENCE in the environment it writes them anew, from the root of the tree.
  */
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
+#include "policy/expression/expression_table.h"
 
 /* One table of the document: the keys of one schema, or of several under a key each. */
 struct reference {
@@ -373,6 +375,87 @@ static void print_manual(const struct reference *reference, struct text *out)
 	text_done(&table);
 }
 
+/* ---- expressions */
+
+static const struct reference expression_references[] = { { .name = "variables" }, { .name = "functions" } };
+
+/* Of a list also that of its items. */
+static const char *type_words(enum expression_type type, enum expression_type item)
+{
+	if (type == EXPRESSION_LIST && item == EXPRESSION_TEXT)
+		return "a list of texts";
+	return type == EXPRESSION_DYNAMIC ? "any" : expression_type_name(type);
+}
+
+/* A border of a cell is written with a backslash. */
+static void print_cell(const char *words, struct text *out)
+{
+	for (; *words; words++)
+		text_fmt(out, "%s%c", *words == '|' ? "\\" : "", *words);
+}
+
+static void print_points(const struct expression_variable *variable, struct text *out)
+{
+	for (uint32_t point = 0; point < EXPRESSION_POINTS; point++)
+		text_fmt(out, " %s |", variable->points >> point & 1 ? "x" : "");
+}
+
+static void print_variables(struct text *out)
+{
+	text_str(out, "| name | type | value | C | H | R | B | M | A | L |\n"
+		      "|---|---|---|---|---|---|---|---|---|---|\n");
+	for (size_t i = 0; i < EXPRESSION_VARIABLES; i++) {
+		const struct expression_variable *variable = &expression_variables[i];
+
+		text_fmt(out, "| `%s` | %s | ", variable->name, type_words(variable->type, variable->item));
+		print_cell(variable->words, out);
+		text_str(out, " |");
+		print_points(variable, out);
+		text_char(out, '\n');
+	}
+}
+
+static void print_functions(struct text *out)
+{
+	text_str(out, "| function | of | gives | which is | example |\n|---|---|---|---|---|\n");
+	for (size_t i = 0; i < EXPRESSION_FUNCTIONS; i++) {
+		const struct expression_function *function = &expression_functions[i];
+		bool is_method = function->receiver != 0;
+
+		text_fmt(out, "| `%s%s()` | %s | %s | ", is_method ? "." : "", function->name,
+			 is_method ? expression_set_name(function->receiver) : "",
+			 type_words(function->type, function->item));
+		print_cell(function->words, out);
+		text_str(out, " | `");
+		print_cell(function->example, out);
+		text_str(out, "` |\n");
+	}
+}
+
+static void print_expressions(const struct reference *reference, struct text *out)
+{
+	if (reference == &expression_references[0])
+		print_variables(out);
+	else
+		print_functions(out);
+}
+
+/* Each example compiles where its names exist. */
+TEST(the_examples_of_functions_compile)
+{
+	for (size_t i = 0; i < EXPRESSION_FUNCTIONS; i++) {
+		char error[EXPRESSION_ERROR_BYTES];
+		struct expression expression;
+		struct arena arena;
+
+		arena_init(&arena, 4096);
+		if (expression_compile(span_str(expression_functions[i].example), EXPRESSION_AT_END, &arena,
+				       &expression, error) != 0)
+			fail_msg("%s: %s", expression_functions[i].example, error);
+		arena_done(&arena);
+	}
+}
+
 /* ---- documents */
 
 /* A file with the rows of each reference between two lines of its own. */
@@ -382,9 +465,15 @@ static const struct document {
 	const char *begin_rest;
 	const char *end;
 	void (*print)(const struct reference *reference, struct text *out);
+	const struct reference *references;
+	size_t reference_count;
 } documents[] = {
-	{ "config/README.md", "<!-- rows: ", " -->", "<!-- end of rows -->", print_reference },
-	{ "scripts/packaging/headgate.5", ".\\\" rows: ", "", ".\\\" end of rows", print_manual },
+	{ "config/README.md", "<!-- rows: ", " -->", "<!-- end of rows -->", print_reference, references,
+	  ARRAY_LEN(references) },
+	{ "scripts/packaging/headgate.5", ".\\\" rows: ", "", ".\\\" end of rows", print_manual, references,
+	  ARRAY_LEN(references) },
+	{ "docs/expressions.md", "<!-- rows: ", " -->", "<!-- end of rows -->", print_expressions,
+	  expression_references, ARRAY_LEN(expression_references) },
 };
 
 static struct span read_document(const struct document *document, struct text *out)
@@ -403,13 +492,13 @@ static struct span read_document(const struct document *document, struct text *o
 
 static const struct reference *find_reference(const struct document *document, struct span line)
 {
-	for (size_t i = 0; i < ARRAY_LEN(references); i++) {
+	for (size_t i = 0; i < document->reference_count; i++) {
 		char begin[64];
 
-		snprintf(begin, sizeof(begin), "%s%s%s", document->begin, references[i].name,
+		snprintf(begin, sizeof(begin), "%s%s%s", document->begin, document->references[i].name,
 			 document->begin_rest);
 		if (span_eq(line, span_str(begin)))
-			return &references[i];
+			return &document->references[i];
 	}
 	return NULL;
 }
@@ -434,7 +523,7 @@ static void print_document(const struct document *document, struct span have, st
 		count++;
 	}
 	assert_null(reference);
-	assert_int_equal(count, ARRAY_LEN(references));
+	assert_int_equal(count, document->reference_count);
 	assert_int_equal(text_error(out), 0);
 }
 

@@ -154,9 +154,10 @@ TEST(what_is_wrong_is_said_with_what_to_write)
 		  "a.yaml:2:19" IN_POLICIES "delay.duration: ", "gives a text; write one" },
 		{ STANDALONE("delay: {duration: 'response.code'}" LOCAL),
 		  "a.yaml:2:19" IN_POLICIES "delay.duration: ",
-		  "is not understood at character 1: there is no response yet" },
+		  "is not understood at character 1: response.code does not exist here, only when there is a "
+		  "response; before authentication there are request, source, destination" },
 		{ STANDALONE("delay: {duration: 'rand()'}" LOCAL),
-		  "a.yaml:2:19" IN_POLICIES "delay.duration: ", "rand() is not supported" },
+		  "a.yaml:2:19" IN_POLICIES "delay.duration: ", "rand() is not known, perhaps random()" },
 		{ STANDALONE("delay: {duration: 1s, probability: 0.1}" LOCAL),
 		  "a.yaml:2:23" IN_POLICIES "delay.probability: ", "is not supported yet" },
 		{ STANDALONE("health: {}" LOCAL),

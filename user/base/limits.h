@@ -204,8 +204,12 @@ enum limits {
 				   others are compared one by one */
 	LIMIT_MATCH_VALUE_BYTES =
 		8 * 1024, /* joined header or decoded query value: longer ones are refused, counted */
-	LIMIT_EXPRESSION_BYTES = 1024, /* of a delay or health condition: longer: refused when loading */
+	LIMIT_EXPRESSION_BYTES = 4096, /* of one expression: longer: refused when loading */
 	LIMIT_EXPRESSION_DEPTH = 32, /* nesting of its parts: refused when loading */
+	LIMIT_EXPRESSION_LOCALS = 4, /* exists() and the like within each other: refused when loading */
+	LIMIT_EXPRESSION_ARGUMENTS = 8, /* of coalesce(): refused when loading */
+	LIMIT_EXPRESSION_STEPS = 32 * 1024, /* of one evaluation; then it gives up */
+	LIMIT_EXPRESSION_SCRATCH_BYTES = 8 * 1024, /* texts and lists that it makes; then it gives up */
 	LIMIT_DELAY_MS = 60 * 60 * 1000, /* injected: refused when loading, expressions are capped */
 	LIMIT_EVICTION_MS = 60 * 60 * 1000, /* longest eviction of an endpoint that is evicted repeatedly */
 	LIMIT_PREVIOUS_HOSTS = 16, /* previous hosts of a request; beyond it the oldest may be tried again */

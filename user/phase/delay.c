@@ -24,22 +24,19 @@ static uint64_t delay_of_value(struct expression_value value)
 		return ns_of_ms(value.decimal);
 	case EXPRESSION_DURATION:
 		return value.duration_ns < DELAY_MAX_NS ? value.duration_ns : DELAY_MAX_NS;
-	case EXPRESSION_NONE:
-	case EXPRESSION_BOOL:
-	case EXPRESSION_TEXT:
-	case EXPRESSION_LIST:
-	case EXPRESSION_HEADERS:
-		break;
+	default:
+		return 0;
 	}
-	return 0;
 }
 
 /* In nanoseconds. An expression without a value, or with one not above 0, causes no delay. */
 static uint64_t delay_of_request(const struct delay_policy *policy, const struct request_head *head,
 				 uint64_t random)
 {
-	struct expression_facts facts = { .request = head, .random = random };
+	struct expression_scratch scratch;
+	struct expression_facts facts = { .request = head, .random = random, .scratch = &scratch };
 
+	expression_scratch_init(&scratch);
 	return policy->expression ? delay_of_value(expression_evaluate(policy->expression, &facts))
 				  : policy->ns;
 }

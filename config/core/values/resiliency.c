@@ -13,7 +13,7 @@
 
 /* Compiles a string that is already in the snapshot. */
 static const struct expression *compile(struct decoder *d, const struct yaml_node *node, struct span text,
-					enum expression_scope scope)
+					enum expression_point point)
 {
 	struct expression *expression = decode_take(d, 1, sizeof(*expression));
 	char error[EXPRESSION_ERROR_BYTES];
@@ -21,7 +21,7 @@ static const struct expression *compile(struct decoder *d, const struct yaml_nod
 
 	if (!expression || !text.data)
 		return NULL;
-	result = expression_compile(text, scope, d->arena, expression, error);
+	result = expression_compile(text, point, d->arena, expression, error);
 	if (result == -ENOMEM)
 		d->failed = true;
 	else if (result < 0)
@@ -66,7 +66,7 @@ static void decode_computed(struct decoder *d, const struct yaml_node *node, str
 			    struct delay_policy *policy)
 {
 	policy->text = decode_keep(d, text);
-	policy->expression = compile(d, node, policy->text, EXPRESSION_OF_REQUEST);
+	policy->expression = compile(d, node, policy->text, EXPRESSION_AT_HEAD);
 	if (!policy->expression)
 		return;
 	switch (policy->expression->type) {
@@ -74,11 +74,7 @@ static void decode_computed(struct decoder *d, const struct yaml_node *node, str
 	case EXPRESSION_DOUBLE:
 	case EXPRESSION_DURATION:
 		return;
-	case EXPRESSION_NONE:
-	case EXPRESSION_BOOL:
-	case EXPRESSION_TEXT:
-	case EXPRESSION_LIST:
-	case EXPRESSION_HEADERS:
+	default:
 		break;
 	}
 	config_error(d->report, node,
@@ -120,8 +116,8 @@ static bool decode_condition(struct decoder *d, const struct yaml_node *node, vo
 	if (!decode_name(d, node, &text))
 		return false;
 	policy->text = text;
-	policy->unhealthy = compile(d, node, text, EXPRESSION_OF_RESPONSE);
-	if (policy->unhealthy && policy->unhealthy->type != EXPRESSION_BOOL)
+	policy->unhealthy = compile(d, node, text, EXPRESSION_AT_RESPONSE);
+	if (policy->unhealthy && !expression_is_condition(policy->unhealthy))
 		config_error(d->report, node,
 			     "the expression %s gives %s; write a condition such as response.code >= 500",
 			     QUOTE(text), expression_type_name(policy->unhealthy->type));

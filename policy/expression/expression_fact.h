@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "policy/expression/expression_run.h"
+
+/* What expressions read of the facts. */
+struct expression_value fact_variable(struct evaluation *e, enum expression_variable_id id);
+/* A header as one text (RFC 9110 5.3), a cookie of them, a member of a map, an item of a list. */
+struct expression_value fact_select(struct evaluation *e, struct expression_value from,
+				    struct expression_value name);
+struct expression_value fact_cookie(struct evaluation *e, const struct fields *fields, struct span name);

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Expressions over everything that they can read: values, by point. */
+#include <errno.h>
+#include <malloc.h>
+
+#include "tests/unit/expression_world.h"
+#include "user/base/mem.h"
+
+/* ---- values as text, which names every type but for the difference of texts and others */
+
+static const struct {
+	const char *text;
+	const char *value; /* NULL: none */
+} values[] = {
+	/* request */
+	{ "request.method", "GET" },
+	{ "request.pathAndQuery", "/a/b?x=1&y=%41+b&x=2" },
+	{ "request.host", "Shop.example.com:8443" },
+	{ "request.scheme", "https" },
+	{ "request.version", "HTTP/1.1" },
+	{ "request.headers[\"X-TEAM\"]", " ops " },
+	{ "request.headers.missing", NULL },
+	{ "request.headers['x-two']", "good, bad" },
+	{ "request.headers['x-hole']", ", b" },
+	{ "request.headers.cookie", "a=1; session=s3; b=2=3" },
+	{ "request.headers.cookie('session')", "s3" },
+	{ "request.headers.cookie('b')", "2=3" },
+	{ "request.headers.cookie('none')", NULL },
+	{ "request.pathAndQuery.query('x')", "[\"1\",\"2\"]" },
+	{ "request.uri.query('y')[0]", "A b" },
+	{ "request.uri.query('z')", NULL },
+	{ "'1' in request.pathAndQuery.query('x')", "true" },
+	{ "request.startTime", "2023-11-14T22:13:20.000000Z" },
+	{ "request.endTime - request.startTime", "1.5s" },
+	{ "request.endTime - request.startTime > duration('1s')", "true" },
+	{ "request.startTime - request.endTime", NULL },
+	{ "request.startTime < request.endTime", "true" },
+	/* source, destination */
+	{ "source.address", "10.1.2.3" },
+	{ "source.port", "4567" },
+	{ "source.rawAddress", "2001:db8:1:2:3::4" },
+	{ "source.rawPort", "80" },
+	{ "source.address == '10.1.2.3'", "true" },
+	{ "source.address == '::ffff:10.1.2.3'", "true" },
+	{ "'::ffff:0a01:203' == source.address", "true" },
+	{ "source.rawAddress == '2001:0DB8:1:2:3:0:0:4'", "true" },
+	{ "source.address != '10.1.2.4'", "true" },
+	{ "source.address == source.rawAddress", "false" },
+	{ "source.address == jwt.ip", "true" },
+	{ "source.address in ['10.1.2.4', '::ffff:10.1.2.3']", "true" },
+	{ "source.address in jwt.groups", "false" },
+	{ "source.address.startsWith('10.')", "true" },
+	{ "'client ' + source.address", "client 10.1.2.3" },
+	{ "string(source.address)", "10.1.2.3" },
+	{ "cidr('10.0.0.0/8').containsIP(source.address)", "true" },
+	{ "cidr('10.1.2.3').containsIP(source.address)", "true" },
+	{ "cidr('10.0.0.1/8').containsIP(source.address)", "true" },
+	{ "cidr('::ffff:10.0.0.0/104').containsIP(source.address)", "true" },
+	{ "cidr('11.0.0.0/8').containsIP(source.address)", "false" },
+	{ "cidr('0.0.0.0/0').containsIP(source.address)", "true" },
+	{ "cidr('::/0').containsIP(source.address)", "false" },
+	{ "cidr('0.0.0.0/0').containsIP(source.rawAddress)", "false" },
+	{ "cidr('::/0').containsIP(source.rawAddress)", "true" },
+	{ "cidr('2001:db8::/32').containsIP(source.rawAddress)", "true" },
+	{ "cidr('2001:db8:1:3::/64').containsIP(source.rawAddress)", "false" },
+	{ "cidr('10.0.0.0/8').containsIP('10.2.0.0')", "true" },
+	{ "cidr('10.0.0.0/8').containsIP(jwt.ip)", "true" },
+	{ "cidr('10.0.0.0/8').containsIP(jwt.sub)", NULL },
+	{ "cidr('10.0.0.0/8').containsIP(ip(jwt.ip))", "true" },
+	{ "cidr('10.0.0.0/8')", "10.0.0.0/8" },
+	{ "isIP(jwt.ip) && !isIP(jwt.sub)", "true" },
+	{ "ipPrefix(source.rawAddress, 64)", "2001:db8:1:2::/64" },
+	{ "ipPrefix(source.address, 64)", "10.1.2.3/32" },
+	{ "ipPrefix(source.rawAddress, 129)", NULL },
+	{ "ipPrefix(source.rawAddress, 0)", "::/0" },
+	{ "source.subject + '|' + source.subjectCn + '|' + source.issuer", "CN=front|front|CN=ca" },
+	{ "source.spiffeId", "spiffe://td/ns/web/sa/front" },
+	{ "source.identity.trustDomain + source.identity.namespace + source.identity.serviceAccount",
+	  "tdwebfront" },
+	{ "'front.example' in source.subjectAltNames", "true" },
+	{ "source.subjectAltNames.exists(n, n.startsWith('spiffe://td/'))", "true" },
+	{ "destination.address + ':' + string(destination.port)", "192.0.2.1:8443" },
+	{ "destination.hostname", "shop.example.com" },
+	/* claims, keys, users */
+	{ "jwt.sub", "alice" },
+	{ "jwt['sub']", "alice" },
+	{ "jwt[\"https://x/role\"]", "r" },
+	{ "jwt.org.name", "acme" },
+	{ "jwt.org.roles.admin", "true" },
+	{ "jwt.org['roles']['admin']", "true" },
+	{ "jwt.nobody", NULL },
+	{ "jwt.nobody.else", NULL },
+	{ "jwt.sub.else", NULL },
+	{ "jwt.nothing", NULL },
+	{ "jwt.nothing == null", "true" },
+	{ "jwt.sub == null", "false" },
+	{ "jwt == null", "false" },
+	{ "has(jwt)", "true" },
+	{ "has(jwt.sub)", "true" },
+	{ "has(jwt.nobody)", "false" },
+	{ "has(jwt.nothing)", "true" },
+	{ "has(jwt.nobody.else)", "false" },
+	{ "has(request.headers['x-team'])", "true" },
+	{ "has(request.headers.none)", "false" },
+	{ "has(source.identity)", "true" },
+	{ "has(mcp.tool)", "true" },
+	{ "has(mcp.prompt)", "false" },
+	{ "has(response.code)", "true" },
+	{ "jwt.email", "a\xc3\xa9\"b" },
+	{ "jwt.exp", "1700000000" },
+	{ "jwt.exp > 1", "true" },
+	{ "jwt.exp + 1", "1700000001" },
+	{ "jwt.exp + 'a'", NULL },
+	{ "jwt.sub + '!'", "alice!" },
+	{ "jwt.sub + jwt.scope", "aliceread write" },
+	{ "jwt.neg", "-7" },
+	{ "jwt.big", "1.8446744073709552e+19" },
+	{ "jwt.score * 2 == 1", "true" },
+	{ "jwt.score % 2", NULL },
+	{ "-jwt.exp < 0", "true" },
+	{ "-jwt.sub", NULL },
+	{ "jwt.admin && true", "true" },
+	{ "!jwt.guest", "true" },
+	{ "jwt.sub && true", NULL },
+	{ "jwt.sub && false", "false" },
+	{ "jwt.sub || true", "true" },
+	{ "!jwt.sub", NULL },
+	{ "jwt.sub ? 1 : 2", NULL },
+	{ "jwt.admin ? jwt.sub : 'x'", "alice" },
+	{ "jwt.sub == 5", "false" },
+	{ "jwt.sub != 5", "true" },
+	{ "jwt.sub < 5", NULL },
+	{ "jwt.sub < 'b'", "true" },
+	{ "jwt.nobody == jwt.nobody", NULL },
+	{ "jwt.sub in ['alice', 'bob']", "true" },
+	{ "'dev' in jwt.groups", "true" },
+	{ "'dev' in jwt.sub", NULL },
+	{ "'name' in jwt.org", "true" },
+	{ "'none' in jwt.org", "false" },
+	{ "'a' in jwt.mixed && null in jwt.mixed && [2] in jwt.mixed && !(2 in jwt.mixed)", "true" },
+	{ "jwt.groups", "[\"ops-eu\",\"dev\"]" },
+	{ "jwt.groups[1]", "dev" },
+	{ "jwt.groups[2]", NULL },
+	{ "jwt.groups[-1]", NULL },
+	{ "jwt.groups['a']", NULL },
+	{ "jwt.groups == ['ops-eu', 'dev']", "true" },
+	{ "jwt.groups == ['dev', 'ops-eu']", "false" },
+	{ "jwt.groups.size()", "2" },
+	{ "size(jwt.org)", "2" },
+	{ "jwt.org", "{\"name\":\"acme\",\"roles\":{\"admin\":true}}" },
+	{ "jwt.mixed", "[1,\"a\",null,[2]]" },
+	{ "jwt.groups.exists(g, g.startsWith('ops-'))", "true" },
+	{ "jwt.groups.exists(g, g == 'none')", "false" },
+	{ "jwt.groups.all(g, g.size() > 2)", "true" },
+	{ "jwt.groups.all(g, g == 'dev')", "false" },
+	{ "jwt.groups.exists_one(g, g == 'dev')", "true" },
+	{ "jwt.groups.exists_one(g, g.size() > 2)", "false" },
+	{ "jwt.empty.exists(g, true)", "false" },
+	{ "jwt.empty.all(g, false)", "true" },
+	{ "jwt.sub.exists(g, true)", NULL },
+	{ "jwt.mixed.exists(m, m.startsWith('a'))", "true" },
+	{ "jwt.mixed.exists(m, m.startsWith('b'))", NULL },
+	{ "jwt.mixed.all(m, m.startsWith('b'))", "false" },
+	{ "jwt.mixed.all(m, m.startsWith('a'))", NULL },
+	{ "jwt.mixed.exists_one(m, m.startsWith('a'))", NULL },
+	{ "jwt.org.exists(k, k == 'name')", "true" },
+	{ "jwt.groups.map(g, g.upperAscii())", "[\"OPS-EU\",\"DEV\"]" },
+	{ "jwt.groups.map(g, g.nobody)", NULL },
+	{ "jwt.groups.filter(g, g.contains('-'))", "[\"ops-eu\"]" },
+	{ "jwt.org.map(k, k)", "[\"name\",\"roles\"]" },
+	{ "jwt.groups.exists(g, [1, 2].exists(n, g.size() == n + 1))", "true" },
+	{ "jwt.groups.exists(g, ['dev'].exists(g, g == 'dev') && g == 'ops-eu')", "true" },
+	{ "[request.method, 'x']", "[\"GET\",\"x\"]" },
+	{ "[request.headers.none, 'x']", NULL },
+	{ "apiKey.team + apiKey.key", "a<redacted>" },
+	{ "basicAuth.username", "bob" },
+	{ "backend.name + backend.type + backend.protocol", "petsmcpmcp" },
+	{ "mcp.tool.name + '@' + mcp.tool.target", "read_file@files" },
+	{ "mcp.methodName + mcp.sessionId", "tools/calls1" },
+	{ "mcp.prompt.name", NULL },
+	{ "mcp.resource.target", NULL },
+	{ "response.code", "503" },
+	{ "response.headers['grpc-status']", "14" },
+	/* texts */
+	{ "request.path.matches('b$')", "true" },
+	{ "request.path.matches('^b')", "false" },
+	{ "request.path.matches('^/a/[a-z]$|zzz')", "true" },
+	{ "request.host.matches('(?i)^shop')", "true" },
+	{ "request.path.matches(r'/\\w+/b')", "true" },
+	{ "request.path.matches('/\\\\w+/b')", "true" },
+	{ "''.matches('^$')", "true" },
+	{ "request.headers.none.matches('a')", NULL },
+	{ "request.host.lowerAscii()", "shop.example.com:8443" },
+	{ "'aB\xc3\xa9'.upperAscii()", "AB\xc3\xa9" },
+	{ "request.headers['x-team'].trim()", "ops" },
+	{ "request.headers['x-utf8'].size()", "3" },
+	{ "request.headers['x-utf8'].substring(1)", "\xc3\xa9\xe2\x82\xac" },
+	{ "request.headers['x-utf8'].substring(1, 2)", "\xc3\xa9" },
+	{ "request.path.substring(0, 0)", "" },
+	{ "request.path.substring(4)", "" },
+	{ "request.path.substring(5)", NULL },
+	{ "request.path.substring(-1)", NULL },
+	{ "request.path.substring(2, 1)", NULL },
+	{ "jwt.scope.split(' ')", "[\"read\",\"write\"]" },
+	{ "'a,b,,c'.split(',')", "[\"a\",\"b\",\"\",\"c\"]" },
+	{ "'a,b,c'.split(',', 2)", "[\"a\",\"b,c\"]" },
+	{ "'a,b'.split(',', 0)", "[]" },
+	{ "'a,b'.split(',', -1).size()", "2" },
+	{ "''.split(',')", "[\"\"]" },
+	{ "'a'.split('')", NULL },
+	{ "'/a/b/'.replace('/', '..')", "..a..b.." },
+	{ "'abc'.replace('', 'x')", "abc" },
+	{ "'aaa'.replace('aa', '')", "a" },
+	{ "'a\\tb\\x41\\u00e9\\''", "a\tbA\xc3\xa9'" },
+	{ "r'a\\tb'", "a\\tb" },
+	/* numbers */
+	{ "int(request.headers['x-number'])", "-12" },
+	{ "int('12a')", NULL },
+	{ "int('')", NULL },
+	{ "int('-')", NULL },
+	{ "int(jwt.admin)", NULL },
+	{ "double('1.5e3')", "1500" },
+	{ "double('nan')", NULL },
+	{ "double('1.5.')", NULL },
+	{ "0.1 + 0.2", "0.30000000000000004" },
+	{ "1.0 / 0.0", "inf" },
+	{ "string(1.5) + string(true) + string(7)", "1.5true7" },
+	{ "duration('1s') + duration('500ms')", "1.5s" },
+	{ "duration('1s') - duration('2s')", NULL },
+	/* others instead of what is missing */
+	{ "default(request.headers.none, 'x')", "x" },
+	{ "default(request.headers['x-two'], 'x')", "good, bad" },
+	{ "default(jwt.nobody, 'x') == 'x'", "true" },
+	{ "default(jwt.nobody, jwt.nobody)", NULL },
+	{ "coalesce(jwt.nobody, jwt.nothing, jwt.sub)", "alice" },
+	{ "coalesce(jwt.nobody)", NULL },
+	{ "coalesce(jwt.nothing) == null", "true" },
+};
+
+TEST(every_name_and_function_has_its_value)
+{
+	struct world world;
+	size_t others = 0;
+
+	world_make(&world);
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		enum expression_point point =
+			strstr(values[i].text, "mcp.") ? EXPRESSION_AT_MCP : EXPRESSION_AT_END;
+		struct expression expression;
+		struct span text = { NULL, 0 };
+		int result;
+
+		compile(values[i].text, point, &expression);
+		expression_scratch_init(&world.scratch);
+		result = expression_text(&expression, &world.facts, &text);
+		if (result == (values[i].value ? 0 : -ENODATA) &&
+		    (!values[i].value || span_eq(text, span_str(values[i].value))))
+			continue;
+		print_error("%s: %d, \"%.*s\" instead of \"%s\"\n", values[i].text, result, SPAN_FMT(text),
+			    values[i].value ? values[i].value : "(none)");
+		others++;
+	}
+	assert_int_equal(others, 0);
+}
+
+/* ---- points */
+
+static const struct {
+	const char *text;
+	uint32_t points; /* bit per enum expression_point */
+} points[] = {
+	{ "source.address == '10.0.0.1'", 0x7f },
+	{ "destination.port == 1", 0x7f },
+	{ "request.path == 'a'", 0x7e },
+	{ "request.headers.a == 'a'", 0x7e },
+	{ "jwt.sub == 'a'", 0x7c },
+	{ "apiKey.team == 'a'", 0x7c },
+	{ "basicAuth.username == 'a'", 0x7c },
+	{ "backend.name == 'a'", 0x78 },
+	{ "mcp.tool.name == 'a'", 0x50 },
+	{ "response.code == 200", 0x60 },
+	{ "has(request.endTime)", 0x40 },
+	{ "has(mcp)", 0x50 },
+	{ "random() < 0.5", 0x7f },
+};
+
+TEST(a_name_compiles_only_where_it_exists)
+{
+	for (size_t i = 0; i < ARRAY_LEN(points); i++) {
+		for (uint32_t point = 0; point < EXPRESSION_POINTS; point++) {
+			char error[EXPRESSION_ERROR_BYTES] = "";
+			struct expression expression;
+			int result =
+				expression_compile(span_str(points[i].text), (enum expression_point)point,
+						   &arena, &expression, error);
+
+			if (result != (points[i].points >> point & 1 ? 0 : -EINVAL))
+				fail_msg("%s at point %u gives %d, %s", points[i].text, point, result, error);
+			assert_true(result == 0 || strstr(error, "does not exist here"));
+		}
+	}
+}
+
+TEST(a_refusal_names_what_exists_at_the_point)
+{
+	char error[EXPRESSION_ERROR_BYTES];
+	struct expression expression;
+
+	assert_int_equal(expression_compile(SPAN("true && jwt.sub == 'a'"), EXPRESSION_AT_CONNECTION, &arena,
+					    &expression, error),
+			 -EINVAL);
+	assert_string_equal(error,
+			    "at character 9: jwt does not exist here, only after authentication; for a "
+			    "connection there are source, destination");
+}
+
+/* Where nothing is known, nothing has a value, and no fact is needed. */
+TEST(absent_facts_have_no_value)
+{
+	static const char *const texts[] = {
+		"request.path == ''",
+		"request.headers['a'] == ''",
+		"request.pathAndQuery == ''",
+		"request.version == 'a'",
+		"source.address == '::'",
+		"source.port == 0",
+		"source.subject == ''",
+		"destination.port == 0",
+		"destination.hostname == ''",
+		"jwt.sub == ''",
+		"apiKey.key == ''",
+		"basicAuth.username == ''",
+		"backend.name == ''",
+		"mcp.tool.name == ''",
+		"response.code == 0",
+		"source.identity.namespace == ''",
+		"request.startTime == request.startTime",
+		"'a' in source.subjectAltNames",
+	};
+	struct expression_facts facts = { 0 };
+	struct expression expression;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct expression_value value;
+
+		compile(texts[i], EXPRESSION_AT_END, &expression);
+		value = expression_evaluate(&expression, &facts);
+		if (value.type != EXPRESSION_NONE || value.gave_up)
+			fail_msg("%s has a value", texts[i]);
+	}
+	compile("jwt == null && apiKey == null && !has(jwt) && !has(jwt.sub) && !has(source.identity) && "
+		"!has(mcp) && !has(request.path)",
+		EXPRESSION_AT_END, &expression);
+	assert_int_equal(expression_test(&expression, &facts), EXPRESSION_IS_TRUE);
+}
+
+/* ---- memory */
+
+/* The sanitizers count every allocation, of libraries as well; without them only growth is seen. */
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *memory, size_t size),
+					      void (*on_free)(const volatile void *memory))
+	__attribute__((weak));
+
+static unsigned long allocations;
+
+static void on_malloc(const volatile void *memory, size_t size)
+{
+	(void)memory;
+	(void)size;
+	allocations++;
+}
+
+static void on_free(const volatile void *memory)
+{
+	(void)memory;
+}
+
+/* matches() runs once before: its automaton grows in the memory of the pattern. */
+TEST(evaluation_allocates_nothing)
+{
+	struct world world;
+
+	if (__sanitizer_install_malloc_and_free_hooks)
+		assert_true(__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free) > 0);
+	world_make(&world);
+	assert_true(!__sanitizer_install_malloc_and_free_hooks || allocations);
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		enum expression_point point =
+			strstr(values[i].text, "mcp.") ? EXPRESSION_AT_MCP : EXPRESSION_AT_END;
+		struct expression expression;
+		struct mallinfo2 before, after;
+		struct span text;
+
+		compile(values[i].text, point, &expression);
+		expression_scratch_init(&world.scratch);
+		(void)expression_text(&expression, &world.facts, &text);
+		mem_fail_nth(0);
+		allocations = 0;
+		before = mallinfo2();
+		for (int round = 0; round < 3; round++) {
+			expression_scratch_init(&world.scratch);
+			(void)expression_text(&expression, &world.facts, &text);
+		}
+		after = mallinfo2();
+		if (mem_count() || allocations || before.uordblks != after.uordblks)
+			fail_msg("%s allocates", values[i].text);
+	}
+}
