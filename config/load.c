@@ -70,8 +70,8 @@ static int sort_documents(struct decoder *d, const struct yaml_documents *docume
 		if (root->kind != YAML_MAP) {
 			config_error(
 				d->report, root,
-				"a configuration is a map with keys such as binds, or a Kubernetes object; "
-				"this is %s",
+				"a configuration is a map with keys such as gateways, or a Kubernetes "
+				"object; this is %s",
 				yaml_kind_name(root));
 			continue;
 		}

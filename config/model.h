@@ -183,7 +183,9 @@ struct policy_target {
 	struct span namespace;
 	struct span section; /* listener name, rule name; empty: null */
 	struct span route_kind; /* empty: not configured */
-	uint16_t port; /* service port, 0: all */
+	/* Key of the only listener, for a policy that is written at it; empty: all that `section` names */
+	struct span listener_key;
+	uint16_t port; /* of a service or gateway; 0: all */
 	/*
 	 * Namespace of the target object. Differs from `namespace` only if a policy names a Gateway that
 	 * does not exist in its own namespace, and exactly one Gateway of that name exists in another.

@@ -78,7 +78,8 @@ static const struct schema_row gateway_target_rows[] = {
 	  .doc = "the `namespace` of its listeners" },
 	{ "listenerName", AS_TEXT(struct policy_target, section), .default_doc = "all",
 	  .doc = "one of them" },
-	{ "port", .refusal = NOT_YET_PORT_TARGET },
+	{ "port", AS_U16(struct policy_target, port), RANGE(1, UINT16_MAX), .default_doc = "all",
+	  .doc = "one of them" },
 };
 static const struct schema gateway_target_schema = SCHEMA(gateway_target_rows, struct policy_target);
 

@@ -3,6 +3,7 @@
 
 #include "config/core/engine/typo.h"
 #include "config/standalone/listener.h"
+#include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "user/base/limits.h"
 
@@ -43,8 +44,10 @@ static void set_listener(struct standalone *s, const struct yaml_node *node, str
 	listener->gateway_name = SPAN("default");
 	listener->listener_name = reference;
 	listener->key = decode_text(d, "gateway/%.*s", SPAN_FMT(reference));
-	if (standalone_listener_protocol(s, node, true, listener))
-		listener->where = config_where(d->arena, node);
+	if (!standalone_listener_protocol(s, node, true, listener))
+		return;
+	listener->where = config_where(d->arena, node);
+	standalone_listener_policies(s, node, listener->key, listener);
 }
 
 static void decode_listener(struct standalone *s, const struct yaml_node *node, struct span gateway,

@@ -59,6 +59,11 @@ static bool decode_splice(struct decoder *d, const struct yaml_node *node, void 
 		 "lanes `direct` and `bypass` for clients on this host" }
 /* clang-format on */
 
+/* clang-format off */
+#define LISTENER_POLICY(name, policy_kind, why)                                                              \
+	{ name, AS_REST(struct listener), .refusal = (why), .is_hidden = true },
+/* clang-format on */
+
 static const struct schema_row bind_listener_rows[] = {
 	NAME_ROW("name for policies and the log"),
 	NAMESPACE_ROW(struct listener, , "of the gateway that policies refer to"),
@@ -69,13 +74,16 @@ static const struct schema_row bind_listener_rows[] = {
 	{ "tcpRoutes", AS_REST(struct listener), .child = &tcp_route_schema,
 	  .doc = "required for TCP and TLS, only there: [below](#tcproutes)" },
 	LIMIT_ROWS(struct listener, ),
-	{ "policies", .refusal = "is not supported yet on a listener; write policies under routes, or in the "
-				 "top-level list `policies` with target: {gateway: {listenerName: ...}}" },
+	{ "policies", AS_REST(struct listener), .value_doc = "map",
+	  .doc = "policies before a route is chosen: none yet, each is refused with what is lost" },
 	{ "gatewayName", .refusal = NOT_YET_GATEWAY_NAME },
 };
 const struct schema bind_listener_schema = SCHEMA(bind_listener_rows, struct listener);
 
 #define NAMESPACE_DOC "extension: of the gateway that policies refer to"
+#define GATEWAY_POLICIES                                                                                     \
+	"is a key of the older form `binds`; write its members here, without policies: those that act "      \
+	"before a route is chosen"
 #define NESTED_ROUTES "belongs to the top level; move it there, with gateways: [NAME]"
 
 static const struct schema_row gateway_listener_rows[] = {
@@ -84,9 +92,12 @@ static const struct schema_row gateway_listener_rows[] = {
 	PROTOCOL_ROWS(struct listener, "`HTTPS` with `tls`, otherwise `HTTP`"),
 	NAMESPACE_ROW(struct listener, , NAMESPACE_DOC),
 	LIMIT_ROWS(struct listener, ),
+#include "config/standalone/listener_policies.def"
+	{ "policies", .refusal = GATEWAY_POLICIES },
 	{ "routes", .refusal = NESTED_ROUTES },
 	{ "tcpRoutes", .refusal = NESTED_ROUTES },
 };
+#undef LISTENER_POLICY
 const struct schema gateway_listener_schema = SCHEMA(gateway_listener_rows, struct listener);
 
 static const struct schema_row gateway_rows[] = {
@@ -100,6 +111,13 @@ static const struct schema_row gateway_rows[] = {
 	PROTOCOL_ROWS(struct gateway_port, "`HTTPS` with `tls`, otherwise `HTTP`"),
 	NAMESPACE_ROW(struct gateway_port, listener., NAMESPACE_DOC),
 	LIMIT_ROWS(struct gateway_port, listener.),
+/* clang-format off */
+#define LISTENER_POLICY(name, policy_kind, why)                                                              \
+	{ name, AS_REST(struct gateway_port), .refusal = (why), .is_hidden = true },
+/* clang-format on */
+#include "config/standalone/listener_policies.def"
+#undef LISTENER_POLICY
+	{ "policies", .refusal = GATEWAY_POLICIES },
 	{ "hostname", .refusal = "belongs to a listener; write listeners: [{name: ..., hostname: ...}]" },
 	{ "routes", .refusal = NESTED_ROUTES },
 	{ "tcpRoutes", .refusal = NESTED_ROUTES },

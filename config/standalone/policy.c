@@ -138,6 +138,12 @@ static const struct policy_entry tcp_route_entries[] = {
 	REFUSED("tcp", ELSEWHERE_BACKEND),
 };
 
+static const struct policy_entry listener_entries[] = {
+#define LISTENER_POLICY(name, kind, refusal) { name, kind, refusal },
+#include "config/standalone/listener_policies.def"
+#undef LISTENER_POLICY
+};
+
 static const struct policy_entry single_entries[] = { TRAFFIC_POLICIES, GUARD_POLICIES, BACKEND_POLICIES,
 						      LATER_POLICIES };
 
@@ -197,6 +203,49 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 void standalone_target_policies(struct standalone *s, const struct yaml_node *node, struct policy_values *ret)
 {
 	decode_entries(s, node, target_entries, ARRAY_LEN(target_entries), (struct span){ 0 }, ret);
+}
+
+static void add_listener_policy(struct standalone *s, const struct yaml_node *node,
+				const struct policy_entry *entry, struct span key,
+				const struct listener *listener)
+{
+	const void *object = decode_entry(s, entry, node, key);
+	struct targeted_policy *policy = object ? build_policy(s->builder) : NULL;
+
+	if (!policy)
+		return;
+	policy->key = key;
+	policy->target = (struct policy_target){ .kind = TARGET_GATEWAY,
+						 .name = listener->gateway_name,
+						 .namespace = listener->gateway_namespace,
+						 .attach_namespace = listener->gateway_namespace,
+						 .section = listener->listener_name,
+						 .listener_key = listener->key };
+	policy->is_gateway_phase = true;
+	policy->value = (struct policy_value){ entry->kind, object };
+	policy->created_s = INT64_MAX;
+	policy->where = config_where(s->decoder->arena, node);
+}
+
+bool standalone_listener_policies_known(struct standalone *s, const struct yaml_node *node)
+{
+	return policy_entries_known(s->decoder, node, listener_entries, ARRAY_LEN(listener_entries));
+}
+
+void standalone_listener_policies(struct standalone *s, const struct yaml_node *node, struct span prefix,
+				  const struct listener *listener)
+{
+	unsigned index = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(listener_entries); i++) {
+		const struct policy_entry *entry = &listener_entries[i];
+		const struct yaml_node *child = entry->refusal ? NULL : decode_get(node, entry->name);
+
+		if (child)
+			add_listener_policy(s, child, entry,
+					    decode_text(s->decoder, "%.*s/%u", SPAN_FMT(prefix), index++),
+					    listener);
+	}
 }
 
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,

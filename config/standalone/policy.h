@@ -29,6 +29,14 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 /* Policies of an MCP target over HTTP. */
 void standalone_target_policies(struct standalone *s, const struct yaml_node *node,
 				struct policy_values *ret);
+/*
+ * Policies of one listener, which act before a route is chosen (listener_policies.def): attached to it with
+ * the keys prefix/0, prefix/1, ... Other keys of the node are ignored: standalone_listener_policies_known()
+ * reports them.
+ */
+bool standalone_listener_policies_known(struct standalone *s, const struct yaml_node *node);
+void standalone_listener_policies(struct standalone *s, const struct yaml_node *node, struct span prefix,
+				  const struct listener *listener);
 /* A map with exactly one policy, of a route or a backend. */
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
 			      struct policy_value *ret);

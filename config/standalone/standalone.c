@@ -5,6 +5,7 @@
 #include "config/standalone/gateway.h"
 #include "config/standalone/listener.h"
 #include "config/standalone/mcp_bind.h"
+#include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
 #include "config/core/values/values.h"
@@ -81,6 +82,7 @@ static void decode_listener_routes(struct standalone *s, const struct yaml_node 
 static void decode_listener(struct standalone *s, const struct yaml_node *node, const struct bind *bind,
 			    struct listener *listener)
 {
+	const struct yaml_node *policies;
 	struct decoder *d = s->decoder;
 
 	schema_default(&bind_listener_schema, listener);
@@ -93,6 +95,10 @@ static void decode_listener(struct standalone *s, const struct yaml_node *node, 
 				    SPAN_FMT(bind->key), SPAN_FMT(listener->listener_name));
 	if (!standalone_listener_protocol(s, node, false, listener))
 		return;
+	policies = decode_get(node, "policies");
+	if (standalone_listener_policies_known(s, policies))
+		standalone_listener_policies(
+			s, policies, decode_text(d, "listener/%.*s", SPAN_FMT(listener->key)), listener);
 	decode_listener_routes(s, node, listener);
 	/* Invalid without: comparing it with others would only add messages. */
 	if (listener->route_list || listener->tcp_route_list)

@@ -322,6 +322,8 @@ enum policy_level attachment_on_listener(const struct attachment *attachment, co
 
 	if (attachment->is_excused || (target->port && target->port != port))
 		return LEVEL_NONE;
+	if (target->listener_key.len)
+		return span_eq(target->listener_key, listener->key) ? LEVEL_LISTENER : LEVEL_NONE;
 	if (target->section.len)
 		return span_eq(target->section, listener->listener_name) ? LEVEL_LISTENER : LEVEL_NONE;
 	return target->port ? LEVEL_GATEWAY_PORT : LEVEL_GATEWAY;

@@ -91,7 +91,7 @@ def reload_moves():
     Ask("/", body="y", port="b").check(gateway)
 
 
-@test("an attached policy names a listener of a gateway as routes do", waits=True)
+@test("an attached policy names a listener as routes do, or a port", waits=True)
 def target():
     text = """
 gateways:
@@ -101,10 +101,11 @@ routes:
 - {gateways: [default, web], backends: [{host: @origin@}]}
 policies:
 - name: {name: short}
-  target: {gateway: {listenerName: %s}}
+  target: {gateway: {%s}}
   policy: {timeout: {requestTimeout: 300ms}}
 """
     origin = Origin()
     one, other = Ask("/delay/1", 504, port="web", host="a.example"), Ask("/delay/1", port="web")
-    serves(text % "web/a", [one, other, Ask("/delay/1")], origin=origin)
-    serves(text % "default", [Ask("/delay/1", 504), other], origin=origin)
+    serves(text % "listenerName: web/a", [one, other, Ask("/delay/1")], origin=origin)
+    serves(text % "listenerName: default", [Ask("/delay/1", 504), other], origin=origin)
+    serves(text % "port: @web@", [one, Ask("/delay/1", 504, port="web"), Ask("/delay/1")], origin=origin)
