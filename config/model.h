@@ -175,13 +175,14 @@ enum target_kind {
 	TARGET_ROUTE,
 	TARGET_BACKEND, /* a named backend */
 	TARGET_SERVICE,
+	TARGET_LISTENER_SET, /* of Gateway API: listeners that it adds to a gateway */
 };
 
 struct policy_target {
 	enum target_kind kind;
 	struct span name; /* gateway name, route name, backend name, service host name */
 	struct span namespace;
-	struct span section; /* listener name, rule name; empty: null */
+	struct span section; /* listener name, rule name, name of an MCP target; empty: null */
 	struct span route_kind; /* empty: not configured */
 	/* Key of the only listener, for a policy that is written at it; empty: all that `section` names */
 	struct span listener_key;
@@ -221,6 +222,7 @@ enum backend_kind {
 	BACKEND_UNIX,
 	BACKEND_SERVICE, /* Kubernetes Service with its endpoints */
 	BACKEND_MCP, /* a service of this process: user/mcp */
+	BACKEND_DYNAMIC, /* the host of each request; its endpoint is only a placeholder */
 	BACKEND_INVALID, /* 500: does not exist or must not be referenced */
 };
 
@@ -257,6 +259,10 @@ struct backend {
 	struct policy_values inline_policies;
 	struct span invalid_reason; /* BACKEND_INVALID */
 	const struct mcp_servers *mcp; /* BACKEND_MCP, otherwise NULL */
+	/* BACKEND_DYNAMIC: addresses that it may reach although they are this host's, or link-local */
+	struct cidr *allowed_list;
+	uint32_t allowed_count;
+	uint64_t forward_key; /* BACKEND_DYNAMIC: hash of these rules, not 0 */
 	/* Its connections in use in the process: user/gateway/backend_counts.h; NULL: not counted. */
 	struct quota *quota;
 };
@@ -396,6 +402,8 @@ struct listener {
 	struct span gateway_name;
 	struct span gateway_namespace;
 	struct span listener_name;
+	struct span set_name; /* the ListenerSet that adds it; empty: the gateway itself */
+	struct span set_namespace;
 	struct span hostname; /* lower case; empty: any; "*.example.com" */
 	enum listener_protocol protocol;
 	struct listener_tls *tls; /* NULL: TLS is not terminated */

@@ -58,7 +58,9 @@ struct mcp_server {
 	uint32_t environment_count;
 	bool clear_environment;
 	/* MCP_HTTP and MCP_SSE */
-	const struct backend *backend; /* of kind BACKEND_HOST, with one endpoint */
+	/* of kind BACKEND_HOST or BACKEND_SERVICE, with at least one endpoint: each session uses one */
+	const struct backend *backend;
+	uint16_t service_port; /* BACKEND_SERVICE: for the policies of this port */
 	/*
 	 * Set by policy_compile(): the TLS policy of the backend, or the one implied by https://. NULL:
 	 * plaintext

@@ -286,12 +286,26 @@ static void dump_host(struct json_writer *w, const struct backend *backend)
 	json_close(w);
 }
 
+/* agentgateway shows a pair: the name, and an expression that chooses the host. */
+static void dump_dynamic(struct json_writer *w, const struct backend *backend)
+{
+	json_open_array(w, "dynamic");
+	json_open_object(w, NULL);
+	json_string(w, "name", backend->name);
+	json_string(w, "namespace", backend->namespace);
+	json_close(w);
+	json_null(w, NULL);
+	json_close(w);
+}
+
 static void dump_backend(struct json_writer *w, const struct backend *backend, uint64_t mcp_ttl_ns)
 {
 	json_open_object(w, NULL);
 	json_open_object(w, "backend");
 	if (backend->kind == BACKEND_MCP)
 		dump_mcp(w, backend, mcp_ttl_ns);
+	else if (backend->kind == BACKEND_DYNAMIC)
+		dump_dynamic(w, backend);
 	else
 		dump_host(w, backend);
 	json_close(w);

@@ -111,6 +111,15 @@ static void dump_backend_target(struct json_writer *w, const struct policy_targe
 	json_close(w);
 }
 
+static void dump_set_target(struct json_writer *w, const struct policy_target *target)
+{
+	json_open_object(w, "listenerSet");
+	json_string(w, "name", target->name);
+	json_string(w, "namespace", target->namespace);
+	json_string_or_null(w, "section", target->section);
+	json_close(w);
+}
+
 static void dump_target(struct json_writer *w, const struct policy_target *target)
 {
 	json_open_object(w, "target");
@@ -120,6 +129,9 @@ static void dump_target(struct json_writer *w, const struct policy_target *targe
 		break;
 	case TARGET_ROUTE:
 		dump_route_target(w, target);
+		break;
+	case TARGET_LISTENER_SET:
+		dump_set_target(w, target);
 		break;
 	case TARGET_BACKEND:
 	case TARGET_SERVICE:

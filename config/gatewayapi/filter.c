@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/filter.h"
 
+#include "config/gatewayapi/backend.h"
 #include "config/gatewayapi/service.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/values.h"
@@ -124,7 +125,8 @@ static const void *decode_mirror(struct manifests *m, const struct yaml_node *no
 	decode_share(d, node, &mirror->per_million);
 	mirror->ref = decode_take(d, 1, sizeof(*mirror->ref));
 	ref = decode_need(d, node, "backendRef", "write backendRef: {name: ..., port: ...}");
-	if (!mirror->ref || !DECODE_MAP(d, ref, ref_keys) || !service_ref(m, ref, route, mirror->ref))
+	if (!mirror->ref || !DECODE_MAP(d, ref, ref_keys) ||
+	    !backend_ref_decode(m, ref, route, BACKEND_USER_MIRROR, mirror->ref))
 		return NULL;
 	mirror->ref->weight = 1;
 	mirror->backend = (struct backend *)mirror->ref->backend;

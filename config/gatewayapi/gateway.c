@@ -315,7 +315,7 @@ static enum gateway_class class_of(struct manifests *m, const struct manifest_ob
  * Gateways of other classes belong to other programs. An unknown class counts as foreign only if another
  * Gateway is clearly ours: files with a single class then need no GatewayClass.
  */
-static void find_foreign(struct manifests *m)
+void gateways_find_foreign(struct manifests *m)
 {
 	const struct pointer_list *gateways = &m->objects[MANIFEST_GATEWAY];
 	bool has_ours = false;
@@ -337,7 +337,6 @@ static void find_foreign(struct manifests *m)
 
 void gateways_decode(struct manifests *m)
 {
-	find_foreign(m);
 	for (uint32_t i = 0; i < m->objects[MANIFEST_GATEWAY].count; i++) {
 		const struct manifest_object *gateway = m->objects[MANIFEST_GATEWAY].list[i];
 

@@ -32,6 +32,8 @@ struct gateway_listener {
 	bool is_refused; /* a policy on it is not supported: its routes answer 500 */
 };
 
+/* Finds the Gateways that belong to other programs. Call it before policies and Gateways are decoded. */
+void gateways_find_foreign(struct manifests *m);
 /* Fills m->listeners and m->gateways from all Gateway objects. */
 void gateways_decode(struct manifests *m);
 /* Returns the listeners of a Gateway, linked by `next`; NULL: no such Gateway, or no listeners. */

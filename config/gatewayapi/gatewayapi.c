@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/gatewayapi.h"
 
+#include "config/gatewayapi/backend.h"
 #include "config/gatewayapi/backend_tls.h"
 #include "config/gatewayapi/credential.h"
 #include "config/gatewayapi/gateway.h"
@@ -20,9 +21,11 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	unknown_kinds_decode(&m);
 	backend_tls_policies_decode(&m);
 	services_decode(&m);
+	gateways_find_foreign(&m);
+	policies_decode(&m);
+	backends_decode(&m);
 	gateways_decode(&m);
 	routes_decode(&m);
-	policies_decode(&m);
 	gateways_bind(&m);
 	m.decoder->is_manifest = false;
 	gateways_done(&m);
@@ -35,4 +38,5 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	name_map_done(&m.index);
 	name_map_done(&m.gateways);
 	name_map_done(&m.services);
+	name_map_done(&m.backends);
 }

@@ -25,7 +25,7 @@ static const struct {
 	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute", { GATEWAY_VERSIONS }, false },
 	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute", { GATEWAY_VERSIONS }, false },
 	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute", { GATEWAY_VERSIONS }, false },
-	[MANIFEST_POLICY] = { "agentgateway.dev", "AgentgatewayPolicy", { "v1alpha1" }, true },
+	[MANIFEST_POLICY] = { GROUP_AGENTGATEWAY, "AgentgatewayPolicy", { "v1alpha1" }, true },
 	[MANIFEST_SERVICE] = { "", "Service", { "v1" }, false },
 	[MANIFEST_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", { "v1", "v1beta1" }, false },
 	[MANIFEST_ENDPOINTS] = { "", "Endpoints", { "v1" }, false },
@@ -35,6 +35,10 @@ static const struct {
 	[MANIFEST_SECRET] = { "", "Secret", { "v1" }, false },
 	[MANIFEST_CONFIG_MAP] = { "", "ConfigMap", { "v1" }, false },
 	[MANIFEST_BACKEND_TLS_POLICY] = { GROUP_GATEWAY, "BackendTLSPolicy", { "v1", "v1alpha3" }, true },
+	[MANIFEST_BACKEND] = { GROUP_AGENTGATEWAY, "AgentgatewayBackend", { "v1alpha1" }, false },
+	[MANIFEST_PARAMETERS] = { GROUP_AGENTGATEWAY, "AgentgatewayParameters", { "v1alpha1" }, false },
+	[MANIFEST_LISTENER_SET] = { GROUP_GATEWAY, "ListenerSet", { "v1", "v1alpha1" }, false },
+	[MANIFEST_X_LISTENER_SET] = { "gateway.networking.x-k8s.io", "XListenerSet", { "v1alpha1" }, false },
 };
 
 const char *manifest_kind_name(enum manifest_kind kind)

@@ -20,10 +20,15 @@ enum manifest_kind {
 	MANIFEST_SECRET,
 	MANIFEST_CONFIG_MAP,
 	MANIFEST_BACKEND_TLS_POLICY,
+	MANIFEST_BACKEND,
+	MANIFEST_PARAMETERS,
+	MANIFEST_LISTENER_SET,
+	MANIFEST_X_LISTENER_SET,
 	MANIFEST_KIND_COUNT,
 };
 
 #define GROUP_GATEWAY "gateway.networking.k8s.io"
+#define GROUP_AGENTGATEWAY "agentgateway.dev"
 
 struct manifest_object {
 	enum manifest_kind kind;
@@ -46,6 +51,7 @@ struct manifests {
 	struct pointer_list listeners; /* struct gateway_listener */
 	struct name_map gateways; /* "namespace/name" -> the first struct gateway_listener of that Gateway */
 	struct name_map services; /* "namespace/name" -> struct service */
+	struct name_map backends; /* "namespace/name" of an AgentgatewayBackend -> struct named_backend */
 	struct pointer_list unknown_kinds; /* struct stranger */
 	struct name_map refusals; /* "kind/namespace/name" -> struct refusal */
 	struct name_map identities; /* "namespace/name" of a Secret -> struct credential */

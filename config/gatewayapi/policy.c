@@ -1,64 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/policy.h"
 
-#include "config/gatewayapi/backend_tls.h"
+#include "config/gatewayapi/backend_policy.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/unknown_kind.h"
 #include "config/core/values/policy_value.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
-#define TARGET_KINDS "write Gateway, HTTPRoute, GRPCRoute or Service"
+#define TARGET_KINDS "write Gateway, ListenerSet, HTTPRoute, GRPCRoute, Service or AgentgatewayBackend"
 
-/* One kind of policy in an object, before it is created for each target. */
-struct found_policy {
-	const char *prefix; /* "frontend/" */
-	const char *suffix; /* ":frontend-tcp:" */
-	struct policy_value value;
-	const struct yaml_node *node;
-};
-
-enum {
-	POLICIES_MAX = 16, /* per object: every kind once */
-	TARGETS_MAX = 16, /* as in the CRD */
-};
+enum { TARGETS_MAX = 16 }; /* as in the CRD */
 
 struct policy_source {
 	const struct manifest_object *object;
-	struct found_policy found[POLICIES_MAX];
-	uint32_t found_count;
+	struct found_policies found;
 	bool is_gateway_phase;
 	bool has_section[3]; /* by enum policy_section */
 };
-
-static void found(struct policy_source *source, const char *prefix, const char *suffix, enum policy_kind kind,
-		  const void *object, const struct yaml_node *node)
-{
-	if (!object)
-		return;
-	CHECK(source->found_count < POLICIES_MAX);
-	source->found[source->found_count++] =
-		(struct found_policy){ prefix, suffix, { kind, object }, node };
-}
-
-/* A kind with schema rows. */
-struct plain_policy {
-	const char *key;
-	const char *prefix;
-	const char *suffix;
-	enum policy_kind kind;
-};
-
-static void decode_plain(struct decoder *d, const struct yaml_node *map, const struct plain_policy *list,
-			 size_t count, struct policy_source *source)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct yaml_node *node = decode_get(map, list[i].key);
-
-		if (node)
-			found(source, list[i].prefix, list[i].suffix, list[i].kind,
-			      policy_value(d, node, list[i].kind), node);
-	}
-}
 
 /* -------------------------------------------------------------------------------- frontend */
 
@@ -83,8 +42,8 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 		{ "accessLog", "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG },
 	};
 
-	if (DECODE_MAP(d, node, keys))
-		decode_plain(d, node, plain, ARRAY_LEN(plain), source);
+	if (found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
+		found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
 }
 
 /* -------------------------------------------------------------------------------- traffic */
@@ -98,8 +57,8 @@ static void decode_header_modifiers(struct decoder *d, const struct yaml_node *n
 		{ "response", "traffic/", ":resp-header-modifier:", POLICY_RESPONSE_HEADERS },
 	};
 
-	if (DECODE_MAP(d, node, keys))
-		decode_plain(d, node, plain, ARRAY_LEN(plain), source);
+	if (found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
+		found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
 }
 
 static void decode_traffic(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
@@ -137,70 +96,56 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 	};
 	unsigned phase = 0;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
 		return;
 	DECODE_WORD(d, decode_get(node, "phase"), phases, &phase);
 	source->is_gateway_phase = phase == 1;
-	decode_plain(d, node, plain, ARRAY_LEN(plain), source);
+	found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
-}
-
-/* -------------------------------------------------------------------------------- backend */
-
-static void decode_backend(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
-{
-	static const struct decode_key keys[] = {
-		KEY("http"),
-		KEY("tcp"),
-		KEY("health"),
-		KEY("tls"),
-		KEY_REFUSED("auth", NOT_YET_BACKEND_AUTH),
-		KEY_REFUSED("tunnel", NOT_YET_BACKEND_TUNNEL),
-		KEY_REFUSED("transformation", NOT_YET_TRANSFORMATION),
-		KEY_REFUSED("mcp", NOT_YET_MCP),
-		KEY_REFUSED("ai", NOT_YET_AI),
-		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
-		KEY_REFUSED("authorization", NOT_YET_AUTHORIZATION),
-	};
-	static const struct plain_policy plain[] = {
-		{ "http", "", ":backend-http:", POLICY_BACKEND_HTTP },
-		{ "tcp", "backend/", ":backend-tcp:", POLICY_BACKEND_TCP },
-		{ "health", "", ":health:", POLICY_BACKEND_HEALTH },
-	};
-
-	const struct yaml_node *tls = decode_get(node, "tls");
-
-	if (!DECODE_MAP(m->decoder, node, keys))
-		return;
-	decode_plain(m->decoder, node, plain, ARRAY_LEN(plain), source);
-	if (tls)
-		found(source, "", ":tls:", POLICY_BACKEND_TLS, backend_tls_policy(m, tls, source->object),
-		      tls);
 }
 
 /* -------------------------------------------------------------------------------- targets */
 
-static bool set_kind(struct decoder *d, const struct yaml_node *node, const struct manifest_ref *ref,
-		     struct policy_target *target)
+/* The kinds that a policy may name. */
+static const struct {
+	enum manifest_kind kind;
+	enum target_kind target;
+} target_kinds[] = {
+	{ MANIFEST_GATEWAY, TARGET_GATEWAY },
+	{ MANIFEST_HTTP_ROUTE, TARGET_ROUTE },
+	{ MANIFEST_GRPC_ROUTE, TARGET_ROUTE },
+	{ MANIFEST_SERVICE, TARGET_SERVICE },
+	{ MANIFEST_BACKEND, TARGET_BACKEND },
+	{ MANIFEST_LISTENER_SET, TARGET_LISTENER_SET },
+	{ MANIFEST_X_LISTENER_SET, TARGET_LISTENER_SET },
+};
+
+static bool is_http_route(enum manifest_kind kind)
 {
-	if (span_eq(ref->group, SPAN(GROUP_GATEWAY)) && span_eq(ref->kind, SPAN("Gateway"))) {
-		target->kind = TARGET_GATEWAY;
+	return kind == MANIFEST_HTTP_ROUTE || kind == MANIFEST_GRPC_ROUTE;
+}
+
+static bool set_kind(struct decoder *d, const struct yaml_node *node, const struct manifest_ref *ref,
+		     enum manifest_kind *ret_kind, struct policy_target *target)
+{
+	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++) {
+		enum manifest_kind kind = target_kinds[i].kind;
+
+		if (!span_eq(ref->group, span_str(manifest_kind_group(kind))) ||
+		    !span_eq(ref->kind, span_str(manifest_kind_name(kind))))
+			continue;
+		*ret_kind = kind;
+		target->kind = target_kinds[i].target;
+		if (is_http_route(kind))
+			target->route_kind = ref->kind;
 		return true;
 	}
-	if (span_eq(ref->group, SPAN(GROUP_GATEWAY)) &&
-	    (span_eq(ref->kind, SPAN("HTTPRoute")) || span_eq(ref->kind, SPAN("GRPCRoute")))) {
-		target->kind = TARGET_ROUTE;
-		target->route_kind = ref->kind;
-		return true;
-	}
-	if (ref->group.len == 0 && span_eq(ref->kind, SPAN("Service"))) {
-		target->kind = TARGET_SERVICE;
-		return true;
-	}
-	config_error(d->report, node,
-		     "a policy cannot target objects of kind %s in group %s here; use Gateway, HTTPRoute or "
-		     "GRPCRoute (group " GROUP_GATEWAY ") or Service (group \"\")",
-		     QUOTE(ref->kind), QUOTE(ref->group));
+	config_warning(
+		d->report, node,
+		"has no effect: a policy cannot target objects of kind %s in group %s here; use Gateway, "
+		"ListenerSet, HTTPRoute or GRPCRoute (group " GROUP_GATEWAY
+		"), Service (group \"\") or AgentgatewayBackend (group " GROUP_AGENTGATEWAY ")",
+		QUOTE(ref->kind), QUOTE(ref->group));
 	return false;
 }
 
@@ -212,11 +157,13 @@ static bool check_sections(struct decoder *d, const struct yaml_node *node,
 		config_error(d->report, node, "a policy with a section frontend can only target a Gateway");
 		return false;
 	}
-	if (source->has_section[SECTION_TRAFFIC] && target->kind == TARGET_SERVICE) {
+	if (source->has_section[SECTION_TRAFFIC] &&
+	    (target->kind == TARGET_SERVICE || target->kind == TARGET_BACKEND)) {
 		config_error(
 			d->report, node,
-			"a policy with a section traffic can target a Gateway, HTTPRoute or GRPCRoute, not a "
-			"Service");
+			"a policy with a section traffic can target a Gateway, ListenerSet, HTTPRoute or "
+			"GRPCRoute, not %s",
+			target->kind == TARGET_SERVICE ? "a Service" : "an AgentgatewayBackend");
 		return false;
 	}
 	return true;
@@ -243,63 +190,112 @@ static bool set_section(struct decoder *d, const struct yaml_node *node, struct 
 	return true;
 }
 
-static void add_target(struct manifests *m, const struct yaml_node *node, const struct policy_source *source,
-		       const struct manifest_ref *ref)
+/* A port of a Gateway: only what is for connections can be restricted to one. */
+static bool set_port(struct decoder *d, const struct yaml_node *node, const struct policy_source *source,
+		     struct policy_target *target)
 {
-	struct policy_target target = { .name = ref->name,
-					.namespace = ref->namespace,
-					.attach_namespace = ref->namespace };
+	if (!node)
+		return true;
+	if (target->kind != TARGET_GATEWAY || source->has_section[SECTION_TRAFFIC] ||
+	    source->has_section[SECTION_BACKEND]) {
+		config_error(d->report, node,
+			     "only a policy with nothing but frontend can name the port of a Gateway; write "
+			     "sectionName, or move the rest to another policy");
+		return false;
+	}
+	if (target->section.len) {
+		config_error(d->report, node, "excludes sectionName; write only one of them");
+		return false;
+	}
+	return decode_port(d, node, &target->port);
+}
+
+/* The policy protects, and is not supported: without it nothing may be served there. */
+static void refuse_target(struct manifests *m, enum manifest_kind kind, const struct manifest_ref *ref,
+			  const struct policy_target *target)
+{
+	struct span section = target->section;
+
+	if (target->port && kind == MANIFEST_SERVICE)
+		section = decode_text(m->decoder, "%u", target->port);
+	unknown_kind_refuse_object(m, kind, ref->namespace, ref->name, section);
+}
+
+static void create_policies(struct manifests *m, const struct policy_source *source,
+			    const struct policy_target *target)
+{
 	const struct manifest_object *object = source->object;
 	struct decoder *d = m->decoder;
 	struct span suffix = { 0 };
 
-	if (!set_kind(d, node, ref, &target) || !set_section(d, decode_get(node, "sectionName"), &target) ||
-	    !check_sections(d, node, source, &target))
-		return;
-	if (target.kind == TARGET_GATEWAY) {
-		const struct manifest_object *gateway =
-			manifest_find(m, MANIFEST_GATEWAY, ref->namespace, ref->name);
-
-		if (gateway && gateway->is_foreign) {
-			config_info(d->report, node,
-				    "skipped: the Gateway %.*s/%.*s belongs to another program",
-				    SPAN_FMT(ref->namespace), SPAN_FMT(ref->name));
-			return;
-		}
-	}
-	if (target.kind == TARGET_SERVICE)
-		target.name = service_hostname(d, ref->namespace, ref->name);
-	if (target.section.len)
-		suffix = decode_text(d, "/%.*s", SPAN_FMT(target.section));
-	else if (target.port)
-		suffix = decode_text(d, "/%u", target.port);
-	if (m->builder->policies.count + source->found_count > LIMIT_CONFIG_POLICIES) {
-		config_error(d->report, node,
-			     "the policies of all files apply to too many objects: %d times a policy to an "
-			     "object is the most; target Gateways instead of what is below them",
-			     LIMIT_CONFIG_POLICIES);
-		return;
-	}
-	for (uint32_t i = 0; i < source->found_count; i++) {
-		const struct found_policy *one = &source->found[i];
+	if (target->section.len)
+		suffix = decode_text(d, "/%.*s", SPAN_FMT(target->section));
+	else if (target->port)
+		suffix = decode_text(d, "/%u", target->port);
+	for (uint32_t i = 0; i < source->found.count; i++) {
+		const struct found_policy *one = &source->found.list[i];
 		struct targeted_policy *policy = build_policy(m->builder);
 
 		if (!policy)
 			return;
 		policy->key =
 			decode_text(d, "%s%.*s/%.*s%s%.*s/%.*s%.*s", one->prefix, SPAN_FMT(object->namespace),
-				    SPAN_FMT(object->name), one->suffix, SPAN_FMT(target.namespace),
-				    SPAN_FMT(target.name), SPAN_FMT(suffix));
+				    SPAN_FMT(object->name), one->suffix, SPAN_FMT(target->namespace),
+				    SPAN_FMT(target->name), SPAN_FMT(suffix));
 		policy->has_name = true;
 		policy->name_kind = SPAN("AgentgatewayPolicy");
 		policy->name = object->name;
 		policy->namespace = object->namespace;
-		policy->target = target;
+		policy->target = *target;
 		policy->is_gateway_phase = source->is_gateway_phase;
 		policy->value = one->value;
 		policy->created_s = object->created_s;
 		policy->where = config_where(d->arena, one->node);
 	}
+}
+
+static void add_target(struct manifests *m, const struct yaml_node *node, const struct policy_source *source,
+		       const struct manifest_ref *ref)
+{
+	struct policy_target target = { .name = ref->name,
+					.namespace = ref->namespace,
+					.attach_namespace = ref->namespace };
+	const struct manifest_object *object;
+	struct decoder *d = m->decoder;
+	enum manifest_kind kind;
+
+	if (!set_kind(d, node, ref, &kind, &target) ||
+	    !set_section(d, decode_get(node, "sectionName"), &target) ||
+	    !set_port(d, decode_get(node, "port"), source, &target) ||
+	    !check_sections(d, node, source, &target))
+		return;
+	object = manifest_find(m, kind, ref->namespace, ref->name);
+	if (object && object->is_foreign) {
+		config_info(d->report, node, "skipped: the Gateway %.*s/%.*s belongs to another program",
+			    SPAN_FMT(ref->namespace), SPAN_FMT(ref->name));
+		return;
+	}
+	if (source->found.lacks_guard)
+		refuse_target(m, kind, ref, &target);
+	if (target.kind == TARGET_SERVICE)
+		target.name = service_hostname(d, ref->namespace, ref->name);
+	if (m->builder->policies.count + source->found.count > LIMIT_CONFIG_POLICIES) {
+		config_error(d->report, node,
+			     "the policies of all files apply to too many objects: %d times a policy to an "
+			     "object is the most; target Gateways instead of what is below them",
+			     LIMIT_CONFIG_POLICIES);
+		return;
+	}
+	create_policies(m, source, &target);
+}
+
+/* The documentation has an example without the group. */
+static struct span group_of(struct span kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++)
+		if (span_eq(kind, span_str(manifest_kind_name(target_kinds[i].kind))))
+			return span_str(manifest_kind_group(target_kinds[i].kind));
+	return SPAN(GROUP_GATEWAY);
 }
 
 static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
@@ -312,7 +308,7 @@ static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
 		KEY("sectionName"),
 		KEY_REFUSED("namespace",
 			    "cannot be chosen: a policy applies to objects of its own namespace"),
-		KEY_REFUSED("port", NOT_YET_PORT_TARGET)
+		KEY("port"),
 	};
 	struct manifest_ref ref;
 	struct decoder *d = m->decoder;
@@ -323,21 +319,17 @@ static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
 		return;
 	if (!manifest_ref(d, node, source->object, "", "", &ref))
 		return;
-	/* The documentation has an example without the group, which means Gateway API. */
-	if (!yaml_get(node, SPAN("group")) && !span_eq(ref.kind, SPAN("Service")))
-		ref.group = SPAN(GROUP_GATEWAY);
+	if (!yaml_get(node, SPAN("group")))
+		ref.group = group_of(ref.kind);
 	ref.namespace = source->object->namespace;
 	add_target(m, node, source, &ref);
 }
 
 static bool selectable_kind(struct span kind, enum manifest_kind *ret)
 {
-	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY, MANIFEST_HTTP_ROUTE,
-						    MANIFEST_GRPC_ROUTE, MANIFEST_SERVICE };
-
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (span_eq(kind, span_str(manifest_kind_name(kinds[i])))) {
-			*ret = kinds[i];
+	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++) {
+		if (span_eq(kind, span_str(manifest_kind_name(target_kinds[i].kind)))) {
+			*ret = target_kinds[i].kind;
 			return true;
 		}
 	}
@@ -348,7 +340,7 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 				   const struct policy_source *source)
 {
 	static const struct decode_key keys[] = { KEY("group"), KEY("kind"), KEY("matchLabels"),
-						  KEY("sectionName") };
+						  KEY("sectionName"), KEY("port") };
 	const struct yaml_node *labels;
 	struct decoder *d = m->decoder;
 	enum manifest_kind kind;
@@ -363,14 +355,13 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 	if (!labels)
 		return;
 	if (!selectable_kind(ref.kind, &kind)) {
-		config_error(d->report, decode_get(node, "kind"),
-			     "a policy cannot select objects of kind %s; use Gateway, HTTPRoute, GRPCRoute "
-			     "or Service",
-			     QUOTE(ref.kind));
+		config_warning(d->report, decode_get(node, "kind"),
+			       "has no effect: a policy cannot select objects of kind %s here; use Gateway, "
+			       "ListenerSet, HTTPRoute, GRPCRoute, Service or AgentgatewayBackend",
+			       QUOTE(ref.kind));
 		return;
 	}
-	if (kind != MANIFEST_SERVICE)
-		ref.group = SPAN(GROUP_GATEWAY);
+	ref.group = span_str(manifest_kind_group(kind));
 	if (!manifest_select(d, node, m->objects[kind].count))
 		return;
 	for (uint32_t i = 0; i < m->objects[kind].count; i++) {
@@ -465,7 +456,7 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	decode_strategy(d, decode_get(spec, "strategy"));
 	decode_frontend(d, decode_get(spec, "frontend"), &source);
 	decode_traffic(d, decode_get(spec, "traffic"), &source);
-	decode_backend(m, decode_get(spec, "backend"), &source);
+	backend_policies_decode(m, decode_get(spec, "backend"), object, BACKEND_POLICIES, &source.found);
 	decode_targets(m, spec, &source);
 }
 

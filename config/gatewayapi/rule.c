@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "config/gatewayapi/filter.h"
+#include "config/gatewayapi/backend.h"
 #include "config/gatewayapi/service.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/route_value.h"
@@ -208,7 +209,7 @@ static void decode_ref(struct manifests *m, const struct yaml_node *node,
 		return;
 	ref->weight = 1;
 	decode_u64(d, decode_get(node, "weight"), 0, WEIGHT_MAX, &ref->weight);
-	service_ref(m, node, object, ref);
+	backend_ref_decode(m, node, object, is_http ? BACKEND_USER_HTTP : BACKEND_USER_TCP, ref);
 	if (is_http && !filters_decode_ref(m, decode_get(node, "filters"), object, &ref->filters))
 		service_ref_refuse(m, SPAN("invalid/filter"), FILTER_REFUSAL, ref);
 }

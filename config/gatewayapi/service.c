@@ -394,8 +394,8 @@ bool service_ref_refuse(struct manifests *m, struct span name, const char *reaso
 	return true;
 }
 
-static bool set_invalid(struct manifests *m, const struct yaml_node *node, struct backend_ref *ref,
-			const struct manifest_ref *target, const char *reason)
+bool service_ref_invalid(struct manifests *m, const struct yaml_node *node, struct backend_ref *ref,
+			 const struct manifest_ref *target, const char *reason)
 {
 	config_warning(m->decoder->report, node,
 		       "%s %.*s/%.*s cannot be used: %s; requests for it get status 500", QUOTE(target->kind),
@@ -439,34 +439,40 @@ static bool is_refused(const struct manifests *m, const struct service *service,
 	return false;
 }
 
-bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_object *route,
-		 struct backend_ref *ref)
+struct backend *service_port_backend(struct manifests *m, struct span namespace, struct span name,
+				     uint16_t port, const char **ret_reason)
+{
+	struct service *service = find_service(m, namespace, name);
+
+	*ret_reason = NULL;
+	if (!service)
+		return NULL;
+	if (is_refused(m, service, port, MANIFEST_HTTP_ROUTE)) {
+		*ret_reason = UNKNOWN_KIND_REFUSAL;
+		return NULL;
+	}
+	return service_backend(m, service, port, ret_reason);
+}
+
+bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_ref *target,
+		 const struct manifest_object *route, struct backend_ref *ref)
 {
 	struct decoder *d = m->decoder;
-	struct manifest_ref target;
 	const char *reason = NULL;
 	struct service *service;
 	struct backend *backend;
 	uint16_t port;
 
-	ref->where = config_where(d->arena, node);
-	if (!manifest_ref(d, node, route, "", "Service", &target))
-		return false;
-	if (target.group.len || !span_eq(target.kind, SPAN("Service")))
-		return set_invalid(m, node, ref, &target, "only backends of kind Service are supported");
 	if (!decode_port(d, decode_need(d, node, "port", "write the port of the Service"), &port))
 		return false;
-	if (!manifest_is_granted(m, route, &target))
-		return set_invalid(m, node, ref, &target,
-				   "it is in another namespace, and no ReferenceGrant there allows it");
-	service = find_service(m, target.namespace, target.name);
+	service = find_service(m, target->namespace, target->name);
 	if (!service)
 		return false;
 	if (is_refused(m, service, port, route->kind))
-		return set_invalid(m, node, ref, &target, UNKNOWN_KIND_REFUSAL);
+		return service_ref_invalid(m, node, ref, target, UNKNOWN_KIND_REFUSAL);
 	backend = service_backend(m, service, port, &reason);
 	if (!backend)
-		return reason && set_invalid(m, node, ref, &target, reason);
+		return reason && service_ref_invalid(m, node, ref, target, reason);
 	/* A security policy of an unknown kind: passthrough is encrypted already, other requests are not. */
 	if (is_refused(m, service, port, MANIFEST_TCP_ROUTE))
 		backend->needs_tls = true;

@@ -29,14 +29,19 @@ void services_decode(struct manifests *m);
 void services_done(struct manifests *m);
 
 /*
- * Decodes one backendRef of a route or mirror: sets service_name, service_port and backend, or marks it
- * invalid with a warning (unknown port, missing ReferenceGrant, kind other than Service). Does not register
- * the reference. False after an error.
+ * Decodes a backendRef to a Service that the route may refer to: sets service_name, service_port and backend,
+ * or marks it invalid with a warning (unknown port). Does not register the reference. False after an error.
  */
-bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_object *route,
-		 struct backend_ref *ref);
+bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_ref *target,
+		 const struct manifest_object *route, struct backend_ref *ref);
+/* The backend of a port for others than routes. NULL: *ret_reason, or NULL without memory. */
+struct backend *service_port_backend(struct manifests *m, struct span namespace, struct span name,
+				     uint16_t port, const char **ret_reason);
 /* Creates an invalid reference: its requests get 500, connections end. Reports nothing. False: no memory. */
 bool service_ref_refuse(struct manifests *m, struct span name, const char *reason, struct backend_ref *ref);
+/* The same with a warning that names the target. */
+bool service_ref_invalid(struct manifests *m, const struct yaml_node *node, struct backend_ref *ref,
+			 const struct manifest_ref *target, const char *reason);
 enum service_port_result {
 	SERVICE_PORT_FOUND,
 	SERVICE_PORT_MISSING, /* the Service has no port of that name */

@@ -6,8 +6,6 @@
 #include "config/core/engine/typo.h"
 #include "user/base/check.h"
 
-#define OUR_GROUP "agentgateway.dev"
-
 struct unknown_kind {
 	const struct yaml_node *root;
 	struct span group;
@@ -82,7 +80,7 @@ static bool is_security(const struct unknown_kind *unknown_kind)
 
 static bool is_our_group(struct span group)
 {
-	return span_eq(group, SPAN(GROUP_GATEWAY)) || span_eq(group, SPAN(OUR_GROUP));
+	return span_eq(group, SPAN(GROUP_GATEWAY)) || span_eq(group, SPAN(GROUP_AGENTGATEWAY));
 }
 
 static bool known_kind(const struct unknown_kind *unknown_kind, enum manifest_kind *ret)
@@ -117,9 +115,11 @@ static const char *meant_kind(const struct unknown_kind *unknown_kind, const cha
 
 static bool target_kind(struct span name, enum manifest_kind *ret)
 {
-	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY,	 MANIFEST_HTTP_ROUTE,
-						    MANIFEST_GRPC_ROUTE, MANIFEST_TCP_ROUTE,
-						    MANIFEST_TLS_ROUTE,	 MANIFEST_SERVICE };
+	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY,	   MANIFEST_HTTP_ROUTE,
+						    MANIFEST_GRPC_ROUTE,   MANIFEST_TCP_ROUTE,
+						    MANIFEST_TLS_ROUTE,	   MANIFEST_SERVICE,
+						    MANIFEST_LISTENER_SET, MANIFEST_X_LISTENER_SET,
+						    MANIFEST_BACKEND };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (span_eq(name, span_str(manifest_kind_name(kinds[i])))) {
@@ -364,6 +364,12 @@ bool unknown_kind_refuse(struct manifests *m, struct span kind, struct span name
 		return false;
 	refuse(m, true, known, namespace, name, decode_keep(m->decoder, section));
 	return true;
+}
+
+void unknown_kind_refuse_object(struct manifests *m, enum manifest_kind kind, struct span namespace,
+				struct span name, struct span section)
+{
+	refuse(m, false, kind, namespace, name, section);
 }
 
 void strangers_done(struct manifests *m)

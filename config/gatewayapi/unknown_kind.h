@@ -31,4 +31,7 @@ bool unknown_kind_is_harmless_word(struct span name);
 /* Refuses an object; `kind` as written. False: no objects of that kind are served here. */
 bool unknown_kind_refuse(struct manifests *m, struct span kind, struct span namespace, struct span name,
 			 struct span section);
+/* The same for a policy that needs what is missing here: TLSRoutes are refused, too. */
+void unknown_kind_refuse_object(struct manifests *m, enum manifest_kind kind, struct span namespace,
+				struct span name, struct span section);
 void strangers_done(struct manifests *m);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/mcp.h"
 
+#include "config/core/values/mcp_value.h"
 #include "config/core/values/tls_value.h"
 #include "config/core/values/values.h"
 #include "config/standalone/policy.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
-enum { MCP_PORT = 3000, NAME_BYTES = 64 };
+enum { MCP_PORT = 3000 };
 
 /* -------------------------------------------------------------------------------- child processes */
 
@@ -110,25 +111,6 @@ static bool decode_stdio(struct decoder *d, const struct yaml_node *node, struct
 
 /* -------------------------------------------------------------------------------- servers behind HTTP */
 
-/* A path with its query, as in a request line. */
-static bool is_target_path(struct span path)
-{
-	for (size_t i = 0; i < path.len; i++) {
-		if (path.data[i] <= ' ' || path.data[i] >= 0x7f || path.data[i] == '#')
-			return false;
-	}
-	return path.len && path.data[0] == '/';
-}
-
-static bool check_path(struct decoder *d, const struct yaml_node *node, struct span path)
-{
-	if (is_target_path(path))
-		return true;
-	config_error(d->report, node, "%s is not a path; write one that begins with /, as in /mcp",
-		     QUOTE(path));
-	return false;
-}
-
 static bool make_host(struct standalone *s, struct span host, uint16_t port, struct mcp_server *server)
 {
 	struct decoder *d = s->decoder;
@@ -182,7 +164,7 @@ static bool decode_url(struct standalone *s, const struct yaml_node *node, struc
 	if (span_find(authority, ':') < 0 && authority.len)
 		authority = decode_text(d, "%.*s:%u", SPAN_FMT(authority), is_tls ? 443 : 80);
 	at.text = authority;
-	if (!check_path(d, node, path) || !value_target(d, &at, &target))
+	if (!mcp_value_path(d, node, path) || !value_target(d, &at, &target))
 		return false;
 	server->path = decode_keep(d, path);
 	return make_host(s, target.endpoint_list[0].host, target.endpoint_list[0].port, server) &&
@@ -207,7 +189,7 @@ static bool decode_host(struct standalone *s, const struct yaml_node *node, stru
 		return false;
 	}
 	if (!value_hostname(d, host, false, &name) || !decode_port(d, port, &number) ||
-	    !decode_string(d, path, &text) || !check_path(d, path, text))
+	    !decode_string(d, path, &text) || !mcp_value_path(d, path, text))
 		return false;
 	server->path = decode_keep(d, text);
 	return make_host(s, name, number, server);
@@ -225,7 +207,7 @@ static bool decode_reference(struct standalone *s, const struct yaml_node *node,
 		return false;
 	}
 	if (!decode_name(d, reference, &name) ||
-	    (path && (!decode_string(d, path, &text) || !check_path(d, path, text))))
+	    (path && (!decode_string(d, path, &text) || !mcp_value_path(d, path, text))))
 		return false;
 	if (name.data[0] == '/')
 		name = span_from(name, 1);
@@ -270,20 +252,6 @@ static bool decode_remote(struct standalone *s, const struct yaml_node *node, st
 
 /* -------------------------------------------------------------------------------- targets */
 
-/* Refuses characters that separate it from a tool's name or a URI. */
-static bool is_server_name(struct span name)
-{
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.data[i];
-		bool is_inside = i > 0 && i + 1 < name.len;
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-		    !(is_inside && (c == '-' || c == '.')))
-			return false;
-	}
-	return name.len >= 1 && name.len <= NAME_BYTES;
-}
-
 static bool decode_server_name(struct decoder *d, const struct yaml_node *node, struct mcp_servers *servers,
 			       struct mcp_server *server)
 {
@@ -291,22 +259,7 @@ static bool decode_server_name(struct decoder *d, const struct yaml_node *node, 
 
 	if (!name || !decode_name(d, name, &server->name))
 		return false;
-	if (!is_server_name(server->name)) {
-		config_error(d->report, name,
-			     "%s cannot be the name of a target; write 1 to %d of a-z, 0-9, - and ., neither "
-			     "of the last two at an end",
-			     QUOTE(server->name), NAME_BYTES);
-		return false;
-	}
-	for (const struct mcp_server *other = servers->server_list; other < server; other++) {
-		if (span_eq(other->name, server->name)) {
-			config_error(d->report, name,
-				     "there is another target with the name %s; give each its own",
-				     QUOTE(server->name));
-			return false;
-		}
-	}
-	return true;
+	return mcp_value_name(d, name, servers, (uint32_t)(server - servers->server_list), server->name);
 }
 
 static const struct schema_row server_rows[] = {
@@ -451,18 +404,10 @@ bool standalone_mcp_servers(struct standalone *s, const struct yaml_node *node, 
 			    struct backend *backend)
 {
 	struct decoder *d = s->decoder;
-	struct endpoint *endpoint = decode_take(d, 1, sizeof(*endpoint));
 	const struct yaml_node *targets = decode_get(node, "targets");
 
-	if (!endpoint || !targets || !decode_servers(s, targets, backend->name, servers))
-		return false;
-	*endpoint = (struct endpoint){ .text = backend->name, .is_inner = true };
-	backend->kind = BACKEND_MCP;
-	backend->target = backend->name;
-	backend->endpoint_list = endpoint;
-	backend->endpoint_count = 1;
-	backend->mcp = servers;
-	return true;
+	return targets && decode_servers(s, targets, backend->name, servers) &&
+	       mcp_value_backend(d, servers, backend->name, backend);
 }
 
 bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, struct backend *backend)

@@ -32,10 +32,11 @@ const char *policy_kind_name(enum policy_kind kind)
 /* `rule "x" of route "ns/name"` */
 static void target_text(const struct policy_target *target, struct text *out)
 {
-	static const char *const names[] = { "gateway", "route", "backend", "service" };
+	static const char *const names[] = { "gateway", "route", "backend", "service", "ListenerSet" };
+	static const char *const parts[] = { "listener", "rule", "target", "part", "listener" };
 
 	if (target->section.len) {
-		text_str(out, target->kind == TARGET_GATEWAY ? "listener \"" : "rule \"");
+		text_fmt(out, "%s \"", parts[target->kind]);
 		text_escaped(out, target->section);
 		text_str(out, "\" of ");
 	}
@@ -89,7 +90,8 @@ static bool kind_fits(enum policy_kind kind, enum target_kind target)
 	case SECTION_FRONTEND:
 		return target == TARGET_GATEWAY;
 	case SECTION_TRAFFIC:
-		return target == TARGET_GATEWAY || target == TARGET_ROUTE || is_modifier;
+		return target == TARGET_GATEWAY || target == TARGET_LISTENER_SET || target == TARGET_ROUTE ||
+		       is_modifier;
 	case SECTION_BACKEND:
 		return true;
 	}
@@ -320,12 +322,20 @@ enum policy_level attachment_on_listener(const struct attachment *attachment, co
 {
 	const struct policy_target *target = &attachment->policy->target;
 
+	bool is_set = target->kind == TARGET_LISTENER_SET;
+
 	if (attachment->is_excused || (target->port && target->port != port))
 		return LEVEL_NONE;
 	if (target->listener_key.len)
 		return span_eq(target->listener_key, listener->key) ? LEVEL_LISTENER : LEVEL_NONE;
+	/* A listener of a ListenerSet may have the name of one of the Gateway's. */
 	if (target->section.len)
-		return span_eq(target->section, listener->listener_name) ? LEVEL_LISTENER : LEVEL_NONE;
+		return is_set == (listener->set_name.len > 0) &&
+				       span_eq(target->section, listener->listener_name)
+			       ? LEVEL_LISTENER
+			       : LEVEL_NONE;
+	if (is_set)
+		return LEVEL_LISTENER_SET;
 	return target->port ? LEVEL_GATEWAY_PORT : LEVEL_GATEWAY;
 }
 
@@ -340,6 +350,15 @@ enum policy_level attachment_on_route(const struct attachment *attachment, struc
 	if (target->section.len)
 		return span_eq(target->section, rule_name) ? LEVEL_RULE : LEVEL_NONE;
 	return LEVEL_ROUTE;
+}
+
+enum policy_level attachment_on_target(const struct attachment *attachment, struct span name)
+{
+	const struct policy_target *target = &attachment->policy->target;
+
+	return !attachment->is_excused && target->section.len && span_eq(target->section, name)
+		       ? LEVEL_BACKEND_PORT
+		       : LEVEL_NONE;
 }
 
 enum policy_level attachment_on_backend(const struct attachment *attachment, uint16_t port)

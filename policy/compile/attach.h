@@ -11,9 +11,10 @@ enum policy_level {
 	LEVEL_NONE,
 	LEVEL_GATEWAY,
 	LEVEL_GATEWAY_PORT, /* a gateway, restricted to one port */
+	LEVEL_LISTENER_SET,
 	LEVEL_LISTENER,
 	LEVEL_BACKEND, /* a named backend, or a service with all its ports */
-	LEVEL_BACKEND_PORT, /* one port of a service */
+	LEVEL_BACKEND_PORT, /* one port of a service, one target of an MCP backend */
 	LEVEL_ROUTE,
 	LEVEL_RULE,
 	LEVEL_INLINE_ROUTE, /* written in the rule itself */
@@ -69,6 +70,8 @@ enum policy_level attachment_on_listener(const struct attachment *attachment, co
 /* The same for one rule of a route. `kind` as in struct route; a target without a kind matches every kind. */
 enum policy_level attachment_on_route(const struct attachment *attachment, struct span rule_name,
 				      struct span kind);
+/* The same for one target of an MCP backend, by its name. */
+enum policy_level attachment_on_target(const struct attachment *attachment, struct span name);
 /* The same for one port of a service; the port is 0 for named backends. */
 enum policy_level attachment_on_backend(const struct attachment *attachment, uint16_t port);
 

@@ -84,7 +84,9 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
 	result = tls_compile_ref(&tls_place, ref, compile->snapshot->arena, compile->report);
 	ref->http_version = version_of(ref, place->is_grpc);
-	ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
+	/* One host that a client chose must not take the others out of service. */
+	if (ref->backend->kind != BACKEND_DYNAMIC)
+		ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->splice_off |= place->splice_off || ref->backend->splice_off;
@@ -284,11 +286,16 @@ static enum gateway_scope scope_of(const struct targeted_policy *policy)
 static void enter_gateway(const struct compile *compile, struct precedence *precedence,
 			  const struct listener *listener, uint16_t port, enum gateway_scope scope)
 {
-	struct attachment_run run = attachments_of(&compile->attachments, TARGET_GATEWAY,
-						   listener->gateway_namespace, listener->gateway_name);
+	const struct attachment_run runs[] = {
+		attachments_of(&compile->attachments, TARGET_GATEWAY, listener->gateway_namespace,
+			       listener->gateway_name),
+		attachments_of(&compile->attachments, TARGET_LISTENER_SET, listener->set_namespace,
+			       listener->set_name),
+	};
 
-	for (uint32_t i = 0; i < run.count; i++) {
-		struct attachment *attachment = &run.list[i];
+	for (uint32_t i = 0; i < runs[0].count + runs[1].count; i++) {
+		struct attachment *attachment =
+			i < runs[0].count ? &runs[0].list[i] : &runs[1].list[i - runs[0].count];
 		enum policy_level level = attachment_on_listener(attachment, listener, port);
 
 		if (scope_of(attachment->policy) != (scope == SCOPE_SHARED_BIND ? SCOPE_BIND : scope))
@@ -367,7 +374,7 @@ static bool sets_only_late(const struct frontend_http *http)
 
 static bool is_of_listener(const struct attachment *attachment, const struct listener *listener)
 {
-	return listener->listener_name.len &&
+	return listener->listener_name.len && !listener->set_name.len &&
 	       span_eq(attachment->policy->target.section, listener->listener_name);
 }
 
@@ -512,16 +519,23 @@ static void compile_access_log(const struct compile *compile)
 }
 
 /* No route refers to MCP targets: policies of their own backend apply, otherwise those of the MCP backend. */
-static void compile_servers(const struct compile *compile, const struct mcp_servers *servers,
+static void compile_servers(const struct compile *compile, const struct backend *backend,
 			    const struct backend_tls *shared)
 {
+	const struct mcp_servers *servers = backend->mcp;
+	struct attachment_run run =
+		attachments_of(&compile->attachments, TARGET_BACKEND, backend->namespace, backend->name);
+
 	for (uint32_t i = 0; servers && i < servers->server_count; i++) {
 		struct mcp_server *server = &servers->server_list[i];
 		struct precedence precedence = { 0 };
 
 		if (!server->backend)
 			continue;
-		enter_backend(compile, &precedence, server->backend, 0);
+		enter_backend(compile, &precedence, server->backend, server->service_port);
+		for (uint32_t k = 0; k < run.count; k++)
+			precedence_enter(&precedence, &run.list[k],
+					 attachment_on_target(&run.list[k], server->name), compile->report);
 		precedence_enter_inline(&precedence,
 					&(struct policy_values){ server->policy_list, server->policy_count },
 					LEVEL_INLINE_BACKEND);
@@ -543,7 +557,7 @@ static void compile_backends(const struct compile *compile)
 		struct precedence precedence = { 0 };
 
 		enter_backend(compile, &precedence, backend, 0);
-		compile_servers(compile, backend->mcp, precedence_object(&precedence, POLICY_BACKEND_TLS));
+		compile_servers(compile, backend, precedence_object(&precedence, POLICY_BACKEND_TLS));
 	}
 }
 

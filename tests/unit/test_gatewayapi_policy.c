@@ -11,6 +11,7 @@
 	"targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g, sectionName: l}], "
 #define TO_ROUTE "targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], "
 #define TO_SERVICE "targetRefs: [{group: '', kind: Service, name: s}], "
+#define TO_BACKEND "targetRefs: [{kind: AgentgatewayBackend, group: agentgateway.dev, name: b}], "
 #define END "}}\n"
 
 TEST(keys_and_targets_are_those_of_the_documentation)
@@ -212,6 +213,32 @@ TEST(a_section_that_sets_nothing_is_a_warning)
 	}
 }
 
+TEST(what_is_not_supported_is_left_out_with_a_warning)
+{
+	static const struct config_refusal rows[] = {
+		{ POLICY "targetRefs: [{kind: Pod, name: g}], backend: {http: {}}" END,
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "cannot target objects of kind \"Pod\"" },
+		{ POLICY "targetSelectors: [{kind: Pod, matchLabels: {a: b}}], backend: {http: {}}" END,
+		  "a.yaml:2:26: " IN "targetSelectors[0].kind: ", "cannot select objects of kind \"Pod\"" },
+		{ POLICY TO_GATEWAY "traffic: {retry: {condition: x}}" END,
+		  "a.yaml:2:104: " IN "traffic.retry.condition: ", "is not supported yet" },
+		{ POLICY TO_GATEWAY "frontend: {http: {maxConnectionDuration: 1h}}" END,
+		  "a.yaml:2:116: " IN "frontend.http.maxConnectionDuration: ",
+		  "use config.timeouts.maxConnectionAge" },
+		{ POLICY TO_GATEWAY "traffic: {transformation: {}}" END,
+		  "a.yaml:2:101: " IN "traffic.transformation: ", "is not supported yet" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+
+		config_case_text(&c, rows[i].text);
+		config_case_accepted(&c);
+		config_case_says(&c, CONFIG_WARNING, rows[i].place, rows[i].words);
+		config_case_done(&c);
+	}
+}
+
 TEST(wrong_policies_are_refused)
 {
 	static const struct config_refusal rows[] = {
@@ -226,8 +253,6 @@ TEST(wrong_policies_are_refused)
 		  "at least one of frontend, traffic and backend" },
 		{ POLICY TO_GATEWAY "front: {}, backend: {http: {}}" END,
 		  "a.yaml:2:75: " IN "front: ", "did you mean \"frontend\"?" },
-		{ POLICY "targetRefs: [{kind: Pod, name: g}], backend: {http: {}}" END,
-		  "a.yaml:2:14: " IN "targetRefs[0]: ", "cannot target objects of kind \"Pod\"" },
 		{ POLICY "targetRefs: [{kind: Gateway, name: g, namespace: x}], backend: {http: {}}" END,
 		  "a.yaml:2:39: " IN "targetRefs[0].namespace: ", "of its own namespace" },
 		{ POLICY "targetRefs: [{kind: Gateway}], backend: {http: {}}" END,
@@ -266,19 +291,20 @@ TEST(wrong_policies_are_refused)
 		  "longer than the request timeout" },
 		{ POLICY TO_GATEWAY "traffic: {retry: {codes: [1]}}" END,
 		  "a.yaml:2:101: " IN "traffic.retry.codes[0]: ", "from 100 to 999" },
-		{ POLICY TO_GATEWAY "traffic: {retry: {condition: x}}" END,
-		  "a.yaml:2:93: " IN "traffic.retry.condition: ", "is not supported yet" },
 		{ POLICY TO_GATEWAY "traffic: {directResponse: {status: 204, body: x}}" END,
 		  "a.yaml:2:101: " IN "traffic.directResponse: ", "has no body; remove body" },
-		{ POLICY TO_GATEWAY "frontend: {http: {maxConnectionDuration: 1h}}" END,
-		  "a.yaml:2:93: " IN "frontend.http.maxConnectionDuration: ",
-		  "use config.timeouts.maxConnectionAge" },
-		{ POLICY TO_GATEWAY "traffic: {transformation: {}}" END,
-		  "a.yaml:2:85: " IN "traffic.transformation: ", "is not supported yet" },
 		{ POLICY TO_GATEWAY "traffic: {cors: {allowOrigins: ['*', 'https://a.test']}}" END,
 		  "a.yaml:2:106: " IN "traffic.cors.allowOrigins: ", "write it alone" },
 		{ POLICY TO_GATEWAY "traffic: {cors: {maxAge: 5s}}" END,
 		  "a.yaml:2:100: " IN "traffic.cors.maxAge: ", "whole number" },
+		{ POLICY TO_SERVICE "backend: {http: {}}, traffic: {retry: {}}" END,
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "not a Service" },
+		{ POLICY TO_BACKEND "traffic: {retry: {}}" END,
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "not an AgentgatewayBackend" },
+		{ POLICY "targetRefs: [{kind: Gateway, name: g, port: 80}], backend: {http: {}}" END,
+		  "a.yaml:2:45: " IN "targetRefs[0].port: ", "only a policy with nothing but frontend" },
+		{ POLICY "targetRefs: [{kind: Gateway, name: g, sectionName: a, port: 80}], frontend: {}" END,
+		  "a.yaml:2:61: " IN "targetRefs[0].port: ", "excludes sectionName" },
 		{ POLICY TO_GATEWAY "backend: {tcp: {connectTimeout: 50ms}}" END,
 		  "a.yaml:2:107: " IN "backend.tcp.connectTimeout: ", "write 100ms or more" },
 		{ POLICY TO_GATEWAY "backend: {tcp: {connectTimeout: {secs: 1, nanos: 0}}}" END,

@@ -162,7 +162,9 @@ TEST(what_cannot_be_used_answers_500_with_a_warning)
 		{ "{name: s, port: 82}", SERVICE("ports: [{port: 80}]"), "the Service has no such port" },
 		{ "{name: s, port: 80}", "", "there is no such Service in the loaded files" },
 		{ "{name: s, kind: AgentgatewayBackend, group: agentgateway.dev}", "",
-		  "only backends of kind Service" },
+		  "there is no such AgentgatewayBackend" },
+		{ "{name: s, kind: TraefikService, group: traefik.io}", "",
+		  "only backends of kind Service and AgentgatewayBackend" },
 		{ "{name: s, namespace: far, port: 80}", "", "no ReferenceGrant there allows it" },
 		{ "{name: s, namespace: far, port: 80}",
 		  "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: x, "

@@ -143,6 +143,8 @@ static int net_connect_try(struct net_connect *job)
 
 	if (job->avoid && address_eq(&job->list[job->index], job->avoid))
 		return NET_CONNECT_AVOIDED;
+	if (job->may_connect && !job->may_connect(job, &job->list[job->index]))
+		return NET_CONNECT_FORBIDDEN;
 	error = net_connect_open(job);
 
 	if (error)
@@ -270,6 +272,7 @@ bool net_connect_failed_here(int result)
 	case ENOMEM:
 	case ENOSPC:
 	case -NET_CONNECT_AVOIDED:
+	case -NET_CONNECT_FORBIDDEN:
 		return true;
 	default:
 		return false;

@@ -54,6 +54,8 @@ struct net_connect {
 	void (*on_socket)(struct net_connect *job, int fd);
 	/* Borrowed; NULL: none. This address fails with NET_CONNECT_AVOIDED. */
 	const struct address *avoid;
+	/* May be NULL. False: this address fails with NET_CONNECT_FORBIDDEN, and nothing is sent to it. */
+	bool (*may_connect)(struct net_connect *job, const struct address *address);
 	/* This and the next may be NULL. Called without a free descriptor; returns true if one was freed. */
 	bool (*make_room)(struct net_connect *job);
 	/*
@@ -71,7 +73,9 @@ struct net_connect {
 	void (*on_done)(struct net_connect *job, int result, int fd, uint32_t index);
 };
 
-#define NET_CONNECT_AVOIDED (-EDEADLK) /* connect(2) never returns it */
+/* connect(2) returns neither. */
+#define NET_CONNECT_AVOIDED (-EDEADLK)
+#define NET_CONNECT_FORBIDDEN (-EBADRQC)
 
 /* Afterwards the object is idle and may be cancelled. */
 void net_connect_init(struct net_connect *job,

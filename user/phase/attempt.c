@@ -103,9 +103,16 @@ enum stream_step attempt_start(struct stream *stream)
 				       tls->invalid_reason, END_BACKEND_TLS_INVALID);
 	if (stream->exchange)
 		attempt_begin_exchange(stream);
-	if (place_choose(stream) < 0)
+	switch (place_choose(stream)) {
+	case 0:
+		return attempt_dial(stream);
+	case -EACCES:
+		return attempt_forbid(stream);
+	case -EINVAL:
+		return step_reply(stream, 400, SPAN("the request names no host to reach"), END_REQUEST_BAD);
+	default:
 		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
-	return attempt_dial(stream);
+	}
 }
 
 static enum stream_step attempt_give_up(struct stream *stream);

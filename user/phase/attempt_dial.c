@@ -68,6 +68,12 @@ static enum stream_step attempt_refuse(struct stream *stream)
 	return step_fail(stream, TRY_BACKEND_FULL, 0);
 }
 
+enum stream_step attempt_forbid(struct stream *stream)
+{
+	return step_reply(stream, 403, SPAN("this host must not be reached through the gateway"),
+			  END_FORWARD_FORBIDDEN);
+}
+
 static enum stream_step attempt_take(struct stream *stream, struct upstream *upstream)
 {
 	attempt_stop_dial(stream);
@@ -109,6 +115,10 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_FAILED, (uint32_t)-error, 0);
 		if (error == NET_CONNECT_AVOIDED) {
 			stream_run(stream, step_end(stream, END_LOOP, STREAM_END_RESET));
+			return;
+		}
+		if (error == NET_CONNECT_FORBIDDEN) {
+			stream_run(stream, attempt_forbid(stream));
 			return;
 		}
 		if (dial->tls.fault.text[0])
@@ -249,7 +259,7 @@ enum stream_step attempt_dial(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 	const struct backend_ref *ref = stream->backend;
 	struct dial_options options = {
-		.where = &ref->backend->endpoint_list[attempt->endpoint_index],
+		.where = attempt->where,
 		.endpoint = attempt->endpoint,
 		.tls = ref->tls ? &ref->tls->settings : NULL,
 		.protocol = attempt_protocol(stream),
@@ -260,6 +270,7 @@ enum stream_step attempt_dial(struct stream *stream)
 		.is_announced = attempt_wants_direct(stream),
 		.quota = ref->backend->quota,
 		.quota_most = stream->lease->snapshot->config.connections_per_backend,
+		.forward = ref->backend->kind == BACKEND_DYNAMIC ? ref->backend : NULL,
 	};
 	struct upstream *upstream;
 

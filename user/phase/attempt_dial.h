@@ -12,6 +12,8 @@
 enum stream_step attempt_dial(struct stream *stream);
 /* The connect deadline has expired: STEP_FAILED. */
 enum stream_step attempt_expire_dial(struct stream *stream);
+/* The host of the request has an address that its backend may not reach. */
+enum stream_step attempt_forbid(struct stream *stream);
 /* Sets the text of the error; copied. */
 void attempt_note_fault(struct stream *stream, const char *fault);
 /* The timeouts of the request at the chosen backend; only the connect timeout applies to a tunnel. */

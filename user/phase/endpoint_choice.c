@@ -6,8 +6,11 @@
 #include "policy/balance.h"
 #include "policy/headers.h"
 #include "user/base/mem.h"
+#include "user/base/text.h"
 #include "user/client/client.h"
+#include "user/http/target.h"
 #include "user/stream/attempt_hold.h"
+#include "user/upstream/forward.h"
 #include "user/upstream/upstream.h"
 
 struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config)
@@ -17,6 +20,7 @@ struct upstream_wants place_wants(const struct backend_ref *ref, const struct st
 								  : &config->upstream_keepalives,
 		.tls = ref->tls ? &ref->tls->settings : NULL,
 		.bypasses = ref->is_same_host && splice_bypasses(&config->splice),
+		.forward_key = ref->backend->forward_key,
 	};
 }
 
@@ -61,12 +65,74 @@ const struct backend_ref *place_bound_backend(const struct stream *stream)
 	return NULL;
 }
 
+static struct span place_lower(struct arena *arena, struct span host)
+{
+	char *lower = arena_bytes(arena, host.len);
+
+	for (size_t i = 0; lower && i < host.len; i++)
+		lower[i] =
+			(char)(host.data[i] >= 'A' && host.data[i] <= 'Z' ? host.data[i] + 32 : host.data[i]);
+	return span_of(lower, lower ? host.len : 0);
+}
+
+/* The host that the request names, after rewrites; its default port is that of the scheme to the backend. */
+static int place_requested(struct stream *stream, struct endpoint **ret_endpoint)
+{
+	struct arena *arena = &stream->exchange->arena;
+	struct span authority = stream->exchange->head.authority, host = authority_host(authority),
+		    digits = authority_port(authority);
+	bool is_v6 = host.len > 2 && host.data[0] == '[';
+	struct endpoint *endpoint = arena_take(arena, sizeof(*endpoint));
+	uint64_t port = stream->backend->tls ? 443 : 80;
+	struct text text;
+
+	if (!endpoint)
+		return -ENOMEM;
+	if (host.len == 0 ||
+	    (digits.len && (span_parse_u63(digits, &port) < 0 || port < 1 || port > UINT16_MAX)))
+		return -EINVAL;
+	if (is_v6)
+		host = span_of(host.data + 1, host.len - 2);
+	*endpoint = (struct endpoint){ .port = (uint16_t)port, .host = place_lower(arena, host) };
+	endpoint->is_resolved = address_parse_ip(endpoint->host, endpoint->port, &endpoint->address) == 0;
+	if (is_v6 && !endpoint->is_resolved)
+		return -EINVAL;
+	text_init(&text);
+	text_fmt(&text, is_v6 ? "[%.*s]:%u" : "%.*s:%u", SPAN_FMT(endpoint->host), endpoint->port);
+	endpoint->text = text_error(&text) ? (struct span){ 0 } : arena_copy(arena, text_span(&text));
+	text_done(&text);
+	*ret_endpoint = endpoint;
+	return endpoint->host.data && endpoint->text.data ? 0 : -ENOMEM;
+}
+
+static int place_choose_dynamic(struct stream *stream, const struct upstream_wants *wants)
+{
+	struct attempt *attempt = &stream->attempt;
+	struct endpoint *endpoint;
+	int error = place_requested(stream, &endpoint);
+
+	if (error)
+		return error;
+	/* A name is checked when it is resolved. */
+	if (endpoint->is_resolved && !forward_may_reach(stream->backend->backend, &endpoint->address))
+		return -EACCES;
+	attempt->endpoint_index = 0;
+	attempt->where = endpoint;
+	attempt->endpoint = upstream_pool_endpoint(&stream->proxy->pool, endpoint, wants);
+	if (!attempt->endpoint)
+		return -ENOMEM;
+	attempt->endpoint->load.in_flight++;
+	return 0;
+}
+
 int place_choose(struct stream *stream)
 {
 	uint32_t bound = place_bound_index(stream, stream->backend);
 	struct attempt *attempt = &stream->attempt;
 	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
 
+	if (stream->backend->backend->kind == BACKEND_DYNAMIC)
+		return place_choose_dynamic(stream, &wants);
 	if (bound != UINT32_MAX) {
 		attempt->endpoint_index = bound;
 		attempt->endpoint = upstream_pool_endpoint(
@@ -78,6 +144,7 @@ int place_choose(struct stream *stream)
 	}
 	if (!attempt->endpoint)
 		return -ENOMEM;
+	attempt->where = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
 	attempt->endpoint->load.in_flight++;
 	return 0;
 }

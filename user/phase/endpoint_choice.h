@@ -5,7 +5,11 @@
 
 /* The destination of an attempt: a backend of the route, and one of its endpoints. */
 
-/* Chooses an endpoint of stream->backend, preferably one not tried yet. 0 or -ENOMEM. */
+/*
+ * Chooses an endpoint of stream->backend, preferably one not tried yet: 0 or -ENOMEM. BACKEND_DYNAMIC, whose
+ * endpoint is the host of the request: also -EINVAL (the request names none), -EACCES
+ * (user/upstream/forward.h).
+ */
 int place_choose(struct stream *stream);
 /* A backend of the route with a connection bound to this client (connection_auth.h); NULL: none. */
 const struct backend_ref *place_bound_backend(const struct stream *stream);

@@ -33,6 +33,7 @@ enum stream_state {
 /* One attempt of sending the request to one endpoint. */
 struct attempt {
 	struct upstream_endpoint *endpoint; /* one user count while the attempt runs */
+	const struct endpoint *where; /* of the snapshot, or for BACKEND_DYNAMIC in the exchange's arena */
 	uint32_t endpoint_index; /* in the backend; UINT32_MAX: none yet */
 	uint16_t retries_done; /* by policy */
 	uint16_t tries_here; /* tries at the chosen backend; free retries do not count */

@@ -10,6 +10,7 @@
 #include "user/base/log.h"
 #include "user/base/quota.h"
 #include "user/upstream/dial_tls.h"
+#include "user/upstream/forward.h"
 #include "user/upstream/inner.h"
 #include "user/upstream/upstream_h2.h"
 
@@ -104,6 +105,22 @@ static bool dial_may_use(struct net_connect *connect, int *fd)
 	return !pool->may_use || pool->may_use(pool, fd);
 }
 
+static bool dial_may_connect(struct net_connect *connect, const struct address *address)
+{
+	return forward_may_reach(container_of(connect, struct dial, connect)->options.forward, address);
+}
+
+/* An address of this host that is not loopback: known from the connected socket, before anything is sent. */
+static bool dial_is_own_address(const struct dial *dial, int fd)
+{
+	struct address local, peer;
+
+	if (!dial->options.forward || socket_local(fd, &local) < 0 || socket_peer(fd, &peer) < 0)
+		return false;
+	address_set_port(&local, address_port(&peer));
+	return address_eq(&local, &peer) && !forward_is_allowed(dial->options.forward, &peer);
+}
+
 static bool dial_bypasses(const struct dial *dial)
 {
 	return dial->options.endpoint->bypasses && dial->pool->relay->local;
@@ -122,6 +139,8 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 	dial_tls_init(dial);
 	dial->connect.make_room = dial_evict;
 	dial->connect.may_use = dial_may_use;
+	if (dial->options.forward)
+		dial->connect.may_connect = dial_may_connect;
 	if (dial->options.avoid.len)
 		dial->connect.avoid = &dial->options.avoid;
 	if (options->is_announced || dial_bypasses(dial))
@@ -288,6 +307,12 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 
 		dial_note_failure(dial, result);
 		dial->on_done(dial, is_late ? DIAL_TIMEOUT : DIAL_CONNECT_FAILED, result, NULL);
+		return;
+	}
+	if (dial_is_own_address(dial, fd)) {
+		socket_close(fd);
+		dial_note_failure(dial, NET_CONNECT_FORBIDDEN);
+		dial->on_done(dial, DIAL_CONNECT_FAILED, NET_CONNECT_FORBIDDEN, NULL);
 		return;
 	}
 	upstream = upstream_open(dial->pool, dial->options.endpoint, fd, &connect->list[index]);

@@ -60,6 +60,8 @@ struct dial_options {
 	bool is_announced;
 	struct quota *quota; /* borrowed; counts the connection that it opens; NULL: nothing does */
 	uint64_t quota_most;
+	/* borrowed; NULL: none. Addresses that it may not reach fail with NET_CONNECT_FORBIDDEN. */
+	const struct backend *forward;
 	struct address avoid; /* len 0: none; an attempt with it fails with NET_CONNECT_AVOIDED */
 };
 

@@ -68,6 +68,7 @@ struct endpoint_key {
 	struct socket_keepalive keepalive;
 	const struct tls_client_settings *tls;
 	bool bypasses;
+	uint64_t forward_key;
 };
 
 static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct endpoint_key *key)
@@ -76,6 +77,7 @@ static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct e
 
 	return endpoint->hash == key->hash && span_eq(endpoint->text, key->text) &&
 	       endpoint->is_tls == (key->tls != NULL) && endpoint->bypasses == key->bypasses &&
+	       endpoint->forward_key == key->forward_key &&
 	       (!key->tls || endpoint->tls_hash == key->tls->hash) &&
 	       endpoint->keepalive.is_on == keepalive->is_on &&
 	       endpoint->keepalive.idle_s == keepalive->idle_s &&
@@ -97,6 +99,7 @@ static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, con
 	endpoint->keepalive = key->keepalive;
 	endpoint->is_tls = key->tls != NULL;
 	endpoint->bypasses = key->bypasses;
+	endpoint->forward_key = key->forward_key;
 	endpoint->tls_hash = key->tls ? key->tls->hash : 0;
 	list_init(&endpoint->remembered);
 	list_init(&endpoint->idle);
@@ -122,6 +125,7 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 		.text = where->text,
 		.tls = wants->tls,
 		.bypasses = wants->bypasses,
+		.forward_key = wants->forward_key,
 	};
 	struct upstream_endpoint *endpoint = NULL;
 	uint64_t now_ms = loop_now_ms(pool->loop);

@@ -21,6 +21,8 @@ struct upstream_wants {
 	const struct keepalive_policy *keepalive;
 	const struct tls_client_settings *tls; /* NULL: plaintext */
 	bool bypasses; /* they may bypass TCP: this owner opted in, others of this endpoint need not */
+	/* 0: none. Rules for addresses (struct backend): connections made under other rules are not used */
+	uint64_t forward_key;
 };
 
 /* What a backend chose by ALPN at the last handshake. */
@@ -39,8 +41,9 @@ struct h2_waiter {
 
 /*
  * What a worker knows of each endpoint, and its idle connections. The key is the endpoint's text, the socket
- * options, bypasses and the TLS settings, not the configuration object: a reload keeps the connections of
- * endpoints that stay, and connections in plaintext, or with other TLS settings, are never shared.
+ * options, bypasses, rules for addresses and the TLS settings, not the configuration object: a reload keeps
+ * the connections of endpoints that stay, and connections in plaintext, or with other TLS settings, are never
+ * shared.
  */
 struct upstream_endpoint {
 	struct list node; /* in a bucket */
@@ -52,6 +55,7 @@ struct upstream_endpoint {
 	bool bypasses;
 	enum upstream_spoken spoken;
 	uint64_t tls_hash; /* hash of the TLS settings */
+	uint64_t forward_key; /* as in upstream_wants */
 	struct tls_tickets tickets;
 	struct list remembered; /* in pool->remembered: without users, but with tickets */
 	uint64_t remember_until_ms;

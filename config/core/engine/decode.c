@@ -120,17 +120,34 @@ static void report_unknown(struct decoder *d, const struct yaml_node *member,
 				 QUOTE(member->key));
 }
 
+/*
+ * In a manifest a missing feature concerns only what its object is for: the rest is served. What a key guards
+ * is refused by the caller that asks for it with lacks_guard.
+ */
+static void report_refusal(struct decoder *d, const struct yaml_node *member, const struct decode_key *key)
+{
+	bool is_guard = span_starts(span_str(key->refusal), SPAN(NOT_YET_GUARD_WORDS));
+	bool is_late = d->is_manifest && span_starts(span_str(key->refusal), SPAN(NOT_YET_WORDS));
+
+	if (is_late && is_guard && d->lacks_guard) {
+		*d->lacks_guard = true;
+		config_warning(d->report, member, "\"%s\" %s. Until then what it is for gets status 500",
+			       key->name, key->refusal);
+	} else if (key->is_warning || (is_late && !is_guard)) {
+		config_warning(d->report, member, "\"%s\" %s", key->name, key->refusal);
+	} else {
+		config_error_key(d->report, member, "\"%s\" %s", key->name, key->refusal);
+	}
+}
+
 static void check_key(struct decoder *d, const struct yaml_node *member, const struct decode_key *key_list,
 		      size_t key_count)
 {
 	for (size_t i = 0; i < key_count; i++) {
 		if (!span_eq(member->key, span_str(key_list[i].name)))
 			continue;
-		if (key_list[i].refusal && key_list[i].is_warning)
-			config_warning(d->report, member, "\"%s\" %s", key_list[i].name, key_list[i].refusal);
-		else if (key_list[i].refusal)
-			config_error_key(d->report, member, "\"%s\" %s", key_list[i].name,
-					 key_list[i].refusal);
+		if (key_list[i].refusal)
+			report_refusal(d, member, &key_list[i]);
 		return;
 	}
 	report_unknown(d, member, key_list, key_count);

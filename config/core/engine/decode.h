@@ -20,7 +20,13 @@ struct tls_files; /* config/core/values/tls_files.h */
 struct decoder {
 	struct arena *arena; /* borrowed from the snapshot under construction: memory of all results */
 	struct config_report *report;
-	bool is_manifest; /* Kubernetes: durations by GEP-2257 */
+	/* Kubernetes: durations by GEP-2257; keys that are not supported yet are only warnings */
+	bool is_manifest;
+	/*
+	 * Set when a manifest has a key that protects and is not supported yet. NULL: such a key is an error,
+	 * because nobody refuses what it should guard.
+	 */
+	bool *lacks_guard;
 	struct tls_files *files; /* borrowed */
 	void *style; /* borrowed: struct standalone, for standalone files */
 	/* True for unknown keys of the current map that are only warnings; NULL: all are errors. */

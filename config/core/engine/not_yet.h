@@ -5,9 +5,12 @@
  * Messages for keys of agentgateway or Gateway API that this gateway does not support: what is lost without
  * them. A key that protects must not be removed lightly, so its message states what to do instead.
  */
-#define NOT_YET(lost) "is not supported yet: without it " lost ". Leave it out if that is enough"
+#define NOT_YET_WORDS "is not supported yet"
+#define NOT_YET_GUARD_WORDS NOT_YET_WORDS ", and it protects"
+#define NOT_YET(lost) NOT_YET_WORDS ": without it " lost ". Leave it out if that is enough"
 #define NOT_YET_GUARD(lost)                                                                                  \
-	"is not supported yet, and it protects: without it " lost                                            \
+	NOT_YET_GUARD_WORDS                                                                                  \
+	": without it " lost                                                                                 \
 	". Do not just leave it out: block what it guards, or put a proxy that supports it in front"
 
 /* clang-format off */

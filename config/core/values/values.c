@@ -236,9 +236,28 @@ static bool split_target(struct decoder *d, const struct yaml_node *node, struct
 	return true;
 }
 
+/* `host` without the brackets that `written` may have: only an address has them. */
+static bool set_host(struct decoder *d, const struct yaml_node *node, struct span written, struct span host,
+		     uint16_t port, struct backend *backend)
+{
+	struct endpoint *endpoint = decode_take(d, 1, sizeof(*endpoint));
+
+	if (!endpoint || !value_endpoint(d, host, port, endpoint))
+		return false;
+	if (!endpoint->is_resolved && (written.data[0] == '[' || !value_is_hostname(host))) {
+		config_error(d->report, node, "%s is neither a host name nor an address", QUOTE(host));
+		return false;
+	}
+	backend->kind = BACKEND_HOST;
+	backend->endpoint_list = endpoint;
+	backend->endpoint_count = 1;
+	backend->rewrites_host = !endpoint->is_resolved;
+	backend->authority = value_authority(d, endpoint->host, port);
+	return true;
+}
+
 bool value_target(struct decoder *d, const struct yaml_node *node, struct backend *backend)
 {
-	struct endpoint *endpoint;
 	struct span s, host, port_text;
 	uint16_t port;
 
@@ -257,20 +276,31 @@ bool value_target(struct decoder *d, const struct yaml_node *node, struct backen
 			     QUOTE(s));
 		return false;
 	}
-	endpoint = decode_take(d, 1, sizeof(*endpoint));
 	s = decode_keep(d, s);
-	if (!endpoint || !s.data || !value_endpoint(d, host, port, endpoint))
+	if (!s.data || !set_host(d, node, s, host, port, backend))
 		return false;
-	if (!endpoint->is_resolved && (s.data[0] == '[' || !value_is_hostname(host))) {
-		config_error(d->report, node, "%s is neither a host name nor an address", QUOTE(host));
+	backend->target = s;
+	return true;
+}
+
+bool value_host_target(struct decoder *d, const struct yaml_node *node, uint16_t port,
+		       struct backend *backend)
+{
+	struct span s, host;
+
+	if (!decode_name(d, node, &s))
+		return false;
+	host = s.len > 2 && s.data[0] == '[' && s.data[s.len - 1] == ']' ? span_of(s.data + 1, s.len - 2) : s;
+	if (has_user(d, node, s))
+		return false;
+	if (span_find(s, '/') >= 0) {
+		config_error(d->report, node, "%s is not a host; write the name or the address alone",
+			     QUOTE(s));
 		return false;
 	}
-	backend->kind = BACKEND_HOST;
-	backend->target = s;
-	backend->endpoint_list = endpoint;
-	backend->endpoint_count = 1;
-	backend->rewrites_host = !endpoint->is_resolved;
-	backend->authority = value_authority(d, endpoint->host, port);
+	if (!set_host(d, node, s, host, port, backend))
+		return false;
+	backend->target = backend->endpoint_list->text;
 	return true;
 }
 

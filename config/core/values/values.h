@@ -23,6 +23,9 @@ bool value_hostname(struct decoder *d, const struct yaml_node *node, bool has_wi
  * rewrites_host and authority of *backend, and leaves the rest unchanged.
  */
 bool value_target(struct decoder *d, const struct yaml_node *node, struct backend *backend);
+/* The same for a name or an address (with or without brackets) whose port stands elsewhere. */
+bool value_host_target(struct decoder *d, const struct yaml_node *node, uint16_t port,
+		       struct backend *backend);
 /* Creates an endpoint for a name or a literal address without brackets; -ENOMEM sets d->failed. */
 bool value_endpoint(struct decoder *d, struct span host, uint16_t port, struct endpoint *ret);
 /* "name:port", or "name" for port 80, as in a Host header (RFC 9110 7.2). */

@@ -11,7 +11,7 @@ const struct backend *hub_service_backend(const struct mcp_hub *hub, struct span
 	for (uint32_t i = 0; snapshot && i < snapshot->backend_count; i++) {
 		const struct backend *backend = &snapshot->backend_list[i];
 
-		if (backend->kind == BACKEND_MCP && span_eq(backend->name, name))
+		if (backend->kind == BACKEND_MCP && span_eq(backend->endpoint_list[0].text, name))
 			return backend;
 	}
 	return NULL;

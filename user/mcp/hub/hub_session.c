@@ -113,7 +113,10 @@ static int open_remote(struct hub_link *link, const struct mcp_server *server, c
 		       struct text *error)
 {
 	const struct static_config *config = &link->session->snapshot->config;
-	struct remote_place place = { .where = &server->backend->endpoint_list[0],
+	const struct backend *backend = server->backend;
+	/* A session stays at one endpoint; sessions are spread over all of them. */
+	uint64_t at = link->session->id_number % backend->endpoint_count;
+	struct remote_place place = { .where = &backend->endpoint_list[at],
 				      .authority = server->authority.len ? server->authority
 									 : server->backend->authority,
 				      .keepalive = &config->upstream_keepalives,

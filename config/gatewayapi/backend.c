@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/backend.h"
+
+#include "config/core/values/values.h"
+#include "config/gatewayapi/backend_policy.h"
+#include "config/gatewayapi/mcp_backend.h"
+#include "config/gatewayapi/service.h"
+#include "config/gatewayapi/unknown_kind.h"
+#include "user/base/check.h"
+#include "user/base/hash.h"
+
+#define ALLOWED_ADDRESSES "headgate/allowed-addresses"
+
+/* -------------------------------------------------------------------------------- static */
+
+static bool decode_unix(struct decoder *d, const struct yaml_node *node, struct backend *backend)
+{
+	struct yaml_node at;
+	struct span path;
+
+	if (!decode_name(d, node, &path))
+		return false;
+	at = *node;
+	at.text = decode_text(d, "unix:%.*s", SPAN_FMT(path));
+	return at.text.data && value_target(d, &at, backend);
+}
+
+static bool decode_static(struct decoder *d, const struct yaml_node *node, struct backend *backend)
+{
+	static const struct decode_key keys[] = { KEY("host"), KEY("port"), KEY("unixPath") };
+	const struct yaml_node *host = decode_get(node, "host"), *path = decode_get(node, "unixPath");
+	uint16_t port;
+
+	if (!DECODE_MAP(d, node, keys))
+		return false;
+	if (path && (host || decode_get(node, "port"))) {
+		config_error(d->report, path, "excludes host and port; write only one of the two forms");
+		return false;
+	}
+	if (path)
+		return decode_unix(d, path, backend);
+	host = decode_need(d, node, "host", "write host and port, or unixPath");
+	return decode_port(d, decode_need(d, node, "port", "write the port of the host"), &port) && host &&
+	       value_host_target(d, host, port, backend);
+}
+
+/* -------------------------------------------------------------------------------- dynamicForwardProxy */
+
+/* Networks with blanks or commas between them. */
+static bool decode_allowed(struct decoder *d, const struct yaml_node *node, struct backend *backend)
+{
+	struct span rest, word;
+	struct yaml_node at;
+	bool is_valid = true;
+	uint32_t size;
+
+	if (!decode_string(d, node, &rest))
+		return !node;
+	size = (uint32_t)rest.len / 2 + 1;
+	backend->allowed_list = decode_take(d, size, sizeof(*backend->allowed_list));
+	while (backend->allowed_list && span_split(&rest, ',', &word)) {
+		at = *node;
+		at.text = span_trim(word);
+		if (at.text.len && value_cidr(d, &at, &backend->allowed_list[backend->allowed_count]))
+			backend->allowed_count++;
+		else
+			is_valid &= !at.text.len;
+	}
+	return is_valid;
+}
+
+static bool decode_dynamic(struct decoder *d, const struct yaml_node *node,
+			   const struct manifest_object *object, struct backend *backend)
+{
+	struct endpoint *endpoint = decode_take(d, 1, sizeof(*endpoint));
+
+	const struct yaml_node *allowed =
+		object->annotations ? yaml_get(object->annotations, SPAN(ALLOWED_ADDRESSES)) : NULL;
+
+	if (!endpoint || !decode_any_map(d, node) || !decode_map(d, node, NULL, 0))
+		return false;
+	/* Never connected to: each request has an endpoint of its own. */
+	*endpoint = (struct endpoint){ .text = SPAN("dynamic"), .is_inner = true };
+	backend->kind = BACKEND_DYNAMIC;
+	backend->target = SPAN("dynamic");
+	backend->endpoint_list = endpoint;
+	backend->endpoint_count = 1;
+	backend->forward_key = hash_bytes(allowed ? allowed->text : SPAN("")) | 1;
+	return decode_allowed(d, allowed, backend);
+}
+
+/* -------------------------------------------------------------------------------- objects */
+
+enum backend_type {
+	TYPE_STATIC,
+	TYPE_DYNAMIC,
+	TYPE_MCP,
+	TYPE_AI,
+	TYPE_AWS,
+	TYPE_A2A,
+	TYPE_COUNT,
+};
+
+static const char *const type_names[TYPE_COUNT] = {
+	"static", "dynamicForwardProxy", "mcp", "ai", "aws", "a2a"
+};
+static const char *const type_refusals[TYPE_COUNT] = {
+	[TYPE_AI] = "its \"ai\" is not supported yet: models are not called",
+	[TYPE_AWS] = "its \"aws\" is not supported yet: no service of AWS is called",
+	[TYPE_A2A] = "its \"a2a\" is not supported yet: agents are not called; static passes their "
+		     "calls on unchanged",
+};
+
+static bool decode_type(struct manifests *m, const struct manifest_object *object, struct backend *backend,
+			const char **ret_reason)
+{
+	struct decoder *d = m->decoder;
+	const struct yaml_node *chosen;
+	unsigned type;
+
+	*ret_reason = NULL;
+	chosen = decode_choice(d, object->spec, type_names, TYPE_COUNT, &type);
+	if (!chosen)
+		return false;
+	*ret_reason = type_refusals[type];
+	if (*ret_reason)
+		return false;
+	switch ((enum backend_type)type) {
+	case TYPE_STATIC:
+		return decode_static(d, chosen, backend);
+	case TYPE_DYNAMIC:
+		return decode_dynamic(d, chosen, object, backend);
+	default:
+		return mcp_backend_decode(m, chosen, object, backend, ret_reason);
+	}
+}
+
+static bool decode_policies(struct manifests *m, const struct manifest_object *object,
+			    struct backend *backend)
+{
+	const struct yaml_node *node = decode_get(object->spec, "policies");
+	struct found_policies found = { .count = 0 };
+
+	if (!node)
+		return true;
+	backend_policies_decode(m, node, object, BACKEND_POLICIES, &found);
+	if (!build_values(m->decoder, &backend->inline_policies, FOUND_POLICIES_MAX))
+		return false;
+	for (uint32_t i = 0; i < found.count; i++)
+		build_value(&backend->inline_policies, found.list[i].value.kind, found.list[i].value.object);
+	return !found.lacks_guard;
+}
+
+static bool is_refused(const struct manifests *m, const struct manifest_object *object)
+{
+	return unknown_kind_refuses(
+		m, &(struct unknown_kind_question){
+			   MANIFEST_BACKEND, object->namespace, object->name, { 0 }, MANIFEST_HTTP_ROUTE });
+}
+
+static void decode_backend(struct manifests *m, struct named_backend *named)
+{
+	static const struct decode_key keys[] = {
+		KEY("static"),	 KEY("dynamicForwardProxy"), KEY("mcp"), KEY("ai"), KEY("aws"), KEY("a2a"),
+		KEY("policies"),
+	};
+	const struct manifest_object *object = named->object;
+	struct backend parsed = { .name = object->name, .namespace = object->namespace, .is_listed = true };
+	struct decoder *d = m->decoder;
+	const char *reason;
+	bool is_valid;
+
+	if (!object->spec) {
+		config_error(d->report, object->root,
+			     "\"spec\" is missing; write spec: {static: {host: ..., port: ...}}");
+		return;
+	}
+	if (!DECODE_MAP(d, object->spec, keys))
+		return;
+	is_valid = decode_type(m, object, &parsed, &reason);
+	named->invalid_reason = reason;
+	if (reason)
+		return;
+	if (!decode_policies(m, object, &parsed))
+		named->invalid_reason = GUARD_REFUSAL;
+	if (is_refused(m, object))
+		named->invalid_reason = UNKNOWN_KIND_REFUSAL;
+	if (!is_valid || named->invalid_reason)
+		return;
+	value_splice_end(d, manifest_splice(object), &parsed.splice_off, &parsed.is_same_host);
+	named->backend = build_backend(m->builder);
+	if (named->backend)
+		*named->backend = parsed;
+}
+
+void backends_decode(struct manifests *m)
+{
+	const struct pointer_list *objects = &m->objects[MANIFEST_BACKEND];
+	struct decoder *d = m->decoder;
+
+	for (uint32_t i = 0; i < objects->count; i++) {
+		const struct manifest_object *object = objects->list[i];
+		struct named_backend *named = decode_take(d, 1, sizeof(*named));
+		struct span key =
+			decode_text(d, "%.*s/%.*s", SPAN_FMT(object->namespace), SPAN_FMT(object->name));
+
+		if (!named || !key.data || !name_map_put(d, &m->backends, key, named))
+			return;
+		named->object = object;
+		decode_backend(m, named);
+	}
+}
+
+/* -------------------------------------------------------------------------------- references */
+
+static const struct named_backend *find_backend(struct manifests *m, const struct manifest_ref *target)
+{
+	struct span key =
+		decode_text(m->decoder, "%.*s/%.*s", SPAN_FMT(target->namespace), SPAN_FMT(target->name));
+
+	return key.data ? name_map_get(&m->backends, key) : NULL;
+}
+
+/* Why this backend cannot serve this user; NULL: it can. */
+static const char *unfit_reason(const struct backend *backend, enum backend_user user)
+{
+	if (backend->kind == BACKEND_MCP && user == BACKEND_USER_TCP)
+		return "an MCP backend answers HTTP requests only";
+	if (backend->kind == BACKEND_DYNAMIC && user == BACKEND_USER_TCP)
+		return "dynamicForwardProxy needs the host of a request, which a connection does not have";
+	if (backend->kind == BACKEND_MCP && user == BACKEND_USER_MIRROR)
+		return "copies of requests are not sent to MCP backends";
+	if (backend->kind == BACKEND_DYNAMIC && user == BACKEND_USER_MIRROR)
+		return "copies of requests are not sent to hosts that a client chooses";
+	return NULL;
+}
+
+static bool named_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_ref *target,
+		      enum backend_user user, struct backend_ref *ref)
+{
+	const struct named_backend *named = find_backend(m, target);
+	const char *reason;
+
+	if (!named)
+		return service_ref_invalid(m, node, ref, target,
+					   "there is no such AgentgatewayBackend in the loaded files");
+	if (!named->backend)
+		return service_ref_invalid(m, node, ref, target,
+					   named->invalid_reason ? named->invalid_reason : "it is not valid");
+	reason = unfit_reason(named->backend, user);
+	if (reason)
+		return service_ref_invalid(m, node, ref, target, reason);
+	ref->backend_name =
+		decode_text(m->decoder, "%.*s/%.*s", SPAN_FMT(target->namespace), SPAN_FMT(target->name));
+	ref->backend = named->backend;
+	return true;
+}
+
+bool backend_ref_decode(struct manifests *m, const struct yaml_node *node,
+			const struct manifest_object *route, enum backend_user user, struct backend_ref *ref)
+{
+	struct manifest_ref target;
+	bool is_service, is_named;
+
+	ref->where = config_where(m->decoder->arena, node);
+	if (!manifest_ref(m->decoder, node, route, "", "Service", &target))
+		return false;
+	is_service = !target.group.len && span_eq(target.kind, SPAN("Service"));
+	is_named = span_eq(target.group, SPAN(GROUP_AGENTGATEWAY)) &&
+		   span_eq(target.kind, span_str(manifest_kind_name(MANIFEST_BACKEND)));
+	if (!is_service && !is_named)
+		return service_ref_invalid(
+			m, node, ref, &target,
+			"only backends of kind Service and AgentgatewayBackend are supported");
+	if (is_service && !decode_get(node, "port"))
+		return service_ref(m, node, &target, route, ref);
+	if (!manifest_is_granted(m, route, &target))
+		return service_ref_invalid(
+			m, node, ref, &target,
+			"it is in another namespace, and no ReferenceGrant there allows it");
+	return is_service ? service_ref(m, node, &target, route, ref)
+			  : named_ref(m, node, &target, user, ref);
+}

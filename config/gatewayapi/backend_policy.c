@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/backend_policy.h"
+
+#include "config/core/values/policy_value.h"
+#include "config/gatewayapi/backend_tls.h"
+#include "user/base/check.h"
+
+void found_add(struct found_policies *found, const struct plain_policy *plain, const void *object,
+	       const struct yaml_node *node)
+{
+	if (!object)
+		return;
+	CHECK(found->count < FOUND_POLICIES_MAX);
+	found->list[found->count++] =
+		(struct found_policy){ plain->prefix, plain->suffix, { plain->kind, object }, node };
+}
+
+void found_add_plain(struct decoder *d, const struct yaml_node *map, const struct plain_policy *list,
+		     size_t count, struct found_policies *found)
+{
+	bool *outer = d->lacks_guard;
+
+	d->lacks_guard = &found->lacks_guard;
+	for (size_t i = 0; i < count; i++) {
+		const struct yaml_node *node = decode_get(map, list[i].key);
+
+		if (node)
+			found_add(found, &list[i], policy_value(d, node, list[i].kind), node);
+	}
+	d->lacks_guard = outer;
+}
+
+bool found_decode_map(struct decoder *d, const struct yaml_node *node, const struct decode_key *keys,
+		      size_t key_count, struct found_policies *found)
+{
+	bool *outer = d->lacks_guard;
+	bool is_map;
+
+	d->lacks_guard = &found->lacks_guard;
+	is_map = decode_map(d, node, keys, key_count);
+	d->lacks_guard = outer;
+	return is_map;
+}
+
+#define NOT_FOR_A_TARGET "has no effect on a target: connections to it have the settings of config.backend"
+
+void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
+			     const struct manifest_object *object, enum backend_policy_place place,
+			     struct found_policies *found)
+{
+	static const struct decode_key keys[] = {
+		KEY("http"),
+		KEY("tcp"),
+		KEY("health"),
+		KEY("tls"),
+		KEY_REFUSED("auth", NOT_YET_BACKEND_AUTH),
+		KEY_REFUSED("tunnel", NOT_YET_BACKEND_TUNNEL),
+		KEY_REFUSED("transformation", NOT_YET_TRANSFORMATION),
+		KEY_REFUSED("mcp", NOT_YET_MCP),
+		KEY_REFUSED("ai", NOT_YET_AI),
+		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
+		KEY_REFUSED("authorization", NOT_YET_AUTHORIZATION),
+	};
+	static const struct decode_key target_keys[] = {
+		KEY_IGNORED("http", NOT_FOR_A_TARGET),
+		KEY_IGNORED("tcp", NOT_FOR_A_TARGET),
+		KEY("tls"),
+		KEY_REFUSED("auth", NOT_YET_BACKEND_AUTH),
+		KEY_REFUSED("tunnel", NOT_YET_BACKEND_TUNNEL),
+		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
+	};
+	static const struct plain_policy plain[] = {
+		{ "http", "", ":backend-http:", POLICY_BACKEND_HTTP },
+		{ "tcp", "backend/", ":backend-tcp:", POLICY_BACKEND_TCP },
+		{ "health", "", ":health:", POLICY_BACKEND_HEALTH },
+	};
+	static const struct plain_policy tls_kind = { "tls", "", ":tls:", POLICY_BACKEND_TLS };
+	bool is_target = place == BACKEND_POLICIES_OF_TARGET;
+	const struct yaml_node *tls = decode_get(node, "tls");
+
+	if (!found_decode_map(m->decoder, node, is_target ? target_keys : keys,
+			      is_target ? ARRAY_LEN(target_keys) : ARRAY_LEN(keys), found))
+		return;
+	if (!is_target)
+		found_add_plain(m->decoder, node, plain, ARRAY_LEN(plain), found);
+	if (tls)
+		found_add(found, &tls_kind, backend_tls_policy(m, tls, object), tls);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/gatewayapi/object.h"
+
+/*
+ * Policies of an object, before they are created for their targets; and the kinds of `backend`, which
+ * AgentgatewayPolicy and AgentgatewayBackend (`policies`) share.
+ */
+enum { FOUND_POLICIES_MAX = 24 }; /* every kind once */
+
+struct found_policy {
+	const char *prefix; /* "frontend/" */
+	const char *suffix; /* ":frontend-tcp:" */
+	struct policy_value value;
+	const struct yaml_node *node;
+};
+
+struct found_policies {
+	struct found_policy list[FOUND_POLICIES_MAX];
+	uint32_t count;
+	bool lacks_guard; /* one that protects is not supported: what it is for must not be served */
+};
+
+/* A kind with schema rows. */
+struct plain_policy {
+	const char *key;
+	const char *prefix;
+	const char *suffix;
+	enum policy_kind kind;
+};
+
+/* Adds one; NULL: it was refused. */
+void found_add(struct found_policies *found, const struct plain_policy *plain, const void *object,
+	       const struct yaml_node *node);
+void found_add_plain(struct decoder *d, const struct yaml_node *map, const struct plain_policy *list,
+		     size_t count, struct found_policies *found);
+/* Decodes a map, and records whether it asks for a guard that is missing. False: not a map. */
+bool found_decode_map(struct decoder *d, const struct yaml_node *node, const struct decode_key *keys,
+		      size_t key_count, struct found_policies *found);
+
+enum backend_policy_place {
+	BACKEND_POLICIES, /* of a policy, or of a backend */
+	BACKEND_POLICIES_OF_TARGET, /* of a target of an MCP backend */
+};
+
+/* Credentials of `tls` are in the namespace of `object`. */
+void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
+			     const struct manifest_object *object, enum backend_policy_place place,
+			     struct found_policies *found);
+#define GUARD_REFUSAL "a policy that protects is not supported here"
