@@ -345,6 +345,13 @@ struct route_policies {
 	struct guard_list guards;
 };
 
+/* A reference to a group of routes of the same listener: the best match among them serves the request. */
+struct route_delegate {
+	uint64_t weight;
+	uint32_t group; /* struct route, `group` */
+	struct span name; /* of the group, for the dump */
+};
+
 struct route {
 	struct span key;
 	struct span name;
@@ -360,6 +367,14 @@ struct route {
 	struct backend_ref *backend_list;
 	uint32_t backend_count;
 	uint64_t weight_sum; /* set by policy_compile() */
+	/*
+	 * Delegation: 0: a route of the listener itself; otherwise the group that it is in, which only the
+	 * route with that delegate searches. Groups form a tree, so policies of the routes above are known.
+	 */
+	uint32_t group;
+	struct route_delegate *delegate_list;
+	uint32_t delegate_count;
+	uint64_t delegate_sum; /* of their weights; beside weight_sum */
 	struct policy_values inline_policies;
 	bool splice_off;
 	enum half_close half_close; /* 0: the listener's */
@@ -420,10 +435,12 @@ struct listener {
 	bool is_same_host; /* the same-host lanes are allowed for clients on this host */
 	struct route *route_list;
 	uint32_t route_count;
+	uint32_t group_count; /* groups are 1..group_count */
 	struct tcp_route *tcp_route_list;
 	uint32_t tcp_route_count;
 	struct span gateway_label; /* "namespace/name"; set by policy_compile() */
 	struct route_table *table; /* set by policy_compile(); in the arena */
+	struct route_table **group_table_list; /* the same for the routes of group i + 1 */
 	uint64_t regex_steps; /* per request, set by policy_compile(); 0: no limit */
 	struct span where;
 };

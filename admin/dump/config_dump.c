@@ -98,6 +98,21 @@ static void open_route(struct json_writer *w, struct span key, struct span name,
 		json_string(w, "ruleName", rule_name);
 }
 
+/* The routes of the groups stand beside this one: their keys end with the name of the group. */
+static void dump_delegates(struct json_writer *w, const struct route *route)
+{
+	if (!route->delegate_count)
+		return;
+	json_open_array(w, "routeGroups");
+	for (uint32_t i = 0; i < route->delegate_count; i++) {
+		json_open_object(w, NULL);
+		json_u64(w, "weight", route->delegate_list[i].weight);
+		json_string(w, "routeGroup", route->delegate_list[i].name);
+		json_close(w);
+	}
+	json_close(w);
+}
+
 static void dump_route(struct json_writer *w, const struct route *route)
 {
 	open_route(w, route->key, route->name, route->namespace, route->rule_name);
@@ -111,6 +126,7 @@ static void dump_route(struct json_writer *w, const struct route *route)
 	if (route->match_count)
 		json_close(w);
 	dump_backend_refs(w, route->backend_list, route->backend_count, false);
+	dump_delegates(w, route);
 	dump_inline_policies(w, &route->inline_policies, NULL);
 	dump_splice(w, route->splice_off, false);
 	if (route->half_close)

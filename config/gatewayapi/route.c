@@ -3,30 +3,14 @@
 
 #include <stdlib.h>
 
-#include "config/gatewayapi/filter.h"
+#include "config/gatewayapi/delegation.h"
 #include "config/gatewayapi/rule.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "config/core/values/route_value.h"
 #include "config/core/values/values.h"
 #include "user/base/check.h"
-
-/* A listener that serves a route, and the host names for which it does. */
-struct route_parent {
-	struct gateway_listener *listener;
-	struct span *hostname_list;
-	uint32_t hostname_count; /* 0: every name of the listener */
-	bool is_lost; /* a route of another kind has one of the host names */
-};
-
-/* One route object during decoding. */
-struct route_source {
-	const struct manifest_object *object;
-	struct span *hostname_list; /* as written, lower case */
-	uint32_t hostname_count;
-	bool splice_off;
-	struct pointer_list parents; /* struct route_parent, one per listener */
-};
+#include "user/base/limits.h"
 
 /* -------------------------------------------------------------------------------- parents */
 
@@ -121,6 +105,11 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 		return;
 	decode_name(d, decode_get(node, "sectionName"), &parent.section);
 	decode_port(d, decode_get(node, "port"), &parent.port);
+	if (source->object->kind == MANIFEST_HTTP_ROUTE && span_eq(parent.gateway.kind, SPAN("HTTPRoute")) &&
+	    span_eq(parent.gateway.group, SPAN(GROUP_GATEWAY))) {
+		source->route_list[source->route_count++] = parent.gateway;
+		return;
+	}
 	if (!span_eq(parent.gateway.kind, SPAN("Gateway")) ||
 	    !span_eq(parent.gateway.group, SPAN(GROUP_GATEWAY))) {
 		config_info(d->report, node, "skipped: parents of kind %s are not used",
@@ -162,13 +151,23 @@ static void decode_head(struct manifests *m, struct route_source *source)
 				   &source->hostname_list, &source->hostname_count);
 	source->splice_off = value_splice_route(d, manifest_splice(source->object));
 	parents = decode_get(source->object->spec, "parentRefs");
-	if (!parents)
+	if (!decode_list(d, parents))
+		return;
+	source->has_parent_refs = parents->count > 0;
+	source->route_list = decode_take(d, parents->count, sizeof(*source->route_list));
+	if (!source->route_list)
+		return;
+	yaml_each(node, parents)
+		decode_parent(m, node, source);
+}
+
+/* Routes without parents may be there to be delegated to. */
+static void warn_of_orphan(struct decoder *d, const struct route_source *source)
+{
+	if (!source->has_parent_refs && !source->is_named)
 		config_warning(d->report, source->object->spec,
 			       "there are no parentRefs, so no Gateway serves this route; write "
 			       "parentRefs: [{name: the name of a Gateway}]");
-	if (decode_list(d, parents))
-		yaml_each(node, parents)
-			decode_parent(m, node, source);
 }
 
 /* -------------------------------------------------------------------------------- HTTPRoute or GRPCRoute */
@@ -271,44 +270,6 @@ static void settle_hosts(struct decoder *d, const struct pointer_list *sources)
 /* -------------------------------------------------------------------------------- copies for the listeners
  */
 
-/* References are compiled per listener (policies of its Gateway), so each copy of a route has its own. */
-static struct backend_ref *copy_refs(struct manifests *m, const struct backend_ref *list, uint32_t count)
-{
-	struct backend_ref *copy = decode_take(m->decoder, count, sizeof(*copy));
-
-	for (uint32_t i = 0; copy && i < count; i++) {
-		copy[i] = list[i];
-		if (!build_ref(m->builder, &copy[i]))
-			return NULL;
-	}
-	return copy;
-}
-
-/* True if there is a security policy of an unknown kind on the route, its rule or the listener. */
-static bool is_refused(const struct manifests *m, const struct manifest_object *object, struct span rule_name,
-		       const struct route_parent *parent)
-{
-	return parent->listener->is_refused ||
-	       unknown_kind_refuses(m,
-				    &(struct unknown_kind_question){ object->kind, object->namespace,
-								     object->name, rule_name, object->kind });
-}
-
-/* Returns the references of the route, or one that answers 500. refusal: the reason for 500, or NULL. */
-static struct backend_ref *refs_of(struct manifests *m, const char *refusal, const struct backend_ref *list,
-				   uint32_t *count)
-{
-	struct backend_ref *ref;
-
-	if (!refusal)
-		return copy_refs(m, list, *count);
-	ref = decode_take(m->decoder, 1, sizeof(*ref));
-	if (!ref || !service_ref_refuse(m, SPAN("invalid/refused"), refusal, ref))
-		return NULL;
-	ref->weight = *count = 1;
-	return build_ref(m->builder, ref) ? ref : NULL;
-}
-
 static struct span route_key(struct decoder *d, const struct manifest_object *object, uint32_t rule,
 			     const struct gateway_listener *l)
 {
@@ -317,25 +278,20 @@ static struct span route_key(struct decoder *d, const struct manifest_object *ob
 			   SPAN_FMT(l->listener.listener_name));
 }
 
-static void add_route(struct manifests *m, const struct route_source *source, const struct route *template,
-		      uint32_t rule, const struct route_parent *parent)
+static void add_route(struct manifests *m, struct delegation_source *all, const struct route_source *source,
+		      const struct rule_source *rule, const struct route_parent *parent)
 {
-	const char *refusal = template->is_refused ? FILTER_REFUSAL : NULL;
-	struct decoder *d = m->decoder;
-	struct route *route = decode_take(d, 1, sizeof(*route));
+	struct route *route =
+		route_copy_add(m, &(struct route_copy){ .object = source->object,
+							.template = &rule->template,
+							.listener = parent->listener,
+							.key = route_key(m->decoder, source->object,
+									 rule->index, parent->listener),
+							.hostname_list = parent->hostname_list,
+							.hostname_count = parent->hostname_count });
 
-	if (!route)
-		return;
-	*route = *template;
-	route->key = route_key(d, source->object, rule, parent->listener);
-	route->hostname_list = parent->hostname_list;
-	route->hostname_count = parent->hostname_count;
-	if (is_refused(m, source->object, template->rule_name, parent))
-		refusal = UNKNOWN_KIND_REFUSAL;
-	route->is_refused = refusal != NULL;
-	route->backend_list = refs_of(m, refusal, template->backend_list, &route->backend_count);
-	if (route->backend_list)
-		build_push(d, &parent->listener->routes, route);
+	if (route)
+		delegation_expand(m, all, source, rule, parent->listener, route);
 }
 
 static void add_tcp(struct manifests *m, const struct route_source *source, const struct tcp_route *template,
@@ -351,9 +307,9 @@ static void add_tcp(struct manifests *m, const struct route_source *source, cons
 	route->key = route_key(d, source->object, rule, parent->listener);
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
-	if (is_refused(m, source->object, template->rule_name, parent))
+	if (route_is_refused(m, source->object, template->rule_name, parent->listener))
 		refusal = UNKNOWN_KIND_REFUSAL;
-	route->backend_list = refs_of(m, refusal, template->backend_list, &route->backend_count);
+	route->backend_list = route_copy_refs(m, refusal, template->backend_list, &route->backend_count);
 	if (route->backend_list)
 		build_push(d, &parent->listener->tcp_routes, route);
 }
@@ -365,11 +321,15 @@ static bool is_http(const struct manifest_object *object)
 	return object->kind == MANIFEST_HTTP_ROUTE || object->kind == MANIFEST_GRPC_ROUTE;
 }
 
-static void decode_http_rule(struct manifests *m, const struct yaml_node *node,
-			     const struct route_source *source)
+static void decode_http_rule(struct manifests *m, const struct yaml_node *node, struct route_source *source)
 {
 	const struct manifest_object *object = source->object;
-	struct route template = {
+	struct rule_source *rule = decode_take(m->decoder, 1, sizeof(*rule));
+
+	if (!rule)
+		return;
+	rule->index = node->index;
+	rule->template = (struct route){
 		.name = object->name,
 		.namespace = object->namespace,
 		.kind = span_str(manifest_kind_name(object->kind)),
@@ -378,14 +338,12 @@ static void decode_http_rule(struct manifests *m, const struct yaml_node *node,
 		.created_s = object->created_s,
 		.where = config_where(m->decoder->arena, node),
 	};
-
-	rule_decode(m, node, object, &template);
-	if (template.backend_count == 0 && !build_value_find(&template.inline_policies, POLICY_REDIRECT))
+	rule_decode(m, node, object, rule);
+	if (rule->template.backend_count == 0 && rule->delegation_count == 0 &&
+	    !build_value_find(&rule->template.inline_policies, POLICY_REDIRECT))
 		config_warning(m->decoder->report, node,
 			       "this rule has no backendRefs and answers every request with 500");
-	for (uint32_t i = 0; i < source->parents.count; i++)
-		if (!((const struct route_parent *)source->parents.list[i])->is_lost)
-			add_route(m, source, &template, node->index, source->parents.list[i]);
+	build_push(m->decoder, &source->rules, rule);
 }
 
 static void decode_tcp_rule(struct manifests *m, const struct yaml_node *node,
@@ -408,12 +366,12 @@ static void decode_tcp_rule(struct manifests *m, const struct yaml_node *node,
 	rule_decode_refs(
 		m,
 		decode_need(m->decoder, node, "backendRefs", "write backendRefs: [{name: ..., port: ...}]"),
-		object, false, &template.backend_list, &template.backend_count);
+		object, &template.backend_list, &template.backend_count);
 	for (uint32_t i = 0; i < source->parents.count; i++)
 		add_tcp(m, source, &template, node->index, source->parents.list[i]);
 }
 
-static void decode_rules(struct manifests *m, const struct route_source *source)
+static void decode_rules(struct manifests *m, struct route_source *source)
 {
 	struct decoder *d = m->decoder;
 	const struct yaml_node *rules = decode_get(source->object->spec, "rules");
@@ -474,13 +432,46 @@ static void decode_sources(struct manifests *m, enum manifest_kind kind, struct 
 	}
 }
 
-static void decode_all_rules(struct manifests *m, struct pointer_list *sources)
+static void decode_all_rules(struct manifests *m, const struct pointer_list *sources)
+{
+	for (uint32_t i = 0; i < sources->count; i++)
+		decode_rules(m, sources->list[i]);
+}
+
+static void add_http(struct manifests *m, struct delegation_source *all, const struct route_source *source)
+{
+	for (uint32_t i = 0; i < source->rules.count; i++) {
+		for (uint32_t k = 0; k < source->parents.count; k++) {
+			const struct route_parent *parent = source->parents.list[k];
+
+			if (!parent->is_lost)
+				add_route(m, all, source, source->rules.list[i], parent);
+		}
+	}
+}
+
+static void add_all_http(struct manifests *m, const struct pointer_list *sources)
+{
+	struct pointer_list routes = { 0 };
+	struct delegation_source all = { .routes = &routes, .budget = LIMIT_DELEGATED_ROUTES };
+
+	for (uint32_t i = 0; i < sources->count; i++)
+		if (((struct route_source *)sources->list[i])->object->kind == MANIFEST_HTTP_ROUTE)
+			build_push(m->decoder, &routes, sources->list[i]);
+	for (uint32_t i = 0; i < sources->count; i++)
+		add_http(m, &all, sources->list[i]);
+	for (uint32_t i = 0; i < sources->count; i++)
+		warn_of_orphan(m->decoder, sources->list[i]);
+	build_list_done(&routes);
+}
+
+static void sources_done(struct pointer_list *sources)
 {
 	for (uint32_t i = 0; i < sources->count; i++) {
 		struct route_source *source = sources->list[i];
 
-		decode_rules(m, source);
 		build_list_done(&source->parents);
+		build_list_done(&source->rules);
 	}
 	build_list_done(sources);
 }
@@ -493,7 +484,12 @@ void routes_decode(struct manifests *m)
 	decode_sources(m, MANIFEST_GRPC_ROUTE, &http);
 	settle_hosts(m->decoder, &http);
 	decode_all_rules(m, &http);
+	add_all_http(m, &http);
+	sources_done(&http);
 	decode_sources(m, MANIFEST_TCP_ROUTE, &tcp);
 	decode_sources(m, MANIFEST_TLS_ROUTE, &tcp);
 	decode_all_rules(m, &tcp);
+	for (uint32_t i = 0; i < tcp.count; i++)
+		warn_of_orphan(m->decoder, tcp.list[i]);
+	sources_done(&tcp);
 }

@@ -5,6 +5,7 @@
 
 #include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/backend.h"
+#include "config/gatewayapi/delegation.h"
 #include "config/gatewayapi/service.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/route_value.h"
@@ -215,7 +216,7 @@ static void decode_ref(struct manifests *m, const struct yaml_node *node,
 }
 
 void rule_decode_refs(struct manifests *m, const struct yaml_node *list, const struct manifest_object *object,
-		      bool is_http, struct backend_ref **ret_list, uint32_t *ret_count)
+		      struct backend_ref **ret_list, uint32_t *ret_count)
 {
 	struct backend_ref *refs;
 
@@ -225,9 +226,43 @@ void rule_decode_refs(struct manifests *m, const struct yaml_node *list, const s
 	if (!refs)
 		return;
 	yaml_each(node, list)
-		decode_ref(m, node, object, is_http, &refs[node->index]);
+		decode_ref(m, node, object, false, &refs[node->index]);
 	*ret_list = refs;
 	*ret_count = list->count;
+}
+
+/* True for a reference to another HTTPRoute, which has routes instead of a backend. */
+static bool is_delegation(struct decoder *d, const struct yaml_node *node,
+			  const struct manifest_object *object, struct manifest_ref *ret_target)
+{
+	const struct yaml_node *kind = decode_get(node, "kind");
+
+	return object->kind == MANIFEST_HTTP_ROUTE && kind && kind->kind == YAML_SCALAR &&
+	       span_eq(kind->text, span_str(manifest_kind_name(MANIFEST_HTTP_ROUTE))) &&
+	       manifest_ref(d, node, object, GROUP_GATEWAY, "HTTPRoute", ret_target) &&
+	       span_eq(ret_target->group, SPAN(GROUP_GATEWAY));
+}
+
+static void decode_http_refs(struct manifests *m, const struct yaml_node *list,
+			     const struct manifest_object *object, struct rule_source *rule)
+{
+	struct route *route = &rule->template;
+	struct decoder *d = m->decoder;
+
+	if (!decode_list(d, list))
+		return;
+	route->backend_list = decode_take(d, list->count, sizeof(*route->backend_list));
+	rule->delegation_list = decode_take(d, list->count, sizeof(*rule->delegation_list));
+	if (!route->backend_list || !rule->delegation_list)
+		return;
+	yaml_each(node, list) {
+		struct manifest_ref target;
+
+		if (is_delegation(d, node, object, &target))
+			delegation_decode(m, node, &target, &rule->delegation_list[rule->delegation_count++]);
+		else
+			decode_ref(m, node, object, true, &route->backend_list[route->backend_count++]);
+	}
 }
 
 /* -------------------------------------------------------------------------------- rules */
@@ -256,7 +291,7 @@ static const struct timeout_policy *decode_timeouts(struct decoder *d, const str
 	"does not exist in a GRPCRoute; attach an AgentgatewayPolicy with traffic.timeouts or traffic.retry"
 
 void rule_decode(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
-		 struct route *route)
+		 struct rule_source *rule)
 {
 	static const struct decode_key http_keys[] = {
 		KEY("name"),
@@ -276,6 +311,7 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		KEY_REFUSED("retry", GRPC_RULE_HAS_NO),
 		KEY_IGNORED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
 	};
+	struct route *route = &rule->template;
 	struct policy_values *values = &route->inline_policies;
 	struct decoder *d = m->decoder;
 	const struct timeout_policy *timeout;
@@ -297,6 +333,5 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 			build_value(values, POLICY_RETRY, policy_value(d, retry, POLICY_RETRY));
 	}
 	route->is_refused = !filters_decode(m, decode_get(node, "filters"), object, values);
-	rule_decode_refs(m, decode_get(node, "backendRefs"), object, true, &route->backend_list,
-			 &route->backend_count);
+	decode_http_refs(m, decode_get(node, "backendRefs"), object, rule);
 }

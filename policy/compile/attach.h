@@ -15,6 +15,7 @@ enum policy_level {
 	LEVEL_LISTENER,
 	LEVEL_BACKEND, /* a named backend, or a service with all its ports */
 	LEVEL_BACKEND_PORT, /* one port of a service, one target of an MCP backend */
+	LEVEL_PARENT, /* the route that delegates to it, with all that is written there */
 	LEVEL_ROUTE,
 	LEVEL_RULE,
 	LEVEL_INLINE_ROUTE, /* written in the rule itself */

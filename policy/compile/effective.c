@@ -27,6 +27,7 @@ struct compile {
 	struct config_report *report;
 	struct attachments attachments;
 	size_t union_bytes_left; /* for the automata of routes */
+	struct route_groups groups; /* of the listener that is compiled */
 };
 
 /* ---- backend references */
@@ -209,6 +210,25 @@ static const struct retry_policy *retry_of(const struct precedence *precedence)
 	return retry && retry->attempts ? retry : NULL;
 }
 
+static int compile_routes(struct compile *compile, const struct precedence *outer,
+			  const struct listener *listener, uint32_t group);
+
+/* Routes of a group have the policies of the route above them, unless they have their own. */
+static int compile_delegates(struct compile *compile, const struct precedence *outer,
+			     const struct listener *listener, struct route *route)
+{
+	struct precedence inherited = *outer;
+	int result = 0;
+
+	route->delegate_sum = 0;
+	precedence_inherit(&inherited);
+	for (uint32_t i = 0; i < route->delegate_count && result == 0; i++) {
+		route->delegate_sum += route->delegate_list[i].weight;
+		result = compile_routes(compile, &inherited, listener, route->delegate_list[i].group);
+	}
+	return result;
+}
+
 static int compile_route(struct compile *compile, const struct precedence *outer,
 			 const struct listener *listener, struct route *route)
 {
@@ -242,9 +262,22 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 		result = label_make(compile->snapshot->arena, route->namespace, route->name, &route->label);
 	if (result == 0)
 		result = compile_mirrors(compile, route);
+	if (result == 0 && route->delegate_count)
+		result = compile_delegates(compile, &precedence, listener, route);
 	return result < 0 ? result
 			  : resolve_refs(compile, &place, route->backend_list, route->backend_count,
 					 &route->weight_sum);
+}
+
+static int compile_routes(struct compile *compile, const struct precedence *outer,
+			  const struct listener *listener, uint32_t group)
+{
+	const struct route_groups *groups = &compile->groups;
+	int result = 0;
+
+	for (uint32_t i = groups->start[group]; i < groups->start[group + 1] && result == 0; i++)
+		result = compile_route(compile, outer, listener, groups->list[i]);
+	return result;
 }
 
 static int compile_tcp_route(const struct compile *compile, const struct precedence *outer,
@@ -353,8 +386,10 @@ static int compile_listener(struct compile *compile, struct listener *listener, 
 	if (result == 0)
 		result = compile_guards(compile, listener, port);
 	enter_gateway(compile, &precedence, listener, port, SCOPE_ROUTES);
-	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
-		result = compile_route(compile, &precedence, listener, &listener->route_list[i]);
+	if (result == 0)
+		result = route_groups_sort(listener, arena, &compile->groups);
+	if (result == 0)
+		result = compile_routes(compile, &precedence, listener, 0);
 	for (uint32_t i = 0; i < listener->tcp_route_count && result == 0; i++)
 		result = compile_tcp_route(compile, &precedence, listener, &listener->tcp_route_list[i]);
 	return result;

@@ -104,3 +104,13 @@ const void *precedence_stronger(const struct precedence *a, const struct precede
 {
 	return a->of[kind].level >= b->of[kind].level ? a->of[kind].object : b->of[kind].object;
 }
+
+void precedence_inherit(struct precedence *precedence)
+{
+	for (unsigned kind = 0; kind < POLICY_KIND_COUNT; kind++) {
+		struct precedence_winner *winner = &precedence->of[kind];
+
+		if (winner->level > LEVEL_PARENT)
+			winner->level = LEVEL_PARENT;
+	}
+}

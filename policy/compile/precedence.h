@@ -33,6 +33,8 @@ static inline const void *precedence_object(const struct precedence *precedence,
 {
 	return precedence->of[kind].object;
 }
+/* What a route leaves to those that it delegates to: its own policies become weaker than theirs. */
+void precedence_inherit(struct precedence *precedence);
 /* Returns the stronger of two for one kind; NULL if neither has any. */
 const void *precedence_stronger(const struct precedence *a, const struct precedence *b,
 				enum policy_kind kind);

@@ -102,9 +102,9 @@ static bool pattern_search(const struct route_table *table, uint32_t bucket, con
 	return false;
 }
 
-struct route_found route_search(const struct listener *listener, const struct request_head *head)
+static struct route_found table_search(const struct listener *listener, const struct route_table *table,
+				       const struct request_head *head)
 {
-	const struct route_table *table = listener->table;
 	struct route_found found = {
 		.budget.steps_left = listener->regex_steps ? listener->regex_steps : UINT64_MAX,
 	};
@@ -117,4 +117,15 @@ struct route_found route_search(const struct listener *listener, const struct re
 			break;
 	}
 	return found;
+}
+
+struct route_found route_search(const struct listener *listener, const struct request_head *head)
+{
+	return table_search(listener, listener->table, head);
+}
+
+struct route_found route_search_group(const struct listener *listener, uint32_t group,
+				      const struct request_head *head)
+{
+	return table_search(listener, listener->group_table_list[group - 1], head);
 }

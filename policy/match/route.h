@@ -28,6 +28,9 @@ struct route_found {
 };
 
 struct route_found route_search(const struct listener *listener, const struct request_head *head);
+/* The same among the routes of a group (struct route_delegate). */
+struct route_found route_search_group(const struct listener *listener, uint32_t group,
+				      const struct request_head *head);
 
 /*
  * By SNI (empty for plain TCP): exact, then wildcard, then none; the first route of the best class. NULL:

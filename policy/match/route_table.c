@@ -256,7 +256,33 @@ static int indexes_build(struct route_table *table, uint32_t host_count, struct 
 	return result;
 }
 
-static int http_build(struct route_table *table, const struct listener *listener, struct snapshot *snapshot,
+int route_groups_sort(const struct listener *listener, struct arena *arena, struct route_groups *ret)
+{
+	uint32_t count = listener->group_count, *next = arena_take(arena, (count + 2) * sizeof(*next));
+
+	ret->start = arena_take(arena, (count + 2) * sizeof(*ret->start));
+	ret->list = arena_take(arena, listener->route_count * sizeof(*ret->list));
+	if (!next || !ret->start || !ret->list)
+		return -ENOMEM;
+	for (uint32_t r = 0; r < listener->route_count; r++)
+		ret->start[listener->route_list[r].group + 1]++;
+	for (uint32_t g = 0; g <= count; g++)
+		next[g + 1] = ret->start[g + 1] += ret->start[g];
+	for (uint32_t r = 0; r < listener->route_count; r++) {
+		struct route *route = &listener->route_list[r];
+
+		ret->list[next[route->group]++] = route;
+	}
+	return 0;
+}
+
+/* The routes of one group, or of the listener itself. */
+struct route_slice {
+	struct route *const *list;
+	uint32_t count;
+};
+
+static int http_build(struct route_table *table, const struct route_slice *routes, struct snapshot *snapshot,
 		      size_t *union_bytes_left)
 {
 	uint64_t hosts = 0, total = 0, size = 8;
@@ -265,8 +291,8 @@ static int http_build(struct route_table *table, const struct listener *listener
 	uint32_t count = 0;
 	int result = 0;
 
-	for (uint32_t r = 0; r < listener->route_count; r++) {
-		const struct route *route = &listener->route_list[r];
+	for (uint32_t r = 0; r < routes->count; r++) {
+		const struct route *route = routes->list[r];
 
 		hosts += host_count_of(route->hostname_count);
 		total += (uint64_t)host_count_of(route->hostname_count) *
@@ -283,8 +309,8 @@ static int http_build(struct route_table *table, const struct listener *listener
 	table->bucket_list = arena_take(arena, hosts * sizeof(*table->bucket_list));
 	if (!table->slots || !table->hosts || !entries || !table->bucket_list)
 		return -ENOMEM;
-	for (uint32_t r = 0; r < listener->route_count; r++)
-		count += entries_add_route(table, &listener->route_list[r], entries + count);
+	for (uint32_t r = 0; r < routes->count; r++)
+		count += entries_add_route(table, routes->list[r], entries + count);
 	host_index_compile(table->hosts);
 	qsort(entries, count, sizeof(*entries), entry_compare);
 	for (uint32_t i = 0; i < count && result == 0; i++) {
@@ -342,16 +368,26 @@ const struct tcp_route *tcp_route_of_name(const struct route_table *table, struc
 int route_table_build(struct listener *listener, struct snapshot *snapshot, size_t *union_bytes_left)
 {
 	struct arena *arena = snapshot->arena;
-	struct route_table *table = arena_take(arena, sizeof(*table));
-	int result;
+	struct route_table *tables = arena_take(arena, (listener->group_count + 1) * sizeof(*tables));
+	struct route_groups groups;
+	int result = tables ? route_groups_sort(listener, arena, &groups) : -ENOMEM;
 
-	if (!table)
+	listener->group_table_list =
+		arena_take(arena, listener->group_count * sizeof(*listener->group_table_list));
+	if (!listener->group_table_list)
 		return -ENOMEM;
-	result = http_build(table, listener, snapshot, union_bytes_left);
+	for (uint32_t g = 0; g <= listener->group_count && result == 0; g++) {
+		const struct route_slice routes = { groups.list + groups.start[g],
+						    groups.start[g + 1] - groups.start[g] };
+
+		result = http_build(&tables[g], &routes, snapshot, union_bytes_left);
+		if (g)
+			listener->group_table_list[g - 1] = &tables[g];
+	}
 	if (result == 0)
-		result = tcp_build(table, listener, arena);
+		result = tcp_build(&tables[0], listener, arena);
 	if (result == 0)
-		listener->table = table;
+		listener->table = &tables[0];
 	return result;
 }
 

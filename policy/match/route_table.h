@@ -64,6 +64,15 @@ extern const struct route_match route_match_any;
  * (policy/match/route_index.h).
  */
 int route_table_build(struct listener *listener, struct snapshot *snapshot, size_t *union_bytes_left);
+/*
+ * The routes of a listener by group, in their order: those of group g are list[start[g]] to
+ * list[start[g + 1]].
+ */
+struct route_groups {
+	struct route **list;
+	uint32_t *start; /* of group_count + 2 */
+};
+int route_groups_sort(const struct listener *listener, struct arena *arena, struct route_groups *ret);
 int listener_table_build(struct bind *bind, struct arena *arena);
 
 /* Hash of a path in a bucket, computed byte by byte. */

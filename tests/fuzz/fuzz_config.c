@@ -69,7 +69,8 @@ static void check_kinds(const struct listener *listener)
 {
 	for (uint32_t i = 0; i < listener->route_count; i++)
 		for (uint32_t k = 0; k < i; k++)
-			MUST(listener->route_list[i].is_grpc == listener->route_list[k].is_grpc ||
+			MUST(listener->route_list[i].group != listener->route_list[k].group ||
+			     listener->route_list[i].is_grpc == listener->route_list[k].is_grpc ||
 			     !names_meet(&listener->route_list[i], &listener->route_list[k]));
 }
 

@@ -180,6 +180,8 @@ enum limits {
 	LIMIT_ROUTE_ENTRIES =
 		1024 * 1024, /* host names x matches of a listener's routes: more are refused when loading */
 	LIMIT_CORS_NAMES = 64, /* of a list of a policy `cors`, as in Gateway API: refused when loading */
+	LIMIT_DELEGATION_DEPTH = 8, /* routes that delegate to each other in a row: 500 */
+	LIMIT_DELEGATED_ROUTES = 16 * 1024, /* rules, for each listener and parent: 500 for what is over */
 	LIMIT_ROUTE_REGEX_BYTES = 1024, /* length of a pattern: longer ones are refused when loading */
 	LIMIT_REGEX_PROGRAM = 1280, /* instructions of a pattern: larger ones are refused when loading */
 	LIMIT_REGEX_STEPS =

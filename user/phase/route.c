@@ -279,10 +279,39 @@ static bool exchange_take_listener(struct stream *stream, const struct bind *bin
 	return true;
 }
 
+/* The group of routes that the rule hands this request on to; 0: it has backends of its own. */
+static uint32_t choose_group(const struct route *route, uint64_t random)
+{
+	uint64_t pick = random % (route->delegate_sum + route->weight_sum);
+
+	for (uint32_t i = 0; i < route->delegate_count; i++) {
+		if (pick < route->delegate_list[i].weight)
+			return route->delegate_list[i].group;
+		pick -= route->delegate_list[i].weight;
+	}
+	return 0;
+}
+
+/* Follows delegation: the route that was found hands its requests on to a group, whose best match serves. */
+static struct route_found exchange_search(struct stream *stream)
+{
+	const struct request_head *head = &stream->exchange->head;
+	struct route_found found = route_search(stream->listener, head);
+
+	while (found.route && found.route->delegate_sum && !found.route->is_refused) {
+		uint32_t group = choose_group(found.route, proxy_random(stream->proxy));
+
+		if (!group)
+			break;
+		found = route_search_group(stream->listener, group, head);
+	}
+	return found;
+}
+
 /* False: *ret_step is the response. */
 static bool exchange_find_route(struct stream *stream, enum stream_step *ret_step)
 {
-	const struct route_found found = route_search(stream->listener, &stream->exchange->head);
+	const struct route_found found = exchange_search(stream);
 
 	if (found.gave_up) {
 		counter_add(stream->proxy->counters, COUNTER_MATCH_GAVE_UP, 1);
