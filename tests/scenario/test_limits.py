@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client, a backend or an address may take of the process, and that others are served meanwhile."""
+from crashes import kill
 from hg import *
 from hg.h2 import H2Client
 from hg import h2_frames as f
-from h2cases import form
+from h2backends import acted2
+from h2cases import HTTP2_BACKEND, form
 
 REFUSED = "headgate_limit_refused_total"
 CONFIG = """
@@ -115,6 +117,49 @@ def backend_connections_reused():
     expect_tunnel_reset(gateway)
     for tunnel in tunnels:
         tunnel.close()
+
+
+@test("connectionsPerBackend counts a shared HTTP/2 connection as one while any request uses it")
+def shared_connection():
+    gateway, backend = acted2("config: {limits: {connectionsPerBackend: 1}}\n" + HTTP2_BACKEND,
+                              {f.MAX_CONCURRENT_STREAMS: 2})
+    first, second = gateway.client().request("GET", "/1"), gateway.client().request("GET", "/2")
+    upstream = backend.accept()
+    numbers = [upstream.expect_request()[0] for _ in range(2)]
+    upstream.respond(numbers[0])
+    eq(first.response().status, 200, "status of the request that opened it")
+    for client, number in ((second, numbers[1]), (second, None)):
+        first.request("GET", "/3")
+        if number is None:  # both had ended: it was not in use, and is counted again
+            second.request("GET", "/4")
+            number = upstream.expect_request()[0]
+        third = upstream.expect_request()[0]
+        eq(gateway.fetch("/5").status, 503, "status of one that needs another connection")
+        upstream.respond(number)
+        upstream.respond(third)
+        eq([first.response().status, client.response().status], [200, 200], "status of those that share it")
+    eq(refused(gateway, "connectionsPerBackend"), 2, "refusals")
+    upstream.raw.close()
+    first.request("GET", "/6")
+    upstream = backend.accept()
+    upstream.respond(upstream.expect_request()[0])
+    eq(first.response().status, 200, "status of a request when the connection has ended")
+
+
+@test("connectionsPerBackend counts the tunnels that a new process has resumed")
+def resumed_tunnel():
+    gateway = start("connectionsPerBackend: 1", keeper=True, workers=1, args=["--restart-limit", "0"])
+    tunnel = gateway.client(gateway.ports["tcp"]).send(b"x")
+    wait_open(gateway, 1)
+    kill(gateway)
+    wait_open(gateway, 1)
+    expect_tunnel_reset(gateway)
+    tunnel.rst()
+    wait_open(gateway, 0)
+    tunnel = gateway.client(gateway.ports["tcp"])
+    wait_open(gateway, 1)
+    tunnel.rst()
+    gateway.stop()
 
 
 @test("a retry policy repeats what a full backend did not take, on another backend")

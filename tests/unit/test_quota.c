@@ -19,16 +19,16 @@ TEST(a_key_has_one_entry_while_somebody_holds_it)
 	assert_ptr_not_equal(first, other);
 	assert_ptr_equal(quota_hold(&table, SPAN("a")), first);
 	assert_true(quota_take(&first->connections, 2));
-	quota_drop(&table, first);
+	quota_drop(first);
 	assert_ptr_equal(quota_hold(&table, SPAN("a")), first);
 	assert_int_equal(atomic_load(&first->connections), 1);
-	quota_drop(&table, first);
-	quota_drop(&table, first);
-	quota_drop(&table, other);
-	quota_drop(&table, NULL);
+	quota_drop(first);
+	quota_drop(first);
+	quota_drop(other);
+	quota_drop(NULL);
 	first = quota_hold(&table, SPAN("a"));
 	assert_int_equal(atomic_load(&first->connections), 0);
-	quota_drop(&table, first);
+	quota_drop(first);
 	for (int s = 0; s < QUOTA_SHARDS; s++) {
 		for (int b = 0; b < QUOTA_BUCKETS; b++)
 			assert_null(table.shards[s].buckets[b]);
@@ -55,7 +55,7 @@ TEST(without_memory_there_is_no_entry)
 	mem_fail_nth(1);
 	assert_null(quota_hold(&table, SPAN("a")));
 	mem_fail_nth(0);
-	quota_drop(&table, quota_hold(&table, SPAN("a")));
+	quota_drop(quota_hold(&table, SPAN("a")));
 }
 
 enum { THREADS = 4, ROUNDS = 200000, MOST = 2 };
@@ -72,7 +72,7 @@ static void *come_and_go(void *context)
 		assert_true(is_taken == false || atomic_load(&quota->connections) <= THREADS);
 		if (is_taken)
 			quota_give(&quota->connections);
-		quota_drop(table, quota);
+		quota_drop(quota);
 	}
 	return NULL;
 }
@@ -89,7 +89,7 @@ TEST(threads_that_come_and_go_at_once_lose_no_count)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	assert_int_equal(atomic_load(&kept->connections), 0);
 	assert_int_equal(kept->users, 1);
-	quota_drop(&table, kept);
+	quota_drop(kept);
 }
 
 static size_t owner_of(const char *text, uint8_t *ret_owner)

@@ -30,7 +30,7 @@ static struct quota **bucket_of(struct quota_shard *shard, uint64_t hash)
 	return &shard->buckets[hash / QUOTA_SHARDS % QUOTA_BUCKETS];
 }
 
-static struct quota *quota_create(struct span key, uint64_t hash)
+static struct quota *quota_create(struct quota_table *table, struct span key, uint64_t hash)
 {
 	struct quota *quota = hg_calloc(1, sizeof(*quota) + key.len);
 
@@ -40,6 +40,7 @@ static struct quota *quota_create(struct span key, uint64_t hash)
 		memcpy(quota + 1, key.data, key.len);
 	quota->key = span_of(quota + 1, key.len);
 	quota->hash = hash;
+	quota->table = table;
 	return quota;
 }
 
@@ -56,7 +57,7 @@ struct quota *quota_hold(struct quota_table *table, struct span key)
 			break;
 	}
 	if (!quota) {
-		quota = quota_create(key, hash);
+		quota = quota_create(table, key, hash);
 		if (quota) {
 			quota->next = *bucket;
 			*bucket = quota;
@@ -68,14 +69,24 @@ struct quota *quota_hold(struct quota_table *table, struct span key)
 	return quota;
 }
 
-void quota_drop(struct quota_table *table, struct quota *quota)
+struct quota *quota_ref(struct quota *quota)
+{
+	struct quota_shard *shard = shard_of(quota->table, quota->hash);
+
+	pthread_mutex_lock(&shard->lock);
+	quota->users++;
+	pthread_mutex_unlock(&shard->lock);
+	return quota;
+}
+
+void quota_drop(struct quota *quota)
 {
 	struct quota_shard *shard;
 	struct quota **at;
 
 	if (!quota)
 		return;
-	shard = shard_of(table, quota->hash);
+	shard = shard_of(quota->table, quota->hash);
 	pthread_mutex_lock(&shard->lock);
 	CHECK(quota->users > 0);
 	if (--quota->users) {

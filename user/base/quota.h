@@ -16,6 +16,7 @@
 enum { QUOTA_SHARDS = 64, QUOTA_BUCKETS = 64 };
 
 struct quota {
+	struct quota_table *table; /* borrowed */
 	struct quota *next; /* in its bucket */
 	uint64_t hash;
 	uint64_t users; /* under the lock of its shard */
@@ -34,8 +35,10 @@ struct quota_table {
 
 /* The entry of this key with one more user; NULL on no memory. Any thread. */
 struct quota *quota_hold(struct quota_table *table, struct span key);
+/* One more user of an entry that the caller holds. Any thread. */
+struct quota *quota_ref(struct quota *quota);
 /* One user less; the last one frees it, and everything counted was given back. NULL is fine. Any thread. */
-void quota_drop(struct quota_table *table, struct quota *quota);
+void quota_drop(struct quota *quota);
 
 /* One more, unless there are `most` already. */
 static inline bool quota_take(atomic_uint_fast64_t *count, uint64_t most)

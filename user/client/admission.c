@@ -66,11 +66,6 @@ struct quota *admission_client(struct proxy *proxy, const struct address *peer)
 	return quota_hold(&proxy->shared->clients, span_of(owner, len));
 }
 
-void admission_forget(struct proxy *proxy, struct quota *client)
-{
-	quota_drop(&proxy->shared->clients, client);
-}
-
 /* 0: not derived from the descriptor limit. */
 static uint64_t most_or_all(uint64_t most)
 {

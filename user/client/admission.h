@@ -9,11 +9,10 @@
  */
 
 /*
- * Returns the counts of the client's address and takes a reference, which admission_forget() drops. NULL: no
+ * Returns the counts of the client's address and takes a reference, which quota_drop() drops. NULL: no
  * limit, because the address may speak for others (config.forwarded.trusted), or no memory.
  */
 struct quota *admission_client(struct proxy *proxy, const struct address *peer);
-void admission_forget(struct proxy *proxy, struct quota *client);
 
 /* Counts one more. False if that exceeds a limit; then it is not counted. */
 bool admission_take(struct proxy *proxy, struct proxy_bind *bind);

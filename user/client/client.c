@@ -99,7 +99,7 @@ void client_free(struct client *client)
 	client_tls_free(client->tls);
 	client_h2_free(client->h2);
 	proxy_bind_unref(client->bind);
-	admission_forget(client->proxy, client->peer);
+	quota_drop(client->peer);
 	proxy_mind_memory(client->proxy);
 	slab_give(client->proxy->clients, client->handle);
 }

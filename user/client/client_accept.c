@@ -181,7 +181,7 @@ static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind,
 	if (!client) {
 		admission_give(proxy, bind);
 		admission_give_client(counted);
-		admission_forget(proxy, counted);
+		quota_drop(counted);
 		counter_end(proxy->counters, END_LIMIT);
 		return NULL;
 	}
@@ -207,7 +207,7 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 	}
 	counted = admission_client(proxy, peer);
 	if (!evict_admit(proxy, bind, counted, &fd)) {
-		admission_forget(proxy, counted);
+		quota_drop(counted);
 		admission_refuse(proxy, config, fd);
 		return false;
 	}

@@ -5,31 +5,19 @@
 
 #include "user/base/mem.h"
 
-struct attached {
-	struct quota_table *table; /* borrowed */
-	struct snapshot *snapshot; /* borrowed: it frees this */
-};
-
+/* The snapshot frees this. */
 static void release(void *object)
 {
-	struct attached *attached = object;
+	struct snapshot *snapshot = object;
 
-	for (uint32_t i = 0; i < attached->snapshot->backend_count; i++)
-		quota_drop(attached->table, attached->snapshot->backend_list[i].quota);
-	hg_free(attached);
+	for (uint32_t i = 0; i < snapshot->backend_count; i++)
+		quota_drop(snapshot->backend_list[i].quota);
 }
 
 int backend_counts_attach(struct quota_table *table, struct snapshot *snapshot)
 {
-	struct attached *attached = hg_malloc(sizeof(*attached));
-
-	if (!attached)
+	if (snapshot_add_destructor(snapshot, release, snapshot) < 0)
 		return -ENOMEM;
-	*attached = (struct attached){ table, snapshot };
-	if (snapshot_add_destructor(snapshot, release, attached) < 0) {
-		hg_free(attached);
-		return -ENOMEM;
-	}
 	for (uint32_t i = 0; i < snapshot->backend_count; i++) {
 		struct backend *backend = &snapshot->backend_list[i];
 

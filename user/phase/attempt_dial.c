@@ -15,6 +15,7 @@
 #include "user/stream/step.h"
 #include "user/tls/session.h"
 #include "user/upstream/alpn.h"
+#include "user/upstream/upstream_h2.h"
 
 void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts)
 {
@@ -76,10 +77,17 @@ enum stream_step attempt_forbid(struct stream *stream)
 
 static enum stream_step attempt_take(struct stream *stream, struct upstream *upstream)
 {
+	struct attempt *attempt = &stream->attempt;
+
 	attempt_stop_dial(stream);
 	stream->upstream = upstream;
 	stream->upstream_side = upstream_codec_of(upstream);
 	stream->upstream_side->bind(stream);
+	/* A shared connection counts as long as any stream uses it. */
+	if (attempt->is_counted && upstream->h2 && !upstream->h2->quota) {
+		upstream_h2_take_count(upstream, stream->backend->backend->quota);
+		attempt->is_counted = false;
+	}
 	return STEP_CONNECTED;
 }
 
@@ -231,14 +239,11 @@ static bool attempt_may_repeat(const struct stream *stream)
 	       stream->attempt.free_retries < LIMIT_FREE_RETRIES;
 }
 
-/*
- * Counts an idle connection that becomes used. An HTTP/2 connection is shared, and was counted when it was
- * opened.
- */
+/* Counts an idle connection that becomes used; one that others use already is counted. */
 static bool attempt_count(struct stream *stream, const struct upstream *upstream,
 			  const struct dial_options *options)
 {
-	if (upstream->h2 || !options->quota)
+	if (!options->quota || (upstream->h2 && upstream->h2->quota))
 		return true;
 	stream->attempt.is_counted = quota_take(&options->quota->connections, options->quota_most);
 	return stream->attempt.is_counted;
@@ -284,7 +289,8 @@ enum stream_step attempt_dial(struct stream *stream)
 	if (!upstream)
 		return attempt_open(stream, &options);
 	if (!attempt_count(stream, upstream, &options)) {
-		upstream_pool_give(&stream->proxy->pool, upstream);
+		if (!upstream->h2)
+			upstream_pool_give(&stream->proxy->pool, upstream);
 		return attempt_refuse(stream);
 	}
 	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED, (uint32_t)conn_fd(&upstream->conn), 0);

@@ -345,8 +345,9 @@ static void dial_on_turn(struct loop_deferred *deferred)
 		return;
 	}
 	upstream = dial_reuse(dial->pool, &dial->options);
-	if (upstream && !upstream->h2 && !dial_count(dial)) {
-		upstream_pool_give(dial->pool, upstream);
+	if (upstream && !(upstream->h2 && upstream->h2->quota) && !dial_count(dial)) {
+		if (!upstream->h2)
+			upstream_pool_give(dial->pool, upstream);
 		dial->on_done(dial, DIAL_FULL, 0, NULL);
 		return;
 	}

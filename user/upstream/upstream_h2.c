@@ -6,6 +6,7 @@
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/base/quota.h"
 #include "user/base/units.h"
 
 static void upstream_h2_arm_idle(struct upstream_h2 *h2)
@@ -33,6 +34,21 @@ void upstream_h2_join(struct upstream *upstream)
 	h2_link_touch(&h2->link);
 }
 
+void upstream_h2_take_count(struct upstream *upstream, struct quota *quota)
+{
+	CHECK(!upstream->h2->quota);
+	upstream->h2->quota = quota_ref(quota);
+}
+
+static void upstream_h2_give_count(struct upstream_h2 *h2)
+{
+	if (!h2->quota)
+		return;
+	quota_give(&h2->quota->connections);
+	quota_drop(h2->quota);
+	h2->quota = NULL;
+}
+
 /* Sends what was written last: a reset, or the last window. */
 static void upstream_h2_end(struct upstream *upstream)
 {
@@ -53,6 +69,7 @@ void upstream_h2_leave(struct upstream *upstream)
 	h2_link_touch(&h2->link);
 	if (h2->stream_count)
 		return;
+	upstream_h2_give_count(h2);
 	if (is_kept && upstream->pool->config->pool_idle_ns)
 		upstream_h2_arm_idle(h2);
 	else

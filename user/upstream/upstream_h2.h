@@ -16,6 +16,8 @@ struct upstream_h2 {
 	struct upstream *upstream; /* borrowed */
 	struct list node; /* in endpoint->h2 while it takes streams */
 	uint32_t stream_count;
+	/* one reference: of the backend that it is counted for, while it has streams; NULL: not counted */
+	struct quota *quota;
 	bool is_settling; /* waits for the first SETTINGS: one stream, others wait */
 	bool is_dead; /* the socket has ended; its streams are notified */
 	bool is_eof; /* the end was a FIN */
@@ -29,6 +31,11 @@ int upstream_h2_start(struct upstream *upstream);
 /* Adds a stream, and removes one that has ended; the last one starts the idle timer, or closes. */
 void upstream_h2_join(struct upstream *upstream);
 void upstream_h2_leave(struct upstream *upstream);
+/*
+ * The connection, which has a stream now, takes over what the caller has taken from the quota, and gives it
+ * back with its last stream.
+ */
+void upstream_h2_take_count(struct upstream *upstream, struct quota *quota);
 /* For upstream->idle_timer: no SETTINGS came, or the connection was idle. */
 void upstream_h2_on_timer(struct upstream *upstream);
 /* The connection refused a stream: the endpoint's other connections are preferred from now on. */

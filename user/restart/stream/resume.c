@@ -4,6 +4,7 @@
 
 #include "user/base/failpoint.h"
 #include "user/base/hash.h"
+#include "user/base/quota.h"
 #include "user/client/client_accept.h"
 #include "user/kernel/sockmap/resume.h"
 #include "user/net/socket.h"
@@ -179,6 +180,14 @@ static void fill_stream(struct stream *stream, const struct restart_entry *entry
 #undef BODY_FIELD
 }
 
+/* The connection is there, so no limit refuses it; the next ones may exceed it less. */
+static void count_upstream(struct stream *stream)
+{
+	struct quota *quota = stream->backend->backend->quota;
+
+	stream->attempt.is_counted = quota && quota_take(&quota->connections, UINT64_MAX);
+}
+
 /* 0 or -errno; on error backend_fd is closed. */
 static int bind_upstream(struct stream *stream, int backend_fd, bool bypasses)
 {
@@ -200,6 +209,7 @@ static int bind_upstream(struct stream *stream, int backend_fd, bool bypasses)
 	stream->upstream = upstream_open(&proxy->pool, attempt->endpoint, backend_fd, &address);
 	if (!stream->upstream)
 		return -ENOMEM;
+	count_upstream(stream);
 	/* Errors that occurred meanwhile raise no event: check for one. */
 	stream->upstream->conn.has_error = true;
 	stream->upstream->conn.is_resumed = true;
