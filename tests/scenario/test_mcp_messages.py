@@ -266,6 +266,23 @@ def client_leaves():
 # ---- deadlines -------------------------------------------------------------------------------------------
 
 
+@test("mcp: a client that closes while it waits, or in its stream of events, has given up, as over HTTP",
+      timeout=60)
+def gave_up():
+    gateway, journal = play()
+    for read_event in (False, True):
+        client = Mcp(gateway)
+        call = client.begin("sleep", {"seconds": 60}) if not read_event else client.begin(
+            "progress", {"steps": 1000, "interval": 1}, {"progressToken": "t"})
+        wait_until(lambda: journal.messages("tools/call"), 10, "the call at the target")
+        if read_event:
+            call.next()
+        call.close()
+        tool = "progress" if read_event else "sleep"
+        line = gateway.wait_log(lambda line, tool=tool: line.get("mcp.tool") == tool)
+        eq(line["close_reason"], "client_gave_up", f"close_reason, read_event={read_event}")
+
+
 @test("mcp: requestTimeout: 504 request timeout after it, and the child is told to cancel", timeout=60)
 def request_timeout():
     gateway, journal = play(child("one"), policies=TIMEOUT)

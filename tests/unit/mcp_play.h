@@ -90,7 +90,7 @@ static inline void scene_make_pool(struct scene *scene)
 {
 	struct resolver_options options = { .servers = "127.0.0.1:1" }; /* nobody */
 
-	scene->loop = loop_create(64);
+	scene->loop = loop_create(4 * LIMIT_MCP_NOTICES);
 	scene->snapshot = snapshot_create();
 	scene->snapshot->config.pool_idle_ns = 90000ull * NS_PER_MS;
 	scene->relay.scratch = malloc(LIMIT_READ_BYTES);
@@ -101,7 +101,7 @@ static inline void scene_make_pool(struct scene *scene)
 		.counters = &scene->counters,
 		.relay = &scene->relay,
 		.resolver = resolver_client_create(scene->resolver, scene->loop),
-		.upstreams = slab_create(sizeof(struct upstream), 64),
+		.upstreams = slab_create(sizeof(struct upstream), 2 * LIMIT_MCP_NOTICES),
 		.config = &scene->snapshot->config,
 		.random = 1,
 	};

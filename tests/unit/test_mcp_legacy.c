@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/clock_ahead.h"
 #include "tests/unit/mcp_play.h"
 
 #include "user/mcp/target/legacy.h"
@@ -55,6 +56,58 @@ PLAYED(messages_wait_for_the_endpoint_and_answers_come_on_the_stream)
 	assert_string_equal(text_of(&scene->lost), "its event stream has ended");
 	assert_int_equal(tell(scene, 3, "tools/list", "", MCP_2024_11_05, "{}"), -EPIPE);
 	close(post);
+}
+
+/* Up to the endpoint, with an initialize that has its answer. */
+static int open_legacy(struct scene *scene)
+{
+	int stream, post;
+
+	tell(scene, 1, "initialize", "", MCP_VERSION_NONE, "{\"id\":1}");
+	stream = open_stream(scene);
+	say(stream, "event: endpoint\ndata: /messages\n\n");
+	post = accept_one(scene);
+	read_request(scene, post);
+	say(post, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	say(stream, "data: {\"id\":1,\"result\":{}}\n\n");
+	UNTIL(scene, scene->got.len && is_closed(post));
+	close(post);
+	return stream;
+}
+
+PLAYED(what_a_target_says_to_a_POST_without_end_is_not_read_for_ever)
+{
+	/* Nothing before the answer on the stream, a body without end, nothing to a notification. */
+	static const struct {
+		uint64_t call;
+		const char *response, *event;
+		uint64_t ms;
+	} rows[] = {
+		{ 2, "", "data: {\"id\":2,\"result\":{}}\n\n", LIMIT_MCP_CHILD_PAUSE_MS },
+		{ 3, "HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\n", "", LIMIT_MCP_CHILD_PAUSE_MS },
+		{ 0, "HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\n", "", LIMIT_MCP_CHILD_PAUSE_MS },
+		{ 0, "", "", LIMIT_MCP_NOTICE_MS },
+	};
+	struct scene *scene = *state;
+	int stream = open_legacy(scene);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int post;
+
+		assert_int_equal(tell(scene, rows[i].call, "x", "", MCP_2024_11_05, "{}"), 0);
+		post = accept_one(scene);
+		read_request(scene, post);
+		say(post, rows[i].response);
+		say(stream, rows[i].event);
+		play_for(scene->loop, 50);
+		assert_false(is_closed(post));
+		clock_put_forward(rows[i].ms);
+		UNTIL(scene, is_closed(post));
+		close(post);
+	}
+	assert_int_equal(scene->lost_calls.len, 0);
+	assert_int_equal(scene->lost.len, 0);
+	close(stream);
 }
 
 PLAYED(an_endpoint_elsewhere_gets_no_message)

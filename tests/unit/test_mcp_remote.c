@@ -509,6 +509,37 @@ PLAYED(a_stream_that_stays_open_behind_a_response_that_was_too_large_is_closed_a
 	close(fd);
 }
 
+PLAYED(notifications_that_get_no_response_are_bounded_in_number_and_time)
+{
+	struct scene *scene = *state;
+	int fds[LIMIT_MCP_NOTICES], request;
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		assert_int_equal(tell(scene, 0, "notifications/x", "", MCP_2025_06_18, "{}"), 0);
+		fds[i] = accept_one(scene);
+		read_request(scene, fds[i]);
+	}
+	assert_int_equal(tell(scene, 0, "notifications/x", "", MCP_2025_06_18, "{}"), -ENOBUFS);
+	assert_int_equal(ask(scene, 1), 0); /* requests are counted elsewhere */
+	request = accept_one(scene);
+	read_request(scene, request);
+	/* A body that does not end. */
+	say(fds[0], "HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\n");
+	play_for(scene->loop, 50);
+	clock_put_forward(LIMIT_MCP_CHILD_PAUSE_MS);
+	UNTIL(scene, is_closed(fds[0]));
+	clock_put_forward(LIMIT_MCP_NOTICE_MS);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		UNTIL(scene, is_closed(fds[i]));
+		close(fds[i]);
+	}
+	assert_false(is_closed(request));
+	assert_int_equal(tell(scene, 0, "notifications/x", "", MCP_2025_06_18, "{}"), 0);
+	close(accept_one(scene));
+	assert_int_equal(scene->lost_calls.len, 0);
+	close(request);
+}
+
 PLAYED(a_stream_that_is_refused_is_not_asked_for_again)
 {
 	struct scene *scene = *state;

@@ -274,6 +274,9 @@ enum limits {
 	LIMIT_MCP_CALLS = 64, /* requests of a session in progress: 429 */
 	LIMIT_MCP_SHARED_CALLS =
 		2048, /* the same for a session that all clients share; a quarter for one of them */
+	/* messages under way to an HTTP target that are no requests: the session's target is lost */
+	LIMIT_MCP_NOTICES = 64,
+	LIMIT_MCP_NOTICE_MS = 10000, /* for the target's response to one of these */
 	LIMIT_MCP_ID_BYTES = 256, /* of an id or progress token: 400, or the target's message is dropped */
 	LIMIT_MCP_NAME_BYTES = 4096, /* of a tool, URI, task or cursor: an error of that request */
 	LIMIT_MCP_QUEUE_BYTES = 256 * 1024, /* for a client without a stream; further messages are dropped */

@@ -294,7 +294,7 @@ void driver_on_client(struct stream *stream)
 		 * Events may keep coming for hours, but a client that still wants them does not send a FIN.
 		 */
 		else if (internal_fields_client_left(stream))
-			step = step_end(stream, END_CLIENT_FIN, STREAM_END_RESET);
+			step = step_end(stream, END_CLIENT_GAVE_UP, STREAM_END_RESET);
 	}
 	driver_run(stream, step);
 }

@@ -442,7 +442,7 @@ static enum stream_step attempt_take_head(struct stream *stream)
 		arena_reset(&stream->exchange->response_arena);
 		/* A FIN that arrived together with the request has no event of its own. */
 		return internal_fields_client_left(stream)
-			       ? step_end(stream, END_CLIENT_FIN, STREAM_END_RESET)
+			       ? step_end(stream, END_CLIENT_GAVE_UP, STREAM_END_RESET)
 			       : STEP_WAIT;
 	}
 	if (status >= 200 || status == 101) {

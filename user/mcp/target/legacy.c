@@ -109,7 +109,8 @@ static int legacy_post(struct legacy *legacy, uint64_t call, const struct fields
 				  .path = legacy->endpoint,
 				  .segments = segments,
 				  .count = count,
-				  .bytes = bytes };
+				  .bytes = bytes,
+				  .head_ms = call ? 0 : LIMIT_MCP_NOTICE_MS };
 	struct remote_request *request = NULL;
 	struct arena arena;
 	struct fields fields;
@@ -170,6 +171,18 @@ static bool stream_on_head(struct remote_request *request, const struct response
 	return false;
 }
 
+/* Once the answer is there, nothing of its POST is needed, and the response to that may never come. */
+static void legacy_release_posts(struct legacy *legacy)
+{
+	list_each(node, next, &legacy->posts) {
+		struct remote_request *request = list_entry(node, struct remote_request, node);
+
+		if (request->call && !request->client.end_deadline_ms &&
+		    !legacy->target.events->is_waited_for(legacy->target.owner, request->call))
+			remote_request_limit(request, LIMIT_MCP_CHILD_PAUSE_MS);
+	}
+}
+
 static void stream_on_event(struct remote_request *request, const struct events_event *event)
 {
 	struct legacy *legacy = request->owner;
@@ -185,6 +198,8 @@ static void stream_on_event(struct remote_request *request, const struct events_
 	} else if (event->data.len) {
 		legacy->target.received++;
 		(void)legacy->target.events->on_message(legacy->target.owner, 0, event->data);
+		if (legacy->target.events)
+			legacy_release_posts(legacy);
 	}
 }
 
@@ -211,7 +226,8 @@ static const struct remote_request_ops stream_ops = {
 
 static void post_failed(struct legacy *legacy, uint64_t call, struct span why)
 {
-	if (call && legacy->target.events && !legacy->is_lost)
+	if (call && legacy->target.events && !legacy->is_lost &&
+	    legacy->target.events->is_waited_for(legacy->target.owner, call))
 		legacy->target.events->on_call_lost(legacy->target.owner, call, why);
 }
 
@@ -222,6 +238,7 @@ static bool post_on_head(struct remote_request *request, const struct response_h
 
 	request->is_events = false;
 	request->is_text = false;
+	remote_request_limit(request, LIMIT_MCP_CHILD_PAUSE_MS);
 	snprintf(why, sizeof(why), "it refused the message with status %u", head->status);
 	if (!is_taken)
 		post_failed(request->owner, request->call, span_str(why));
@@ -279,7 +296,7 @@ static int legacy_send(struct mcp_target *target, const struct mcp_out *out)
 
 	if (legacy->is_lost)
 		return -EPIPE;
-	if (!mcp_targets_have_room(legacy->peer.targets, legacy_queued(legacy), out->bytes))
+	if (!remote_requests_have_room(legacy->peer.targets, &legacy->posts, legacy->waiting_bytes, out))
 		return -ENOBUFS;
 	if (!client && out->version != MCP_2026_07_28)
 		client = &legacy->client.fields;
@@ -292,11 +309,17 @@ static int legacy_send(struct mcp_target *target, const struct mcp_out *out)
 	return error;
 }
 
-/* Its answer comes on the stream of all. */
+/* Its answer would come on the stream of all. */
 static void legacy_forget(struct mcp_target *target, uint64_t call)
 {
-	(void)target;
-	(void)call;
+	struct legacy *legacy = container_of(target, struct legacy, target);
+
+	list_each(node, next, &legacy->posts) {
+		struct remote_request *request = list_entry(node, struct remote_request, node);
+
+		if (request->call == call)
+			remote_request_limit(request, LIMIT_MCP_CHILD_PAUSE_MS);
+	}
 }
 
 static void legacy_hold(struct mcp_target *target, bool is_held)

@@ -207,17 +207,17 @@ static int remote_ask(struct remote *remote, enum remote_kind kind, const struct
 	remote_client_init(&post->client);
 	ask.client =
 		out && (out->fields || out->version == MCP_2026_07_28) ? out->fields : &remote->client.fields;
-	if (out)
-		post->version = out->version;
 	if (out && !remote->is_path_known)
 		post_keep(post, out);
 	if (out) {
+		post->version = out->version;
 		ask.segments = out->segments;
 		ask.count = out->count;
 		ask.bytes = out->bytes;
 	}
-	if (kind == REMOTE_DELETE)
-		ask.head_ms = LIMIT_MCP_CHILD_PAUSE_MS;
+	ask.head_ms = kind == REMOTE_DELETE	     ? LIMIT_MCP_CHILD_PAUSE_MS
+		      : kind == REMOTE_POST && !call ? LIMIT_MCP_NOTICE_MS
+						     : 0;
 	arena_init(&arena, 512);
 	fields_init(&fields, &arena);
 	if (add_fields(remote, &fields, kind, last_id) == 0 &&
@@ -317,6 +317,8 @@ static bool on_post_head(struct remote *remote, struct remote_request *request,
 		return false;
 	}
 	remote->is_path_known |= head->status < 300 || head->status > 399;
+	if (!request->call) /* no content is expected */
+		remote_request_limit(request, LIMIT_MCP_CHILD_PAUSE_MS);
 	if (head->status == 404 && remote->session.len)
 		remote_lose(remote, SPAN("its session has ended (404)"));
 	else if (head->status >= 200 && head->status < 300)
@@ -385,8 +387,7 @@ static void remote_deliver(struct remote_request *request, struct span text)
 	remote->target.received++;
 	fault = remote->target.events->on_message(remote->target.owner,
 						  request->call ? request->call : MCP_CALL_NONE, text);
-	/* The session may have stopped the request in on_message(). */
-	if (request->is_over)
+	if (request->is_over) /* the session has stopped it in on_message() */
 		return;
 	if (fault)
 		post_of(request)->fault = fault;
@@ -486,8 +487,7 @@ static int remote_send(struct mcp_target *target, const struct mcp_out *out)
 	/* 2026-07-28: cancelled by closing the response, see remote_forget(). */
 	if (out->version == MCP_2026_07_28 && span_eq(out->method, mcp_method_text(MCP_METHOD_CANCELLED)))
 		return 0;
-	if (!mcp_targets_have_room(remote->peer.targets, remote_requests_bytes(&remote->requests),
-				   out->bytes))
+	if (!remote_requests_have_room(remote->peer.targets, &remote->requests, 0, out))
 		return -ENOBUFS;
 	remote->version = out->version;
 	if (out->version != MCP_2026_07_28)

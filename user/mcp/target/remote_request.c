@@ -276,6 +276,22 @@ struct remote_request *remote_request_start(struct remote_peer *peer, const stru
 	return request;
 }
 
+static uint32_t count_notices(const struct list *requests)
+{
+	uint32_t count = 0;
+
+	list_each(node, next, requests)
+		count += list_entry(node, const struct remote_request, node)->call == 0;
+	return count;
+}
+
+bool remote_requests_have_room(const struct mcp_targets *targets, const struct list *requests, size_t waiting,
+			       const struct mcp_out *out)
+{
+	return mcp_targets_have_room(targets, waiting + remote_requests_bytes(requests), out->bytes) &&
+	       (out->call || count_notices(requests) < LIMIT_MCP_NOTICES);
+}
+
 size_t remote_requests_bytes(const struct list *requests)
 {
 	size_t bytes = 0;

@@ -97,6 +97,12 @@ struct remote_request *remote_request_start(struct remote_peer *peer, const stru
 					    const struct remote_request_ops *ops, void *owner);
 /* Request bytes that the peer has not read yet. */
 size_t remote_requests_bytes(const struct list *requests);
+/*
+ * Whether one more message may be sent, with `waiting` bytes queued elsewhere: by its bytes, and if nobody
+ * waits for its response, by the number of such messages.
+ */
+bool remote_requests_have_room(const struct mcp_targets *targets, const struct list *requests, size_t waiting,
+			       const struct mcp_out *out);
 /* Fails the request unless its response is complete within this time. */
 void remote_request_limit(struct remote_request *request, uint64_t ms);
 /* While held, nothing is read. */
