@@ -76,8 +76,13 @@ static void assert_no_filter(int fd)
 {
 	socklen_t len = 0;
 
+	int ttl = -1;
+
 	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len), 0);
 	assert_int_equal(len, 0);
+	len = sizeof(ttl);
+	assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, &len), 0);
+	assert_int_equal(ttl, 0);
 }
 
 /* tcp(7): a handshake is under way until the first byte comes. */
@@ -166,6 +171,20 @@ TEST(a_program_loaded_before_is_attached_without_any_capability)
 	assert_int_equal(status, 0);
 	close(fd);
 	close(program);
+}
+
+TEST(without_any_capability_or_program_a_listener_is_barred_all_the_same)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		assert_int_equal(privilege_drop(), 0);
+		bar_between_two_connections(-1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
 }
 
 /* A thread that opens connection after connection until one is not answered. The last ones stay open. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -14,6 +15,8 @@
 
 /* tcp_filter() passes the segment from the TCP header on; byte 13 holds the flags (RFC 9293 3.1). */
 enum { TCP_FLAGS_AT = 13 };
+/* Hosts send 64 or 128. A SYN with this value passes. */
+enum { MOST_TTL = 255 };
 
 int syn_filter_load(void)
 {
@@ -54,6 +57,20 @@ static int attach_classic(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0 ? -errno : 0;
 }
 
+/*
+ * A listening socket drops a SYN whose TTL is below this; the last segment of a handshake under way goes to its
+ * request, which does not look (tcp_v4_rcv(), tcp_v6_rcv()). A connection inherits it. Needs no privilege.
+ */
+static int set_least_ttl(int fd, int domain, int ttl)
+{
+	int error = setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof(ttl)) < 0 ? -errno : 0;
+
+	if (!error && domain == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &ttl, sizeof(ttl)) < 0)
+		error = -errno;
+	return error;
+}
+
 int syn_filter_attach(int fd, int program)
 {
 	struct address local;
@@ -63,8 +80,10 @@ int syn_filter_attach(int fd, int program)
 		return error;
 	if (address_is_unix(&local))
 		return -EOPNOTSUPP;
-	if (program < 0)
-		return attach_classic(fd);
+	if (program < 0) {
+		error = attach_classic(fd);
+		return error == -EPERM ? set_least_ttl(fd, local.any.sa_family, MOST_TTL) : error;
+	}
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) < 0 ? -errno : 0;
 }
 
@@ -74,4 +93,6 @@ void syn_filter_detach(int fd)
 
 	/* ENOENT: its handshake was complete before the filter was attached. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
+	/* An error: it is no IPv6 socket, or no TCP socket. */
+	(void)set_least_ttl(fd, AF_INET6, 0);
 }

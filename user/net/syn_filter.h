@@ -8,7 +8,8 @@
  *
  * Kernels differ in who may attach a classic filter: some allow every process, some need CAP_NET_ADMIN. Every
  * process may attach a program that was loaded before. So the program is loaded while the process has its
- * capabilities; without it, a classic filter is tried.
+ * capabilities; without it, a classic filter is tried, and where that is not allowed a least TTL (RFC 5082),
+ * which does not keep out a peer that sends 255.
  */
 
 /*
@@ -18,11 +19,11 @@
 int syn_filter_load(void);
 /*
  * Attaches to a listening TCP socket. program: from syn_filter_load(), borrowed; negative: none. Idempotent.
- * Returns 0, -EOPNOTSUPP for a Unix socket, -EPERM if the kernel does not allow it, -ENOMEM, or -errno.
+ * Returns 0, -EOPNOTSUPP for a Unix socket, -ENOMEM, or -errno.
  */
 int syn_filter_attach(int fd, int program);
 /*
- * Removes the inherited filter from a connection accepted from such a socket: it would drop the SYN of a peer
+ * Removes the inherited filter or least TTL from a connection accepted from such a socket: it would drop the SYN of a peer
  * that has lost the connection, which must get a response (RFC 5961 4).
  */
 void syn_filter_detach(int fd);

@@ -127,8 +127,8 @@ static void port_bar(const struct worker_ports *ports, struct worker_port *port)
 {
 	int error = port->waiting_fd < 0 ? net_listener_bar(&port->listener, ports->syn_filter_program) : 0;
 
-	if (error < 0)
-		log_debug("worker %u, port %u: cannot keep new connections out while it closes: %s",
+	if (error < 0 && error != -EOPNOTSUPP)
+		log_warn("worker %u, port %u: cannot keep new connections out while it closes: %s",
 			  ports->proxy->index, port->bind->port, strerrordesc_np(-error));
 }
 
