@@ -287,14 +287,6 @@ VERSION       = $(or $(strip $(GIT_VERSION)),$(VERSION_BASE))
 $(GEN)/version.h: FORCE
 	$(call keep_text,$@,#define HEADGATE_VERSION "$(VERSION)")
 
-# Types of the kernel the build runs on where it shows them, else the committed subset: CO-RE relocates both.
-$(GEN)/vmlinux.h: $(wildcard bpf/vmlinux_fallback.h)
-	$(call say,BTF,$@)
-	@mkdir -p $(@D)
-	$(Q)if [ -r /sys/kernel/btf/vmlinux ]; then \
-		$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > $@.tmp; \
-	else cp bpf/vmlinux_fallback.h $@.tmp; fi && mv $@.tmp $@
-
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 BPF_COMPILE = $(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu17 -D__TARGET_ARCH_$(BPF_ARCH) -I. -I$(GEN) \
 	-idirafter /usr/include/$(shell uname -m)-linux-gnu -Wall -Wextra -Wshadow -Wno-unused-parameter -Wno-missing-declarations -Werror
@@ -302,11 +294,11 @@ BPF_COMPILE = $(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu17 -D__TARGET_ARCH_$(
 $(GEN)/bpf-flags: FORCE
 	$(call keep_text,$@,$(BPF_COMPILE))
 
-$(GEN)/%.bpf.o: bpf/%.bpf.c $(GEN)/vmlinux.h $(GEN)/bpf-flags
+$(GEN)/%.bpf.o: bpf/%.bpf.c $(GEN)/bpf-flags
 	$(call say,BPF,$<)
 	$(Q)$(BPF_COMPILE) -MD -MP -c $< -o $@
 
-$(GEN)/%.bpf.o: tests/bpf/%.bpf.c $(GEN)/vmlinux.h $(GEN)/bpf-flags
+$(GEN)/%.bpf.o: tests/bpf/%.bpf.c $(GEN)/bpf-flags
 	$(call say,BPF,$<)
 	$(Q)$(BPF_COMPILE) -MD -MP -c $< -o $@
 
@@ -318,7 +310,7 @@ $(GEN)/%.skel.h: $(GEN)/%.bpf.o
 
 # For lint: how headers compile, and the objects whose symbols it reads.
 .PHONY: compile-command product-objects
-compile-command: $(GENERATED) $(if $(BPF_SRC),$(GEN)/vmlinux.h)
+compile-command: $(GENERATED)
 	@echo 'C $(COMPILE)'
 	@echo 'BPF $(BPF_COMPILE)'
 	@echo 'OBJ $(OBJ)'

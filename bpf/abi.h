@@ -7,8 +7,7 @@
  * plain loads and stores, no locks and no system calls. The program's side of a record needs no
  * synchronization of its own, because a verdict runs under the lock of its source socket.
  *
- * The includer provides __u8 and the like: user space by <linux/types.h>, the program by the kernel's type
- * headers.
+ * The includer provides __u8 and the like: user space by <linux/types.h>, the program by kernel.h.
  */
 #ifndef __bpf__
 #include <assert.h>

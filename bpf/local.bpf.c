@@ -8,7 +8,7 @@
  * byte of its message was taken; a third program, which runs after each read, tells the gateway when to
  * continue.
  */
-#include "vmlinux.h"
+#include "bpf/kernel.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>

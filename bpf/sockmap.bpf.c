@@ -7,7 +7,7 @@
  * up. Only the program opens a gate, and only after user space has forwarded every passed byte, so the order
  * of bytes holds without a lock.
  */
-#include "vmlinux.h"
+#include "bpf/kernel.h"
 
 #include <bpf/bpf_helpers.h>
 

@@ -150,8 +150,6 @@ def check_layers(tree):
         for line, kind, name in tree.includes(path):
             if kind != '"':
                 continue
-            if layer == "bpf" and name == "vmlinux.h":
-                continue
             if "/" not in name or name.startswith("."):
                 yield path, line, f'write the path from the root: #include "{os.path.dirname(path)}/{name}"'
                 continue

@@ -163,7 +163,7 @@ def check_headers(tree):
         yield error.path, error.line, str(error)
         return
     ours = shlex.split(commands["C"]) + ["-fsyntax-only", "-x", "c", "-"]
-    bpf = shlex.split(commands["BPF"]) + ["-include", "vmlinux.h", "-fsyntax-only", "-x", "c", "-"]
+    bpf = shlex.split(commands["BPF"]) + ["-include", "bpf/kernel.h", "-fsyntax-only", "-x", "c", "-"]
     jobs = []
     for path in tree.paths:
         if not path.endswith(".h") or matches(path, tables.UNMEASURED):
