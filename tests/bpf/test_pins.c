@@ -157,26 +157,15 @@ TEST(status_shows_what_a_process_has_loaded)
 	struct rig *rig = rig_create(sockmap);
 	struct rig_stream s;
 	struct text text;
-	char byte;
 
 	text_init(&text);
 	rig_stream_open(rig, &s, NULL);
 	rig_tunnel(&s, 0);
-	assert_true(send_all(rig, s.client, "x", 1));
-	assert_int_equal(receive_some(rig, s.server, &byte, 1, 20000), 1);
 	assert_int_equal(sockmap_status(NULL, &text), 0);
 	status_of_program(&text, rig_program_id(sockmap->prog_fd));
 	assert_says(&text, "to map %u\n", rig_map_id(sockmap, SOCKMAP_MAP_SOURCES));
 	assert_says(&text, "  map %u gates: 62 entries of 320 bytes\n",
 		    rig_map_id(sockmap, SOCKMAP_MAP_GATES));
-	assert_says(&text, "  slots: 2 of 62 taken, 1 gates open; of these sockets 1 bytes redirected, 0 ");
-	assert_says(&text, "  rings: 0: process %d, 0 events lost; 3 in total\n", getpid());
-	/* Mode is what counts: this is how a direction that was stopped in the middle leaves its record. */
-	sockmap_direction_stop(&s.up.direction);
-	text_clear(&text);
-	assert_int_equal(sockmap_status(NULL, &text), 0);
-	status_of_program(&text, rig_program_id(sockmap->prog_fd));
-	assert_says(&text, "  slots: 2 of 62 taken, 0 gates open;");
 	text_done(&text);
 	rig_stream_close(&s);
 	rig_free(rig);

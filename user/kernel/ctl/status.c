@@ -19,8 +19,9 @@
 #define STATUS_LINK_CGROUP 3
 #define STATUS_LINK_SOCKMAP 14
 
-/* Programs of the same-host lanes. They are never pinned. The second one uses all their maps of sockets. */
-static const char *const local_programs[] = { "local_sockops", "local_message", "local_read" };
+/* All maps of sockets of the same-host lanes belong to local_message. */
+static const char *const our_programs[] = { "sockmap_verdict", "local_sockops", "local_message",
+					    "local_read" };
 
 static void kernel_describe(struct text *out)
 {
@@ -95,15 +96,22 @@ static int map_info(int fd, struct bpf_map_info *ret_info)
 	return bpf_obj_get_info_by_fd(fd, ret_info, &len);
 }
 
+static void map_describe(struct text *out, int fd)
+{
+	struct bpf_map_info info;
+
+	/* A dot is in the names of a program's constants. */
+	if (map_info(fd, &info) == 0 && !strchr(info.name, '.'))
+		text_fmt(out, "  map %u %s: %u entries of %u bytes\n", info.id, info.name, info.max_entries,
+			 info.value_size);
+}
+
 static void maps_describe(struct text *out, const struct sockmap *sockmap)
 {
 	struct bpf_map_info info;
 
-	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++) {
-		if (map_info(sockmap->map_fds[i], &info) == 0)
-			text_fmt(out, "  map %u %s: %u entries of %u bytes\n", info.id, info.name,
-				 info.max_entries, info.value_size);
-	}
+	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++)
+		map_describe(out, sockmap->map_fds[i]);
 	if (map_info(sockmap->map_fds[SOCKMAP_MAP_GATES], &info) == 0)
 		map_users_describe(out, info.id);
 }
@@ -150,8 +158,8 @@ static void links_describe(struct text *out, int pinned_fd, uint32_t prog_id)
 		text_str(out, "  attached without a link, or not at all\n");
 }
 
-/* Shows program, attachment, maps and fill. `gate` NULL: this process may not read the maps. */
-static void program_describe(struct text *out, int fd, const struct sockmap *sockmap)
+/* pinned_fd: of its link, or -1. */
+static void program_describe(struct text *out, int fd, int pinned_fd)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t len = sizeof(info);
@@ -163,11 +171,7 @@ static void program_describe(struct text *out, int fd, const struct sockmap *soc
 	}
 	text_fmt(out, "program %u %s: %u bytes of code, loaded by user %u\n", info.id, info.name,
 		 info.jited_prog_len, info.created_by_uid);
-	links_describe(out, sockmap ? sockmap->link_fd : -1, info.id);
-	if (!sockmap)
-		return;
-	maps_describe(out, sockmap);
-	sockmap_describe(out, sockmap);
+	links_describe(out, pinned_fd, info.id);
 }
 
 static int pins_describe(const char *pin_dir, struct text *out)
@@ -186,7 +190,9 @@ static int pins_describe(const char *pin_dir, struct text *out)
 		text_fmt(out, "%s: not usable: %.*s", pin_dir, SPAN_FMT(text_span(&why)));
 	} else {
 		text_fmt(out, "%s: pinned, version %u\n", pin_dir, SOCKMAP_ABI_VERSION);
-		program_describe(out, prog_fd, sockmap);
+		program_describe(out, prog_fd, sockmap->link_fd);
+		maps_describe(out, sockmap);
+		sockmap_describe(out, sockmap);
 		close(prog_fd);
 	}
 	text_done(&why);
@@ -194,84 +200,47 @@ static int pins_describe(const char *pin_dir, struct text *out)
 	return error;
 }
 
-static bool is_local_program(const char *name)
+static bool is_ours(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(local_programs); i++)
-		if (strcmp(name, local_programs[i]) == 0)
+	for (size_t i = 0; i < ARRAY_LEN(our_programs); i++)
+		if (strcmp(name, our_programs[i]) == 0)
 			return true;
 	return false;
 }
 
-static void local_describe(struct text *out, int fd, const uint32_t *map_ids, uint32_t map_count)
+/* Describes the program with this id; false: it is another program, or gone. */
+static bool loaded_describe(struct text *out, uint32_t id)
 {
-	struct bpf_map_info info;
+	uint32_t map_ids[STATUS_MAPS];
+	struct bpf_prog_info info = { .map_ids = (uint64_t)(uintptr_t)map_ids, .nr_map_ids = STATUS_MAPS };
+	uint32_t len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+	bool is_found = fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && is_ours(info.name);
 
-	program_describe(out, fd, NULL);
-	for (uint32_t i = 0; i < map_count; i++) {
+	if (is_found)
+		program_describe(out, fd, -1);
+	for (uint32_t i = 0; is_found && i < info.nr_map_ids && i < STATUS_MAPS; i++) {
 		int map_fd = bpf_map_get_fd_by_id(map_ids[i]);
 
 		if (map_fd < 0)
 			continue;
-		if (map_info(map_fd, &info) == 0 && !strchr(info.name, '.'))
-			text_fmt(out, "  map %u %s: %u entries of %u bytes\n", info.id, info.name,
-				 info.max_entries, info.value_size);
+		map_describe(out, map_fd);
 		close(map_fd);
 	}
-	if (map_count > 0)
+	if (is_found && info.nr_map_ids > 0)
 		map_users_describe(out, map_ids[0]);
-}
-
-/* Opens the program with this id if it is one of ours; -1: it is another program, or gone. */
-static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *ret_map_count,
-			bool *ret_is_local)
-{
-	struct bpf_prog_info info = { .map_ids = (uint64_t)(uintptr_t)map_ids, .nr_map_ids = STATUS_MAPS };
-	uint32_t len = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(id);
-
-	if (fd < 0)
-		return -1;
-	*ret_is_local = false;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
-		*ret_is_local = is_local_program(info.name);
-	if (!*ret_is_local && strcmp(info.name, "sockmap_verdict") != 0) {
+	if (fd >= 0)
 		close(fd);
-		return -1;
-	}
-	*ret_map_count = info.nr_map_ids < STATUS_MAPS ? info.nr_map_ids : STATUS_MAPS;
-	return fd;
+	return is_found;
 }
 
 static int host_describe(struct text *out)
 {
-	static const struct sockmap_options options;
-	uint32_t id = 0, found = 0, map_count;
-	uint32_t map_ids[STATUS_MAPS];
+	uint32_t id = 0, found = 0;
 	int error;
 
-	while ((error = bpf_prog_get_next_id(id, &id)) == 0) {
-		bool is_local;
-		int fd = program_open(id, map_ids, &map_count, &is_local);
-		struct sockmap *sockmap = NULL;
-		struct text why;
-
-		if (fd < 0)
-			continue;
-		found++;
-		if (is_local) {
-			local_describe(out, fd, map_ids, map_count);
-			close(fd);
-			continue;
-		}
-		text_init(&why);
-		error = sockmap_open_ids(map_ids, map_count, &options, &sockmap, &why);
-		program_describe(out, fd, sockmap);
-		if (error)
-			text_fmt(out, "  maps: %.*s\n", SPAN_FMT(text_span(&why)));
-		text_done(&why);
-		sockmap_free(sockmap);
-		close(fd);
-	}
+	while ((error = bpf_prog_get_next_id(id, &id)) == 0)
+		found += loaded_describe(out, id);
 	if (error == -EPERM) {
 		text_str(out,
 			 "programs: listing them needs CAP_SYS_ADMIN; --pin DIR shows the pinned ones\n");

@@ -14,23 +14,33 @@
 #include "user/base/check.h"
 #include "user/base/log.h"
 
-/* Pins in addition to the maps; rings are ring0, ring1, ... */
-#define PIN_PROGRAM "verdict"
-#define PIN_LINK "link"
+/* Pins by index: the link, the program, the maps, then the rings ring0, ring1, ... */
+enum { PIN_LINK, PIN_PROGRAM, PIN_MAPS, PIN_RINGS = PIN_MAPS + SOCKMAP_MAP_COUNT };
 
-static int pin_path(char path[PATH_MAX], const char *dir, const char *name)
+static int pin_path(char path[PATH_MAX], const char *dir, uint32_t pin)
 {
-	int len = snprintf(path, PATH_MAX, "%s/%s", dir, name);
+	char ring[32];
+	const char *name = ring;
+	int len;
 
+	snprintf(ring, sizeof(ring), "ring%u", pin - PIN_RINGS);
+	if (pin == PIN_LINK)
+		name = "link";
+	else if (pin == PIN_PROGRAM)
+		name = "verdict";
+	else if (pin < PIN_RINGS)
+		name = sockmap_map_name((int)(pin - PIN_MAPS));
+	len = snprintf(path, PATH_MAX, "%s/%s", dir, name);
 	return len < 0 || len >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int ring_path(char path[PATH_MAX], const char *dir, uint32_t worker)
+static int *pin_fd(struct sockmap *sockmap, uint32_t pin)
 {
-	char name[32];
-
-	snprintf(name, sizeof(name), "ring%u", worker);
-	return pin_path(path, dir, name);
+	if (pin == PIN_LINK)
+		return &sockmap->link_fd;
+	if (pin == PIN_PROGRAM)
+		return &sockmap->prog_fd;
+	return pin < PIN_RINGS ? &sockmap->map_fds[pin - PIN_MAPS] : &sockmap->ring_fds[pin - PIN_RINGS];
 }
 
 static int is_bpffs(const char *dir)
@@ -69,40 +79,21 @@ static int dir_prepare(const char *dir, struct text *why)
 	return on_bpffs < 0 ? on_bpffs : -EINVAL;
 }
 
-static int pin_remove(const char *dir, const char *name)
-{
-	char path[PATH_MAX];
-	int error = pin_path(path, dir, name);
-
-	if (error)
-		return error;
-	if (unlink(path))
-		return errno == ENOENT ? 0 : -errno;
-	return 1;
-}
-
 static int pins_remove(const char *dir)
 {
 	int count = 0;
 
 	/* Remove the link first: from then on no socket gets the old program. */
-	int removed = pin_remove(dir, PIN_LINK);
-	if (removed < 0)
-		return removed;
-	count += removed;
-	removed = pin_remove(dir, PIN_PROGRAM);
-	count += removed > 0;
-	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++) {
-		removed = pin_remove(dir, sockmap_map_name(i));
-		if (removed < 0)
-			return removed;
-		count += removed;
-	}
-	for (uint32_t i = 0; i < SOCKMAP_WORKERS_MAX; i++) {
-		char name[32];
+	for (uint32_t pin = PIN_LINK; pin < PIN_RINGS + SOCKMAP_WORKERS_MAX; pin++) {
+		char path[PATH_MAX];
+		int error = pin_path(path, dir, pin);
 
-		snprintf(name, sizeof(name), "ring%u", i);
-		count += pin_remove(dir, name) > 0;
+		if (error)
+			return error;
+		if (unlink(path) == 0)
+			count++;
+		else if (errno != ENOENT)
+			return -errno;
 	}
 	return count;
 }
@@ -116,30 +107,18 @@ static int pin_object(int fd, const char *path, uid_t owner, gid_t group)
 	return 0;
 }
 
+/* Without links, the attachment lives as long as the pinned sockmap. */
 static int pins_write(struct sockmap *sockmap, const char *dir, uid_t owner, gid_t group)
 {
 	char path[PATH_MAX];
 	int error = 0;
 
-	for (int i = 0; i < SOCKMAP_MAP_COUNT && !error; i++) {
-		error = pin_path(path, dir, sockmap_map_name(i));
-		if (!error)
-			error = pin_object(sockmap->map_fds[i], path, owner, group);
-	}
-	for (uint32_t i = 0; i < sockmap->worker_count && !error; i++) {
-		error = ring_path(path, dir, i);
-		if (!error)
-			error = pin_object(sockmap->ring_fds[i], path, owner, group);
-	}
-	if (!error)
-		error = pin_path(path, dir, PIN_PROGRAM);
-	if (!error)
-		error = pin_object(sockmap->prog_fd, path, owner, group);
-	/* Without links, the attachment lives as long as the pinned sockmap. */
-	if (!error && sockmap->link_fd >= 0) {
-		error = pin_path(path, dir, PIN_LINK);
-		if (!error)
-			error = pin_object(sockmap->link_fd, path, owner, group);
+	for (uint32_t pin = PIN_RINGS + sockmap->worker_count; pin-- > 0 && !error;) {
+		int fd = *pin_fd(sockmap, pin);
+
+		error = fd < 0 ? 0 : pin_path(path, dir, pin);
+		if (!error && fd >= 0)
+			error = pin_object(fd, path, owner, group);
 	}
 	if (!error && chown(dir, owner, group))
 		error = -errno;
@@ -240,42 +219,24 @@ static int pin_get(const char *path, int *ret_fd, struct text *why)
 	return fd;
 }
 
-/*
- * Keeps the attachment: when the pins are replaced or removed under a running gateway, sockets that it puts
- * into its map must still get the program. Without link support the attachment belongs to the map.
- */
-static int link_open(struct sockmap *sockmap, const char *dir, struct text *why)
-{
-	char path[PATH_MAX];
-	int error = pin_path(path, dir, PIN_LINK);
-
-	if (error)
-		return error;
-	if (access(path, F_OK) && errno == ENOENT)
-		return 0;
-	return pin_get(path, &sockmap->link_fd, why);
-}
-
 static int pins_open(struct sockmap *sockmap, const char *dir, const struct sockmap_options *options,
 		     struct text *why)
 {
 	char path[PATH_MAX];
 	int error = 0;
 
-	for (int i = 0; i < SOCKMAP_MAP_COUNT && !error; i++) {
-		if (sockmap->map_fds[i] >= 0)
+	for (uint32_t pin = PIN_LINK; pin < PIN_RINGS + sockmap->worker_count && !error; pin++) {
+		if (pin == PIN_PROGRAM || *pin_fd(sockmap, pin) >= 0)
 			continue;
-		error = pin_path(path, dir, sockmap_map_name(i));
-		if (!error)
-			error = pin_get(path, &sockmap->map_fds[i], why);
+		error = pin_path(path, dir, pin);
+		/*
+		 * The link keeps the attachment: when the pins are replaced or removed under a running
+		 * gateway, sockets that it puts into its map must still get the program. Without link
+		 * support the attachment belongs to the map.
+		 */
+		if (!error && (pin != PIN_LINK || access(path, F_OK) == 0 || errno != ENOENT))
+			error = pin_get(path, pin_fd(sockmap, pin), why);
 	}
-	for (uint32_t i = 0; i < sockmap->worker_count && !error; i++) {
-		error = ring_path(path, dir, i);
-		if (!error)
-			error = pin_get(path, &sockmap->ring_fds[i], why);
-	}
-	if (!error)
-		error = link_open(sockmap, dir, why);
 	if (error)
 		return error;
 	sockmap->is_pinned = true;
@@ -290,7 +251,7 @@ static int info_open(const char *dir, const struct sockmap_options *options, int
 		     struct sockmap_info *ret_info, struct text *why)
 {
 	char path[PATH_MAX];
-	int error = pin_path(path, dir, sockmap_map_name(SOCKMAP_MAP_INFO));
+	int error = pin_path(path, dir, PIN_MAPS + SOCKMAP_MAP_INFO);
 
 	if (!error)
 		error = pin_get(path, ret_fd, why);
@@ -331,71 +292,4 @@ int sockmap_open_program(const char *dir, int *ret_fd, struct text *why)
 	int error = pin_path(path, dir, PIN_PROGRAM);
 
 	return error ? error : pin_get(path, ret_fd, why);
-}
-
-/* Opens the maps with these ids and stores each at the index of its name. */
-static void maps_open(const uint32_t *ids, uint32_t count, int map_fds[SOCKMAP_MAP_COUNT])
-{
-	for (uint32_t i = 0; i < count; i++) {
-		struct bpf_map_info info = { 0 };
-		uint32_t len = sizeof(info);
-		int fd = bpf_map_get_fd_by_id(ids[i]);
-		int map = SOCKMAP_MAP_COUNT;
-
-		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0) {
-			for (map = 0; map < SOCKMAP_MAP_COUNT; map++)
-				if (map_fds[map] < 0 && strcmp(info.name, sockmap_map_name(map)) == 0)
-					break;
-		}
-		if (map < SOCKMAP_MAP_COUNT)
-			map_fds[map] = fd;
-		else if (fd >= 0)
-			close(fd);
-	}
-}
-
-static int maps_take(struct sockmap *sockmap, const int map_fds[SOCKMAP_MAP_COUNT],
-		     const struct sockmap_info *info, const struct sockmap_options *options, struct text *why)
-{
-	int error;
-
-	memcpy(sockmap->map_fds, map_fds, sizeof(sockmap->map_fds));
-	sockmap->slots.count = info->slot_count;
-	error = sockmap_map_memory(sockmap, options);
-	if (error)
-		text_fmt(why, "cannot map the records: %s", strerror(-error));
-	return error;
-}
-
-int sockmap_open_ids(const uint32_t *map_ids, uint32_t count, const struct sockmap_options *options,
-		     struct sockmap **ret_sockmap, struct text *why)
-{
-	struct sockmap_info info = { 0 };
-	int map_fds[SOCKMAP_MAP_COUNT];
-	struct sockmap *sockmap;
-	int error;
-
-	for (int i = 0; i < SOCKMAP_MAP_COUNT; i++)
-		map_fds[i] = -1;
-	maps_open(map_ids, count, map_fds);
-	error = map_fds[SOCKMAP_MAP_INFO] < 0
-			? -EPROTO
-			: sockmap_info_check(map_fds[SOCKMAP_MAP_INFO], options, &info, why);
-	if (error && !why->len)
-		text_str(why, "they are of another version with an unknown layout");
-	sockmap = error ? NULL : sockmap_alloc(info.worker_count);
-	if (!sockmap) {
-		for (int i = 0; i < SOCKMAP_MAP_COUNT; i++) {
-			if (map_fds[i] >= 0)
-				close(map_fds[i]);
-		}
-		return error ? error : -ENOMEM;
-	}
-	error = maps_take(sockmap, map_fds, &info, options, why);
-	if (error) {
-		sockmap_free(sockmap);
-		return error;
-	}
-	*ret_sockmap = sockmap;
-	return 0;
 }

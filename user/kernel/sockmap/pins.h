@@ -24,13 +24,6 @@ int sockmap_unpin(const char *dir, struct text *why);
 /* Opens the pinned program; the caller owns the descriptor. Returns 0 or -errno with `why`. */
 int sockmap_open_program(const char *dir, int *ret_fd, struct text *why);
 
-/*
- * Opens the maps that a loaded program uses, by their ids, to inspect them: no rings, no link, no map
- * sources. Needs CAP_SYS_ADMIN. Returns 0 or -errno with `why`; -EPROTO: they are of another version.
- */
-int sockmap_open_ids(const uint32_t *map_ids, uint32_t count, const struct sockmap_options *options,
-		     struct sockmap **ret_sockmap, struct text *why);
-
 /* Opens what sockmap_pin() left; needs read and write access to the files and no capability (since 5.19). */
 int sockmap_open_pins(const char *dir, const struct sockmap_options *options, struct sockmap **ret_sockmap,
 		      struct text *why);
