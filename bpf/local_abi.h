@@ -63,7 +63,7 @@ struct local_user {
 			struct local_handle back; /* the opposite direction of the same connection */
 			__u32 waits; /* how often the sender has asked for an event when there is space */
 			__u32 ring; /* ring that the event goes to */
-			__u64 read_bytes; /* received bytes that user space has read, last noted (adopt.h) */
+			__u64 read_bytes; /* received bytes that user space has read, last noted (resume.h) */
 		};
 		__u64 source; /* direct: cookie of the source, for user space to resume after a crash */
 	};

@@ -24,7 +24,7 @@ def one_way(stage, point, fate):
     stage.arm(point)
     actor.client.send(words)
     stage.await_crash(point)
-    if fate == "goes on":
+    if fate == "resumed":
         eq(actor.upstream.read(1000), words, "the bytes")
         check(actor.goes_on(), "the tunnel was reset")
         actor.close()
@@ -63,7 +63,7 @@ def request(stage, point, fate):
     stage.arm(point)
     actor.client.request("GET", "/status/204", host="a")
     stage.await_crash(point)
-    if fate == "goes on":
+    if fate == "resumed":
         eq(actor.client.response().status, 204, "status")
         check(actor.goes_on(), "the idle client was reset")
         actor.close()
@@ -128,7 +128,7 @@ def held_back(stage, point, fate):
     data = b"".join(read_slowly(actor.upstream, BULK))
     writer.result()
     stage.await_crash(point)
-    eq(fate, "goes on", "the fate")
+    eq(fate, "resumed", "the fate")
     check(data == pattern(BULK), "other bytes")
     check(actor.goes_on(), "the tunnel was reset")
     actor.close()
@@ -168,7 +168,7 @@ def chunks(stage, point, fate):
         writer.result()
     except OSError:
         check(not is_whole, "the backend's connection was reset")
-    eq(is_whole, fate == "goes on", "all of it arrived")
+    eq(is_whole, fate == "resumed", "all of it arrived")
     actor.close()
 
 
@@ -182,7 +182,7 @@ def takeover(stage, point, fate):
     # From there on each worker may have one in hand.
     has_begun = fate == "reset" or point in ("handed-out", "ready")
     lost = stage.expect_others(WORKERS if has_begun else 0)
-    check(lost or fate == "goes on", "none was reset")
+    check(lost or fate == "resumed", "none was reset")
 
 
 PLAYS = {

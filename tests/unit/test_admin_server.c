@@ -50,7 +50,7 @@ PLAYED(every_endpoint_answers_its_methods_and_no_other)
 	}
 }
 
-TEST(the_readme_has_a_row_for_every_endpoint)
+TEST(the_docs_have_a_row_for_every_endpoint)
 {
 	static const char *const paths[] = {
 #define ENDPOINT(port, methods, path, handle, what) path,
@@ -58,7 +58,7 @@ TEST(the_readme_has_a_row_for_every_endpoint)
 #undef ENDPOINT
 	};
 	char readme[32768], cell[128];
-	FILE *file = fopen("admin/README.md", "r");
+	FILE *file = fopen("docs/admin-and-metrics.md", "r");
 
 	assert_non_null(file);
 	readme[fread(readme, 1, sizeof(readme) - 1, file)] = '\0';
@@ -73,7 +73,7 @@ TEST(the_readme_has_a_row_for_every_endpoint)
 		else
 			snprintf(cell, sizeof(cell), "%s", paths[i]);
 		if (!strstr(readme, cell))
-			fail_msg("admin/README.md does not name %s", cell);
+			fail_msg("docs/admin-and-metrics.md does not name %s", cell);
 	}
 }
 

@@ -332,7 +332,7 @@ void client_h2_start(struct client *client, struct span head)
 	buf_done(&rest);
 	if (!h2->link.is_ended)
 		h2_link_run(&h2->link);
-	/* The preface arrived after the other connections were told to end. */
+	/* The preface arrived after the drain had ended the other connections. */
 	if (client->state == CLIENT_H2 && proxy_is_closing(client->proxy))
 		client_h2_end(client, END_DRAINED);
 }

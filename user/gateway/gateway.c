@@ -49,7 +49,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 		local_ports_follow(gateway->lanes.local, snapshot, gateway->snapshot);
 		mcp_service_set_snapshot(&gateway->mcp, gateway->snapshot);
 		/*
-		 * In a new process after a crash the sockets may be inherited: leave them open
+		 * After a crash the sockets may belong to a previous process: leave them open
 		 * (takeover_give_up()).
 		 */
 		port_plan_done(&plan, gateway->worker_count,

@@ -36,7 +36,7 @@ struct gateway_port {
 	uint16_t port;
 	struct address address; /* that the workers listen on */
 	bool is_open; /* the workers listen */
-	/* loop time at which the workers were told to close it; 0: not since it was opened */
+	/* loop time at which the workers started to close it; 0: not since it was opened */
 	uint64_t closed_ms;
 	struct proxy_counts counts;
 };

@@ -68,7 +68,7 @@ static int plan_open(struct gateway *gateway, const struct gateway_port *port, c
 	return result;
 }
 
-/* Whoever asks for another address must not be left with the old one and no word about it. */
+/* A changed address that is not in force must be reported. */
 static int plan_refuse(const struct gateway_port *port, const struct bind *bind, struct text *error)
 {
 	text_fmt(error, "port %u listens on ", port->port);

@@ -38,7 +38,7 @@ static void conn_on_event(struct loop_source *source, uint32_t events)
 		conn->can_write = true;
 	if (conn->tls) {
 		conn->tls->can_read |= conn->can_read;
-		/* The owner does not flush any more: send the rest here. */
+		/* The owner no longer flushes: send the rest here. */
 		if (conn->tls->owes_fin && conn->can_write)
 			(void)conn_flush(conn);
 	}

@@ -18,7 +18,7 @@ static void link_end(struct h2_link *link, enum h2_link_end end)
 	link->on_end(link, end);
 }
 
-/* The end of a session that neither takes nor sends any more. */
+/* Ends a session that neither receives nor sends. */
 static enum h2_link_end link_end_of_session(const struct h2_link *link)
 {
 	int failure = h2_session_failure(link->session);

@@ -249,7 +249,7 @@ static void end_children(const int *fds, uint32_t count)
 		if (now_ms >= end_ms || poll(children, count, (int)(end_ms - now_ms)) < 0)
 			break;
 	}
-	/* Also kills the remaining group of a child that has ended. */
+	/* Also kills the rest of the group of a child that has ended. */
 	for (uint32_t i = 0; i < count; i++) {
 		(void)child_signal(fds[i], SIGKILL);
 		close(fds[i]);

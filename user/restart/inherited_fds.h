@@ -53,9 +53,9 @@ void inherited_fds_drop(struct restart_state *restart_state);
  */
 bool inherited_fds_take_listeners(struct inherited_fds *inherited, const struct address *address,
 				  uint32_t count, int *ret_fds);
-/* Of one connection; backend_fd: -1 for an idle client. */
+/* Describes one connection; backend_fd: -1 for an idle client. */
 struct inherited_fds_socket inherited_fds_socket(int fd, int backend_fd);
-/* Those that nobody took end with a reset, without their statuses. */
+/* Resets the connections that no worker has taken, and clears their statuses. */
 void inherited_reset(struct inherited_fds_socket *sockets, uint32_t count,
 		     struct restart_state *restart_state);
 /* Leaves descriptors that were not taken open for the next process. Idempotent. */

@@ -13,6 +13,6 @@ struct keeper_options {
 
 /*
  * Runs gateways, one after the other, until one exits by itself. Call it without threads and with no
- * descriptors open but the inherited ones. Returns the exit status of the program.
+ * descriptors open but those it was started with. Returns the exit status of the program.
  */
 int keeper_run(const struct keeper_options *options);

@@ -23,17 +23,17 @@ struct upgrade {
 int upgrade_init(struct upgrade *upgrade, char **argv);
 /*
  * Starts the program now at the path, as another keeper. mask: its signal mask. Returns its process id, or
- * -errno; restart state->new_process_fd is the channel to it.
+ * -errno; restart_state->new_process_fd is the channel to it.
  */
 pid_t upgrade_start(const struct upgrade *upgrade, struct restart_state *restart_state, const sigset_t *mask);
-/* The new program ended before it was ready. */
+/* Call if the new program has ended before it was ready. */
 void upgrade_failed(struct restart_state *restart_state);
 /*
- * By a program that was started so: the sockets are ours, restart state says from whom and for how many
- * workers, and where connections come from, which a program of another version does not say. After
- * restart_state_keep_descriptors(). 0, also when it was started by anybody else, or -EINVAL for an
+ * For a program that upgrade_start() has started: records the sockets in the restart state, the old keeper,
+ * its number of workers, and the channel, if the old program has the same version. Call it after
+ * restart_state_keep_descriptors(). 0, also if the program was started in another way, or -EINVAL for an
  * environment of another version.
  */
 int upgrade_take_over(struct restart_state *restart_state);
-/* The gateway is ready: tells the old keeper that its gateway may close the sockets. Only once. */
+/* Call once, when the gateway is ready: signals the old keeper that its gateway may close the sockets. */
 void upgrade_is_ready(struct restart_state *restart_state);

@@ -169,10 +169,10 @@ struct stream {
 	bool close_client : 1; /* the client connection cannot serve another request */
 	bool is_continued : 1; /* the client got a 100 */
 	bool client_keeps : 1;
-	bool is_in_restart_state : 1; /* the new process could go on with it (checkpoint.h) */
-	bool is_resumed : 1; /* another process began it, and died, or handed it over */
+	bool is_in_restart_state : 1; /* a new process could resume it (checkpoint.h) */
+	bool is_resumed : 1; /* begun by a process that crashed or handed it over */
 	bool is_unseen : 1; /* resumed, and not yet looked at: something may have come meanwhile */
-	bool is_kept : 1; /* it is not handed over: its route is no more */
+	bool is_kept : 1; /* not handed over: its route is gone */
 	bool has_stalled : 1; /* while both directions rested (quiesce.h) */
 	uint16_t status; /* sent or to be sent, 0: none */
 	int16_t grpc_status; /* seen or sent; -1: none */
@@ -259,6 +259,6 @@ void stream_pump_again(struct stream *stream);
  * Idempotent.
  */
 void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end);
-/* Another process has duplicates of both descriptors, goes on with it, and logs its end: ours close. */
+/* Closes both descriptors: another process has duplicates, continues the stream, and logs its end. */
 void stream_part(struct stream *stream);
 void stream_fill_record(struct stream *stream, struct stream_record *record);

@@ -35,7 +35,7 @@ enum dial_result {
 	DIAL_DNS_FAILED,
 	DIAL_CONNECT_FAILED,
 	DIAL_TIMEOUT,
-	DIAL_FULL, /* as many connections of options.quota as there may be: nobody was asked */
+	DIAL_FULL, /* options.quota is used up: no connection was tried */
 	/* The TLS handshake failed; the reason is in dial->fault. */
 	DIAL_TLS_FAILED,
 	DIAL_TLS_VERIFY_FAILED, /* the certificate is not that of the backend */
@@ -84,7 +84,7 @@ struct dial {
 	struct resolver_list *addresses; /* one reference; NULL: literal address */
 	struct h2_waiter waiter; /* in options.endpoint->h2_waiting */
 	uint64_t start_ns;
-	bool is_counted; /* in options.quota; whoever takes the connection may take the count over */
+	bool is_counted; /* in options.quota; the owner of the connection may take the count over */
 	bool is_opening_h2; /* other dials wait for this connection, which may become a shared one */
 	/*
 	 * Called when the name is resolved, the socket is connected, or it has the turn to connect. May be

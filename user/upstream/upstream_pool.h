@@ -90,7 +90,7 @@ struct upstream_pool {
 	bool (*make_room)(struct upstream_pool *pool);
 	bool (*may_use)(struct upstream_pool *pool, int *fd);
 	uint64_t random; /* not 0 */
-	bool is_closing; /* keeps no connections any more */
+	bool is_closing; /* keeps no more connections */
 	/* ---- */
 	struct list buckets[UPSTREAM_POOL_BUCKETS];
 	struct list remembered; /* endpoints kept for their tickets, oldest first */

@@ -47,15 +47,14 @@ struct worker_change *worker_change_create(struct snapshot *snapshot, const stru
 void worker_change_free(struct worker_change *change); /* one that was not sent; NULL allowed */
 void worker_change_send(struct worker *worker, struct worker_change *change);
 /*
- * A connection of a client that came in at this port: one that waits for nothing and has sent nothing, as if
- * it had just been accepted; or of a tunnel that another process had (user/restart/state.h, at this
- * descriptor), with that of its backend. Takes them on success: 0 or -ENOMEM. What the worker cannot go on
- * with is reset.
+ * Takes over a client's connection to this port: an idle one, as if it had just been accepted, or that of a
+ * stream of another process (its entry is at this descriptor, user/restart/state.h) with the connection to
+ * its backend. Owns them on success: 0 or -ENOMEM. Resets those that it cannot resume.
  */
 int worker_take_over(struct worker *worker, int fd, uint16_t port, bool is_stream);
 enum worker_phase {
-	WORKER_DRAIN, /* go on accepting, answers say Connection: close */
-	WORKER_HAND_OFF, /* accept nothing, hand over what another program can go on with (quiesce.h) */
+	WORKER_DRAIN, /* keep accepting; responses have Connection: close */
+	WORKER_HAND_OFF, /* accept nothing, hand over what the new program can resume (quiesce.h) */
 	WORKER_CLOSE, /* close what is idle, end the ports (worker_ports_close), let streams finish */
 };
 /* 0 or -ENOMEM. */

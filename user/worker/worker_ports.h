@@ -59,8 +59,8 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 /* Takes fd: a connection that came in at this port, as if it had just been accepted. */
 void worker_ports_take_over(struct worker_ports *ports, uint16_t number, int fd);
 /*
- * Takes client_fd, and the descriptor of its backend: a stream that another process had (resume.h). One that
- * cannot go on is reset and counted.
+ * Takes client_fd and the descriptor of its backend: a stream of another process (resume.h). Resets and
+ * counts a stream that cannot be resumed.
  */
 void worker_ports_resume_stream(struct worker_ports *ports, uint16_t number, int client_fd);
 /*

@@ -365,7 +365,7 @@ static enum sockmap_step drain_wait(struct sockmap_direction *d, uint64_t writte
 	return direction_wait_tick(d, now_ms);
 }
 
-/* Nothing is under way any more: decide the next state. */
+/* Nothing is under way: choose the next state. */
 static enum sockmap_step drain_done(struct sockmap_direction *d, const struct direction_view *view,
 				    const struct tcp_progress_view *source_view)
 {

@@ -127,7 +127,7 @@ static noreturn void child_main(const struct child_options *options, const struc
 	sigemptyset(&none);
 	for (int number = 1; number < NSIG; number++)
 		(void)signal(number, SIG_DFL);
-	/* A gateway that is killed tells nobody. One that died before this line did not either. */
+	/* Get a signal when the gateway is killed; it may have died before this line. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(1);

@@ -65,7 +65,7 @@ bool quiesce_client(struct client *client)
 
 /* ------------------------------------------------------------------------------------ streams */
 
-/* Of a stream that is in the restart state. */
+/* The stream must be in the restart state. */
 static const struct restart_entry *entry_of(const struct stream *stream)
 {
 	return &stream->proxy->shared->restart_state->streams[conn_fd(&stream->client->conn)];
@@ -132,21 +132,21 @@ static void rest(struct stream *stream)
 	}
 }
 
-/* All of it is in the kernel, and in no lane. */
+/* True if all bytes are in the kernel, and in no lane. */
 static bool is_at_rest(struct stream *stream)
 {
 	struct conn *client = &stream->client->conn, *backend = &stream->upstream->conn;
-	/* Both are asked each time: asking is what takes a connection out of its lane. */
+	/* Call it for both each time: the call takes a connection out of its lane. */
 	bool is_client_free = conn_is_free(client);
 
-	/* What a lane has passed up is here by now, and goes on first. */
+	/* Bytes that a lane has passed up are here now: send them first. */
 	if (!conn_is_free(backend) || !is_client_free) {
 		if ((buf_len(&client->in) && !conn_is_blocked(backend)) ||
 		    (buf_len(&backend->in) && !conn_is_blocked(client)))
 			stream_pump_again(stream);
 		return false;
 	}
-	/* Their slots are of this process, and stand in the entry. */
+	/* The slots belong to this process, and are in the entry. */
 	conn_leave_sockmap(client);
 	conn_leave_sockmap(backend);
 	checkpoint_after_pump(stream, &stream->upload);
@@ -154,7 +154,7 @@ static bool is_at_rest(struct stream *stream)
 	return restart_entry_resumable(stream->proxy->shared->restart_state, conn_fd(client)) != NULL;
 }
 
-/* Where the configuration has forgotten it, the new program, which has the same, would reset it. */
+/* The new program has the same configuration, and would reset a stream without a route. */
 static bool has_place(const struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;

@@ -6,19 +6,19 @@
 
 /*
  * A worker whose program is replaced hands connections to the new one (user/restart/handoff_channel.h),
- * which resumes them as it would after a crash: clients of HTTP/1 without TLS while they are idle, and
- * tunnels and responses that have an entry in the restart state (checkpoint.h), once all of them is in the
- * kernel and in no lane. For that their directions come to rest (relay_quiesce()). What was handed over is
- * not of this process any more: no line, no record, no end. Everything else drains here.
+ * which resumes them as it would after a crash: idle clients of HTTP/1 without TLS, and tunnels and
+ * responses that have an entry in the restart state (checkpoint.h), once all their bytes are in the kernel
+ * and in no lane. For that their directions come to rest (relay_quiesce()). This process writes no log line
+ * and no record for a connection that it has handed over. All others drain here.
  */
 void quiesce_init(struct proxy *proxy);
-/* From now on, until quiesce_end(): tries all there is, and what comes to rest or becomes idle later. */
+/* Until quiesce_end(): hands over what is at rest or idle now, and what comes to rest later. */
 void quiesce_begin(struct proxy *proxy);
-/* Idempotent; what came to rest goes on. After a failed hand-off a drain also closes the idle clients. */
+/* Idempotent; directions at rest continue. After a failed hand-off a drain also closes the idle clients. */
 void quiesce_end(struct proxy *proxy);
-/* Behind a pump: hands it over when it is at rest. */
+/* Call after a pump: hands the stream over if it is at rest. */
 void quiesce_stream(struct stream *stream);
-/* Of an idle client: true when it was handed over. */
+/* The client must be idle. True: it was handed over. */
 bool quiesce_client(struct client *client);
-/* Could it be handed over, as soon as it is idle? */
+/* True if the client can be handed over once it is idle. */
 bool quiesce_may_client(const struct client *client);

@@ -480,7 +480,7 @@ static bool resume_stream(struct client *client, const struct restart_entry *ent
 	return true;
 }
 
-/* Forgets the slot: a closed socket is in no map any more. */
+/* Forgets the slot: a closed socket has left the maps. */
 static void forget_slot(const struct proxy *proxy, const struct restart_slot *slot, uint64_t cookie)
 {
 	if (proxy->relay.sockmap && slot->generation)

@@ -65,7 +65,7 @@ static void on_late_timer(struct timer *timer, uint64_t now_ms)
 		log_info("same-host lanes: freed %u slots of connections that were not resumed", count);
 }
 
-/* A worker that cannot take one leaves it to inherited_reset(). Returns how many were taken. */
+/* Sockets that no worker can take stay for inherited_reset(). Returns how many were taken. */
 static uint32_t hand_out(struct takeover *takeover, struct inherited_fds_socket *sockets, uint32_t count)
 {
 	const struct takeover_host *host = &takeover->host;
@@ -134,7 +134,7 @@ static void on_handoff(struct loop_source *source, uint32_t events)
 	}
 }
 
-/* Before the program before is told that this one is ready. */
+/* Call before reporting to the old program that this one is ready. */
 static void handoff_begin(struct takeover *takeover)
 {
 	int error;

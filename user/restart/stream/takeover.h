@@ -9,18 +9,18 @@ struct local;
 /* What the gateway has when its ports are open: takeover_end() gets it. */
 struct takeover_host {
 	struct loop *loop; /* borrowed, like the next two; of the main thread */
-	struct local *local; /* those of the gateway before; NULL: others, or none */
+	struct local *local; /* taken over from the old process; NULL: new ones, or none */
 	const atomic_uint *resumptions_left; /* streams that workers have and have not resumed yet */
 	uint32_t worker_count;
 	void *context;
-	/* A worker gets the connection of a client of this port, as worker_take_over() says: 0 or -errno. */
+	/* Passes the connection of a client of this port to a worker; see worker_take_over(). 0 or -errno. */
 	int (*take_over)(void *context, uint32_t worker, int fd, uint16_t port, bool is_stream);
 };
 
 /*
- * What a gateway takes over from one that died, under the keeper (user/restart), and what a program that is
- * replaced hands over while it drains: both go the same way. Without a keeper (restart state: NULL), or for
- * the first gateway, there is nothing, and all of this does nothing.
+ * Takes over the connections of a crashed gateway, under the keeper (user/restart), and those that a replaced
+ * program hands over while it drains, in the same way. Without a keeper (restart_state NULL), and for the
+ * first gateway, these functions do nothing.
  */
 struct takeover {
 	struct restart_state *restart_state; /* borrowed; NULL: no keeper */
@@ -32,10 +32,9 @@ struct takeover {
 	 */
 	struct timer late_timer;
 	struct takeover_host host;
-	struct loop_source
-		handoff; /* of restart state->old_process_fd, while the program before has not ended */
+	struct loop_source handoff; /* of restart_state->old_process_fd, until the old program ends */
 	uint32_t next_worker;
-	uint32_t handed_clients, handed_streams; /* by that program */
+	uint32_t handed_clients, handed_streams; /* by the old program */
 	bool is_new_process;
 	bool has_timer;
 };
@@ -47,19 +46,19 @@ uint32_t takeover_workers(const struct takeover *takeover, uint32_t wanted);
 /* Takes the sockets of one port, one for each worker; false: there are none. */
 bool takeover_take_port(struct takeover *takeover, const struct address *address, uint32_t count,
 			int *ret_fds);
-/* The ports are open and the workers run: idle clients and streams go to them, what is left is closed. */
+/* Call when ports are open and workers run: passes them idle clients and streams, and closes the rest. */
 void takeover_end(struct takeover *takeover, const struct takeover_host *host);
-/* This gateway drains: the program before keeps what it has not sent yet. */
+/* Call when this gateway drains: the old program keeps the connections that it has not sent. */
 void takeover_take_no_more(const struct takeover *takeover);
-/* Nothing that it has sent is still unread. */
+/* True if everything that the old program has sent was received. */
 bool takeover_has_all(const struct takeover *takeover);
 /* Releases everything left of the previous process. After takeover_end(), or instead of it. */
 void takeover_stop(struct takeover *takeover);
 /* The start has failed: exits if this process follows another, and leaves its descriptors to the next one. */
 void takeover_give_up(const struct takeover *takeover);
-/* The gateway serves: from now on a crash is followed by a restart. */
+/* Call when the gateway serves: from now on the keeper restarts it after a crash. */
 void takeover_ready(struct takeover *takeover, uint32_t worker_count);
 /* True if the new program has the sockets of our ports: closing them resets no connection. */
 bool takeover_is_handed_over(const struct takeover *takeover);
-/* That program takes connections as well: workers may hand them off (quiesce.h). The log says why not. */
+/* True if the new program also takes connections (quiesce.h). Otherwise logs the reason. */
 bool takeover_takes_connections(const struct takeover *takeover);
