@@ -68,11 +68,10 @@ static int sort_documents(struct decoder *d, const struct yaml_documents *docume
 		const struct yaml_node *root = document->root;
 
 		if (root->kind != YAML_MAP) {
-			config_error(
-				d->report, root,
-				"a configuration is a map with keys such as gateways, or a Kubernetes "
-				"object; this is %s",
-				yaml_kind_name(root));
+			config_error(d->report, root,
+				     "a configuration is a map with keys such as gateways, or a Kubernetes "
+				     "object; this is %s",
+				     yaml_kind_name(root));
 			continue;
 		}
 		if (!build_push(d,

@@ -14,6 +14,7 @@
 #include "policy/match/normalization.h"
 #include "policy/compile/tls_compile.h"
 #include "policy/compile/duplicates.h"
+#include "policy/compile/effective_route.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
 
@@ -21,283 +22,6 @@ const struct frontend_http frontend_http_default = {
 	.max_buffer_bytes = 2 * 1024 * 1024,
 	.http1_idle_timeout_ns = 600 * NS_PER_S,
 };
-
-struct compile {
-	struct snapshot *snapshot;
-	struct config_report *report;
-	struct attachments attachments;
-	size_t union_bytes_left; /* for the automata of routes */
-	struct route_groups groups; /* of the listener that is compiled */
-};
-
-/* ---- backend references */
-
-static void enter_backend(const struct compile *compile, struct precedence *precedence,
-			  const struct backend *backend, uint16_t port)
-{
-	bool is_service = backend->kind == BACKEND_SERVICE;
-	struct span name = backend->name;
-	struct attachment_run run;
-
-	/* "namespace/host name" */
-	if (is_service && name.len > backend->namespace.len && span_starts(name, backend->namespace) &&
-	    name.data[backend->namespace.len] == '/')
-		name = span_from(name, backend->namespace.len + 1);
-	run = attachments_of(&compile->attachments, is_service ? TARGET_SERVICE : TARGET_BACKEND,
-			     backend->namespace, name);
-	for (uint32_t i = 0; i < run.count; i++)
-		precedence_enter(precedence, &run.list[i],
-				 attachment_on_backend(&run.list[i], is_service ? port : 0), compile->report);
-	precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND);
-}
-
-/* The place of a reference. */
-struct ref_place {
-	const struct precedence *precedence; /* policies of gateway, listener and route */
-	const struct listener *listener; /* NULL: a mirror */
-	bool is_tcp;
-	bool splice_off;
-	bool is_grpc;
-};
-
-/* A policy is more specific than the Service; gRPC requires HTTP/2. */
-static enum backend_http_version version_of(const struct backend_ref *ref, bool is_grpc)
-{
-	if (ref->http && ref->http->version != BACKEND_HTTP_AUTO)
-		return ref->http->version;
-	if (ref->backend->kind == BACKEND_MCP)
-		return BACKEND_HTTP1;
-	if (ref->backend->http_version != BACKEND_HTTP_AUTO)
-		return ref->backend->http_version;
-	return is_grpc ? BACKEND_HTTP2 : BACKEND_HTTP_AUTO;
-}
-
-static int resolve_ref(const struct compile *compile, const struct ref_place *place, struct backend_ref *ref)
-{
-	struct precedence own = { 0 };
-	const struct tls_place tls_place = { place->precedence, &own, place->listener, place->is_tcp };
-	int result;
-
-	enter_backend(compile, &own, ref->backend, ref->service_port);
-	precedence_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF);
-	precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
-	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
-	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
-	result = tls_compile_ref(&tls_place, ref, compile->snapshot->arena, compile->report);
-	ref->http_version = version_of(ref, place->is_grpc);
-	/* One host that a client chose must not take the others out of service. */
-	if (ref->backend->kind != BACKEND_DYNAMIC)
-		ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
-	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
-	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
-	ref->splice_off |= place->splice_off || ref->backend->splice_off;
-	/* The same-host lanes cannot carry encrypted bytes. */
-	ref->is_same_host =
-		!ref->splice_off && !ref->tls && (ref->is_same_host || ref->backend->is_same_host);
-	return result;
-}
-
-static int resolve_refs(const struct compile *compile, const struct ref_place *place,
-			struct backend_ref *list, uint32_t count, uint64_t *ret_sum)
-{
-	uint64_t sum = 0;
-
-	*ret_sum = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		int result = resolve_ref(compile, place, &list[i]);
-
-		if (result < 0)
-			return result;
-		if (__builtin_add_overflow(sum, list[i].weight, &sum)) {
-			config_message_at(
-				compile->report, CONFIG_ERROR, list[i].where,
-				"the weights of these backends add up to more than 2^64; write smaller ones");
-			return 0;
-		}
-	}
-	*ret_sum = sum;
-	return 0;
-}
-
-/* ---- routes */
-
-/* A rule may have several mirror filters; an attached policy has one. */
-static int mirrors_collect(struct compile *compile, const struct precedence *precedence, struct route *route)
-{
-	const struct precedence_winner *winner = &precedence->of[POLICY_MIRROR];
-	const struct policy_values *values = &route->inline_policies;
-	bool is_inline = winner->level == LEVEL_INLINE_ROUTE;
-	const struct mirror_policy **list;
-	uint32_t count = 0;
-
-	if (!winner->object)
-		return 0;
-	list = arena_take(compile->snapshot->arena, (is_inline ? values->value_count : 1) * sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	for (uint32_t i = 0; is_inline && i < values->value_count; i++) {
-		if (values->value_list[i].kind == POLICY_MIRROR)
-			list[count++] = values->value_list[i].object;
-	}
-	if (!is_inline)
-		list[count++] = winner->object;
-	route->effective.mirror_list = list;
-	route->effective.mirror_count = count;
-	return 0;
-}
-
-/* In a manifest, the Service or the kind of the route causes this, so only warn. */
-static void refuse_mirror(const struct compile *compile, const struct route *route, struct span where)
-{
-	config_message_at(compile->report, route->kind.len ? CONFIG_WARNING : CONFIG_ERROR, where,
-			  "copies are sent in HTTP/1.1, and this backend speaks HTTP/2; name one that speaks "
-			  "HTTP/1.1");
-}
-
-/* Many routes may share a mirror: only policies of its backend apply, and the warning is given once. */
-static int compile_mirrors(const struct compile *compile, const struct route *route)
-{
-	const struct precedence none = { 0 };
-	const struct ref_place place = { .precedence = &none, .is_grpc = route->is_grpc };
-	int result = 0;
-
-	for (uint32_t i = 0; i < route->effective.mirror_count && result == 0; i++) {
-		struct backend_ref *ref = route->effective.mirror_list[i]->ref;
-		bool is_refused = ref && ref->http_version == BACKEND_HTTP2;
-
-		if (!ref || !ref->backend)
-			continue;
-		result = resolve_ref(compile, &place, ref);
-		if (!is_refused && ref->http_version == BACKEND_HTTP2)
-			refuse_mirror(compile, route, ref->where);
-	}
-	return result;
-}
-
-static int label_make(struct arena *arena, struct span namespace, struct span name, struct span *ret_label)
-{
-	char *label = arena_bytes(arena, namespace.len + 1 + name.len);
-
-	if (!label)
-		return -ENOMEM;
-	memcpy(label, namespace.len ? namespace.data : "", namespace.len);
-	label[namespace.len] = '/';
-	memcpy(label + namespace.len + 1, name.len ? name.data : "", name.len);
-	*ret_label = span_of(label, namespace.len + 1 + name.len);
-	return 0;
-}
-
-static void enter_route(const struct compile *compile, struct precedence *precedence, struct span namespace,
-			struct span name, struct span rule_name, struct span kind, bool is_http)
-{
-	struct attachment_run run = attachments_of(&compile->attachments, TARGET_ROUTE, namespace, name);
-
-	for (uint32_t i = 0; i < run.count; i++) {
-		bool has_effect =
-			is_http || policy_section_of(run.list[i].policy->value.kind) == SECTION_BACKEND;
-
-		if (has_effect)
-			precedence_enter(precedence, &run.list[i],
-					 attachment_on_route(&run.list[i], rule_name, kind), compile->report);
-	}
-}
-
-/* `attempts: 0` switches off retries of weaker levels, and is then treated as no policy. */
-static const struct retry_policy *retry_of(const struct precedence *precedence)
-{
-	const struct retry_policy *retry = precedence_object(precedence, POLICY_RETRY);
-
-	return retry && retry->attempts ? retry : NULL;
-}
-
-static int compile_routes(struct compile *compile, const struct precedence *outer,
-			  const struct listener *listener, uint32_t group);
-
-/* Routes of a group have the policies of the route above them, unless they have their own. */
-static int compile_delegates(struct compile *compile, const struct precedence *outer,
-			     const struct listener *listener, struct route *route)
-{
-	struct precedence inherited = *outer;
-	int result = 0;
-
-	route->delegate_sum = 0;
-	precedence_inherit(&inherited);
-	for (uint32_t i = 0; i < route->delegate_count && result == 0; i++) {
-		route->delegate_sum += route->delegate_list[i].weight;
-		result = compile_routes(compile, &inherited, listener, route->delegate_list[i].group);
-	}
-	return result;
-}
-
-static int compile_route(struct compile *compile, const struct precedence *outer,
-			 const struct listener *listener, struct route *route)
-{
-	struct precedence precedence = *outer;
-	const struct ref_place place = { .precedence = &precedence,
-					 .listener = listener,
-					 .splice_off = route->splice_off || listener->splice_off,
-					 .is_grpc = route->is_grpc };
-	int result;
-
-	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
-	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
-	route->effective = (struct route_policies){
-		.timeout = precedence_object(&precedence, POLICY_TIMEOUT),
-		.retry = retry_of(&precedence),
-		.delay = precedence_object(&precedence, POLICY_DELAY),
-		.request_headers = precedence_object(&precedence, POLICY_REQUEST_HEADERS),
-		.response_headers = precedence_object(&precedence, POLICY_RESPONSE_HEADERS),
-		.rewrite = precedence_object(&precedence, POLICY_URL_REWRITE),
-		.redirect = precedence_object(&precedence, POLICY_REDIRECT),
-		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
-	};
-	overridden_warn(&outer->of[POLICY_TIMEOUT], &outer->of[POLICY_RETRY], route, compile->report);
-	result = route->is_refused ? 0 : mirrors_collect(compile, &precedence, route);
-	if (route->is_refused)
-		route->effective = (struct route_policies){ 0 };
-	else if (result == 0)
-		result = guard_list_build(&precedence, GUARD_PHASE_ROUTE, compile->snapshot->arena,
-					  &route->effective.guards);
-	if (result == 0)
-		result = label_make(compile->snapshot->arena, route->namespace, route->name, &route->label);
-	if (result == 0)
-		result = compile_mirrors(compile, route);
-	if (result == 0 && route->delegate_count)
-		result = compile_delegates(compile, &precedence, listener, route);
-	return result < 0 ? result
-			  : resolve_refs(compile, &place, route->backend_list, route->backend_count,
-					 &route->weight_sum);
-}
-
-static int compile_routes(struct compile *compile, const struct precedence *outer,
-			  const struct listener *listener, uint32_t group)
-{
-	const struct route_groups *groups = &compile->groups;
-	int result = 0;
-
-	for (uint32_t i = groups->start[group]; i < groups->start[group + 1] && result == 0; i++)
-		result = compile_route(compile, outer, listener, groups->list[i]);
-	return result;
-}
-
-static int compile_tcp_route(const struct compile *compile, const struct precedence *outer,
-			     const struct listener *listener, struct tcp_route *route)
-{
-	struct precedence precedence = *outer;
-	const struct ref_place place = { .precedence = &precedence,
-					 .listener = listener,
-					 .is_tcp = true,
-					 .splice_off = route->splice_off || listener->splice_off };
-	int result;
-
-	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind,
-		    false);
-	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
-	result = resolve_refs(compile, &place, route->backend_list, route->backend_count, &route->weight_sum);
-	return result < 0
-		       ? result
-		       : label_make(compile->snapshot->arena, route->namespace, route->name, &route->label);
-}
 
 /* ---- listeners and binds */
 
@@ -364,8 +88,8 @@ static int compile_listener(struct compile *compile, struct listener *listener, 
 {
 	struct arena *arena = compile->snapshot->arena;
 	struct precedence precedence = { 0 };
-	int result = label_make(arena, listener->gateway_namespace, listener->gateway_name,
-				&listener->gateway_label);
+	int result = compile_label_make(arena, listener->gateway_namespace, listener->gateway_name,
+					&listener->gateway_label);
 
 	if (result == 0)
 		result = compile_tls(compile, listener, port);
@@ -567,7 +291,7 @@ static void compile_servers(const struct compile *compile, const struct backend 
 
 		if (!server->backend)
 			continue;
-		enter_backend(compile, &precedence, server->backend, server->service_port);
+		compile_enter_backend(compile, &precedence, server->backend, server->service_port);
 		for (uint32_t k = 0; k < run.count; k++)
 			precedence_enter(&precedence, &run.list[k],
 					 attachment_on_target(&run.list[k], server->name), compile->report);
@@ -591,7 +315,7 @@ static void compile_backends(const struct compile *compile)
 		const struct backend *backend = &compile->snapshot->backend_list[i];
 		struct precedence precedence = { 0 };
 
-		enter_backend(compile, &precedence, backend, 0);
+		compile_enter_backend(compile, &precedence, backend, 0);
 		compile_servers(compile, backend, precedence_object(&precedence, POLICY_BACKEND_TLS));
 	}
 }

@@ -58,8 +58,9 @@ static int attach_classic(int fd)
 }
 
 /*
- * A listening socket drops a SYN whose TTL is below this; the last segment of a handshake under way goes to its
- * request, which does not look (tcp_v4_rcv(), tcp_v6_rcv()). A connection inherits it. Needs no privilege.
+ * A listening socket drops a SYN whose TTL is below this; the last segment of a handshake under way goes to
+ * its request, which does not look (tcp_v4_rcv(), tcp_v6_rcv()). A connection inherits it. Needs no
+ * privilege.
  */
 static int set_least_ttl(int fd, int domain, int ttl)
 {

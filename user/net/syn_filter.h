@@ -23,7 +23,7 @@ int syn_filter_load(void);
  */
 int syn_filter_attach(int fd, int program);
 /*
- * Removes the inherited filter or least TTL from a connection accepted from such a socket: it would drop the SYN of a peer
- * that has lost the connection, which must get a response (RFC 5961 4).
+ * Removes the inherited filter or least TTL from a connection accepted from such a socket: it would drop the
+ * SYN of a peer that has lost the connection, which must get a response (RFC 5961 4).
  */
 void syn_filter_detach(int fd);

@@ -129,7 +129,7 @@ static void port_bar(const struct worker_ports *ports, struct worker_port *port)
 
 	if (error < 0 && error != -EOPNOTSUPP)
 		log_warn("worker %u, port %u: cannot keep new connections out while it closes: %s",
-			  ports->proxy->index, port->bind->port, strerrordesc_np(-error));
+			 ports->proxy->index, port->bind->port, strerrordesc_np(-error));
 }
 
 static void port_stop(struct worker_port *port)
