@@ -195,6 +195,14 @@ TEST(the_default_port_follows_the_scheme)
 	assert_int_equal(target_default_port(&head), 80);
 }
 
+static bool is_word(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < 0x21 || text[i] > 0x7e || text[i] == '"' || text[i] == '\\')
+			return false;
+	return true;
+}
+
 /* The eight-at-a-time loops against the table, every byte at every place of a word. */
 TEST(fast_skips_agree_with_the_table)
 {
@@ -216,6 +224,7 @@ TEST(fast_skips_agree_with_the_table)
 						 char_class_skip(copy, copy + len, OCTET_TEXT) == copy + len);
 				assert_ptr_equal(char_class_skip_target(copy, copy + len),
 						 char_class_skip(copy, copy + len, OCTET_TARGET));
+				assert_int_equal(char_class_is_word(span_of(copy, len)), is_word(copy, len));
 			}
 			text[at] = at % 3 ? 'a' : '\t';
 		}

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <endian.h>
-
 #include "user/base/span.h"
 
 /*
@@ -36,79 +34,15 @@ static inline int octet_hex(char c)
 }
 
 /* The first byte at or after `at` that is in none of the classes, or `end`. */
-static inline const char *char_class_skip(const char *at, const char *end, unsigned int classes)
-{
-	while (at < end && octet_is(*at, classes))
-		at++;
-	return at;
-}
-
-#define CHAR_CLASS_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-static inline uint64_t char_class_load(const char *at)
-{
-	uint64_t word;
-
-	memcpy(&word, at, sizeof(word));
-	return le64toh(word);
-}
-
-/*
- * The top bit of every byte below `bound` (at most 0x80). Bytes above the lowest hit may be flagged wrongly,
- * because a borrow propagates upwards: use only the lowest bit.
- */
-static inline uint64_t char_class_below(uint64_t word, uint8_t bound)
-{
-	return (word - CHAR_CLASS_EACH(bound)) & ~word & CHAR_CLASS_EACH(0x80u);
-}
-
-static inline uint64_t char_class_equal(uint64_t word, uint8_t byte)
-{
-	return char_class_below(word ^ CHAR_CLASS_EACH(byte), 1);
-}
-
-/* Like char_class_skip(OCTET_TEXT), eight bytes at a time, because field values are most of a head. */
-static inline const char *char_class_skip_text(const char *at, const char *end)
-{
-	for (;;) {
-		while (end - at >= 8) {
-			uint64_t word = char_class_load(at);
-			uint64_t stop = char_class_below(word, 0x20) | char_class_equal(word, 0x7f);
-
-			if (stop) {
-				at += __builtin_ctzll(stop) / 8;
-				break;
-			}
-			at += 8;
-		}
-		while (at < end && octet_is(*at, OCTET_TEXT)) {
-			at++;
-			if (end - at >= 8)
-				break;
-		}
-		if (at == end || !octet_is(*at, OCTET_TEXT))
-			return at;
-	}
-}
-
-/* Like char_class_skip(OCTET_TARGET), eight bytes at a time. */
-static inline const char *char_class_skip_target(const char *at, const char *end)
-{
-	while (end - at >= 8) {
-		uint64_t word = char_class_load(at);
-		uint64_t stop = char_class_below(word, 0x21) | char_class_equal(word, 0x7f) |
-				char_class_equal(word, '#') | (word & CHAR_CLASS_EACH(0x80u));
-
-		if (stop)
-			return at + __builtin_ctzll(stop) / 8;
-		at += 8;
-	}
-	return char_class_skip(at, end, OCTET_TARGET);
-}
-
+const char *char_class_skip(const char *at, const char *end, unsigned int classes);
+/* The same for OCTET_TEXT and OCTET_TARGET, eight bytes at a time: they are most of a head. */
+const char *char_class_skip_text(const char *at, const char *end);
+const char *char_class_skip_target(const char *at, const char *end);
 /* True if not empty and every byte is in one of the classes. */
 bool char_class_all(struct span s, unsigned int classes);
 bool char_class_is_token(struct span s);
-/* These two may be empty. */
+/* These three may be empty. */
 bool char_class_is_text(struct span s);
 bool char_class_is_target(struct span s);
+/* Visible ASCII without quotes and backslashes: needs no quotes in a log line. */
+bool char_class_is_word(struct span s);

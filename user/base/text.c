@@ -31,15 +31,13 @@ void text_clear(struct text *t)
 		t->data[0] = '\0';
 }
 
-static bool text_room(struct text *t, size_t more)
+static bool text_grow(struct text *t, size_t more)
 {
 	size_t size = t->size ? t->size : 128;
 	char *data;
 
 	if (t->failed)
 		return false;
-	if (t->size - t->len > more)
-		return true;
 	if (t->is_borrowed) {
 		t->failed = true;
 		return false;
@@ -54,6 +52,11 @@ static bool text_room(struct text *t, size_t more)
 	t->data = data;
 	t->size = size;
 	return true;
+}
+
+static inline bool text_room(struct text *t, size_t more)
+{
+	return (t->size - t->len > more && !t->failed) || text_grow(t, more);
 }
 
 void text_add(struct text *t, struct span s)

@@ -13,7 +13,9 @@
 
 static inline bool wire_field_is_clean(const struct field *field)
 {
-	return char_class_is_token(field->name) && char_class_is_text(field->value);
+	/* A known name is a token. */
+	return (field->id != FIELD_OTHER || char_class_is_token(field->name)) &&
+	       char_class_is_text(field->value);
 }
 
 /* "name: value CRLF" */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/obs/access_line.h"
 
+#include "user/base/char_class.h"
 #include "user/base/json_writer.h"
 
 static const struct {
@@ -38,22 +39,6 @@ static void put(struct line *line, struct span s)
 	text_add(&line->text, s);
 }
 
-/* Printable ASCII except blank, quote (0x22) and backslash (0x5c). */
-static const bool is_plain[256] = {
-	[0x21] = true,
-	[0x23 ... 0x5b] = true,
-	[0x5d ... 0x7e] = true,
-};
-
-static bool is_plain_word(struct span s)
-{
-	size_t len = 0;
-
-	while (len < s.len && is_plain[(unsigned char)s.data[len]])
-		len++;
-	return len == s.len;
-}
-
 static void put_quoted(struct line *line, struct span s)
 {
 	if (line->is_json) {
@@ -78,7 +63,7 @@ static void put_word(struct line *line, enum access_field field, struct span val
 {
 	if (value.len == 0 || !put_key(line, field))
 		return;
-	if (line->is_json || !is_plain_word(value))
+	if (line->is_json || !char_class_is_word(value))
 		put_quoted(line, value);
 	else
 		put(line, value);

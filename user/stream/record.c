@@ -147,10 +147,12 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 	record_fill_texts(stream, record);
 	record_fill_tls(stream, record);
 	record_fill_bypass(stream, record);
-	record->mcp_method = internal_fields_get(stream, SPAN("mcp.method"));
-	record->mcp_tool = internal_fields_get(stream, SPAN("mcp.tool"));
-	record->mcp_session = internal_fields_get(stream, SPAN("mcp.session"));
-	record->mcp_error = internal_fields_get(stream, SPAN("mcp.error"));
+	if (stream->exchange && stream->exchange->internal_fields.len) {
+		record->mcp_method = internal_fields_get(stream, SPAN("mcp.method"));
+		record->mcp_tool = internal_fields_get(stream, SPAN("mcp.tool"));
+		record->mcp_session = internal_fields_get(stream, SPAN("mcp.session"));
+		record->mcp_error = internal_fields_get(stream, SPAN("mcp.error"));
+	}
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		record->lane_bytes_in[lane] = stream->upload.lane_bytes[lane];
 		record->lane_bytes_out[lane] = stream->download.lane_bytes[lane];
