@@ -53,11 +53,18 @@ static void objects_forget(struct restart_objects *objects)
 	objects->count = 0;
 }
 
-/* The descriptors of the crashed process cannot be used: closes them. */
-static void objects_refuse(struct restart_objects *objects, const char *name, const struct text *why)
+/*
+ * Ends a takeover: true if it succeeded. Otherwise closes the descriptors of the crashed process. They stay
+ * recorded unless it fails: if this process crashes, the next one finds them.
+ */
+static bool objects_are_taken(struct restart_objects *objects, const char *name, int error, struct text *why)
 {
-	log_warn("cannot reuse the %s of the crashed process: %.*s", name, SPAN_FMT(text_span(why)));
-	objects_forget(objects);
+	if (error) {
+		log_warn("cannot reuse the %s of the crashed process: %.*s", name, SPAN_FMT(text_span(why)));
+		objects_forget(objects);
+	}
+	text_done(why);
+	return !error;
 }
 
 /* Takes over the lane with the sockets in its maps. On failure those are lost. */
@@ -70,16 +77,10 @@ static bool sockmap_take_over(struct kernel_lanes *lanes, const struct sockmap_o
 	if (!objects->count)
 		return false;
 	text_init(&why);
-	/*
-	 * The descriptors stay recorded unless this fails: if this process crashes, the next one finds them.
-	 */
 	error = sockmap_inherit(objects->list, objects->count, options, &lanes->sockmap, &why);
 	failpoint(LANE_INHERITED);
-	if (error)
-		objects_refuse(objects, "kernel lane", &why);
-	text_done(&why);
-	lanes->is_inherited = !error;
-	return !error;
+	lanes->is_inherited = objects_are_taken(objects, "kernel lane", error, &why);
+	return lanes->is_inherited;
 }
 
 static int sockmap_obtain(struct kernel_lanes *lanes, const struct splice_config *config,
@@ -184,11 +185,8 @@ static bool local_take_over(struct kernel_lanes *lanes, const struct local_optio
 	text_init(&why);
 	error = local_inherit(objects->list, objects->count, options, &lanes->local, &why);
 	failpoint(LOCAL_INHERITED);
-	if (error)
-		objects_refuse(objects, "same-host lanes", &why);
-	text_done(&why);
-	lanes->is_local_inherited = !error;
-	return !error;
+	lanes->is_local_inherited = objects_are_taken(objects, "same-host lanes", error, &why);
+	return lanes->is_local_inherited;
 }
 
 static void local_leave(const struct kernel_lanes *lanes, struct restart_state *restart_state)

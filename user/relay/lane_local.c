@@ -176,6 +176,20 @@ static int local_ask(const struct relay *relay, const struct conn *conn)
 	return answer == 0 && conn->received_bytes == 0 ? -EAGAIN : 0;
 }
 
+/* Takes `local`, whose direction has started, or frees it after an error. */
+static bool local_attach(struct relay *relay, struct relay_local *local, int error)
+{
+	if (error) {
+		hg_free(local);
+		return false;
+	}
+	local->relay = relay;
+	local->sent_bytes = relay->sink->sent_bytes;
+	relay->local = local;
+	local_watch_add(relay);
+	return true;
+}
+
 /*
  * Returns 1 or -errno. What the gateway itself sends to the receiver must not get into TCP's queue while the
  * receiver has not read the other queue. So this connection bypasses TCP, whatever `lanes` says about other
@@ -190,23 +204,12 @@ static int local_start(struct relay *relay)
 		.read_bytes = relay->source->received_bytes,
 	};
 	int error = conn_start_bypass(relay->sink, relay->shared->local_watch.worker);
-	struct relay_local *local;
+	struct relay_local *local = error ? NULL : hg_calloc(1, sizeof(*local));
 
-	if (error)
-		return error;
-	local = hg_calloc(1, sizeof(*local));
 	if (!local)
-		return -ENOMEM;
+		return error ? error : -ENOMEM;
 	error = local_direction_start(&local->direction, relay->shared->local, &options);
-	if (error) {
-		hg_free(local);
-		return error;
-	}
-	local->relay = relay;
-	local->sent_bytes = relay->sink->sent_bytes;
-	relay->local = local;
-	local_watch_add(relay);
-	return 1;
+	return local_attach(relay, local, error) ? 1 : error;
 }
 
 /* Accounts what the lane carried in another process. */
@@ -232,16 +235,10 @@ int lane_local_resume(struct relay *relay)
 		return -ENOMEM;
 	error = local_direction_resume(&local->direction, relay->shared->local, conn_fd(relay->source),
 				       conn_fd(relay->sink));
-	if (error) {
-		hg_free(local);
+	if (!local_attach(relay, local, error))
 		return error;
-	}
-	local->relay = relay;
-	local->sent_bytes = relay->sink->sent_bytes;
-	relay->local = local;
 	relay->local_looks = 0;
 	relay->lane = &lane_local;
-	local_watch_add(relay);
 	local_remember(relay);
 	return 0;
 }

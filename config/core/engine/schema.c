@@ -49,21 +49,9 @@ uint64_t schema_number(const struct schema_row *row, const void *object)
 		return *(const unsigned *)member;
 	case SCHEMA_FLAGS:
 		return flags_of(row, member);
-	case SCHEMA_NOTHING:
-	case SCHEMA_TEXT:
-	case SCHEMA_WORD_TEXT:
-	case SCHEMA_BYTES:
-	case SCHEMA_CODES:
-	case SCHEMA_CIDRS:
-	case SCHEMA_NAMES:
-	case SCHEMA_PAIRS:
-	case SCHEMA_REF:
-	case SCHEMA_OBJECTS:
-	case SCHEMA_REST:
-	case SCHEMA_MAP:
-		break;
+	default:
+		return 0;
 	}
-	return 0;
 }
 
 uint32_t schema_count(const struct schema_row *row, const void *object)
@@ -136,15 +124,7 @@ static void set_number(const struct schema_row *row, void *object, uint64_t valu
 	case SCHEMA_MAP:
 		schema_default(row->child, member);
 		return;
-	case SCHEMA_NOTHING:
-	case SCHEMA_BYTES:
-	case SCHEMA_CODES:
-	case SCHEMA_CIDRS:
-	case SCHEMA_NAMES:
-	case SCHEMA_PAIRS:
-	case SCHEMA_REF:
-	case SCHEMA_OBJECTS:
-	case SCHEMA_REST:
+	default:
 		return;
 	}
 }
@@ -180,6 +160,11 @@ bool schema_decode_list(struct decoder *d, const struct yaml_node *node,
 	return true;
 }
 
+static bool decode_name_element(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_name(d, node, ret);
+}
+
 /* Decodes lists; pairs are a map in standalone files. */
 static bool decode_elements(struct decoder *d, const struct yaml_node *node, const struct schema_row *row,
 			    void *object)
@@ -193,7 +178,8 @@ static bool decode_elements(struct decoder *d, const struct yaml_node *node, con
 			     (unsigned long long)row->range.max);
 		return false;
 	}
-	return schema_decode_list(d, node, row->element, row->element_bytes, member_of(row, object),
+	return schema_decode_list(d, node, row->element ? row->element : decode_name_element,
+				  row->element_bytes, member_of(row, object),
 				  (uint32_t *)((char *)object + row->count_offset));
 }
 
@@ -271,7 +257,7 @@ static bool decode_value(struct decoder *d, const struct yaml_node *node, const 
 
 	if (row->decode)
 		return row->decode(d, node, member);
-	if (row->element)
+	if (row->element || row->type == SCHEMA_NAMES)
 		return decode_elements(d, node, row, object);
 	switch (row->type) {
 	case SCHEMA_BOOL:
@@ -307,17 +293,9 @@ static bool decode_value(struct decoder *d, const struct yaml_node *node, const 
 		return decode_flags(d, node, row, object);
 	case SCHEMA_MAP:
 		return schema_decode(d, node, row->child, member);
-	case SCHEMA_CODES:
-	case SCHEMA_CIDRS:
-	case SCHEMA_NAMES:
-	case SCHEMA_PAIRS:
-	case SCHEMA_REF:
-	case SCHEMA_OBJECTS:
-	case SCHEMA_REST:
-	case SCHEMA_NOTHING:
-		break;
+	default:
+		return false;
 	}
-	return false;
 }
 
 static void decode_row(struct decoder *d, const struct yaml_node *node, const struct schema_row *row,

@@ -36,7 +36,7 @@ enum schema_type {
 	SCHEMA_BYTES, /* struct span that may be empty; dumped as base64 */
 	SCHEMA_CODES, /* uint16_t list of HTTP statuses; needs `decode` */
 	SCHEMA_CIDRS, /* struct cidr list; needs `element` */
-	SCHEMA_NAMES, /* struct span list; needs `element` */
+	SCHEMA_NAMES, /* struct span list; names without `element` */
 	SCHEMA_PAIRS, /* struct header_pair list, a map in standalone files; needs `element` */
 	SCHEMA_REF, /* struct backend_ref *: a target; needs `decode` */
 	SCHEMA_OBJECTS, /* list of objects; needs `element`; the rows of `child` are only for the reference */

@@ -150,15 +150,9 @@ static const struct schema_row frontend_connect_rows[] = {
 };
 static const struct schema frontend_connect_schema = SCHEMA(frontend_connect_rows, struct frontend_connect);
 
-static bool decode_field_name(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	return decode_name(d, node, ret);
-}
-
 static const struct schema_row access_log_rows[] = {
 	{ "remove", AS_LIST(SCHEMA_NAMES, struct access_log_policy, remove_list, remove_count, struct span),
-	  .element = decode_field_name, .value_doc = "list of names", .dump = DUMP_NOT_ZERO,
-	  .doc = "fields to leave out of the log" },
+	  .value_doc = "list of names", .dump = DUMP_NOT_ZERO, .doc = "fields to leave out of the log" },
 	{ "filter", .style = STYLE_STANDALONE, .refusal = NOT_YET_FILTER_LOG },
 	{ "add", .refusal = NOT_YET_ADD_LOG },
 	{ "otlp", .style = STYLE_STANDALONE, .refusal = NOT_YET_OTLP },

@@ -62,11 +62,6 @@ bool tls_value_params(struct decoder *d, const struct yaml_node *node, const str
 	       is_valid;
 }
 
-static bool decode_element(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	return decode_name(d, node, ret);
-}
-
 /* Upstream also has words for the two obsolete versions. */
 static bool decode_version(struct decoder *d, const struct yaml_node *node, void *ret)
 {
@@ -85,8 +80,8 @@ static bool decode_version(struct decoder *d, const struct yaml_node *node, void
 	AS_WORD(object, words.member), .decode = decode_version, .word_base = TLS_VERSION_1_2,               \
 				       WORDS("TLS_V1_2", "TLS_V1_3")
 #define NAMES(object, kind)                                                                                  \
-	AS_LIST(SCHEMA_NAMES, object, words.kind##_list, words.kind##_count, struct span),                   \
-		.element = decode_element, RANGE(0, 64), .dump = DUMP_NOT_ZERO, .value_doc = "list of names"
+	AS_LIST(SCHEMA_NAMES, object, words.kind##_list, words.kind##_count, struct span), RANGE(0, 64),     \
+		.dump = DUMP_NOT_ZERO, .value_doc = "list of names"
 #define CIPHERS_DOC                                                                                          \
 	.default_doc = "all safe ones",                                                                      \
 	.doc = "only these, by the name of IANA (`TLS_AES_128_GCM_SHA256`) or OpenSSL "                      \
@@ -387,9 +382,8 @@ static const struct schema_row backend_tls_rows[] = {
 	  .doc = "application protocols in order of preference" },
 	{ "subjectAltNames",
 	  AS_LIST(SCHEMA_NAMES, struct backend_tls, settings.name_list, settings.name_count, struct span),
-	  .element = decode_element, RANGE(0, 64), .dump = DUMP_NOT_ZERO,
-	  .value_doc = "list of names, addresses, URIs", .default_doc = "`hostname`",
-	  .doc = "one of them must be in the certificate" },
+	  RANGE(0, 64), .dump = DUMP_NOT_ZERO, .value_doc = "list of names, addresses, URIs",
+	  .default_doc = "`hostname`", .doc = "one of them must be in the certificate" },
 	{ "keyExchangeGroups", NAMES(struct backend_tls, group), GROUPS_DOC },
 	{ "spiffe", .refusal = NOT_YET_SPIFFE },
 };
