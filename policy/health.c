@@ -25,17 +25,18 @@ uint32_t health_score(const struct endpoint_health *health)
 
 static bool is_unhealthy(const struct health_policy *policy, const struct health_outcome *outcome)
 {
+	struct expression_facts facts = { 0 };
 	struct expression_scratch scratch;
-	struct expression_facts facts = {
-		.request = outcome->request,
-		.response_fields = outcome->response,
-		.response_code = outcome->status,
-		.random = outcome->random,
-		.scratch = &scratch,
-	};
 	const struct field *grpc;
 
 	if (policy->unhealthy) {
+		if (outcome->facts)
+			facts = *outcome->facts;
+		facts.request = outcome->request;
+		facts.response_fields = outcome->response;
+		facts.response_code = outcome->status;
+		facts.random = outcome->random;
+		facts.scratch = &scratch;
 		expression_scratch_init(&scratch);
 		return expression_test(policy->unhealthy, &facts) == EXPRESSION_IS_TRUE;
 	}

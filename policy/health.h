@@ -37,6 +37,8 @@ struct health_outcome {
 	const struct fields *response; /* NULL: no response */
 	uint16_t status; /* without a response: the status for the client, 502, 503 or 504 */
 	uint64_t random;
+	/* What else an expression can read: its source, destination and backend. NULL: nothing. */
+	const struct expression_facts *facts;
 	/*
 	 * Length of the eviction if the policy does not set it, 0: unknown. From Retry-After, or the backoff
 	 * of the retry policy.

@@ -39,9 +39,17 @@ enum expression_point {
 
 struct expression_node;
 
+/* Facts that cost something to find out. */
+enum expression_needs {
+	EXPRESSION_NEEDS_ADDRESS = 1, /* source->address and raw_address */
+	EXPRESSION_NEEDS_CERTIFICATE = 2, /* the rest of source */
+	EXPRESSION_NEEDS_DESTINATION = 4,
+};
+
 struct expression {
 	const struct expression_node *root;
 	enum expression_type type; /* of its value; DYNAMIC: any */
+	uint32_t needs; /* enum expression_needs: the others need not be filled in */
 };
 
 /* Whether it can be a condition: a claim can be true or false. */

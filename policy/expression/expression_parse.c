@@ -326,5 +326,6 @@ int expression_compile(struct span text, enum expression_point point, struct are
 		return r.result;
 	ret_expression->root = root;
 	ret_expression->type = root->type;
+	ret_expression->needs = r.needs;
 	return 0;
 }

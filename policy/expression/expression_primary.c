@@ -50,14 +50,30 @@ static const struct expression_node *refuse_variable(struct reader *r, size_t at
 	return reader_fail_text(r, at, &sentence);
 }
 
+static uint32_t needs_of(const struct expression_variable *variable)
+{
+	ptrdiff_t id = variable - expression_variables;
+
+	if (id < EXPRESSION_VARIABLE_SOURCE_ADDRESS || id > EXPRESSION_VARIABLE_DESTINATION_PORT)
+		return 0;
+	if (id <= EXPRESSION_VARIABLE_SOURCE_RAW_PORT)
+		return EXPRESSION_NEEDS_ADDRESS;
+	return id <= EXPRESSION_VARIABLE_SOURCE_ACCOUNT ? EXPRESSION_NEEDS_CERTIFICATE
+							: EXPRESSION_NEEDS_DESTINATION;
+}
+
+static bool is_under(struct span object, const struct expression_variable *variable)
+{
+	return span_starts(span_str(variable->name), object) && variable->name[object.len] == '.';
+}
+
 /* Its first variable at this point; NULL: none. */
 static const struct expression_variable *first_of(const struct reader *r, struct span object)
 {
 	for (size_t i = 0; i < EXPRESSION_VARIABLES; i++) {
 		const struct expression_variable *variable = &expression_variables[i];
 
-		if (span_starts(span_str(variable->name), object) && variable->name[object.len] == '.' &&
-		    expression_exists_at(variable, r->point))
+		if (is_under(object, variable) && expression_exists_at(variable, r->point))
 			return variable;
 	}
 	return NULL;
@@ -73,6 +89,10 @@ static const struct expression_node *read_object(struct reader *r, size_t at, st
 		return refuse_variable(r, at, name);
 	if (!r->may_be_object || !reader_at_sign(r, ")"))
 		return reader_fail(r, r->token.at, "expected a member, as in %s", first->name);
+	for (size_t i = 0; i < EXPRESSION_VARIABLES; i++) {
+		if (is_under(name, &expression_variables[i]))
+			r->needs |= needs_of(&expression_variables[i]);
+	}
 	node = reader_node(r, EXPRESSION_HAS_OBJECT, EXPRESSION_BOOL, NULL, NULL);
 	if (node)
 		/* The table has the bytes for as long as the program runs. */
@@ -85,6 +105,7 @@ static const struct expression_node *variable_node(struct reader *r,
 {
 	struct expression_node *node = reader_node(r, EXPRESSION_VARIABLE, variable->type, NULL, NULL);
 
+	r->needs |= needs_of(variable);
 	if (node) {
 		node->id = (uint32_t)(variable - expression_variables);
 		if (variable->item != EXPRESSION_NONE)

@@ -13,6 +13,7 @@ struct reader {
 	struct token token; /* the next one */
 	uint32_t depth;
 	uint32_t serial; /* of the next random() */
+	uint32_t needs; /* enum expression_needs */
 	bool may_be_object; /* in has(): has(source.identity) */
 	uint32_t local_count;
 	struct reader_local {

@@ -106,6 +106,29 @@ TEST(an_expression_decides_alone_and_without_a_value_accuses_nobody)
 	}
 }
 
+TEST(a_condition_reads_where_the_request_came_from)
+{
+	struct expression_source source = { .subject_cn = SPAN("front") };
+	struct expression_facts facts = { .source = &source };
+	struct health_outcome outcome = { .request = &request, .status = 200, .facts = &facts };
+	struct endpoint_health health = { 0 };
+	struct health_policy policy = { 0 };
+	char error[EXPRESSION_ERROR_BYTES];
+	struct expression expression;
+	struct arena arena;
+	uint64_t ms;
+
+	arena_init(&arena, 1024);
+	assert_int_equal(expression_compile(SPAN("source.subjectCn == 'front' && response.code == 200"),
+					    EXPRESSION_AT_RESPONSE, &arena, &expression, error),
+			 0);
+	policy.unhealthy = &expression;
+	assert_int_equal(health_record(&health, &policy, &outcome, 1, &ms), HEALTH_BAD);
+	outcome.facts = NULL;
+	assert_int_equal(health_record(&health, &policy, &outcome, 1, &ms), HEALTH_GOOD);
+	arena_done(&arena);
+}
+
 TEST(the_score_moves_three_tenths_of_the_way)
 {
 	static const uint32_t falling[] = { 700000, 490000, 343000 };

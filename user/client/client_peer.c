@@ -46,6 +46,63 @@ void client_peer_name(struct client *client, const struct address *peer)
 	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
 }
 
+/* An element of X-Forwarded-For: an address, with or without a port. */
+static bool parse_forwarded(struct span text, struct address *ret_address)
+{
+	text = span_trim(text);
+	if (address_parse_ip(text, 0, ret_address) == 0)
+		return true;
+	if (text.len > 2 && text.data[0] == '[' && text.data[text.len - 1] == ']')
+		return address_parse_ip(span_first(span_from(text, 1), text.len - 2), 0, ret_address) == 0;
+	return address_parse(text, ret_address) == 0 && !address_is_unix(ret_address);
+}
+
+/* Removes the last element; false: there is none. */
+static bool take_last(struct span *list, struct span *ret_element)
+{
+	size_t at = list->len;
+
+	if (!list->data)
+		return false;
+	while (at && list->data[at - 1] != ',')
+		at--;
+	*ret_element = span_from(*list, at);
+	*list = at ? span_first(*list, at - 1) : (struct span){ 0 };
+	return true;
+}
+
+/* Walks from the peer towards the client. True: the walk ends, at an address that is not trusted or none. */
+static bool walk_forwarded(const struct proxy *proxy, struct span list, struct address *address)
+{
+	struct span element;
+
+	while (take_last(&list, &element)) {
+		struct address next;
+
+		if (!parse_forwarded(element, &next))
+			return true;
+		address_unmap(&next);
+		*address = next;
+		if (!client_peer_is_trusted(proxy, &next))
+			return true;
+	}
+	return false;
+}
+
+void client_peer_address(const struct client *client, const struct fields *fields,
+			 struct address *ret_address)
+{
+	if (address_parse(span_of(client->source, client->source_len), ret_address) != 0)
+		*ret_address = (struct address){ .len = 0 };
+	if (!client->is_trusted || !fields || !fields_have(fields, FIELD_X_FORWARDED_FOR))
+		return;
+	for (uint32_t i = fields->count; i-- > 0;) {
+		if (fields->list[i].id == FIELD_X_FORWARDED_FOR &&
+		    walk_forwarded(client->proxy, fields->list[i].value, ret_address))
+			return;
+	}
+}
+
 /* For peers of this host; conn_start_bypass() finds no other peers. */
 static bool client_peer_may_bypass(const struct client *client, const struct bind *bind)
 {

@@ -10,6 +10,12 @@ bool client_peer_is_trusted(const struct proxy *proxy, const struct address *pee
 /* Sets the texts of the client's address, and is_trusted. */
 void client_peer_name(struct client *client, const struct address *peer);
 /*
+ * Who sent a request: behind trusted peers (config.forwarded.trusted) the last address of X-Forwarded-For
+ * that is not trusted itself; otherwise the peer. len 0: not an IP address.
+ */
+void client_peer_address(const struct client *client, const struct fields *fields,
+			 struct address *ret_address);
+/*
  * Lets the connection bypass TCP if its bind allows it and the peer is a process of this host, or continues
  * that for a connection of an old process. 0, or -errno: bytes are lost, and the caller must reset it.
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/phase/delay.h"
 
-#include "policy/expression/expression.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
+#include "user/stream/facts.h"
 
 #define DELAY_MAX_NS (LIMIT_DELAY_MS * NS_PER_MS)
 
@@ -30,22 +30,22 @@ static uint64_t delay_of_value(struct expression_value value)
 }
 
 /* In nanoseconds. An expression without a value, or with one not above 0, causes no delay. */
-static uint64_t delay_of_request(const struct delay_policy *policy, const struct request_head *head,
-				 uint64_t random)
+static uint64_t delay_of_request(const struct delay_policy *policy, struct stream *stream)
 {
-	struct expression_scratch scratch;
-	struct expression_facts facts = { .request = head, .random = random, .scratch = &scratch };
+	struct stream_facts f;
 
-	expression_scratch_init(&scratch);
-	return policy->expression ? delay_of_value(expression_evaluate(policy->expression, &facts))
-				  : policy->ns;
+	if (!policy->expression)
+		return policy->ns;
+	if (stream_facts_fill(&f, stream, policy->expression->needs, &stream->exchange->arena) != 0)
+		return 0;
+	return delay_of_value(expression_evaluate(policy->expression, &f.facts));
 }
 
 bool delay_start(struct stream *stream)
 {
 	const struct delay_policy *policy = stream->route->effective.delay;
 	struct proxy *proxy = stream->proxy;
-	uint64_t ns = policy ? delay_of_request(policy, &stream->exchange->head, proxy_random(proxy)) : 0;
+	uint64_t ns = policy ? delay_of_request(policy, stream) : 0;
 
 	if (ns == 0)
 		return false;

@@ -3,6 +3,7 @@
 
 #include "policy/health.h"
 #include "user/base/units.h"
+#include "user/stream/facts.h"
 #include "user/stream/upstream_side.h"
 
 enum { OUTCOME_LOG_MS = 1000 }; /* minimum interval between log lines about evictions */
@@ -52,11 +53,15 @@ static void outcome_note(struct stream *stream, const struct fields *response, u
 		.random = proxy_random(proxy),
 		.pause_ms = pause_of(stream, response, status),
 	};
+	struct stream_facts f;
 	uint64_t eviction_ms = 0;
 
 	/* A resumed request has lost the fields that a condition may use. */
 	if (!health || (stream->is_resumed && policy->unhealthy))
 		return;
+	if (policy->unhealthy && stream->exchange &&
+	    stream_facts_fill(&f, stream, policy->unhealthy->needs, &stream->exchange->arena) == 0)
+		outcome.facts = &f.facts;
 	switch (health_record(health, policy, &outcome, proxy_now_ms(proxy), &eviction_ms)) {
 	case HEALTH_GOOD:
 		return;
