@@ -251,7 +251,8 @@ static struct expression_value header_value(struct evaluation *e, const struct f
 {
 	const struct field *first = fields ? fields_find(fields, name) : NULL;
 	struct span comma = first && first->id == FIELD_COOKIE ? SPAN("; ") : SPAN(", ");
-	const struct field *end = fields ? fields->list + fields->count : NULL;
+	/* Without fields there is no list, and NULL + 0 is undefined in C17. */
+	const struct field *end = first ? fields->list + fields->count : NULL;
 	size_t len = 0;
 	char *bytes;
 
