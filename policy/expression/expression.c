@@ -441,11 +441,17 @@ static struct expression_value evaluate(struct evaluation *e, const struct expre
 	if (!run_steps(e, 1))
 		return expression_no_value;
 	value = evaluate_node(e, node);
-	if (e->gave_up)
-		value = expression_no_value;
 	if (scratch && !has_memory(value.type))
 		scratch->used = used;
 	return value;
+}
+
+/* The locals are set before they are read. */
+static void evaluation_begin(struct evaluation *e, const struct expression_facts *facts)
+{
+	e->facts = facts;
+	e->steps_left = LIMIT_EXPRESSION_STEPS;
+	e->gave_up = false;
 }
 
 static struct expression_value gave_up(void)
@@ -456,9 +462,11 @@ static struct expression_value gave_up(void)
 struct expression_value expression_evaluate(const struct expression *expression,
 					    const struct expression_facts *facts)
 {
-	struct evaluation e = { .facts = facts, .steps_left = LIMIT_EXPRESSION_STEPS };
-	struct expression_value value = evaluate(&e, expression->root);
+	struct evaluation e;
+	struct expression_value value;
 
+	evaluation_begin(&e, facts);
+	value = evaluate(&e, expression->root);
 	return e.gave_up ? gave_up() : value;
 }
 
@@ -478,9 +486,11 @@ enum expression_truth expression_test(const struct expression *expression,
 int expression_text(const struct expression *expression, const struct expression_facts *facts,
 		    struct span *ret_text)
 {
-	struct evaluation e = { .facts = facts, .steps_left = LIMIT_EXPRESSION_STEPS };
-	struct expression_value value = run_json(&e, evaluate(&e, expression->root));
+	struct evaluation e;
+	struct expression_value value;
 
+	evaluation_begin(&e, facts);
+	value = run_json(&e, evaluate(&e, expression->root));
 	if (e.gave_up)
 		return -E2BIG;
 	if (value.type != EXPRESSION_TEXT)

@@ -43,7 +43,8 @@ struct expression_value function_matches(struct evaluation *e, const struct matc
 {
 	enum match_result result;
 
-	if (!run_steps(e, 1 + text.len * match_regex_size(regex) / 1024))
+	/* Of the steps of the automaton (LIMIT_REGEX_STEPS) so many cost as much as one of ours. */
+	if (!run_steps(e, 1 + text.len * match_regex_size(regex) / 64))
 		return expression_no_value;
 	result = match_regex_search(regex, text);
 	return result == MATCH_GAVE_UP ? run_give_up(e) : expression_bool(result == MATCH_YES);

@@ -19,16 +19,6 @@ struct expression_value run_give_up(struct evaluation *e)
 	return expression_no_value;
 }
 
-bool run_steps(struct evaluation *e, size_t steps)
-{
-	if (e->gave_up || steps > e->steps_left) {
-		e->gave_up = true;
-		return false;
-	}
-	e->steps_left -= (uint32_t)steps;
-	return true;
-}
-
 bool run_bytes(struct evaluation *e, size_t bytes)
 {
 	return run_steps(e, 1 + bytes / 64);

@@ -15,7 +15,15 @@ static const struct expression_value expression_no_value = { .type = EXPRESSION_
 
 struct expression_value run_give_up(struct evaluation *e);
 /* False: none of so many steps is left, and the evaluation has given up. */
-bool run_steps(struct evaluation *e, size_t steps);
+static inline bool run_steps(struct evaluation *e, size_t steps)
+{
+	if (e->gave_up || steps > e->steps_left) {
+		e->gave_up = true;
+		return false;
+	}
+	e->steps_left -= (uint32_t)steps;
+	return true;
+}
 /* For work that grows with a text. */
 bool run_bytes(struct evaluation *e, size_t bytes);
 /* Scratch memory for bytes, or for values; NULL: it is full, and the evaluation has given up. */

@@ -65,6 +65,9 @@ TEST(a_client_cannot_make_a_rule_pass_by_reaching_a_limit)
 	assert_int_equal(test_with("jwt.n.exists(i, jwt.n.exists(j, i + j == 5))", &world),
 			 EXPRESSION_GAVE_UP);
 	assert_int_equal(test_with("jwt.n.all(i, jwt.n == jwt.n)", &world), EXPRESSION_GAVE_UP);
+	assert_int_equal(test_with("request.headers['x-long'].matches('b')", &world), EXPRESSION_IS_FALSE);
+	assert_int_equal(test_with("jwt.n.exists(i, request.headers['x-long'].matches('b'))", &world),
+			 EXPRESSION_GAVE_UP);
 	long_claim(&world, LIMIT_EXPRESSION_STEPS + 1);
 	assert_int_equal(test_with("2 in jwt.n", &world), EXPRESSION_GAVE_UP);
 	assert_int_equal(test_with("!(2 in jwt.n)", &world), EXPRESSION_GAVE_UP);
