@@ -2,14 +2,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/sink.h"
+#include "user/base/sink_thread.h"
 
 TEST(every_way_of_writing_says_again_on_a_full_pipe)
 {
@@ -31,7 +37,7 @@ TEST(every_way_of_writing_says_again_on_a_full_pipe)
 		assert_true(sink.is_owner);
 		if (kinds[i] != SINK_NONBLOCK) {
 			sink_close(&sink);
-			sink = (struct sink){ kinds[i], pipe_fds[1], false };
+			sink = (struct sink){ .kind = kinds[i], .fd = pipe_fds[1] };
 		}
 		while ((written = sink_write(&sink, span_of(line, sizeof(line)))) > 0)
 			segments++;
@@ -136,5 +142,111 @@ TEST(a_closed_reader_is_an_error_and_no_signal)
 	close(pipe_fds[0]);
 	assert_int_equal(sink_write(&sink, SPAN("x\n")), -EPIPE);
 	sink_close(&sink);
+	close(pipe_fds[1]);
+}
+
+/* Writes until the sink is full: never waits for the reader. */
+static bool fills(struct sink *sink)
+{
+	char line[1000];
+	ssize_t written;
+
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	alarm(10);
+	do
+		written = sink_write(sink, span_of(line, sizeof(line)));
+	while (written > 0);
+	alarm(0);
+	return written == -EAGAIN;
+}
+
+/* A terminal of another user; where it is the controlling one, it can be opened all the same. */
+static void fill_a_terminal_of_another(bool is_controlling)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), terminal;
+	struct sink_thread *thread;
+	struct sink sink;
+
+	if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+		_exit(1);
+	terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (terminal < 0 || fchmod(terminal, 0600) < 0 || setsid() < 0 ||
+	    (is_controlling && ioctl(terminal, TIOCSCTTY, 0) < 0) || setresuid(65534, 65534, 65534) < 0)
+		_exit(2);
+	sink_open(&sink, terminal);
+	if ((sink.kind == SINK_NONBLOCK) != is_controlling || sink_thread_start(&sink, &thread) < 0)
+		_exit(3);
+	_exit(sink.kind == SINK_NONBLOCK && fills(&sink) ? 0 : 4);
+}
+
+TEST(a_terminal_of_another_user_never_makes_anybody_wait)
+{
+	if (geteuid() != 0)
+		skip();
+	for (int is_controlling = 0; is_controlling < 2; is_controlling++) {
+		pid_t child = fork();
+		int status;
+
+		if (child == 0)
+			fill_a_terminal_of_another(is_controlling);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+}
+
+TEST(a_thread_writes_whole_lines_in_order_and_ends_with_its_sink)
+{
+	struct sink_thread *thread;
+	struct sink sink;
+	char line[32], got[64 * 1024];
+	size_t len = 0;
+	int pipe_fds[2];
+	ssize_t more;
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	sink = (struct sink){ .kind = SINK_POLLED, .fd = pipe_fds[1] };
+	assert_int_equal(sink_thread_start(&sink, &thread), 0);
+	assert_int_equal(sink.kind, SINK_NONBLOCK);
+	for (int i = 0; i < 1000; i++) {
+		int bytes = snprintf(line, sizeof(line), "line %d\n", i);
+
+		while (sink_write(&sink, span_of(line, (size_t)bytes)) == -EAGAIN)
+			usleep(1000);
+	}
+	sink_close(&sink);
+	sink_thread_end(thread);
+	close(pipe_fds[1]);
+	while ((more = read(pipe_fds[0], got + len, sizeof(got) - len)) > 0)
+		len += (size_t)more;
+	close(pipe_fds[0]);
+	for (int i = 0, at = 0; i < 1000; i++) {
+		int bytes = snprintf(line, sizeof(line), "line %d\n", i);
+
+		assert_true((size_t)(at + bytes) <= len);
+		assert_memory_equal(got + at, line, (size_t)bytes);
+		at += bytes;
+	}
+}
+
+TEST(when_the_destination_is_gone_a_thread_says_so)
+{
+	struct sink_thread *thread;
+	struct sink sink;
+	int pipe_fds[2];
+	ssize_t written;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pipe(pipe_fds), 0);
+	sink = (struct sink){ .kind = SINK_NOWAIT, .fd = pipe_fds[1] };
+	assert_int_equal(sink_thread_start(&sink, &thread), 0);
+	close(pipe_fds[0]);
+	alarm(10);
+	do
+		written = sink_write(&sink, SPAN("x\n"));
+	while (written != -EPIPE);
+	alarm(0);
+	sink_close(&sink);
+	sink_thread_end(thread);
 	close(pipe_fds[1]);
 }

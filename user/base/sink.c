@@ -6,18 +6,37 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+enum { OPEN_AGAIN = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+
+/* A terminal of another user cannot be opened again by its name, but the controlling one can as /dev/tty. */
+static int open_controlling(int fd)
+{
+	int again = isatty(fd) ? open("/dev/tty", OPEN_AGAIN) : -1;
+	unsigned int device, other;
+
+	if (again >= 0 &&
+	    (ioctl(fd, TIOCGDEV, &device) < 0 || ioctl(again, TIOCGDEV, &other) < 0 || device != other)) {
+		close(again);
+		return -1;
+	}
+	return again;
+}
+
 /* Opens a second description of the same pipe or terminal, non-blocking; -1 if that is not allowed. */
 static int open_again(int fd)
 {
 	char path[32];
+	int again;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	again = open(path, OPEN_AGAIN);
+	return again >= 0 ? again : open_controlling(fd);
 }
 
 void sink_open(struct sink *sink, int fd)

@@ -9,8 +9,10 @@
  * The destination of lines: standard output, which may be a file, a pipe, a terminal or a socket. Writing
  * never waits for a reader, and the description that was passed in keeps its flags: O_NONBLOCK belongs to the
  * open file description, which a shell, a container runtime or another program may share. Therefore a pipe or
- * terminal is opened a second time (/proc/self/fd/N), and a socket gets MSG_DONTWAIT; if neither works,
- * RWF_NOWAIT or poll(2) is used.
+ * terminal is opened a second time (/proc/self/fd/N, or /dev/tty), and a socket gets MSG_DONTWAIT; if neither
+ * works, RWF_NOWAIT or poll(2) is used. After poll(2) a write may wait all the same: another process may have
+ * filled the pipe, and a terminal has room for a part of the line. sink_thread_start() keeps that from the
+ * caller.
  *
  * A write to a pipe is at most PIPE_BUF bytes and ends with a line where possible: then it is atomic
  * (pipe(7)), and lines of several workers do not mix.

@@ -9,10 +9,12 @@
 #include "user/base/mem.h"
 #include "user/obs/access_line.h"
 #include "user/base/sink.h"
+#include "user/base/sink_thread.h"
 #include "user/obs/tally.h"
 
 struct access_log {
 	struct sink sink;
+	struct sink_thread *thread; /* owner; NULL: none */
 	struct access_time time;
 	size_t start; /* first byte not yet written */
 	size_t end; /* one past the last byte */
@@ -30,6 +32,11 @@ struct access_log *access_log_create(int fd)
 		return NULL;
 	/* Do not touch data: pages that are never used cost nothing. */
 	sink_open(&log->sink, fd);
+	if (sink_thread_start(&log->sink, &log->thread) < 0) {
+		sink_close(&log->sink);
+		hg_free(log);
+		return NULL;
+	}
 	log->time = (struct access_time){ 0 };
 	log->start = 0;
 	log->end = 0;
@@ -44,6 +51,7 @@ void access_log_free(struct access_log *log)
 	if (!log)
 		return;
 	sink_close(&log->sink);
+	sink_thread_end(log->thread);
 	hg_free(log);
 }
 
