@@ -2,6 +2,8 @@
 /* Clients without sessions: those of 2026-07-28 share one, those of older versions get one for each POST. */
 #include "tests/unit/mcp_scene.h"
 
+#include <stdlib.h>
+
 static struct scene sc;
 
 static int one_make(void **state __attribute__((unused)))
@@ -234,6 +236,33 @@ TWO(a_subscription_to_several_targets_is_one)
 	assert_holds(seen.last, "{\"resultType\":\"complete\",\"_meta\":{\"io.modelcontextprotocol/"
 				"subscriptionId\":4}}");
 	assert_true(seen.is_done);
+}
+
+TWO(an_acknowledgement_that_cannot_be_kept_holds_up_nobody_elses_events)
+{
+	struct scene_sink seen = { 0 };
+	size_t len = LIMIT_MCP_GATHER_BYTES + 1024;
+	char *text = malloc(len), ack[512];
+
+	assert_non_null(text);
+	scene_waits(
+		&sc, &seen,
+		REQUEST("4", "subscriptions/listen", META ",\"notifications\":{\"toolsListChanged\":true}"));
+	snprintf(text, len,
+		 NOTICE("notifications/subscriptions/acknowledged",
+			"\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":%llu},\"x\":\"%0*d\""),
+		 (unsigned long long)sc.call[0], LIMIT_MCP_GATHER_BYTES, 0);
+	scene_says(&sc, 0, text);
+	free(text);
+	snprintf(ack, sizeof(ack),
+		 NOTICE("notifications/subscriptions/acknowledged",
+			"\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":%llu},"
+			"\"notifications\":{\"toolsListChanged\":true}"),
+		 (unsigned long long)sc.call[1]);
+	scene_says(&sc, 1, ack);
+	assert_holds(seen.last, "acknowledged");
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(sc.failed, 1);
 }
 
 TWO(discovery_says_what_all_of_them_can)

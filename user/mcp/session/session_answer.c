@@ -571,7 +571,12 @@ void mcp_session_check_acknowledged(struct mcp_session *s, struct mcp_request *r
 void mcp_session_take_acknowledged(struct mcp_session *s, struct mcp_sub_request *sub_request,
 				   const struct mcp_message *m, uint64_t now_ms)
 {
-	if (sub_request->answer.len == 0 && m->params.len &&
-	    mcp_sub_request_keep(s, sub_request, m->params) == 0)
+	if (sub_request->answer.len || !m->params.len)
+		return;
+	/* The others must not wait for one whose acknowledgement cannot be kept. */
+	if (mcp_sub_request_keep(s, sub_request, m->params) == 0)
 		mcp_session_check_acknowledged(s, sub_request->request, now_ms);
+	else
+		mcp_session_lose_sub_request(s, sub_request, SPAN("its acknowledgement is too large"),
+					     now_ms);
 }
