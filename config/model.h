@@ -276,7 +276,7 @@ struct backend_ref {
 	struct span backend_name; /* "/default/…/backend0" */
 	bool is_invalid;
 	struct policy_values inline_policies;
-	struct policy_values filters; /* header modifiers of a Gateway API backendRef */
+	struct policy_values filters; /* of a Gateway API backendRef */
 	const struct backend *backend; /* never NULL */
 	struct span where;
 	/* the following members are set by policy/compile/effective */
@@ -288,6 +288,10 @@ struct backend_ref {
 	enum backend_http_version http_version; /* of `http`, otherwise of the backend, otherwise by gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
+	const struct url_rewrite *rewrite; /* NULL: that of the route */
+	const struct redirect_policy *redirect; /* may be NULL: requests that are for this backend */
+	const struct mirror_policy *const *mirror_list; /* beside those of the route */
+	uint32_t mirror_count;
 	/* both: configured here or at the backend; off wins */
 	bool splice_off;
 	bool is_same_host;

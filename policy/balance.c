@@ -99,7 +99,7 @@ static uint64_t other_weight(const struct backend_ref *ref, const void *context)
 {
 	const struct other_facts *facts = context;
 
-	return ref == facts->failed || ref->backend->kind == BACKEND_INVALID ||
+	return ref == facts->failed || ref->backend->kind == BACKEND_INVALID || ref->redirect ||
 			       !balance_has_untried(ref->backend, facts->previous_hosts)
 		       ? 0
 		       : ref->weight;

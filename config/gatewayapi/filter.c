@@ -260,21 +260,23 @@ static bool decode_filter(struct manifests *m, const struct yaml_node *node,
 	return true;
 }
 
-bool filters_decode(struct manifests *m, const struct yaml_node *list, const struct manifest_object *route,
-		    struct policy_values *values)
+typedef bool filter_fn(struct manifests *m, const struct yaml_node *node, const struct manifest_object *route,
+		       struct policy_values *values);
+
+static bool decode_filters(struct manifests *m, const struct yaml_node *list,
+			   const struct manifest_object *route, filter_fn *decode,
+			   struct policy_values *values)
 {
 	struct decoder *d = m->decoder;
 	bool is_supported = true;
 
-	if (!decode_list(d, list))
-		return true;
 	if (list->count > FILTER_KINDS - 2) {
-		config_error(d->report, list, "a rule has at most %d filters, this one has %u",
+		config_error(d->report, list, "a rule or backendRef has at most %d filters, this one has %u",
 			     FILTER_KINDS - 2, list->count);
 		return true;
 	}
 	yaml_each(node, list)
-		is_supported &= decode_filter(m, node, route, values);
+		is_supported &= decode(m, node, route, values);
 	if (build_value_find(values, POLICY_REDIRECT) && build_value_find(values, POLICY_URL_REWRITE))
 		config_error(
 			d->report, list,
@@ -282,35 +284,41 @@ bool filters_decode(struct manifests *m, const struct yaml_node *list, const str
 	return is_supported;
 }
 
+bool filters_decode(struct manifests *m, const struct yaml_node *list, const struct manifest_object *route,
+		    struct policy_values *values)
+{
+	return !decode_list(m->decoder, list) || decode_filters(m, list, route, decode_filter, values);
+}
+
+/* True if this type has an effect for a single backend. */
+static bool is_for_ref(enum filter_type type)
+{
+	return type == FILTER_REQUEST_HEADERS || type == FILTER_RESPONSE_HEADERS || type == FILTER_REWRITE ||
+	       type == FILTER_REDIRECT || type == FILTER_MIRROR;
+}
+
+static bool decode_ref_filter(struct manifests *m, const struct yaml_node *node,
+			      const struct manifest_object *route, struct policy_values *values)
+{
+	const struct yaml_node *type_node = decode_get(node, "type");
+
+	for (unsigned i = 0; type_node && type_node->kind == YAML_SCALAR && i < FILTER_TYPE_COUNT; i++) {
+		if (!span_eq(type_node->text, span_str(filter_types[i])) || filter_refusals[i] ||
+		    is_for_ref((enum filter_type)i))
+			continue;
+		config_warning(m->decoder->report, node,
+			       "requests to this get 500: a filter of type %s is not supported yet on a "
+			       "backendRef; write it under rules[].filters",
+			       filter_types[i]);
+		return false;
+	}
+	return decode_filter(m, node, route, values);
+}
+
 bool filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 			const struct manifest_object *route, struct policy_values *ret)
 {
-	struct decoder *d = m->decoder;
-	bool is_supported = true;
-
-	if (!decode_list(d, list) || !build_values(d, ret, 2))
+	if (!decode_list(m->decoder, list) || !build_values(m->decoder, ret, FILTER_KINDS))
 		return true;
-	yaml_each(node, list) {
-		const struct yaml_node *value;
-		enum filter_type type = FILTER_TYPE_COUNT;
-
-		value = filter_value(d, node, route, &type);
-		if (!value) {
-			is_supported &= type == FILTER_TYPE_COUNT || !filter_refusals[type];
-			continue;
-		}
-		if (type == FILTER_REQUEST_HEADERS || type == FILTER_RESPONSE_HEADERS) {
-			enum policy_kind kind = type == FILTER_REQUEST_HEADERS ? POLICY_REQUEST_HEADERS
-									       : POLICY_RESPONSE_HEADERS;
-
-			add_once(d, node, ret, kind, policy_value(d, value, kind));
-			continue;
-		}
-		config_warning(d->report, node,
-			       "requests to this get 500: a filter of type %s is not supported yet on a "
-			       "backendRef; write it under rules[].filters",
-			       filter_types[type]);
-		is_supported = false;
-	}
-	return is_supported;
+	return decode_filters(m, list, route, decode_ref_filter, ret);
 }

@@ -15,7 +15,7 @@
 #define FILTER_REFUSAL "a filter of this rule is not supported"
 bool filters_decode(struct manifests *m, const struct yaml_node *list, const struct manifest_object *route,
 		    struct policy_values *values);
-/* `filters` of a backendRef: header modifiers only. False: as above, for this backend. */
+/* `filters` of a backendRef: the same but CORS. False: as above, for this backend. */
 bool filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 			const struct manifest_object *route, struct policy_values *ret);
 #define FILTER_KINDS 16 /* maximum number of values of a rule, including filters and mirrors */

@@ -131,64 +131,86 @@ static void decode_kinds(struct decoder *d, const struct yaml_node *list, struct
 			       kinds_text(l));
 }
 
-static void decode_allowed(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
+void gateway_decode_namespaces(struct decoder *d, const struct yaml_node *namespaces,
+			       struct allowed_namespaces *allowed)
 {
-	static const struct decode_key keys[] = { KEY("namespaces"), KEY("kinds") };
-	static const struct decode_key namespace_keys[] = { KEY("from"), KEY("selector") };
+	static const struct decode_key keys[] = { KEY("from"), KEY("selector") };
 	static const char *const words[] = { "Same", "All", "Selector", "None" };
 	static const enum routes_from from_of[] = { ROUTES_FROM_SAME, ROUTES_FROM_ALL, ROUTES_FROM_SELECTOR,
 						    ROUTES_FROM_NONE };
 	uint32_t errors = d->report->count[CONFIG_ERROR];
-	const struct yaml_node *namespaces, *selector;
+	const struct yaml_node *selector;
 	unsigned index;
 
-	l->kinds = kinds_of(l);
-	if (!DECODE_MAP(d, node, keys))
-		return;
-	decode_kinds(d, decode_get(node, "kinds"), l);
-	namespaces = decode_get(node, "namespaces");
-	if (!DECODE_MAP(d, namespaces, namespace_keys))
+	if (!DECODE_MAP(d, namespaces, keys))
 		return;
 	if (DECODE_WORD(d, decode_get(namespaces, "from"), words, &index))
-		l->from = from_of[index];
+		allowed->from = from_of[index];
 	selector = decode_get(namespaces, "selector");
-	if (l->from == ROUTES_FROM_SELECTOR && !selector)
+	if (allowed->from == ROUTES_FROM_SELECTOR && !selector)
 		config_error(d->report, namespaces,
 			     "from: Selector needs a selector; write selector: {matchLabels: {...}}");
 	/* Report errors of the selector here once, not for every route. */
 	manifest_selector_fits(d, selector, NULL, (struct span){ 0 });
 	if (d->report->count[CONFIG_ERROR] == errors)
-		l->selector = selector;
+		allowed->selector = selector;
 }
 
-/* One Gateway during decoding. */
-struct gateway_source {
-	const struct manifest_object *gateway;
-	struct gateway_tls tls;
-	struct gateway_listener *first;
-	struct gateway_listener **tail;
-};
+static void decode_allowed(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
+{
+	static const struct decode_key keys[] = { KEY("namespaces"), KEY("kinds") };
 
-static void decode_listener(struct manifests *m, const struct yaml_node *node, struct gateway_source *source)
+	l->kinds = kinds_of(l);
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	decode_kinds(d, decode_get(node, "kinds"), l);
+	gateway_decode_namespaces(d, decode_get(node, "namespaces"), &l->allowed);
+}
+
+/* Its names; a name of its own tells a listener of a ListenerSet from one of the Gateway. */
+static void name_listener(struct decoder *d, const struct gateway_source *source, struct gateway_listener *l)
+{
+	const struct manifest_object *gateway = source->gateway, *set = source->owner;
+
+	l->listener.gateway_name = gateway->name;
+	l->listener.gateway_namespace = gateway->namespace;
+	if (set == gateway) {
+		l->listener.key = decode_text(d, "%.*s/%.*s.%.*s", SPAN_FMT(gateway->namespace),
+					      SPAN_FMT(gateway->name), SPAN_FMT(l->listener.listener_name));
+		return;
+	}
+	l->listener.set_name = set->name;
+	l->listener.set_namespace = set->namespace;
+	l->listener.key = decode_text(d, "%.*s/%.*s.%.*s/%.*s.%.*s", SPAN_FMT(gateway->namespace),
+				      SPAN_FMT(gateway->name), SPAN_FMT(set->namespace), SPAN_FMT(set->name),
+				      SPAN_FMT(l->listener.listener_name));
+}
+
+static bool is_refused(const struct manifests *m, const struct manifest_object *object, struct span section)
+{
+	return unknown_kind_refuses(m, &(struct unknown_kind_question){ object->kind, object->namespace,
+									object->name, section,
+									MANIFEST_GATEWAY });
+}
+
+struct gateway_listener *gateway_listener_decode(struct manifests *m, const struct yaml_node *node,
+						 const struct gateway_source *source)
 {
 	static const struct decode_key keys[] = {
 		KEY("name"), KEY("hostname"), KEY("port"), KEY("protocol"), KEY("allowedRoutes"), KEY("tls"),
 	};
-	const struct manifest_object *gateway = source->gateway;
 	struct decoder *d = m->decoder;
 	const struct yaml_node *hostname;
 	struct gateway_listener *l;
 	bool is_valid;
 
 	if (!DECODE_MAP(d, node, keys))
-		return;
+		return NULL;
 	l = decode_take(d, 1, sizeof(*l));
 	if (!l)
-		return;
-	l->gateway = gateway;
+		return NULL;
+	l->owner = source->owner;
 	l->node = node;
-	l->listener.gateway_name = gateway->name;
-	l->listener.gateway_namespace = gateway->namespace;
 	is_valid = decode_name(d, decode_need(d, node, "name", "every listener has a name"),
 			       &l->listener.listener_name);
 	is_valid &= decode_port(d, decode_need(d, node, "port", "write the port to listen on"), &l->port);
@@ -203,21 +225,45 @@ static void decode_listener(struct manifests *m, const struct yaml_node *node, s
 	}
 	decode_allowed(d, decode_get(node, "allowedRoutes"), l);
 	if (!is_valid)
-		return;
-	l->listener.key = decode_text(d, "%.*s/%.*s.%.*s", SPAN_FMT(gateway->namespace),
-				      SPAN_FMT(gateway->name), SPAN_FMT(l->listener.listener_name));
+		return NULL;
+	name_listener(d, source, l);
 	l->listener.where = config_where(d->arena, node);
 	l->listener.client = source->tls.identity;
 	if (l->ends_tls)
 		l->listener.tls = gateway_tls_listener(
-			m, &(struct gateway_tls_listener){ gateway, node, l->port }, &source->tls);
-	l->is_refused = unknown_kind_refuses(
-		m, &(struct unknown_kind_question){ MANIFEST_GATEWAY, gateway->namespace, gateway->name,
-						    l->listener.listener_name, MANIFEST_GATEWAY });
-	if (!build_push(d, &m->listeners, l))
-		return;
+			m, &(struct gateway_tls_listener){ source->owner, node, l->port }, &source->tls);
+	/* What refuses a whole Gateway refuses its sets; what refuses a listener of it, only that. */
+	l->is_refused = is_refused(m, source->owner, l->listener.listener_name) ||
+			is_refused(m, source->gateway, (struct span){ 0 });
+	value_splice_end(d, manifest_splice(source->gateway), &l->listener.splice_off,
+			 &l->listener.is_same_host);
+	return l;
+}
+
+bool gateway_listener_add(struct manifests *m, struct gateway_source *source, struct gateway_listener *l)
+{
+	if (!build_push(m->decoder, &m->listeners, l))
+		return false;
 	*source->tail = l;
 	source->tail = &l->next;
+	return true;
+}
+
+/* None unless it says otherwise, as in Gateway API. */
+static void decode_allowed_listeners(struct decoder *d, const struct yaml_node *node,
+				     struct allowed_namespaces *allowed)
+{
+	static const struct decode_key keys[] = { KEY("namespaces") };
+
+	allowed->from = ROUTES_FROM_NONE;
+	if (DECODE_MAP(d, node, keys))
+		gateway_decode_namespaces(d, decode_get(node, "namespaces"), allowed);
+}
+
+struct span gateway_source_key(struct decoder *d, const struct manifest_object *object)
+{
+	return decode_text(d, "%d/%.*s/%.*s", (int)object->kind, SPAN_FMT(object->namespace),
+			   SPAN_FMT(object->name));
 }
 
 static void decode_gateway(struct manifests *m, const struct manifest_object *gateway)
@@ -227,16 +273,20 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 		KEY("listeners"),
 		KEY("addresses"),
 		KEY("infrastructure"),
-		KEY_IGNORED("allowedListeners", NOT_YET_ALLOWED_LISTENERS),
+		KEY("allowedListeners"),
 		KEY("backendTLS"), /* the older form of tls.backend */
 		KEY("tls"),
 		KEY_IGNORED("defaultScope", NOT_YET_DEFAULT_SCOPE),
 	};
-	struct gateway_source source = { .gateway = gateway, .tail = &source.first };
 	struct decoder *d = m->decoder;
+	struct gateway_source *source = decode_take(d, 1, sizeof(*source));
 	const struct yaml_node *list;
-	bool is_off = false, is_same_host = false, is_map;
 	struct span key;
+	bool is_map;
+
+	if (!source)
+		return;
+	*source = (struct gateway_source){ .gateway = gateway, .owner = gateway, .tail = &source->first };
 
 	if (!gateway->spec) {
 		config_error(d->report, gateway->root, "\"spec\" is missing; write spec: {listeners: [...]}");
@@ -260,80 +310,20 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 			     LIMIT_CONFIG_LISTENERS, list->count);
 		return;
 	}
-	gateway_tls_decode(m, gateway, &source.tls);
-	yaml_each(node, list)
-		decode_listener(m, node, &source);
-	value_splice_end(d, manifest_splice(gateway), &is_off, &is_same_host);
-	for (struct gateway_listener *l = source.first; l; l = l->next) {
-		l->listener.splice_off = is_off;
-		l->listener.is_same_host = is_same_host;
+	gateway_tls_decode(m, gateway, &source->tls);
+	decode_allowed_listeners(d, decode_get(gateway->spec, "allowedListeners"), &source->allowed_sets);
+	yaml_each(node, list) {
+		struct gateway_listener *l = gateway_listener_decode(m, node, source);
+
+		if (l)
+			gateway_listener_add(m, source, l);
 	}
-	key = decode_text(d, "%.*s/%.*s", SPAN_FMT(gateway->namespace), SPAN_FMT(gateway->name));
-	if (source.first && key.data)
-		name_map_put(d, &m->gateways, key, source.first);
+	key = gateway_source_key(d, gateway);
+	if (key.data)
+		name_map_put(d, &m->gateways, key, source);
 }
 
-/* -------------------------------------------------------------------------------- classes */
-
-enum gateway_class {
-	CLASS_UNKNOWN, /* a name without a GatewayClass in the files */
-	CLASS_OURS,
-	CLASS_FOREIGN,
-};
-
-static struct span class_name(const struct manifest_object *gateway)
-{
-	const struct yaml_node *name = gateway->spec && gateway->spec->kind == YAML_MAP
-					       ? decode_get(gateway->spec, "gatewayClassName")
-					       : NULL;
-
-	return name && name->kind == YAML_SCALAR ? name->text : (struct span){ 0 };
-}
-
-/* The GatewayClass in the files decides; without one, the name does. `unsaid`: the result without a class. */
-static enum gateway_class class_of(struct manifests *m, const struct manifest_object *gateway,
-				   enum gateway_class unsaid)
-{
-	struct span name = class_name(gateway), controller;
-	const struct manifest_object *class;
-
-	if (!name.len)
-		return unsaid;
-	class = manifest_find(m, MANIFEST_GATEWAY_CLASS, (struct span){ 0 }, name);
-	if (class && class->spec && decode_get(class->spec, "controllerName")) {
-		controller = decode_get(class->spec, "controllerName")->text;
-		return span_eq(controller, SPAN("headgate.dev/gateway")) ||
-				       span_eq(controller, SPAN("agentgateway.dev/agentgateway"))
-			       ? CLASS_OURS
-			       : CLASS_FOREIGN;
-	}
-	return span_eq(name, SPAN("headgate")) || span_eq(name, SPAN("agentgateway")) ? CLASS_OURS
-										      : CLASS_UNKNOWN;
-}
-
-/*
- * Gateways of other classes belong to other programs. An unknown class counts as foreign only if another
- * Gateway is clearly ours: files with a single class then need no GatewayClass.
- */
-void gateways_find_foreign(struct manifests *m)
-{
-	const struct pointer_list *gateways = &m->objects[MANIFEST_GATEWAY];
-	bool has_ours = false;
-
-	for (uint32_t i = 0; i < gateways->count && !has_ours; i++)
-		has_ours = class_of(m, gateways->list[i], CLASS_UNKNOWN) == CLASS_OURS;
-	for (uint32_t i = 0; i < gateways->count; i++) {
-		struct manifest_object *gateway = gateways->list[i];
-		enum gateway_class class = class_of(m, gateway, CLASS_OURS);
-
-		gateway->is_foreign = class == CLASS_FOREIGN || (class == CLASS_UNKNOWN && has_ours);
-		if (gateway->is_foreign)
-			config_info(m->decoder->report, decode_get(gateway->spec, "gatewayClassName"),
-				    "skipped: Gateways of class %s belong to another program; those of this "
-				    "one are of class headgate or agentgateway",
-				    QUOTE(class_name(gateway)));
-	}
-}
+/* -------------------------------------------------------------------------------- all Gateways */
 
 void gateways_decode(struct manifests *m)
 {
@@ -345,12 +335,21 @@ void gateways_decode(struct manifests *m)
 	}
 }
 
-struct gateway_listener *gateway_listeners(const struct manifests *m, struct span namespace, struct span name)
+struct gateway_source *gateway_source_find(const struct manifests *m, enum manifest_kind kind,
+					   struct span namespace, struct span name)
 {
 	char key[600];
-	int len = snprintf(key, sizeof(key), "%.*s/%.*s", SPAN_FMT(namespace), SPAN_FMT(name));
+	int len = snprintf(key, sizeof(key), "%d/%.*s/%.*s", (int)kind, SPAN_FMT(namespace), SPAN_FMT(name));
 
 	return len < (int)sizeof(key) ? name_map_get(&m->gateways, span_of(key, (size_t)len)) : NULL;
+}
+
+struct gateway_listener *gateway_listeners(const struct manifests *m, enum manifest_kind kind,
+					   struct span namespace, struct span name)
+{
+	const struct gateway_source *source = gateway_source_find(m, kind, namespace, name);
+
+	return source ? source->first : NULL;
 }
 
 /* -------------------------------------------------------------------------------- admission */
@@ -362,11 +361,17 @@ bool gateway_admits_kind(const struct gateway_listener *l, enum manifest_kind ki
 
 bool gateway_admits_namespace(struct manifests *m, const struct gateway_listener *l, struct span namespace)
 {
+	return gateway_allows(m, &l->allowed, l->owner->namespace, namespace);
+}
+
+bool gateway_allows(struct manifests *m, const struct allowed_namespaces *allowed, struct span own,
+		    struct span namespace)
+{
 	const struct manifest_object *object;
 
-	switch (l->from) {
+	switch (allowed->from) {
 	case ROUTES_FROM_SAME:
-		return span_eq(l->gateway->namespace, namespace);
+		return span_eq(own, namespace);
 	case ROUTES_FROM_ALL:
 		return true;
 	case ROUTES_FROM_NONE:
@@ -375,8 +380,8 @@ bool gateway_admits_namespace(struct manifests *m, const struct gateway_listener
 		break;
 	}
 	object = manifest_find(m, MANIFEST_NAMESPACE, (struct span){ 0 }, namespace);
-	return l->selector &&
-	       manifest_selector_fits(m->decoder, l->selector, object ? object->labels : NULL, namespace);
+	return allowed->selector && manifest_selector_fits(m->decoder, allowed->selector,
+							   object ? object->labels : NULL, namespace);
 }
 
 static bool is_wildcard(struct span name)

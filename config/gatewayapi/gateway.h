@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/gatewayapi/gateway_tls.h"
 #include "config/gatewayapi/hostname_owner.h"
 
 /*
@@ -14,31 +15,59 @@ enum routes_from {
 	ROUTES_FROM_NONE,
 };
 
+/* Namespaces of routes for a listener, or of ListenerSets for a Gateway. */
+struct allowed_namespaces {
+	enum routes_from from;
+	const struct yaml_node *selector; /* valid; NULL: none */
+};
+
 struct gateway_listener {
 	struct listener listener; /* without its routes */
 	uint16_t port;
-	const struct manifest_object *gateway;
+	const struct manifest_object *owner; /* the Gateway or ListenerSet in which it is written */
 	const struct yaml_node *node;
-	enum routes_from from;
-	const struct yaml_node *selector; /* valid; NULL: none */
+	struct allowed_namespaces allowed;
 	uint32_t kinds; /* one bit per manifest_kind */
 	struct pointer_list routes; /* struct route */
 	struct pointer_list tcp_routes; /* struct tcp_route */
 	struct hostname_owners owners; /* HTTP only */
-	struct gateway_listener *next; /* of the same Gateway */
+	struct gateway_listener *next; /* of the same owner */
 	struct gateway_listener *next_on_port;
 	bool ends_tls; /* HTTPS, and TLS with mode Terminate */
 	bool is_bound; /* has a bind */
 	bool is_refused; /* a policy on it is not supported: its routes answer 500 */
 };
 
-/* Finds the Gateways that belong to other programs. Call it before policies and Gateways are decoded. */
-void gateways_find_foreign(struct manifests *m);
+/* A Gateway, or a ListenerSet that it accepts, during decoding. */
+struct gateway_source {
+	const struct manifest_object *gateway;
+	const struct manifest_object *owner; /* of the listeners: the Gateway or a ListenerSet */
+	struct gateway_tls tls; /* of the Gateway */
+	struct allowed_namespaces allowed_sets; /* of ListenerSets */
+	struct gateway_listener *first;
+	struct gateway_listener **tail;
+};
+
 /* Fills m->listeners and m->gateways from all Gateway objects. */
 void gateways_decode(struct manifests *m);
-/* Returns the listeners of a Gateway, linked by `next`; NULL: no such Gateway, or no listeners. */
-struct gateway_listener *gateway_listeners(const struct manifests *m, struct span namespace,
-					   struct span name);
+/*
+ * Returns the listeners of a Gateway (without those of its ListenerSets), or of a ListenerSet, linked by
+ * `next`; NULL: no such object, or no listeners.
+ */
+struct gateway_listener *gateway_listeners(const struct manifests *m, enum manifest_kind kind,
+					   struct span namespace, struct span name);
+struct gateway_source *gateway_source_find(const struct manifests *m, enum manifest_kind kind,
+					   struct span namespace, struct span name);
+struct span gateway_source_key(struct decoder *d, const struct manifest_object *object); /* in m->gateways */
+/* Decodes a listener without adding it; NULL after an error. */
+struct gateway_listener *gateway_listener_decode(struct manifests *m, const struct yaml_node *node,
+						 const struct gateway_source *source);
+bool gateway_listener_add(struct manifests *m, struct gateway_source *source, struct gateway_listener *l);
+void gateway_decode_namespaces(struct decoder *d, const struct yaml_node *namespaces,
+			       struct allowed_namespaces *allowed);
+/* True if an object in `namespace` may attach to one in `own`. */
+bool gateway_allows(struct manifests *m, const struct allowed_namespaces *allowed, struct span own,
+		    struct span namespace);
 
 /* True if a listener accepts routes of this kind from this namespace. */
 bool gateway_admits_kind(const struct gateway_listener *listener, enum manifest_kind kind);

@@ -5,6 +5,8 @@
 #include "config/gatewayapi/backend_tls.h"
 #include "config/gatewayapi/credential.h"
 #include "config/gatewayapi/gateway.h"
+#include "config/gatewayapi/gateway_class.h"
+#include "config/gatewayapi/listener_set.h"
 #include "config/gatewayapi/policy.h"
 #include "config/gatewayapi/route.h"
 #include "config/gatewayapi/service.h"
@@ -25,6 +27,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	policies_decode(&m);
 	backends_decode(&m);
 	gateways_decode(&m);
+	listener_sets_decode(&m);
 	routes_decode(&m);
 	gateways_bind(&m);
 	m.decoder->is_manifest = false;

@@ -16,7 +16,7 @@ static bool grant_from_fits(struct decoder *d, const struct yaml_node *list,
 		decode_string(d, decode_get(node, "group"), &group);
 		decode_string(d, decode_get(node, "kind"), &kind);
 		decode_string(d, decode_get(node, "namespace"), &namespace);
-		fits |= span_eq(group, SPAN(GROUP_GATEWAY)) &&
+		fits |= span_eq(group, span_str(manifest_kind_group(from->kind))) &&
 			span_eq(kind, span_str(manifest_kind_name(from->kind))) &&
 			span_eq(namespace, from->namespace);
 	}

@@ -49,7 +49,8 @@ struct manifests {
 		objects[MANIFEST_KIND_COUNT]; /* struct manifest_object, in the order of the files */
 	struct name_map index; /* "kind/namespace/name" */
 	struct pointer_list listeners; /* struct gateway_listener */
-	struct name_map gateways; /* "namespace/name" -> the first struct gateway_listener of that Gateway */
+	struct name_map
+		gateways; /* gateway_source_key() -> struct gateway_source, of Gateways and ListenerSets */
 	struct name_map services; /* "namespace/name" -> struct service */
 	struct name_map backends; /* "namespace/name" of an AgentgatewayBackend -> struct named_backend */
 	struct pointer_list unknown_kinds; /* struct stranger */

@@ -69,7 +69,7 @@ static void report_parent(struct decoder *d, const struct yaml_node *node, const
 	case PARENT_NO_LISTENER:
 		config_warning(
 			d->report, node,
-			"the Gateway has no listener for a %s with this sectionName and port; nothing is "
+			"the parent has no listener for a %s with this sectionName and port; nothing is "
 			"served there",
 			manifest_kind_name(source->object->kind));
 		return;
@@ -90,6 +90,21 @@ static void report_parent(struct decoder *d, const struct yaml_node *node, const
 	}
 }
 
+/* Kinds with listeners. */
+static bool parent_kind(const struct manifest_ref *ref, enum manifest_kind *ret)
+{
+	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY, MANIFEST_LISTENER_SET,
+						    MANIFEST_X_LISTENER_SET };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		*ret = kinds[i];
+		if (span_eq(ref->kind, span_str(manifest_kind_name(*ret))) &&
+		    span_eq(ref->group, span_str(manifest_kind_group(*ret))))
+			return true;
+	}
+	return false;
+}
+
 static void decode_parent(struct manifests *m, const struct yaml_node *node, struct route_source *source)
 {
 	static const struct decode_key keys[] = { KEY("name"), KEY("namespace"),   KEY("group"),
@@ -99,6 +114,7 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 	const struct manifest_object *object;
 	struct gateway_listener *first;
 	struct parent_ref parent = { 0 };
+	enum manifest_kind kind;
 
 	if (!DECODE_MAP(d, node, keys) ||
 	    !manifest_ref(d, node, source->object, GROUP_GATEWAY, "Gateway", &parent.gateway))
@@ -110,13 +126,12 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 		source->route_list[source->route_count++] = parent.gateway;
 		return;
 	}
-	if (!span_eq(parent.gateway.kind, SPAN("Gateway")) ||
-	    !span_eq(parent.gateway.group, SPAN(GROUP_GATEWAY))) {
+	if (!parent_kind(&parent.gateway, &kind)) {
 		config_info(d->report, node, "skipped: parents of kind %s are not used",
 			    QUOTE(parent.gateway.kind));
 		return;
 	}
-	object = manifest_find(m, MANIFEST_GATEWAY, parent.gateway.namespace, parent.gateway.name);
+	object = manifest_find(m, kind, parent.gateway.namespace, parent.gateway.name);
 	if (object && object->is_foreign) {
 		config_info(d->report, node, "skipped: the Gateway %.*s/%.*s belongs to another program",
 			    SPAN_FMT(parent.gateway.namespace), SPAN_FMT(parent.gateway.name));
@@ -124,11 +139,12 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 	}
 	if (!object) {
 		config_warning(d->report, node,
-			       "there is no Gateway %.*s/%.*s in the loaded files; nothing is served there",
-			       SPAN_FMT(parent.gateway.namespace), SPAN_FMT(parent.gateway.name));
+			       "there is no %s %.*s/%.*s in the loaded files; nothing is served there",
+			       manifest_kind_name(kind), SPAN_FMT(parent.gateway.namespace),
+			       SPAN_FMT(parent.gateway.name));
 		return;
 	}
-	first = gateway_listeners(m, parent.gateway.namespace, parent.gateway.name);
+	first = gateway_listeners(m, kind, parent.gateway.namespace, parent.gateway.name);
 	for (struct gateway_listener *l = first; l; l = l->next) {
 		enum parent_result result = try_listener(m, source, &parent, l);
 

@@ -68,6 +68,8 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 		ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
+	ref->rewrite = precedence_object(&own, POLICY_URL_REWRITE);
+	ref->redirect = precedence_object(&own, POLICY_REDIRECT);
 	ref->splice_off |= place->splice_off || ref->backend->splice_off;
 	/* The same-host lanes cannot carry encrypted bytes. */
 	ref->is_same_host =
@@ -99,29 +101,36 @@ static int resolve_refs(const struct compile *compile, const struct ref_place *p
 
 /* ---- routes */
 
-/* A rule may have several mirror filters; an attached policy has one. */
-static int mirrors_collect(struct compile *compile, const struct precedence *precedence, struct route *route)
+/* Collects all mirrors of inline values: a rule or a reference may have several filters of this type. */
+static int mirrors_of(struct arena *arena, const struct policy_values *values,
+		      const struct mirror_policy *const **ret_list, uint32_t *ret_count)
 {
-	const struct precedence_winner *winner = &precedence->of[POLICY_MIRROR];
-	const struct policy_values *values = &route->inline_policies;
-	bool is_inline = winner->level == LEVEL_INLINE_ROUTE;
-	const struct mirror_policy **list;
+	const struct mirror_policy **list = arena_take(arena, values->value_count * sizeof(*list));
 	uint32_t count = 0;
 
-	if (!winner->object)
-		return 0;
-	list = arena_take(compile->snapshot->arena, (is_inline ? values->value_count : 1) * sizeof(*list));
 	if (!list)
 		return -ENOMEM;
-	for (uint32_t i = 0; is_inline && i < values->value_count; i++) {
+	for (uint32_t i = 0; i < values->value_count; i++) {
 		if (values->value_list[i].kind == POLICY_MIRROR)
 			list[count++] = values->value_list[i].object;
 	}
-	if (!is_inline)
-		list[count++] = winner->object;
-	route->effective.mirror_list = list;
-	route->effective.mirror_count = count;
+	*ret_list = list;
+	*ret_count = count;
 	return 0;
+}
+
+/* An attached policy has one mirror. */
+static int mirrors_collect(struct compile *compile, const struct precedence *precedence, struct route *route)
+{
+	const struct precedence_winner *winner = &precedence->of[POLICY_MIRROR];
+	struct policy_value attached = { POLICY_MIRROR, winner->object };
+	const struct policy_values single = { &attached, 1 };
+
+	if (!winner->object)
+		return 0;
+	return mirrors_of(compile->snapshot->arena,
+			  winner->level == LEVEL_INLINE_ROUTE ? &route->inline_policies : &single,
+			  &route->effective.mirror_list, &route->effective.mirror_count);
 }
 
 /* In a manifest, the Service or the kind of the route causes this, so only warn. */
@@ -133,14 +142,15 @@ static void refuse_mirror(const struct compile *compile, const struct route *rou
 }
 
 /* Many routes may share a mirror: only policies of its backend apply, and the warning is given once. */
-static int compile_mirrors(const struct compile *compile, const struct route *route)
+static int compile_mirrors(const struct compile *compile, const struct route *route,
+			   const struct mirror_policy *const *list, uint32_t count)
 {
 	const struct precedence none = { 0 };
 	const struct ref_place place = { .precedence = &none, .is_grpc = route->is_grpc };
 	int result = 0;
 
-	for (uint32_t i = 0; i < route->effective.mirror_count && result == 0; i++) {
-		struct backend_ref *ref = route->effective.mirror_list[i]->ref;
+	for (uint32_t i = 0; i < count && result == 0; i++) {
+		struct backend_ref *ref = list[i]->ref;
 		bool is_refused = ref && ref->http_version == BACKEND_HTTP2;
 
 		if (!ref || !ref->backend)
@@ -148,6 +158,23 @@ static int compile_mirrors(const struct compile *compile, const struct route *ro
 		result = resolve_ref(compile, &place, ref);
 		if (!is_refused && ref->http_version == BACKEND_HTTP2)
 			refuse_mirror(compile, route, ref->where);
+	}
+	return result;
+}
+
+/* Filters of the references: copies of the requests that go to one of them. */
+static int compile_ref_mirrors(const struct compile *compile, const struct route *route)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; i < route->backend_count && result == 0; i++) {
+		struct backend_ref *ref = &route->backend_list[i];
+
+		if (ref->filters.value_count)
+			result = mirrors_of(compile->snapshot->arena, &ref->filters, &ref->mirror_list,
+					    &ref->mirror_count);
+		if (result == 0)
+			result = compile_mirrors(compile, route, ref->mirror_list, ref->mirror_count);
 	}
 	return result;
 }
@@ -237,7 +264,10 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 		result = compile_label_make(compile->snapshot->arena, route->namespace, route->name,
 					    &route->label);
 	if (result == 0)
-		result = compile_mirrors(compile, route);
+		result = compile_mirrors(compile, route, route->effective.mirror_list,
+					 route->effective.mirror_count);
+	if (result == 0)
+		result = compile_ref_mirrors(compile, route);
 	if (result == 0 && route->delegate_count)
 		result = compile_delegates(compile, &precedence, listener, route);
 	return result < 0 ? result

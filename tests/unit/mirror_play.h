@@ -34,6 +34,7 @@ struct scene {
 	struct route route;
 	struct exchange exchange;
 	struct stream stream;
+	struct backend_ref own; /* what the request itself is for */
 	struct name_server names;
 };
 
@@ -75,6 +76,7 @@ static inline void scene_make_stream(struct scene *scene)
 	stream->proxy = &scene->proxy;
 	stream->lease = scene->proxy.lease;
 	stream->route = &scene->route;
+	stream->backend = &scene->own;
 	arena_init(&stream->exchange->arena, 2048);
 	stream->exchange->head = (struct request_head){
 		.method = METHOD_GET,

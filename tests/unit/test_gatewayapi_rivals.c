@@ -222,13 +222,12 @@ TEST(what_one_object_asks_in_vain_does_not_refuse_the_others)
 		"backendRefs: [{name: s, port: 1}]},\n"
 		"{name: auth, filters: [\n{type: ExternalAuth}], backendRefs: [{name: s, port: 1}]},\n"
 		"{name: sticky,\nsessionPersistence: {}, backendRefs: [{name: s, port: 1}]},\n"
-		"{name: ref, backendRefs: [{name: s, port: 1, filters: [\n{type: URLRewrite, urlRewrite: "
+		"{name: ref, backendRefs: [{name: s, port: 1, filters: [\n{type: CORS, cors: "
 		"{}}]}]}]}}\n---\n"
 		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}\n";
 	static const struct {
 		const char *place, *words;
 	} warnings[] = {
-		{ "a.yaml:2:", "without it no ListenerSet adds listeners" },
 		{ "a.yaml:3:", "unknown key \"newIdea\" has no effect" },
 		{ "a.yaml:4:", "this listener is not served: UDP is not supported yet" },
 		{ "a.yaml:10:", "requests to this get 500: the filter ExternalAuth is not supported yet" },

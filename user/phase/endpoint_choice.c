@@ -180,7 +180,9 @@ int place_use_backend(struct stream *stream)
 	if (!error && stream->backend->request_headers)
 		error = headers_modify(&stream->exchange->head.fields, stream->backend->request_headers);
 	if (!error)
-		error = headers_rewrite(&stream->exchange->head, stream->route->effective.rewrite,
+		error = headers_rewrite(&stream->exchange->head,
+					stream->backend->rewrite ? stream->backend->rewrite
+								 : stream->route->effective.rewrite,
 					stream->exchange->match, stream->backend);
 	return error;
 }

@@ -257,10 +257,13 @@ static bool mirror_leads_somewhere(const struct mirror_policy *policy)
 void mirror_request(struct stream *stream)
 {
 	const struct route_policies *policies = &stream->route->effective;
+	const struct backend_ref *chosen = stream->backend;
 	struct proxy *proxy = stream->proxy;
 
-	for (uint32_t i = 0; i < policies->mirror_count; i++) {
-		const struct mirror_policy *policy = policies->mirror_list[i];
+	for (uint32_t i = 0; i < policies->mirror_count + chosen->mirror_count; i++) {
+		const struct mirror_policy *policy =
+			i < policies->mirror_count ? policies->mirror_list[i]
+						   : chosen->mirror_list[i - policies->mirror_count];
 
 		if (stream->exchange->upgrade.is_wanted || !mirror_leads_somewhere(policy) ||
 		    proxy_random(proxy) % 1000000u >= policy->per_million)

@@ -17,8 +17,8 @@ struct stream;
  */
 
 /*
- * Starts the copies that the route of the stream requests. stream->exchange->head: as sent to any backend.
- * Never fails.
+ * Starts the copies that the route of the stream, and the chosen backend, request. stream->exchange->head: as
+ * sent to any backend. Never fails.
  */
 void mirror_request(struct stream *stream);
 /*

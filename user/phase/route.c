@@ -152,7 +152,7 @@ static int exchange_prepare_head(struct stream *stream)
 		error = headers_modify(&stream->exchange->head.fields, policies->request_headers);
 	if (error)
 		return error;
-	if (policies->mirror_count)
+	if (policies->mirror_count || stream->backend->mirror_count)
 		mirror_request(stream);
 	if (place_may_change_backend(stream))
 		stream->exchange->plain_head = stream->exchange->head;
@@ -388,6 +388,8 @@ enum stream_step exchange_forward(struct stream *stream)
 		return exchange_answer(stream, stream->route->effective.direct);
 	if (!exchange_choose_backend(stream, &step))
 		return step;
+	if (stream->backend->redirect)
+		return exchange_redirect(stream, stream->backend->redirect);
 	if (exchange_prepare_head(stream) < 0)
 		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 	if (!stream->delay_ms)

@@ -99,7 +99,6 @@
 #define NOT_YET_SENSITIVE_HEADERS NOT_YET("the access log shows no header in any case")
 #define NOT_YET_CUSTOM_FUNCTIONS NOT_YET("expressions have only the functions of the reference")
 #define NOT_YET_CONDITIONAL NOT_YET_GUARD("a policy applies to all requests or to none")
-#define NOT_YET_ALLOWED_LISTENERS NOT_YET("no ListenerSet adds listeners")
 #define NOT_YET_DEFAULT_SCOPE NOT_YET("routes must name the Gateway")
 #define NOT_YET_USE_DEFAULT_GATEWAYS NOT_YET("the route is for the Gateways that parentRefs names")
 #define NOT_YET_REQUEST_REDIRECT NOT_YET("write it under routes[].policies")
