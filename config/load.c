@@ -181,7 +181,7 @@ static int load_snapshot(struct snapshot *snapshot, const struct snapshot *previ
 		if (snapshot->bind_count == 0 && !config_report_has_errors(report))
 			config_warning(
 				report, NULL,
-				"the configuration listens on no port: it has no binds and no Gateway");
+				"the configuration listens on no port: it has no gateways and no binds");
 	}
 	if (builder.decoder.failed || report->failed)
 		r = -ENOMEM;

@@ -8,8 +8,6 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
-enum { MCP_PORT = 3000 };
-
 /* -------------------------------------------------------------------------------- child processes */
 
 /* Any bytes but NUL, copied with a terminating NUL. */

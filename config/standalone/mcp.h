@@ -13,6 +13,8 @@ bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, 
 bool standalone_mcp_servers(struct standalone *s, const struct yaml_node *node, struct mcp_servers *servers,
 			    struct backend *backend);
 
+enum { MCP_PORT = 3000 }; /* of the object `mcp` of the file, unless another is configured */
+
 /* The object `mcp` of the file (mcp_bind.h). */
 struct mcp_port {
 	struct mcp_servers servers;

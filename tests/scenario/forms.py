@@ -44,7 +44,14 @@ def unnamed(dump):
     for bind in dump["binds"]:
         listeners = sorted(bind["listeners"].values(), key=lambda at: (at["hostname"], str(at["protocol"])))
         for index, listener in enumerate(listeners):
-            names[listener["key"]] = f"{bind['key']}#{index}"
+            name = f"{bind['key']}#{index}"
+            if listener["key"] == "mcp":    # also the name of its backend, which is the same in both forms
+                listener["key"] = name
+                route = listener["routes"].pop("mcp:default")
+                route["key"] = f"{name}/mcp:default"
+                listener["routes"][route["key"]] = route
+            else:
+                names[listener["key"]] = name
             listener["listenerName"] = f"#{index}"
         bind["listeners"] = listeners
     for policy in dump["policies"]:

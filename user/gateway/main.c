@@ -12,6 +12,7 @@
 #include "user/restart/keeper.h"
 #include "user/restart/upgrade_command.h"
 #include "user/kernel/ctl/ctl.h"
+#include "user/gateway/convert_command.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
 #include "user/tls/allocator.h"
@@ -109,6 +110,8 @@ int main(int argc, char **argv)
 		return top_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "bpf") == 0)
 		return sockmap_ctl_main(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "convert") == 0)
+		return convert_command(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "upgrade") == 0)
 		return upgrade_command(argc - 2, argv + 2);
 	if (options_parse(argc, argv, &options) < 0)

@@ -15,6 +15,7 @@ void options_usage(FILE *out)
 	fputs("usage: headgate -f FILE|DIR|- [-f ...] [--validate-only] [--strict]\n"
 	      "                [--log-level error|warn|info|debug] [--log-format text|json]\n"
 	      "                [--no-keeper] [--restart-limit N]\n"
+	      "       headgate convert FILE            print a file in the current form\n"
 	      "       headgate top [--admin ADDR]      terminal view of the running streams\n"
 	      "       headgate upgrade [PID]           hand over to the installed program\n"
 	      "       headgate bpf load --pin DIR | status | unload\n"

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/convert.h"
+
+#include <errno.h>
+
+#include "config/core/engine/yaml.h"
+#include "config/core/engine/yaml_write.h"
+#include "config/source.h"
+#include "config/standalone/convert.h"
+#include "user/base/limits.h"
+
+#define BLOCK_BYTES (64 * 1024)
+
+/* The messages of the load are those of the file. */
+static int check(const char *name, struct span text, struct config_report *report)
+{
+	struct config_source source = { .path = name, .has_text = true, .text = text };
+	struct snapshot *snapshot = NULL;
+	int r = config_load(&source, 1, NULL, report, &snapshot);
+
+	snapshot_unref(snapshot);
+	return r;
+}
+
+/* Without expanding variables: they are the same in the new file. */
+static int parse(struct arena *arena, const struct source_text *text, struct config_report *report,
+		 const struct yaml_node **ret)
+{
+	struct yaml_source source = { .file = text->name, .text = text->text };
+	struct yaml_budget budget = { LIMIT_CONFIG_NODES };
+	struct yaml_documents documents = { 0 };
+	int r = yaml_load(arena, &source, &budget, report, &documents);
+
+	if (r == -EINVAL)
+		config_message_at(
+			report, CONFIG_ERROR, text->name,
+			"is YAML only after its variables are expanded, and convert keeps them; put "
+			"quotes around them");
+	if (r < 0)
+		return r;
+	*ret = documents.count == 1 ? documents.list[0]->root : NULL;
+	if (*ret && !yaml_get(*ret, SPAN("apiVersion")) && !yaml_get(*ret, SPAN("kind")))
+		return 0;
+	config_message_at(report, CONFIG_ERROR, text->name,
+			  "is not one standalone configuration; convert does not read Kubernetes manifests, "
+			  "which stay as they are");
+	return -EINVAL;
+}
+
+static int convert(struct arena *arena, const struct yaml_node *root, struct config_report *report,
+		   struct text *out)
+{
+	struct decoder decoder = { .arena = arena, .report = report };
+	const struct yaml_node *converted = standalone_convert(&decoder, root);
+
+	if (!converted || report->failed)
+		return -ENOMEM;
+	if (config_report_has_errors(report))
+		return -EINVAL;
+	yaml_write(converted, out);
+	return text_error(out);
+}
+
+int config_convert(const struct config_source *source, struct config_report *report, struct text *out)
+{
+	const struct yaml_node *root = NULL;
+	struct source_texts texts;
+	struct arena arena;
+	int r;
+
+	arena_init(&arena, BLOCK_BYTES);
+	source_init(&texts);
+	r = source_read(&arena, source, report, &texts);
+	if (r == 0 && texts.count != 1) {
+		config_message_at(report, CONFIG_ERROR, span_str(source->path),
+				  "is not one file; convert each file of the directory");
+		r = -EINVAL;
+	}
+	if (r == 0)
+		r = check(source->path, texts.list[0].text, report);
+	if (r == 0)
+		r = parse(&arena, &texts.list[0], report, &root);
+	if (r == 0)
+		r = convert(&arena, root, report, out);
+	if (r == 0) {
+		struct config_report again;
+
+		config_report_init(&again);
+		r = check("the converted file", text_span(out), &again);
+		for (uint32_t i = 0; i < again.message_count; i++)
+			if (again.message_list[i].severity == CONFIG_ERROR)
+				config_message_at(report, CONFIG_ERROR, (struct span){ 0 }, "%.*s",
+						  SPAN_FMT(again.message_list[i].text));
+		config_report_done(&again);
+	}
+	source_done(&texts);
+	arena_done(&arena);
+	return r;
+}
