@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/un.h>
 
+#include "config/model_direct.h"
 #include "config/model_frontend.h"
 #include "config/model_guard.h"
 #include "config/model_mcp.h"
@@ -45,19 +46,12 @@ struct retry_policy {
 	uint32_t code_count;
 };
 
-struct expression; /* policy/expression/expression.h: compiled, in the arena */
-
 /* An injected delay before the request is answered or sent to a backend. */
 struct delay_policy {
 	struct span text; /* as in the dump: "2s", or the expression as written */
 	uint64_t ns; /* without an expression; 0: none */
 	/* NULL: use ns. Its value is a duration, or a number of milliseconds */
 	const struct expression *expression;
-};
-
-struct header_pair {
-	struct span name; /* lower case */
-	struct span value;
 };
 
 struct header_modifier {
@@ -96,11 +90,6 @@ struct redirect_policy {
 	struct span scheme; /* empty: keep */
 	struct url_rewrite url;
 	uint16_t status;
-};
-
-struct direct_response {
-	uint16_t status;
-	struct span body;
 };
 
 struct mirror_policy {

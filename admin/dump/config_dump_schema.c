@@ -134,6 +134,23 @@ static void dump_list(struct json_writer *w, const char *name, const struct sche
 
 /* ---- rows */
 
+/* Lists that other code does not dump say so: DUMP_NOT_ZERO. */
+static void dump_objects(struct json_writer *w, const char *name, const struct schema_row *row,
+			 const void *object)
+{
+	const char *list = *(const char *const *)schema_member(row, object);
+
+	if (row->dump != DUMP_NOT_ZERO)
+		return;
+	json_open_array(w, name);
+	for (uint32_t i = 0; i < schema_count(row, object); i++) {
+		json_open_object(w, NULL);
+		dump_rows(w, row->child, list + i * row->child_bytes);
+		json_close(w);
+	}
+	json_close(w);
+}
+
 static void dump_value(struct json_writer *w, const char *name, const struct schema_row *row,
 		       const void *object)
 {
@@ -182,6 +199,8 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 		json_close(w);
 		return;
 	case SCHEMA_OBJECTS:
+		dump_objects(w, name, row, object);
+		return;
 	case SCHEMA_REST:
 		return;
 	case SCHEMA_MAP:

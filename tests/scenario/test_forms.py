@@ -109,3 +109,55 @@ policies:
     serves(text % "listenerName: web/a", [one, other, Ask("/delay/1")], origin=origin)
     serves(text % "listenerName: default", [Ask("/delay/1", 504), other], origin=origin)
     serves(text % "port: @web@", [one, Ask("/delay/1", 504, port="web"), Ask("/delay/1")], origin=origin)
+
+CONDITIONAL = """
+gateways: {default: {port: @port@}}
+routes:
+- matches: [{path: {pathPrefix: /all}}]
+  policies:
+    directResponse:
+      conditional:
+      - {condition: 'request.headers["x-a"] == "1"', status: 403, body: "no"}
+      - {condition: 'request.method == "POST"', status: 405}
+      - {status: 418, body: the rest}
+- policies:
+    directResponse:
+      conditional:
+      - condition: request.path.startsWith("/say")
+        status: 201
+        bodyExpression: '"you said " + request.path'
+        headers: {x-path: request.path, x-none: 'request.headers["x-none"]', x-a: 'request.headers["x-a"]'}
+  backends: [{host: @origin@}]
+"""
+
+
+@test("a direct response with conditions: the first that is true answers, without one the backend does")
+def conditional():
+    one = [("x-a", "1")]
+    gateway = serves(CONDITIONAL, [
+        Ask("/all", 403, "no", headers=one), Ask("/all", 405, "", method="POST"),
+        Ask("/all", 418, "the rest"),
+        Ask("/say/it", 201, "you said /say/it"), Ask("/status/207", 207)], origin=Origin())
+    answer = gateway.fetch("/say/x", headers=[("x-a", "tab\there")])
+    eq((answer.header("x-path"), answer.header("x-none"), answer.header("x-a")),
+       ("/say/x", None, "tab\there"), "fields of the response")
+    dump = gateway.config_dump()["binds"][0]["listeners"]["gateway/default"]["routes"]
+    policy = dump["gateway/default/default/route0"]["inlinePolicies"][0]["directResponse"]
+    eq([at.get("condition") for at in policy["conditional"]],
+       ['request.headers["x-a"] == "1"', 'request.method == "POST"', None], "conditions in the dump")
+    check("status" not in policy, f"a status beside the conditions: {policy}")
+
+
+@test("a condition that gives up refuses: the request neither passes nor gets another answer")
+def gives_up():
+    gateway = Gateway("""
+gateways: {default: {port: @port@}}
+routes:
+- policies:
+    directResponse:
+      conditional:
+      - {condition: 'request.headers["x-a"].matches("(a|b)*c{1,400}")', status: 403}
+      - {status: 200, body: open}
+""")
+    eq(gateway.fetch("/").text, "open", "without the field")
+    eq(gateway.fetch("/", headers=[("x-a", "ab" * 7000)]).status, 400, "a value that is too long to match")

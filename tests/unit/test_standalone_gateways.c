@@ -214,3 +214,44 @@ TEST(a_gateway_without_routes_is_accepted_with_a_warning)
 	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:62: gateways.b: ", "closes every connection");
 	config_case_done(&c);
 }
+
+TEST(conditions_of_a_direct_response_are_checked)
+{
+#define DIRECT "gateways: {default: {port: 80}}\nroutes: [{policies: {directResponse: "
+	static const struct config_refusal rows[] = {
+		{ DIRECT "{conditional: []}}}]\n",
+		  "a.yaml:2:52: routes[0].policies.directResponse.conditional: ",
+		  "is empty; write conditional: [{condition: ..., ...}]" },
+		{ DIRECT "{conditional: {}}}}]\n",
+		  "a.yaml:2:52: routes[0].policies.directResponse.conditional: ",
+		  "expected a list, found a map" },
+		{ DIRECT "{conditional: [{status: 200}], status: 201}}}]\n",
+		  "a.yaml:2:69: routes[0].policies.directResponse.status: ", "stands beside `conditional`" },
+		{ DIRECT "{conditional: [{status: 200}, {status: 201}]}}}]\n",
+		  "a.yaml:2:53: routes[0].policies.directResponse.conditional[0]: ", "would never count" },
+		{ DIRECT "{conditional: [{condition: 'true'}]}}}]\n",
+		  "a.yaml:2:53: routes[0].policies.directResponse.conditional[0]: ",
+		  "\"status\" is missing" },
+		{ DIRECT "{conditional: [{condition: 'request.nope', status: 200}]}}}]\n",
+		  "a.yaml:2:65: routes[0].policies.directResponse.conditional[0].condition: ",
+		  "is not understood" },
+		{ DIRECT "{conditional: [{condition: '1 + 1', status: 200}]}}}]\n",
+		  "a.yaml:2:65: routes[0].policies.directResponse.conditional[0].condition: ",
+		  "write a condition such as request.method" },
+		{ DIRECT "{conditional: [{condition: 'response.code == 200', status: 200}]}}}]\n",
+		  "a.yaml:2:65: routes[0].policies.directResponse.conditional[0].condition: ",
+		  "response.code" },
+		{ DIRECT "{status: 204, bodyExpression: '\"a\"'}}}]\n",
+		  "a.yaml:2:38: routes[0].policies.directResponse: ", "has no body; remove body" },
+		{ DIRECT "{status: 200, body: a, bodyExpression: '\"a\"'}}}]\n",
+		  "a.yaml:2:61: routes[0].policies.directResponse.bodyExpression: ", "write only one" },
+		{ DIRECT "{status: 200, headers: {content-length: '1'}}}}]\n",
+		  "a.yaml:2:62: routes[0].policies.directResponse.headers.content-length: ",
+		  "content-length" },
+		{ DIRECT "{status: 200, headers: {x-a: 'a b'}}}}]\n",
+		  "a.yaml:2:67: routes[0].policies.directResponse.headers.x-a: ", "is not understood" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}

@@ -225,6 +225,7 @@ enum limits {
 	LIMIT_CONFIG_LISTENERS = 65536, /* of one port or one Gateway: refused */
 	LIMIT_TLS_FILE_BYTES = 4 * 1024 * 1024, /* a certificate, key or list of authorities: refused */
 	LIMIT_TLS_CERTIFICATES = 4096, /* of one listener: refused */
+	LIMIT_DIRECT_HEADERS = 16, /* of a direct response: refused */
 	LIMIT_CONFIG_ATTACHED = 262144, /* routes at the top level times the listeners they name: refused */
 	LIMIT_CONFIG_LABELS = 256, /* of one object, entries of one selector: refused */
 	LIMIT_CONFIG_SELECTIONS =

@@ -16,6 +16,7 @@
 #include "user/http/target.h"
 #include "user/phase/connect_tunnel.h"
 #include "user/phase/delay.h"
+#include "user/phase/direct.h"
 #include "user/phase/endpoint_choice.h"
 #include "user/phase/guard.h"
 #include "user/phase/mirror.h"
@@ -367,25 +368,12 @@ enum stream_step exchange_route(struct stream *stream)
 	return exchange_guard(stream);
 }
 
-/*
- * The response that the configuration defines; a client that would take it for a successful tunnel gets an
- * error instead.
- */
-static enum stream_step exchange_answer(struct stream *stream, const struct direct_response *direct)
-{
-	if (stream->exchange->upgrade.must_switch && direct->status < 300)
-		return step_reply(stream, 501, SPAN("no WebSocket here"), END_UPGRADE_MISMATCH);
-	if (connect_tunnel_is_asked(stream) && direct->status < 300)
-		return connect_tunnel_refuse(stream);
-	return step_local_reply(stream, direct->status, direct->body, (struct span){ 0 });
-}
-
 enum stream_step exchange_forward(struct stream *stream)
 {
 	enum stream_step step;
 
-	if (stream->route->effective.direct)
-		return exchange_answer(stream, stream->route->effective.direct);
+	if (stream->route->effective.direct && direct_answers(stream, stream->route->effective.direct, &step))
+		return step;
 	if (!exchange_choose_backend(stream, &step))
 		return step;
 	if (stream->backend->redirect)

@@ -54,8 +54,6 @@
 	NOT_YET_GUARD("certificates come only from files, and no SPIFFE identity is checked")
 #define NOT_YET_PRECONDITION NOT_YET("every request may be retried")
 #define NOT_YET_CONDITION NOT_YET("only `codes` selects responses to retry")
-#define NOT_YET_BODY_EXPRESSION NOT_YET("the body is the text of `body`")
-#define NOT_YET_HEADERS NOT_YET("the response has no configured headers")
 #define NOT_YET_PROBABILITY \
 	NOT_YET("every request is delayed; write the chance as an expression, as in duration: " \
 		"'random() < 0.1 ? 500 : 0'")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/core/values/policy_value.h"
 
+#include "config/core/values/direct_value.h"
 #include "config/core/values/guard_value.h"
 #include "config/core/values/resiliency.h"
 #include "config/core/values/tls_value.h"
@@ -230,26 +231,6 @@ static const struct schema_row retry_rows[] = {
 };
 static const struct schema retry_schema = SCHEMA(retry_rows, struct retry_policy, .check = check_retry);
 
-/* RFC 9110 15.3.5, 15.4.5 */
-static void check_direct(struct decoder *d, const struct yaml_node *node, void *object)
-{
-	const struct direct_response *policy = object;
-
-	if (policy->body.len && (policy->status == 204 || policy->status == 304))
-		config_error(d->report, node, "a response with status %u has no body; remove body",
-			     policy->status);
-}
-
-static const struct schema_row direct_rows[] = {
-	{ "body", AS_BYTES(struct direct_response, body), .doc = "not with 204 and 304" },
-	{ "status", AS_U16(struct direct_response, status), RANGE(200, 599),
-	  .need = "write the status code, as in status: 503", .doc = "of the gateway's response" },
-	{ "bodyExpression", .refusal = NOT_YET_BODY_EXPRESSION },
-	{ "conditional", .refusal = NOT_YET_CONDITIONAL },
-	{ "headers", .refusal = NOT_YET_HEADERS },
-};
-static const struct schema direct_schema = SCHEMA(direct_rows, struct direct_response, .check = check_direct);
-
 /* {name, value} in manifests, a member of a map in standalone files. */
 static bool decode_pair(struct decoder *d, const struct yaml_node *node, void *ret)
 {
@@ -473,6 +454,8 @@ const void *policy_value(struct decoder *d, const struct yaml_node *node, enum p
 {
 	const struct schema *schema = policy_schema(kind);
 
+	if (kind == POLICY_DIRECT_RESPONSE)
+		return value_direct(d, node);
 	if (d->is_manifest && kind == POLICY_FRONTEND_ACCESS_LOG)
 		schema = &manifest_log_schema;
 	return schema_decode_new(d, node, schema);

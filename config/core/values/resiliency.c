@@ -1,33 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/core/values/resiliency.h"
 
-#include <errno.h>
-
 #include "config/core/engine/duration.h"
-#include "policy/expression/expression.h"
+#include "config/core/values/condition.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
-
-/* -------------------------------------------------------------------------------- expressions */
-
-/* Compiles a string that is already in the snapshot. */
-static const struct expression *compile(struct decoder *d, const struct yaml_node *node, struct span text,
-					enum expression_point point)
-{
-	struct expression *expression = decode_take(d, 1, sizeof(*expression));
-	char error[EXPRESSION_ERROR_BYTES];
-	int result;
-
-	if (!expression || !text.data)
-		return NULL;
-	result = expression_compile(text, point, d->arena, expression, error);
-	if (result == -ENOMEM)
-		d->failed = true;
-	else if (result < 0)
-		config_error(d->report, node, "the expression %s is not understood %s", QUOTE(text), error);
-	return result < 0 ? NULL : expression;
-}
 
 /* -------------------------------------------------------------------------------- delay */
 
@@ -66,7 +44,7 @@ static void decode_computed(struct decoder *d, const struct yaml_node *node, str
 			    struct delay_policy *policy)
 {
 	policy->text = decode_keep(d, text);
-	policy->expression = compile(d, node, policy->text, EXPRESSION_AT_HEAD);
+	policy->expression = value_expression(d, node, policy->text, EXPRESSION_AT_HEAD);
 	if (!policy->expression)
 		return;
 	switch (policy->expression->type) {
@@ -116,11 +94,7 @@ static bool decode_condition(struct decoder *d, const struct yaml_node *node, vo
 	if (!decode_name(d, node, &text))
 		return false;
 	policy->text = text;
-	policy->unhealthy = compile(d, node, text, EXPRESSION_AT_RESPONSE);
-	if (policy->unhealthy && !expression_is_condition(policy->unhealthy))
-		config_error(d->report, node,
-			     "the expression %s gives %s; write a condition such as response.code >= 500",
-			     QUOTE(text), expression_type_name(policy->unhealthy->type));
+	policy->unhealthy = value_condition(d, node, text, EXPRESSION_AT_RESPONSE);
 	return true;
 }
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/core/values/direct_value.h"
+
+#include "config/core/values/condition.h"
+#include "config/core/values/values.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+
+static bool decode_body(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct direct_response *direct = container_of(ret, struct direct_response, body_text);
+
+	if (!decode_name(d, node, &direct->body_text))
+		return false;
+	direct->body_expression = value_expression(d, node, direct->body_text, EXPRESSION_AT_REQUEST);
+	return direct->body_expression != NULL;
+}
+
+/* A member of a map, or {name, value} in manifests. */
+static const struct yaml_node *value_of(const struct decoder *d, const struct yaml_node *node)
+{
+	return d->is_manifest ? decode_get(node, "value") : node;
+}
+
+/* The values are expressions: check_direct() compiles them. */
+static bool decode_header(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const struct decode_key keys[] = { KEY("name"), KEY("value") };
+	const struct yaml_node *name_node = node;
+	struct header_pair *pair = ret;
+	struct span name = node->key;
+
+	if (d->is_manifest) {
+		if (!DECODE_MAP(d, node, keys))
+			return false;
+		name_node = decode_need(d, node, "name", "write the name of the header");
+		if (!decode_need(d, node, "value", "write an expression") ||
+		    !decode_string(d, name_node, &name))
+			return false;
+	}
+	return value_header_name(d, name_node, name, &pair->name) &&
+	       decode_name(d, value_of(d, node), &pair->value);
+}
+
+/* Headers with an error are not in the list, which then does not count. */
+static void compile_headers(struct decoder *d, const struct yaml_node *nodes, struct direct_response *direct)
+{
+	const struct expression **list = decode_take(d, direct->header_count, sizeof(*list));
+	uint32_t at = 0;
+
+	if (!list || !nodes || direct->header_count != nodes->count)
+		return;
+	yaml_each(node, nodes) {
+		list[at] = value_expression(d, value_of(d, node), direct->header_list[at].value,
+					    EXPRESSION_AT_REQUEST);
+		at++;
+	}
+	direct->header_expressions = list;
+}
+
+/* RFC 9110 15.3.5, 15.4.5 */
+static void check_direct(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct direct_response *direct = object;
+
+	if ((direct->body.len || direct->body_text.len) && (direct->status == 204 || direct->status == 304))
+		config_error(d->report, node, "a response with status %u has no body; remove body",
+			     direct->status);
+	if (direct->body.len && direct->body_text.len)
+		config_error_key(d->report, decode_get(node, "bodyExpression"),
+				 "stands beside body; write only one of them");
+	compile_headers(d, decode_get(node, "headers"), direct);
+}
+
+/* clang-format off */
+#define DIRECT_ROWS(object, at)                                                                              \
+	{ "body", AS_BYTES(object, at body), .dump = DUMP_NOT_ZERO, .doc = "not with 204 and 304" },         \
+	{ "bodyExpression", AS_TEXT(object, at body_text), .decode = decode_body, .dump = DUMP_NOT_ZERO,     \
+	  .value_doc = "expression",                                                                         \
+	  .doc = "instead of `body`: an [expression](../docs/expressions.md) about the request" },           \
+	{ "headers", AS_LIST(SCHEMA_PAIRS, object, at header_list, at header_count, struct header_pair),     \
+	  .element = decode_header, RANGE(0, LIMIT_DIRECT_HEADERS), .dump = DUMP_NOT_ZERO,                   \
+	  .value_doc = "`{name: expression}`",                                                               \
+	  .doc = "of the response; one without a value, or with a line break in it, is left out" },          \
+	{ "status", AS_U16(object, at status), RANGE(200, 599), .dump = DUMP_NOT_ZERO,                       \
+	  .need = "write the status code, as in status: 503", .doc = "of the gateway's response" }
+/* clang-format on */
+
+static void check_case(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	check_direct(d, node, &((struct direct_case *)object)->response);
+}
+
+static const struct schema_row case_rows[] = {
+	CONDITION_ROW(struct direct_case),
+	DIRECT_ROWS(struct direct_case, response.),
+};
+static const struct schema case_schema = SCHEMA(case_rows, struct direct_case, .check = check_case);
+
+static bool never(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	(void)d;
+	(void)node;
+	(void)element;
+	return false;
+}
+
+static const struct schema_row direct_rows[] = {
+	DIRECT_ROWS(struct direct_response, ),
+	/* value_direct() decodes it. */
+	{ "conditional",
+	  AS_OBJECTS(struct direct_response, case_list, case_count, &case_schema, struct direct_case),
+	  .element = never, .dump = DUMP_NOT_ZERO,
+	  .doc = "instead of the other keys: several responses, each with a condition; without a true "
+		 "condition the request goes to the backends" },
+};
+const struct schema direct_schema = SCHEMA(direct_rows, struct direct_response, .check = check_direct);
+
+const struct direct_response *value_direct(struct decoder *d, const struct yaml_node *node)
+{
+	struct direct_response *direct;
+
+	if (!value_has_cases(node))
+		return schema_decode_new(d, node, &direct_schema);
+	direct = decode_take(d, 1, sizeof(*direct));
+	return direct && value_cases(d, node, &case_schema, &direct->case_list, &direct->case_count) ? direct
+												     : NULL;
+}
