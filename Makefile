@@ -121,7 +121,7 @@ $(error fuzzers need their own profile: make PROFILE=fuzz fuzzers)
 endif
 endif
 
-PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl libcares
+PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl libcares libcrypt
 DEB_libbpf     := libbpf-dev
 DEB_libelf     := libelf-dev
 DEB_zlib       := zlib1g-dev

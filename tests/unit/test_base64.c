@@ -40,6 +40,41 @@ TEST(base64_is_read_as_it_is_written_in_secrets)
 	}
 }
 
+TEST(the_url_form_has_one_text_for_given_bytes)
+{
+	static const struct {
+		const char *text;
+		const char *bytes; /* NULL: refused */
+	} rows[] = {
+		{ "", "" },
+		{ "Zg", "f" },
+		{ "Zm8", "fo" },
+		{ "Zm9v", "foo" },
+		{ "-_-_", "\xfb\xff\xbf" },
+		{ "Zm9vYmFy", "foobar" },
+		{ "Z", NULL },
+		{ "Zh", NULL },
+		{ "Zm9", NULL },
+		{ "Zm9vY", NULL },
+		{ "Zg==", NULL },
+		{ "Zm8=", NULL },
+		{ "+/+/", NULL },
+		{ " Zg", NULL },
+		{ "Zm\n9v", NULL },
+		{ "Zm9v\xc3", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char out[16];
+		ssize_t len = base64url_decode(span_str(rows[i].text), out);
+
+		if (rows[i].bytes ? len != (ssize_t)strlen(rows[i].bytes) ||
+					    memcmp(out, rows[i].bytes, (size_t)len) != 0
+				  : len != -EINVAL)
+			fail_msg("%s: %zd", rows[i].text, len);
+	}
+}
+
 static void assert_encoded(struct span bytes, const char *want)
 {
 	char out[32];

@@ -77,6 +77,14 @@ TEST(variables_are_replaced_and_other_dollars_stay)
 		{ "host: unix:~/x.sock", "host: unix:/home/me/x.sock" },
 		{ "a: ~\nb: ~/x\nc: unix:~x\n", "a: ~\nb: ~/x\nc: unix:~x\n" },
 		{ "$PORT\n$PORT", "8080\n8080" },
+		/* Complete password hashes, whose salts look like names. */
+		{ "  alice:$apr1$YiPZEg5X$zKuMA0QopCi4HIP0BoYbt/\n  port:$PORT\n",
+		  "  alice:$apr1$YiPZEg5X$zKuMA0QopCi4HIP0BoYbt/\n  port:8080\n" },
+		{ "a: \"b:$2y$05$oSFIIq2nP7SCO/G4qh2AmuoHah3lVicBw2pU11IP8BGd9CG3ZULDm\\n$PORT\"",
+		  "a: \"b:$2y$05$oSFIIq2nP7SCO/G4qh2AmuoHah3lVicBw2pU11IP8BGd9CG3ZULDm\\n8080\"" },
+		{ "b:$y$j9T$r5FhZZpUIExAkMRz4gOWM/$bfrw7ZKGdrKsFnpOpEwwMGEBdu27aiip0BQi55XINnA",
+		  "b:$y$j9T$r5FhZZpUIExAkMRz4gOWM/$bfrw7ZKGdrKsFnpOpEwwMGEBdu27aiip0BQi55XINnA" },
+		{ "a: $_x9$PORT$_x9$PORT", "a: under8080under8080" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

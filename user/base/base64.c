@@ -52,3 +52,36 @@ ssize_t base64_decode(struct span text, char *out)
 	}
 	return digits ? -EINVAL : (ssize_t)len;
 }
+
+static int url_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+ssize_t base64url_decode(struct span text, char *out)
+{
+	unsigned bit_count = 0;
+	uint32_t bits = 0;
+	size_t len = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		int digit = url_digit(text.data[i]);
+
+		if (digit < 0)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)digit;
+		bit_count += 6;
+		if (bit_count < 8)
+			continue;
+		bit_count -= 8;
+		out[len++] = (char)(bits >> bit_count);
+		bits &= (1u << bit_count) - 1;
+	}
+	return bits || bit_count == 6 ? -EINVAL : (ssize_t)len;
+}

@@ -12,3 +12,9 @@ void base64_encode(struct text *to, struct span bytes);
  * `out`, which has room for three quarters of the text; -EINVAL.
  */
 ssize_t base64_decode(struct span text, char *out);
+/*
+ * RFC 4648 5 without padding, as RFC 7515 2 wants it: one text for given bytes, so no other characters, and
+ * the bits after the last byte are 0. Bytes written to `out`, which has room for three quarters of the text;
+ * -EINVAL.
+ */
+ssize_t base64url_decode(struct span text, char *out);

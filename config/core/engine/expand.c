@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "user/auth/password_format.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
@@ -164,8 +165,10 @@ static int expand_braces(struct expander *e, struct span rest)
 static int expand_dollar(struct expander *e)
 {
 	struct span rest = span_from(e->text, e->at);
-	size_t len;
+	size_t len = password_hash_length(rest);
 
+	if (len > 0)
+		return replace(e, len, span_first(rest, len));
 	if (span_starts(rest, SPAN("$$")))
 		return replace(e, 2, SPAN("$"));
 	if (span_starts(rest, SPAN("${")))

@@ -11,6 +11,7 @@
  *         ${NAME:-text}      `text` if NAME is unset or empty
  *         $$                 one $
  *         unix:~/            unix:$HOME/
+ *         $apr1$salt$hash    unchanged: a complete password hash, as htpasswd(1) writes it
  *
  * NAME is a letter or _ followed by letters, digits and _. Any other $ stays unchanged, so that regular
  * expressions such as ^/a$ need no escape. Lines whose first character after blanks is # are not expanded. A

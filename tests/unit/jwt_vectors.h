@@ -1,0 +1,854 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/auth/jwt.h"
+
+/* Written by jwt_vectors.py with PyJWT 2.6.0. */
+/* clang-format off */
+#define VECTOR_NOW 1800000000
+#define VECTOR_KEYS 10
+#define VECTOR_GOOD_KEYS 5
+
+static const char vector_set[] =
+	"{\"keys\":[{\"kty\":\"RSA\",\"n\":\"qS9DYNB5O0zIfmxuU2x1ZODfT8t-JZVBK1tGLDLjkIsOeqvQ_Xqrt"
+	"q39AmPX6f6NQQhjZVbWpNNVTRdiHgCssCmWG9LhHjwo-Na_J5nOFCYZnfdeEghGxk2B242n915uLMelW"
+	"2jxaub5w_J7fRG3GnZBKAqxIA-s2mobeckpX9WJLHEyIy5bWzbXDuQAdh7llwDg5-ubmRz_u6w7qk7-o"
+	"9-N1WRs7lYI4WeswN5Ys73mQCGFGQDk2DKmdaHxkWhu5DoxQD6WqLdsRJcPWb37PG15uXmMTQ0qSYbFY"
+	"eNgcShbr1gAcXM3OknlXpxoiL-dutJ7hJFrEXOVa7bVnS0__w\",\"e\":\"AQAB\",\"kid\":\"rsa\"},{\"kty"
+	"\":\"EC\",\"crv\":\"P-256\",\"x\":\"o9ZjC3sluKx5khAXxYHtbpGKz5LglrRsvZpisR9RZ6A\",\"y\":\"6UOc"
+	"SbeYrHZgCCC9x96bB4uwPwaee8Vu7cX_uCzfZ9w\",\"kid\":\"p256\",\"use\":\"sig\"},{\"kty\":\"EC\",\""
+	"crv\":\"P-384\",\"x\":\"9DxJaKu76VILG6P_gn83Qlhv2GeKIT8vmQjO-7Dhnx70bo6onvpBz__jVMk8cS"
+	"La\",\"y\":\"hUkgI019vv-zCaugB5CAUJDvy8py_MHy-v0fc1hfoO7P5_Omxbv6P-HViUoeWhyI\",\"kid\""
+	":\"p384\"},{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"fVvFpoT3NTmN0ykNz5GBwCtjDjZqNLA2SfU1t"
+	"mKSiZ8\",\"kid\":\"ed\",\"alg\":\"EdDSA\"},{\"kty\":\"RSA\",\"n\":\"qS9DYNB5O0zIfmxuU2x1ZODfT8t-"
+	"JZVBK1tGLDLjkIsOeqvQ_Xqrtq39AmPX6f6NQQhjZVbWpNNVTRdiHgCssCmWG9LhHjwo-Na_J5nOFCYZ"
+	"nfdeEghGxk2B242n915uLMelW2jxaub5w_J7fRG3GnZBKAqxIA-s2mobeckpX9WJLHEyIy5bWzbXDuQA"
+	"dh7llwDg5-ubmRz_u6w7qk7-o9-N1WRs7lYI4WeswN5Ys73mQCGFGQDk2DKmdaHxkWhu5DoxQD6WqLds"
+	"RJcPWb37PG15uXmMTQ0qSYbFYeNgcShbr1gAcXM3OknlXpxoiL-dutJ7hJFrEXOVa7bVnS0__w\",\"e\":"
+	"\"AQAB\",\"kid\":\"rs512\",\"alg\":\"RS512\"},{\"kty\":\"RSA\",\"n\":\"lO3x4QecnnidQpvtyLa-Ww58Uq"
+	"B039t72Jfsand66dIwXvFgmtswrkN-DV5jL-iRKd5PymhCKjcm80K48JEeNgthiGNidamSQ8A5RCQDSh"
+	"ZTWatf7blewxPnaADtJ4GbEsdzBstnCr8yW8tUO0WhcxP1bcD3TbQCI_lJhveyzUE\",\"e\":\"AQAB\",\"k"
+	"id\":\"short\"},{\"kty\":\"EC\",\"crv\":\"P-521\",\"x\":\"ASitD-0M-_dSU88RuIyl-NQhn7mZNHDklpsw"
+	"-iZed9KjM0hOQakA7-TzrpEOh69xj9MajlyjfQ--X1LmfC321WvI\",\"y\":\"Abk3aLPcua4Ef8RmuJec-"
+	"FpNpu9JzRYSitENIyyHACLiIj6ot_tXHlZFZIez46gG7Js8UiGem4FEaVAJ32feaTQ5\",\"kid\":\"p521"
+	"\"},{\"kty\":\"RSA\",\"n\":\"qS9DYNB5O0zIfmxuU2x1ZODfT8t-JZVBK1tGLDLjkIsOeqvQ_Xqrtq39AmP"
+	"X6f6NQQhjZVbWpNNVTRdiHgCssCmWG9LhHjwo-Na_J5nOFCYZnfdeEghGxk2B242n915uLMelW2jxaub"
+	"5w_J7fRG3GnZBKAqxIA-s2mobeckpX9WJLHEyIy5bWzbXDuQAdh7llwDg5-ubmRz_u6w7qk7-o9-N1WR"
+	"s7lYI4WeswN5Ys73mQCGFGQDk2DKmdaHxkWhu5DoxQD6WqLdsRJcPWb37PG15uXmMTQ0qSYbFYeNgcSh"
+	"br1gAcXM3OknlXpxoiL-dutJ7hJFrEXOVa7bVnS0__w\",\"e\":\"AQAB\",\"kid\":\"enc\",\"use\":\"enc\"}"
+	",{\"kty\":\"oct\",\"kid\":\"secret\",\"k\":\"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg\"},"
+	"{\"kty\":\"RSA\",\"n\":\"qS9DYNB5O0zIfmxuU2x1ZODfT8t-JZVBK1tGLDLjkIsOeqvQ_Xqrtq39AmPX6f"
+	"6NQQhjZVbWpNNVTRdiHgCssCmWG9LhHjwo-Na_J5nOFCYZnfdeEghGxk2B242n915uLMelW2jxaub5w_"
+	"J7fRG3GnZBKAqxIA-s2mobeckpX9WJLHEyIy5bWzbXDuQAdh7llwDg5-ubmRz_u6w7qk7-o9-N1WRs7l"
+	"YI4WeswN5Ys73mQCGFGQDk2DKmdaHxkWhu5DoxQD6WqLdsRJcPWb37PG15uXmMTQ0qSYbFYeNgcShbr1"
+	"gAcXM3OknlXpxoiL-dutJ7hJFrEXOVa7bVnS0__w\",\"e\":\"AQAB\"}]}";
+
+static const struct {
+	const char *name;
+	enum jwt_fault fault;
+	const char *token;
+} vectors[] = {
+	{ "RS256", JWT_GOOD,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
+	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
+	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
+	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
+	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	{ "RS384", JWT_GOOD,
+	"eyJhbGciOiJSUzM4NCIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.Ub0XyLNM2JVNecFdVnlDehQpNaxMceeDwpASM3V1nIecF5s57rzTxihgnqiU3guUgZZ"
+	"-AKolT81pOuJpNmzOAnSnJc9MA3bN9mVTkWH8eg5M9Zw909sU-HzCY1ikRz3_XpBMTBSFnPvb1pPbpsr"
+	"i-oKdwQtOOPK7FCoZMR7YzbkAqjT4lfODaT11oOfWKYWnBAoSP5RjMf9FoNscbk5S5ADDsm4JX8xzUXe"
+	"OSmawmG4StVY-CNQilqP2r_6Wk6fT7CrbwmHSUT_Lnc1uORyQC5D22WSbZNuO1eDa71ZyUcltLXJyTGJ"
+	"jx8oHz8GkZ7lE6cPbwoit1Fc_y9Fmg6ZUZA" },
+	{ "RS512", JWT_GOOD,
+	"eyJhbGciOiJSUzUxMiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.Pkz9bEmj9pD_qqXWjxGTGVvKOaIeRlGn0iMi27ADLQluJ2deYd_qUFIcXQt0OM86SLW"
+	"-k2PXKMtClAwqmQNnhlBdMPowKgI0lqKH7IPgM_4pMPz4VQK5yzr6ETyQFVzHCFf5nBVDNzcZyecg2cN"
+	"5DG880FKhycGroCqGL1XudSxlT0wBY6IHHvYeXVzjHlnXhKX23N1Jb0GXK2CWH5IGrloKSpi81hqnsPL"
+	"Xfgh-FzS4O6kkLsUiKwamNzIYLmogrPC8XWp0AiUGFTijJjTmCOyH-_zSqnOu-E_eqA_XbOLgGM93tUD"
+	"fM9ROHzSsBFF5D6os_8NR1D6svyJeOTBeiQ" },
+	{ "PS256", JWT_GOOD,
+	"eyJhbGciOiJQUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.khnMlunxnu1Dye5n7qPWakv2rdMMSD01gftADAZy9IDNouoaIMF7uy5sapmusGE99rX"
+	"R-9gl6-aGC1le9tHEAeSt2Ern05vlS4O-0FLzqNW3OgVSFLZskO7wuA7w6UYT3vD_ZJpLV-a2qfX4yST"
+	"QzEHLOftpZiSHpeN_wSHXn8xzOIqkyKml1k3VcJwR5NBwwJR3GrklM-K7Md4trCLpwPd28y0F98sn5zH"
+	"TUMHsKJ8hbKeWzHQWpSikmu5DLAuFi8rZO_BSm3f3G8YcvxzXtpmnwnErcMakgKX6rOwi15dxMTuAFzz"
+	"egYSzANdHORAIz0nrAQFx2rMe14nAvI3z_A" },
+	{ "PS384", JWT_GOOD,
+	"eyJhbGciOiJQUzM4NCIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.PEqK0ky5FW58UknIriqUgiGwasSoUF_bfFgCe_k6iSLMsQ3sfmvcmpF2DXd7DTxfi0N"
+	"yCf5liWQzRT8avHjclXmnoMK2UHO45TDs5bl9SX8e16PM2iR-FOVNGr57SliSoz-NGJ-MTWu7o2fi_K9"
+	"s9ILsnp4R8V4tejiBzS_mHqjIfr3Vj_MzOsyeeedhYzzTrSipvEgoJaG_Ah9DZU4pBuT_rqJ-PHvUYJJ"
+	"uQAvebWn8Kad9nW9MgNOXnEG4FKLBvgPKcAWpFARz_7NwNEJp4aXz_ykQVCWNB8GjNuTYe53PVsC53Av"
+	"4I4MVJSCTrWGMRGvb96UW_X5zab3zhfdjmw" },
+	{ "PS512", JWT_GOOD,
+	"eyJhbGciOiJQUzUxMiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.YqlaQfwTL53wGK4sCJFgYlgtyysjcSyCITdtzSMTgJd6W0guztXcy9xCJD0Ezby4cQA"
+	"CVCKfVaKVJ1dwHiIhGsVAUIZVPnungMmpLaoW7-ccWkpp0eX7-O6HkIUcfpxKLsdwTnWjzjMqQ7Qy5oA"
+	"rM3GbU5eyncSCdTx8nHeoSxElvxsCTkhK0eupxne3A4cBZXhJGTcliTJAVGiiHRaxPsgQzoWKcNBo7KD"
+	"Q2Cf1v3_FLs2-kfJL-3bVPYfdXRYCqehzLAG4M7T9LyU2nN2OebtfeXYlvQCDXyGORtqF_UyOL5b0_UL"
+	"iSvRjsNTvBNYd8vPwIkXGYlddegeFD93pRw" },
+	{ "ES256", JWT_GOOD,
+	"eyJhbGciOiJFUzI1NiIsImtpZCI6InAyNTYiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc"
+	"3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6M"
+	"TgwMDAwMDYwMH0.xaEpg-tuNpT3Dix6PYXLi-J0sSN9rZg1ZZOXJO6bKXI_TNktwU3BWubGnVBn7Bz3V"
+	"O6IXD6ZR-TN4sVJZS5Byw" },
+	{ "ES384", JWT_GOOD,
+	"eyJhbGciOiJFUzM4NCIsImtpZCI6InAzODQiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc"
+	"3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6M"
+	"TgwMDAwMDYwMH0.F45wPFfqrwMiA9Rq23iuZZs0RNBOcC2szH13HnffqL8nwPs1T9W2byHRae1sJjBqb"
+	"PM-qLNJ7fWxwfR0QEUAx_H2XncHhaTpDhynGXAbi2E4RVZZpOkgBBaRA6KYkMDi" },
+	{ "EdDSA", JWT_GOOD,
+	"eyJhbGciOiJFZERTQSIsImtpZCI6ImVkIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lzc3Vl"
+	"ci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgw"
+	"MDAwMDYwMH0.-BFQomrMWOGSNizQVLIa3WrF1CdxhJNbqvcfha5Vokz7u3qSw2o_TbGcjD8O4I6iyHt6"
+	"ljEzNaXFgbA38RZZDg" },
+	{ "RS512 with a key of RS512", JWT_GOOD,
+	"eyJhbGciOiJSUzUxMiIsImtpZCI6InJzNTEyIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lz"
+	"c3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6"
+	"MTgwMDAwMDYwMH0.ZBU5VvKuwMLf-JyjDgk39Wjge58Srjn93IrtoAAYxmQdg5KmJSuf8saLlkgyzhs9"
+	"8pgvaPlX3wdp1OQOWE9RQXB1P7MMsAvsWhlY4FtZoQkXurbGofD-U-WYUzuOIkgWVeomUpl8jz0E2Qlr"
+	"0odvZX-yQyDOBhEEG_6_iETlKPCZACHcYcTB6jBp65VLGgo-Bz_MLBpfFR5oA-EoQUGRc152LGUWFBEs"
+	"S404I3Sa1ZH2jGoyxGCeOsT2eGFmExRyeUCki_coHP85ZqCLTXNL1Kb99G-sKNM5ej-bQbyDkAbSRpRa"
+	"muP9LXPtvTdtOkBuH6JuupPT-M-7Lm28gLyNFA" },
+	{ "one audience as a string", JWT_GOOD,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjoiZ2F0ZXdheSIsInN1YiI6ImFsaWNlIiwiZXhwIjoxODAwMDAwNjAwfQ."
+	"HMx-ufrzZnOv7lX9YOvdBNNf7rjr8d0SdzlhIsbgtIgF0BqdTJmk5EYpuqe28mf10epUF1q3TAEZJFyZ"
+	"9a3nvI5NGoQpGhnGfOtLICSAaM45BXKrw6NzLETy6tlQOypg2gw1mqqUqdmQ9jfio4Caj4YC5OVq8p_v"
+	"2Xenw-qCXL0UWiflPHD3LkqKYNFv1Sgybp6pIz56EZNQns4eNMTKweL0KaNLnLfkY4R8wqjgP-NoI6hM"
+	"PVtSsSuYmfWNv__HOY9OzMb2YTwy9q6V8G9o0ol2oZGbF4n3Pg011bc7pCeXpFIRFaAdv-RZPY8x7hT_"
+	"y_JkTqoLHoahdT7om_g6AQ" },
+	{ "dates with fractions", JWT_GOOD,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
+	"wMDAwMDAwLjUsICJuYmYiOiAxODAwMDAwMDU5LjV9.JFYgpYLM2IlkF1zOGxX-QGA3zY2YEuUKOywnPl"
+	"1CfzIEMjq13hXXFp6Ga7d9TmSIklBiuZfEHtTWAjQAOUCa7g43GUjHFuG7N1lM9UeVeqicuqOKimh0Mh"
+	"tGLVuO2sa0-h51UnKoAodlgWtCZvZnB7zofuj7-4VLYdpJIwQb9vKIVVq9iqDQu1BG4XNr2uQ7k73dP7"
+	"qZy3hOnfPu-M5nMC756EIwTcgECXRY7vZTjim-Zl-yvPueGmCcddR-h5UzGC9u-i8_elNhPtkITE-TAq"
+	"gnFK3dEensy8QIz0LT-A7ISjcY6Xn4D8n9q7E53Gze0QFdRRCPVYQPJvoI7RTEfQ" },
+	{ "expired within the leeway", JWT_GOOD,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTc"
+	"5OTk5OTk0MX0.KvkKYvYUyN8xDt8qd2L-YxnxsdqPQGnXktEsvWzyWHdGSr3ywj8jArtWIqZOLedmswQ"
+	"V0_KEm3ATZhm8W6fL5bw8WsKtifABIHQ3E_x-UuxP9odYL9wSvdLReIWaUxC8l-BJPWVlnL0ti-tPAwx"
+	"ZqSDlsy6h0MyvNZS3c5zFtBmOmqgwpLg6mEdH5MMccyw3XNbi81tmHoMyg2XNbDI1cy4etZ2d-kXygXy"
+	"r-K_RkIUWXETsV4hbk8qke7PK2GBh55PQ8KMjgZc4lk8-T4X3F8knetTPGiYq7h_iB8zBDomcwj_HLW8"
+	"_JiFds8RCUKzJo8HFI3_V169L6UC1fqJ6lQ" },
+	{ "escapes in names of claims' values", JWT_GOOD,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdcdTAwNjF0ZXdheSJdLCAic3ViIjogImFsaWNlIiwgImV4cCI"
+	"6IDE4MDAwMDA2MDB9.JdYf0y1whWlwlDEoTSc1Z9T6UON7jJL0TuYE5WcgrfrygunKvP-SuhM0Zn6cin"
+	"LAfTihfyEgLotakMlpnVPU18YbsT7B3K1zv12AwIi4fFwNuiqVNIagkLaxNpiIHpQU6IxbcBqkg2h8xY"
+	"S3pV9RtkAEmr5s9bIajjoMjkmBIPzWY90mNo87ccFZbvCngCqN9MhhDMm7xMKet5EAoh4MbDNTBuArsw"
+	"dQwL8XozjZuBHs0QIIZ0Kao4veCvImk8mpYZDCURBCzMvwA9HXOsnXrT1EBwl8nbjJ9wSbhbskLjVxwD"
+	"vry32u-YLDr1p9GEe8jHk-iktpiE6QCboLxCLicg" },
+	{ "none", JWT_MALFORMED,
+	"eyJhbGciOiAibm9uZSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBs"
+	"ZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAw"
+	"MDAwNjAwfQ." },
+	{ "none with a signature", JWT_ALGORITHM,
+	"eyJhbGciOiAibm9uZSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBs"
+	"ZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAw"
+	"MDAwNjAwfQ.WxHZU6euLj_2f60twjGa8_-KnHKXeFvofrpSHqIcEE94RgsyxWQCBgzqOuKbHhARmhEgD"
+	"lb0P01uT_l_XjKvPzFeSwDjTadqxk3Lmqf0UJvQQWI7-cWusrkT0Z81Sua9mIyQvGXSorsDzgZpNp_s6"
+	"jdJHQxxjv6fgAJnZSP0YIh2hfYQCVvPZ9Es6qk4ZqPC7RMW40to6LcC10vJEpIiOMChip1nZSjCFXnqH"
+	"EeCLzjdJsfV6H_S9Ql3XwZ0iO12iHXr30WyT7RTAL1gWr9OrtkvdZKK1TjIkTx2aIQG4HJ2lrUHbWvRu"
+	"C6cAxq6Y6fwPGdoKno143S1A3AJXlQaNw" },
+	{ "NONE", JWT_ALGORITHM,
+	"eyJhbGciOiAiTk9ORSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBs"
+	"ZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAw"
+	"MDAwNjAwfQ.D1EiCb_hX-uBqXNaV4PkLtIxNrD3sxr95_qTrklbtzGDqhdgtzu3t5VHRIe79Thk0Ab_w"
+	"al8TTtLY_wn8BABtCJupCoI9OdxYhHdL7rUepsdcUXWiMiCYq2nPB-gwJSSw0puyipbAFuPUtGtM-n01"
+	"dyYyczgChAcrnw99BczyodJ2PIDA42hJgNJIMo6kkekZt8P809EI_Z92hWiNuCM-2eGAkyuRdoNLPcsB"
+	"_fjxhdcJgwcCHZTh6L72C6SFc-YD974RbpivnPiClZEWlDLajZHvHa9EBK6vu9phQPX98jBWqZCE3vAG"
+	"aqBXk9ENrbootx4MeA6G1iRpHha8fH3yQ" },
+	{ "no alg", JWT_ALGORITHM,
+	"eyJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90"
+	"aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.LBVWgcJcb"
+	"43PCFSb8YBHlSzrbG_F9BQ1kMLDIZ0dRzYRmuSdl2t8z1s5bgYi33go4AZv7p6gHvhiI7BxFQYwJtIKj"
+	"nJo7s2gucMCWIzps-03Dvs4L0GsYqvXUM3iTTnnrtYt3UIUAYGOFVLPHoGCocxMkTPZVz7Hn_UPm1wCT"
+	"wqtxeZJeH6hA7p5fTpuy97gwakxYb8Wp_mwxaVCqF7ouK0Up12O2CZa0tKWTpKRqXZ3uhrWU16rFL6uu"
+	"NfuzOtp_rQMJMsqFIlHKzaHHDU1fJW3nbO0HKZNgC2IHS3skw2UHCbUdnNxqMJqQe01VijgKgK_3fxYw"
+	"lY8_6-ri-yfcA" },
+	{ "alg is a number", JWT_ALGORITHM,
+	"eyJhbGciOiAxLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJ"
+	"hdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjA"
+	"wfQ.FzIrLFwbdMSZLdHIkUCeiWDfPF8GjmntjyF9Ek4-fa4Q9cggNEgU91oeOOFjc7TIDKTNIHzbweEZ"
+	"Vi1ZXo6kqwkCUiGnkaq4Uc2z3Npp_9g4AhRI7gMZBvzNGOsMvqEaJx4Yk_GaSKUsft0SQHkpjrr2vwzJ"
+	"4MuEwNRk85gHPXqaklTGgeu0hRkecWUkZdXwsaNPagU8ll6ko7p3vomaiozRI9vBClIUZPbVoQ6qC4vk"
+	"ZuKH2jWAVynaAJOilmJXmkt89jDH4xRP63tZb13Sw1bq87ZKV11cpFCaurIHOigulM04za5eVvZIUevv"
+	"w8LFz_QKGqfbwv1cOsLhtwk8eg" },
+	{ "rs256 in lower case", JWT_ALGORITHM,
+	"eyJhbGciOiAicnMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
+	"wMDAwNjAwfQ.Shkt69iuyUN8VJ-Yeb7Z1RUY_Y1nM_OQIEBuquuV8Y3WFf6ymeYFBtYv0vaYvMA52aTm"
+	"MMhRcwSr20PcFxGqWLnPxCLVkuJgJeBh7R3dxJP88y5SKUazzBpfovJYyM4_mn371HKr1SQyvdeyPwPn"
+	"8RFokhTwn4n16L_sG9zTEN2u1iX8SZK3vgzNPEdxnrr2gQXBV4ehuNjCfupqH1TOE6qAFtM_xUEtUeqT"
+	"O-0q9eU3GUcx9yMlcSWoLoQnb1wGEgPB-hEgUWVriaHn3wtE3SdEKg8L6oJdew_34fINrjKSlY3cDKjO"
+	"LOrmAO592dbpfifOBK1K00Bh9XT4yplnPA" },
+	{ "HS256 with the public key as secret", JWT_ALGORITHM,
+	"eyJhbGciOiAiSFMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
+	"wMDAwNjAwfQ.Q4or02hdCpoY5MSQ-TiQwN7qkydJFNXc_87zUYciJ58" },
+	{ "HS256 with the secret of the set", JWT_ALGORITHM,
+	"eyJhbGciOiAiSFMyNTYiLCAia2lkIjogInNlY3JldCJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXh"
+	"hbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiA"
+	"xODAwMDAwNjAwfQ.wv3-GP9MOvwVTyyuhggMiRLB2QUYHCjrgRSU9uN7ImM" },
+	{ "ES256 with an RSA key", JWT_KEY_TYPE,
+	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
+	"wMDAwNjAwfQ.ng00bPIUSKwTPIfWTD4TxUZKCrz44r_GP9MPs6E301w5sEVzt3DGB4YxKf2Hpx4RvHUe"
+	"Juw7-T5ivuspXQrL61A2p5InM2OFz5G810HGBmtpckD6ZnJ3vr81MRluXk-khNq5-eTyJ88YxN9kWg5y"
+	"NEyNcKqz6OcIAFsHWt2Io6stLdSG14EHYPsK3gLrcS3292Mcb6sSLTbjq-fu0ISYDc5L8zhXEzgZge0t"
+	"0k0dlb4qWLWDWCh13ZrDPlPJA-R21AVXJcZKw4GQKKbklw2dyXjt1six3PHVmiEOSF1LrDvqGiJxkTir"
+	"ZEOBiWI5LogFb0KsDRSNC4tuT0xjEDFhaQ" },
+	{ "RS256 with a key of P-256", JWT_KEY_TYPE,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhb"
+	"XBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
+	"DAwMDAwNjAwfQ.dS2kaKViQ0caG3x3qU95ZvRQ8F2rr-1BNfrmGqlwdEMmDH-S_p3NJsXDI9pLWVGiEq"
+	"aKUjdUArMHbvU2pqmogOK4gsu-KMuAqyGZpGLPRFQt8N2fX7qhNlTomlko85ue0utOGluzbkMdxEW3n8"
+	"jSJ1zp6hQLwIHLOKydV5WkN58HvQzX2CoLOYg9oNBBsIpTkdqs6tveQixmKfz63mDpyl8OukN7gxZXyq"
+	"NG_m4TDLAKqurOj7CbmvvV3i9mcvMN-zpUctBLyyk3mxWEz3D-ctoeI8S8CNZDM3bYaQB4KBvMmvtleP"
+	"Lt4vUt4PCZdpuAxG22hljpV1rlvO0CeA-5hQ" },
+	{ "ES256 with a key of P-384", JWT_KEY_TYPE,
+	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAzODQifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhb"
+	"XBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
+	"DAwMDAwNjAwfQ.ZF_8XzXvZm7V6HI6loh9-tMgel3s7vxuB7rkvgdZuNt_jmGU5w6bq1dKpnUP4ukxY4"
+	"F0_SeA5fkHlHubdHgS1IMTSEelhHwQIPGc4B7iUGV4BEu-C3KGKXaX2lhsk2naqh1el_T5RpH7l3nwIU"
+	"zQD7M_hB732uGXyyCs36sAnpvaSlK2qQXajl8JA_okVxhXldqDFBWnm2wrasTqwotFBJ19Z9Pe0lx2ig"
+	"jhbrWsLkPjwCk5tdSnNAhZb_2703zSlJR8iR3fGTC1bxLcqkLJNbAbFq-Ao_jh8r9ipDvL_K4rmdZFz_"
+	"L0TrIRJkNYn3O3ZUbXYw3nTuvr4Q3gFvdUcg" },
+	{ "EdDSA with an RSA key", JWT_KEY_TYPE,
+	"eyJhbGciOiAiRWREU0EiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
+	"wMDAwNjAwfQ.cKXYNaMRXQaPu3q4eZyvEkJbmy95qTgLVmVRRImScY0yYBRSq9MTf542wNccTf3J2TsK"
+	"yOst535LBo9hP2iO41pcOwNgvtfXuOXh8amTkUyhjUxwrFWH45BWKCxD-0ODLWF_zJ7zdr_dCygV6GpD"
+	"RV1XUACXMcPO3gIbtvJlA396JnVXrNXDepWfIn-VYg8Dy8YmLWCLPYLYJdhfQPcA30Xxdx-BlzlgCKAz"
+	"PXzi24s6kowTaGK1B4LlkQdG8r6cd97KBzpoOyWRKXaFzFZBYG-RmqouD2JPwRz_1slb4jVKt-QWU5FS"
+	"_VpjSFvYMvVEvvQPorxejxA_4jcKQIVPbw" },
+	{ "RS256 with a key of RS512", JWT_KEY_TYPE,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzNTEyIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lz"
+	"c3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6"
+	"MTgwMDAwMDYwMH0.Ou8BPOdZasNyqfQCkbfBQESPIHgqI8soo_PLUExwEqXv_Z_id8o35EZ91dnx4Zro"
+	"6dTjKWs2xm3mNqDujb368OsSPyXlDuChwxMpy2Mk7iInGIdM5rioBj2t6J2cYCVkdaC-am7t1XU4NqwA"
+	"ttEbECAB9KRohFRXBJ9Jr9RlpFk9mbfqTh2twN1q4vlvIYyMmUOUF2v_UgElFJGsdLatFFkAGrP7fi-8"
+	"ItPp-5eZAq502VIrOWhhNox2CrU8CqJZZUYl22FKfI-YmrBT36iOvKh2YXDC03UcToWcbOpZGYrlJ79l"
+	"S_mKPWENALQ6r_edatFgbxyaWteJsccuR4uDVw" },
+	{ "ES512", JWT_ALGORITHM,
+	"eyJhbGciOiJFUzUxMiIsImtpZCI6InA1MjEiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc"
+	"3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6M"
+	"TgwMDAwMDYwMH0.AUEGMK9faQdnsC_HQSfWrW-y2wcElagHrmYjsr61F8vIBswDc0rQXO9Adj2kZXFQi"
+	"hLPYW4nCwIufahu9khihTYDAVHKxw8mi38Vm7fMzqQnVSOHGHLOPlgI8FqMpFlOvuuyOhmuPe0FiLFjZ"
+	"nBAfUqdM4WmwlxoS4IX7tYxyd0LFy0P" },
+	{ "no kid", JWT_NO_KID,
+	"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiw"
+	"iYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.SFy"
+	"GAIEJLw7414fElBjFDb3RGauBSihNZ1FIQznwZAp7wRlegSsTQHTPXPkAlPb7_wYJmt21n_MZy7oAqkB"
+	"Y5Vr5a4IgJa4yBVlCL-KARPwU05emCul592oaJ9iZotQoqz3fzU6o6kBRVTXeO7YzRzo7S-IdTT3dshG"
+	"Ihp3R6Z6l3CxgnQcylUpLulTDr_QfyVmqgB8gi0e_BEylllrJ8zYVyLhlF9d6pktGISecxkpS8A4v4wW"
+	"niXyQaYy9Y3uGTQeAPkklBeIjkg7qY0Pr7-WLzNn_xokh8uJLq-2MxgTLFmiK3UcmvDf7Y-iggq4qAPl"
+	"xjPPExo1kGpFvvrDHbQ" },
+	{ "empty kid", JWT_NO_KID,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6IiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5"
+	"leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDA"
+	"wMDYwMH0.cZHdp0cXYMBGExyVCIumGNl0hYjeuooPh0_CB0DikDk9L46bvNFvmob02v-dVdRsdssqo2s"
+	"sOlsiQooSN-11xdyEzjzG_Np7BkwfnOg5Tkqa0izFbTNogOQLINySJjJdciNarD6IAYYlJPgg4dh32ns"
+	"FJep9fb5FMiTamxDl8OqNYPmhoRj4_i4vuDsMEPo4DVw9vySYcoAA4MqCRnVYVXvW_9Chuyj85gp_Sdd"
+	"etzV3PEnBbLNifHa5XAVQf24st7D2njNW7-dV_0cjvOmUc1jp9YGMu8ZOmuJV0yDJvjPnw3UmhYDOnsp"
+	"uzAqLBmpvX9ay4QpmUi_fWB1B5DaHlA" },
+	{ "kid is a number", JWT_NO_KID,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogMX0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIs"
+	"ICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAw"
+	"NjAwfQ.VHg9bGZj-QRdOQmYjW4PulILMZxfABhdPwnD3M2Z8pr0XSPPH7oulIgt-bwWZQJ51gjtBqqsn"
+	"TIEKqbKpskLS3-z_DNpN0foBtxZxIHNspwTUCf5k9vxB_gj3TgoIvS1RIJwe34-FFIM0zsddCaPFLgWr"
+	"1qwvjg_JajnOFR4Aor2_p_qH2rrVqQlfrkMZj8a1aqpyUKmCA8YhzBb-qWX8i12Wq8T1_QJOO8JAp2zY"
+	"rpzq3KHb5C8GYU9Au-M6jt9-0bQbWIT4m-nmvVw-tQOuODWrZNDk1JPDggpFOZoDnrQ-wXo8l1K8wpLq"
+	"ScJhiguUVIoPwtdKCZbEp-j9rmbsA" },
+	{ "unknown kid", JWT_UNKNOWN_KEY,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6Im5vYm9keSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2l"
+	"zc3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI"
+	"6MTgwMDAwMDYwMH0.XSJIkvsjcTyqRtckN-IqTuzZUKVqIRFv7wT_D8XM6MfiWYrBF1sS8Od0tCxi8fR"
+	"zH_K49Nb549XSG-jQG0BMtWXhF0rYRzBd9AD_pYjrcD_nYyF0TFDO0-bbrOwt4C0enkMEzCL2F7jHYY1"
+	"WgnUovUDO0OAzZ7Nzr25CPIF-igAmHQT0m6GZLc9B5UTKCLMhQhnTBA3-vu2ScC8zbzT1yvPmGdNR_nC"
+	"s6v3zKUNe6x4LUSxJZg6u0YzyvwoqdWrsTtn6frBVeGtZNEx6B3nukF4dKI7msi3zIW9sa842porNtNF"
+	"tBj4ozCLdyMtu3k-dTSWK0Qa7tEGHjZOz85Bxiw" },
+	{ "a key that is too short", JWT_UNKNOWN_KEY,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InNob3J0IiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lz"
+	"c3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6"
+	"MTgwMDAwMDYwMH0.LVpU248ZabLtDY-JTJ1kQl9EqHN5nd4SrnwhXYJyEBPSsuUjU-AJFD0GeJmd6rgM"
+	"CB7MtY5dyTfvdC4837C0ECj2hHRhj48GnDf-yhwbN7cye-S7KCW6wLelsNX4c8k0J1K9L9hKaMacmzVQ"
+	"c1z0L53CVFzGlalzJT_tam82egU" },
+	{ "a key for encryption", JWT_UNKNOWN_KEY,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6ImVuYyIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.TU83zhRx9uq_77WSNNBAX7lP4xMamviSCulI9iTuncUcTHiowBlGOIG6JZH6Mr1pkmZ"
+	"7gdCbEmJm3uVqiRWQrALYjuza8VR3PV5n0fXRc-cJtPcIX86zmhrc8Hx_Tf73U9jniexXAL4DSKyxpo2"
+	"KBJ_txjrv_pVAjKA36JNm57Qo6KV1-fQxR4rVMo_2DH6X5IRIheabNIIK84fc-oJsQcKTWqrFy0jfWsG"
+	"UKohW4VEirzxJXArFQNjaQ6HUgZnqyrESLlhi9ZSzf7kj9ZpnGZA2cANDe4MmmmnJ7ZA5lK35vAqcMkN"
+	"KO7oeVocuhHNEa9fKlAnmjYF4lY_n8SZycg" },
+	{ "another key with this kid", JWT_SIGNATURE,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.oGQZHC_PBOubGROMNtMok8AgI043PRopMFRnl0bTb5T-6qzuX-E_2-IHrnxxw4nwhcp"
+	"42uV4U02BVG0yvJPFf1Kis4Lf9p6CecUtcc4WAPwznvcwKIdhKCIC16oNOygQVuo3n_TPB3zlrn8IapO"
+	"4Yfr9usPX1uXkjuZbdyi4-UwpSLly-Iz25Y-tmtRE80anHH982t-lZQ1HXD6yVi2fhiX7gkEiWwEVTfW"
+	"N1h_gbpXuznhqyhZkeoG67bDefiw5ohC4fHTVruJ-Z1hWeTNL713ufaHV3-u2A87t83dFmiBj1i_m6lL"
+	"Jnb5mpQ4BG17_VIKH3T5z0qASRGJ88RKb8Q" },
+	{ "the key in the header", JWT_SIGNATURE,
+	"eyJhbGciOiJSUzI1NiIsImp3ayI6eyJlIjoiQVFBQiIsImtpZCI6InJzYSIsImt0eSI6IlJTQSIsIm4i"
+	"OiI1a3lZOS1DenFiX2wtRGZmbDk5SnNDeUtGTkViQ2lTNjk2Q3Z4cnVnTmVVVkNTUDJxdU0ydGwwclRk"
+	"YUZfclhJTmlxaURVVldwOVhqU1loRW1BU2pob2o3VGJQVG1YTEJ6UGxQa1BRM3ppcmdrLS1xMmlsaHBL"
+	"dnVhdW9raWk3MTVRYTBiLWFMN3hKYlJfSkhlMHFldWxLcHhaV3BPbUJVUzFzb0pndXllcXFDREVhbHk2"
+	"SzZWdXhoOHBRQ2lmODlLck1FWmV6ZURudkdPOU53cHV4MXhEZ2VVanFQcElLcW1jSHJ2RFI0aEIxaW5q"
+	"Qjczb1lvc3RBTXpBdkk0cmpGTzZwYl9QOGhRMk5RV0FzRjdEdzFWREI1NmxWeXNTbmpRZGo1dGU5STEw"
+	"MXNRSGt5MTRfTGtoN01RbjJnUWxYRFVSZHBFX3MzaGZlS201RWlmSzg4WlEifSwia2lkIjoicnNhIiwi"
+	"dHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwi"
+	"Z2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.nxJUeN00IavvhbHUrv3ya-gR"
+	"cR7sXIZel5Zh-CCMr9NBdalwX86y_1a1zZRIm5AnTWO3B0eX5of1DvZ8U2Q1dSiQqQuU3KkGZGalvXhF"
+	"MLzpVDvXq7zUqg97f11QtTTcTn5TPVRmOAFQxtZzWi4oaGxNvu40St9NFjutQQeLEpYRPgOZRG-dnEVy"
+	"ERgi0yliad-icT-uFw5kZ906pauBv4ur9HXZv_MDMv8x4WDpsJJr_jVDIqv9ESkykgL3ABaYuV0EWb_7"
+	"mrvCSqXCj85JTuGFpKTwX6FWzPuKqDIrIOvvkaMEKgoPYibiJnHzvflndGSX21lhd-6Gim3onaz3FA" },
+	{ "no signature", JWT_MALFORMED,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0." },
+	{ "two parts", JWT_MALFORMED,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0" },
+	{ "four parts", JWT_MALFORMED,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
+	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
+	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
+	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
+	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5Puo"
+	"OiaCI9hFxepEzSyA-zhbTKKFezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoR"
+	"wtU-x_ehuCUgXs0w992kT23xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafR"
+	"msuTL0MRMm60QdJ-hR34o7bCbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCb"
+	"UF_0dGTyndzaHeZ2sNGwh8X8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	{ "a changed signature", JWT_SIGNATURE,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.AfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
+	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
+	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
+	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
+	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	{ "half a signature", JWT_SIGNATURE,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
+	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
+	"xJxXjV1JZQOWNuSn37dkDvFOO" },
+	{ "changed claims", JWT_SIGNATURE,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N"
+	"1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJib2IiLCAiZXh"
+	"wIjogMTgwMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSy"
+	"A-zhbTKKFezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0"
+	"w992kT23xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ"
+	"-hR34o7bCbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ"
+	"2sNGwh8X8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	{ "PS256 signed as RS256", JWT_SIGNATURE,
+	"eyJhbGciOiAiUFMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
+	"wMDAwNjAwfQ.WHj4AnvOwdXz9OxASJJ5RsUG_KEpW3D1ZyopCXxCI7S6Q8bFL5IR8zDo6QCbisAb56kH"
+	"wYuiWqtcn8MQSpNpnqFZaxPHuuFTSJaC34MMsOoSGFvZkV_HNAbxC_tYTBzHKzjMvrnvITU3rOufbkkd"
+	"mTBR8qGkp1P678qW298Om_dpTuaHnVeVVQKMnP-L5Zq8DaPdHW2RESV6gtr1mWakdo2t9H4xHjfhHrIP"
+	"CRfxTEGfrmzJSbnBUEHYztbYlahlCg4vDMIMd7rqROkXgI-LfMSb-w65UqPIgP-lBz-fiEHG70P9svQN"
+	"T1o4zuUNmBQCir_4aPCh6n4vV3Uf_beNkQ" },
+	{ "ES256 in DER", JWT_SIGNATURE,
+	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhb"
+	"XBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
+	"DAwMDAwNjAwfQ.MEQCICIfBNnBitscwcfhJOmvRBvwir7Lf25LEgxwxr_BgzfuAiBK-nOa-TBy2mrjFa"
+	"Ul_5aYMI4_mqK_Yckq5KvO-fhL5g" },
+	{ "ES256 of zeros", JWT_SIGNATURE,
+	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhb"
+	"XBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
+	"DAwMDAwNjAwfQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	"AAAAAAAAAAAAAAAAAAAA" },
+	{ "padding", JWT_MALFORMED,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9=.eyJpc3MiOiJodHRwczovL2lzc3"
+	"Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MT"
+	"gwMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTK"
+	"KFezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT2"
+	"3xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7"
+	"bCbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8"
+	"X8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	{ "a blank at the end", JWT_MALFORMED,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
+	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
+	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
+	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
+	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw " },
+	{ "a blank in front", JWT_MALFORMED,
+	" eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3"
+	"Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MT"
+	"gwMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTK"
+	"KFezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT2"
+	"3xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7"
+	"bCbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8"
+	"X8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	{ "empty", JWT_MALFORMED,
+	"" },
+	{ "dots", JWT_MALFORMED,
+	".." },
+	{ "standard base64", JWT_MALFORMED,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
+	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
+	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
+	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
+	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26+/A" },
+	{ "bits behind the last byte", JWT_MALFORMED,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
+	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
+	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
+	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
+	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIx" },
+	{ "crit", JWT_CRITICAL,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSIsICJjcml0IjogWyJiNjQiXSwgImI2NCI6IGZhbHNl"
+	"fQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3Y"
+	"XkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.GL-OeBpzj1ef43dqiZj1xpOjpa"
+	"4Y50weLq_8uqIgA0JHQWcw1uDQ3JEqqDtAgLToCLbxTIjcmMbQVimKUsIcdPTXCZ7uXeLX2ElLXC7IfL"
+	"qqseXWz_DXvKg2qFZyfwjmgt45vP6QhaldFzDsyIAiIM-d0M7Z36sbMah5dw5aew45WCbxxLW6U0gvnD"
+	"mQsa_xp_Bs0S5UnARE0HC_U2pccPsB0fttrI3S0wywmwbLBFiXeetxsMFBDIBt_whWgfqfAB-HhIzA0x"
+	"cba5OIiCMOG8XvmTgGtUMM8ZJpFd-tLfBD-UUQwGLIyqqLpcFUy1670cYYVHVvgJazLGHXbtDqRA" },
+	{ "empty crit", JWT_CRITICAL,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSIsICJjcml0IjogW119.eyJpc3MiOiAiaHR0cHM6Ly9"
+	"pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSI"
+	"sICJleHAiOiAxODAwMDAwNjAwfQ.As1Jf4OxDswZW2dhyfpww8tWQcRlMkZzGK9Mjd1WifI2QPBJ8ACs"
+	"CSHQtDjiXuKtjFfA7dvuW_9DXQezzF0-ydtdCV0aViJd3V0l2RGD-mmUqC5Ge9xvkeZDEOz0QqxJ1_23"
+	"iYyvSYQAtewYWgVQITBdjvJBSjzigchW-N1DF_c-lxfPy9_Pyg5UbPjJzk63TZPy50ePojT_3eCeS65I"
+	"7Vb7CNhAOsqKWyScZ8u2HwIQ5C1NoxjY8qk_LaQmYcmt-3yxqq7P5wPQL3DjW7kut3bKS2n0HI8FmL03"
+	"sOwJMfJJjd8qR65NxpR1fG_JkHGKhyEUMMlJswERsYLxYqM_8Q" },
+	{ "alg twice", JWT_MALFORMED,
+	"eyJhbGciOiJSUzI1NiIsImFsZyI6Im5vbmUiLCJraWQiOiJyc2EifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc"
+	"3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsI"
+	"CJleHAiOiAxODAwMDAwNjAwfQ.hezUbTE00QLP2cruzBKdrxnE3qlNoqnEAfoOXAZfY0Ig8kJ9VujYUM"
+	"992jdYeIZFFrTWdZ0fiG5R1t7IcXna1BxA208s5s-_cmD-QKfqzk-SpbRtRvPj4ON-ZUg5bm35XcZoA1"
+	"63hHJSDa7om29Xpbi2ZJLgQVbR264ZHAQt1MrcSYfStTKYTv8q2Xn7vTJQ9VUiA72UeoK8IuJbgWi3Ll"
+	"EPmXAgcKrpRN0i-VqVF2ft4BKJKMaH40wdravMlCY4dX-e7PSqv5-3XqARJttpg0OeBPSV-TZjytgVLU"
+	"1a9GKKtAIc-X-q3PMFS4XTcjvwr3EbWqfiK6B7IQhgASUYUw" },
+	{ "alg with an escape", JWT_MALFORMED,
+	"eyJcdTAwNjFsZyI6IlJTMjU2Iiwia2lkIjoicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhh"
+	"bXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAx"
+	"ODAwMDAwNjAwfQ.Jv5EJuaVOsQDbnBzegV_UkIn697ozbIxSNAgKfB_hDglH_KoObYfM9yywMlRRW0Rr"
+	"ica-4aJ4areEMwUhnHBzu2_gSi_CWEDpb71fqkr_d028Rv-hZ_izAJB-XKv2dIgD0nZnydWevuyPUSYF"
+	"nw_HA_00xPr97Cs8xa3ObPpZn8pkJ_hlvSl1ve06-QhVuhaj-UaQZUphmOSG-FYuQMEZhJ0rBVJeCISb"
+	"zevXhyyYw7uXEmgMtRNFOuNowYn7O-iRl8JNBX72GyA_Y2g8-PjvT3GGKZt3qFqar8HHZcWeHO52f_2H"
+	"SbcMJT93gDtzl2_fLiQ6iRQIeeMWKP8vttthA" },
+	{ "header is a list", JWT_MALFORMED,
+	"WyJSUzI1NiJd.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiw"
+	"gImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.dde309NOH5NRx3oF"
+	"K8awH185I0RGg9eP6lPuJbWVcZkaYhrCpJ0M1sppGc4fURJxK7W4LHG4QXOvk2UlfZar2yYjE9MXv-Zw"
+	"wm3wvk4lcvUqwI_BiZxQT2eN6k9Y1uzZg1sPD6-itHtWBU5fBIS9ZtydM0btTI46I4YnMUtd2wLqpeH9"
+	"Afjn7RpDjNiGS_PKnKJeNp0ioQP4DXzLyrEnUMCm4_trUNOjq9et3cjAU28Uk_knYtYwJU1Tl3BKn97l"
+	"_w5imRVzyx4IqepQ9WiT3p7zpKABgKkVT-2pYCeXfEIy_nvoe4dzSUyFirUV9HxhrWbKaLM_rF7okHRw"
+	"gxApNg" },
+	{ "claims are a string", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.ImFsaWNlIg.PjIa-2J1l0YWeeFe4eAI8yDN7MEg"
+	"cs0KjLCSzTTvduH_EqQoEI5TlOfrKpIBWWb4awR3mZ2HzTt6nwo1wFOmMWPIjUufzm0GwHCuhrWG001F"
+	"66RNx_mQ-W8hWLMGRNTi14Gm0VPSUeDySdmaznb1bugzdkPbxoZJeytZWah2VYPYtpVso1KF0s_u8NL5"
+	"2-kpsZD1fwzYf2rya2WZxDs7H50yl8amcpfIBKkTY0qGkHK9BNHDWPYV3EpxfHxkCowV4yMwlARjDjbY"
+	"-1Usg_yy_Xs6QI6Okewp1AQYGLnwR3Bbr6aSPCJObKqSga9yZxkOPG8Xu2MC9h7KxxqEzZjRTg" },
+	{ "claims are no JSON", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOg.gCUjkuphM2dZr82Psz_OuuQyI7yR"
+	"ei8sfgG47jfnHQ5kvQE0OSVgt9O12W9HmJ2MWHdORZaLXsMsJST40CblBByLN4ArPxL1T2efEHk2qGjG"
+	"EdSR4vN4r0sJUAC_wWE-yYCXn-zFyrgH8i5YAKueWuuBz-7vElnb4oLBx5TCooztinP0kafq0espkLu_"
+	"KODNTBd4u6sDxwb29dT4SzDEXP7ud8jLgeSHyBaDrlifOajaNY9ZCE-dd-qpWkrLCulevwQtzSJkpTW4"
+	"wHYJTzUmM9sLnvXvEj_npZtOvjR6rvVyZI_iJr3g_hxAI9Y1JIf_1MieD2bisGjXYysfbEvOeg" },
+	{ "claims are no UTF-8", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiL_In0.CCdD0DBMUutzor0vVLorW1m"
+	"pmRk3UI3N05fOnYonuD3POLSrgMJrPtBi2FjUt8QWZMiJjwH2YYwZVRjqGij-_sdWyWOPmm0aaW-GU8x"
+	"Wm3EbrupLSQVqXaDNd8ACZmS2ptCLXciku4Am9JDvGjkLqZaZt8phS161etFjej_-XnbEiBC3Hy5ylG0"
+	"Dxm-936CLrutAp6grDAcPt5Fcc6NmXYDcBjNH78K2SI3NGiqSc-7jymt4nyKXnpHIfeAbdqy1u2Gty99"
+	"38IzBPCxRK3L8qxayY2RluNCLX4z9VgT4-UB5gDDuCmIC97X58Ofed65KWO_E7briMXiTPk2xbIa9dQ" },
+	{ "iss twice", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZSI"
+	"sImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJleHAiOjE4MDAwMDA2MDAsImF1ZCI6ImdhdGV"
+	"3YXkifQ.MId87wpgX8C6qouhl8L9ZRF9Zcy6bKqHqvRMYInjXMdFEebD-0rusIsZnEasTiWgvzy7SEJM"
+	"09nvQWQIPFiZTU32gi8Dx1yVJtPpjUV6v4InsrYyThz4V8nc8cca9QVwd1JOTQ85hQDqAq47Mp77YRrl"
+	"7Qsi5OwGGqsvmv4klSziTtdLgYXsRkpenkY9bQUAPFG05Mujsj9bIAXUhlHHoLq_KZhsDZflcERIp9PL"
+	"VovlqnRy4yOzC9DR5wf2uq7vpGYoFiaJ1MU1Jy2IonadxXcI8tGvRtfr6yuZF4ijGfg4UEhMvGE5erwv"
+	"JEBU88BAmY1WI1rHzjHVI4Mwn-40rQ" },
+	{ "exp twice", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGx"
+	"lIiwiZXhwIjoxLCJleHAiOjE4MDAwMDA2MDAsImF1ZCI6ImdhdGV3YXkifQ.p7CN4mRGkz_sTy48jeLq"
+	"qkBrWSYH7iqyTZ9YYycUbfKkTvzk3Z3biTIM1i87cHmn0JIh6lxwHsbh942qZDB3hmhbRa4Wieq9wnr_"
+	"sJMWpUvmVGmb78POtp_viya0i2KsCIgrNad90U2B5i7YVfR9_9lu9mLEa83tlLjH_zhDVy2Z8rLokp_l"
+	"EEUcLDVl5wGTAImzY-JUGWCH_wbVDzFyBVlR-m3zYb4yNvFNLL6h3CV7Bx5uz3c48iQAUQO1D1hE79FM"
+	"eH6Vl7o2NW5x7u-y0XLsnqxlMKVOXqoNQ1QVL_mfpgUfyWTH3MZo3ITyJZqhaS9kfESdGvG9PxVJOVOc"
+	"Yg" },
+	{ "no iss", JWT_ISSUER,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJhdWQiOlsib3RoZXIiLCJnYXR"
+	"ld2F5Il0sInN1YiI6ImFsaWNlIiwiZXhwIjoxODAwMDAwNjAwfQ.bOy3ljLD5XyCTi8dyBMhOUhn2J0x"
+	"2er0T0oc1JlPaszOeExTdEp1O72cx6x_pD74X-IZQOqDXklEB_WtINmjT1oEhC2fWnjtg4e-_xBK7hpQ"
+	"8sayJ6ZK_ZMdop8nUk3hHRF-6beZvFLTqk4APDsiLqZ5LdWiCUwZ2XGn5As-xx8LVGKWfYSCpdSv1p9C"
+	"u-yssvC5p1DMJzSE0tEJwS2rAk_vazPEw3w_GVkGz4JBVes0qWwSB0pxWSYe6-8W8BN6K6f2GLScZg_k"
+	"aBB1moHoTGrrjB2-H0bT9_WQVUxOCwU8YEbp7TEQ3bXytwmIvYQX-Ir9ywlNmdH2MhKkC4T3CQ" },
+	{ "another iss", JWT_ISSUER,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlLyIsImF1ZCI6WyJvdGhlciIsImdhdGV3YXkiXSwic3ViIjoiYWxpY2UiLCJleHAiOjE"
+	"4MDAwMDA2MDB9.IU_MvnmyoJRUWlJn2XfT3CbzHUKzl08zVe5enhMmkOuBwTDqJ1do62cHEgS8rTMwnq"
+	"c-MCPe2Nw2zb6by5J2flEtwZwIKYch1VnRKDNUN5VDwJoEUo39kFGQw6gGnr8fJmDO-y3YXezVvTtWzX"
+	"Vw9u2QirfMcYTYX-XS48x9-Oxx3vfri2i2_zVnImwilft8B94KKH6B4PaMun2ibvZPlmngfe0U4-Prrp"
+	"h_s3YjbQq1eFHLSBloNm4PaLJbmNuSS6vuIWXojrXOU3LwMVJs8xvUXtgddtW7zCliFgbtSuzUzBLq3L"
+	"-aLcKJdB7VEpZ7eqOWaWMOLA_WzdxJrANxvw" },
+	{ "iss in another case", JWT_ISSUER,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL0lTU1V"
+	"FUi5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMH0.KQzUmI4D8DmvrcnjZNfo45_aLUTVAvgKWoeQo1OkbWS-83sawpG2ahDY82r1oHoJxhl"
+	"KvtK5ngUowghIWpovqeY69BUB1QrilRHFnILX3OUJtwYaiCoxwxowuTmbpTZLL8RLpg9by-CN6oCmWM4"
+	"TvMNCEoNt_4lPed6SXIzkyBV7rEpVrTf1ZsFr14GcNZCKDcUC2O3gVY62F9PihizhDgw44CCAUwYhUe0"
+	"Xv0X5wH63I8nrdWugKM9N3YYUds5TkYioO4pxGb6eoCZf8z7ustoGsgMIT4NZ3QEnF9P_CL9-lBtT0hS"
+	"PBI4OrxekKWKVBRdM_4LhOwBWOzt12OvgYA" },
+	{ "iss is a list", JWT_ISSUER,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiBbImh0dHBzOi8vaXNzdWVyLmV4YW1"
+	"wbGUiXSwgImF1ZCI6IFsib3RoZXIiLCAiZ2F0ZXdheSJdLCAic3ViIjogImFsaWNlIiwgImV4cCI6IDE"
+	"4MDAwMDA2MDB9.oOtioB1s2kzncpGT6MYDN7NSfbmov6ysMaaECu51RAYVQJ3XmkYJmi2F5AB-xsMZMX"
+	"MONcjdCnTE8PA3MPlO-eo-HqJTt1Zk4LG-906cV9GHCB8pYXFOzJe3bsUNB5BALd79wWb3G5M2BWzcBH"
+	"ra2o1bgwnRCnaoL6JxOyfTW55qMHA6lncNiQqJ7gFsTXuUXhCUKLvWrrOQSpYZ_2i98Z7EzuikVNjT9v"
+	"KzMTA8ohavzX9_0LfGkQ-z-Ai9tqpGknXKYPmraUjUJ3Zu0EtYcrtR_KioZjt-kZYK_ubI7kqJKJuhJW"
+	"3sZIDdyx-7oZK0nylHF7euETB_sxbCgkGN0A" },
+	{ "no aud", JWT_AUDIENCE,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwic3ViIjoiYWxpY2UiLCJleHAiOjE4MDAwMDA2MDB9.Ll3nocVkeQnQWy93ldcA1F"
+	"Y3x80QntKuqtyvFfHFQ5zL0gKi2BjQVjnRTbQQZ-KZXIAoywURv380ovNVMlgGtlgvD8gdzBBhzg9uEn"
+	"mSV23lQhoQe4PkSPsyJ7aqz-jT0YbSebUK90qFD6654Q5Fs-mnCGbrRrSS7Jag_ANi-CI6k7fDaxKMMd"
+	"TaZQ--oKEGr4IYxMdFFufkh1vEFaBGrhYNEFOjn5Aw8-4SjvqCLstAKn2F__yhyxFSR3SpUEaOb5667l"
+	"nos7TNagxt4olM7Fe_WN5iXG5Tmv0PtNkndXz7E0EYP_6JNfCSQSU-zzsAAD7_FuAYlnoDchtGVhnnFg" },
+	{ "another aud", JWT_AUDIENCE,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjoiZ2F0ZXdheTIiLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0"
+	".UGOwsXMChwZevi7PjT96ytbcO9EnyojPdkSKkCicFDvI6lzBSgVEHF4yHUoWZfLoBDhajpxZXB4NqMC"
+	"ZGKg-zY1KsNC7SICrIBpvxb7SvdkG1u7sF6GGQgjg8KEKl72GHDG3BaQsHkyCSZObivzArutSQAEIOWc"
+	"czt8fNh5oRlPrQeK_fWMt5G07hCClqMHFZC1IHZ1NAHU3fRPybv_e4-WMdPSvJuwpbxrtbTV_I70EIwk"
+	"yTrCoVPGs-uOQ8MdaQkmnJVGftZDbxQi5PsWv0zJjn0Ym5Z5pCVljXTeIEixSELgrHZD1hLdmJGe53jx"
+	"i5B2UOBuBA9z5Rb51_5PvXA" },
+	{ "empty aud", JWT_AUDIENCE,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbXSwic3ViIjoiYWxpY2UiLCJleHAiOjE4MDAwMDA2MDB9.YxpDj7qEVD"
+	"oyeVQ1colxDIMH-YwPVwCJHOBZOKTtMCDYRrr3I5ukJjwu4ZxeYLFurWc5QQmbyxcnmjxh53Y92KUM5G"
+	"vKAMU31n-F-Qz1BkLejz8z-AXUHzLTs2u9JCS7ijSMLxE5sKkYhtUOd1mWhxtiXmRZzKmgh4OtjxvnrO"
+	"9lndRj1zAXTY922DZrjj6vY7NxNn2nbbD88K9E20azu-a3K3LigMq0GVuQL2SEGWIzYUqj_o12QZED1v"
+	"jUylGtx-Y4GOLN9HY2756b-doBim1DBtM-f45CaJ5ielc3geWHtGzUBHPSFYzJnB8df0ymWBSsQkCvYT"
+	"UjrwF_-ZUwrg" },
+	{ "aud in a list in a list", JWT_AUDIENCE,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbWyJnYXRld2F5Il1dLCAic3ViIjogImFsaWNlIiwgImV4cCI6IDE4MDAwMDA2MDB"
+	"9.i7WQ5AcKUQlycUHIeEBgyz_hpvDZwgYM2Fu2YH_EdomvCW3WyRHug3RodWIeYhFLv_vL4N-eEC2Us_"
+	"MILAj8J-QoZtEkHQCGXXk1Xzl3qmN1u2soiuzcWK7PahTeIpItxapvk3w4dCkXSEDO-DuVUKSuWCrzpP"
+	"zTgU7Tj06DZ_PQ772qFbBDs6AGckGJzS1U6o75rSfJwSv54oMMQ_dMYT-c7d-NN1mARr4JYp_dgQhaTs"
+	"eKgBsKyHmVLi6UfUUyr-rjKcAjdWWHHUD-3h1KVKTsmlgjK6IvOUd9uSwX83oeG3XDFTG9enqj7vNMmc"
+	"7IdXvRZA-StpzjlN53glZwag" },
+	{ "aud as a name", JWT_AUDIENCE,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiB7ImdhdGV3YXkiOiAiZ2F0ZXdheTIifSwgInN1YiI6ICJhbGljZSIsICJleHAiOiA"
+	"xODAwMDAwNjAwfQ.LU5WtpFtffXqFfsmLyfJMvJlPlAGVbK3GFnJZMlWHkxo5YfAAXfBKvJKUYMvRU5L"
+	"4mXsfbKQisuKlmd_6NRIkcqfEIUeKZ0ZO-BoskAsbozRReXs1WyDQGY4waqu9Jg8Npn9iFfGtSy_M5hU"
+	"G3dgVBv9J8t9QeRr1kAmUGUqV-mVLEtfzmFgH7m2L5coLzpAyNAgoEiJ-4pYiBqA5bVzNwgTo47Cnrnm"
+	"fKskp0X740ccdaA3uhji3VeTALLobOhpFw5cLP225LQRXoPJnWmYGQk7LJcXIRsnxodwZFxyvIxdRvY3"
+	"ggP5f55NtyE81DTthv99GdMOyMe1ZRfJ1qnuBA" },
+	{ "no exp", JWT_CLAIM,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSJ9.WL69NosTxZ"
+	"eO5_SW-bpptPOPB8hNMeSxWb42n1kK_M_4DnA85Jwp25ewsQPWoisc-5wGbFUctE5ZRhosDxgwNKtubF"
+	"KKo5QpbPHaKq19wWZEJ8f1BTrml3QSN8RM_5RwFo28M7M2ezdRNHaNoPUmfclVtsxZEIZVpXH051b1vm"
+	"SA6HwbdCvgWMgBapygCmndnB-bhfOSrV9C_ETtkwywrvIiG0Pg5kb_-qtScFo0lh_kvAQ1xuFx_kzMQW"
+	"ScMLQD_gamNaE5BotV7ZI5KXuiZfmKSuLFjjD7MsnKrZkQxDD9KATZcKELpIv8cHlkyB1ulxeVEbQPM8"
+	"nibAvuNhJGdA" },
+	{ "exp is null", JWT_CLAIM,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiBudWx"
+	"sfQ.kP7whWjjR6PgZj_JapL1G9x41SChwDc8HDD511QcAEOGeL0lh58yS1ZtfR3YgZrqNJC3u4t1SDI8"
+	"oVIgVOz4YOHmPHAgsdYAOlJMV20i_j9K8oFy3wmp6KpPiHt6RWo78wPXIccnZfg7kACt5qW-a29WRtlc"
+	"2eq2yvhLK7Cz16AeE_QCTUEFaHdZd24Fgqoqij9UV5vAaEKHCNOQ5Mq7OTlHs-1PG8I1tz5t40qo1C1b"
+	"kTo44TtbKmndNWRfNHzjZ3KhrFE_B6jWWMeGSfTlJ8RU2phTDyadaqp_VXIuniMU8AS3dQhhg9oswdmD"
+	"9dw_SEoboF76piV-rqAOC5O47A" },
+	{ "expired", JWT_EXPIRED,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTc"
+	"5OTk5OTk0MH0.lPeszo47jRge4Ao_hbv-N0eZq_G9kmkcQriuaObkPzCkqVuvLGp078WwT89tU8U4UyV"
+	"d2GHH1b1c1_NIcXAlcJg9cAlt9xcxahEoK-Fj2tKwr-CIQOWMFgojkd_HjkVHR42Tl_S2BakwmvWFEg1"
+	"iHLYhx6UzpEM-isilYsQ5JZLAzW8M3m9Ao_ZYePT3EZxI2HhFQbXzkRxpwDYVWmhAzb9cotoYXDlemhO"
+	"Daehkw_bPIRP_FcvXuJSEqO9tTxG73_UfyimzLGn6jIica7NxdFhzu5z2AZMNqztmaq2lYTnzDQmuWZg"
+	"YLiugGQRraqtjH2W1PzD3mcXExSMDlzFjJg" },
+	{ "exp is a string", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAiMTg"
+	"wMDAwMDYwMCJ9.Lgwg4UTrbFfRQBVIp17xZl2DCikO3kQ_wGv809VdsQI43nG9tbrFj-SqFsJaIEEdde"
+	"71W2LAsC0Q4E30FOP2oixrD4dn8fyHAkcuJPwSyCiXK-lu47rzQdqqUMgTER1lnUBJJ9SC7IyS1LaLce"
+	"jAnQ7o-pUM-TNBllr5xAyl_KwTB86glFuiticvs66wF_SGDeYwOeWPLUPHkCs7Z7CHRbk_agLfadlHv7"
+	"m_dFeVpd1N1Q_op6NsJvYiVcmaLgyJEtcBecnZaQ97Qr-LjVREmygQc_h3soZnIv5f1b6qs_WcKkAkAs"
+	"ysnH97x-Tt60f7pmAvtk2oUI7HMhb4GKFf4Q" },
+	{ "exp is negative", JWT_EXPIRED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAtMX0"
+	".P9U5Lw2nAG1puHl8EONx2917NoDQoVj9wUQGx8NwB4XxSCodBXBPpbM7CBWFItmPk3e4OxH0YusjyXd"
+	"QD3BS2K6r0YF7k_Z7eJUZ1oltUlkdnKnx2g1fNxsXHWcmf8glOfe0Xfk6VlGB_jggQFuHWNx9-xQMzCu"
+	"uphbHwV4hb-Ri1rRmSYo-c8lnC02POwQ9V82omleMb2oc9B9eC8g6nwtFc3m8UY15gMibBtNSqqYizxh"
+	"j5Qz2ibQ_SwTs8KpCZv7vcwW2FRSLWQ31qDZ9n4J8GcriIEBHpawF7B6AZt4Fdmqg66ss4NXKKX8T4xs"
+	"sgN26C-F9THJFOVNz25UvZg" },
+	{ "exp is endless", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxZTk"
+	"5OX0.Q52ZLWtWl6Uyi36aBftmLULqz9ffdI97fAt3b8ptudicOnTJmfeasxK82F8gh7kdyBHdYV8F9a8"
+	"zcsum-ARBbSwOcCj71nS1XRztr_uhloUGI0On7k3thXcxK40tzY33pO3FePCECKR_Gza--F4-THLoNh5"
+	"O358UUaU6_91k4J5foFsGlTmkwiHCIZY9Ew2hHRsWEtasfgyaiRUDh5hcRrnQTKkZCod1Rx-KOJjk07x"
+	"c2Y-e4qYrA8qDzGhK9uFxPDWtGuECbQCNF5ajqefdZWFSc9Je2p359vu83_ViVB1qL_36AHWe6tIlS6q"
+	"5m-ouWdtytr102qEz03TdWybGRg" },
+	{ "exp has too many digits", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxMDA"
+	"wMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMH0.J_nEqdPsX2kgTNx2rsgik4DJQ1w"
+	"vJkX1ymsJhS7PzPnOV01jVJJPtohLQFEtIMJ_96krI2SA9nOfPTeADPH7dD63agVkexiarUbzCZBqKOV"
+	"Xkz0XlDIj_b_bl2bdODidgw19gCcU_Y4z77XRZqyDicPXjuWvrVBxILH4M1awafM1OnzhtlIFkhEk7Ul"
+	"LNI770-9iOXSBYOsage9r59BxyuBAaB80lJAZmvgk8W-nJgVj0H-ODeeDMcs2XkMxM-oEDDBwkSTOtoh"
+	"KKN6bPX2KfactsJHXuiOJen25fnHrEPz2yVPKlJhK0ZddHuWtdH-SY4kTCl_bZQqoFD4JhHqtGg" },
+	{ "not yet", JWT_NOT_YET,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMCwibmJmIjoxODAwMDAwMDYxfQ.UV5xWWfCnB3o0kpde5XNLpE0cR6HE6is9yDWEe013FJW"
+	"hXZ7dA222pZBiY7W-MQOWxoLh2pxtHTPQdAhIbdxwHXHTxxp9YxqlO1mlB9-FO1KURYFjf6G3Lnhberb"
+	"TnSq8Cybl8Y4KmJ57-bsXSMPd5pbEBjpLdKePXnS3lGLS9fqd4PWoOJWGS59bhJcXXJbtwp_FU8n7eAO"
+	"kuQpTcNWGkPEfqgLXAEDisFxtnt8FBx8GluIneER77643oUrXuHC9_BM_oITC67dkX8Jhn6E51nXo5Z7"
+	"Cg3WRpZGSdSVvuHmWFQeYmb5GPxfJXB4GkIOUUdksjZUKR63goA9siFapA" },
+	{ "nbf is a string", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
+	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
+	"wMDAwNjAwLCAibmJmIjogIjAifQ.YvyTa_oi5-QkII4NmLn74u9demFu0NXH3den9PB0IMAtywcdQLfZ"
+	"AsBIdhvVjU7v-JYztWWy3yeCV2kkb5lJBpPiWPO8YW-G-BKBIFoRpquRrvH_rROyQcH00Jjyd4t3fqpm"
+	"MInXpQ37397EY0zELSDI7vrHDFTdlPfkFvkJEQyI_OvXOoeGncICrQxw0sCHGRqSWlHOplh5CWc8qO2c"
+	"Xu4cNpqzlwZr5UmqyWjAXUM-fHKOIZv8YIlyMds00pJR1rNqwKVt-ZjlAKawvhKuXQ5OCDBqeKh498gP"
+	"PKxE_5MIcSF0zRAhpLNHkm5dtx8P9P1ski-OBwlQLwNyY4IJmQ" },
+	{ "many claims", JWT_TOO_LONG,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
+	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
+	"wMDAwMDYwMCwicGFkIjoieHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHgifQ.e15BzdJNGyqm"
+	"b-iFMUmaaKgEtUaLqqt7EJ5sNBncrF63qP0CZqChLlnWAJFC7dRMrRiSbiHUOskOlC_NZx-eYvjP4sfA"
+	"34n0B7wFpukiLz8EFx1CrCAY8sh8_WLS_bJ7RN3kXQd1FhgxRCrgfjZu3Dd-RN2nJUso-UCzjb2axyVo"
+	"uqZTfjOvRcwzWl6NazUEj--Opi3C9ut_qnozBgGL8ioYRlEy_loSq9uYj7syiR1dRPD0cjMd0Y0kWEYI"
+	"hAinolFdS5JnHR3iwqQrbGUcC1BcarTyxzQr0AK-J0vnwgMzOlLNm9lkdbT8wgdOz52swbM4MApCF9mo"
+	"cDeN2CPsYQ" },
+	{ "a long header", JWT_TOO_LONG,
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInBhZCI6Inh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4IiwidHlwIjoiSldUIn0.eyJp"
+	"c3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIi"
+	"OiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.aZA0Qa3zfFgaIn2wXokEjA_ebbO3lBv6MgpTXQuz2Hui"
+	"ts09vo_U5L8mz4MJzztOCODGiJhL5D4bM8Yav_YVF8zBt9Wy0TN7-yYhmpguIewJY38vLYqdQWACrBpn"
+	"3H6-QvQdfNNKeT_f7zwbT2YD7j4CmliKwrg7s5GseTQEzQIvS0ALx1xNLjJcFIhsWxqVf9IGHLH0QYDu"
+	"PRPwQVpPPWd1T1_etbPl81OK0I3D32Ab_-rzvcdaH0G_0-dpl7taGqo2UMRHADGSJPj_XhtDbiaGUwXF"
+	"UG4-xQh8rrsBCD0cFYm8MrMlQmIgYMVW6eOpcjJSBaNF0CHdF_1ZE0SL1g" },
+	{ "deep claims", JWT_MALFORMED,
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOltbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW11dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXX0.FNAv9DEzLI-xa6SCv4FeIEEVvan"
+	"SrCO-XbLFTBtF_YZ-eiqUw9SH4jwgTyizWmfOp6tqiTDCbfW1YaeUtEetm18czqlcrJMJCebcOB182QQ"
+	"cw16o7h1tIy4N-nEypNps8FsT8CzYrFdTmac3LB8-gIk1HYWsvKYJp_QGIV4DBb9XP5SiPk21YwcXRIM"
+	"ROEs5C0BF-KRUEEgNYEBqupBTRS-7tszXbzUWk5UAdGese0GoeXeI7tFkvKlv8kOHcvPwOAi83h0woAs"
+	"eN9cz3C_H4ZAb-RtVC7bl124RJ23BBUTU4n0ko05TpOrF50mursIDFWTT97AoTM6PX7OJ5mRKMA" },
+};
+/* clang-format on */
