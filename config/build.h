@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/core/engine/decode.h"
+#include "user/base/check.h"
 #include "user/base/hash.h"
 
 /*
@@ -35,7 +36,14 @@ struct builder {
 	struct pointer_list backends; /* struct backend */
 	struct pointer_list refs; /* struct backend_ref, all of them */
 	struct pointer_list mirrors; /* struct mirror_policy with a backend */
+	struct pointer_list jwk_remotes; /* struct jwk_remote */
 };
+
+/* The builder of a decoder: decoders exist in builders only. */
+static inline struct builder *build_of(struct decoder *d)
+{
+	return container_of(d, struct builder, decoder);
+}
 
 void build_init(struct builder *b, struct snapshot *snapshot, struct config_report *report);
 void build_done(struct builder *b);

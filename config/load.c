@@ -187,6 +187,7 @@ static int load_snapshot(struct snapshot *snapshot, const struct snapshot *previ
 		r = -ENOMEM;
 	hg_free(set.standalone.list);
 	hg_free(set.manifests.list);
+	snapshot->has_secrets = files.has_secrets;
 	if (files.has_secrets) {
 		arena_wipe(&nodes);
 		arena_wipe(arena);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/un.h>
 
+#include "config/model_auth.h"
 #include "config/model_direct.h"
 #include "config/model_frontend.h"
 #include "config/model_guard.h"
@@ -487,6 +488,10 @@ struct snapshot {
 	uint32_t policy_count;
 	struct backend *backend_list;
 	uint32_t backend_count;
+	bool has_secrets; /* keys, passwords: no core file */
+	bool has_users; /* basicAuth: passwords are verified */
+	struct jwk_remote *jwk_remote_list;
+	uint32_t jwk_remote_count;
 	const struct access_log_policy *access_log; /* may be NULL */
 	struct hash_map *tls_identities; /* for the next load, config/core/values/tls_files.h; may be NULL */
 	struct certificate_entry *certificate_list; /* set by policy_compile(); sorted by expiry */

@@ -32,11 +32,46 @@ static void dump_backend_tcp(struct json_writer *w, const struct backend_tcp *tc
 	json_close(w);
 }
 
+/* Of the keys their names: with a URL, those that were fetched. */
+static void dump_kids(struct json_writer *w, struct jwk_source *source)
+{
+	struct jwk_set *set = jwk_source_hold(source);
+
+	json_open_array(w, "keys");
+	for (uint32_t i = 0; set && i < set->key_count; i++)
+		json_string(w, NULL, set->key_list[i].kid);
+	json_close(w);
+	jwk_set_unref(set);
+}
+
+static void dump_jwt_auth(struct json_writer *w, const struct jwt_auth_policy *policy)
+{
+	json_open_array(w, "providers");
+	for (uint32_t i = 0; i < policy->providers.provider_count; i++) {
+		const struct jwt_provider *provider = &policy->providers.provider_list[i];
+
+		json_open_object(w, NULL);
+		json_string(w, "issuer", provider->issuer);
+		if (provider->audience_count)
+			json_open_array(w, "audiences");
+		for (uint32_t a = 0; a < provider->audience_count; a++)
+			json_string(w, NULL, provider->audience_list[a]);
+		if (provider->audience_count)
+			json_close(w);
+		dump_kids(w, provider->keys);
+		json_close(w);
+	}
+	json_close(w);
+	dump_rows(w, policy_schema(POLICY_JWT_AUTH), policy);
+}
+
 void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 {
 	json_open_object(w, policy_kind_name(value->kind));
 	if (value->kind == POLICY_BACKEND_TCP)
 		dump_backend_tcp(w, value->object);
+	else if (value->kind == POLICY_JWT_AUTH)
+		dump_jwt_auth(w, value->object);
 	else if (value->kind == POLICY_BACKEND_TLS)
 		dump_backend_tls(w, value->object);
 	else if (value->kind == POLICY_FRONTEND_TLS)

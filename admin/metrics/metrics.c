@@ -274,6 +274,28 @@ static void add_process(struct text *out)
 	prometheus_single(out, METRIC_THREADS, stats.threads);
 }
 
+/* Several policies may name the same URL. */
+static bool is_named_before(const struct snapshot *snapshot, uint32_t index)
+{
+	for (uint32_t i = 0; i < index; i++)
+		if (span_eq(snapshot->jwk_remote_list[i].url, snapshot->jwk_remote_list[index].url))
+			return true;
+	return false;
+}
+
+static void add_jwks(const struct snapshot *snapshot, struct text *out)
+{
+	if (snapshot->jwk_remote_count)
+		prometheus_begin(out, METRIC_JWKS_FETCHED);
+	for (uint32_t i = 0; i < snapshot->jwk_remote_count; i++) {
+		const struct jwk_remote *remote = &snapshot->jwk_remote_list[i];
+
+		if (!is_named_before(snapshot, i))
+			prometheus_sample(out, METRIC_JWKS_FETCHED, &remote->url,
+					  jwk_source_fetched_s(remote->provider->keys));
+	}
+}
+
 static void add_gateway(const struct admin_hooks *hooks, const struct totals *totals, struct text *out)
 {
 	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
@@ -288,8 +310,10 @@ static void add_gateway(const struct admin_hooks *hooks, const struct totals *to
 	prometheus_single(out, METRIC_LOG_DROPPED, log_writer_dropped());
 	prometheus_single(out, METRIC_ENDPOINTS_EVICTED,
 			  snapshot ? health_evicted_count(snapshot, clock_now_ms()) : 0);
-	if (snapshot)
+	if (snapshot) {
 		certificates_metric(snapshot, out);
+		add_jwks(snapshot, out);
+	}
 }
 
 int metrics_write(const struct admin_hooks *hooks, struct text *out)

@@ -351,6 +351,56 @@ const struct tls_trust *credential_own_trust(struct manifests *m, const struct y
 	return credential ? credential->object : NULL;
 }
 
+/* -------------------------------------------------------------------------------- other values */
+
+bool credential_one(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
+		    const char *key, bool (*each)(void *context, struct span key, struct span text),
+		    void *context)
+{
+	struct decoder *d = m->decoder;
+	struct span why = { 0 };
+	struct value value;
+	bool result = value_of(d, object, key, &value, &why);
+
+	if (why.len)
+		config_error(d->report, node, "%s %.*s/%.*s: %.*s", manifest_kind_name(object->kind),
+			     SPAN_FMT(object->namespace), SPAN_FMT(object->name), SPAN_FMT(why));
+	result = result && each(context, span_str(key), value.text);
+	value_done(&value);
+	return result;
+}
+
+static bool each_of_map(struct manifests *m, const struct yaml_node *node,
+			const struct manifest_object *object, const struct yaml_node *map,
+			const struct yaml_node *before,
+			bool (*each)(void *context, struct span key, struct span text), void *context)
+{
+	bool result = true;
+
+	if (!map || map->kind != YAML_MAP)
+		return true;
+	yaml_each(child, map) {
+		struct span key = decode_keep(m->decoder, child->key);
+
+		if (!key.data)
+			return false;
+		if (!before || before->kind != YAML_MAP || !yaml_get(before, key))
+			result &= credential_one(m, node, object, key.data, each, context);
+	}
+	return result;
+}
+
+bool credential_each(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
+		     bool (*each)(void *context, struct span key, struct span text), void *context)
+{
+	bool is_secret = object->kind == MANIFEST_SECRET;
+	const struct yaml_node *plain = decode_get(object->root, is_secret ? "stringData" : "data");
+	const struct yaml_node *coded = decode_get(object->root, is_secret ? "data" : "binaryData");
+	bool result = each_of_map(m, node, object, plain, NULL, each, context);
+
+	return each_of_map(m, node, object, coded, plain, each, context) && result;
+}
+
 void credentials_done(struct manifests *m)
 {
 	name_map_done(&m->identities);

@@ -42,4 +42,15 @@ const struct tls_trust *credential_trust(struct manifests *m, const struct yaml_
  */
 const struct tls_trust *credential_own_trust(struct manifests *m, const struct yaml_node *node,
 					     const struct credential_place *place, struct span *ret_why);
+
+/*
+ * Calls each() for every value of a Secret or ConfigMap; as in Kubernetes, stringData overrides data. The
+ * text is wiped afterwards. False: a value is invalid, which is reported at `node`, or each() returned false.
+ */
+bool credential_each(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
+		     bool (*each)(void *context, struct span key, struct span text), void *context);
+/* The same for one value, which must be there. */
+bool credential_one(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
+		    const char *key, bool (*each)(void *context, struct span key, struct span text),
+		    void *context);
 void credentials_done(struct manifests *m);

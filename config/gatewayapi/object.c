@@ -275,6 +275,11 @@ static void label_document(struct decoder *d, struct yaml_document *document,
 				  : decode_text(d, "%s %.*s", kind, SPAN_FMT(object->name));
 }
 
+static const struct yaml_node *map_or_none(const struct yaml_node *node)
+{
+	return node && node->kind == YAML_MAP ? node : NULL;
+}
+
 /* Does not report errors in its values, which may be secrets. */
 static void add_data(struct manifests *m, struct yaml_document *document, struct manifest_object *object)
 {
@@ -295,6 +300,7 @@ static void add_data(struct manifests *m, struct yaml_document *document, struct
 				    ? decode_keep(d, namespace->text)
 				    : SPAN("default");
 	object->created_s = INT64_MAX;
+	object->labels = map_or_none(decode_get(metadata, "labels"));
 	label_document(d, document, object);
 	keep_object(m, object);
 }

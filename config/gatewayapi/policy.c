@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/policy.h"
 
+#include "config/gatewayapi/auth_policy.h"
 #include "config/gatewayapi/backend_policy.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/unknown_kind.h"
@@ -61,7 +62,31 @@ static void decode_header_modifiers(struct decoder *d, const struct yaml_node *n
 		found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
 }
 
-static void decode_traffic(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
+/* Policies whose secrets may be in other objects. */
+static void decode_credentials(struct manifests *m, const struct yaml_node *map, struct policy_source *source)
+{
+	static const struct {
+		struct plain_policy plain;
+		const void *(*decode)(struct manifests *m, const struct yaml_node *node,
+				      const struct manifest_object *object);
+	} list[] = {
+		{ { "jwtAuthentication", "traffic/", ":jwt:", POLICY_JWT_AUTH }, auth_policy_jwt },
+		{ { "basicAuthentication", "traffic/", ":basicauth:", POLICY_BASIC_AUTH },
+		  auth_policy_basic },
+		{ { "apiKeyAuthentication", "traffic/", ":apikeyauth:", POLICY_API_KEY },
+		  auth_policy_api_key },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		const struct yaml_node *node = decode_get(map, list[i].plain.key);
+
+		if (node)
+			found_add(&source->found, &list[i].plain, list[i].decode(m, node, source->object),
+				  node);
+	}
+}
+
+static void decode_traffic(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
 		KEY("timeouts"),
@@ -78,9 +103,9 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 		KEY("cors"),
 		KEY_REFUSED("csrf", NOT_YET_CSRF),
 		KEY_REFUSED("authorization", NOT_YET_AUTHORIZATION),
-		KEY_REFUSED("jwtAuthentication", NOT_YET_JWT_AUTH),
-		KEY_REFUSED("basicAuthentication", NOT_YET_BASIC_AUTH),
-		KEY_REFUSED("apiKeyAuthentication", NOT_YET_API_KEY),
+		KEY("jwtAuthentication"),
+		KEY("basicAuthentication"),
+		KEY("apiKeyAuthentication"),
 		KEY_REFUSED("buffer", NOT_YET_BUFFER),
 		KEY_REFUSED("compression", NOT_YET_COMPRESSION),
 		KEY_REFUSED("concurrencyLimit", NOT_YET_CONCURRENCY_LIMIT),
@@ -94,6 +119,7 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 		{ "directResponse", "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE },
 		{ "cors", "traffic/", ":cors:", POLICY_CORS },
 	};
+	struct decoder *d = m->decoder;
 	unsigned phase = 0;
 
 	if (!found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
@@ -101,6 +127,7 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 	DECODE_WORD(d, decode_get(node, "phase"), phases, &phase);
 	source->is_gateway_phase = phase == 1;
 	found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
+	decode_credentials(m, node, source);
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
 }
 
@@ -455,7 +482,7 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	warn_of_empty(d, decode_get(spec, "backend"), "backend: {http: {requestTimeout: 10s}}");
 	decode_strategy(d, decode_get(spec, "strategy"));
 	decode_frontend(d, decode_get(spec, "frontend"), &source);
-	decode_traffic(d, decode_get(spec, "traffic"), &source);
+	decode_traffic(m, decode_get(spec, "traffic"), &source);
 	backend_policies_decode(m, decode_get(spec, "backend"), object, BACKEND_POLICIES, &source.found);
 	decode_targets(m, spec, &source);
 }

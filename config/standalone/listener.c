@@ -75,7 +75,7 @@ static const struct schema_row bind_listener_rows[] = {
 	  .doc = "required for TCP and TLS, only there: [below](#tcproutes)" },
 	LIMIT_ROWS(struct listener, ),
 	{ "policies", AS_REST(struct listener), .value_doc = "map",
-	  .doc = "policies before a route is chosen: none yet, each is refused with what is lost" },
+	  .doc = "policies that decide before a route is chosen: `cors`, `jwtAuth`, `basicAuth`, `apiKey`" },
 	{ "gatewayName", .refusal = NOT_YET_GATEWAY_NAME },
 };
 const struct schema bind_listener_schema = SCHEMA(bind_listener_rows, struct listener);

@@ -2,7 +2,7 @@
 #include "config/standalone/mcp.h"
 
 #include "config/core/values/mcp_value.h"
-#include "config/core/values/tls_value.h"
+#include "config/core/values/url_value.h"
 #include "config/core/values/values.h"
 #include "config/standalone/policy.h"
 #include "user/base/check.h"
@@ -109,64 +109,16 @@ static bool decode_stdio(struct decoder *d, const struct yaml_node *node, struct
 
 /* -------------------------------------------------------------------------------- servers behind HTTP */
 
-static bool make_host(struct standalone *s, struct span host, uint16_t port, struct mcp_server *server)
-{
-	struct decoder *d = s->decoder;
-	struct backend *backend = build_backend(s->builder);
-	struct endpoint *endpoint = decode_take(d, 1, sizeof(*endpoint));
-
-	if (!backend || !endpoint || !value_endpoint(d, host, port, endpoint))
-		return false;
-	backend->kind = BACKEND_HOST;
-	backend->name = server->backend_name;
-	backend->target = endpoint->text;
-	backend->is_listed = true;
-	backend->authority = value_authority(d, endpoint->host, port);
-	backend->endpoint_list = endpoint;
-	backend->endpoint_count = 1;
-	server->backend = backend;
-	return backend->authority.data != NULL;
-}
-
-/* https: verified with the authorities of the system. */
-static bool add_tls(struct standalone *s, const struct yaml_node *node, const struct mcp_server *server)
-{
-	struct backend *backend = (struct backend *)server->backend;
-	const struct backend_tls *tls = tls_value_default(s->decoder, node);
-
-	if (!tls || !build_values(s->decoder, &backend->inline_policies, 1))
-		return false;
-	build_value(&backend->inline_policies, POLICY_BACKEND_TLS, tls);
-	return true;
-}
-
-/* "name:port", "http://name:port/path", also https, or a name alone with `port` and `path`. */
-static bool decode_url(struct standalone *s, const struct yaml_node *node, struct span text,
+static bool decode_url(struct decoder *d, const struct yaml_node *node, struct span text,
 		       struct mcp_server *server)
 {
-	struct decoder *d = s->decoder;
-	struct backend target = { 0 };
-	bool is_tls = span_starts(text, SPAN("https://"));
-	struct span path = SPAN("/"), authority;
-	struct yaml_node at = *node;
-	ptrdiff_t slash;
+	struct url_target target;
 
-	if (is_tls)
-		text = span_from(text, 8);
-	else if (span_starts(text, SPAN("http://")))
-		text = span_from(text, 7);
-	slash = span_find(text, '/');
-	authority = slash < 0 ? text : span_first(text, (size_t)slash);
-	if (slash >= 0)
-		path = span_from(text, (size_t)slash);
-	if (span_find(authority, ':') < 0 && authority.len)
-		authority = decode_text(d, "%.*s:%u", SPAN_FMT(authority), is_tls ? 443 : 80);
-	at.text = authority;
-	if (!mcp_value_path(d, node, path) || !value_target(d, &at, &target))
+	if (!url_decode(d, node, text, server->backend_name, &target))
 		return false;
-	server->path = decode_keep(d, path);
-	return make_host(s, target.endpoint_list[0].host, target.endpoint_list[0].port, server) &&
-	       (!is_tls || add_tls(s, node, server));
+	server->path = target.path;
+	server->backend = target.backend;
+	return true;
 }
 
 static bool decode_host(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)
@@ -180,7 +132,7 @@ static bool decode_host(struct standalone *s, const struct yaml_node *node, stru
 	if (!decode_name(d, host, &name))
 		return false;
 	if (!port && !path)
-		return decode_url(s, host, name, server);
+		return decode_url(d, host, name, server);
 	if (!port || !path) {
 		config_error(d->report, node,
 			     "write both port and path, or neither and host: http://name:port/path");
@@ -190,7 +142,8 @@ static bool decode_host(struct standalone *s, const struct yaml_node *node, stru
 	    !decode_string(d, path, &text) || !mcp_value_path(d, path, text))
 		return false;
 	server->path = decode_keep(d, text);
-	return make_host(s, name, number, server);
+	server->backend = url_host(d, name, number, server->backend_name);
+	return server->backend != NULL;
 }
 
 static bool decode_reference(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)

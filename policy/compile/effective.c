@@ -331,6 +331,7 @@ static int compile_all(struct compile *compile, struct arena *scratch)
 		return result;
 	compile_access_log(compile);
 	compile_backends(compile);
+	tls_compile_jwks(snapshot, compile->report);
 	attachments_finish(&compile->attachments, compile->report);
 	return 0;
 }

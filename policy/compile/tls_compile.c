@@ -85,6 +85,21 @@ int tls_compile_authority(const struct backend *backend, struct arena *arena, st
 	return 0;
 }
 
+void tls_compile_jwks(struct snapshot *snapshot, struct config_report *report)
+{
+	for (uint32_t i = 0; i < snapshot->jwk_remote_count; i++) {
+		struct jwk_remote *remote = &snapshot->jwk_remote_list[i];
+		const struct policy_values *values = &remote->backend->inline_policies;
+
+		for (uint32_t v = 0; v < values->value_count; v++)
+			if (values->value_list[v].kind == POLICY_BACKEND_TLS)
+				remote->tls = values->value_list[v].object;
+		if (remote->tls &&
+		    tls_compile_authority(remote->backend, snapshot->arena, &remote->authority) < 0)
+			report->failed = true;
+	}
+}
+
 /* -------------------------------------------------------------------------------- backends */
 
 /* TLS passthrough: attached TLS policies apply only to bytes that are not encrypted yet. */

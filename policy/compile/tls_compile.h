@@ -13,6 +13,12 @@ int tls_compile_listener(struct listener *listener, const struct frontend_tls *f
 /* The authority of a backend behind TLS: omits port 443, writes port 80 (RFC 9110 4.2.2). 0 or -ENOMEM. */
 int tls_compile_authority(const struct backend *backend, struct arena *arena, struct span *ret_authority);
 
+/*
+ * The same for the URLs of issuers' keys, which no route refers to: the policies of their backend are its
+ * own.
+ */
+void tls_compile_jwks(struct snapshot *snapshot, struct config_report *report);
+
 /* The place of a reference to a backend. */
 struct tls_place {
 	const struct precedence *outer; /* policies of gateway, listener and route */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/guard/guard.h"
 
+#include "policy/guard/authenticate.h"
 #include "policy/guard/cors.h"
 
 #define GATEWAY GUARD_PHASE_GATEWAY

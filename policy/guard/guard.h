@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/model.h"
+#include "user/auth/jwt.h"
 #include "user/base/end_reason.h"
 #include "user/http/head.h"
 
@@ -10,10 +11,32 @@
  * every response that the request gets, whoever makes it. guards.def has all guards in their order.
  */
 
+/* Who the client is, as far as guards have verified it. */
+struct guard_identity {
+	struct jwt_claims *claims; /* one reference; NULL: no token */
+	const struct api_key *api_key; /* NULL: none */
+	struct span basic_user; /* empty: none */
+};
+
+/* Verifies what takes time, a clock or memory of the worker: user/phase/verify.h. */
+struct guard_verifier {
+	void *context;
+	/*
+	 * GUARD_PASS, GUARD_REFUSE, or GUARD_WAIT: ask the same again when the stream gets STEP_GUARD.
+	 * -EBUSY: too many wait; other errors: it could not be verified.
+	 */
+	int (*password)(void *context, const struct htpasswd *users, struct span name, struct span password);
+	/* JWT_GOOD with a reference to the claims. */
+	enum jwt_fault (*token)(void *context, const struct jwt_providers *providers, struct span token,
+				struct jwt_claims **ret_claims);
+};
+
 /* What a guard knows besides its policy. */
 struct guard_facts {
 	const struct request_head *head; /* as received; its path is normalized */
 	struct span scheme; /* of the client's connection, or what a trusted proxy says: http or https */
+	struct guard_identity *identity; /* of this request; guards add to it */
+	const struct guard_verifier *verifier;
 };
 
 enum guard_verdict {
@@ -29,6 +52,9 @@ struct guard_answer {
 	 * empty; `vary` is added to what the response names itself. Its arena is that of the request.
 	 */
 	struct fields fields;
+	/* Where the request has a credential, right or wrong, which the log must not show; NULL: none. */
+	const struct credential_location *credential;
+	bool is_valid; /* that credential is taken out of the request */
 	/* With GUARD_ANSWER and GUARD_REFUSE. */
 	uint16_t status;
 	struct span body;

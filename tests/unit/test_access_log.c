@@ -62,7 +62,7 @@ static struct stream_record full_record(void)
 }
 
 static struct span line_of(char *out, size_t size, enum log_format format, const struct stream_record *record,
-			   uint32_t removed)
+			   uint64_t removed)
 {
 	struct access_time time = { 0 };
 
@@ -195,10 +195,10 @@ TEST(every_field_can_be_removed_by_its_name)
 
 	for (uint32_t field = 0; field < ACCESS_FIELD_COUNT; field++) {
 		struct span name = span_str(names[field]);
-		uint32_t mask = access_fields_mask(&name, 1);
+		uint64_t mask = access_fields_mask(&name, 1);
 		struct span line;
 
-		assert_int_equal(mask, 1u << field);
+		assert_int_equal(mask, 1ull << field);
 		line = line_of(out, sizeof(out) - 1, LOG_TEXT, &record, 0);
 		out[line.len] = '\0';
 		snprintf(key, sizeof(key), " %s=", names[field]);

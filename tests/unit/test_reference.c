@@ -29,7 +29,7 @@ struct reference {
 		const char *path; /* "http."; NULL: the list is over */
 		enum policy_kind kind;
 		const struct schema *schema; /* NULL: that of the kind */
-	} part_list[10];
+	} part_list[16];
 };
 
 static const struct reference references[] = {
@@ -59,7 +59,10 @@ static const struct reference references[] = {
 	    { "urlRewrite.", .kind = POLICY_URL_REWRITE },
 	    { "requestMirror.", .schema = &mirror_schema },
 	    { "directResponse.", .kind = POLICY_DIRECT_RESPONSE },
-	    { "cors.", .kind = POLICY_CORS } } },
+	    { "cors.", .kind = POLICY_CORS },
+	    { "jwtAuth.", .kind = POLICY_JWT_AUTH },
+	    { "basicAuth.", .kind = POLICY_BASIC_AUTH },
+	    { "apiKey.", .kind = POLICY_API_KEY } } },
 	{ "backendPolicies",
 	  false,
 	  { { "http.", .kind = POLICY_BACKEND_HTTP },

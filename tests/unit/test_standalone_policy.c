@@ -114,7 +114,7 @@ TEST(wrong_route_policies_are_refused)
 		  "a.yaml:2:23:" IN_POLICY "cors.allowMethods[0]: ", "is not a method" },
 		{ POLICY "cors: {maxAge: 1500ms}" END,
 		  "a.yaml:2:16:" IN_POLICY "cors.maxAge: ", "whole seconds" },
-		{ POLICY "jwtAuth: {}" END, "a.yaml:2:1:" IN_POLICY "jwtAuth: ", "is not supported yet" },
+		{ POLICY "oidc: {}" END, "a.yaml:2:1:" IN_POLICY "oidc: ", "is not supported yet" },
 		{ POLICY "backendAuth: {}" END,
 		  "a.yaml:2:1:" IN_POLICY "backendAuth: ", "is not supported yet" },
 	};

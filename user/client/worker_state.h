@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "config/model.h"
+#include "user/auth/password_checker.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
@@ -60,6 +61,8 @@ struct proxy_shared {
 	 */
 	uint8_t ticket_secret[TICKET_SECRET_BYTES];
 	uint64_t ticket_start_ms;
+	struct siphash_key hash_key; /* random: for tables whose keys come from clients */
+	struct password_checker *passwords; /* borrowed; NULL: no configuration has had users */
 	char loop_id[32]; /* of this process, in CDN-Loop: another one has another */
 	pthread_mutex_t evict_lock; /* of proxies; taken only when connections are short */
 	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (evict.h) */
@@ -94,6 +97,7 @@ struct proxy {
 	struct relay_shared relay;
 	struct sockmap_lane sockmap; /* used when relay.gate points here */
 	struct upstream_pool pool;
+	struct jwt_verifier *tokens; /* owner; NULL: not needed yet */
 	struct head_budget head_budget; /* of the running requests */
 	struct list mirrors; /* of struct mirror */
 	uint32_t mirror_count;

@@ -62,6 +62,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	port_plan_done(&plan, gateway->worker_count, false);
 	snapshot_unref(gateway->snapshot);
 	gateway->snapshot = snapshot;
+	jwk_fetcher_follow(&gateway->jwks, snapshot);
 	if (gateway->takeover.restart_state)
 		atomic_store(&gateway->takeover.restart_state->end_ms,
 			     ns_to_ms(snapshot->config.termination_max_ns));
@@ -87,11 +88,17 @@ static void gateway_warn_static(struct text *warnings, const struct static_confi
 	text_done(&keys);
 }
 
-/* Attaches state that outlives configurations: health of endpoints, connection counts of backends. */
+/* Attaches state that outlives configurations: health of endpoints, fetched keys, counts of backends. */
 static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
 {
 	int error = health_registry_attach(&gateway->health, snapshot);
 
+	if (!error)
+		error = jwk_fetcher_attach(&gateway->jwks, snapshot);
+	if (!error && snapshot->has_users && !gateway->shared.passwords) {
+		gateway->shared.passwords = password_checker_create(&gateway->shared.hash_key);
+		error = gateway->shared.passwords ? 0 : -ENOMEM;
+	}
 	return error ? error : backend_counts_attach(&gateway->shared.backends, snapshot);
 }
 
@@ -422,6 +429,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 		text_str(error, "no memory or threads to start with");
 		return -ENOMEM;
 	}
+	jwk_fetcher_init(&gateway->jwks, gateway->loop, gateway->resolver);
 	gateway->mcp.options = (struct mcp_hub_options){ gateway->resolver, gateway->mailbox };
 	result = signals_start(&gateway->signals, gateway->loop, gateway_on_signal);
 	if (!result)
@@ -452,9 +460,11 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 
 static void gateway_stop(struct gateway *gateway)
 {
+	password_checker_stop(gateway->shared.passwords);
 	for (uint32_t i = 0; i < gateway->worker_count; i++)
 		worker_stop(gateway->workers[i]);
 	gateway->worker_count = 0;
+	password_checker_free(gateway->shared.passwords);
 	hg_free(gateway->workers);
 	mcp_service_stop(&gateway->mcp);
 	kernel_lanes_done(&gateway->lanes);
@@ -472,6 +482,7 @@ static void gateway_stop(struct gateway *gateway)
 		timer_cancel(loop_timers(gateway->loop), &gateway->drain_timer);
 		timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
 	}
+	jwk_fetcher_done(&gateway->jwks);
 	if (gateway->resolver)
 		resolver_free(gateway->resolver);
 	if (gateway->mailbox)

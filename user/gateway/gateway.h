@@ -7,6 +7,7 @@
 #include "user/gateway/expiry.h"
 #include "user/gateway/heap_trim.h"
 #include "user/gateway/health_registry.h"
+#include "user/gateway/jwk_fetcher.h"
 #include "user/gateway/kernel_lanes.h"
 #include "user/gateway/mcp_service.h"
 #include "user/gateway/messages.h"
@@ -49,6 +50,7 @@ struct gateway {
 	struct proxy_shared shared;
 	struct mcp_service mcp;
 	struct health_registry health;
+	struct jwk_fetcher jwks;
 	struct takeover takeover;
 	struct supervisor supervisor;
 	struct kernel_lanes lanes;

@@ -13,9 +13,11 @@ static void warn(void *context, const char *sentence)
 	config_warning(context, NULL, "%s", sentence);
 }
 
-/* Forbids core dumps from the first private key on. */
+/* Forbids core dumps from the first private key, password or API key on. */
 static void guard_keys(const struct snapshot *snapshot)
 {
+	if (snapshot->has_secrets)
+		tls_forbid_dumps();
 	for (uint32_t i = 0; i < snapshot->certificate_count; i++) {
 		if (snapshot->certificate_list[i].use == CERTIFICATE_OF_AUTHORITY)
 			continue;

@@ -39,6 +39,7 @@ void resources_name(struct proxy_shared *shared)
 	CHECK(getrandom(shared->ticket_secret, sizeof(shared->ticket_secret), 0) ==
 	      (ssize_t)sizeof(shared->ticket_secret));
 	shared->ticket_start_ms = clock_now_ns() / NS_PER_MS;
+	CHECK(getrandom(&shared->hash_key, sizeof(shared->hash_key), 0) == (ssize_t)sizeof(shared->hash_key));
 	(void)!getrandom(&shared->clients.secret, sizeof(shared->clients.secret), 0);
 	(void)!getrandom(&shared->backends.secret, sizeof(shared->backends.secret), 0);
 	snprintf(shared->loop_id, sizeof(shared->loop_id), "headgate-%016llx", (unsigned long long)id);

@@ -15,14 +15,14 @@ static const struct {
 #undef ACCESS_FIELD
 };
 
-uint32_t access_fields_mask(const struct span *name_list, uint32_t name_count)
+uint64_t access_fields_mask(const struct span *name_list, uint32_t name_count)
 {
-	uint32_t mask = 0;
+	uint64_t mask = 0;
 
 	for (uint32_t i = 0; i < name_count; i++) {
 		for (uint32_t field = 0; field < ACCESS_FIELD_COUNT; field++) {
 			if (span_eq(name_list[i], fields[field].name))
-				mask |= 1u << field;
+				mask |= 1ull << field;
 		}
 	}
 	return mask;
@@ -31,7 +31,7 @@ uint32_t access_fields_mask(const struct span *name_list, uint32_t name_count)
 struct line {
 	struct text text;
 	bool is_json;
-	uint32_t removed;
+	uint64_t removed;
 };
 
 static void put(struct line *line, struct span s)
@@ -135,7 +135,7 @@ static struct span time_text(struct access_time *time, uint64_t wall_us)
 }
 
 size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,
-		   uint64_t wall_us, uint32_t removed, struct access_time *time)
+		   uint64_t wall_us, uint64_t removed, struct access_time *time)
 {
 	struct line line = { .is_json = format == LOG_JSON, .removed = removed };
 	struct span date = time_text(time, wall_us);

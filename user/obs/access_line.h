@@ -23,7 +23,7 @@ enum access_field {
 };
 
 /* Bit (1 << field) for each name of the list that is a field; unknown names are ignored. */
-uint32_t access_fields_mask(const struct span *name_list, uint32_t name_count);
+uint64_t access_fields_mask(const struct span *name_list, uint32_t name_count);
 
 /* The date of the last line, reused by all lines of the same second. Zeroed before the first use. */
 struct access_time {
@@ -33,4 +33,4 @@ struct access_time {
 
 /* Returns the length with the newline, 0 if line and NUL exceed `size`. `removed`: a mask as above. */
 size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,
-		   uint64_t wall_us, uint32_t removed, struct access_time *time);
+		   uint64_t wall_us, uint64_t removed, struct access_time *time);

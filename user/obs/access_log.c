@@ -56,7 +56,7 @@ void access_log_free(struct access_log *log)
 }
 
 static size_t compose(struct access_log *log, const struct stream_record *record, uint64_t now_wall_us,
-		      uint32_t removed)
+		      uint64_t removed)
 {
 	return access_line(log->data + log->end, sizeof(log->data) - log->end, log_get_format(), record,
 			   now_wall_us, removed, &log->time);
@@ -80,7 +80,7 @@ static bool make_room(struct access_log *log, uint64_t now_wall_us)
 void access_log_add(struct access_log *log, const struct stream_record *record, uint64_t now_wall_us,
 		    const struct span *remove_list, uint32_t remove_count)
 {
-	uint32_t removed = access_fields_mask(remove_list, remove_count);
+	uint64_t removed = access_fields_mask(remove_list, remove_count);
 	size_t len = compose(log, record, now_wall_us, removed);
 
 	if (len == 0 && make_room(log, now_wall_us))

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/phase/guard.h"
 
-#include "policy/guard/guard.h"
+#include <errno.h>
+
+#include "policy/guard/credential.h"
 #include "user/base/text.h"
 #include "user/client/client_tls.h"
 #include "user/obs/requests.h"
+#include "user/phase/verify.h"
 #include "user/stream/step.h"
 
 /* The scheme that the browser used: a trusted proxy in front may have terminated TLS. */
@@ -48,14 +51,65 @@ static enum stream_step wait_for_guard(struct stream *stream)
 	return STEP_WAIT;
 }
 
+/* The log has no credential, right or wrong: it shows the query without the parameter. */
+static int hide_parameter(struct stream *stream, const struct credential_location *location)
+{
+	struct exchange *exchange = stream->exchange;
+	struct request_head shown = exchange->head;
+	int error = credential_remove(location, &shown, &exchange->arena);
+	struct text text;
+
+	if (error)
+		return error;
+	text_init(&text);
+	text_add(&text, shown.path);
+	if (shown.has_query) {
+		text_char(&text, '?');
+		text_add(&text, shown.query);
+	}
+	exchange->texts.path = arena_copy(&exchange->arena, text_span(&text));
+	text_done(&text);
+	return exchange->texts.path.data ? 0 : -ENOMEM;
+}
+
+static int take_out(struct stream *stream, const struct credential_location *location, bool is_valid)
+{
+	int error = location->kind == LOCATION_QUERY ? hide_parameter(stream, location) : 0;
+
+	if (!error && is_valid)
+		error = credential_remove(location, &stream->exchange->head, &stream->exchange->arena);
+	return error;
+}
+
+/* What the log shows of the client. */
+static int name_client(struct stream *stream)
+{
+	struct exchange *exchange = stream->exchange;
+	struct text text;
+
+	exchange->texts.basic_user = exchange->identity.basic_user;
+	if (!exchange->identity.claims)
+		return 0;
+	text_init(&text);
+	jwt_subject(exchange->identity.claims, &text);
+	exchange->texts.jwt_subject = arena_copy(&exchange->arena, text_span(&text));
+	text_done(&text);
+	return exchange->texts.jwt_subject.data ? 0 : -ENOMEM;
+}
+
 /* True: the next guard decides. */
 static bool ask(struct stream *stream, const struct guard_use *use, const struct guard_facts *facts,
 		enum stream_step *ret_step)
 {
 	struct guard_answer answer = { .fields = stream->exchange->guard_fields };
-	int verdict = use->guard->check(use->object, facts, &answer);
+	int verdict = use->guard->check(use->object, facts, &answer), error;
 
 	stream->exchange->guard_fields = answer.fields;
+	error = answer.credential ? take_out(stream, answer.credential, answer.is_valid) : 0;
+	if (!error && answer.is_valid)
+		error = name_client(stream);
+	if (error)
+		verdict = error;
 	switch (verdict) {
 	case GUARD_PASS:
 		return true;
@@ -77,7 +131,11 @@ static bool ask(struct stream *stream, const struct guard_use *use, const struct
 bool guard_pass(struct stream *stream, const struct guard_list *list, enum stream_step *ret_step)
 {
 	struct exchange *exchange = stream->exchange;
-	const struct guard_facts facts = { .head = &exchange->head, .scheme = scheme_of(stream) };
+	const struct guard_verifier verifier = verify_for(stream);
+	const struct guard_facts facts = { .head = &exchange->head,
+					   .scheme = scheme_of(stream),
+					   .identity = &exchange->identity,
+					   .verifier = &verifier };
 
 	if (list->count && !exchange->guard_fields.arena)
 		fields_init(&exchange->guard_fields, &exchange->arena);

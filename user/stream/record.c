@@ -82,6 +82,8 @@ static void record_fill_texts(const struct stream *stream, struct stream_record 
 	record->method = texts->method;
 	record->host = texts->host;
 	record->path = texts->path;
+	record->jwt_subject = texts->jwt_subject;
+	record->basic_user = texts->basic_user;
 }
 
 static void record_fill_tls(const struct stream *stream, struct stream_record *record)

@@ -90,6 +90,7 @@ static void stream_free_exchange(struct stream *stream)
 
 	if (!exchange)
 		return;
+	jwt_claims_unref(exchange->identity.claims);
 	h2_head_free(exchange->downstream_head);
 	h2_head_free(exchange->upstream_head);
 	arena_done(&exchange->arena);
@@ -111,7 +112,8 @@ static struct span stream_put_text(char **at, struct span text)
 
 int stream_keep_texts(struct stream *stream, const struct stream_texts *texts)
 {
-	size_t len = texts->method.len + texts->host.len + texts->path.len;
+	size_t len = texts->method.len + texts->host.len + texts->path.len + texts->jwt_subject.len +
+		     texts->basic_user.len;
 	struct stream_texts *kept = hg_malloc(sizeof(*kept) + len);
 	char *at;
 
@@ -121,6 +123,8 @@ int stream_keep_texts(struct stream *stream, const struct stream_texts *texts)
 	kept->method = stream_put_text(&at, texts->method);
 	kept->host = stream_put_text(&at, texts->host);
 	kept->path = stream_put_text(&at, texts->path);
+	kept->jwt_subject = stream_put_text(&at, texts->jwt_subject);
+	kept->basic_user = stream_put_text(&at, texts->basic_user);
 	stream->texts = kept;
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "policy/retry.h"
 #include "policy/timeout.h"
+#include "policy/guard/guard.h"
 #include "user/base/deadline.h"
 #include "user/client/worker_state.h"
 #include "user/http/framing.h"
@@ -100,6 +101,8 @@ struct stream_texts {
 	struct span method;
 	struct span host; /* TLS route: the server name in the ClientHello */
 	struct span path;
+	struct span jwt_subject; /* of a valid token */
+	struct span basic_user; /* who gave the right password */
 };
 
 /* The result of the last check of a client that does not read its response. */
@@ -110,6 +113,7 @@ struct read_watch {
 };
 
 struct mirror_plan;
+struct verify_question; /* user/phase/verify.h */
 
 /* State that only a request with its response needs: a tunnel has none, or frees it when it begins. */
 struct exchange {
@@ -135,6 +139,10 @@ struct exchange {
 	struct stream_reply reply; /* with STEP_REPLY */
 	struct fields guard_fields; /* for every response: guard_apply() */
 	uint32_t guards_passed; /* of the running phase */
+	struct guard_identity identity; /* who the client is, as far as guards have verified it */
+	struct verify_question *question; /* about a password, not answered yet; NULL: none */
+	int verdict; /* the answer: enum guard_verdict or -errno */
+	bool has_verdict; /* until the guard has read it */
 	uint64_t repeat_pause_ns; /* with STEP_FAILED and TRY_RESPONSE: pause before the next attempt */
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */

@@ -266,6 +266,7 @@ static void worker_free(struct worker *worker)
 	lane_local_done(&proxy->relay);
 	mailbox_free(worker->mailbox);
 	loop_free(worker->loop);
+	jwt_verifier_free(proxy->tokens);
 	slab_free(proxy->clients);
 	slab_free(proxy->streams);
 	slab_free(proxy->pool.upstreams);

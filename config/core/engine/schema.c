@@ -344,10 +344,9 @@ static void decode_one_of(struct decoder *d, const struct yaml_node *node, const
 		decode_row(d, chosen, rows[index], object);
 }
 
-bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema, void *object)
+void schema_decode_members(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
+			   void *object)
 {
-	if (!decode_rows_keys(d, node, schema))
-		return false;
 	if (schema->is_one_of)
 		decode_one_of(d, node, schema, object);
 	for (size_t i = 0; !schema->is_one_of && i < schema->row_count; i++) {
@@ -363,6 +362,13 @@ bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct
 	}
 	if (schema->check)
 		schema->check(d, node, object);
+}
+
+bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema, void *object)
+{
+	if (!decode_rows_keys(d, node, schema))
+		return false;
+	schema_decode_members(d, node, schema, object);
 	return true;
 }
 

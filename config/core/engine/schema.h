@@ -187,6 +187,9 @@ void schema_default(const struct schema *schema, void *object);
 /* Decodes the keys into the object, over its values. False: not a map, or NULL. */
 bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
 		   void *object);
+/* The same without a look at further keys: for maps that hold the members of several objects. */
+void schema_decode_members(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
+			   void *object);
 /* Decodes the elements of a list or map, without invalid ones. NULL: none. */
 bool schema_decode_list(struct decoder *d, const struct yaml_node *node,
 			bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),

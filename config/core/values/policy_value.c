@@ -3,6 +3,7 @@
 
 #include "config/core/values/direct_value.h"
 #include "config/core/values/guard_value.h"
+#include "config/core/values/jwt_value.h"
 #include "config/core/values/resiliency.h"
 #include "config/core/values/tls_value.h"
 #include "config/core/values/values.h"
@@ -441,6 +442,9 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_URL_REWRITE] = &rewrite_schema,
 		[POLICY_DIRECT_RESPONSE] = &direct_schema,
 		[POLICY_CORS] = &cors_schema,
+		[POLICY_JWT_AUTH] = &jwt_auth_schema,
+		[POLICY_BASIC_AUTH] = &basic_auth_schema,
+		[POLICY_API_KEY] = &api_key_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_TLS] = &backend_tls_schema,

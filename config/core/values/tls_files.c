@@ -106,7 +106,7 @@ static struct span sentence_of_errno(struct decoder *d, struct span path, int er
 				   "has no right to read the files of others: give it to that user, or to a "
 				   "group of it",
 				   QUOTE(path), (unsigned)geteuid());
-	return decode_text(d, "%s cannot be read: %s; write the path of a PEM file", QUOTE(path),
+	return decode_text(d, "%s cannot be read: %s; write the path of a file that can", QUOTE(path),
 			   strerrordesc_np(error));
 }
 
@@ -159,10 +159,10 @@ static bool read_text(struct decoder *d, int fd, struct span path, size_t bytes,
 static struct span check_kind(struct decoder *d, struct span path, const struct stat *status)
 {
 	if (!S_ISREG(status->st_mode))
-		return decode_text(d, "%s is no regular file; write the path of a PEM file", QUOTE(path));
+		return decode_text(d, "%s is no regular file; write the path of one", QUOTE(path));
 	if (status->st_size > LIMIT_TLS_FILE_BYTES)
-		return decode_text(d, "%s is larger than %d bytes; write the path of a PEM file", QUOTE(path),
-				   LIMIT_TLS_FILE_BYTES);
+		return decode_text(d, "%s is larger than %d bytes; write the path of a smaller file",
+				   QUOTE(path), LIMIT_TLS_FILE_BYTES);
 	return (struct span){ 0 };
 }
 
@@ -192,6 +192,25 @@ static bool file_read(struct decoder *d, struct span path, struct tls_text *ret,
 	if (fd >= 0)
 		close(fd);
 	return is_valid && !d->failed;
+}
+
+bool tls_files_text(struct decoder *d, const struct yaml_node *node, struct span path, char **ret_bytes,
+		    size_t *ret_size, struct span *ret_text)
+{
+	struct tls_text text = { 0 };
+	struct span sentence = { 0 };
+	uint64_t signature;
+
+	if (!file_read(d, path, &text, &sentence, &signature)) {
+		text_wipe(&text);
+		if (sentence.len)
+			config_error(d->report, node, "%.*s", SPAN_FMT(sentence));
+		return false;
+	}
+	*ret_bytes = text.bytes;
+	*ret_size = text.size;
+	*ret_text = span_of(text.bytes, text.len);
+	return true;
 }
 
 /* -------------------------------------------------------------------------------- identities and trusts */

@@ -46,6 +46,13 @@ const struct tls_trust *tls_files_trust(struct decoder *d, const struct yaml_nod
 const struct tls_trust *tls_files_system_trust(struct decoder *d, const struct yaml_node *node);
 
 /*
+ * The content of another file, which is watched likewise: htpasswd, keys. The caller wipes and frees the
+ * bytes with tls_wipe() and hg_free(). False: reported.
+ */
+bool tls_files_text(struct decoder *d, const struct yaml_node *node, struct span path, char **ret_bytes,
+		    size_t *ret_size, struct span *ret_text);
+
+/*
  * The same from texts, which the caller wipes, without reporting: NULL, and the reason in *ret_sentence
  * (empty: no memory). name: of the object with the texts, without a line break, used once per load.
  */

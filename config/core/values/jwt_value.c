@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/core/values/jwt_value.h"
+
+#include <errno.h>
+
+#include "config/core/values/tls_files.h"
+#include "config/core/values/url_value.h"
+#include "config/snapshot.h"
+
+enum {
+	AUDIENCES_MAX = 64,
+	CLAIMS_MAX = 16,
+};
+
+/* -------------------------------------------------------------------------------- keys */
+
+static void drop_source(void *source)
+{
+	jwk_source_unref(source);
+}
+
+/* Owns the set, which may be NULL, in any case. */
+static bool keep_source(struct decoder *d, struct jwk_set *set, struct jwt_provider *provider)
+{
+	struct jwk_source *source = jwk_source_create(set);
+
+	if (!source)
+		jwk_set_unref(set);
+	else if (snapshot_add_destructor(d->files->snapshot, drop_source, source) == 0)
+		provider->keys = source;
+	else
+		jwk_source_unref(source);
+	d->failed |= !provider->keys;
+	return provider->keys != NULL;
+}
+
+bool jwt_read_keys(struct decoder *d, const struct yaml_node *node, struct span text,
+		   struct jwt_provider *provider)
+{
+	struct jwk_report report;
+	struct jwk_set *set = NULL;
+	int result = jwk_set_parse(text, &set, &report);
+
+	if (result == 0 && report.left_out)
+		config_warning(d->report, node,
+			       "%u of its keys cannot verify tokens; the one at index %u: %s",
+			       report.left_out, report.index, report.what);
+	if (result == 0)
+		return keep_source(d, set, provider);
+	if (result == -ENOMEM)
+		d->failed = true;
+	else if (result == -ENOKEY && report.what)
+		config_error(d->report, node, "has no key that can verify tokens; the one at index %u: %s",
+			     report.index, report.what);
+	else if (result == -ENOKEY)
+		config_error(d->report, node, "has no keys; write those of the issuer, or its URL");
+	else
+		config_error(d->report, node,
+			     result == -E2BIG
+				     ? "is larger than 512 KiB"
+				     : "is not a set of keys in JSON, as in {\"keys\": [{\"kty\": ...}]}");
+	return false;
+}
+
+bool jwt_remote_keys(struct decoder *d, const struct yaml_node *node, struct span url,
+		     struct jwt_provider *provider)
+{
+	struct jwk_remote *remote = decode_take(d, 1, sizeof(*remote));
+	bool is_tls = span_starts(url, SPAN("https://"));
+	struct url_target target;
+
+	if (!is_tls && !span_starts(url, SPAN("http://"))) {
+		config_error(d->report, node, "%s is not a URL; write one that begins with https://",
+			     QUOTE(url));
+		return false;
+	}
+	if (!remote || !url_decode(d, node, url, decode_text(d, "jwks/%.*s", SPAN_FMT(url)), &target) ||
+	    !keep_source(d, NULL, provider))
+		return false;
+	if (!is_tls)
+		config_warning(d->report, node,
+			       "keys from %s are not protected on their way, and who changes them can sign "
+			       "tokens; write https://",
+			       QUOTE(url));
+	*remote = (struct jwk_remote){ .url = decode_keep(d, url),
+				       .backend = target.backend,
+				       .path = target.path,
+				       .provider = provider };
+	return build_push(d, &build_of(d)->jwk_remotes, remote);
+}
+
+static bool decode_keys(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const struct decode_key keys[] = { KEY("url"), KEY("file") };
+	const struct yaml_node *url = decode_get(node, "url");
+	struct credential_text text;
+	struct span address;
+	bool is_valid;
+
+	if (node->kind == YAML_MAP && (url || decode_get(node, "file") == NULL)) {
+		if (!DECODE_MAP(d, node, keys) ||
+		    !decode_need(d, node, "url", "write url: https://..., or file"))
+			return false;
+		if (decode_get(node, "file")) {
+			config_error(d->report, node, "has both \"url\" and \"file\"; write one of them");
+			return false;
+		}
+		return decode_name(d, url, &address) && jwt_remote_keys(d, url, address, ret);
+	}
+	is_valid = credential_text_read(d, node, "write file: /etc/headgate/jwks.json", &text) &&
+		   jwt_read_keys(d, node, text.text, ret);
+	credential_text_done(&text);
+	return is_valid;
+}
+
+/* How long to keep the keys is for their issuer to say. */
+static bool decode_remote(struct decoder *d, const struct yaml_node *node, struct jwt_provider *provider)
+{
+	static const struct decode_key keys[] = {
+		KEY("url"),
+		KEY_REFUSED("backendRef",
+			    "is not supported yet; write url: http://NAME.NAMESPACE.svc:PORT/PATH"),
+		KEY_REFUSED("jwksPath", "is not supported yet; write it into url"),
+		KEY_IGNORED("cacheDuration",
+			    "has no effect: keys are kept as long as the response says (max-age), "
+			    "otherwise 15 minutes; remove it"),
+	};
+	const struct yaml_node *url;
+	struct span text;
+
+	if (!DECODE_MAP(d, node, keys))
+		return false;
+	url = decode_need(d, node, "url", "write url: https://...");
+	return decode_name(d, url, &text) && jwt_remote_keys(d, url, text, provider);
+}
+
+static bool decode_manifest_keys(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const char *const choices[] = { "inline", "remote" };
+	static const struct decode_key keys[] = { KEY("inline"), KEY("remote") };
+	const struct yaml_node *chosen;
+	struct span text;
+	unsigned index;
+
+	if (!DECODE_MAP(d, node, keys))
+		return false;
+	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
+	if (!chosen)
+		return false;
+	if (index == 1)
+		return decode_remote(d, chosen, ret);
+	return decode_string(d, chosen, &text) && jwt_read_keys(d, chosen, text, ret);
+}
+
+/* -------------------------------------------------------------------------------- providers */
+
+static bool decode_text_element(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	return decode_name(d, node, element);
+}
+
+static const struct schema_row options_rows[] = {
+	{ "requiredClaims",
+	  AS_LIST(SCHEMA_NAMES, struct jwt_provider, required_list, required_count, struct span),
+	  .element = decode_text_element, RANGE(0, CLAIMS_MAX), .value_doc = "list of names",
+	  .default_doc = "`[exp]`", .doc = "claims that a token must have" },
+};
+static const struct schema options_schema = SCHEMA(options_rows, struct jwt_provider);
+
+static const struct schema_row provider_rows[] = {
+	{ "issuer", AS_TEXT(struct jwt_provider, issuer), .need = "write the iss of its tokens",
+	  .doc = "`iss` of its tokens, to the letter" },
+	{ "audiences", AS_LIST(SCHEMA_NAMES, struct jwt_provider, audience_list, audience_count, struct span),
+	  .element = decode_text_element, RANGE(0, AUDIENCES_MAX), .dump = DUMP_NOT_ZERO,
+	  .value_doc = "list of texts", .default_doc = "any", .doc = "one of them is in `aud`" },
+	{ "jwks", AS_REST(struct jwt_provider), .decode = decode_keys, .style = STYLE_STANDALONE,
+	  .need = "write jwks: {url: https://...}, {file: path} or the keys as text",
+	  .value_doc = "text, `{file: path}`, `{url: https://…}`",
+	  .doc = "the issuer's public keys: RSA, P-256, P-384, Ed25519, each with a `kid`. The gateway "
+		 "watches a file, and fetches a URL" },
+	{ "jwks", AS_REST(struct jwt_provider), .decode = decode_manifest_keys, .style = STYLE_MANIFEST,
+	  .need = "write jwks: {inline: ...} or {remote: {url: https://...}}" },
+	{ "jwtValidationOptions", AS_SECTION(struct jwt_provider, &options_schema),
+	  .style = STYLE_STANDALONE },
+};
+
+/* Absent, unlike an empty list, means the default. */
+static void check_provider(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	static struct span expires = SPAN("exp");
+	struct jwt_provider *provider = object;
+
+	(void)d;
+	if (decode_get(decode_get(node, "jwtValidationOptions"), "requiredClaims"))
+		return;
+	provider->required_list = &expires;
+	provider->required_count = 1;
+}
+static const struct schema provider_schema =
+	SCHEMA(provider_rows, struct jwt_provider, .check = check_provider);
+
+/* The provider must stay where it is: its keys may be fetched. */
+static bool decode_provider(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	return schema_decode(d, node, &provider_schema, element);
+}
+
+/* -------------------------------------------------------------------------------- jwtAuth */
+
+void jwt_auth_finish(struct jwt_auth_policy *policy)
+{
+	policy->providers.id = jwt_providers_id();
+	credential_location_default(&policy->location, SPAN("Bearer "));
+	policy->challenge = SPAN("Bearer");
+	policy->challenge_invalid = SPAN("Bearer error=\"invalid_token\"");
+}
+
+static bool is_of_provider(struct span key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(provider_rows); i++)
+		if (span_eq(key, span_str(provider_rows[i].key)))
+			return true;
+	return false;
+}
+
+static bool has_provider_keys(const struct yaml_node *node)
+{
+	yaml_each(child, node)
+		if (is_of_provider(child->key))
+			return true;
+	return false;
+}
+
+/* A single provider's members stand beside those of the policy. */
+static void decode_single(struct decoder *d, const struct yaml_node *node, struct jwt_auth_policy *policy)
+{
+	struct jwt_provider *provider = decode_take(d, 1, sizeof(*provider));
+
+	if (!provider)
+		return;
+	policy->providers.provider_list = provider;
+	policy->providers.provider_count = 1;
+	schema_default(&provider_schema, provider);
+	schema_decode_members(d, node, &provider_schema, provider);
+}
+
+static void check_jwt_auth(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct jwt_auth_policy *policy = object;
+	bool has_list = decode_get(node, "providers"), has_single = has_provider_keys(node);
+
+	if (has_list && has_single)
+		config_error(
+			d->report, node,
+			"has \"providers\" beside the members of one provider; move these into the list");
+	else if (!has_list && !d->is_manifest)
+		decode_single(d, node, policy);
+	credential_mode_check(d, node, &policy->mode);
+	jwt_auth_finish(policy);
+}
+
+static const struct schema_row jwt_auth_rows[] = {
+	{ "mode", AS_WORD(struct jwt_auth_policy, mode), CREDENTIAL_MODES,
+	  .default_value = CREDENTIAL_OPTIONAL, .style = STYLE_STANDALONE, .doc = CREDENTIAL_MODE_DOC },
+	{ "mode", AS_WORD(struct jwt_auth_policy, mode), CREDENTIAL_MODES, .style = STYLE_MANIFEST },
+	{ "providers",
+	  AS_OBJECTS(struct jwt_auth_policy, providers.provider_list, providers.provider_count,
+		     &provider_schema, struct jwt_provider),
+	  .element = decode_provider, RANGE(1, JWT_PROVIDERS), .style = STYLE_STANDALONE,
+	  .default_doc = "the members of one, beside `mode`", .doc = "issuers of tokens" },
+	{ "providers",
+	  AS_OBJECTS(struct jwt_auth_policy, providers.provider_list, providers.provider_count,
+		     &provider_schema, struct jwt_provider),
+	  .element = decode_provider, RANGE(1, JWT_PROVIDERS), .style = STYLE_MANIFEST,
+	  .need = "write the issuers of tokens" },
+	{ "issuer", AS_REST(struct jwt_auth_policy), .style = STYLE_STANDALONE, .is_hidden = true },
+	{ "audiences", AS_REST(struct jwt_auth_policy), .style = STYLE_STANDALONE, .is_hidden = true },
+	{ "jwks", AS_REST(struct jwt_auth_policy), .style = STYLE_STANDALONE, .is_hidden = true },
+	{ "jwtValidationOptions", AS_REST(struct jwt_auth_policy), .style = STYLE_STANDALONE,
+	  .is_hidden = true },
+	{ "location",
+	  AS_MAP(struct jwt_auth_policy, location, &credential_location_schema, struct credential_location),
+	  .decode = credential_location_decode, .default_doc = "`Authorization: Bearer`",
+	  .doc = "where it is; a valid one is not passed on" },
+};
+const struct schema jwt_auth_schema = SCHEMA(jwt_auth_rows, struct jwt_auth_policy, .check = check_jwt_auth);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/core/values/credential_value.h"
+
+/* Policies that ask for signed tokens. */
+extern const struct schema jwt_auth_schema; /* struct jwt_auth_policy */
+
+/* Reads a set of keys for the provider. False: reported. */
+bool jwt_read_keys(struct decoder *d, const struct yaml_node *node, struct span text,
+		   struct jwt_provider *provider);
+/* Keys behind a URL: the gateway fetches them. False: reported. */
+bool jwt_remote_keys(struct decoder *d, const struct yaml_node *node, struct span url,
+		     struct jwt_provider *provider);
+/* What follows from the members: the id, the location, the challenges. */
+void jwt_auth_finish(struct jwt_auth_policy *policy);

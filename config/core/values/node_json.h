@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/core/engine/decode.h"
+
+/*
+ * A node as JSON (RFC 8259), kept in the snapshot: for values that the configuration only passes on. Unquoted
+ * scalars are null, true, false or numbers if JSON has them, otherwise strings. False: reported.
+ */
+bool node_json(struct decoder *d, const struct yaml_node *node, struct span *ret);

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/auth_policy.h"
+
+#include "config/core/values/credential_value.h"
+#include "config/core/values/jwt_value.h"
+#include "config/core/values/policy_value.h"
+#include "config/core/values/tls_files.h"
+#include "config/gatewayapi/credential.h"
+#include "config/gatewayapi/service.h"
+#include "user/base/check.h"
+#include "user/base/mem.h"
+#include "user/mcp/json/json_text.h"
+
+enum { USERS_MAX = 256 }; /* as in the CRD */
+
+/* -------------------------------------------------------------------------------- objects */
+
+/* A reference {name} to an object of the policy's namespace. NULL: reported. */
+static const struct manifest_object *named_object(struct manifests *m, const struct yaml_node *node,
+						  const struct manifest_object *from, enum manifest_kind kind)
+{
+	static const struct decode_key keys[] = { KEY("name") };
+	struct decoder *d = m->decoder;
+	const struct manifest_object *object;
+	struct span name;
+
+	if (!DECODE_MAP(d, node, keys) ||
+	    !decode_name(d, decode_need(d, node, "name", "write the name of the object"), &name))
+		return NULL;
+	object = manifest_find(m, kind, from->namespace, name);
+	if (!object)
+		config_error(d->report, node, "there is no %s %.*s/%.*s in the loaded files; add it",
+			     manifest_kind_name(kind), SPAN_FMT(from->namespace), SPAN_FMT(name));
+	return object;
+}
+
+struct each_value {
+	struct manifests *m;
+	const struct yaml_node *node; /* of the reference, for messages */
+	void *policy;
+};
+
+/* -------------------------------------------------------------------------------- basicAuthentication */
+
+static bool take_users(void *context, struct span key, struct span text)
+{
+	const struct each_value *each = context;
+
+	(void)key;
+	return basic_auth_read_users(each->m->decoder, each->node, text, each->policy);
+}
+
+/* `users`: lines as htpasswd writes them. */
+static bool take_list(struct decoder *d, const struct yaml_node *list, struct basic_auth_policy *policy)
+{
+	bool is_valid = decode_list(d, list);
+	struct text text;
+
+	if (!is_valid)
+		return false;
+	if (list->count > USERS_MAX) {
+		config_error(d->report, list, "has %u users; %d are the most, or use secretRef", list->count,
+			     USERS_MAX);
+		return false;
+	}
+	text_init(&text);
+	yaml_each(child, list) {
+		struct span line;
+
+		is_valid &= credential_string(d, child, &line);
+		if (is_valid)
+			text_add(&text, line);
+		text_char(&text, '\n');
+	}
+	if (text_error(&text))
+		d->failed = true;
+	else if (is_valid)
+		is_valid = basic_auth_read_users(d, list, text_span(&text), policy);
+	if (text.data)
+		tls_wipe(text.data, text.size);
+	text_done(&text);
+	return is_valid && !d->failed;
+}
+
+const void *auth_policy_basic(struct manifests *m, const struct yaml_node *node,
+			      const struct manifest_object *object)
+{
+	static const char *const choices[] = { "users", "secretRef" };
+	struct decoder *d = m->decoder;
+	struct basic_auth_policy *policy = schema_decode_new(d, node, &basic_auth_schema);
+	const struct manifest_object *secret;
+	const struct yaml_node *chosen;
+	unsigned index;
+	bool is_valid;
+
+	chosen = policy ? decode_choice(d, node, choices, ARRAY_LEN(choices), &index) : NULL;
+	if (!chosen)
+		return NULL;
+	d->files->has_secrets = true;
+	if (index == 0) {
+		is_valid = take_list(d, chosen, policy);
+	} else {
+		struct each_value each = { m, chosen, policy };
+
+		secret = named_object(m, chosen, object, MANIFEST_SECRET);
+		is_valid = secret && credential_one(m, chosen, secret, ".htaccess", take_users, &each);
+	}
+	basic_auth_finish(d, policy);
+	return is_valid ? policy : NULL;
+}
+
+/* -------------------------------------------------------------------------------- apiKeyAuthentication */
+
+/* The keys so far; the policy gets them at the end. */
+struct key_list {
+	struct manifests *m;
+	const struct yaml_node *node;
+	struct pointer_list keys; /* struct api_key */
+	struct mcp_json_checker *checker; /* owner */
+};
+
+/* {"key": …} or {"keyHash": …}, with "metadata". */
+static bool take_object(struct key_list *list, struct span name, struct span json, struct api_key *key)
+{
+	static const struct span names[] = { SPAN("key"), SPAN("keyHash"), SPAN("metadata") };
+	struct decoder *d = list->m->decoder;
+	struct span values[ARRAY_LEN(names)] = { 0 };
+	struct text text;
+	bool is_valid;
+
+	json = mcp_json_trim(json);
+	if (mcp_json_check(list->checker, json) < 0 ||
+	    !mcp_json_members(json, names, ARRAY_LEN(names), values) ||
+	    (mcp_json_type(values[0]) == MCP_JSON_STRING) == (mcp_json_type(values[1]) == MCP_JSON_STRING) ||
+	    (values[2].len && mcp_json_type(values[2]) != MCP_JSON_OBJECT)) {
+		config_error(d->report, list->node,
+			     "its value %s is not {\"key\": \"...\", \"metadata\": {...}} in JSON, nor with "
+			     "keyHash",
+			     QUOTE(name));
+		return false;
+	}
+	if (values[2].len)
+		key->metadata = decode_keep(d, values[2]);
+	text_init(&text);
+	mcp_json_unescape(&text, mcp_json_string(values[values[0].len ? 0 : 1]));
+	if (text_error(&text))
+		d->failed = true;
+	is_valid = !d->failed && (values[0].len ? api_key_from_text(d, list->node, text_span(&text), key)
+						: api_key_from_hash(d, list->node, text_span(&text), key));
+	if (text.data)
+		tls_wipe(text.data, text.size);
+	text_done(&text);
+	return is_valid;
+}
+
+/* Tools put a line end behind a value. */
+static struct span without_end(struct span s)
+{
+	while (s.len && (s.data[s.len - 1] == '\n' || s.data[s.len - 1] == '\r'))
+		s.len--;
+	return s;
+}
+
+static bool take_key(void *context, struct span name, struct span text)
+{
+	struct key_list *list = context;
+	struct decoder *d = list->m->decoder;
+	struct api_key *key = decode_take(d, 1, sizeof(*key));
+	bool is_valid;
+
+	if (!key)
+		return false;
+	text = without_end(text);
+	if (text.len && text.data[0] == '{')
+		is_valid = take_object(list, name, text, key);
+	else
+		is_valid = api_key_from_text(d, list->node, text, key);
+	return is_valid && build_push(d, &list->keys, key);
+}
+
+/* All objects of the kind in the namespace whose labels fit. */
+static bool take_selected(struct key_list *list, const struct yaml_node *selector,
+			  const struct manifest_object *from, enum manifest_kind kind)
+{
+	static const struct decode_key keys[] = { KEY("matchLabels") };
+	const struct pointer_list *objects = &list->m->objects[kind];
+	struct decoder *d = list->m->decoder;
+	const struct yaml_node *labels;
+	bool is_valid = true;
+
+	if (!DECODE_MAP(d, selector, keys))
+		return false;
+	labels = decode_need(d, selector, "matchLabels", "write the labels of the objects");
+	if (!labels || !decode_any_map(d, labels) || !manifest_select(d, selector, objects->count))
+		return false;
+	for (uint32_t i = 0; i < objects->count; i++) {
+		const struct manifest_object *object = objects->list[i];
+
+		if (span_eq(object->namespace, from->namespace) &&
+		    manifest_labels_fit(d, labels, object->labels))
+			is_valid &= credential_each(list->m, selector, object, take_key, list);
+	}
+	return is_valid;
+}
+
+static bool take_keys(struct key_list *list, const struct yaml_node *node, unsigned index,
+		      const struct manifest_object *from)
+{
+	const struct manifest_object *secret;
+
+	if (index)
+		return take_selected(list, node, from, index == 1 ? MANIFEST_SECRET : MANIFEST_CONFIG_MAP);
+	secret = named_object(list->m, node, from, MANIFEST_SECRET);
+	return secret && credential_each(list->m, node, secret, take_key, list);
+}
+
+static bool keep_keys(struct decoder *d, const struct key_list *list, struct api_key_policy *policy)
+{
+	if (list->keys.count == 0 || list->keys.count > API_KEYS) {
+		config_error(d->report, list->node,
+			     list->keys.count ? "has more than 65536 keys"
+					      : "finds no keys; nobody could enter");
+		return false;
+	}
+	policy->keys.key_count = list->keys.count;
+	if (!build_array(d, &list->keys, sizeof(struct api_key), &policy->keys.key_list))
+		return false;
+	api_key_finish(d, list->node, policy);
+	return true;
+}
+
+const void *auth_policy_api_key(struct manifests *m, const struct yaml_node *node,
+				const struct manifest_object *object)
+{
+	static const char *const choices[] = { "secretRef", "secretSelector", "configMapSelector" };
+	struct decoder *d = m->decoder;
+	struct api_key_policy *policy = schema_decode_new(d, node, &api_key_schema);
+	struct key_list list = { .m = m };
+	unsigned index;
+	bool is_valid;
+
+	list.node = policy ? decode_choice(d, node, choices, ARRAY_LEN(choices), &index) : NULL;
+	if (!list.node)
+		return NULL;
+	list.checker = mcp_json_checker_create();
+	d->failed |= !list.checker;
+	is_valid = list.checker && take_keys(&list, list.node, index, object) && keep_keys(d, &list, policy);
+	mcp_json_checker_free(list.checker);
+	build_list_done(&list.keys);
+	return is_valid ? policy : NULL;
+}
+
+/* -------------------------------------------------------------------------------- jwtAuthentication */
+
+const void *auth_policy_jwt(struct manifests *m, const struct yaml_node *node,
+			    const struct manifest_object *object)
+{
+	(void)object;
+	return schema_decode_new(m->decoder, node, &jwt_auth_schema);
+}

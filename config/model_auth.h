@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/auth/api_key.h"
+#include "user/auth/htpasswd.h"
+#include "user/auth/jwt.h"
+
+/* Part of config/model.h: policies that ask clients for credentials (policy/guard/authenticate.h). */
+
+enum location_kind {
+	LOCATION_HEADER,
+	LOCATION_QUERY,
+	LOCATION_COOKIE,
+};
+
+/* Where a request has its credential. */
+struct credential_location {
+	unsigned kind; /* enum location_kind */
+	struct span name; /* of a header in lower case, a query parameter or a cookie */
+	struct span prefix; /* of the header's value, "Bearer "; compared without case; empty: none */
+};
+
+/* In the order of the words. */
+enum credential_mode {
+	CREDENTIAL_STRICT, /* a valid one is necessary */
+	CREDENTIAL_OPTIONAL, /* none is necessary, an invalid one is refused */
+	CREDENTIAL_PERMISSIVE, /* an invalid one counts as none */
+};
+
+struct basic_auth_policy {
+	struct htpasswd users;
+	struct span realm;
+	unsigned mode; /* enum credential_mode */
+	struct credential_location location;
+	struct span challenge; /* of WWW-Authenticate; made from the realm */
+};
+
+struct api_key_policy {
+	struct api_keys keys;
+	unsigned mode;
+	struct credential_location location;
+	struct span challenge;
+};
+
+struct backend;
+struct backend_tls;
+
+/* Keys of an issuer behind a URL: user/gateway/jwk_fetcher.h. */
+struct jwk_remote {
+	struct span url;
+	const struct backend *backend; /* with one endpoint */
+	struct span path; /* with its query */
+	struct jwt_provider *provider; /* its `keys` have no set until they are fetched */
+	const struct backend_tls *tls; /* set by policy_compile(); NULL: plaintext */
+	struct span authority; /* set by policy_compile() */
+};
+
+struct jwt_auth_policy {
+	struct jwt_providers providers;
+	unsigned mode;
+	struct credential_location location;
+	struct span challenge; /* without a token */
+	struct span challenge_invalid; /* with one that is refused */
+};

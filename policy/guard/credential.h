@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model_auth.h"
+#include "user/http/head.h"
+
+/*
+ * The credential in a request head. A request has one or none: when a header, parameter or cookie occurs
+ * twice, gateway and backend could read different ones, so it counts as an invalid one.
+ */
+enum credential_found {
+	CREDENTIAL_ABSENT,
+	CREDENTIAL_FOUND,
+	CREDENTIAL_INVALID,
+};
+
+/* *ret_value is borrowed from the head, or in the arena. -ENOMEM, or enum credential_found. */
+int credential_find(const struct credential_location *location, const struct request_head *head,
+		    struct arena *arena, struct span *ret_value);
+/*
+ * Takes the credential out of the head, so that no backend gets it: every header that a backend could read as
+ * this one, every parameter or cookie of the name. 0 or -ENOMEM.
+ */
+int credential_remove(const struct credential_location *location, struct request_head *head,
+		      struct arena *arena);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/phase/verify.h"
+
+#include <errno.h>
+
+#include "user/auth/password_checker.h"
+#include "user/base/clock.h"
+#include "user/base/mem.h"
+#include "user/client/client.h"
+
+/* A question about a password. It may outlive its stream, and asks the worker for it. */
+struct verify_question {
+	struct password_question password;
+	struct proxy *proxy; /* borrowed */
+	uint64_t stream; /* handle */
+};
+
+static int verdict_of(enum password_verdict verdict)
+{
+	switch (verdict) {
+	case PASSWORD_RIGHT:
+		return GUARD_PASS;
+	case PASSWORD_WRONG:
+		return GUARD_REFUSE;
+	case PASSWORD_FAILED:
+		break;
+	}
+	return -ENOMEM;
+}
+
+static void question_free(struct verify_question *question)
+{
+	password_question_wipe(&question->password);
+	hg_free(question);
+}
+
+static void question_on_verdict(struct message *message, void *context)
+{
+	struct password_question *password = container_of(message, struct password_question, message);
+	struct verify_question *question = container_of(password, struct verify_question, password);
+	struct proxy *proxy = question->proxy;
+	struct stream *stream = slab_find(proxy->streams, question->stream);
+	int verdict = verdict_of(password->verdict);
+	bool is_awaited = stream && stream->state == STREAM_GUARD && stream->exchange->question == question;
+
+	(void)context;
+	question_free(question);
+	if (stream && stream->exchange && stream->exchange->question == question)
+		stream->exchange->question = NULL;
+	if (!is_awaited)
+		return;
+	stream->exchange->verdict = verdict;
+	stream->exchange->has_verdict = true;
+	proxy->driver->run(stream, STEP_GUARD);
+}
+
+/* Whose share of the queue it takes. Behind a trusted proxy: of the address that the proxy saw. */
+static uint64_t owner_of(const struct stream *stream)
+{
+	const struct client *client = stream->client;
+	const struct fields *fields = &stream->exchange->head.fields;
+	struct span address = span_of(client->source + client->peer_ip_at, client->peer_ip_len), rest,
+		    element;
+	struct siphash hash;
+
+	if (!client->is_trusted && client->peer)
+		return (uint64_t)(uintptr_t)client->peer;
+	for (uint32_t i = 0; client->is_trusted && i < fields->count; i++) {
+		rest = fields->list[i].value;
+		if (fields->list[i].id == FIELD_X_FORWARDED_FOR)
+			while (span_split(&rest, ',', &element))
+				address = span_trim(element);
+	}
+	siphash_start(&hash, &stream->proxy->shared->hash_key);
+	siphash_add(&hash, address);
+	return siphash_end(&hash).low;
+}
+
+static int password_ask(struct stream *stream, struct verify_question *question, const struct htpasswd *users,
+			struct span name, struct span password)
+{
+	struct password_checker *checker = stream->proxy->shared->passwords;
+	struct password_question *ask = &question->password;
+
+	if (!checker)
+		return -ENOMEM;
+	if (!password_question_init(checker, ask, users, name, password))
+		return GUARD_REFUSE;
+	if (password_checker_knows(checker, ask, clock_now_ms()))
+		return GUARD_PASS;
+	ask->message.run = question_on_verdict;
+	ask->mailbox = stream->proxy->mailbox;
+	question->proxy = stream->proxy;
+	question->stream = stream->handle;
+	return password_checker_submit(checker, ask, owner_of(stream)) < 0 ? -EBUSY : GUARD_WAIT;
+}
+
+static int verify_password(void *context, const struct htpasswd *users, struct span name,
+			   struct span password)
+{
+	struct stream *stream = context;
+	struct exchange *exchange = stream->exchange;
+	struct verify_question *question;
+	int result;
+
+	if (exchange->question)
+		return GUARD_WAIT;
+	if (exchange->has_verdict) {
+		exchange->has_verdict = false;
+		return exchange->verdict;
+	}
+	question = hg_calloc(1, sizeof(*question));
+	if (!question)
+		return -ENOMEM;
+	result = password_ask(stream, question, users, name, password);
+	if (result == GUARD_WAIT)
+		exchange->question = question;
+	else
+		question_free(question);
+	return result;
+}
+
+static enum jwt_fault verify_token(void *context, const struct jwt_providers *providers, struct span token,
+				   struct jwt_claims **ret_claims)
+{
+	struct stream *stream = context;
+	struct proxy *proxy = stream->proxy;
+
+	*ret_claims = NULL;
+	if (!proxy->tokens)
+		proxy->tokens = jwt_verifier_create(&proxy->shared->hash_key);
+	if (!proxy->tokens)
+		return JWT_MEMORY;
+	return jwt_verify(proxy->tokens, providers, token, proxy_wall_us(proxy) / US_PER_S, ret_claims);
+}
+
+struct guard_verifier verify_for(struct stream *stream)
+{
+	return (struct guard_verifier){ stream, verify_password, verify_token };
+}
