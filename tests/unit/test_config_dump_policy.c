@@ -93,7 +93,7 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 	struct backend_ref ref = { .service_name = SPAN("ns/svc"), .service_port = 80 };
 	struct mirror_policy half = { .ref = &ref, .per_million = 500000 };
 	struct mirror_policy whole = { .ref = NULL, .per_million = 1000000 };
-	struct direct_response direct = { 418, SPAN("hello\n") };
+	struct direct_response direct = { .status = 418, .body = SPAN("hello\n") };
 	struct access_log_policy access_log = { &removed, 1 };
 
 	assert_value(POLICY_REQUEST_HEADERS, &headers,
