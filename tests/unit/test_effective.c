@@ -71,6 +71,9 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_DIRECT_RESPONSE:
 		return effective->direct;
 	case POLICY_CORS:
+	case POLICY_JWT_AUTH:
+	case POLICY_BASIC_AUTH:
+	case POLICY_API_KEY:
 		for (uint32_t i = 0; i < effective->guards.count; i++) {
 			if (effective->guards.list[i].guard->kind == kind)
 				return effective->guards.list[i].object;
