@@ -11,13 +11,18 @@ enum location_kind {
 	LOCATION_HEADER,
 	LOCATION_QUERY,
 	LOCATION_COOKIE,
+	LOCATION_EXPRESSION, /* which cannot be taken out of a request */
 };
+
+struct expression; /* policy/expression/expression.h */
 
 /* Where a request has its credential. */
 struct credential_location {
 	unsigned kind; /* enum location_kind */
 	struct span name; /* of a header in lower case, a query parameter or a cookie */
 	struct span prefix; /* of the header's value, "Bearer "; compared without case; empty: none */
+	struct span text; /* the expression as written */
+	const struct expression *expression;
 };
 
 /* In the order of the words. */
@@ -40,6 +45,28 @@ struct api_key_policy {
 	unsigned mode;
 	struct credential_location location;
 	struct span challenge;
+};
+
+/* In the order of the words. */
+enum authorization_effect {
+	AUTHORIZATION_ALLOW,
+	AUTHORIZATION_DENY,
+	AUTHORIZATION_REQUIRE,
+};
+
+/* It holds if all of its expressions do. */
+struct authorization_rule {
+	unsigned effect; /* enum authorization_effect */
+	struct span *text_list; /* the expressions as written */
+	struct expression *expression_list;
+	uint32_t expression_count;
+};
+
+/* policy/guard/authorize.h. The rules of all levels count. */
+struct authorization_policy {
+	struct authorization_rule *rule_list;
+	uint32_t rule_count;
+	uint32_t needs; /* enum expression_needs, of all expressions */
 };
 
 struct backend;

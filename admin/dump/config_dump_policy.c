@@ -65,11 +65,35 @@ static void dump_jwt_auth(struct json_writer *w, const struct jwt_auth_policy *p
 	dump_rows(w, policy_schema(POLICY_JWT_AUTH), policy);
 }
 
+/* As in standalone files; the expressions of one rule all have to hold. */
+static void dump_authorization(struct json_writer *w, const struct authorization_policy *policy)
+{
+	static const char *const effects[] = { "allow", "deny", "require" };
+
+	json_open_array(w, "rules");
+	for (uint32_t i = 0; i < policy->rule_count; i++) {
+		const struct authorization_rule *rule = &policy->rule_list[i];
+		struct text text;
+
+		text_init(&text);
+		for (uint32_t e = 0; e < rule->expression_count; e++)
+			text_fmt(&text, rule->expression_count > 1 ? "%s(%.*s)" : "%s%.*s", e ? " && " : "",
+				 SPAN_FMT(rule->text_list[e]));
+		json_open_object(w, NULL);
+		json_string(w, effects[rule->effect], text_span(&text));
+		json_close(w);
+		text_done(&text);
+	}
+	json_close(w);
+}
+
 void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 {
 	json_open_object(w, policy_kind_name(value->kind));
 	if (value->kind == POLICY_BACKEND_TCP)
 		dump_backend_tcp(w, value->object);
+	else if (value->kind == POLICY_AUTHORIZATION)
+		dump_authorization(w, value->object);
 	else if (value->kind == POLICY_JWT_AUTH)
 		dump_jwt_auth(w, value->object);
 	else if (value->kind == POLICY_BACKEND_TLS)

@@ -175,7 +175,7 @@ static bool take_key(void *context, struct span name, struct span text)
 		is_valid = take_object(list, name, text, key);
 	else
 		is_valid = api_key_from_text(d, list->node, text, key);
-	return is_valid && build_push(d, &list->keys, key);
+	return is_valid && api_key_tree(d, list->node, key) && build_push(d, &list->keys, key);
 }
 
 /* All objects of the kind in the namespace whose labels fit. */

@@ -102,7 +102,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		KEY_REFUSED("rateLimit", NOT_YET_LOCAL_RATE_LIMIT),
 		KEY("cors"),
 		KEY_REFUSED("csrf", NOT_YET_CSRF),
-		KEY_REFUSED("authorization", NOT_YET_AUTHORIZATION),
+		KEY("authorization"),
 		KEY("jwtAuthentication"),
 		KEY("basicAuthentication"),
 		KEY("apiKeyAuthentication"),
@@ -118,6 +118,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		{ "delay", "traffic/", ":delay:", POLICY_DELAY },
 		{ "directResponse", "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE },
 		{ "cors", "traffic/", ":cors:", POLICY_CORS },
+		{ "authorization", "traffic/", ":authorization:", POLICY_AUTHORIZATION },
 	};
 	struct decoder *d = m->decoder;
 	unsigned phase = 0;

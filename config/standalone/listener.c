@@ -75,7 +75,8 @@ static const struct schema_row bind_listener_rows[] = {
 	  .doc = "required for TCP and TLS, only there: [below](#tcproutes)" },
 	LIMIT_ROWS(struct listener, ),
 	{ "policies", AS_REST(struct listener), .value_doc = "map",
-	  .doc = "policies that decide before a route is chosen: `cors`, `jwtAuth`, `basicAuth`, `apiKey`" },
+	  .doc = "policies that decide before a route is chosen: `cors`, `jwtAuth`, `basicAuth`, `apiKey`, "
+		 "`authorization`" },
 	{ "gatewayName", .refusal = NOT_YET_GATEWAY_NAME },
 };
 const struct schema bind_listener_schema = SCHEMA(bind_listener_rows, struct listener);

@@ -70,7 +70,8 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 /* Those that guard a route or a listener. */
 #define GUARD_POLICIES                                                                                       \
 	{ "cors", POLICY_CORS, NULL }, { "jwtAuth", POLICY_JWT_AUTH, NULL },                                 \
-		{ "basicAuth", POLICY_BASIC_AUTH, NULL }, { "apiKey", POLICY_API_KEY, NULL }
+		{ "basicAuth", POLICY_BASIC_AUTH, NULL }, { "apiKey", POLICY_API_KEY, NULL },                \
+		{ "authorization", POLICY_AUTHORIZATION, NULL }
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL }
@@ -80,8 +81,7 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 	REFUSED("csrf", NOT_YET_CSRF), REFUSED("localRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                  \
 		REFUSED("remoteRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                                        \
 		REFUSED("extAuthz", NOT_YET_EXT_AUTHZ), REFUSED("extProc", NOT_YET_EXT_PROC),                \
-		REFUSED("oidc", NOT_YET_OIDC), REFUSED("authorization", NOT_YET_AUTHORIZATION),              \
-		REFUSED("mcpAuthorization", NOT_YET_MCP_AUTHORIZATION),                                      \
+		REFUSED("oidc", NOT_YET_OIDC), REFUSED("mcpAuthorization", NOT_YET_MCP_AUTHORIZATION),       \
 		REFUSED("mcpAuthentication", NOT_YET_MCP_AUTHENTICATION),                                    \
 		REFUSED("mcpGuardrails", NOT_YET_MCP_GUARDRAILS), REFUSED("a2a", NOT_YET_A2A),               \
 		REFUSED("ai", NOT_YET_AI), REFUSED("transformations", NOT_YET_TRANSFORMATIONS),              \
@@ -97,7 +97,8 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define GUARD_ELSEWHERE "guards a route; write it under routes[].policies"
 #define GUARDS_ELSEWHERE                                                                                     \
 	REFUSED("cors", GUARD_ELSEWHERE), REFUSED("jwtAuth", GUARD_ELSEWHERE),                               \
-		REFUSED("basicAuth", GUARD_ELSEWHERE), REFUSED("apiKey", GUARD_ELSEWHERE)
+		REFUSED("basicAuth", GUARD_ELSEWHERE), REFUSED("apiKey", GUARD_ELSEWHERE),                   \
+		REFUSED("authorization", GUARD_ELSEWHERE)
 
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,

@@ -9,6 +9,31 @@ static bool is_used(const struct precedence *precedence, const struct guard_kind
 	return (guard->phases & phase) && precedence_object(precedence, guard->kind);
 }
 
+/* The rules of all levels as one policy. NULL without memory. */
+static const void *join(const struct precedence *precedence, enum policy_kind kind, struct arena *arena)
+{
+	struct authorization_policy *all = arena_take(arena, sizeof(*all));
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < precedence->added_count; i++)
+		if (precedence->added[i].kind == kind)
+			count += ((const struct authorization_policy *)precedence->added[i].object)
+					 ->rule_count;
+	if (!all || !(all->rule_list = arena_take(arena, (count + 1) * sizeof(*all->rule_list))))
+		return NULL;
+	for (uint32_t i = 0; i < precedence->added_count; i++) {
+		const struct authorization_policy *policy = precedence->added[i].object;
+
+		if (precedence->added[i].kind != kind || !policy->rule_count)
+			continue;
+		memcpy(all->rule_list + all->rule_count, policy->rule_list,
+		       policy->rule_count * sizeof(*policy->rule_list));
+		all->rule_count += policy->rule_count;
+		all->needs |= policy->needs;
+	}
+	return all;
+}
+
 int guard_list_build(const struct precedence *precedence, enum guard_phase phase, struct arena *arena,
 		     struct guard_list *ret_list)
 {
@@ -25,14 +50,19 @@ int guard_list_build(const struct precedence *precedence, enum guard_phase phase
 		return -ENOMEM;
 	for (size_t i = 0; i < GUARD_COUNT; i++) {
 		const struct precedence_winner *winner = &precedence->of[guard_kinds[i].kind];
+		const void *object = winner->object;
 
-		if (is_used(precedence, &guard_kinds[i], phase))
-			list[ret_list->count++] = (struct guard_use){
-				.guard = &guard_kinds[i],
-				.object = winner->object,
-				.rule = winner->attachment ? winner->attachment->policy->key
-							   : (struct span){ 0 },
-			};
+		if (!is_used(precedence, &guard_kinds[i], phase))
+			continue;
+		if (precedence_adds_up(guard_kinds[i].kind))
+			object = join(precedence, guard_kinds[i].kind, arena);
+		if (!object)
+			return -ENOMEM;
+		list[ret_list->count++] = (struct guard_use){
+			.guard = &guard_kinds[i],
+			.object = object,
+			.rule = winner->attachment ? winner->attachment->policy->key : (struct span){ 0 },
+		};
 	}
 	ret_list->list = list;
 	return 0;

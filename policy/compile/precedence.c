@@ -64,6 +64,40 @@ static void merge_tie(struct precedence_winner *winner, struct attachment *added
 		loss_warn(report, stronger, weaker);
 }
 
+static bool is_added(const struct precedence *precedence, const void *object)
+{
+	for (uint32_t i = 0; i < precedence->added_count; i++)
+		if (precedence->added[i].object == object)
+			return true;
+	return false;
+}
+
+/* False: there are too many. */
+static bool add(struct precedence *precedence, enum policy_kind kind, const void *object)
+{
+	if (is_added(precedence, object))
+		return true;
+	if (precedence->added_count == PRECEDENCE_ADDED)
+		return false;
+	precedence->added[precedence->added_count++] = (struct precedence_added){ kind, object };
+	return true;
+}
+
+/* The winner only names the policy in messages. */
+static void enter_added(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
+			struct config_report *report)
+{
+	const struct policy_value *value = &attachment->policy->value;
+	struct precedence_winner *winner = &precedence->of[value->kind];
+
+	if (!add(precedence, value->kind, value->object))
+		config_message_at(report, CONFIG_ERROR, attachment->policy->where,
+				  "more than %d policies of this kind apply to one route; join some of them",
+				  PRECEDENCE_ADDED);
+	if (level >= winner->level)
+		*winner = (struct precedence_winner){ value->object, level, attachment, NULL };
+}
+
 void precedence_enter(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
 		      struct config_report *report)
 {
@@ -72,6 +106,10 @@ void precedence_enter(struct precedence *precedence, struct attachment *attachme
 	if (level == LEVEL_NONE)
 		return;
 	attachment->policy->is_attached = true;
+	if (precedence_adds_up(attachment->policy->value.kind)) {
+		enter_added(precedence, attachment, level, report);
+		return;
+	}
 	if (winner->attachment == attachment || level < winner->level)
 		return;
 	if (level == winner->level && winner->attachment) {
@@ -95,6 +133,8 @@ void precedence_enter_inline(struct precedence *precedence, const struct policy_
 		const struct policy_value *value = &values->value_list[i];
 		struct precedence_winner *winner = &precedence->of[value->kind];
 
+		if (precedence_adds_up(value->kind))
+			(void)add(precedence, value->kind, value->object);
 		if (level > winner->level)
 			*winner = (struct precedence_winner){ value->object, level, NULL, NULL };
 	}

@@ -15,9 +15,23 @@ struct precedence_winner {
 	struct merge *merge; /* NULL: a single policy */
 };
 
+/* Of kinds whose policies all count, instead of the strongest. */
+enum { PRECEDENCE_ADDED = 32 };
+
 struct precedence {
 	struct precedence_winner of[POLICY_KIND_COUNT];
+	struct precedence_added {
+		enum policy_kind kind;
+		const void *object; /* borrowed */
+	} added[PRECEDENCE_ADDED];
+	uint32_t added_count;
 };
+
+/* True if the policies of a kind add up over all levels: rules of authorization. */
+static inline bool precedence_adds_up(enum policy_kind kind)
+{
+	return kind == POLICY_AUTHORIZATION;
+}
 
 /*
  * Enters an attached policy. Within a level attachment_compare() decides, for each member if the kind can be

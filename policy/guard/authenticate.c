@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "policy/expression/expression.h"
 #include "policy/guard/credential.h"
 #include "user/base/base64.h"
 
@@ -45,10 +46,29 @@ static int admit(struct guard_answer *answer)
 	return GUARD_PASS;
 }
 
+static int find_expression(const struct credential_location *location, const struct guard_facts *facts,
+			   struct arena *arena, struct span *ret_value)
+{
+	const struct expression_facts *seen;
+	int error = facts->facts(facts->context, location->expression->needs, &seen);
+
+	if (error)
+		return error;
+	error = expression_text(location->expression, seen, ret_value);
+	if (error == -ENODATA)
+		return CREDENTIAL_ABSENT;
+	if (error || !ret_value->len)
+		return CREDENTIAL_INVALID;
+	*ret_value = arena_copy(arena, *ret_value);
+	return ret_value->data ? CREDENTIAL_FOUND : -ENOMEM;
+}
+
 static int find(const struct credential_location *location, const struct guard_facts *facts,
 		struct guard_answer *answer, struct span *ret_value)
 {
-	int found = credential_find(location, facts->head, answer->fields.arena, ret_value);
+	int found = location->kind == LOCATION_EXPRESSION
+			    ? find_expression(location, facts, answer->fields.arena, ret_value)
+			    : credential_find(location, facts->head, answer->fields.arena, ret_value);
 
 	answer->credential = found == CREDENTIAL_ABSENT ? NULL : location;
 	return found;

@@ -225,6 +225,8 @@ int credential_find(const struct credential_location *location, const struct req
 		return find_parameter(location, head->query, arena, ret_value);
 	case LOCATION_COOKIE:
 		return find_cookie(location, &head->fields, ret_value);
+	case LOCATION_EXPRESSION:
+		break;
 	}
 	return CREDENTIAL_INVALID;
 }
@@ -240,6 +242,8 @@ int credential_remove(const struct credential_location *location, struct request
 		return remove_parameter(location, head, arena);
 	case LOCATION_COOKIE:
 		return remove_cookie(location, &head->fields, arena);
+	case LOCATION_EXPRESSION:
+		break;
 	}
 	return 0;
 }

@@ -14,12 +14,15 @@ enum credential_found {
 	CREDENTIAL_INVALID,
 };
 
-/* *ret_value is borrowed from the head, or in the arena. -ENOMEM, or enum credential_found. */
+/*
+ * *ret_value is borrowed from the head, or in the arena. -ENOMEM, or enum credential_found. Not for an
+ * expression, whose facts only the caller knows.
+ */
 int credential_find(const struct credential_location *location, const struct request_head *head,
 		    struct arena *arena, struct span *ret_value);
 /*
  * Takes the credential out of the head, so that no backend gets it: every header that a backend could read as
- * this one, every parameter or cookie of the name. 0 or -ENOMEM.
+ * this one, every parameter or cookie of the name; nothing for an expression. 0 or -ENOMEM.
  */
 int credential_remove(const struct credential_location *location, struct request_head *head,
 		      struct arena *arena);

@@ -2,6 +2,7 @@
 #include "policy/guard/guard.h"
 
 #include "policy/guard/authenticate.h"
+#include "policy/guard/authorize.h"
 #include "policy/guard/cors.h"
 
 #define GATEWAY GUARD_PHASE_GATEWAY

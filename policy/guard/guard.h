@@ -31,12 +31,20 @@ struct guard_verifier {
 				struct jwt_claims **ret_claims);
 };
 
+struct expression_facts; /* policy/expression/expression.h */
+
 /* What a guard knows besides its policy. */
 struct guard_facts {
 	const struct request_head *head; /* as received; its path is normalized */
 	struct span scheme; /* of the client's connection, or what a trusted proxy says: http or https */
 	struct guard_identity *identity; /* of this request; guards add to it */
 	const struct guard_verifier *verifier;
+	/*
+	 * What expressions can read of the request, valid until the next call. needs: enum expression_needs. 0 or
+	 * -ENOMEM.
+	 */
+	int (*facts)(void *context, uint32_t needs, const struct expression_facts **ret_facts);
+	void *context; /* of facts() */
 };
 
 enum guard_verdict {

@@ -192,6 +192,17 @@ def key_locations():
         backend.expect_no_connection(0.1)
 
 
+@test("an expression finds a key anywhere, and none where it has no value")
+def key_expression():
+    other = hashlib.sha256(b"k-456").hexdigest()
+    location = "{expression: 'request.headers[\"x-a\"] + \"-\" + request.headers[\"x-b\"]'}"
+    gateway, _ = play(ROUTE % (KEYS % ("strict", other, location)))
+    eq(gateway.fetch("/get", headers=[("X-A", "k"), ("X-B", "123")]).status, 200, "both")
+    response = gateway.fetch("/get", headers=[("X-A", "k-123")])
+    eq((response.status, response.text), (401, "api key authentication failure: no API Key found"), "one")
+    eq(gateway.fetch("/get", headers=[("X-A", "k"), ("X-B", "12")]).status, 401, "wrong")
+
+
 @test("optional lets those without a key in, permissive also those with a wrong one; the default warns")
 def modes():
     other = hashlib.sha256(b"k-456").hexdigest()

@@ -74,6 +74,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_JWT_AUTH:
 	case POLICY_BASIC_AUTH:
 	case POLICY_API_KEY:
+	case POLICY_AUTHORIZATION:
 		for (uint32_t i = 0; i < effective->guards.count; i++) {
 			if (effective->guards.list[i].guard->kind == kind)
 				return effective->guards.list[i].object;

@@ -13,9 +13,12 @@ enum {
 	API_KEYS = 65536, /* of one policy: more are refused */
 };
 
+struct expression_value; /* policy/expression/expression_value.h */
+
 struct api_key {
 	uint8_t hash[API_KEY_HASH_BYTES];
 	struct span metadata; /* a JSON object; empty: none */
+	const struct expression_value *tree; /* what expressions see of it; NULL: nothing */
 };
 
 struct api_keys {

@@ -51,8 +51,10 @@ uint64_t jwt_providers_id(void)
 
 void jwt_claims_unref(struct jwt_claims *claims)
 {
-	if (claims && --claims->refs == 0)
-		hg_free(claims);
+	if (!claims || --claims->refs > 0)
+		return;
+	arena_done(&claims->arena);
+	hg_free(claims);
 }
 
 void jwt_subject(const struct jwt_claims *claims, struct text *to)
@@ -79,6 +81,11 @@ struct jwt_verifier *jwt_verifier_create(const struct siphash_key *key)
 		return NULL;
 	}
 	return verifier;
+}
+
+struct mcp_json_checker *jwt_verifier_checker(struct jwt_verifier *verifier)
+{
+	return verifier->checker;
 }
 
 void jwt_verifier_free(struct jwt_verifier *verifier)
@@ -310,6 +317,7 @@ static struct jwt_claims *claims_create(struct span json)
 	*claims = (struct jwt_claims){ .refs = 1 };
 	memcpy(claims + 1, json.data, json.len);
 	claims->json = span_of(claims + 1, json.len);
+	arena_init(&claims->arena, 1024);
 	return claims;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "user/auth/jwk_source.h"
+#include "user/base/arena.h"
 #include "user/base/siphash.h"
 #include "user/base/text.h"
 
@@ -42,6 +43,8 @@ enum jwt_fault {
 	JWT_FAULT_COUNT,
 };
 
+struct expression_value; /* policy/expression/expression_value.h */
+
 /* What a verified token says. One thread uses it. */
 struct jwt_claims {
 	uint32_t refs;
@@ -49,7 +52,12 @@ struct jwt_claims {
 	uint32_t provider; /* index */
 	uint64_t until_s; /* valid before; leeway included */
 	struct span json; /* an object, checked; behind the structure */
+	/* For who reads them: what expressions see of them, in this arena; NULL: not made yet. */
+	const struct expression_value *tree;
+	struct arena arena;
 };
+
+struct mcp_json_checker; /* user/mcp/json/json_text.h */
 
 /* What a worker needs: memory for one token, and the tokens that it has verified. */
 struct jwt_verifier;
@@ -58,6 +66,8 @@ struct jwt_verifier;
 uint64_t jwt_providers_id(void);
 /* key: secret and random. NULL without memory. */
 struct jwt_verifier *jwt_verifier_create(const struct siphash_key *key);
+/* The checker of JSON that it uses, for other texts of its thread. */
+struct mcp_json_checker *jwt_verifier_checker(struct jwt_verifier *verifier);
 void jwt_verifier_free(struct jwt_verifier *verifier); /* NULL allowed; claims that are referenced stay */
 /*
  * JWT_GOOD with a reference to the claims, or why not. now_s: seconds since the epoch. A token that was good

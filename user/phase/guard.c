@@ -8,6 +8,7 @@
 #include "user/client/client_tls.h"
 #include "user/obs/requests.h"
 #include "user/phase/verify.h"
+#include "user/stream/facts.h"
 #include "user/stream/step.h"
 
 /* The scheme that the browser used: a trusted proxy in front may have terminated TLS. */
@@ -128,15 +129,33 @@ static bool ask(struct stream *stream, const struct guard_use *use, const struct
 	}
 }
 
+/* Where the facts of a stream are; large. */
+struct fact_place {
+	struct stream *stream;
+	struct stream_facts facts;
+};
+
+static int facts_of(void *context, uint32_t needs, const struct expression_facts **ret_facts)
+{
+	struct fact_place *place = context;
+
+	*ret_facts = &place->facts.facts;
+	return stream_facts_fill(&place->facts, place->stream, needs, &place->stream->exchange->arena);
+}
+
 bool guard_pass(struct stream *stream, const struct guard_list *list, enum stream_step *ret_step)
 {
 	struct exchange *exchange = stream->exchange;
 	const struct guard_verifier verifier = verify_for(stream);
+	struct fact_place place;
 	const struct guard_facts facts = { .head = &exchange->head,
 					   .scheme = scheme_of(stream),
 					   .identity = &exchange->identity,
-					   .verifier = &verifier };
+					   .verifier = &verifier,
+					   .facts = facts_of,
+					   .context = &place };
 
+	place.stream = stream;
 	if (list->count && !exchange->guard_fields.arena)
 		fields_init(&exchange->guard_fields, &exchange->arena);
 	for (; exchange->guards_passed < list->count; exchange->guards_passed++) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "policy/expression/expression_json.h"
 #include "user/auth/password_checker.h"
 #include "user/base/clock.h"
 #include "user/base/mem.h"
@@ -120,18 +121,46 @@ static int verify_password(void *context, const struct htpasswd *users, struct s
 	return result;
 }
 
+/*
+ * What expressions see of a token, made once. Claims that readers could read differently are refused: a rule
+ * could see others than the backend.
+ */
+static enum jwt_fault claims_tree(struct jwt_verifier *verifier, struct jwt_claims *claims)
+{
+	struct expression_value *tree;
+	int error;
+
+	if (claims->tree)
+		return JWT_GOOD;
+	tree = arena_take(&claims->arena, sizeof(*tree));
+	error = tree ? expression_json(claims->json, jwt_verifier_checker(verifier), &claims->arena, tree)
+		     : -ENOMEM;
+	if (error)
+		return error == -ENOMEM ? JWT_MEMORY : JWT_MALFORMED;
+	claims->tree = tree;
+	return JWT_GOOD;
+}
+
 static enum jwt_fault verify_token(void *context, const struct jwt_providers *providers, struct span token,
 				   struct jwt_claims **ret_claims)
 {
 	struct stream *stream = context;
 	struct proxy *proxy = stream->proxy;
+	enum jwt_fault fault;
 
 	*ret_claims = NULL;
 	if (!proxy->tokens)
 		proxy->tokens = jwt_verifier_create(&proxy->shared->hash_key);
 	if (!proxy->tokens)
 		return JWT_MEMORY;
-	return jwt_verify(proxy->tokens, providers, token, proxy_wall_us(proxy) / US_PER_S, ret_claims);
+	fault = jwt_verify(proxy->tokens, providers, token, proxy_wall_us(proxy) / US_PER_S, ret_claims);
+	if (fault == JWT_GOOD)
+		fault = claims_tree(proxy->tokens, *ret_claims);
+	if (fault != JWT_GOOD) {
+		jwt_claims_unref(*ret_claims);
+		*ret_claims = NULL;
+	}
+	return fault;
 }
 
 struct guard_verifier verify_for(struct stream *stream)

@@ -90,6 +90,13 @@ static void fill_backend(struct stream_facts *f, const struct stream *stream)
 	f->facts.backend = &f->backend;
 }
 
+static void fill_identity(struct expression_facts *facts, const struct guard_identity *identity)
+{
+	facts->jwt = identity->claims ? identity->claims->tree : NULL;
+	facts->api_key = identity->api_key ? identity->api_key->tree : NULL;
+	facts->basic_user = identity->basic_user;
+}
+
 int stream_facts_fill(struct stream_facts *f, struct stream *stream, uint32_t needs, struct arena *arena)
 {
 	const struct client_tls *tls = stream->client->tls;
@@ -103,6 +110,8 @@ int stream_facts_fill(struct stream_facts *f, struct stream *stream, uint32_t ne
 		.start_ns = proxy_wall_us(stream->proxy) * NS_PER_US -
 			    (loop_now_ns(stream->proxy->loop) - stream->start_ns),
 	};
+	if (stream->exchange)
+		fill_identity(facts, &stream->exchange->identity);
 	f->source = (struct expression_source){ 0 };
 	expression_scratch_init(&f->scratch);
 	if (tls)

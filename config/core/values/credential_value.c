@@ -7,8 +7,11 @@
 #include "config/core/values/node_json.h"
 #include "config/core/values/tls_files.h"
 #include "config/core/values/values.h"
+#include "policy/expression/expression.h"
+#include "policy/expression/expression_json.h"
 #include "user/auth/htpasswd.h"
 #include "user/base/mem.h"
+#include "user/mcp/json/json_text.h"
 
 /* -------------------------------------------------------------------------------- location */
 
@@ -40,6 +43,25 @@ static const struct schema_row cookie_rows[] = {
 };
 static const struct schema cookie_schema = SCHEMA(cookie_rows, struct credential_location);
 
+static bool decode_location_expression(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct credential_location *location = container_of(ret, struct credential_location, text);
+	struct expression *expression = decode_take(d, 1, sizeof(*expression));
+	char error[EXPRESSION_ERROR_BYTES];
+	int result;
+
+	if (!expression || !decode_name(d, node, &location->text))
+		return false;
+	result = expression_compile(location->text, EXPRESSION_AT_HEAD, d->arena, expression, error);
+	if (result == -ENOMEM)
+		d->failed = true;
+	else if (result < 0)
+		config_error(d->report, node, "the expression %s is not understood %s", QUOTE(location->text),
+			     error);
+	location->expression = expression;
+	return result == 0;
+}
+
 static const struct schema_row location_rows[] = {
 	{ "header", AS_SECTION(struct credential_location, &header_schema),
 	  ONE_OF(struct credential_location, kind, LOCATION_HEADER) },
@@ -47,6 +69,9 @@ static const struct schema_row location_rows[] = {
 	  ONE_OF(struct credential_location, kind, LOCATION_QUERY) },
 	{ "cookie", AS_SECTION(struct credential_location, &cookie_schema),
 	  ONE_OF(struct credential_location, kind, LOCATION_COOKIE) },
+	{ "expression", AS_TEXT(struct credential_location, text), .decode = decode_location_expression,
+	  ONE_OF(struct credential_location, kind, LOCATION_EXPRESSION),
+	  .doc = "its value as text; the backend gets it, too" },
 };
 const struct schema credential_location_schema =
 	SCHEMA(location_rows, struct credential_location, .is_one_of = true);
@@ -63,7 +88,7 @@ bool credential_location_decode(struct decoder *d, const struct yaml_node *node,
 
 void credential_location_default(struct credential_location *location, struct span prefix)
 {
-	if (location->name.len)
+	if (location->name.len || location->text.len)
 		return;
 	location->name = SPAN("authorization");
 	location->prefix = prefix;
@@ -288,9 +313,31 @@ static void check_key(struct decoder *d, const struct yaml_node *node, void *obj
 }
 static const struct schema key_schema = SCHEMA(key_rows, struct api_key, .check = check_key);
 
+bool api_key_tree(struct decoder *d, const struct yaml_node *node, struct api_key *key)
+{
+	static const struct span hidden = SPAN("{\"key\":\"<redacted>\"");
+	struct mcp_json_checker *checker = mcp_json_checker_create();
+	struct expression_value *tree = decode_take(d, 1, sizeof(*tree));
+	struct span members = key->metadata.len ? span_from(mcp_json_trim(key->metadata), 1) : SPAN("}");
+	bool is_empty = mcp_json_trim(members).data[0] == '}';
+	struct span text =
+		decode_text(d, "%.*s%s%.*s", SPAN_FMT(hidden), is_empty ? "" : ",", SPAN_FMT(members));
+	int error = checker && tree && text.data ? expression_json(text, checker, d->arena, tree) : -ENOMEM;
+
+	mcp_json_checker_free(checker);
+	key->tree = tree;
+	if (error == -ENOMEM)
+		d->failed = true;
+	else if (error)
+		config_error(d->report, node,
+			     "the metadata of a key has the name \"key\", a name twice, or too many "
+			     "levels; rename it");
+	return error == 0;
+}
+
 static bool decode_key(struct decoder *d, const struct yaml_node *node, void *element)
 {
-	return schema_decode(d, node, &key_schema, element);
+	return schema_decode(d, node, &key_schema, element) && api_key_tree(d, node, element);
 }
 
 /* RFC 9110 11.6.1 wants a challenge with each 401; there is no registered scheme for a header of its own. */

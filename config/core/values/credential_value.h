@@ -48,6 +48,8 @@ bool basic_auth_read_users(struct decoder *d, const struct yaml_node *node, stru
 void basic_auth_finish(struct decoder *d, struct basic_auth_policy *policy);
 /* The same for keys: the index and the challenge. `node`: for messages. */
 void api_key_finish(struct decoder *d, const struct yaml_node *node, struct api_key_policy *policy);
+/* Makes what expressions see of the metadata: a JSON object, or empty. False: reported. */
+bool api_key_tree(struct decoder *d, const struct yaml_node *node, struct api_key *key);
 /* Hashes a key that is written in clear. False: reported; the message does not contain it. */
 bool api_key_from_text(struct decoder *d, const struct yaml_node *node, struct span key, struct api_key *ret);
 bool api_key_from_hash(struct decoder *d, const struct yaml_node *node, struct span text,

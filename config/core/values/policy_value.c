@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/core/values/policy_value.h"
 
+#include "config/core/values/authorization_value.h"
 #include "config/core/values/direct_value.h"
 #include "config/core/values/guard_value.h"
 #include "config/core/values/jwt_value.h"
@@ -445,6 +446,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_JWT_AUTH] = &jwt_auth_schema,
 		[POLICY_BASIC_AUTH] = &basic_auth_schema,
 		[POLICY_API_KEY] = &api_key_schema,
+		[POLICY_AUTHORIZATION] = &authorization_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_TLS] = &backend_tls_schema,

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/core/engine/schema.h"
+#include "config/model_auth.h"
+
+/* Rules of authorization: in files a list of rules, in manifests an action with expressions. */
+extern const struct schema authorization_schema; /* struct authorization_policy */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "policy/guard/guard.h"
+
+struct expression_facts;
+
+/*
+ * Rules about who may do what: struct authorization_policy, with the rules of all levels. Any rule that
+ * denies and holds refuses; so does any that is required and does not hold; if there are rules that allow,
+ * one of them must hold. An expression without a value is false; one that reaches a limit refuses the
+ * request, whatever its effect, because the client can cause that.
+ */
+bool authorization_allows(const struct authorization_policy *policy, const struct expression_facts *facts);
+int authorization_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer);
