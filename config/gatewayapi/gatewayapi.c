@@ -7,6 +7,7 @@
 #include "config/gatewayapi/gateway.h"
 #include "config/gatewayapi/gateway_class.h"
 #include "config/gatewayapi/listener_set.h"
+#include "config/gatewayapi/parameters.h"
 #include "config/gatewayapi/policy.h"
 #include "config/gatewayapi/route.h"
 #include "config/gatewayapi/service.h"
@@ -24,6 +25,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	backend_tls_policies_decode(&m);
 	services_decode(&m);
 	gateways_find_foreign(&m);
+	parameters_decode(&m);
 	policies_decode(&m);
 	backends_decode(&m);
 	gateways_decode(&m);

@@ -326,7 +326,7 @@ static void decode_target(struct manifests *m, const struct yaml_node *node, str
 	struct span name;
 	unsigned choice;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!DECODE_MAP(d, node, keys) || decode_get(node, "stdio"))
 		return;
 	name_node = decode_need(d, node, "name", "write a name of its own for each target");
 	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &choice);

@@ -86,6 +86,26 @@ static void decode_credentials(struct manifests *m, const struct yaml_node *map,
 	}
 }
 
+/* The host for the backend: its own, or the client's. A URLRewrite filter of a rule is stronger. */
+static void decode_host_rewrite(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
+{
+	static const struct decode_key keys[] = { KEY("mode") };
+	static const char *const modes[] = { "Auto", "None" };
+	static const struct plain_policy plain = { "hostRewrite", "traffic/",
+						   ":host-rewrite:", POLICY_URL_REWRITE };
+	struct url_rewrite *rewrite;
+	unsigned mode;
+
+	if (!DECODE_MAP(d, node, keys) ||
+	    !DECODE_WORD(d, decode_need(d, node, "mode", "write Auto or None"), modes, &mode))
+		return;
+	rewrite = decode_take(d, 1, sizeof(*rewrite));
+	if (!rewrite)
+		return;
+	rewrite->authority_kind = mode == 0 ? AUTHORITY_AUTO : AUTHORITY_NONE;
+	found_add(&source->found, &plain, rewrite, node);
+}
+
 static void decode_traffic(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
@@ -95,7 +115,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		KEY("headerModifiers"),
 		KEY("directResponse"),
 		KEY("phase"),
-		KEY_REFUSED("hostRewrite", "is not supported yet; use a URLRewrite filter of the HTTPRoute"),
+		KEY("hostRewrite"),
 		KEY_REFUSED("transformation", NOT_YET_TRANSFORMATION),
 		KEY_REFUSED("extProc", NOT_YET_EXT_PROC),
 		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
@@ -130,6 +150,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 	found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
 	decode_credentials(m, node, source);
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
+	decode_host_rewrite(d, decode_get(node, "hostRewrite"), source);
 }
 
 /* -------------------------------------------------------------------------------- targets */

@@ -74,6 +74,24 @@ spec:
         gateway.stop()
 
 
+@test("hostRewrite decides about the Host of a named backend: Auto its own, None the client's")
+def host_rewrite():
+    policy = """
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: host, namespace: ns}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: route}]
+  traffic: {hostRewrite: {mode: %s}}
+---"""
+    plain = Origin()
+    for mode, host in (("Auto", f"localhost:{plain.port}"), ("None", "asked.example")):
+        gateway, _ = play(f"  static: {{host: localhost, port: {plain.port}}}", more=policy % f"'{mode}'")
+        answer = gateway.fetch("/headers", host="asked.example")
+        eq(answer.json()["headers"]["Host"], host, f"Host with {mode}")
+        gateway.stop()
+
+
 REFUSED = table("AgentgatewayBackend that is not supported")
 
 
