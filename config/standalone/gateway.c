@@ -265,7 +265,7 @@ static void decode_routes(struct standalone *s, struct gateway_listener *at)
 		listener->tcp_route_count = listener->tcp_route_list ? at->routes.count : 0;
 	}
 	for (uint32_t i = 0; i < listener->route_count; i++)
-		standalone_route(s, at->routes.list[i], i, listener, &listener->route_list[i]);
+		standalone_route(s, at->routes.list[i], i, listener->key, &listener->route_list[i]);
 	for (uint32_t i = 0; i < listener->tcp_route_count; i++)
 		standalone_tcp_route(s, at->routes.list[i], i, listener, &listener->tcp_route_list[i]);
 	build_list_done(&at->routes);

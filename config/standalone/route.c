@@ -93,6 +93,8 @@ static const struct schema_row ref_rows[] = {
 	{ "service", AS_REST(struct backend_ref), .child = &service_schema },
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
 	{ "mcp", AS_REST(struct backend_ref), .value_doc = "map", .doc = "MCP servers: [below](#mcp)" },
+	{ "routeGroup", AS_REST(struct backend_ref), .value_doc = "name",
+	  .doc = "of a [route group](#routegroups), whose best match serves the request; only with `weight`" },
 	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
 	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` and `backendTLS` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
@@ -100,7 +102,6 @@ static const struct schema_row ref_rows[] = {
 	{ "ai", .refusal = NOT_YET_AI },
 	{ "aws", .refusal = NOT_YET_AWS },
 	{ "internal", .refusal = NOT_YET_INTERNAL },
-	{ "routeGroup", .refusal = NOT_YET_ROUTE_GROUP },
 	{ "invalid", .refusal = NOT_YET_INVALID },
 };
 const struct schema ref_schema = SCHEMA(ref_rows, struct backend_ref,
@@ -136,6 +137,7 @@ static void decode_refs(struct standalone *s, const struct yaml_node *list, stru
 			bool is_tcp, struct backend_ref **ret_list, uint32_t *ret_count)
 {
 	struct backend_ref *refs;
+	uint32_t count = 0;
 
 	if (!decode_list(s->decoder, list))
 		return;
@@ -143,9 +145,51 @@ static void decode_refs(struct standalone *s, const struct yaml_node *list, stru
 	if (!refs)
 		return;
 	yaml_each(node, list)
-		decode_ref(s, node, route_key, is_tcp, &refs[node->index]);
+		if (!decode_get(node, "routeGroup"))
+			decode_ref(s, node, route_key, is_tcp, &refs[count++]);
+		else if (is_tcp)
+			config_error_key(s->decoder->report, decode_get(node, "routeGroup"),
+					 "belongs to HTTP routes; write host: name:port");
 	*ret_list = refs;
-	*ret_count = list->count;
+	*ret_count = count;
+}
+
+/* A reference to a group of routes has nothing but its weight. */
+static void decode_delegate(struct standalone *s, const struct yaml_node *node, struct route *route)
+{
+	struct route_delegate *delegate = &route->delegate_list[route->delegate_count];
+	struct decoder *d = s->decoder;
+	struct backend_ref ref = { 0 };
+
+	schema_default(&ref_schema, &ref);
+	yaml_each(member, node)
+		if (!span_eq(member->key, SPAN("weight")) && !span_eq(member->key, SPAN("routeGroup")))
+			config_error_key(d->report, member,
+					 "stands beside routeGroup, whose routes have their own; write it "
+					 "under them, or under this route");
+	if (!schema_decode(d, node, &ref_schema, &ref) ||
+	    !decode_name(d, decode_get(node, "routeGroup"), &delegate->name))
+		return;
+	delegate->weight = ref.weight;
+	route->delegate_count++;
+}
+
+static void decode_delegates(struct standalone *s, const struct yaml_node *list, struct route *route)
+{
+	uint32_t count = 0;
+
+	if (!list || list->kind != YAML_LIST)
+		return;
+	yaml_each(node, list)
+		count += decode_get(node, "routeGroup") != NULL;
+	if (!count)
+		return;
+	route->delegate_list = decode_take(s->decoder, count, sizeof(*route->delegate_list));
+	if (!route->delegate_list)
+		return;
+	yaml_each(node, list)
+		if (decode_get(node, "routeGroup"))
+			decode_delegate(s, node, route);
 }
 
 static bool decode_backend_splice(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -210,11 +254,11 @@ void standalone_named_backends(struct standalone *s, const struct yaml_node *lis
 
 /* -------------------------------------------------------------------------------- routes */
 
-static struct span route_key(struct decoder *d, const struct listener *listener, struct span namespace,
-			     struct span name, struct span rule_name)
+static struct span route_key(struct decoder *d, struct span base, struct span namespace, struct span name,
+			     struct span rule_name)
 {
-	return decode_text(d, "%.*s/%.*s/%.*s%s%.*s", SPAN_FMT(listener->key), SPAN_FMT(namespace),
-			   SPAN_FMT(name), rule_name.len ? "/" : "", SPAN_FMT(rule_name));
+	return decode_text(d, "%.*s/%.*s/%.*s%s%.*s", SPAN_FMT(base), SPAN_FMT(namespace), SPAN_FMT(name),
+			   rule_name.len ? "/" : "", SPAN_FMT(rule_name));
 }
 
 static bool decode_route_splice(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -279,8 +323,8 @@ static const struct schema_row tcp_route_rows[] = {
 };
 const struct schema tcp_route_schema = SCHEMA(tcp_route_rows, struct tcp_route);
 
-void standalone_route(struct standalone *s, const struct yaml_node *node, uint32_t index,
-		      const struct listener *listener, struct route *route)
+void standalone_route(struct standalone *s, const struct yaml_node *node, uint32_t index, struct span base,
+		      struct route *route)
 {
 	struct decoder *d = s->decoder;
 
@@ -289,22 +333,23 @@ void standalone_route(struct standalone *s, const struct yaml_node *node, uint32
 		return;
 	if (!route->name.len)
 		route->name = decode_text(d, "route%u", index);
-	route->key = route_key(d, listener, route->namespace, route->name, route->rule_name);
+	route->key = route_key(d, base, route->namespace, route->name, route->rule_name);
 	route->created_s = INT64_MAX;
 	route->where = config_where(d->arena, node);
 	route_value_matches(d, decode_get(node, "matches"), decode_match, route);
 	standalone_route_policies(s, decode_get(node, "policies"), route->key, &route->inline_policies);
+	decode_delegates(s, decode_get(node, "backends"), route);
 	decode_refs(s, decode_get(node, "backends"), route->key, false, &route->backend_list,
 		    &route->backend_count);
-	if (route->backend_count == 0 && !build_value_find(&route->inline_policies, POLICY_REDIRECT) &&
+	if (route->backend_count == 0 && !route->delegate_count &&
+	    !build_value_find(&route->inline_policies, POLICY_REDIRECT) &&
 	    !build_value_find(&route->inline_policies, POLICY_DIRECT_RESPONSE))
 		config_warning(d->report, node,
 			       "this route has no backends and answers every request with 500; add backends, "
 			       "requestRedirect or directResponse");
 }
 
-/* Routes of binds are below their listener. */
-static void refuse_gateways(struct decoder *d, const struct yaml_node *node)
+void standalone_refuse_gateways(struct decoder *d, const struct yaml_node *node)
 {
 	const struct yaml_node *gateways = decode_get(node, "gateways");
 
@@ -323,8 +368,8 @@ void standalone_routes(struct standalone *s, const struct yaml_node *list, struc
 		return;
 	listener->route_count = list->count;
 	yaml_each(node, list) {
-		refuse_gateways(s->decoder, node);
-		standalone_route(s, node, node->index, listener, &listener->route_list[node->index]);
+		standalone_refuse_gateways(s->decoder, node);
+		standalone_route(s, node, node->index, listener->key, &listener->route_list[node->index]);
 	}
 }
 
@@ -338,7 +383,7 @@ void standalone_tcp_route(struct standalone *s, const struct yaml_node *node, ui
 		return;
 	if (!route->name.len)
 		route->name = decode_text(d, "route%u", index);
-	route->key = route_key(d, listener, route->namespace, route->name, route->rule_name);
+	route->key = route_key(d, listener->key, route->namespace, route->name, route->rule_name);
 	route->where = config_where(d->arena, node);
 	if (listener->protocol == PROTOCOL_TCP && decode_get(node, "hostnames"))
 		config_error_key(d->report, decode_get(node, "hostnames"),
@@ -361,7 +406,7 @@ void standalone_tcp_routes(struct standalone *s, const struct yaml_node *list, s
 		return;
 	listener->tcp_route_count = list->count;
 	yaml_each(node, list) {
-		refuse_gateways(s->decoder, node);
+		standalone_refuse_gateways(s->decoder, node);
 		standalone_tcp_route(s, node, node->index, listener, &listener->tcp_route_list[node->index]);
 	}
 }

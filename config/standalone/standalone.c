@@ -7,6 +7,7 @@
 #include "config/standalone/mcp_bind.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
+#include "config/standalone/route_group.h"
 #include "config/standalone/static.h"
 #include "config/core/values/values.h"
 #include "user/base/check.h"
@@ -140,6 +141,8 @@ static const struct schema_row root_rows[] = {
 	  .doc = "HTTP routes of gateways: [below](#routes)" },
 	{ "tcpRoutes", AS_REST(struct standalone), .child = &tcp_route_schema,
 	  .doc = "routes of TCP and TLS gateways: [below](#tcproutes)" },
+	{ "routeGroups", AS_REST(struct standalone), .child = &route_group_schema,
+	  .doc = "routes that routes hand requests on to: [below](#routegroups)" },
 	{ "binds", AS_REST(struct standalone), .child = &bind_schema,
 	  .doc = "the older form of `gateways`, with the routes inside: [below](#binds)" },
 	{ "backends", AS_REST(struct standalone), .child = &named_backend_schema,
@@ -153,7 +156,6 @@ static const struct schema_row root_rows[] = {
 	{ "llm", .refusal = NOT_YET_LLM },
 	{ "workloads", .refusal = NOT_YET_WORKLOADS },
 	{ "services", .refusal = "is not supported yet; write host: name:port under backends" },
-	{ "routeGroups", .refusal = NOT_YET_ROUTE_GROUPS },
 	{ "ui", .refusal = NOT_YET_UI },
 };
 const struct schema root_schema = SCHEMA(root_rows, struct standalone);
@@ -177,6 +179,7 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	if (!schema_decode(s.decoder, root, &root_schema, &s))
 		return;
 	schema_decode(s.decoder, decode_get(root, "config"), &static_schema, &builder->snapshot->config);
+	standalone_route_groups(&s, decode_get(root, "routeGroups"));
 	standalone_named_backends(&s, decode_get(root, "backends"));
 	binds = decode_get(root, "binds");
 	if (decode_list(s.decoder, binds))
@@ -186,6 +189,7 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	standalone_mcp(&s, decode_get(root, "mcp"));
 	standalone_frontend_policies(&s, decode_get(root, "frontendPolicies"));
 	standalone_attached_policies(&s, decode_get(root, "policies"));
+	standalone_route_groups_finish(&s);
 	standalone_gateways_done(&s);
 	name_map_done(&s.named_backends);
 }

@@ -56,7 +56,7 @@ binds:
   - name: x
     hostname: x.example
     namespace: other
-    routes: [{backends: [{host: 'b:1'}]}, {name: r, backends: []}]
+    routes: [{backends: [{host: 'b:1'}]}, {name: r, backends: [{routeGroup: g}]}]
   - {hostname: "*.example", routes: []}
 - port: 1003
   listeners: [{name: only, hostname: "", routes: [{backends: [{backend: shared}], hostnames: ["c.example"]}]}]
@@ -71,6 +71,7 @@ mcp:
   bind: 127.0.0.2
   targets: [{name: t, stdio: {cmd: "true", args: ["", " a", "1", "#", "$$"]}}]
 backends: [{name: shared, host: 's:1'}]
+routeGroups: [{name: g, routes: [{backends: [{host: 'g:1'}]}]}]
 policies:
 - name: {name: a}
   target: {gateway: {listenerName: x, gatewayNamespace: other}}

@@ -161,3 +161,46 @@ routes:
 """)
     eq(gateway.fetch("/").text, "open", "without the field")
     eq(gateway.fetch("/", headers=[("x-a", "ab" * 7000)]).status, 400, "a value that is too long to match")
+
+GROUPS = """
+gateways: {default: {port: @port@}, other: {port: @other@}}
+routes:
+- gateways: [default, other]
+  name: team
+  matches: [{path: {pathPrefix: /team}}]
+  policies:
+    timeout: {requestTimeout: 300ms}
+    responseHeaderModifier: {set: {x-by: parent}}
+  backends: [{routeGroup: team}]
+- matches: [{path: {pathPrefix: /split}}]
+  backends: [{routeGroup: one, weight: 1}, {routeGroup: nothing, weight: 0}]
+- matches: [{path: {pathPrefix: /}}]
+  policies: {directResponse: {status: 200, body: outside}}
+routeGroups:
+- name: team
+  routes:
+  - matches: [{path: {pathPrefix: /team/slow}}]
+    backends: [{host: @origin@}]
+    policies: {urlRewrite: {path: {prefix: /delay}}, timeout: {requestTimeout: 5s}}
+  - matches: [{path: {pathPrefix: /team/late}}]
+    backends: [{host: @origin@}]
+    policies: {urlRewrite: {path: {prefix: /delay}}}
+  - hostnames: [a.example]
+    matches: [{path: {exact: /team/host}}]
+    policies: {directResponse: {status: 200, body: a}}
+  - matches: [{path: {pathPrefix: /team/deep}}]
+    backends: [{routeGroup: one}]
+- name: one
+  routes:
+  - policies: {directResponse: {status: 200, body: one}}
+- {name: nothing, routes: []}
+"""
+
+
+@test("a route hands requests on to a group: both matches must fit, and its policies hold below", waits=True)
+def route_groups():
+    serves(GROUPS, [
+        Ask("/team/slow/1"), Ask("/team/late/1", 504), Ask("/team/slow/1", port="other"),
+        Ask("/team/host", body="a", host="a.example"), Ask("/team/host", 404), Ask("/team", 404),
+        Ask("/team/deep/er", body="one"), Ask("/split", body="one"), Ask("/", body="outside"),
+        Ask("/team", 404, port="other")], origin=Origin())

@@ -18,6 +18,7 @@
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
+#include "config/standalone/route_group.h"
 #include "config/standalone/static.h"
 #include "policy/expression/expression_table.h"
 
@@ -39,6 +40,7 @@ static const struct reference references[] = {
 	{ "listenerTls", false, { { "", .schema = &listener_tls_schema } } },
 	{ "routes", false, { { "", .schema = &route_schema } } },
 	{ "tcpRoutes", false, { { "", .schema = &tcp_route_schema } } },
+	{ "routeGroups", false, { { "", .schema = &route_group_schema } } },
 	{ "refs", false, { { "", .schema = &ref_schema } } },
 	{ "backends", false, { { "", .schema = &named_backend_schema } } },
 	{ "policies", false, { { "", .schema = &attached_schema } } },

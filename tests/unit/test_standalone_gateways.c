@@ -255,3 +255,58 @@ TEST(conditions_of_a_direct_response_are_checked)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
+
+TEST(wrong_route_groups_are_refused)
+{
+#define NAMES(what) "gateways: {default: {port: 80}}\nroutes: [{backends: [{" what "}]}]\n"
+	static const struct config_refusal rows[] = {
+		{ NAMES("routeGroup: a"), "a.yaml:2:10: routes[0]: ", "there is no route group \"a\"" },
+		{ NAMES("routeGroup: a, host: 'b:1'") "routeGroups: [{name: a, routes: []}]\n",
+		  "a.yaml:2:38: routes[0].backends[0].host: ", "stands beside routeGroup" },
+		{ NAMES("routeGroup: a") "routeGroups: [{name: a, routes: [{backends: [{routeGroup: a}]}]}]\n",
+		  "a.yaml:3:34: routeGroups[0].routes[0]: ", "comes back to itself here" },
+		{ NAMES("routeGroup: a") "routeGroups: [{name: a, routes: []}, {name: a, routes: []}]\n",
+		  "a.yaml:3:45: routeGroups[1].name: ", "there is another route group" },
+		{ NAMES("routeGroup: a") "routeGroups: [{name: a, routes: [{foo: 1}]}]\n",
+		  "a.yaml:3:35: routeGroups[0].routes[0].foo: ", "unknown key \"foo\"" },
+		{ "routeGroups: [{name: a, routes: [{foo: 1}]}]\n",
+		  "a.yaml:1:35: routeGroups[0].routes[0].foo: ", "unknown key \"foo\"" },
+		{ "routeGroups: [{name: a, routes: [{gateways: b}]}]\n",
+		  "a.yaml:1:35: routeGroups[0].routes[0].gateways: ", "belongs to routes at the top level" },
+		{ "gateways: {a: {port: 80, protocol: TCP}}\n"
+		  "tcpRoutes: [{gateways: a, backends: [{routeGroup: a}]}]\n",
+		  "a.yaml:2:39: tcpRoutes[0].backends[0].routeGroup: ", "belongs to HTTP routes" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+/* Each group names the next one twice. */
+TEST(groups_that_multiply_or_are_too_deep_are_refused)
+{
+	static const unsigned depths[] = { 9, 8 };
+	static const char *const says[] = { "more than 8 route groups name each other",
+					    "groups with more than 16384 routes" };
+
+	for (unsigned n = 0; n < ARRAY_LEN(depths); n++) {
+		struct config_case c;
+		struct text text;
+
+		text_init(&text);
+		text_str(&text, NAMES("routeGroup: g0") "routeGroups:\n");
+		for (unsigned i = 0; i <= depths[n]; i++) {
+			text_fmt(&text, "- name: g%u\n  routes:\n", i);
+			for (unsigned j = 0; i < depths[n] && j < (n ? 4 : 1); j++)
+				text_fmt(&text, "  - backends: [{routeGroup: g%u}]\n", i + 1);
+			if (i == depths[n])
+				text_str(&text, "  - policies: {directResponse: {status: 200}}\n");
+		}
+		text_char(&text, '\0');
+		config_case_text(&c, text.data);
+		assert_int_equal(c.result, -EINVAL);
+		config_case_says(&c, CONFIG_ERROR, "a.yaml:", says[n]);
+		config_case_done(&c);
+		text_done(&text);
+	}
+}
