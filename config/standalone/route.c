@@ -94,7 +94,7 @@ static const struct schema_row ref_rows[] = {
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
 	{ "mcp", AS_REST(struct backend_ref), .value_doc = "map", .doc = "MCP servers: [below](#mcp)" },
 	{ "routeGroup", AS_REST(struct backend_ref), .value_doc = "name",
-	  .doc = "of a [route group](#routegroups), whose best match serves the request; only with `weight`" },
+	  .doc = "of a [route group](#routegroups), whose best match serves; only with `weight`" },
 	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
 	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` and `backendTLS` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },

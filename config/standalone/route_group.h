@@ -6,9 +6,9 @@
 
 /*
  * `routeGroups`: named lists of routes that routes hand requests on to (`routeGroup` under backends), as in
- * agentgateway. A request must match the route and one of the group, with its whole path and host; 404 if none
- * does. Policies of the route above apply unless the route below has its own of that kind. Each route that
- * names a group, on each listener, has its own copies of the group's routes: their keys are
+ * agentgateway. A request must match the route and one of the group, with its whole path and host; 404 if
+ * none does. Policies of the route above apply unless the route below has its own of that kind. Each route
+ * that names a group, on each listener, has its own copies of the group's routes: their keys are
  *
  *         LISTENER/routegroup/NAME.NUMBER/default/route0
  */

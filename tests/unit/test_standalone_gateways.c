@@ -263,8 +263,11 @@ TEST(wrong_route_groups_are_refused)
 		{ NAMES("routeGroup: a"), "a.yaml:2:10: routes[0]: ", "there is no route group \"a\"" },
 		{ NAMES("routeGroup: a, host: 'b:1'") "routeGroups: [{name: a, routes: []}]\n",
 		  "a.yaml:2:38: routes[0].backends[0].host: ", "stands beside routeGroup" },
-		{ NAMES("routeGroup: a") "routeGroups: [{name: a, routes: [{backends: [{routeGroup: a}]}]}]\n",
+		/* clang-format off */
+		{ NAMES("routeGroup: b")
+		  "routeGroups: [{name: b, routes: [{backends: [{routeGroup: b}]}]}]\n",
 		  "a.yaml:3:34: routeGroups[0].routes[0]: ", "comes back to itself here" },
+		/* clang-format on */
 		{ NAMES("routeGroup: a") "routeGroups: [{name: a, routes: []}, {name: a, routes: []}]\n",
 		  "a.yaml:3:45: routeGroups[1].name: ", "there is another route group" },
 		{ NAMES("routeGroup: a") "routeGroups: [{name: a, routes: [{foo: 1}]}]\n",

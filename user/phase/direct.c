@@ -5,14 +5,26 @@
 
 #include "policy/expression/expression.h"
 #include "user/phase/connect_tunnel.h"
+#include "user/stream/facts.h"
 
-static void fill_facts(struct stream *stream, struct expression_facts *facts,
-		       struct expression_scratch *scratch)
+static uint32_t needs_of(const struct direct_response *direct)
 {
-	expression_scratch_init(scratch);
-	*facts = (struct expression_facts){ .request = &stream->exchange->head,
-					    .random = proxy_random(stream->proxy),
-					    .scratch = scratch };
+	uint32_t needs = direct->body_expression ? direct->body_expression->needs : 0;
+
+	for (uint32_t i = 0; i < direct->header_count; i++)
+		needs |= direct->header_expressions[i]->needs;
+	for (uint32_t i = 0; i < direct->case_count; i++) {
+		const struct direct_case *at = &direct->case_list[i];
+
+		needs |= at->condition.expression ? at->condition.expression->needs : 0;
+		needs |= needs_of(&at->response);
+	}
+	return needs;
+}
+
+static bool is_fixed(const struct direct_response *direct)
+{
+	return !direct->case_count && !direct->header_count && !direct->body_expression;
 }
 
 /* Returns the case that counts; NULL: none. */
@@ -101,12 +113,15 @@ static enum stream_step answer(struct stream *stream, const struct direct_respon
 
 bool direct_answers(struct stream *stream, const struct direct_response *direct, enum stream_step *ret_step)
 {
-	struct expression_scratch scratch;
-	struct expression_facts facts;
+	struct stream_facts f;
 	bool gave_up = false;
 
-	fill_facts(stream, &facts, &scratch);
-	direct = choose(direct, &facts, &gave_up);
+	if (!is_fixed(direct) &&
+	    stream_facts_fill(&f, stream, needs_of(direct), &stream->exchange->arena) < 0) {
+		*ret_step = step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return true;
+	}
+	direct = choose(direct, &f.facts, &gave_up);
 	if (gave_up)
 		*ret_step = step_reply(stream, 400, SPAN("too long to be matched"), END_MATCH_GAVE_UP);
 	else if (!direct)
@@ -117,6 +132,6 @@ bool direct_answers(struct stream *stream, const struct direct_response *direct,
 	else if (connect_tunnel_is_asked(stream) && direct->status < 300)
 		*ret_step = connect_tunnel_refuse(stream);
 	else
-		*ret_step = answer(stream, direct, &facts);
+		*ret_step = answer(stream, direct, &f.facts);
 	return true;
 }
