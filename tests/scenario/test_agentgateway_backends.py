@@ -153,11 +153,22 @@ def dynamic_refused():
 @test("dynamicForwardProxy: an address of this host that is no loopback is refused", needs=("netns",))
 def dynamic_own():
     net = Net()
+    # The source address of a connection to a secondary address is the primary one.
+    second = net.server.address.rsplit(".", 1)[0] + ".77"
+    net.server.ok("ip", "address", "add", f"{second}/24", "dev", "veth0")
+    net.server.ok("ip", "address", "add", "fd77::2/64", "dev", "veth0", "nodad")
+    net.server.ok("ip", "route", "add", "local", "10.78.0.0/24", "dev", "lo")
     gateway = Gateway(GATEWAY + SERVICE + ROUTES + backend("  dynamicForwardProxy: {}"), netns=net.server,
                       origin_port=9)
-    answer = gateway.fetch("/get", host=f"{net.server.address}:{gateway.port}")
-    eq(answer.status, 403, "status")
-    eq(gateway.wait_log(lambda r: r.status == 403)["close_reason"], "forward_forbidden", "reason")
+    for address in (net.server.address, second, "[fd77::2]", "10.78.0.9", "10.77.0.255"):
+        host = f"{address}:{gateway.port}"
+        eq(gateway.fetch("/get", host=host).status, 403, f"status of {address}")
+        eq(gateway.wait_log(lambda r, h=host: r["http.host"] == h)["close_reason"], "forward_forbidden",
+           f"reason of {address}")
+    away = Backend(host=net.client.address, netns=net.client)
+    client = gateway.client().request("GET", "/x", host=f"{net.client.address}:{away.port}")
+    away.accept().read_request()
+    client.close()
 
 
 @test("dynamicForwardProxy: no connection that another backend opened serves a host that is refused")

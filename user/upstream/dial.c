@@ -9,6 +9,7 @@
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/quota.h"
+#include "user/net/own_address.h"
 #include "user/upstream/dial_tls.h"
 #include "user/upstream/forward.h"
 #include "user/upstream/inner.h"
@@ -105,20 +106,24 @@ static bool dial_may_use(struct net_connect *connect, int *fd)
 	return !pool->may_use || pool->may_use(pool, fd);
 }
 
-static bool dial_may_connect(struct net_connect *connect, const struct address *address)
+/* False also if the kernel does not say: a client chose the address. */
+static bool dial_is_elsewhere(const struct address *address)
 {
-	return forward_may_reach(container_of(connect, struct dial, connect)->options.forward, address);
+	int result = own_address_has(address);
+
+	if (result < 0)
+		log_warn("dynamicForwardProxy: a host is refused, because the kernel does not say whether it "
+			 "is this one: %s",
+			 strerrordesc_np(-result));
+	return result == 0;
 }
 
-/* An address of this host that is not loopback: known from the connected socket, before anything is sent. */
-static bool dial_is_own_address(const struct dial *dial, int fd)
+static bool dial_may_connect(struct net_connect *connect, const struct address *address)
 {
-	struct address local, peer;
+	const struct backend *backend = container_of(connect, struct dial, connect)->options.forward;
 
-	if (!dial->options.forward || socket_local(fd, &local) < 0 || socket_peer(fd, &peer) < 0)
-		return false;
-	address_set_port(&local, address_port(&peer));
-	return address_eq(&local, &peer) && !forward_is_allowed(dial->options.forward, &peer);
+	return forward_may_reach(backend, address) &&
+	       (forward_is_allowed(backend, address) || dial_is_elsewhere(address));
 }
 
 static bool dial_bypasses(const struct dial *dial)
@@ -307,12 +312,6 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 
 		dial_note_failure(dial, result);
 		dial->on_done(dial, is_late ? DIAL_TIMEOUT : DIAL_CONNECT_FAILED, result, NULL);
-		return;
-	}
-	if (dial_is_own_address(dial, fd)) {
-		socket_close(fd);
-		dial_note_failure(dial, NET_CONNECT_FORBIDDEN);
-		dial->on_done(dial, DIAL_CONNECT_FAILED, NET_CONNECT_FORBIDDEN, NULL);
 		return;
 	}
 	upstream = upstream_open(dial->pool, dial->options.endpoint, fd, &connect->list[index]);
