@@ -159,6 +159,19 @@ SCENE_TEST(an_endpoint_that_failed_is_remembered_until_its_time_is_over)
 	assert_int_equal(pool->endpoint_count, 0);
 }
 
+SCENE_TEST(a_host_that_a_client_chose_and_that_failed_leaves_nothing_behind)
+{
+	struct scene *scene = *state;
+	struct upstream_pool *pool = &scene->proxy.pool;
+	struct upstream_endpoint *endpoint;
+
+	scene->wants.forward_key = 1;
+	endpoint = endpoint_of(scene);
+	balance_connect_failed(&endpoint->load, loop_now_ms(scene->proxy.loop));
+	upstream_pool_leave(pool, endpoint);
+	assert_int_equal(pool->endpoint_count, 0);
+}
+
 SCENE_TEST(plain_text_and_each_tls_identity_have_an_endpoint_of_their_own)
 {
 	static const struct tls_client_settings ours = { .hash = 1 }, same = { .hash = 1 };

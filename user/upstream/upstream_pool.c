@@ -211,6 +211,15 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 	return found[pick];
 }
 
+/*
+ * The record is needed to avoid the endpoint. Nothing is chosen instead of a host that a client has named, and
+ * clients could leave a record for each that does not answer.
+ */
+static bool endpoint_has_failed(const struct upstream_endpoint *endpoint)
+{
+	return endpoint->load.failures && !endpoint->forward_key;
+}
+
 /* Keeps an endpoint without users for its tickets for a while; beyond the limit the oldest are dropped. */
 static void endpoint_remember(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
 {
@@ -225,10 +234,10 @@ static void endpoint_remember(struct upstream_pool *pool, struct upstream_endpoi
 		if (pool->remembered_count <= LIMIT_TLS_REMEMBERED && oldest->remember_until_ms > now_ms)
 			return;
 		endpoint_recall(pool, oldest);
-		if (oldest->load.failures == 0)
-			endpoint_free(pool, oldest);
-		else
+		if (endpoint_has_failed(oldest))
 			tls_tickets_done(&oldest->tickets);
+		else
+			endpoint_free(pool, oldest);
 	}
 }
 
@@ -239,7 +248,7 @@ void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *e
 		return;
 	if (endpoint->tickets.count && !pool->is_closing)
 		endpoint_remember(pool, endpoint);
-	else if (endpoint->load.failures == 0)
+	else if (!endpoint_has_failed(endpoint))
 		/* Without users, failures and tickets the record is not needed. */
 		endpoint_free(pool, endpoint);
 }
