@@ -139,7 +139,7 @@ static const char *ec_of(const struct span *values, struct jwk *ret)
 	ret->key = ec_from(is_p256 ? "P-256" : "P-384", point, 1 + 2 * bytes);
 	if (!ret->key)
 		return "its point is not on the curve";
-	ret->types = 1u << (is_p256 ? JWK_P256 : JWK_P384);
+	ret->types = (uint8_t)(1u << (is_p256 ? JWK_P256 : JWK_P384));
 	return NULL;
 }
 
