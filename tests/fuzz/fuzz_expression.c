@@ -5,6 +5,7 @@
  *   - what is refused has a printable message, and what compiles does so twice with the same type;
  *   - two evaluations give the same text or the same lack of one, allocate nothing, and stay in the scratch
  *     memory; a value has the type that was announced;
+ *   - with less memory a condition is what it was, or gives up: a limit decides nothing;
  *   - a condition with `|| true` behind it is true and with `&& false` false, unless it gave up, and its
  *     negation is its opposite, or has no value either.
  */
@@ -172,6 +173,20 @@ static enum expression_truth truth_around(struct world *world, enum expression_p
 	return expression_test(&expression, &world->facts);
 }
 
+static void look_with_less(const struct expression *expression, struct world *world,
+			   enum expression_truth truth)
+{
+	for (size_t left = 1; left < sizeof(world->scratch.bytes); left *= 4) {
+		size_t used = sizeof(world->scratch.bytes) - left;
+		enum expression_truth less;
+
+		world->scratch.used = used;
+		less = expression_test(expression, &world->facts);
+		MUST(world->scratch.used == used);
+		MUST(less == truth || less == EXPRESSION_GAVE_UP);
+	}
+}
+
 static void look_at_condition(const struct expression *expression, struct world *world,
 			      enum expression_point point, struct span text)
 {
@@ -182,6 +197,7 @@ static void look_at_condition(const struct expression *expression, struct world 
 	value = expression_evaluate(expression, &world->facts);
 	truth = expression_test(expression, &world->facts);
 	MUST((truth == EXPRESSION_GAVE_UP) == (value.type == EXPRESSION_NONE && value.gave_up));
+	look_with_less(expression, world, truth);
 	or_true = truth_around(world, point, "", text, " || true");
 	and_false = truth_around(world, point, "", text, " && false");
 	negated = truth_around(world, point, "!", text, "");
