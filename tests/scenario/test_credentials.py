@@ -4,20 +4,17 @@ import base64
 import hashlib
 import json
 import os
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from hg import *
 from hg.framework import binary
-from hg.gateway import write_atomically
 from hg.h2 import fetch2
+from credentials import PASSWORD, Issuer, basic, bearer, block, htpasswd, mkpasswd, token, written
 from plays import acted, play
 
-PASSWORD = "pa:ss w\u00f6rd"
 ROUTE = """
 binds:
 - port: @port@
@@ -28,29 +25,6 @@ binds:
         %s
       backends: [{host: @origin@}]
 """
-
-
-def basic(user, password=PASSWORD):
-    return ("Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
-
-
-def htpasswd(user, *options):
-    return run(["htpasswd", "-nb", *options, user, PASSWORD])[1].strip()
-
-
-def mkpasswd(user, method):
-    return f"{user}:" + run(["mkpasswd", "-m", method, PASSWORD])[1].strip()
-
-
-def block(lines, indent):
-    return "|\n" + "".join(" " * indent + line + "\n" for line in lines)
-
-
-def written(name, text):
-    """The path of a file with this text; a new one replaces it at once."""
-    path = os.path.join(tmpdir(), name)
-    write_atomically(path, text)
-    return path
 
 
 def users(lines, more="mode: strict"):
@@ -245,57 +219,6 @@ binds:
     call = [("content-type", "application/grpc"), ("te", "trailers")]
     response = fetch2(gateway.port, "/a.B/C", method="POST", extra=call)
     eq((response.status, response.header("grpc-status")), (200, "16"), "gRPC")
-
-
-class Issuer:
-    """A server of keys that the test changes, breaks and counts."""
-
-    def __init__(self):
-        self.keys, self.status, self.asked, self.headers = [], 200, 0, {}
-        issuer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                issuer.asked += 1
-                body = json.dumps({"keys": issuer.keys}).encode()
-                self.send_response(issuer.status)
-                for name, value in issuer.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
-
-    def add(self, kid, key=None):
-        key = key or ec.generate_private_key(ec.SECP256R1())
-        public = jwt.algorithms.ECAlgorithm if isinstance(key, ec.EllipticCurvePrivateKey) else None
-        numbers = key.public_key().public_numbers()
-
-        def number(value, size):
-            return base64.urlsafe_b64encode(value.to_bytes(size, "big")).rstrip(b"=").decode()
-
-        if public:
-            entry = {"kty": "EC", "crv": "P-256", "x": number(numbers.x, 32), "y": number(numbers.y, 32)}
-        else:
-            entry = {"kty": "RSA", "n": number(numbers.n, 256), "e": number(numbers.e, 3)}
-        self.keys = self.keys + [{**entry, "kid": kid}]
-        return key
-
-
-def token(key, kid, **claims):
-    algorithm = "ES256" if isinstance(key, ec.EllipticCurvePrivateKey) else "RS256"
-    claims = {"iss": "https://issuer", "aud": "gw", "sub": "alice", "exp": int(time.time()) + 600, **claims}
-    return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": kid})
-
-
-def bearer(text):
-    return [("Authorization", "Bearer " + text)]
 
 
 JWT = "jwtAuth: {mode: strict, issuer: 'https://issuer', audiences: [gw], jwks: {url: '%s'}}"
