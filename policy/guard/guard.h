@@ -40,8 +40,8 @@ struct guard_facts {
 	struct guard_identity *identity; /* of this request; guards add to it */
 	const struct guard_verifier *verifier;
 	/*
-	 * What expressions can read of the request, valid until the next call. needs: enum expression_needs. 0 or
-	 * -ENOMEM.
+	 * What expressions can read of the request, valid until the next call. needs: enum expression_needs.
+	 * 0 or -ENOMEM.
 	 */
 	int (*facts)(void *context, uint32_t needs, const struct expression_facts **ret_facts);
 	void *context; /* of facts() */

@@ -91,7 +91,7 @@ TEST(all_expressions_of_a_rule_must_hold)
 	struct authorization_rule rule = { .effect = AUTHORIZATION_DENY,
 					   .expression_list = both,
 					   .expression_count = 2 };
-	struct authorization_policy policy = { &rule, 1 };
+	struct authorization_policy policy = { .rule_list = &rule, .rule_count = 1 };
 	struct expression_facts facts = { 0 };
 
 	assert_true(authorization_allows(&policy, &facts));

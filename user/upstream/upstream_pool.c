@@ -212,8 +212,8 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 }
 
 /*
- * The record is needed to avoid the endpoint. Nothing is chosen instead of a host that a client has named, and
- * clients could leave a record for each that does not answer.
+ * The record is needed to avoid the endpoint. Nothing is chosen instead of a host that a client has named,
+ * and clients could leave a record for each that does not answer.
  */
 static bool endpoint_has_failed(const struct upstream_endpoint *endpoint)
 {

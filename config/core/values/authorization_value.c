@@ -106,8 +106,8 @@ static const struct schema_row authorization_rows[] = {
 	  .need = "write the rules, as in rules: ['jwt.team == \"a\"']",
 	  .value_doc = "list of [expressions](../docs/expressions.md), `{allow}`, `{deny}`, `{require}`",
 	  .doc = "conditions: a request is refused if any `deny` holds, if any `require` does not, or if "
-		 "there are rules to `allow` and none of them holds; an expression alone allows. The rules of all "
-		 "levels count" },
+		 "there are rules to `allow` and none of them holds; an expression alone allows. The rules "
+		 "of all levels count" },
 	/* check_authorization() reads it. */
 	{ "action", AS_REST(struct authorization_policy), .style = STYLE_MANIFEST },
 	{ "policy", AS_REST(struct authorization_policy), .decode = decode_expressions,
