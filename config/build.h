@@ -31,6 +31,13 @@ struct name_map {
 struct builder {
 	struct decoder decoder;
 	struct snapshot *snapshot; /* borrowed */
+	const struct snapshot *previous; /* borrowed; NULL: none */
+	/*
+	 * "HTTPRoute app/r" -> struct kept_object of `previous`, to use instead of objects with errors. The
+	 * caller's: build_done() leaves it.
+	 */
+	struct name_map restore;
+	bool is_restoring; /* `restore` is in use: everything is decoded for the second time */
 	struct pointer_list binds; /* struct bind */
 	struct pointer_list policies; /* struct targeted_policy */
 	struct pointer_list backends; /* struct backend */

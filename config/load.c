@@ -159,10 +159,19 @@ static void decode_documents(struct builder *b, const struct document_set *set)
 				  set->manifests.count);
 }
 
-/* arena: memory of the texts, which the caller frees afterwards. */
-static int load_snapshot(struct snapshot *snapshot, const struct snapshot *previous,
-			 const struct source_texts *texts, struct arena *arena, struct config_report *report)
+/* What one decoding of the texts needs, and leaves for the next one. */
+struct load {
+	const struct snapshot *previous; /* NULL: none */
+	const struct source_texts *texts;
+	struct arena *arena; /* of the texts; the caller frees it afterwards */
+	struct config_report *report;
+	struct name_map restore; /* as in struct builder; its keys and values belong to `previous` */
+	bool has_secrets; /* in the texts */
+};
+
+static int load_snapshot(struct load *load, struct snapshot *snapshot)
 {
+	struct config_report *report = load->report;
 	struct document_set set = { 0 };
 	struct builder builder;
 	struct tls_files files;
@@ -170,11 +179,14 @@ static int load_snapshot(struct snapshot *snapshot, const struct snapshot *previ
 	int r;
 
 	build_init(&builder, snapshot, report);
-	tls_files_init(&files, snapshot, previous);
+	builder.previous = load->previous;
+	builder.is_restoring = load->restore.map;
+	builder.restore = load->restore;
+	tls_files_init(&files, snapshot, load->previous);
 	builder.decoder.files = &files;
 	arena_init(&nodes, TEXT_BLOCK_BYTES);
 	schema_default(&static_schema, &snapshot->config);
-	r = load_texts(&builder.decoder, &nodes, texts, &set);
+	r = load_texts(&builder.decoder, &nodes, load->texts, &set);
 	if (r == 0) {
 		decode_documents(&builder, &set);
 		build_finish(&builder);
@@ -188,15 +200,62 @@ static int load_snapshot(struct snapshot *snapshot, const struct snapshot *previ
 	hg_free(set.standalone.list);
 	hg_free(set.manifests.list);
 	snapshot->has_secrets = files.has_secrets;
-	if (files.has_secrets) {
+	load->has_secrets = files.has_secrets;
+	if (files.has_secrets)
 		arena_wipe(&nodes);
-		arena_wipe(arena);
-	}
 	if (r == 0)
 		tls_files_keep(&files);
 	tls_files_done(&files);
+	load->restore = builder.restore;
+	builder.restore = (struct name_map){ 0 };
 	build_done(&builder);
 	arena_done(&nodes);
+	return r;
+}
+
+/* The faults of objects that stay in force as they were are kept: the second decoding does not see them. */
+static void carry_faults(const struct config_report *from, const struct name_map *restored,
+			 struct config_report *into)
+{
+	for (uint32_t i = 0; i < from->message_count; i++) {
+		const struct config_message *message = &from->message_list[i];
+
+		if (message->is_fault && name_map_get(restored, message->object))
+			config_fault_at(into, message->text,
+					"the object stays in force as it was before its change");
+	}
+}
+
+/*
+ * Objects that have an error now and had none before stay in force as they were: decodes everything again
+ * with those. Replaces *snapshot and the content of the report.
+ */
+static int load_again(struct load *load, struct snapshot **snapshot)
+{
+	struct config_report *report = load->report, again;
+	int r;
+
+	config_report_init(&again);
+	again.file_count = report->file_count;
+	carry_faults(report, &load->restore, &again);
+	snapshot_unref(*snapshot);
+	*snapshot = snapshot_create();
+	load->report = &again;
+	r = *snapshot ? load_snapshot(load, *snapshot) : -ENOMEM;
+	config_report_done(report);
+	*report = again;
+	return r;
+}
+
+static int load_all(struct load *load, struct snapshot **snapshot)
+{
+	int r = load_snapshot(load, *snapshot);
+
+	if (r == 0 && load->restore.map && !config_report_refuses(load->report))
+		r = load_again(load, snapshot);
+	name_map_done(&load->restore);
+	if (load->has_secrets)
+		arena_wipe(load->arena);
 	return r;
 }
 
@@ -222,6 +281,7 @@ int config_load(const struct config_source *source_list, size_t source_count, co
 	struct snapshot *snapshot = snapshot_create();
 	struct source_texts texts;
 	struct arena arena;
+	struct load load = { .previous = previous, .texts = &texts, .arena = &arena, .report = report };
 	int r;
 
 	if (!snapshot)
@@ -231,8 +291,8 @@ int config_load(const struct config_source *source_list, size_t source_count, co
 	r = read_sources(&arena, source_list, source_count, report, &texts);
 	report->file_count = texts.count;
 	if (r == 0)
-		r = load_snapshot(snapshot, previous, &texts, &arena, report);
-	if (r == 0 && config_report_has_errors(report))
+		r = load_all(&load, &snapshot);
+	if (r == 0 && config_report_refuses(report))
 		r = -EINVAL;
 	if (report->failed)
 		r = -ENOMEM;

@@ -13,6 +13,7 @@
 #include "config/model_guard.h"
 #include "config/model_mcp.h"
 #include "config/model_static.h"
+#include "config/model_status.h"
 #include "config/model_tls.h"
 #include "user/base/arena.h"
 #include "user/base/h2_flood_kind.h"
@@ -437,6 +438,7 @@ struct listener {
 	struct route_table *table; /* set by policy_compile(); in the arena */
 	struct route_table **group_table_list; /* the same for the routes of group i + 1 */
 	uint64_t regex_steps; /* per request, set by policy_compile(); 0: no limit */
+	struct status_listener *status; /* of manifests, otherwise NULL */
 	struct span where;
 };
 
@@ -493,6 +495,8 @@ struct snapshot {
 	struct jwk_remote *jwk_remote_list;
 	uint32_t jwk_remote_count;
 	const struct access_log_policy *access_log; /* may be NULL */
+	const struct kept_object *kept_list;
+	struct status_object *status_list; /* of manifests, by kind; NULL: none */
 	struct hash_map *tls_identities; /* for the next load, config/core/values/tls_files.h; may be NULL */
 	struct certificate_entry *certificate_list; /* set by policy_compile(); sorted by expiry */
 	uint32_t certificate_count;

@@ -8,6 +8,7 @@
 #include "admin/dump/certificates.h"
 #include "admin/dump/config_dump.h"
 #include "admin/dump/health.h"
+#include "admin/dump/status.h"
 #include "admin/dump/streams.h"
 #include "admin/metrics/metrics.h"
 #include "admin/metrics/process_stats.h"
@@ -17,6 +18,7 @@
 #include "user/base/json_writer.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
+#include "user/net/host_addresses.h"
 
 #define JSON_CONTENT_TYPE "application/json"
 
@@ -135,6 +137,20 @@ void handle_config_status(const struct admin_call *call)
 	write_lines(&w, "errors", status.errors);
 	write_lines(&w, "warnings", status.warnings);
 	json_close(&w);
+	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
+}
+
+void handle_status(const struct admin_call *call)
+{
+	const struct snapshot *snapshot = snapshot_of(call);
+	struct host_addresses host;
+	struct text body;
+
+	if (!snapshot)
+		return;
+	host_addresses_read(&host);
+	text_init(&body);
+	status_write(snapshot, &(struct status_host){ host.list, host.count }, &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
 }
 

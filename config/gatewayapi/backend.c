@@ -5,6 +5,7 @@
 #include "config/gatewayapi/backend_policy.h"
 #include "config/gatewayapi/mcp_backend.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "user/base/check.h"
 #include "user/base/hash.h"
@@ -188,6 +189,8 @@ static void decode_backend(struct manifests *m, struct named_backend *named)
 	if (!is_valid || named->invalid_reason)
 		return;
 	value_splice_end(d, manifest_splice(object), &parsed.splice_off, &parsed.is_same_host);
+	if (object->root->fault)
+		return;
 	named->backend = build_backend(m->builder);
 	if (named->backend)
 		*named->backend = parsed;
@@ -208,6 +211,11 @@ void backends_decode(struct manifests *m)
 			return;
 		named->object = object;
 		decode_backend(m, named);
+		if (!named->backend)
+			status_fail(d, &object->status->conditions, CONDITION_ACCEPTED, "Invalid", "%s",
+				    object->root->fault	    ? object->root->fault
+				    : named->invalid_reason ? named->invalid_reason
+							    : "it is not valid");
 	}
 }
 
@@ -242,11 +250,14 @@ static bool named_ref(struct manifests *m, const struct yaml_node *node, const s
 	const char *reason;
 
 	if (!named)
-		return service_ref_invalid(m, node, ref, target,
-					   "there is no such AgentgatewayBackend in the loaded files");
+		return service_ref_invalid(
+			m, node, ref, target,
+			"BackendNotFound: there is no such AgentgatewayBackend in the loaded files");
 	if (!named->backend)
 		return service_ref_invalid(m, node, ref, target,
-					   named->invalid_reason ? named->invalid_reason : "it is not valid");
+					   named->invalid_reason
+						   ? named->invalid_reason
+						   : "BackendNotFound: the AgentgatewayBackend is not valid");
 	reason = unfit_reason(named->backend, user);
 	if (reason)
 		return service_ref_invalid(m, node, ref, target, reason);
@@ -271,13 +282,13 @@ bool backend_ref_decode(struct manifests *m, const struct yaml_node *node,
 	if (!is_service && !is_named)
 		return service_ref_invalid(
 			m, node, ref, &target,
-			"only backends of kind Service and AgentgatewayBackend are supported");
+			"InvalidKind: only backends of kind Service and AgentgatewayBackend are supported");
 	if (is_service && !decode_get(node, "port"))
 		return service_ref(m, node, &target, route, ref);
 	if (!manifest_is_granted(m, route, &target))
 		return service_ref_invalid(
 			m, node, ref, &target,
-			"it is in another namespace, and no ReferenceGrant there allows it");
+			"RefNotPermitted: it is in another namespace, and no ReferenceGrant there allows it");
 	return is_service ? service_ref(m, node, &target, route, ref)
 			  : named_ref(m, node, &target, user, ref);
 }

@@ -8,7 +8,7 @@
 void found_add(struct found_policies *found, const struct plain_policy *plain, const void *object,
 	       const struct yaml_node *node)
 {
-	if (!object)
+	if (!object || node->fault)
 		return;
 	CHECK(found->count < FOUND_POLICIES_MAX);
 	found->list[found->count++] =

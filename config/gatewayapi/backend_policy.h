@@ -30,7 +30,7 @@ struct plain_policy {
 	enum policy_kind kind;
 };
 
-/* Adds one; NULL: it was refused. */
+/* Adds one; NULL, or an error at the node: it was refused. */
 void found_add(struct found_policies *found, const struct plain_policy *plain, const void *object,
 	       const struct yaml_node *node);
 void found_add_plain(struct decoder *d, const struct yaml_node *map, const struct plain_policy *list,

@@ -9,6 +9,7 @@
 #include "config/core/values/values.h"
 #include "config/gatewayapi/credential.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 
 #define GETS_500 "what the policy is for gets status 500"
@@ -68,6 +69,8 @@ static void use_authorities(struct manifests *m, const struct manifest_object *o
 	struct span why;
 
 	tls->settings.trust = credential_trust(m, list, &place, &tls->root_source, &why);
+	status_fail_text(m->decoder, &object->status->conditions, CONDITION_RESOLVED_REFS, why,
+			 place.invalid);
 	if (!tls->settings.trust)
 		set_invalid(tls, decode_text(m->decoder, "NoValidCACertificate: %.*s",
 					     SPAN_FMT(why.len ? why : SPAN("there is none"))));
@@ -95,6 +98,8 @@ static void use_identity(struct manifests *m, const struct manifest_object *obje
 	}
 	tls->settings.identity = credential_identity(m, list->first, &place, &tls->source.cert, &why);
 	set_invalid(tls, why);
+	status_fail_text(m->decoder, &object->status->conditions, CONDITION_RESOLVED_REFS, why,
+			 place.invalid);
 	if (tls->settings.trust)
 		return;
 	tls->settings.trust = credential_own_trust(m, list->first, &place, &why);
@@ -348,6 +353,7 @@ struct targets {
 struct target {
 	const struct source *source;
 	const struct yaml_node *node;
+	struct status_target *status; /* NULL: no memory */
 	struct span name; /* of the Service */
 	uint16_t port; /* 0: all ports */
 	const struct backend_tls *tls;
@@ -387,19 +393,23 @@ static void claim(struct targets *targets, const struct target *target, bool is_
 	const struct manifest_object *object = target->source->object, *holder;
 	struct decoder *d = target->source->m->decoder;
 	struct span key = decode_text(d, "%.*s/%.*s/%u", SPAN_FMT(object->namespace), SPAN_FMT(target->name),
-				      target->port);
+				      target->port),
+		    why;
 
 	holder = key.data ? name_map_get(&targets->owners, key) : NULL;
 	if (!holder && key.data && name_map_put(d, &targets->owners, key, (void *)(uintptr_t)object)) {
 		add_policy(target);
 		return;
 	}
-	if (holder && holder != object && !is_quiet)
-		config_warning(d->report, target->node,
-			       "Conflicted: has no effect there: BackendTLSPolicy %.*s/%.*s has this target, "
-			       "and %s",
-			       SPAN_FMT(holder->namespace), SPAN_FMT(holder->name),
-			       holder->created_s < object->created_s ? "is older" : "comes first by name");
+	if (!holder || holder == object || is_quiet)
+		return;
+	why = decode_text(
+		d, "Conflicted: has no effect there: BackendTLSPolicy %.*s/%.*s has this target, and %s",
+		SPAN_FMT(holder->namespace), SPAN_FMT(holder->name),
+		holder->created_s < object->created_s ? "is older" : "comes first by name");
+	config_warning(d->report, target->node, "%.*s", SPAN_FMT(why));
+	if (target->status)
+		status_fail_text(d, &target->status->conditions, CONDITION_ACCEPTED, why, "Conflicted");
 }
 
 /*
@@ -419,6 +429,9 @@ static void take_later(struct targets *targets, struct target target, struct spa
 		       SPAN_FMT(target.source->object->namespace), SPAN_FMT(target.name), QUOTE(section));
 	tls->invalid_reason =
 		decode_text(d, "TargetNotFound: the Service has no port named %s", QUOTE(section));
+	if (target.status)
+		status_fail_text(d, &target.status->conditions, CONDITION_ACCEPTED, tls->invalid_reason,
+				 "TargetNotFound");
 	target.tls = tls;
 	*late = target;
 	build_push(d, &targets->late, late);
@@ -430,6 +443,8 @@ static void decode_service_target(struct targets *targets, struct target target)
 	struct span section = text_of(target.node, "sectionName");
 	enum service_port_result result = SERVICE_PORT_UNKNOWN;
 
+	target.status = status_target_new(m, target.source->object->status, MANIFEST_SERVICE,
+					  target.source->object->namespace, target.name);
 	if (section.len)
 		result = service_port_named(m, target.source->object->namespace, target.name, section,
 					    &target.port);
@@ -477,12 +492,15 @@ static void decode_policy(struct targets *targets, struct source *source)
 	if (!source->tls)
 		return;
 	decode_spec(source);
-	if (!list || list->kind != YAML_LIST || !list->count || list->count > TARGETS_MAX) {
+	if (!list || list->kind != YAML_LIST || !list->count || list->count > TARGETS_MAX)
 		config_error(d->report, list ? list : source->object->root,
 			     "a BackendTLSPolicy has 1 to %d targetRefs", TARGETS_MAX);
-		return;
-	}
-	yaml_each(node, list)
+	if (source->object->root->fault)
+		set_invalid(source->tls, decode_text(d, "Invalid: %s", source->object->root->fault));
+	status_fail_text(d, &source->object->status->conditions, CONDITION_ACCEPTED,
+			 source->tls->invalid_reason, "Invalid");
+	for (const struct yaml_node *node = list && list->kind == YAML_LIST ? list->first : NULL; node;
+	     node = node->next)
 		decode_target(targets, source, node);
 }
 

@@ -323,8 +323,9 @@ const struct tls_trust *credential_trust(struct manifests *m, const struct yaml_
 		if (all.why[i].len)
 			warn(m, all.node[i], all.why[i],
 			     all.good_count ? "the other references are used" : place->effect);
-	if (!all.good_count && all.count)
-		*ret_why = all.why[0];
+	for (uint32_t i = all.count; i--;)
+		if (all.why[i].len)
+			*ret_why = all.why[i];
 	*ret_source = all.names;
 	return join(m, &all);
 }

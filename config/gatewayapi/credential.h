@@ -31,7 +31,8 @@ const struct tls_identity *credential_identity(struct manifests *m, const struct
 					       struct span *ret_why);
 /*
  * `list` has references, by default to ConfigMaps, which together form one trust store. Returns the valid
- * ones, and warns about each invalid one. NULL: none is valid.
+ * ones, and warns about each invalid one; *ret_why is the reason of the first invalid one, otherwise empty.
+ * NULL: none is valid.
  */
 const struct tls_trust *credential_trust(struct manifests *m, const struct yaml_node *list,
 					 const struct credential_place *place, struct span *ret_source,

@@ -127,13 +127,16 @@ static void add_child(struct expansion *e, const struct chain *above, const stru
 		const struct rule_source *rule = child->rules.list[i];
 		struct route *route;
 
+		if (rule->is_unknown || child->is_nameless)
+			continue;
 		if (!take_budget(e, delegation))
 			return;
 		route = route_copy_add(e->m,
 				       &(struct route_copy){ child->object, &rule->template, e->listener,
 							     child_key(e, child, rule->index, delegate),
 							     child->hostname_list, child->hostname_count,
-							     delegate->group, refusal });
+							     delegate->group,
+							     refusal ? refusal : rule_refusal(child, rule) });
 		if (route && !refusal)
 			expand_rule(e, &chain, rule, route);
 	}

@@ -5,6 +5,7 @@
 
 #include "config/gatewayapi/gateway_tls.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "config/core/values/values.h"
 #include "user/base/check.h"
@@ -62,6 +63,7 @@ static bool decode_protocol(struct decoder *d, const struct yaml_node *node, str
 
 	if (!value_protocol_supported(d, written) || !DECODE_WORD(d, written, protocol_words, &index))
 		return false;
+	l->has_protocol = true;
 	l->listener.protocol = protocol_of[index];
 	if (index >= 2 && !decode_mode(d, node, l->listener.protocol, &mode))
 		return false;
@@ -117,14 +119,21 @@ static void decode_kinds(struct decoder *d, const struct yaml_node *list, struct
 		return;
 	l->kinds = 0;
 	yaml_each(node, list) {
-		struct span name, group = SPAN(GROUP_GATEWAY);
+		struct span name = { 0 }, group = SPAN(GROUP_GATEWAY);
+		uint32_t kind = 0;
 
 		if (!DECODE_MAP(d, node, keys))
 			continue;
 		decode_string(d, decode_get(node, "group"), &group);
 		if (decode_string(d, decode_need(d, node, "kind", "write one such as HTTPRoute"), &name) &&
 		    span_eq(group, SPAN(GROUP_GATEWAY)))
-			l->kinds |= kind_named(name) & kinds_of(l);
+			kind = kind_named(name) & kinds_of(l);
+		l->kinds |= kind;
+		if (!kind)
+			status_fail(d, &l->status->conditions, CONDITION_RESOLVED_REFS, "InvalidRouteKinds",
+				    "allowedRoutes.kinds: routes of kind %s in group %s cannot attach; the "
+				    "protocol of the listener takes %s",
+				    QUOTE(name), QUOTE(group), kinds_text(l));
 	}
 	if (l->kinds == 0)
 		config_warning(d->report, list, "no route can attach to this listener; its protocol takes %s",
@@ -160,8 +169,8 @@ static void decode_allowed(struct decoder *d, const struct yaml_node *node, stru
 {
 	static const struct decode_key keys[] = { KEY("namespaces"), KEY("kinds") };
 
-	l->kinds = kinds_of(l);
-	if (!DECODE_MAP(d, node, keys))
+	l->kinds = l->has_protocol ? kinds_of(l) : 0;
+	if (!l->has_protocol || !DECODE_MAP(d, node, keys))
 		return;
 	decode_kinds(d, decode_get(node, "kinds"), l);
 	gateway_decode_namespaces(d, decode_get(node, "namespaces"), &l->allowed);
@@ -193,45 +202,88 @@ static bool is_refused(const struct manifests *m, const struct manifest_object *
 									MANIFEST_GATEWAY });
 }
 
-struct gateway_listener *gateway_listener_decode(struct manifests *m, const struct yaml_node *node,
-						 const struct gateway_source *source)
+/* A listener is known from its name on, with which its status begins. NULL: there is none. */
+static struct gateway_listener *new_listener(struct decoder *d, const struct yaml_node *node,
+					     struct gateway_source *source)
+{
+	struct gateway_listener *l = decode_take(d, 1, sizeof(*l));
+	struct span name;
+
+	if (!l || !decode_name(d, decode_need(d, node, "name", "every listener has a name"), &name))
+		return NULL;
+	if (name_map_get(&source->names, name)) {
+		config_error(d->report, decode_get(node, "name"),
+			     "there is another listener %s; give each its own name", QUOTE(name));
+		return NULL;
+	}
+	l->status = decode_take(d, 1, sizeof(*l->status));
+	if (!l->status || !name_map_put(d, &source->names, name, l))
+		return NULL;
+	l->status->name = l->listener.listener_name = name;
+	l->listener.status = l->status;
+	*source->status_tail = l->status;
+	source->status_tail = &l->status->next;
+	return l;
+}
+
+static void fill_status(struct decoder *d, const struct gateway_listener *l)
+{
+	const char *why = l->node->fault ? l->node->fault : "its protocol is not supported yet";
+	struct conditions *conditions = &l->status->conditions;
+
+	for (unsigned kind = MANIFEST_HTTP_ROUTE; kind <= MANIFEST_TLS_ROUTE; kind++)
+		if (l->kinds & 1u << kind)
+			l->status->kind_list[l->status->kind_count++] =
+				manifest_kind_name((enum manifest_kind)kind);
+	if (l->is_valid)
+		return;
+	status_fail(d, conditions, CONDITION_ACCEPTED,
+		    l->has_protocol ? "UnsupportedValue" : "UnsupportedProtocol", "%s", why);
+	status_fail(d, conditions, CONDITION_PROGRAMMED, "Invalid", "%s", why);
+}
+
+static void decode_values(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
+{
+	const struct yaml_node *hostname = decode_get(node, "hostname");
+
+	decode_port(d, decode_need(d, node, "port", "write the port to listen on"), &l->port);
+	if (hostname && (hostname->kind != YAML_SCALAR || hostname->text.len))
+		value_hostname(d, hostname, true, &l->listener.hostname);
+	if (decode_protocol(d, node, l) && l->listener.protocol == PROTOCOL_TCP && l->listener.hostname.len)
+		config_error_key(d->report, hostname,
+				 "plain TCP carries no host name; remove hostname, or use protocol: TLS");
+	decode_allowed(d, decode_get(node, "allowedRoutes"), l);
+}
+
+static struct gateway_listener *decode_listener(struct manifests *m, const struct yaml_node *node,
+						struct gateway_source *source)
 {
 	static const struct decode_key keys[] = {
 		KEY("name"), KEY("hostname"), KEY("port"), KEY("protocol"), KEY("allowedRoutes"), KEY("tls"),
 	};
 	struct decoder *d = m->decoder;
-	const struct yaml_node *hostname;
 	struct gateway_listener *l;
-	bool is_valid;
 
 	if (!DECODE_MAP(d, node, keys))
 		return NULL;
-	l = decode_take(d, 1, sizeof(*l));
+	l = new_listener(d, node, source);
 	if (!l)
 		return NULL;
+	l->gateway = source->gateway;
 	l->owner = source->owner;
 	l->node = node;
-	is_valid = decode_name(d, decode_need(d, node, "name", "every listener has a name"),
-			       &l->listener.listener_name);
-	is_valid &= decode_port(d, decode_need(d, node, "port", "write the port to listen on"), &l->port);
-	hostname = decode_get(node, "hostname");
-	if (hostname && (hostname->kind != YAML_SCALAR || hostname->text.len))
-		is_valid &= value_hostname(d, hostname, true, &l->listener.hostname);
-	is_valid &= decode_protocol(d, node, l);
-	if (is_valid && l->listener.protocol == PROTOCOL_TCP && l->listener.hostname.len) {
-		config_error_key(d->report, hostname,
-				 "plain TCP carries no host name; remove hostname, or use protocol: TLS");
-		is_valid = false;
-	}
-	decode_allowed(d, decode_get(node, "allowedRoutes"), l);
-	if (!is_valid)
-		return NULL;
+	decode_values(d, node, l);
 	name_listener(d, source, l);
 	l->listener.where = config_where(d->arena, node);
 	l->listener.client = source->tls.identity;
-	if (l->ends_tls)
-		l->listener.tls = gateway_tls_listener(
-			m, &(struct gateway_tls_listener){ source->owner, node, l->port }, &source->tls);
+	if (l->ends_tls && !node->fault)
+		l->listener.tls =
+			gateway_tls_listener(m,
+					     &(struct gateway_tls_listener){ source->owner, node, l->port,
+									     &l->status->conditions },
+					     &source->tls);
+	l->is_valid = !node->fault && l->has_protocol;
+	fill_status(d, l);
 	/* What refuses a whole Gateway refuses its sets; what refuses a listener of it, only that. */
 	l->is_refused = is_refused(m, source->owner, l->listener.listener_name) ||
 			is_refused(m, source->gateway, (struct span){ 0 });
@@ -240,13 +292,48 @@ struct gateway_listener *gateway_listener_decode(struct manifests *m, const stru
 	return l;
 }
 
-bool gateway_listener_add(struct manifests *m, struct gateway_source *source, struct gateway_listener *l)
+void gateway_listeners_decode(struct manifests *m, const struct yaml_node *list,
+			      struct gateway_source *source)
 {
-	if (!build_push(m->decoder, &m->listeners, l))
-		return false;
-	*source->tail = l;
-	source->tail = &l->next;
-	return true;
+	struct decoder *d = m->decoder;
+
+	if (!decode_list(d, list))
+		return;
+	if (list->count > LIMIT_CONFIG_LISTENERS) {
+		config_error(d->report, list, "a %s has at most %d listeners, this one has %u",
+			     manifest_kind_name(source->owner->kind), LIMIT_CONFIG_LISTENERS, list->count);
+		return;
+	}
+	yaml_each(node, list) {
+		struct gateway_listener *l = decode_listener(m, node, source);
+
+		if (!l || !build_push(d, &m->listeners, l))
+			continue;
+		*source->tail = l;
+		source->tail = &l->next;
+	}
+	name_map_done(&source->names);
+}
+
+void gateway_refuse_broken(struct decoder *d, const struct gateway_source *source)
+{
+	static const char *const parts[] = { "listeners", NULL };
+	const struct manifest_object *owner = source->owner;
+	struct conditions *conditions = &owner->status->conditions;
+	const struct yaml_node *list = decode_get(owner->spec, "listeners");
+	const char *fault = manifest_fault(owner, parts);
+
+	if (!fault && list && list->has_own_fault)
+		fault = list->fault;
+	if (!fault)
+		return;
+	status_fail(d, conditions, CONDITION_ACCEPTED, "Invalid", "%s", fault);
+	status_fail(d, conditions, CONDITION_PROGRAMMED, "Invalid", "%s", fault);
+	for (struct gateway_listener *l = source->first; l; l = l->next) {
+		l->is_valid = false;
+		status_fail(d, &l->status->conditions, CONDITION_PROGRAMMED, "Invalid",
+			    "the %s is not accepted: %s", manifest_kind_name(owner->kind), fault);
+	}
 }
 
 /* None unless it says otherwise, as in Gateway API. */
@@ -280,44 +367,35 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 	};
 	struct decoder *d = m->decoder;
 	struct gateway_source *source = decode_take(d, 1, sizeof(*source));
-	const struct yaml_node *list;
 	struct span key;
 	bool is_map;
 
 	if (!source)
 		return;
-	*source = (struct gateway_source){ .gateway = gateway, .owner = gateway, .tail = &source->first };
-
-	if (!gateway->spec) {
+	*source = (struct gateway_source){ .gateway = gateway,
+					   .owner = gateway,
+					   .tail = &source->first,
+					   .status_tail = &gateway->status->listener_list };
+	if (!gateway->spec)
 		config_error(d->report, gateway->root, "\"spec\" is missing; write spec: {listeners: [...]}");
-		return;
-	}
 	d->unknown_is_harmless = unknown_kind_is_harmless_word;
 	is_map = DECODE_MAP(d, gateway->spec, keys);
 	d->unknown_is_harmless = NULL;
-	if (!is_map)
-		return;
-	if (decode_get(gateway->spec, "addresses"))
-		config_warning(d->report, decode_get(gateway->spec, "addresses"),
-			       "has no effect: every listener is bound to all "
-			       "addresses of this machine");
-	list = decode_need(d, gateway->spec, "listeners",
-			   "write listeners: [{name: http, port: 80, protocol: HTTP}]");
-	if (!decode_list(d, list))
-		return;
-	if (list->count > LIMIT_CONFIG_LISTENERS) {
-		config_error(d->report, list, "a Gateway has at most %d listeners, this one has %u",
-			     LIMIT_CONFIG_LISTENERS, list->count);
-		return;
+	if (is_map) {
+		if (decode_get(gateway->spec, "addresses"))
+			config_warning(d->report, decode_get(gateway->spec, "addresses"),
+				       "has no effect: every listener is bound to all "
+				       "addresses of this machine");
+		gateway_tls_decode(m, gateway, &source->tls);
+		decode_allowed_listeners(d, decode_get(gateway->spec, "allowedListeners"),
+					 &source->allowed_sets);
+		gateway_listeners_decode(
+			m,
+			decode_need(d, gateway->spec, "listeners",
+				    "write listeners: [{name: http, port: 80, protocol: HTTP}]"),
+			source);
 	}
-	gateway_tls_decode(m, gateway, &source->tls);
-	decode_allowed_listeners(d, decode_get(gateway->spec, "allowedListeners"), &source->allowed_sets);
-	yaml_each(node, list) {
-		struct gateway_listener *l = gateway_listener_decode(m, node, source);
-
-		if (l)
-			gateway_listener_add(m, source, l);
-	}
+	gateway_refuse_broken(d, source);
 	key = gateway_source_key(d, gateway);
 	if (key.data)
 		name_map_put(d, &m->gateways, key, source);
@@ -427,58 +505,6 @@ bool gateway_hostnames(struct decoder *d, struct span listener_hostname, const s
 
 /* -------------------------------------------------------------------------------- ports */
 
-static void report_conflict(struct decoder *d, const struct gateway_listener *l,
-			    const struct gateway_listener *other, const char *what)
-{
-	config_error(d->report, l->node,
-		     "port %u is shared with %.*s, but %s; give one of them another port or hostname",
-		     l->port, SPAN_FMT(other->listener.where), what);
-}
-
-static bool is_tls(const struct gateway_listener *l)
-{
-	return l->listener.protocol == PROTOCOL_TLS || l->listener.protocol == PROTOCOL_HTTPS;
-}
-
-/* Uses a map by name: ten thousand listeners must not be compared in pairs. */
-static void check_names(struct decoder *d, const struct gateway_listener *first)
-{
-	struct name_map names = { 0 };
-
-	for (const struct gateway_listener *l = first; l; l = l->next_on_port) {
-		const struct gateway_listener *other = name_map_get(&names, l->listener.hostname);
-
-		if (other)
-			report_conflict(d, l, other, "both have the same hostname");
-		else if (!name_map_put(d, &names, l->listener.hostname, (void *)(uintptr_t)l))
-			break;
-	}
-	name_map_done(&names);
-}
-
-static void check_port(struct decoder *d, const struct gateway_listener *first)
-{
-	uint32_t count = 0;
-
-	for (const struct gateway_listener *l = first; l; l = l->next_on_port) {
-		if (++count == LIMIT_CONFIG_LISTENERS + 1) {
-			config_error(d->report, l->node, "port %u has more than %d listeners", l->port,
-				     LIMIT_CONFIG_LISTENERS);
-			return;
-		}
-		/* TLS listeners are distinguished by the server name, for any protocol inside. */
-		if (first->listener.protocol != l->listener.protocol && !(is_tls(first) && is_tls(l))) {
-			report_conflict(d, l, first, "their protocols differ");
-			return;
-		}
-		if (l != first && l->listener.protocol == PROTOCOL_TCP) {
-			report_conflict(d, l, first, "a TCP port can have only one listener");
-			return;
-		}
-	}
-	check_names(d, first);
-}
-
 static void fill_listener(struct decoder *d, struct gateway_listener *l, struct listener *ret)
 {
 	*ret = l->listener;
@@ -500,7 +526,6 @@ static void bind_port(struct manifests *m, struct gateway_listener *first)
 
 	if (!bind)
 		return;
-	check_port(d, first);
 	for (const struct gateway_listener *l = first; l; l = l->next_on_port)
 		count++;
 	bind->port = first->port;
@@ -527,6 +552,10 @@ void gateways_bind(struct manifests *m)
 	for (uint32_t i = 0; i < all->count; i++) {
 		struct gateway_listener *l = all->list[i], *last = last_on_port[l->port];
 
+		if (!l->is_valid || l->is_conflicted) {
+			l->is_bound = true; /* has its condition instead */
+			continue;
+		}
 		if (last) {
 			last->next_on_port = l;
 			l->is_bound = true;

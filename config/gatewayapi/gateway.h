@@ -24,6 +24,7 @@ struct allowed_namespaces {
 struct gateway_listener {
 	struct listener listener; /* without its routes */
 	uint16_t port;
+	const struct manifest_object *gateway;
 	const struct manifest_object *owner; /* the Gateway or ListenerSet in which it is written */
 	const struct yaml_node *node;
 	struct allowed_namespaces allowed;
@@ -33,7 +34,11 @@ struct gateway_listener {
 	struct hostname_owners owners; /* HTTP only */
 	struct gateway_listener *next; /* of the same owner */
 	struct gateway_listener *next_on_port;
+	struct status_listener *status;
+	bool has_protocol; /* a supported one; otherwise no route attaches */
 	bool ends_tls; /* HTTPS, and TLS with mode Terminate */
+	bool is_valid; /* false: the listener or its Gateway has an error, so it has no port */
+	bool is_conflicted; /* another listener has its port, so it has none */
 	bool is_bound; /* has a bind */
 	bool is_refused; /* a policy on it is not supported: its routes answer 500 */
 };
@@ -46,6 +51,8 @@ struct gateway_source {
 	struct allowed_namespaces allowed_sets; /* of ListenerSets */
 	struct gateway_listener *first;
 	struct gateway_listener **tail;
+	struct status_listener **status_tail;
+	struct name_map names; /* of the listeners */
 };
 
 /* Fills m->listeners and m->gateways from all Gateway objects. */
@@ -59,10 +66,11 @@ struct gateway_listener *gateway_listeners(const struct manifests *m, enum manif
 struct gateway_source *gateway_source_find(const struct manifests *m, enum manifest_kind kind,
 					   struct span namespace, struct span name);
 struct span gateway_source_key(struct decoder *d, const struct manifest_object *object); /* in m->gateways */
-/* Decodes a listener without adding it; NULL after an error. */
-struct gateway_listener *gateway_listener_decode(struct manifests *m, const struct yaml_node *node,
-						 const struct gateway_source *source);
-bool gateway_listener_add(struct manifests *m, struct gateway_source *source, struct gateway_listener *l);
+/* Decodes the listeners and adds them, also those with an error, which get no port. */
+void gateway_listeners_decode(struct manifests *m, const struct yaml_node *list,
+			      struct gateway_source *source);
+/* An error outside of the listeners may concern each of them, as those in `tls` do. */
+void gateway_refuse_broken(struct decoder *d, const struct gateway_source *source);
 void gateway_decode_namespaces(struct decoder *d, const struct yaml_node *namespaces,
 			       struct allowed_namespaces *allowed);
 /* True if an object in `namespace` may attach to one in `own`. */

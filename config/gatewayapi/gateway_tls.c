@@ -2,6 +2,7 @@
 #include "config/gatewayapi/gateway_tls.h"
 
 #include "config/gatewayapi/credential.h"
+#include "config/gatewayapi/status.h"
 #include "user/base/check.h"
 
 #define REFUSED "handshakes of the listener are refused"
@@ -24,13 +25,14 @@ static void validation_refs(struct manifests *m, const struct manifest_object *g
 	};
 	const struct yaml_node *list = decode_need(m->decoder, node, "caCertificateRefs",
 						   "write the ConfigMaps that have the authorities");
-	struct span why = { 0 };
 
 	if (decode_list(m->decoder, list))
-		ret->trust = credential_trust(m, list, &place, &ret->source, &why);
+		ret->trust = credential_trust(m, list, &place, &ret->source, &ret->invalid_ref);
+	if (!ret->trust && !ret->invalid_ref.len)
+		ret->invalid_ref = SPAN("InvalidCACertificateRef: there is none");
 	if (!ret->trust)
-		ret->invalid_reason = decode_text(m->decoder, "NoValidCACertificate: %.*s",
-						  SPAN_FMT(why.len ? why : SPAN("there is none")));
+		ret->invalid_reason =
+			decode_text(m->decoder, "NoValidCACertificate: %.*s", SPAN_FMT(ret->invalid_ref));
 }
 
 /* `validation`, or the older `frontendValidation` of a listener. */
@@ -47,10 +49,15 @@ static void decode_validation(struct manifests *m, const struct manifest_object 
 	ret->is_asked = true;
 	DECODE_WORD(d, decode_get(node, "mode"), modes, &mode);
 	ret->auth = mode ? TLS_CLIENT_UNVERIFIED : TLS_CLIENT_REQUIRED;
-	if (mode)
+	if (mode) {
 		config_warning(d->report, decode_get(node, "mode"),
 			       "InsecureFrontendValidationMode: clients without a certificate, or with one "
 			       "that does not verify, are served, too");
+		condition_hold(&gateway->status->conditions, CONDITION_INSECURE_FRONTEND,
+			       "ConfigurationChanged",
+			       SPAN("AllowInsecureFallback: clients without a certificate, or with one that "
+				    "does not verify, are served, too"));
+	}
 	validation_refs(m, gateway, node, ret);
 }
 
@@ -135,6 +142,9 @@ static void decode_backend(struct manifests *m, const struct manifest_object *ga
 		return;
 	identity->identity =
 		credential_identity(m, ref, &place, &identity->source, &identity->invalid_reason);
+	if (identity->invalid_reason.len)
+		status_fail_text(m->decoder, &gateway->status->conditions, CONDITION_RESOLVED_REFS,
+				 identity->invalid_reason, place.invalid);
 	ret->identity = identity;
 }
 
@@ -180,8 +190,11 @@ static void decode_certificates(struct manifests *m, const struct gateway_tls_li
 		const struct tls_identity *identity =
 			credential_identity(m, node, &place, &source->cert, &why);
 
-		if (!identity)
+		if (!identity) {
+			status_fail_text(m->decoder, listener->conditions, CONDITION_RESOLVED_REFS, why,
+					 place.invalid);
 			continue;
+		}
 		identities[tls->identity_count++] = identity;
 		tls->source_count++;
 	}
@@ -194,7 +207,8 @@ static void decode_certificates(struct manifests *m, const struct gateway_tls_li
  * Options for other programs have no effect; options for other sources of certificates or another
  * verification make the listener invalid.
  */
-static void check_options(struct manifests *m, const struct yaml_node *options, struct listener_tls *tls)
+static void check_options(struct manifests *m, const struct gateway_tls_listener *listener,
+			  const struct yaml_node *options, struct listener_tls *tls)
 {
 	static const char *const words[] = { "certificate-source", "terminate-mode", "verify" };
 	struct decoder *d = m->decoder;
@@ -209,9 +223,12 @@ static void check_options(struct manifests *m, const struct yaml_node *options, 
 				memmem(option->key.data, option->key.len, words[i], strlen(words[i])) != NULL;
 		config_warning(d->report, option, "this gateway does not know the option %s; %s",
 			       QUOTE(option->key), is_needed ? REFUSED : "it has no effect");
-		if (is_needed)
-			set_invalid(tls, decode_text(d, "Invalid: the option %s is not supported",
-						     QUOTE(option->key)));
+		if (!is_needed)
+			continue;
+		set_invalid(tls,
+			    decode_text(d, "Invalid: the option %s is not supported", QUOTE(option->key)));
+		condition_fail(listener->conditions, CONDITION_ACCEPTED, "UnsupportedValue",
+			       tls->invalid_reason);
 	}
 }
 
@@ -226,12 +243,18 @@ static const struct client_validation *validation_of(const struct gateway_tls *g
 	return found;
 }
 
-static void set_clients(struct listener_tls *tls, const struct client_validation *validation)
+static void set_clients(struct manifests *m, const struct gateway_tls_listener *listener,
+			struct listener_tls *tls, const struct client_validation *validation)
 {
 	if (!validation || !validation->is_asked)
 		return;
+	if (validation->invalid_ref.len)
+		status_fail_text(m->decoder, listener->conditions, CONDITION_RESOLVED_REFS,
+				 validation->invalid_ref, "InvalidCACertificateRef");
 	if (!validation->trust) {
 		set_invalid(tls, validation->invalid_reason);
+		status_fail_text(m->decoder, listener->conditions, CONDITION_ACCEPTED,
+				 validation->invalid_reason, "NoValidCACertificate");
 		return;
 	}
 	tls->settings.client_auth = validation->auth;
@@ -248,20 +271,22 @@ static void decode_listener_tls(struct manifests *m, const struct gateway_tls_li
 	struct client_validation own = { 0 };
 	struct decoder *d = m->decoder;
 
-	check_options(m, decode_get(node, "options"), tls);
+	check_options(m, listener, decode_get(node, "options"), tls);
 	if (list && decode_list(d, list) && list->count > CERTIFICATES_MAX)
 		config_error(d->report, list, "has more than %d certificates", CERTIFICATES_MAX);
 	else if (list && list->kind == YAML_LIST && list->count)
 		decode_certificates(m, listener, list, tls);
 	if (older)
 		decode_validation(m, listener->gateway, older, &own);
-	set_clients(tls, older ? &own : validation_of(gateway, listener->port));
+	set_clients(m, listener, tls, older ? &own : validation_of(gateway, listener->port));
 	if (tls->identity_count || tls->invalid_reason.len)
 		return;
 	config_warning(d->report, node ? node : listener->node,
 		       "InvalidCertificateRef: there is no certificate; " REFUSED
 		       ": write tls: {certificateRefs: [{name: the name of a Secret}]}");
 	set_invalid(tls, SPAN("InvalidCertificateRef: there is no certificate"));
+	status_fail_text(m->decoder, listener->conditions, CONDITION_RESOLVED_REFS, tls->invalid_reason,
+			 "InvalidCertificateRef");
 }
 
 struct listener_tls *gateway_tls_listener(struct manifests *m, const struct gateway_tls_listener *listener,
@@ -284,6 +309,7 @@ struct listener_tls *gateway_tls_listener(struct manifests *m, const struct gate
 		tls->source_count = 0;
 		tls->settings.client_auth = TLS_CLIENT_NOT_ASKED;
 		tls->settings.client_trust = NULL;
+		condition_fail(listener->conditions, CONDITION_PROGRAMMED, "Invalid", tls->invalid_reason);
 	}
 	return tls;
 }

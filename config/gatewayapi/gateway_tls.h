@@ -16,6 +16,7 @@ struct client_validation {
 	const struct tls_trust *trust; /* NULL: see invalid_reason */
 	struct span source;
 	struct span invalid_reason;
+	struct span invalid_ref; /* reason of the first invalid reference; others may be valid */
 };
 
 /* `tls` of a Gateway. */
@@ -32,6 +33,7 @@ struct gateway_tls_listener {
 	const struct manifest_object *gateway;
 	const struct yaml_node *node; /* the listener's */
 	uint16_t port;
+	struct conditions *conditions; /* get what is wrong */
 };
 
 /* Builds the TLS settings of a listener that terminates TLS. Returns NULL only if memory is exhausted. */

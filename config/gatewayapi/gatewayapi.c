@@ -4,13 +4,16 @@
 #include "config/gatewayapi/backend.h"
 #include "config/gatewayapi/backend_tls.h"
 #include "config/gatewayapi/credential.h"
+#include "config/gatewayapi/conflict.h"
 #include "config/gatewayapi/gateway.h"
 #include "config/gatewayapi/gateway_class.h"
 #include "config/gatewayapi/listener_set.h"
+#include "config/gatewayapi/kept_object.h"
 #include "config/gatewayapi/parameters.h"
 #include "config/gatewayapi/policy.h"
 #include "config/gatewayapi/route.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 
 void gatewayapi_decode(struct builder *builder, struct yaml_document *const *document_list,
@@ -19,24 +22,34 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	struct manifests m = { .builder = builder, .decoder = &builder->decoder };
 
 	m.decoder->is_manifest = true;
+	m.decoder->report->is_per_object = true;
 	for (uint32_t i = 0; i < document_count; i++)
 		manifest_add(&m, document_list[i]);
 	unknown_kinds_decode(&m);
-	backend_tls_policies_decode(&m);
-	services_decode(&m);
+	grants_check(&m);
 	gateways_find_foreign(&m);
 	parameters_decode(&m);
+	backend_tls_policies_decode(&m);
+	/* Before what they are for: a policy with an error refuses it. */
 	policies_decode(&m);
+	services_decode(&m);
 	backends_decode(&m);
 	gateways_decode(&m);
 	listener_sets_decode(&m);
+	conflicts_find(&m);
 	routes_decode(&m);
 	gateways_bind(&m);
+	status_finish(&m);
+	if (!builder->is_restoring)
+		kept_objects_find(&m);
+	kept_objects_save(&m);
+	m.decoder->report->is_per_object = false;
 	m.decoder->is_manifest = false;
 	gateways_done(&m);
 	services_done(&m);
 	credentials_done(&m);
 	strangers_done(&m);
+	status_done(&m);
 	for (unsigned kind = 0; kind < MANIFEST_KIND_COUNT; kind++)
 		build_list_done(&m.objects[kind]);
 	build_list_done(&m.listeners);

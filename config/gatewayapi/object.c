@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "config/core/values/tls_files.h"
+#include "config/gatewayapi/kept_object.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -100,15 +101,6 @@ static void decode_created(struct decoder *d, const struct yaml_node *node, stru
 			     QUOTE(s));
 }
 
-/* Selectors are compared with every namespace and object: limit their size, and so the load time. */
-static bool is_small(struct decoder *d, const struct yaml_node *node)
-{
-	if (node->count <= LIMIT_CONFIG_LABELS)
-		return true;
-	config_error(d->report, node, "has %u entries; %d are the most", node->count, LIMIT_CONFIG_LABELS);
-	return false;
-}
-
 static const struct yaml_node *string_map(struct decoder *d, const struct yaml_node *node)
 {
 	struct span value;
@@ -136,7 +128,7 @@ static bool decode_metadata(struct manifests *m, const struct yaml_node *root, s
 		object->namespace = SPAN("default");
 	decode_created(d, decode_get(metadata, "creationTimestamp"), object);
 	object->labels = string_map(d, decode_get(metadata, "labels"));
-	if (object->labels && !is_small(d, object->labels))
+	if (object->labels && !manifest_is_small(d, object->labels))
 		object->labels = NULL;
 	object->annotations = string_map(d, decode_get(metadata, "annotations"));
 	return true;
@@ -171,6 +163,58 @@ static bool is_data(enum manifest_kind kind)
 	return kind == MANIFEST_SECRET || kind == MANIFEST_CONFIG_MAP;
 }
 
+static bool is_status_form(enum manifest_kind kind, enum status_form *ret)
+{
+	switch (kind) {
+	case MANIFEST_GATEWAY_CLASS:
+	case MANIFEST_BACKEND:
+		*ret = STATUS_PLAIN;
+		return true;
+	case MANIFEST_GATEWAY:
+		*ret = STATUS_GATEWAY;
+		return true;
+	case MANIFEST_LISTENER_SET:
+	case MANIFEST_X_LISTENER_SET:
+		*ret = STATUS_LISTENER_SET;
+		return true;
+	case MANIFEST_HTTP_ROUTE:
+	case MANIFEST_GRPC_ROUTE:
+	case MANIFEST_TCP_ROUTE:
+	case MANIFEST_TLS_ROUTE:
+		*ret = STATUS_ROUTE;
+		return true;
+	case MANIFEST_POLICY:
+	case MANIFEST_BACKEND_TLS_POLICY:
+		*ret = STATUS_POLICY;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The version as written; a number that is none has been reported. */
+static struct status_object *status_new(struct decoder *d, const struct manifest_object *object)
+{
+	const struct yaml_node *version = decode_get(object->root, "apiVersion");
+	const struct yaml_node *generation = decode_get(decode_get(object->root, "metadata"), "generation");
+	struct status_object *status;
+	enum status_form form;
+
+	if (!is_status_form(object->kind, &form))
+		return NULL;
+	status = decode_take(d, 1, sizeof(*status));
+	if (!status)
+		return NULL;
+	status->form = form;
+	status->kind = manifest_kind_name(object->kind);
+	status->namespace = object->namespace;
+	status->name = object->name;
+	status->api_version = decode_keep(d, version->text);
+	if (generation && generation->kind == YAML_SCALAR)
+		(void)span_parse_u63(generation->text, &status->generation);
+	return status;
+}
+
 static void keep_object(struct manifests *m, struct manifest_object *object)
 {
 	struct decoder *d = m->decoder;
@@ -192,6 +236,7 @@ static void keep_object(struct manifests *m, struct manifest_object *object)
 			     SPAN_FMT(first->root->document->file), first->root->line);
 		return;
 	}
+	object->status = status_new(d, object);
 	if (name_map_put(d, &m->index, key, object))
 		build_push(d, &m->objects[object->kind], object);
 }
@@ -275,6 +320,32 @@ static void label_document(struct decoder *d, struct yaml_document *document,
 				  : decode_text(d, "%s %.*s", kind, SPAN_FMT(object->name));
 }
 
+static bool is_listed_key(struct span key, const char *const *list)
+{
+	for (; *list; list++)
+		if (span_eq(key, span_str(*list)))
+			return true;
+	return false;
+}
+
+static const char *fault_outside(const struct yaml_node *map, const char *const *parts)
+{
+	if (map->has_own_fault || map->kind != YAML_MAP)
+		return map->fault;
+	yaml_each(member, map)
+		if (member->fault && !is_listed_key(member->key, parts))
+			return member->fault;
+	return NULL;
+}
+
+const char *manifest_fault(const struct manifest_object *object, const char *const *parts)
+{
+	static const char *const spec[] = { "spec", NULL };
+	const char *fault = fault_outside(object->root, spec);
+
+	return fault || !object->spec ? fault : fault_outside(object->spec, parts);
+}
+
 static const struct yaml_node *map_or_none(const struct yaml_node *node)
 {
 	return node && node->kind == YAML_MAP ? node : NULL;
@@ -305,13 +376,52 @@ static void add_data(struct manifests *m, struct yaml_document *document, struct
 	keep_object(m, object);
 }
 
+/* "HTTPRoute app/r", from names without a check; the decoder of the metadata reports them. */
+static bool label_early(struct decoder *d, struct yaml_document *document, enum manifest_kind kind)
+{
+	const struct yaml_node *metadata = decode_get(document->root, "metadata");
+	const struct yaml_node *name = decode_get(metadata, "name");
+	const struct yaml_node *namespace = decode_get(metadata, "namespace");
+	struct manifest_object object = { .kind = kind };
+
+	if (!name || name->kind != YAML_SCALAR || (namespace && namespace->kind != YAML_SCALAR))
+		return false;
+	object.name = name->text;
+	if (kind != MANIFEST_NAMESPACE && kind != MANIFEST_GATEWAY_CLASS)
+		object.namespace = namespace ? namespace->text : SPAN("default");
+	label_document(d, document, &object);
+	return true;
+}
+
+/* Uses the object from before the reload instead of one with errors. */
+static struct yaml_document *restore(struct manifests *m, struct yaml_document *document,
+				     struct manifest_object *object)
+{
+	struct yaml_document *kept = NULL;
+
+	if (m->builder->is_restoring && label_early(m->decoder, document, object->kind))
+		kept = kept_object_restore(m, document);
+	document->label = (struct span){ 0 };
+	if (!kept)
+		return document;
+	object->root = kept->root;
+	object->spec = decode_get(kept->root, "spec");
+	object->is_restored = true;
+	return kept;
+}
+
 static void add_object(struct manifests *m, struct yaml_document *document, struct manifest_object *object)
 {
+	document = restore(m, document, object);
 	/* Objects that clusters generate may have more keys. */
 	if (!is_cluster_made(object->kind))
 		DECODE_MAP(m->decoder, document->root, root_keys);
-	if (!decode_metadata(m, document->root, object))
+	if (!decode_metadata(m, document->root, object)) {
+		if (kinds[object->kind].is_policy)
+			unknown_kind_add_broken(m, document, span_str(kinds[object->kind].group),
+						span_str(kinds[object->kind].name));
 		return;
+	}
 	label_document(m->decoder, document, object);
 	keep_object(m, object);
 }
@@ -326,8 +436,11 @@ void manifest_add(struct manifests *m, struct yaml_document *document)
 
 	version_node = decode_need(d, root, "apiVersion", "write one such as gateway.networking.k8s.io/v1");
 	kind_node = decode_need(d, root, "kind", "write one such as HTTPRoute");
-	if (!decode_name(d, version_node, &api) || !decode_name(d, kind_node, &kind))
+	if (!decode_name(d, version_node, &api) || !decode_name(d, kind_node, &kind)) {
+		/* It may have been meant to protect something. */
+		unknown_kind_add_broken(m, document, SPAN(""), SPAN(""));
 		return;
+	}
 	slash = span_find(api, '/');
 	group = slash < 0 ? SPAN("") : span_first(api, (size_t)slash);
 	version = span_from(api, slash < 0 ? 0 : (size_t)slash + 1);
@@ -362,127 +475,24 @@ const struct manifest_object *manifest_find(struct manifests *m, enum manifest_k
 	return len < (int)sizeof(key) ? name_map_get(&m->index, span_of(key, (size_t)len)) : NULL;
 }
 
-/* -------------------------------------------------------------------------------- labels */
-
-struct span manifest_label(const struct yaml_node *labels, const char *name)
+/* The order of the strings "namespace/name": "a-b/x" comes before "a/x". */
+static int full_name_order(const struct manifest_object *a, const struct manifest_object *b)
 {
-	const struct yaml_node *label = labels ? yaml_get(labels, span_str(name)) : NULL;
+	size_t len = a->namespace.len < b->namespace.len ? a->namespace.len : b->namespace.len;
+	int order = span_compare(span_first(a->namespace, len), span_first(b->namespace, len));
 
-	return label && label->kind == YAML_SCALAR ? label->text : (struct span){ 0 };
+	if (!order && a->namespace.len > len)
+		order = (unsigned char)a->namespace.data[len] - '/';
+	if (!order && b->namespace.len > len)
+		order = '/' - (unsigned char)b->namespace.data[len];
+	return order ? order : span_compare(a->name, b->name);
 }
 
-bool manifest_select(struct decoder *d, const struct yaml_node *node, uint64_t steps)
+int manifest_order(const struct manifest_object *a, const struct manifest_object *b)
 {
-	bool was_over = d->selections > LIMIT_CONFIG_SELECTIONS;
+	int order = (a->created_s > b->created_s) - (a->created_s < b->created_s);
 
-	d->selections += steps;
-	if (d->selections <= LIMIT_CONFIG_SELECTIONS)
-		return true;
-	if (!was_over)
-		config_error(d->report, node,
-			     "the selectors of all files together look at more than %d labels and objects; "
-			     "write fewer of them, or name what is meant in targetRefs",
-			     LIMIT_CONFIG_SELECTIONS);
-	return false;
-}
-
-struct label_owner {
-	const struct yaml_node *labels;
-	struct span namespace;
-};
-
-static struct span owner_label(const struct label_owner *owner, struct span name)
-{
-	const struct yaml_node *label = owner->labels ? yaml_get(owner->labels, name) : NULL;
-
-	if (owner->namespace.len && span_eq(name, SPAN("kubernetes.io/metadata.name")))
-		return owner->namespace;
-	return label && label->kind == YAML_SCALAR ? label->text : (struct span){ 0 };
-}
-
-static bool labels_fit(struct decoder *d, const struct yaml_node *wanted, const struct label_owner *owner)
-{
-	uint64_t labels = 1 + (owner->labels ? owner->labels->count : 0);
-	bool fits = true;
-
-	if (!decode_any_map(d, wanted))
-		return !wanted;
-	if (!is_small(d, wanted) || !manifest_select(d, wanted, wanted->count * labels))
-		return false;
-	yaml_each(member, wanted) {
-		struct span value, found = owner_label(owner, member->key);
-
-		if (!decode_string(d, member, &value) || !found.data || !span_eq(value, found))
-			fits = false;
-	}
-	return fits;
-}
-
-bool manifest_labels_fit(struct decoder *d, const struct yaml_node *wanted, const struct yaml_node *labels)
-{
-	const struct label_owner owner = { .labels = labels };
-
-	return labels_fit(d, wanted, &owner);
-}
-
-static bool is_listed(struct decoder *d, const struct yaml_node *values, struct span value)
-{
-	bool found = false;
-
-	if (!decode_list(d, values) || !is_small(d, values))
-		return false;
-	yaml_each(child, values) {
-		struct span s;
-
-		if (decode_string(d, child, &s))
-			found |= span_eq(s, value);
-	}
-	return found;
-}
-
-static bool expression_fits(struct decoder *d, const struct yaml_node *node, const struct label_owner *owner)
-{
-	static const struct decode_key keys[] = { KEY("key"), KEY("operator"), KEY("values") };
-	static const char *const operators[] = { "In", "NotIn", "Exists", "DoesNotExist" };
-	const struct yaml_node *values;
-	struct span key, found;
-	unsigned index;
-
-	if (!DECODE_MAP(d, node, keys) ||
-	    !decode_string(d, decode_need(d, node, "key", "write the name of a label"), &key) ||
-	    !DECODE_WORD(d, decode_need(d, node, "operator", "write In, NotIn, Exists or DoesNotExist"),
-			 operators, &index))
-		return false;
-	found = owner_label(owner, key);
-	if (index == 2)
-		return found.data != NULL;
-	if (index == 3)
-		return found.data == NULL;
-	values = decode_need(d, node, "values", "write the list of values");
-	if (index == 0)
-		return found.data && is_listed(d, values, found);
-	return !found.data || !is_listed(d, values, found);
-}
-
-bool manifest_selector_fits(struct decoder *d, const struct yaml_node *selector,
-			    const struct yaml_node *labels, struct span namespace)
-{
-	static const struct decode_key keys[] = { KEY("matchLabels"), KEY("matchExpressions") };
-	const struct label_owner owner = { labels, namespace };
-	const struct yaml_node *expressions;
-	bool fits;
-
-	if (!DECODE_MAP(d, selector, keys))
-		return false;
-	fits = labels_fit(d, decode_get(selector, "matchLabels"), &owner);
-	expressions = decode_get(selector, "matchExpressions");
-	if (!decode_list(d, expressions))
-		return fits && !expressions;
-	if (!is_small(d, expressions))
-		return false;
-	yaml_each(node, expressions)
-		fits &= expression_fits(d, node, &owner);
-	return fits;
+	return order ? order : full_name_order(a, b);
 }
 
 /* -------------------------------------------------------------------------------- references */

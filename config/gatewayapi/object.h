@@ -34,8 +34,10 @@ struct manifest_object {
 	enum manifest_kind kind;
 	struct span name;
 	struct span namespace; /* empty for a Namespace and a GatewayClass */
+	bool is_restored; /* as it was before the reload: it has an error now */
 	bool is_foreign; /* a Gateway whose class belongs to another program */
 	int64_t created_s; /* INT64_MAX if absent */
+	struct status_object *status; /* arena; NULL: its kind has none */
 	const struct yaml_node *root;
 	const struct yaml_node *labels; /* map; NULL: none */
 	const struct yaml_node *annotations; /* map; NULL: none */
@@ -55,9 +57,19 @@ struct manifests {
 	struct name_map backends; /* "namespace/name" of an AgentgatewayBackend -> struct named_backend */
 	struct pointer_list unknown_kinds; /* struct stranger */
 	struct name_map refusals; /* "kind/namespace/name" -> struct refusal */
+	/* Of the route whose references are decoded: gets the reasons of invalid ones. NULL: no route. */
+	struct conditions *ref_conditions;
+	struct pointer_list status_targets; /* struct status_target */
+	struct name_map service_users; /* name of a Service's backend -> struct service_user */
 	struct name_map identities; /* "namespace/name" of a Secret -> struct credential */
 	struct name_map trusts; /* the same, for all objects of one trust store, one per line */
 };
+
+/*
+ * The first error of an object outside of these members of its spec (NULL-terminated list), which judge
+ * themselves; NULL: none. Such an object is refused as a whole.
+ */
+const char *manifest_fault(const struct manifest_object *object, const char *const *parts);
 
 const char *manifest_kind_name(enum manifest_kind kind);
 const char *manifest_kind_group(enum manifest_kind kind);
@@ -67,6 +79,15 @@ void manifest_add(struct manifests *m, struct yaml_document *document);
 const struct manifest_object *manifest_find(struct manifests *m, enum manifest_kind kind,
 					    struct span namespace, struct span name);
 
+/* The older object first, then by "namespace/name": the order of precedence of Gateway API. */
+int manifest_order(const struct manifest_object *a, const struct manifest_object *b);
+
+/* selector.c */
+/*
+ * Selectors are compared with every namespace and object: limits their size, and so the load time. False:
+ * reported.
+ */
+bool manifest_is_small(struct decoder *d, const struct yaml_node *node);
 struct span manifest_label(const struct yaml_node *labels, const char *name); /* data == NULL: absent */
 /*
  * Evaluates matchLabels and matchExpressions of a selector. `namespace` is the value of the label
@@ -95,6 +116,8 @@ struct manifest_ref {
 bool manifest_ref(struct decoder *d, const struct yaml_node *node, const struct manifest_object *from,
 		  const char *group, const char *kind, struct manifest_ref *ret);
 
+/* Reports errors of ReferenceGrants; one that has any allows nothing. */
+void grants_check(struct manifests *m);
 /* A reference into another namespace needs a ReferenceGrant there. */
 bool manifest_is_granted(struct manifests *m, const struct manifest_object *from,
 			 const struct manifest_ref *ref);

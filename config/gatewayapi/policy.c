@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/policy.h"
 
+#include <stdio.h>
+
 #include "config/gatewayapi/auth_policy.h"
 #include "config/gatewayapi/backend_policy.h"
+#include "config/gatewayapi/policy_safety.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "config/core/values/policy_value.h"
 #include "user/base/check.h"
@@ -17,7 +21,9 @@ struct policy_source {
 	const struct manifest_object *object;
 	struct found_policies found;
 	bool is_gateway_phase;
+	bool is_unsafe; /* an error may be in something that protects: the targets are not served */
 	bool has_section[3]; /* by enum policy_section */
+	struct name_map targets; /* "kind/name/section/port" */
 };
 
 /* -------------------------------------------------------------------------------- frontend */
@@ -303,7 +309,41 @@ static void create_policies(struct manifests *m, const struct policy_source *sou
 	}
 }
 
-static void add_target(struct manifests *m, const struct yaml_node *node, const struct policy_source *source,
+/* The status of the policy for a target; a target that a wrong policy may be to protect is not served. */
+static void note_target(struct manifests *m, const struct yaml_node *node, const struct policy_source *source,
+			enum manifest_kind kind, const struct manifest_ref *ref)
+{
+	struct status_target *target =
+		status_target_new(m, source->object->status, kind, ref->namespace, ref->name);
+
+	if (source->is_unsafe || node->fault)
+		unknown_kind_refuse_object(m, kind, ref->namespace, ref->name, (struct span){ 0 });
+	if (!target || manifest_find(m, kind, ref->namespace, ref->name))
+		return;
+	status_fail(m->decoder, &target->conditions, CONDITION_ACCEPTED, "TargetNotFound",
+		    "there is no %s %.*s/%.*s", manifest_kind_name(kind), SPAN_FMT(ref->namespace),
+		    SPAN_FMT(ref->name));
+	status_fail(m->decoder, &target->conditions, CONDITION_ATTACHED, "TargetNotFound",
+		    "there is no %s %.*s/%.*s", manifest_kind_name(kind), SPAN_FMT(ref->namespace),
+		    SPAN_FMT(ref->name));
+}
+
+/* An object that two selectors select, or that is named twice, has the policy once. */
+static bool is_new_target(struct decoder *d, struct policy_source *source, const struct manifest_ref *ref,
+			  const struct policy_target *target)
+{
+	char key[1000];
+	int len = snprintf(key, sizeof(key), "%.*s/%.*s/%.*s/%u", SPAN_FMT(ref->kind), SPAN_FMT(ref->name),
+			   SPAN_FMT(target->section), target->port);
+	struct span found = span_of(key, (size_t)len < sizeof(key) ? (size_t)len : sizeof(key) - 1);
+
+	if (name_map_get(&source->targets, found))
+		return false;
+	found = decode_keep(d, found);
+	return found.data && name_map_put(d, &source->targets, found, source);
+}
+
+static void add_target(struct manifests *m, const struct yaml_node *node, struct policy_source *source,
 		       const struct manifest_ref *ref)
 {
 	struct policy_target target = { .name = ref->name,
@@ -313,26 +353,33 @@ static void add_target(struct manifests *m, const struct yaml_node *node, const 
 	struct decoder *d = m->decoder;
 	enum manifest_kind kind;
 
-	if (!set_kind(d, node, ref, &kind, &target) ||
-	    !set_section(d, decode_get(node, "sectionName"), &target) ||
-	    !set_port(d, decode_get(node, "port"), source, &target) ||
-	    !check_sections(d, node, source, &target))
+	if (!set_kind(d, node, ref, &kind, &target))
 		return;
+	if (!set_section(d, decode_get(node, "sectionName"), &target) ||
+	    !set_port(d, decode_get(node, "port"), source, &target) ||
+	    !check_sections(d, node, source, &target)) {
+		note_target(m, node, source, kind, ref);
+		return;
+	}
 	object = manifest_find(m, kind, ref->namespace, ref->name);
 	if (object && object->is_foreign) {
 		config_info(d->report, node, "skipped: the Gateway %.*s/%.*s belongs to another program",
 			    SPAN_FMT(ref->namespace), SPAN_FMT(ref->name));
 		return;
 	}
+	if (!is_new_target(d, source, ref, &target))
+		return;
+	note_target(m, node, source, kind, ref);
 	if (source->found.lacks_guard)
 		refuse_target(m, kind, ref, &target);
 	if (target.kind == TARGET_SERVICE)
 		target.name = service_hostname(d, ref->namespace, ref->name);
-	if (m->builder->policies.count + source->found.count > LIMIT_CONFIG_POLICIES) {
-		config_error(d->report, node,
-			     "the policies of all files apply to too many objects: %d times a policy to an "
-			     "object is the most; target Gateways instead of what is below them",
-			     LIMIT_CONFIG_POLICIES);
+	if (m->builder->policies.count + source->found.count > LIMIT_CONFIG_POLICIES ||
+	    m->status_targets.count > LIMIT_CONFIG_POLICIES) {
+		config_refuse(d->report, node,
+			      "the policies of all files apply to too many objects: %d times a policy to an "
+			      "object is the most; target Gateways instead of what is below them",
+			      LIMIT_CONFIG_POLICIES);
 		return;
 	}
 	create_policies(m, source, &target);
@@ -347,8 +394,7 @@ static struct span group_of(struct span kind)
 	return SPAN(GROUP_GATEWAY);
 }
 
-static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
-			      const struct policy_source *source)
+static void decode_target_ref(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
 		KEY("group"),
@@ -386,7 +432,7 @@ static bool selectable_kind(struct span kind, enum manifest_kind *ret)
 }
 
 static void decode_target_selector(struct manifests *m, const struct yaml_node *node,
-				   const struct policy_source *source)
+				   struct policy_source *source)
 {
 	static const struct decode_key keys[] = { KEY("group"), KEY("kind"), KEY("matchLabels"),
 						  KEY("sectionName"), KEY("port") };
@@ -428,8 +474,20 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 			       manifest_kind_name(kind), QUOTE(ref.namespace));
 }
 
-static void decode_targets(struct manifests *m, const struct yaml_node *spec,
-			   const struct policy_source *source)
+static void decode_list_of(struct manifests *m, const struct yaml_node *list, unsigned choice,
+			   struct policy_source *source)
+{
+	if (!decode_list(m->decoder, list))
+		return;
+	yaml_each(node, list) {
+		if (choice == 0)
+			decode_target_ref(m, node, source);
+		else
+			decode_target_selector(m, node, source);
+	}
+}
+
+static void decode_targets(struct manifests *m, const struct yaml_node *spec, struct policy_source *source)
 {
 	static const char *const choices[] = { "targetRefs", "targetSelectors" };
 	struct decoder *d = m->decoder;
@@ -437,19 +495,18 @@ static void decode_targets(struct manifests *m, const struct yaml_node *spec,
 	unsigned index;
 
 	list = decode_choice(d, spec, choices, ARRAY_LEN(choices), &index);
-	if (!list || !decode_list(d, list))
+	if (!list) {
+		source->is_unsafe = true;
+		decode_list_of(m, decode_get(spec, choices[0]), 0, source);
+		decode_list_of(m, decode_get(spec, choices[1]), 1, source);
 		return;
-	if (list->count < 1 || list->count > TARGETS_MAX) {
+	}
+	if (list->kind == YAML_LIST && (list->count < 1 || list->count > TARGETS_MAX)) {
 		config_error(d->report, list, "a policy has 1 to %d targets, this one has %u", TARGETS_MAX,
 			     list->count);
-		return;
+		source->is_unsafe = true;
 	}
-	yaml_each(node, list) {
-		if (index == 0)
-			decode_target_ref(m, node, source);
-		else
-			decode_target_selector(m, node, source);
-	}
+	decode_list_of(m, list, index, source);
 }
 
 /* -------------------------------------------------------------------------------- policies */
@@ -474,6 +531,24 @@ static void warn_of_empty(struct decoder *d, const struct yaml_node *node, const
 		config_warning(d->report, node,
 			       "is empty and has no effect; remove it, or write what it is to set, as in %s",
 			       example);
+}
+
+static void settle_status(struct decoder *d, const struct policy_source *source)
+{
+	struct conditions *conditions = &source->object->status->conditions;
+	const char *fault = source->object->root->fault;
+	const struct status_condition *refs = &conditions->of[CONDITION_RESOLVED_REFS];
+
+	if (fault)
+		status_fail(d, conditions, CONDITION_ACCEPTED, "Invalid", "%s%s", fault,
+			    source->is_unsafe ? "; its targets get status 500" : "; the rest is in force");
+	if (source->found.lacks_guard)
+		status_fail(d, conditions, CONDITION_ACCEPTED, "Invalid",
+			    "asks for a protection that is not supported yet; its targets get status 500");
+	/* This kind has no condition for them. */
+	if (refs->is_set && !refs->is_true)
+		condition_fail(conditions, CONDITION_ACCEPTED, "Invalid", refs->message);
+	conditions->of[CONDITION_RESOLVED_REFS] = (struct status_condition){ 0 };
 }
 
 static void decode_policy(struct manifests *m, const struct manifest_object *object)
@@ -506,7 +581,10 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	decode_frontend(d, decode_get(spec, "frontend"), &source);
 	decode_traffic(m, decode_get(spec, "traffic"), &source);
 	backend_policies_decode(m, decode_get(spec, "backend"), object, BACKEND_POLICIES, &source.found);
+	source.is_unsafe = policy_is_unsafe(object);
 	decode_targets(m, spec, &source);
+	settle_status(d, &source);
+	name_map_done(&source.targets);
 }
 
 void policies_decode(struct manifests *m)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/route.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "config/gatewayapi/delegation.h"
-#include "config/gatewayapi/rule.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "config/core/values/route_value.h"
 #include "config/core/values/values.h"
@@ -16,7 +17,8 @@
 
 /* The best result of a parentRef; the messages use the condition reasons of Gateway API. */
 enum parent_result {
-	PARENT_NO_LISTENER, /* no listener with that name, port and protocol */
+	PARENT_NO_LISTENER, /* no listener with that name and port */
+	PARENT_NO_KIND, /* the listener takes other kinds of route */
 	PARENT_NOT_ALLOWED,
 	PARENT_NO_HOSTNAME,
 	PARENT_TAKEN,
@@ -26,6 +28,7 @@ struct parent_ref {
 	struct manifest_ref gateway;
 	struct span section;
 	uint16_t port; /* 0: any */
+	struct status_parent *status;
 };
 
 static bool is_parent(const struct route_source *source, const struct gateway_listener *l)
@@ -40,13 +43,13 @@ static enum parent_result try_listener(struct manifests *m, struct route_source 
 				       const struct parent_ref *parent, struct gateway_listener *l)
 {
 	const struct manifest_object *object = source->object;
-	struct route_parent found = { .listener = l }, *kept;
+	struct route_parent found = { .listener = l, .status = parent->status }, *kept;
 
 	if ((parent->section.len && !span_eq(parent->section, l->listener.listener_name)) ||
 	    (parent->port && parent->port != l->port))
 		return PARENT_NO_LISTENER;
 	if (!gateway_admits_kind(l, object->kind))
-		return PARENT_NO_LISTENER;
+		return PARENT_NO_KIND;
 	if (!gateway_admits_namespace(m, l, object->namespace))
 		return PARENT_NOT_ALLOWED;
 	if (!gateway_hostnames(m->decoder, l->listener.hostname, source->hostname_list,
@@ -62,26 +65,41 @@ static enum parent_result try_listener(struct manifests *m, struct route_source 
 	return PARENT_TAKEN;
 }
 
-static void report_parent(struct decoder *d, const struct yaml_node *node, const struct route_source *source,
-			  enum parent_result result)
+static void refuse_parent(struct decoder *d, const struct yaml_node *node, const struct parent_ref *parent,
+			  const char *reason, const char *sentence)
 {
+	config_warning(d->report, node, "%s: %s", reason, sentence);
+	status_fail(d, &parent->status->conditions, CONDITION_ACCEPTED, reason, "%s", sentence);
+}
+
+static void report_parent(struct decoder *d, const struct yaml_node *node, const struct route_source *source,
+			  const struct parent_ref *parent, enum parent_result result)
+{
+	char sentence[400];
+
 	switch (result) {
 	case PARENT_NO_LISTENER:
-		config_warning(
-			d->report, node,
-			"the parent has no listener for a %s with this sectionName and port; nothing is "
-			"served there",
-			manifest_kind_name(source->object->kind));
+		refuse_parent(d, node, parent, "NoMatchingParent",
+			      "the parent has no listener with this sectionName and port; nothing is served "
+			      "there");
+		return;
+	case PARENT_NO_KIND:
+		snprintf(sentence, sizeof(sentence),
+			 "the parent has no listener for a %s with this sectionName and port; nothing is "
+			 "served there",
+			 manifest_kind_name(source->object->kind));
+		refuse_parent(d, node, parent, "NotAllowedByListeners", sentence);
 		return;
 	case PARENT_NOT_ALLOWED:
-		config_warning(d->report, node,
-			       "the listener does not take routes from namespace %s; extend allowedRoutes."
-			       "namespaces of the listener",
-			       QUOTE(source->object->namespace));
+		snprintf(sentence, sizeof(sentence),
+			 "the listener does not take routes from namespace %s; extend "
+			 "allowedRoutes.namespaces of the listener",
+			 QUOTE(source->object->namespace));
+		refuse_parent(d, node, parent, "NotAllowedByListeners", sentence);
 		return;
 	case PARENT_NO_HOSTNAME:
-		config_warning(
-			d->report, node,
+		refuse_parent(
+			d, node, parent, "NoMatchingListenerHostname",
 			"no hostname of this route fits the hostname of the listener; nothing is served "
 			"there");
 		return;
@@ -105,16 +123,49 @@ static bool parent_kind(const struct manifest_ref *ref, enum manifest_kind *ret)
 	return false;
 }
 
+/* The entry of `parents[]` that corresponds to the parentRef; false: no memory. */
+static bool begin_status(struct decoder *d, const struct route_source *source, struct parent_ref *parent)
+{
+	struct status_parent *status = status_parent_new(d, source->object->status);
+
+	if (!status)
+		return false;
+	status->group = decode_keep(d, parent->gateway.group);
+	status->kind = parent->gateway.kind;
+	status->namespace = parent->gateway.namespace;
+	status->name = parent->gateway.name;
+	status->section = parent->section;
+	status->port = parent->port;
+	parent->status = status;
+	return true;
+}
+
+/* A Gateway with an error has no listeners, or fewer: the error is the reason. */
+static enum parent_result try_listeners(struct manifests *m, struct route_source *source,
+					const struct parent_ref *parent, enum manifest_kind kind)
+{
+	struct gateway_listener *first =
+		gateway_listeners(m, kind, parent->gateway.namespace, parent->gateway.name);
+	enum parent_result best = PARENT_NO_LISTENER;
+
+	for (struct gateway_listener *l = first; l; l = l->next) {
+		enum parent_result result = try_listener(m, source, parent, l);
+
+		if (result > best)
+			best = result;
+	}
+	return best;
+}
+
 static void decode_parent(struct manifests *m, const struct yaml_node *node, struct route_source *source)
 {
 	static const struct decode_key keys[] = { KEY("name"), KEY("namespace"),   KEY("group"),
 						  KEY("kind"), KEY("sectionName"), KEY("port") };
-	enum parent_result best = PARENT_NO_LISTENER;
 	struct decoder *d = m->decoder;
 	const struct manifest_object *object;
-	struct gateway_listener *first;
 	struct parent_ref parent = { 0 };
 	enum manifest_kind kind;
+	char sentence[600];
 
 	if (!DECODE_MAP(d, node, keys) ||
 	    !manifest_ref(d, node, source->object, GROUP_GATEWAY, "Gateway", &parent.gateway))
@@ -123,7 +174,8 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 	decode_port(d, decode_get(node, "port"), &parent.port);
 	if (source->object->kind == MANIFEST_HTTP_ROUTE && span_eq(parent.gateway.kind, SPAN("HTTPRoute")) &&
 	    span_eq(parent.gateway.group, SPAN(GROUP_GATEWAY))) {
-		source->route_list[source->route_count++] = parent.gateway;
+		if (!node->fault)
+			source->route_list[source->route_count++] = parent.gateway;
 		return;
 	}
 	if (!parent_kind(&parent.gateway, &kind)) {
@@ -137,23 +189,22 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 			    SPAN_FMT(parent.gateway.namespace), SPAN_FMT(parent.gateway.name));
 		return;
 	}
-	if (!object) {
-		config_warning(d->report, node,
-			       "there is no %s %.*s/%.*s in the loaded files; nothing is served there",
-			       manifest_kind_name(kind), SPAN_FMT(parent.gateway.namespace),
-			       SPAN_FMT(parent.gateway.name));
+	if (!begin_status(d, source, &parent))
+		return;
+	if (node->fault) {
+		status_fail(d, &parent.status->conditions, CONDITION_ACCEPTED, "UnsupportedValue", "%s",
+			    node->fault);
 		return;
 	}
-	first = gateway_listeners(m, kind, parent.gateway.namespace, parent.gateway.name);
-	for (struct gateway_listener *l = first; l; l = l->next) {
-		enum parent_result result = try_listener(m, source, &parent, l);
-
-		if (result > best)
-			best = result;
+	if (!object) {
+		snprintf(sentence, sizeof(sentence),
+			 "there is no %s %.*s/%.*s in the loaded files; nothing is served there",
+			 manifest_kind_name(kind), SPAN_FMT(parent.gateway.namespace),
+			 SPAN_FMT(parent.gateway.name));
+		refuse_parent(d, node, &parent, "NoMatchingParent", sentence);
+		return;
 	}
-	/* A listener with an error is missing, too, but its error has already been reported. */
-	if (best != PARENT_TAKEN && !(best == PARENT_NO_LISTENER && config_report_has_errors(d->report)))
-		report_parent(d, node, source, best);
+	report_parent(d, node, source, &parent, try_listeners(m, source, &parent, kind));
 }
 
 static void decode_head(struct manifests *m, struct route_source *source)
@@ -165,6 +216,9 @@ static void decode_head(struct manifests *m, struct route_source *source)
 	if (decode_list(d, hostnames))
 		schema_decode_list(d, hostnames, route_value_hostname, sizeof(struct span),
 				   &source->hostname_list, &source->hostname_count);
+	/* Without its names it would have every name of its listeners. */
+	if (hostnames && hostnames->fault && !source->hostname_count)
+		source->is_nameless = true;
 	source->splice_off = value_splice_route(d, manifest_splice(source->object));
 	parents = decode_get(source->object->spec, "parentRefs");
 	if (!decode_list(d, parents))
@@ -188,28 +242,13 @@ static void warn_of_orphan(struct decoder *d, const struct route_source *source)
 
 /* -------------------------------------------------------------------------------- HTTPRoute or GRPCRoute */
 
-/* The order of the strings "namespace/name": "a-b/x" comes before "a/x". */
-static int full_name_order(const struct manifest_object *a, const struct manifest_object *b)
-{
-	size_t len = a->namespace.len < b->namespace.len ? a->namespace.len : b->namespace.len;
-	int order = span_compare(span_first(a->namespace, len), span_first(b->namespace, len));
-
-	if (!order && a->namespace.len > len)
-		order = (unsigned char)a->namespace.data[len] - '/';
-	if (!order && b->namespace.len > len)
-		order = '/' - (unsigned char)b->namespace.data[len];
-	return order ? order : span_compare(a->name, b->name);
-}
-
 /* The older route first, then by name, then HTTPRoute before GRPCRoute. */
 static int source_order(const void *left, const void *right)
 {
 	const struct manifest_object *a = (*(struct route_source *const *)left)->object,
 				     *b = (*(struct route_source *const *)right)->object;
-	int order = (a->created_s > b->created_s) - (a->created_s < b->created_s);
+	int order = manifest_order(a, b);
 
-	if (!order)
-		order = full_name_order(a, b);
 	return order ? order : (a->kind > b->kind) - (a->kind < b->kind);
 }
 
@@ -247,6 +286,11 @@ static void take_hostnames(struct decoder *d, const struct route_source *source,
 	if (!holder)
 		return;
 	parent->is_lost = true;
+	status_fail(d, &parent->status->conditions, CONDITION_ACCEPTED, "HostnameConflict",
+		    "%s %.*s/%.*s has one of the host names at listener %.*s, and %s",
+		    manifest_kind_name(holder->kind), SPAN_FMT(holder->namespace), SPAN_FMT(holder->name),
+		    SPAN_FMT(parent->listener->listener.key),
+		    holder->created_s < object->created_s ? "is older" : "comes first by name");
 	config_warning(d->report, object->root,
 		       "is not served by listener %.*s: %s %.*s/%.*s has one of its host names there, and "
 		       "%s; give one of the two another hostname",
@@ -304,111 +348,35 @@ static void add_route(struct manifests *m, struct delegation_source *all, const 
 							.key = route_key(m->decoder, source->object,
 									 rule->index, parent->listener),
 							.hostname_list = parent->hostname_list,
-							.hostname_count = parent->hostname_count });
+							.hostname_count = parent->hostname_count,
+							.refusal = rule_refusal(source, rule) });
 
 	if (route)
 		delegation_expand(m, all, source, rule, parent->listener, route);
 }
 
-static void add_tcp(struct manifests *m, const struct route_source *source, const struct tcp_route *template,
-		    uint32_t rule, const struct route_parent *parent)
+static void add_tcp(struct manifests *m, const struct route_source *source, const struct rule_source *rule,
+		    const struct route_parent *parent)
 {
+	const char *refusal = rule_refusal(source, rule);
 	struct decoder *d = m->decoder;
 	struct tcp_route *route = decode_take(d, 1, sizeof(*route));
-	const char *refusal = NULL;
 
 	if (!route)
 		return;
-	*route = *template;
-	route->key = route_key(d, source->object, rule, parent->listener);
+	*route = rule->tcp;
+	route->key = route_key(d, source->object, rule->index, parent->listener);
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
-	if (route_is_refused(m, source->object, template->rule_name, parent->listener))
+	if (route_is_refused(m, source->object, route->rule_name, parent->listener))
 		refusal = UNKNOWN_KIND_REFUSAL;
-	route->backend_list = route_copy_refs(m, refusal, template->backend_list, &route->backend_count);
+	route->backend_list = route_copy_refs(m, refusal, rule->tcp.backend_list, &route->backend_count);
+	status_use_services(m, route->backend_list, route->backend_count, parent->listener->gateway);
 	if (route->backend_list)
 		build_push(d, &parent->listener->tcp_routes, route);
 }
 
 /* -------------------------------------------------------------------------------- routes */
-
-static bool is_http(const struct manifest_object *object)
-{
-	return object->kind == MANIFEST_HTTP_ROUTE || object->kind == MANIFEST_GRPC_ROUTE;
-}
-
-static void decode_http_rule(struct manifests *m, const struct yaml_node *node, struct route_source *source)
-{
-	const struct manifest_object *object = source->object;
-	struct rule_source *rule = decode_take(m->decoder, 1, sizeof(*rule));
-
-	if (!rule)
-		return;
-	rule->index = node->index;
-	rule->template = (struct route){
-		.name = object->name,
-		.namespace = object->namespace,
-		.kind = span_str(manifest_kind_name(object->kind)),
-		.is_grpc = object->kind == MANIFEST_GRPC_ROUTE,
-		.splice_off = source->splice_off,
-		.created_s = object->created_s,
-		.where = config_where(m->decoder->arena, node),
-	};
-	rule_decode(m, node, object, rule);
-	if (rule->template.backend_count == 0 && rule->delegation_count == 0 &&
-	    !build_value_find(&rule->template.inline_policies, POLICY_REDIRECT))
-		config_warning(m->decoder->report, node,
-			       "this rule has no backendRefs and answers every request with 500");
-	build_push(m->decoder, &source->rules, rule);
-}
-
-static void decode_tcp_rule(struct manifests *m, const struct yaml_node *node,
-			    const struct route_source *source)
-{
-	static const struct decode_key keys[] = { KEY("name"), KEY("backendRefs") };
-	const struct manifest_object *object = source->object;
-	struct tcp_route template = {
-		.name = object->name,
-		.namespace = object->namespace,
-		.kind = span_str(manifest_kind_name(object->kind)),
-		.splice_off = source->splice_off,
-		.created_s = object->created_s,
-		.where = config_where(m->decoder->arena, node),
-	};
-
-	if (!DECODE_MAP(m->decoder, node, keys))
-		return;
-	decode_name(m->decoder, decode_get(node, "name"), &template.rule_name);
-	rule_decode_refs(
-		m,
-		decode_need(m->decoder, node, "backendRefs", "write backendRefs: [{name: ..., port: ...}]"),
-		object, &template.backend_list, &template.backend_count);
-	for (uint32_t i = 0; i < source->parents.count; i++)
-		add_tcp(m, source, &template, node->index, source->parents.list[i]);
-}
-
-static void decode_rules(struct manifests *m, struct route_source *source)
-{
-	struct decoder *d = m->decoder;
-	const struct yaml_node *rules = decode_get(source->object->spec, "rules");
-
-	if (!rules && !is_http(source->object))
-		rules = decode_need(d, source->object->spec, "rules", "write rules: [{backendRefs: [...]}]");
-	if (!decode_list(d, rules))
-		return;
-	if (!is_http(source->object) && rules->count > 1)
-		config_error(
-			d->report, rules,
-			"a %s can have only one rule: connections have nothing to tell rules apart; make it "
-			"one rule with several backendRefs, or several routes",
-			manifest_kind_name(source->object->kind));
-	yaml_each(node, rules) {
-		if (is_http(source->object))
-			decode_http_rule(m, node, source);
-		else
-			decode_tcp_rule(m, node, source);
-	}
-}
 
 /* Decodes keys, host names and parents of a route; NULL: not usable. */
 static struct route_source *decode_source(struct manifests *m, const struct manifest_object *object)
@@ -422,11 +390,9 @@ static struct route_source *decode_source(struct manifests *m, const struct mani
 	struct decoder *d = m->decoder;
 	struct route_source *source;
 
-	if (!object->spec) {
+	if (!object->spec)
 		config_error(d->report, object->root,
 			     "\"spec\" is missing; write spec: {parentRefs: [...], rules: [...]}");
-		return NULL;
-	}
 	if (!(object->kind == MANIFEST_TCP_ROUTE ? DECODE_MAP(d, object->spec, tcp_keys)
 						 : DECODE_MAP(d, object->spec, http_keys)))
 		return NULL;
@@ -451,17 +417,24 @@ static void decode_sources(struct manifests *m, enum manifest_kind kind, struct 
 static void decode_all_rules(struct manifests *m, const struct pointer_list *sources)
 {
 	for (uint32_t i = 0; i < sources->count; i++)
-		decode_rules(m, sources->list[i]);
+		route_rules_decode(m, sources->list[i]);
 }
 
-static void add_http(struct manifests *m, struct delegation_source *all, const struct route_source *source)
+/* `all`: of HTTPRoutes and GRPCRoutes; NULL: a TCPRoute or TLSRoute. */
+static void add_rules(struct manifests *m, struct delegation_source *all, const struct route_source *source)
 {
 	for (uint32_t i = 0; i < source->rules.count; i++) {
+		const struct rule_source *rule = source->rules.list[i];
+
 		for (uint32_t k = 0; k < source->parents.count; k++) {
 			const struct route_parent *parent = source->parents.list[k];
 
-			if (!parent->is_lost)
-				add_route(m, all, source, source->rules.list[i], parent);
+			if (parent->is_lost || source->is_nameless || rule->is_unknown)
+				continue;
+			if (all)
+				add_route(m, all, source, rule, parent);
+			else
+				add_tcp(m, source, rule, parent);
 		}
 	}
 }
@@ -475,10 +448,28 @@ static void add_all_http(struct manifests *m, const struct pointer_list *sources
 		if (((struct route_source *)sources->list[i])->object->kind == MANIFEST_HTTP_ROUTE)
 			build_push(m->decoder, &routes, sources->list[i]);
 	for (uint32_t i = 0; i < sources->count; i++)
-		add_http(m, &all, sources->list[i]);
+		add_rules(m, &all, sources->list[i]);
 	for (uint32_t i = 0; i < sources->count; i++)
 		warn_of_orphan(m->decoder, sources->list[i]);
 	build_list_done(&routes);
+}
+
+/* The conditions of the route are those of each parent; counts the routes of listeners. */
+static void settle_status(const struct route_source *source)
+{
+	const struct conditions *own = &source->object->status->conditions;
+
+	for (struct status_parent *parent = source->object->status->parent_list; parent;
+	     parent = parent->next)
+		for (unsigned i = 0; i < CONDITION_TYPE_COUNT; i++)
+			if (own->of[i].is_set && !parent->conditions.of[i].is_set)
+				parent->conditions.of[i] = own->of[i];
+	for (uint32_t i = 0; i < source->parents.count; i++) {
+		const struct route_parent *parent = source->parents.list[i];
+
+		if (!parent->is_lost && !condition_is_false(own, CONDITION_ACCEPTED))
+			parent->listener->status->attached_routes++;
+	}
 }
 
 static void sources_done(struct pointer_list *sources)
@@ -486,6 +477,7 @@ static void sources_done(struct pointer_list *sources)
 	for (uint32_t i = 0; i < sources->count; i++) {
 		struct route_source *source = sources->list[i];
 
+		settle_status(source);
 		build_list_done(&source->parents);
 		build_list_done(&source->rules);
 	}
@@ -505,7 +497,9 @@ void routes_decode(struct manifests *m)
 	decode_sources(m, MANIFEST_TCP_ROUTE, &tcp);
 	decode_sources(m, MANIFEST_TLS_ROUTE, &tcp);
 	decode_all_rules(m, &tcp);
-	for (uint32_t i = 0; i < tcp.count; i++)
+	for (uint32_t i = 0; i < tcp.count; i++) {
+		add_rules(m, NULL, tcp.list[i]);
 		warn_of_orphan(m->decoder, tcp.list[i]);
+	}
 	sources_done(&tcp);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/route_source.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 
 static struct backend_ref *copy_refs(struct manifests *m, const struct backend_ref *list, uint32_t count)
@@ -41,7 +41,7 @@ bool route_is_refused(const struct manifests *m, const struct manifest_object *o
 
 struct route *route_copy_add(struct manifests *m, const struct route_copy *copy)
 {
-	const char *refusal = copy->template->is_refused ? FILTER_REFUSAL : copy->refusal;
+	const char *refusal = copy->refusal;
 	struct decoder *d = m->decoder;
 	struct route *route = decode_take(d, 1, sizeof(*route));
 
@@ -55,7 +55,10 @@ struct route *route_copy_add(struct manifests *m, const struct route_copy *copy)
 	if (route_is_refused(m, copy->object, route->rule_name, copy->listener))
 		refusal = UNKNOWN_KIND_REFUSAL;
 	route->is_refused = refusal != NULL;
+	if (refusal)
+		route->inline_policies.value_count = 0;
 	route->backend_list =
 		route_copy_refs(m, refusal, copy->template->backend_list, &route->backend_count);
+	status_use_services(m, route->backend_list, route->backend_count, copy->listener->gateway);
 	return route->backend_list && build_push(d, &copy->listener->routes, route) ? route : NULL;
 }

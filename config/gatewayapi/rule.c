@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/rule.h"
 
-#include <errno.h>
-
 #include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/backend.h"
 #include "config/gatewayapi/delegation.h"
@@ -10,7 +8,6 @@
 #include "config/core/values/policy_value.h"
 #include "config/core/values/route_value.h"
 #include "config/core/values/values.h"
-#include "policy/match/match_regex.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -31,7 +28,7 @@ static bool decode_path(struct decoder *d, const struct yaml_node *node, void *r
 	match->path_kind = kind_of[index];
 	value = decode_get(node, "value");
 	match->where = config_where(d->arena, value ? value : node);
-	return index == 2 ? value_regex(d, value, ret) : value_path(d, value, ret);
+	return index == 2 ? route_value_regex(d, value, ret) : value_path(d, value, ret);
 }
 
 #define HEADER_CONDITIONS                                                                                    \
@@ -88,26 +85,6 @@ static bool is_grpc_name(struct span name, bool is_service)
 	return true;
 }
 
-/* Each half must compile by itself: an open group or class at its end would include the other half. */
-static bool check_grpc_regex(struct decoder *d, const struct yaml_node *node, struct span pattern)
-{
-	struct match_regex *regex;
-	struct text reason;
-	int r;
-
-	text_init(&reason);
-	r = match_regex_create(pattern, LIMIT_REGEX_LEAST_BYTES, &regex, &reason);
-	if (r == 0)
-		match_regex_free(regex);
-	else if (r == -ENOMEM || text_error(&reason) < 0)
-		d->failed = true;
-	else
-		config_error(d->report, node, "the regular expression %s does not compile: %.*s",
-			     QUOTE(pattern), SPAN_FMT(text_span(&reason)));
-	text_done(&reason);
-	return r == 0;
-}
-
 /* One half of a method match. Absent or empty: any. */
 static bool decode_grpc_name(struct decoder *d, const struct yaml_node *node, bool is_regex, bool is_service,
 			     struct span *ret)
@@ -117,7 +94,9 @@ static bool decode_grpc_name(struct decoder *d, const struct yaml_node *node, bo
 	if (!node || (node->kind == YAML_SCALAR && node->text.len == 0))
 		return true;
 	if (is_regex) {
-		if (!value_regex(d, node, &name) || !check_grpc_regex(d, node, name))
+		/* Each half by itself: an open group or class at its end would include the other half. */
+		if (!route_value_regex(d, node, &name) ||
+		    !route_value_regex_compiles(d, node, name, LIMIT_REGEX_LEAST_BYTES))
 			return false;
 		*ret = name;
 		return true;
@@ -334,4 +313,23 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 	}
 	route->is_refused = !filters_decode(m, decode_get(node, "filters"), object, values);
 	decode_http_refs(m, decode_get(node, "backendRefs"), object, rule);
+}
+
+static bool has_filter(const struct yaml_node *filters, const char *wanted)
+{
+	yaml_each(node, filters) {
+		const struct yaml_node *type = decode_get(node, "type");
+
+		if (type && type->kind == YAML_SCALAR && span_eq(type->text, span_str(wanted)))
+			return true;
+	}
+	return false;
+}
+
+bool rule_has_incompatible_filters(const struct yaml_node *rule)
+{
+	const struct yaml_node *filters = decode_get(rule, "filters");
+
+	return filters && filters->kind == YAML_LIST && has_filter(filters, "RequestRedirect") &&
+	       has_filter(filters, "URLRewrite");
 }

@@ -2,6 +2,7 @@
 #include "config/gatewayapi/service.h"
 
 #include "config/core/values/values.h"
+#include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"
@@ -363,19 +364,25 @@ static struct backend *service_backend(struct manifests *m, struct service *serv
 				       const char **ret_reason)
 {
 	struct service_port port = { .port = number, .is_nameless = true };
+	struct backend *backend = NULL;
 
 	if (service->object) {
 		if (!find_port(m->decoder, service, number, &port) && !is_external(m->decoder, service))
-			*ret_reason = "the Service has no such port";
+			*ret_reason = "BackendNotFound: the Service has no such port";
 	} else if (!service->slices.count && !service->endpoints) {
-		*ret_reason = "there is no such Service in the loaded files";
+		*ret_reason = "BackendNotFound: there is no such Service in the loaded files";
 	}
 	if (*ret_reason)
 		return NULL;
-	for (struct service_backend *made = service->backends; made; made = made->next)
+	for (struct service_backend *made = service->backends; made && !backend; made = made->next)
 		if (made->port == number)
-			return made->backend;
-	return make_backend(m, service, &port);
+			backend = made->backend;
+	if (!backend)
+		backend = make_backend(m, service, &port);
+	if (!service->object || !service->object->root->fault)
+		return backend;
+	*ret_reason = "BackendNotFound: the Service is not valid";
+	return NULL;
 }
 
 /* -------------------------------------------------------------------------------- references */
@@ -400,6 +407,12 @@ bool service_ref_invalid(struct manifests *m, const struct yaml_node *node, stru
 	config_warning(m->decoder->report, node,
 		       "%s %.*s/%.*s cannot be used: %s; requests for it get status 500", QUOTE(target->kind),
 		       SPAN_FMT(target->namespace), SPAN_FMT(target->name), reason);
+	if (m->ref_conditions)
+		status_fail_text(m->decoder, m->ref_conditions, CONDITION_RESOLVED_REFS,
+				 decode_text(m->decoder, "%s (%.*s %.*s/%.*s)", reason,
+					     SPAN_FMT(target->kind), SPAN_FMT(target->namespace),
+					     SPAN_FMT(target->name)),
+				 "UnsupportedValue");
 	return service_ref_refuse(m,
 				  decode_text(m->decoder, "invalid/%.*s/%.*s", SPAN_FMT(target->namespace),
 					      SPAN_FMT(target->name)),

@@ -12,6 +12,7 @@ struct unknown_kind {
 	struct span kind;
 	struct span namespace;
 	bool is_backend_tls;
+	bool is_broken; /* has no name or kind, which has been reported */
 	bool is_version; /* one of our kinds in an unknown version */
 	enum manifest_kind known; /* with is_version: that kind */
 	bool is_refusal; /* its targets are not served */
@@ -286,11 +287,26 @@ static bool is_built_in(struct span group)
 	return span_find(group, '.') < 0 || span_ends(group, SPAN(".k8s.io"));
 }
 
+/* Without a kind, it is a policy if it has targets and asks for security. */
+static void decode_broken(struct manifests *m, struct unknown_kind *unknown_kind)
+{
+	unknown_kind->is_refusal = unknown_kind->kind.len || is_security(unknown_kind);
+	take_targets(m, unknown_kind);
+	if (unknown_kind->is_refusal && unknown_kind->targets)
+		config_warning(m->decoder->report, unknown_kind->root,
+			       "what it names gets status 500 instead of being served without it: complete "
+			       "the object");
+}
+
 static void decode_unknown_kind(struct manifests *m, struct unknown_kind *unknown_kind)
 {
 	const char *group = "", *meant;
 	bool is_ours;
 
+	if (unknown_kind->is_broken) {
+		decode_broken(m, unknown_kind);
+		return;
+	}
 	unknown_kind->is_backend_tls = span_eq(unknown_kind->group, SPAN(GROUP_GATEWAY)) &&
 				       span_eq(unknown_kind->kind, SPAN("BackendTLSPolicy"));
 	unknown_kind->is_version = known_kind(unknown_kind, &unknown_kind->known);
@@ -313,23 +329,38 @@ static void decode_unknown_kind(struct manifests *m, struct unknown_kind *unknow
 
 /* -------------------------------------------------------------------------------- */
 
-void unknown_kind_add(struct manifests *m, struct yaml_document *document, struct span group,
-		      struct span kind)
+static struct unknown_kind *add(struct manifests *m, struct yaml_document *document, struct span group,
+				struct span kind)
 {
 	struct unknown_kind *unknown_kind = decode_take(m->decoder, 1, sizeof(*unknown_kind));
 	const struct yaml_node *metadata = decode_get(document->root, "metadata");
 	struct span name = scalar(metadata, "name");
 
 	if (!unknown_kind)
-		return;
+		return NULL;
 	*unknown_kind = (struct unknown_kind){ .root = document->root, .group = group, .kind = kind };
 	unknown_kind->namespace = scalar(metadata, "namespace");
 	if (!unknown_kind->namespace.len)
 		unknown_kind->namespace = SPAN("default");
-	if (name.len)
+	if (name.len && kind.len)
 		document->label = decode_text(m->decoder, "%.*s %.*s/%.*s", SPAN_FMT(kind),
 					      SPAN_FMT(unknown_kind->namespace), SPAN_FMT(name));
-	build_push(m->decoder, &m->unknown_kinds, unknown_kind);
+	return build_push(m->decoder, &m->unknown_kinds, unknown_kind) ? unknown_kind : NULL;
+}
+
+void unknown_kind_add(struct manifests *m, struct yaml_document *document, struct span group,
+		      struct span kind)
+{
+	(void)add(m, document, group, kind);
+}
+
+void unknown_kind_add_broken(struct manifests *m, struct yaml_document *document, struct span group,
+			     struct span kind)
+{
+	struct unknown_kind *unknown_kind = add(m, document, group, kind);
+
+	if (unknown_kind)
+		unknown_kind->is_broken = true;
 }
 
 void unknown_kinds_decode(struct manifests *m)

@@ -26,7 +26,7 @@ static bool decode_regex(struct decoder *d, const struct yaml_node *node, void *
 	/* Early versions of agentgateway wrote ["re", length]. */
 	if (node->kind == YAML_LIST && node->count == 2)
 		node = node->first;
-	return value_regex(d, node, ret);
+	return route_value_regex(d, node, ret);
 }
 
 static bool decode_method(struct decoder *d, const struct yaml_node *node, void *ret)

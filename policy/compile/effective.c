@@ -341,7 +341,6 @@ int policy_compile(struct snapshot *snapshot, struct config_report *report)
 	struct compile compile = { .snapshot = snapshot,
 				   .report = report,
 				   .union_bytes_left = LIMIT_REGEX_UNION_TOTAL_BYTES };
-	uint32_t errors = report->count[CONFIG_ERROR];
 	struct arena scratch;
 	int result = regex_set_compile(snapshot, report);
 
@@ -354,7 +353,7 @@ int policy_compile(struct snapshot *snapshot, struct config_report *report)
 		result = certificate_list_build(snapshot);
 	if (result == 0 && report->failed)
 		result = -ENOMEM;
-	if (result == 0 && report->count[CONFIG_ERROR] != errors)
+	if (result == 0 && config_report_refuses(report))
 		result = -EINVAL;
 	return result;
 }

@@ -32,10 +32,11 @@ static void params_complete(struct tls_params *params, const struct tls_params *
 }
 
 static int settings_complete(struct listener *listener, const struct frontend_tls *frontend,
-			     struct config_report *report)
+			     struct arena *arena, struct config_report *report)
 {
 	struct tls_server_settings *settings = &listener->tls->settings;
 	struct tls_fault fault = { "" };
+	struct span reason;
 	int result;
 
 	params_complete(&settings->params, frontend ? &frontend->params : &no_params);
@@ -45,8 +46,20 @@ static int settings_complete(struct listener *listener, const struct frontend_tl
 	result = settings_compile_server(settings, &fault);
 	if (result == -ENOMEM)
 		return result;
-	if (result < 0)
+	if (result == 0)
+		return 0;
+	if (!listener->status) {
 		config_message_at(report, CONFIG_ERROR, listener->where, "tls: %s", fault.text);
+		return 0;
+	}
+	config_fault_at(report, listener->where, "tls: %s; handshakes of the listener are refused",
+			fault.text);
+	reason = arena_copy(arena, span_str(fault.text));
+	if (!reason.data)
+		return -ENOMEM;
+	condition_fail(&listener->status->conditions, CONDITION_PROGRAMMED, "Invalid", reason);
+	listener->tls->invalid_reason = reason;
+	listener->tls->identity_count = 0;
 	return 0;
 }
 
@@ -61,7 +74,7 @@ int tls_compile_listener(struct listener *listener, const struct frontend_tls *f
 	tls->handshake_timeout_ns = frontend && frontend->handshake_timeout.is_set
 					    ? frontend->handshake_timeout.ns
 					    : LIMIT_CLIENT_HELLO_MS * NS_PER_MS;
-	result = settings_complete(listener, frontend, report);
+	result = settings_complete(listener, frontend, arena, report);
 	return result == 0 ? certificate_names_build(tls, arena) : result;
 }
 
@@ -121,6 +134,7 @@ static bool is_unprotected(const struct tls_place *place, const struct backend_r
 	return ref->backend->needs_tls && !ref->tls && !(place->is_tcp && !place->listener->tls);
 }
 
+/* Only Gateways of manifests have such a certificate. */
 static int client_complete(const struct gateway_identity *client, struct backend_ref *ref,
 			   struct arena *arena, struct config_report *report)
 {
@@ -136,8 +150,11 @@ static int client_complete(const struct gateway_identity *client, struct backend
 	tls->invalid_reason = client->invalid_reason;
 	ref->tls = tls;
 	result = settings_compile_client(&tls->settings, &fault);
-	if (result == -EINVAL)
-		config_message_at(report, CONFIG_ERROR, ref->where, "tls: %s", fault.text);
+	if (result == -EINVAL) {
+		config_fault_at(report, ref->where, "tls: %s; requests for it get status 500", fault.text);
+		tls->invalid_reason = arena_copy(arena, span_str(fault.text));
+		return tls->invalid_reason.data ? 0 : -ENOMEM;
+	}
 	return result == -ENOMEM ? result : 0;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/dump/status.h"
 #include "config/load.h"
 #include "policy/compile/effective.h"
 
@@ -159,6 +160,39 @@ static void check_compiled(const struct snapshot *s)
 	}
 }
 
+/* Reasons have the form that the API demands. */
+static void check_conditions(const struct conditions *conditions)
+{
+	for (unsigned i = 0; i < CONDITION_TYPE_COUNT; i++) {
+		const struct status_condition *one = &conditions->of[i];
+
+		MUST(!one->is_set || (one->reason && one->reason[0] >= 'A' && one->reason[0] <= 'Z'));
+	}
+}
+
+static void check_status(const struct snapshot *s)
+{
+	struct text shown;
+
+	for (const struct status_object *object = s->status_list; object; object = object->next) {
+		check_conditions(&object->conditions);
+		for (const struct status_listener *l = object->listener_list; l; l = l->next)
+			check_conditions(&l->conditions);
+		for (const struct status_parent *parent = object->parent_list; parent; parent = parent->next)
+			check_conditions(&parent->conditions);
+	}
+	for (uint32_t i = 0; i < s->bind_count; i++)
+		for (uint32_t k = 0; k < s->bind_list[i].listener_count; k++) {
+			const struct status_listener *l = s->bind_list[i].listener_list[k].status;
+
+			MUST(!l || !l->conditions.of[CONDITION_CONFLICTED].is_true);
+		}
+	text_init(&shown);
+	status_write(s, &(struct status_host){ 0 }, &shown);
+	status_table(s, &shown);
+	text_done(&shown);
+}
+
 /* ---- loading ---- */
 
 static void check_messages(const struct config_report *report)
@@ -180,7 +214,7 @@ static struct snapshot *load(const struct config_source *list, size_t count, str
 	config_report_init(report);
 	r = config_load(list, count, NULL, report, &snapshot);
 	MUST(r == 0 || r == -EINVAL);
-	MUST((r == 0) == (snapshot != NULL) && (r == 0) == (report->count[CONFIG_ERROR] == 0));
+	MUST((r == 0) == (snapshot != NULL) && (r == 0) == !config_report_refuses(report));
 	check_messages(report);
 	return snapshot;
 }
@@ -217,9 +251,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		check_snapshot(snapshot);
 		r = policy_compile(snapshot, &report);
-		MUST(r == 0 || (r == -EINVAL && config_report_has_errors(&report)));
-		if (r == 0)
+		MUST(r == 0 || (r == -EINVAL && config_report_refuses(&report)));
+		if (r == 0) {
 			check_compiled(snapshot);
+			check_status(snapshot);
+		}
 		check_messages(&report);
 	}
 	snapshot_unref(snapshot);

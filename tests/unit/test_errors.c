@@ -6,6 +6,8 @@
 	"}, spec: {listeners: [{name: l, port: 80, protocol: HTTP" more "}]}}\n"
 #define NAMESPACE(name, more) "{apiVersion: v1, kind: Namespace, metadata: {name: " name more "}}\n"
 
+#define NOT_SERVED "the rest is served; not served as written: "
+
 /* The sentence about some texts, the first called a.yaml. */
 static void culprits_are(const char *const *texts, size_t count, const char *expected)
 {
@@ -13,9 +15,8 @@ static void culprits_are(const char *const *texts, size_t count, const char *exp
 	struct text found;
 
 	config_case_texts(&c, texts, count);
-	assert_int_equal(c.result, -EINVAL);
 	text_init(&found);
-	config_report_culprits(&c.report, &found);
+	config_report_culprits(&c.report, c.result != 0, &found);
 	if (!span_eq(text_span(&found), span_str(expected)))
 		fail_msg("\"%.*s\" instead of \"%s\"", SPAN_FMT(text_span(&found)), expected);
 	text_done(&found);
@@ -29,20 +30,17 @@ TEST(who_is_to_blame_is_named_once)
 		const char *expected;
 	} rows[] = {
 		{ { GATEWAY("g", ", foo: 1, bar: 2") "---\n" NAMESPACE("n", "") },
-		  "to load the rest, correct or remove Gateway default/g in a.yaml" },
+		  NOT_SERVED "Gateway default/g in a.yaml" },
 		{ { GATEWAY("g", ", foo: 1"), GATEWAY("h", ", foo: 1") },
-		  "to load the rest, correct or remove Gateway default/g in a.yaml, Gateway default/h in "
-		  "b.yaml" },
-		{ { NAMESPACE("n", ", labels: []"), GATEWAY("g", "") },
-		  "to load the rest, correct or remove a.yaml" },
+		  NOT_SERVED "Gateway default/g in a.yaml, Gateway default/h in b.yaml" },
+		{ { NAMESPACE("n", ", labels: []"), GATEWAY("g", "") }, NOT_SERVED "a.yaml" },
 		{ { GATEWAY("g", "") "---\n" NAMESPACE("n", ""), "x: ]", "# nothing\n" },
 		  "to load the rest, correct or remove b.yaml" },
 		/* Two of one port: removing the second would do. */
-		{ { GATEWAY("g", ""), GATEWAY("h", "") },
-		  "to load the rest, correct or remove Gateway default/h in b.yaml" },
+		{ { GATEWAY("g", ""), GATEWAY("h", "") }, NOT_SERVED "Gateway default/h in b.yaml" },
 		{ { GATEWAY("g", ""), "config: {bad: 1}\n" }, "to load the rest, correct or remove b.yaml" },
 		/* One file, and one error or no objects: it is clear without. */
-		{ { GATEWAY("g", ", foo: 1") "---\n" NAMESPACE("n", "") }, "" },
+		{ { GATEWAY("g", "") "---\n" NAMESPACE("n", "") "---\nx: 1\n" }, "" },
 		{ { "binds: [{port: 0, listeners: []}]\n" }, "" },
 	};
 
@@ -62,7 +60,7 @@ TEST(many_are_counted)
 
 	text_init(&text);
 	text_init(&expected);
-	text_str(&expected, "to load the rest, correct or remove ");
+	text_str(&expected, NOT_SERVED);
 	for (int i = 0; i < 13; i++) {
 		text_fmt(&text,
 			 "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g%d}, "

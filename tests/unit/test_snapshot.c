@@ -320,9 +320,10 @@ static int load_wrong(void *context)
 
 	config_report_init(&report);
 	r = config_load(&source, 1, NULL, &report, &snapshot);
-	assert_null(snapshot);
+	assert_int_equal(r == 0, snapshot != NULL);
+	snapshot_unref(snapshot);
 	/* Without memory for the messages a wrong file still may not pass as a good one. */
-	if (r == -EINVAL)
+	if (r == -EINVAL || r == 0)
 		r = config_report_has_errors(&report) && !report.failed ? 0 : -EFAULT;
 	config_report_done(&report);
 	return r;
@@ -367,7 +368,7 @@ static void load_bytes(struct span text)
 	r = config_load(&source, 1, NULL, &report, &snapshot);
 	assert_true(r == 0 || r == -EINVAL);
 	assert_int_equal(r == 0, snapshot != NULL);
-	assert_int_equal(r == 0, report.count[CONFIG_ERROR] == 0);
+	assert_int_equal(r == 0, !config_report_refuses(&report));
 	if (snapshot)
 		(void)policy_compile(snapshot, &report);
 	snapshot_unref(snapshot);
@@ -470,7 +471,8 @@ TEST(selectors_have_a_bound)
 	text_str(&text, "}}}}}]}\n");
 	source = (struct config_source){ "a.yaml", true, text_span(&text) };
 	config_case_sources(&c, &source, 1);
-	assert_int_equal(c.result, -EINVAL);
+	assert_int_equal(c.result, 0);
+	assert_int_equal(c.snapshot->bind_count, 0);
 	config_case_says(&c, CONFIG_ERROR,
 			 "a.yaml:4:", "selector.matchLabels: has 257 entries; 256 are the most");
 	config_case_done(&c);

@@ -39,6 +39,8 @@ int gateway_load(const struct options *options, const struct snapshot *previous,
 		error = policy_compile(snapshot, &report);
 	if (!error)
 		guard_keys(snapshot);
+	if (!error && (options->strict || options->validate_only) && report.fault_count)
+		error = -EINVAL;
 	/*
 	 * Expiry warnings come later and do not count: a certificate about to expire must not block a reload
 	 * that replaces it.
@@ -50,7 +52,7 @@ int gateway_load(const struct options *options, const struct snapshot *previous,
 	}
 	if (!error)
 		certificate_warn(snapshot, (int64_t)(clock_wall_us() / US_PER_S), warn, &report);
-	messages_add(messages, &report);
+	messages_add(messages, &report, error != 0);
 	config_report_done(&report);
 	if (error) {
 		snapshot_unref(snapshot);

@@ -15,6 +15,7 @@
 #include "user/gateway/convert_command.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
+#include "user/gateway/status_command.h"
 #include "user/tls/allocator.h"
 
 /* Arguments, limits, start and stop; other modules do everything else. */
@@ -112,6 +113,8 @@ int main(int argc, char **argv)
 		return sockmap_ctl_main(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "convert") == 0)
 		return convert_command(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "status") == 0)
+		return status_command(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "upgrade") == 0)
 		return upgrade_command(argc - 2, argv + 2);
 	if (options_parse(argc, argv, &options) < 0)

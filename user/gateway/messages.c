@@ -4,29 +4,29 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 
-static void report_log(const struct config_report *report)
+static void report_log(const struct config_report *report, bool is_refused)
 {
 	for (uint32_t i = 0; i < report->message_count; i++) {
 		const struct config_message *message = &report->message_list[i];
-		enum log_level level = message->severity == CONFIG_ERROR     ? LOG_ERROR
-				       : message->severity == CONFIG_WARNING ? LOG_WARN
-									     : LOG_INFO;
+		enum log_level level = message->severity == CONFIG_ERROR && is_refused ? LOG_ERROR
+				       : message->severity == CONFIG_INFO	       ? LOG_INFO
+										       : LOG_WARN;
 
 		log_line(level, "%.*s", SPAN_FMT(message->text));
 	}
 }
 
-/* One invalid object rejects the whole configuration: name it at the end, where users see it. */
-static void report_culprits(const struct config_report *report, struct text *errors)
+/* What is wrong is named at the end, too, where users see it. */
+static void report_culprits(const struct config_report *report, bool is_refused, struct text *out)
 {
 	struct text line;
 
 	text_init(&line);
-	config_report_culprits(report, &line);
+	config_report_culprits(report, is_refused, &line);
 	if (line.len) {
-		log_error("%.*s", SPAN_FMT(text_span(&line)));
-		text_add(errors, text_span(&line));
-		text_char(errors, '\n');
+		log_line(is_refused ? LOG_ERROR : LOG_WARN, "%.*s", SPAN_FMT(text_span(&line)));
+		text_add(out, text_span(&line));
+		text_char(out, '\n');
 	}
 	text_done(&line);
 }
@@ -52,13 +52,17 @@ void messages_done(struct messages *messages)
 	files_done(messages);
 }
 
-void messages_add(struct messages *messages, struct config_report *report)
+void messages_add(struct messages *messages, struct config_report *report, bool is_refused)
 {
-	report_log(report);
-	config_report_print(report, CONFIG_ERROR, "", &messages->errors);
-	report_culprits(report, &messages->errors);
+	struct text *errors = is_refused ? &messages->errors : &messages->warnings;
+
+	report_log(report, is_refused);
+	config_report_print(report, CONFIG_ERROR, "", errors);
+	report_culprits(report, is_refused, errors);
 	config_report_print(report, CONFIG_WARNING, "", &messages->warnings);
 	messages->warning_count += report->count[CONFIG_WARNING];
+	if (!is_refused)
+		messages->warning_count += report->count[CONFIG_ERROR];
 	messages->file_list = report->named_list;
 	messages->file_count = report->named_count;
 	report->named_list = NULL;

@@ -18,9 +18,9 @@ void messages_init(struct messages *messages);
 void messages_done(struct messages *messages);
 /*
  * Logs all messages of a report, adds its errors and warnings, and takes over its list of named files. Only
- * once.
+ * once. Errors of a configuration that is not refused are faults, and warnings here: the rest is served.
  */
-void messages_add(struct messages *messages, struct config_report *report);
+void messages_add(struct messages *messages, struct config_report *report, bool is_refused);
 /*
  * Takes over `other`, from a later load. Warnings stay those of the configuration in force, since its load;
  * errors and files are those of the last load.

@@ -17,6 +17,7 @@ void options_usage(FILE *out)
 	      "                [--no-keeper] [--restart-limit N]\n"
 	      "       headgate convert FILE            print a file in the current form\n"
 	      "       headgate top [--admin ADDR]      terminal view of the running streams\n"
+	      "       headgate status -f FILE [--json] conditions of Kubernetes objects\n"
 	      "       headgate upgrade [PID]           hand over to the installed program\n"
 	      "       headgate bpf load --pin DIR | status | unload\n"
 	      "       headgate -V | --version\n"

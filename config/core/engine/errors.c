@@ -80,18 +80,21 @@ static bool is_culprit(const struct config_report *report, uint32_t at)
 	return true;
 }
 
-static void add_culprit(const struct config_message *message, uint32_t count, struct text *out)
+static void add_culprit(const struct config_message *message, uint32_t count, bool is_refused,
+			struct text *out)
 {
-	text_str(out, count ? ", " : "to load the rest, correct or remove ");
+	text_str(out, count	   ? ", "
+		      : is_refused ? "to load the rest, correct or remove "
+				   : "the rest is served; not served as written: ");
 	text_add(out, message->object);
 	if (message->object.len)
 		text_str(out, " in ");
 	text_add(out, message->file);
 }
 
-void config_report_culprits(const struct config_report *report, struct text *out)
+void config_report_culprits(const struct config_report *report, bool is_refused, struct text *out)
 {
-	bool is_needed = report->file_count > 1;
+	bool is_needed = report->file_count > 1 || !is_refused;
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < report->message_count; i++)
@@ -102,7 +105,7 @@ void config_report_culprits(const struct config_report *report, struct text *out
 		if (!is_culprit(report, i))
 			continue;
 		if (count < CULPRITS_MAX)
-			add_culprit(&report->message_list[i], count, out);
+			add_culprit(&report->message_list[i], count, is_refused, out);
 		count++;
 	}
 	if (count > CULPRITS_MAX)
@@ -176,10 +179,10 @@ static void find_parts(struct span where, struct config_message *message)
 		message->object = rest;
 }
 
-static void keep_message(struct config_report *report, enum config_severity severity, const struct text *line,
-			 size_t where_len)
+static void keep_message(struct config_report *report, const struct config_message *kind,
+			 const struct text *line, size_t where_len)
 {
-	struct config_message message = { .severity = severity };
+	struct config_message message = *kind;
 
 	if (text_error(line) < 0) {
 		report->failed = true;
@@ -214,52 +217,132 @@ static bool is_repeat(const struct config_report *report, enum config_severity s
 	return false;
 }
 
-static void __attribute__((format(printf, 4, 0)))
-report_line(struct config_report *report, enum config_severity severity, struct text *line,
-	    const char *format, va_list arguments)
+/* Faults have a limit of their own, so that they do not hide the error that refuses the configuration. */
+static bool is_full(const struct config_report *report, const struct config_message *kind)
 {
-	char sentence[2048];
+	uint32_t count = report->count[kind->severity];
+
+	if (kind->severity == CONFIG_ERROR)
+		count = kind->is_fault ? report->fault_count : count - report->fault_count;
+	return count >= LIMIT_CONFIG_ERRORS;
+}
+
+static void report_line(struct config_report *report, const struct config_message *kind, struct text *line,
+			const char *sentence)
+{
 	size_t where_len = line->len;
 
-	if (report->count[severity] < LIMIT_CONFIG_ERRORS) {
-		vsnprintf(sentence, sizeof(sentence), format, arguments);
+	if (!is_full(report, kind)) {
 		if (line->len)
 			text_str(line, ": ");
 		text_str(line, sentence);
-		if (is_repeat(report, severity, text_span(line))) {
+		if (is_repeat(report, kind->severity, text_span(line))) {
 			text_done(line);
 			return;
 		}
-		keep_message(report, severity, line, where_len);
+		keep_message(report, kind, line, where_len);
 	}
-	report->count[severity]++;
+	report->count[kind->severity]++;
+	report->fault_count += kind->is_fault;
 	text_done(line);
+}
+
+enum { SENTENCE_BYTES = 2048 };
+
+/* "spec.rules[0].filters[1].type: what is wrong", or NULL without memory. */
+static const char *fault_text(struct config_report *report, const struct yaml_node *node,
+			      const char *sentence)
+{
+	struct span kept = { 0 };
+	struct text text;
+
+	text_init(&text);
+	if (node->parent) {
+		yaml_path(node, &text);
+		text_str(&text, ": ");
+	}
+	text_str(&text, sentence);
+	if (text_error(&text) == 0)
+		kept = arena_copy(&report->arena, text_span(&text));
+	text_done(&text);
+	report->failed |= !kept.data;
+	return kept.data;
+}
+
+static void mark_fault(struct config_report *report, const struct yaml_node *node, const char *sentence)
+{
+	const char *text = "is not valid, as the messages before it say of the same files";
+
+	if (report->fault_count < LIMIT_CONFIG_ERRORS)
+		text = fault_text(report, node, sentence);
+	/* Trees are const for decoders only: nobody else writes these members. */
+	((struct yaml_node *)(uintptr_t)node)->has_own_fault = true;
+	for (struct yaml_node *at = (struct yaml_node *)(uintptr_t)node; at && !at->fault; at = at->parent)
+		at->fault = text;
 }
 
 void config_message(struct config_report *report, enum config_severity severity, const struct yaml_node *node,
 		    enum config_place place, const char *format, ...)
 {
+	struct config_message kind = { .severity = severity };
+	char sentence[SENTENCE_BYTES];
 	va_list arguments;
 	struct text line;
 
-	text_init(&line);
-	if (node && report->count[severity] < LIMIT_CONFIG_ERRORS)
-		add_place(&line, node, place);
 	va_start(arguments, format);
-	report_line(report, severity, &line, format, arguments);
+	vsnprintf(sentence, sizeof(sentence), format, arguments);
 	va_end(arguments);
+	kind.is_fault = severity == CONFIG_ERROR && report->is_per_object && node;
+	if (kind.is_fault)
+		mark_fault(report, node, sentence);
+	text_init(&line);
+	if (node && !is_full(report, &kind))
+		add_place(&line, node, place);
+	report_line(report, &kind, &line, sentence);
+}
+
+static void __attribute__((format(printf, 4, 0)))
+message_at(struct config_report *report, const struct config_message *kind, struct span where,
+	   const char *format, va_list arguments)
+{
+	char sentence[SENTENCE_BYTES];
+	struct text line;
+
+	vsnprintf(sentence, sizeof(sentence), format, arguments);
+	text_init(&line);
+	text_add(&line, where);
+	report_line(report, kind, &line, sentence);
 }
 
 void config_message_at(struct config_report *report, enum config_severity severity, struct span where,
 		       const char *format, ...)
 {
+	const struct config_message kind = { .severity = severity };
 	va_list arguments;
-	struct text line;
 
-	text_init(&line);
-	text_add(&line, where);
 	va_start(arguments, format);
-	report_line(report, severity, &line, format, arguments);
+	message_at(report, &kind, where, format, arguments);
+	va_end(arguments);
+}
+
+void config_fault_at(struct config_report *report, struct span where, const char *format, ...)
+{
+	const struct config_message kind = { .severity = CONFIG_ERROR, .is_fault = true };
+	va_list arguments;
+
+	va_start(arguments, format);
+	message_at(report, &kind, where, format, arguments);
+	va_end(arguments);
+}
+
+void config_refuse(struct config_report *report, const struct yaml_node *node, const char *format, ...)
+{
+	const struct config_message kind = { .severity = CONFIG_ERROR };
+	struct span where = config_where(&report->arena, node);
+	va_list arguments;
+
+	va_start(arguments, format);
+	message_at(report, &kind, where, format, arguments);
 	va_end(arguments);
 }
 

@@ -15,9 +15,13 @@ struct yaml_node;
  *
  * LIMIT_CONFIG_ERRORS messages of each severity are kept, the rest is only counted. Callers escape bytes
  * from files with config_quote() or text_escaped().
+ *
+ * An error refuses the configuration, or is a fault: the part of a Kubernetes object that is wrong is not
+ * served, and the rest is. While `is_per_object` is set, every error at a node is a fault, and the node and
+ * those above it have it (yaml_node.fault), so that decoders need not pass it on.
  */
 enum config_severity {
-	CONFIG_ERROR, /* the configuration is refused */
+	CONFIG_ERROR, /* the configuration is refused, or, for a fault, a part of it */
 	CONFIG_WARNING, /* the configuration works, but probably not as intended */
 	CONFIG_INFO, /* something was skipped */
 	CONFIG_SEVERITY_COUNT,
@@ -25,6 +29,7 @@ enum config_severity {
 
 struct config_message {
 	enum config_severity severity;
+	bool is_fault; /* an error of one object */
 	struct span text; /* one line, no newline; owned by the report */
 	struct span file; /* part of `text`; empty: no file */
 	struct span object; /* part of `text`: "HTTPRoute app/r"; empty: no Kubernetes object */
@@ -42,6 +47,8 @@ struct config_report {
 	uint32_t message_count;
 	uint32_t message_size;
 	uint32_t count[CONFIG_SEVERITY_COUNT]; /* of all reports, including dropped ones */
+	uint32_t fault_count; /* errors among `count` that do not refuse the configuration */
+	bool is_per_object; /* errors at nodes are faults */
 	uint32_t file_count; /* files that were read */
 	struct config_file *named_list; /* owner; no duplicates */
 	uint32_t named_count;
@@ -58,16 +65,22 @@ static inline bool config_report_has_errors(const struct config_report *report)
 {
 	return report->count[CONFIG_ERROR] > 0 || report->failed;
 }
+/* True if an error concerns more than one object. */
+static inline bool config_report_refuses(const struct config_report *report)
+{
+	return report->count[CONFIG_ERROR] > report->fault_count || report->failed;
+}
 /* Appends the messages of a severity, each with `prefix` and a newline, then the number of dropped ones. */
 void config_report_print(const struct config_report *report, enum config_severity severity,
 			 const char *prefix, struct text *out);
 
 /*
- * Appends a sentence, without a newline, that names the objects and files with errors and reports that the
- * rest could be loaded without them. Appends nothing if there is only one file without Kubernetes objects,
- * or one error.
+ * Appends a sentence, without a newline, that names the objects and files with errors: those that the rest
+ * could be loaded without, or, if it was loaded (is_refused == false), those of which a part is not served.
+ * Appends nothing if there is no error, or if a refusal has only one file without Kubernetes objects, or one
+ * error.
  */
-void config_report_culprits(const struct config_report *report, struct text *out);
+void config_report_culprits(const struct config_report *report, bool is_refused, struct text *out);
 
 enum config_place {
 	PLACE_VALUE,
@@ -85,6 +98,13 @@ void config_message(struct config_report *report, enum config_severity severity,
 /* For later steps without nodes: `where` is "FILE:LINE:COLUMN: path" from the model, may be empty. */
 void config_message_at(struct config_report *report, enum config_severity severity, struct span where,
 		       const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* An error of one object, found by a later step. */
+void config_fault_at(struct config_report *report, struct span where, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* An error at a node that refuses the configuration, whatever object has it. */
+void config_refuse(struct config_report *report, const struct yaml_node *node, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Copies "FILE:LINE:COLUMN: path" of a node into `arena`. An empty span without memory or node. */
 struct span config_where(struct arena *arena, const struct yaml_node *node);

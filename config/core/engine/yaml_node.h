@@ -25,6 +25,7 @@ struct yaml_document {
 struct yaml_node {
 	enum yaml_kind kind;
 	bool is_quoted; /* scalar: 'x', "x", block or !!str; never null, bool or number */
+	bool has_own_fault; /* `fault` of this node itself: a value that is wrong, a missing or unknown key */
 	uint32_t line; /* from 1; of the value */
 	uint32_t column; /* from 1, in characters */
 	uint32_t key_line; /* 0: no key */
@@ -38,6 +39,11 @@ struct yaml_node {
 	struct yaml_node *last;
 	struct yaml_node *next;
 	const struct yaml_document *document;
+	/*
+	 * The first error in this node or below it, if it concerns only its Kubernetes object
+	 * (config/core/engine/errors.h): path and sentence; owned by the report. NULL: none.
+	 */
+	const char *fault;
 };
 
 /* Makes a node the root of its own document, for items of a Kubernetes List. NULL without memory. */

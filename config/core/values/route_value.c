@@ -1,8 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/core/values/route_value.h"
 
+#include <errno.h>
+
 #include "config/core/values/values.h"
+#include "policy/match/match_regex.h"
+#include "policy/match/match_value.h"
 #include "user/base/check.h"
+#include "user/base/limits.h"
+
+bool route_value_regex_compiles(struct decoder *d, const struct yaml_node *node, struct span pattern,
+				size_t memory_bytes)
+{
+	struct match_regex *regex;
+	struct text reason;
+	int r;
+
+	text_init(&reason);
+	r = match_regex_create(pattern, memory_bytes, &regex, &reason);
+	if (r == 0)
+		match_regex_free(regex);
+	else if (r == -ENOMEM || text_error(&reason) < 0)
+		d->failed = true;
+	else
+		config_error(d->report, node, "the regular expression %s does not compile: %.*s",
+			     QUOTE(pattern), SPAN_FMT(text_span(&reason)));
+	text_done(&reason);
+	return r == 0;
+}
+
+bool route_value_regex(struct decoder *d, const struct yaml_node *node, struct span *ret)
+{
+	struct span s;
+
+	if (!decode_string(d, node, &s))
+		return false;
+	if (s.len == 0 || s.len > LIMIT_ROUTE_REGEX_BYTES) {
+		config_error(d->report, node, "a regular expression has 1 to %d bytes, this one has %zu",
+			     LIMIT_ROUTE_REGEX_BYTES, s.len);
+		return false;
+	}
+	/* policy_compile() would refuse the configuration, and knows no nodes. */
+	if (d->is_manifest && !route_value_regex_compiles(d, node, s, match_regex_memory(1)))
+		return false;
+	s = decode_keep(d, s);
+	if (!s.data)
+		return false;
+	*ret = s;
+	return true;
+}
 
 bool route_value_hostname(struct decoder *d, const struct yaml_node *node, void *ret)
 {
@@ -27,7 +73,7 @@ static bool decode_regex(struct decoder *d, const struct yaml_node *node, void *
 	struct text_match *match = container_of(ret, struct text_match, value);
 
 	match->where = config_where(d->arena, node);
-	return value_regex(d, node, ret);
+	return route_value_regex(d, node, ret);
 }
 
 /* The previous row decodes the type. */
@@ -74,6 +120,12 @@ bool route_value_header(struct decoder *d, const struct yaml_node *node, void *r
 
 	if (!route_value_query(d, node, ret))
 		return false;
+	if (d->is_manifest && match->name.data[0] == ':' && !match_pseudo_is_known(match->name)) {
+		config_error(d->report, node,
+			     "there is no pseudo header %s; write :method, :path, :authority or :scheme",
+			     QUOTE(match->name));
+		return false;
+	}
 	match->name = decode_lower(d, match->name);
 	return match->name.data != NULL;
 }

@@ -21,3 +21,8 @@ void route_value_matches(struct decoder *d, const struct yaml_node *list,
 			 void (*decode)(struct decoder *d, const struct yaml_node *node,
 					struct route_match *match),
 			 struct route *route);
+/* A regular expression: not empty, at most LIMIT_ROUTE_REGEX_BYTES. */
+bool route_value_regex(struct decoder *d, const struct yaml_node *node, struct span *ret);
+/* Reports a pattern that does not compile within so much memory (match_regex_memory()). */
+bool route_value_regex_compiles(struct decoder *d, const struct yaml_node *node, struct span pattern,
+				size_t memory_bytes);

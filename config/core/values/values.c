@@ -419,20 +419,6 @@ bool value_path(struct decoder *d, const struct yaml_node *node, struct span *re
 	return keep_text(d, s, ret);
 }
 
-bool value_regex(struct decoder *d, const struct yaml_node *node, struct span *ret)
-{
-	struct span s;
-
-	if (!decode_string(d, node, &s))
-		return false;
-	if (s.len == 0 || s.len > LIMIT_ROUTE_REGEX_BYTES) {
-		config_error(d->report, node, "a regular expression has 1 to %d bytes, this one has %zu",
-			     LIMIT_ROUTE_REGEX_BYTES, s.len);
-		return false;
-	}
-	return keep_text(d, s, ret);
-}
-
 bool value_redirect_status(struct decoder *d, const struct yaml_node *node, uint16_t *ret)
 {
 	uint64_t status;

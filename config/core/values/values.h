@@ -41,8 +41,6 @@ bool value_header_value(struct decoder *d, const struct yaml_node *node, struct 
 bool value_method(struct decoder *d, const struct yaml_node *node, struct span *ret);
 /* Absolute path without query: starts with '/', no blanks, no control bytes, no '?' or '#'. */
 bool value_path(struct decoder *d, const struct yaml_node *node, struct span *ret);
-/* A regular expression: not empty, at most LIMIT_ROUTE_REGEX_BYTES. */
-bool value_regex(struct decoder *d, const struct yaml_node *node, struct span *ret);
 bool value_cidr(struct decoder *d, const struct yaml_node *node, struct cidr *ret);
 /* `splice` of a listener or a backend: auto, off or sameHost. */
 void value_splice_end(struct decoder *d, const struct yaml_node *node, bool *ret_is_off,

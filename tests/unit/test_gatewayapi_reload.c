@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/alloc.h"
+#include "tests/unit/gatewayapi_status.h"
+
+/* A reload with an object that is wrong now (config/gatewayapi/kept_object.h). */
+
+static struct snapshot *load_after(const char *text, const struct snapshot *previous,
+				   struct config_report *report)
+{
+	const struct config_source source = { "a.yaml", true, span_str(text) };
+	struct snapshot *snapshot = NULL;
+
+	config_report_init(report);
+	assert_int_equal(config_load(&source, 1, previous, report, &snapshot), 0);
+	assert_int_equal(policy_compile(snapshot, report), 0);
+	return snapshot;
+}
+
+/* Several versions of a file, one after the other, and what each serves; faults: of the last one. */
+struct history {
+	const char *texts[4];
+	const char *routes[4];
+	uint32_t faults;
+	const char *message; /* part of the first one of the last version; NULL: none */
+};
+
+static void check_history(const struct history *history)
+{
+	struct config_report report = { 0 };
+	struct snapshot *before = NULL;
+
+	for (size_t i = 0; i < 4 && history->texts[i]; i++) {
+		struct snapshot *now;
+		struct text found;
+
+		config_report_done(&report);
+		now = load_after(history->texts[i], before, &report);
+		text_init(&found);
+		for (uint32_t k = 0; k < now->bind_list[0].listener_list[0].route_count; k++)
+			served_add(&found, &now->bind_list[0].listener_list[0].route_list[k]);
+		if (!span_eq(text_span(&found), span_str(history->routes[i])))
+			fail_msg("\"%.*s\" instead of \"%s\" for\n%s", SPAN_FMT(text_span(&found)),
+				 history->routes[i], history->texts[i]);
+		text_done(&found);
+		snapshot_unref(before);
+		before = now;
+	}
+	assert_int_equal(report.fault_count, history->faults);
+	if (history->message)
+		assert_non_null(memmem(report.message_list[0].text.data, report.message_list[0].text.len,
+				       history->message, strlen(history->message)));
+	snapshot_unref(before);
+	config_report_done(&report);
+}
+
+#define ONE(path, more) ROUTE(TO_G "rules: [" RULE(path, more) "]")
+#define TWO(path) OBJECT("HTTPRoute", "z", TO_G "rules: [" RULE(path, "") "]")
+#define STAYS "the object stays in force as it was before its change"
+
+TEST(an_object_that_becomes_wrong_stays_in_force_as_it_was)
+{
+	static const struct history histories[] = {
+		/* The neighbour's change is in force; a second wrong version changes nothing. */
+		{ { G SERVICE ONE("/a", "") TWO("/x"), G SERVICE ONE("/b", WRONG) TWO("/y"),
+		    G SERVICE ONE("x", "") TWO("/z") },
+		  { "/a ok\n/x ok\n", "/a ok\n/y ok\n", "/a ok\n/z ok\n" },
+		  1,
+		  "HTTPRoute default/r: spec.rules[0].matches[0].path.value: " },
+		{ { G SERVICE ONE("/a", ""), G SERVICE ONE("/b", WRONG), G SERVICE ONE("/c", "") },
+		  { "/a ok\n", "/a ok\n", "/c ok\n" },
+		  0,
+		  NULL },
+		{ { G SERVICE ONE("/a", ""), G SERVICE "{" API "kind: HTTPRoute, " META("r") "}\n" },
+		  { "/a ok\n", "/a ok\n" },
+		  1,
+		  STAYS },
+		/* New ones have no version to fall back to, and what is gone is gone. */
+		{ { G SERVICE TWO("/x"), G SERVICE ONE("/a", WRONG) TWO("/x") },
+		  { "/x ok\n", "/a 500\n/x ok\n" },
+		  1,
+		  "HTTPRoute default/r: spec.rules[0].timeouts.request: " },
+		{ { G SERVICE ONE("/a", "") TWO("/x"), G SERVICE TWO("/x") },
+		  { "/a ok\n/x ok\n", "/x ok\n" },
+		  0,
+		  NULL },
+		/* Policies, Gateways and Services too; a reference that breaks is no error of the object. */
+		{ { ROUTED POLICY("kind: HTTPRoute, name: r", "traffic: {headerModifiers: {}}"),
+		    ROUTED POLICY("kind: HTTPRoute, name: r", "traffic: {odd: {}}") },
+		  { "/ ok\n", "/ ok\n" },
+		  1,
+		  STAYS },
+		{ { ROUTED,
+		    GATEWAY("{name: a, port: 80, protocol: HTTP, odd: 1}") SERVICE ROUTE(TO_G RULES) },
+		  { "/ ok\n", "/ ok\n" },
+		  1,
+		  STAYS },
+		{ { ROUTED, G ROUTE(TO_G RULES) }, { "/ ok\n", "/ 500\n" }, 0, "BackendNotFound" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(histories); i++)
+		check_history(&histories[i]);
+}
+
+static const char kept_values[] = G SERVICE ROUTE(
+	TO_G "hostnames: [\"a.example\"], rules: [{name: '80', matches: [{path: {value: \"/\\u00e9\\\"\"}, "
+	     "headers: [{name: x, value: 'true'}, {name: y, value: \"a\\tb\"}]}], timeouts: "
+	     "{request: 1m30s}, " BACKEND "}]");
+
+/* The kept text means the same as the file. */
+TEST(a_kept_object_is_the_same_object)
+{
+	struct config_report first, second;
+	struct snapshot *before = load_after(kept_values, NULL, &first), *after;
+	const struct route *a, *b;
+
+	after = load_after(G SERVICE ROUTE(TO_G "odd: 1"), before, &second);
+	a = &before->bind_list[0].listener_list[0].route_list[0];
+	b = &after->bind_list[0].listener_list[0].route_list[0];
+	assert_int_equal(second.fault_count, 1);
+	assert_true(span_eq(a->rule_name, b->rule_name) && span_eq(b->rule_name, SPAN("80")));
+	assert_true(span_eq(a->match_list[0].path, b->match_list[0].path));
+	assert_true(span_eq(a->match_list[0].header_list[0].value, b->match_list[0].header_list[0].value));
+	assert_true(span_eq(a->match_list[0].header_list[1].value, b->match_list[0].header_list[1].value));
+	assert_int_equal(b->match_list[0].header_list[1].value.len, 3);
+	assert_int_equal(b->effective.timeout->request.ns, 90000000000);
+	assert_true(
+		after->status_list->next->parent_list->conditions.of[CONDITION_PARTIALLY_INVALID].is_true);
+	snapshot_unref(before);
+	snapshot_unref(after);
+	config_report_done(&first);
+	config_report_done(&second);
+}
+
+static int load_changed(void *context)
+{
+	const struct config_source source = { "a.yaml", true, SPAN(G SERVICE ONE("/b", WRONG) TWO("/x")) };
+	struct snapshot *snapshot = NULL;
+	struct config_report report;
+	int r;
+
+	config_report_init(&report);
+	r = config_load(&source, 1, context, &report, &snapshot);
+	snapshot_unref(snapshot);
+	config_report_done(&report);
+	return r;
+}
+
+TEST(each_allocation_of_a_reload_with_a_wrong_object_may_fail)
+{
+	struct config_report report;
+	struct snapshot *before = load_after(G SERVICE ONE("/a", "") TWO("/x"), NULL, &report);
+
+	assert_true(alloc_fail_each(load_changed, before) > 10);
+	snapshot_unref(before);
+	config_report_done(&report);
+}
+
+TEST_GROUP(NULL, NULL);
