@@ -49,6 +49,7 @@ struct admin_hooks {
 	/* Counters of the MCP thread; NULL: there is none. */
 	const struct counters *(*session_counters)(void *context);
 	const struct series_table *(*session_calls)(void *context);
+	uint64_t (*rate_buckets)(void *context); /* of all rate limits; NULL: none */
 	void (*quit)(void *context); /* as SIGTERM */
 	/*
 	 * Appends lines in Prometheus format for modules with their own numbers (the kernel lane); may be

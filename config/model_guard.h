@@ -2,7 +2,10 @@
 #pragma once
 
 #include "config/model_frontend.h"
+#include "user/base/rate_table.h"
 #include "user/base/span.h"
+
+struct expression; /* policy/expression/expression.h */
 
 /* Part of config/model.h: policies that guard a route or a listener (policy/guard). */
 
@@ -36,6 +39,32 @@ struct cors_policy {
 	struct span exposed; /* empty: no header */
 };
 
+/* Pages whose requests may change something (policy/guard/csrf.h), besides those of the site itself. */
+struct csrf_policy {
+	struct span *origin_list; /* as written */
+	uint32_t origin_count;
+	struct origin_pattern *pattern_list; /* made from the list */
+	uint32_t pattern_count;
+};
+
+enum rate_type {
+	RATE_REQUESTS,
+	RATE_TOKENS, /* of models: refused when loading */
+};
+
+/* One limit of a policy. */
+struct rate_rule {
+	enum rate_type type;
+	struct rate_shape shape; /* a token for each request */
+	struct span key_text; /* as written; empty: one bucket for all requests */
+	const struct expression *key; /* NULL without key_text */
+};
+
+struct local_rate_limit {
+	struct rate_rule *rule_list;
+	uint32_t rule_count;
+};
+
 struct guard_kind; /* policy/guard/guard.h */
 
 /* One policy that guards a listener or a route. */
@@ -43,10 +72,11 @@ struct guard_use {
 	const struct guard_kind *guard;
 	const void *object; /* the struct of its kind (policy_kinds.def) */
 	struct span rule; /* the key of an attached policy; empty: written in the route */
+	void *state; /* what a guard keeps between requests, also after a reload; NULL: nothing */
 };
 
 /* In the order in which they decide. */
 struct guard_list {
-	const struct guard_use *list;
+	struct guard_use *list;
 	uint32_t count;
 };

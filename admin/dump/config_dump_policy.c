@@ -5,6 +5,7 @@
 
 #include "admin/dump/config_dump_schema.h"
 #include "admin/dump/config_dump_tls.h"
+#include "config/core/values/guard_value.h"
 #include "config/core/values/policy_value.h"
 #include "config/standalone/policy.h"
 #include "policy/compile/attach.h"
@@ -87,8 +88,24 @@ static void dump_authorization(struct json_writer *w, const struct authorization
 	json_close(w);
 }
 
+/* A list, with all members in the form of standalone files. */
+static void dump_rate_limit(struct json_writer *w, const struct local_rate_limit *policy)
+{
+	json_open_array(w, policy_kind_name(POLICY_LOCAL_RATE_LIMIT));
+	for (uint32_t i = 0; i < policy->rule_count; i++) {
+		json_open_object(w, NULL);
+		dump_rows(w, &rate_rule_schema, &policy->rule_list[i]);
+		json_close(w);
+	}
+	json_close(w);
+}
+
 void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 {
+	if (value->kind == POLICY_LOCAL_RATE_LIMIT) {
+		dump_rate_limit(w, value->object);
+		return;
+	}
 	json_open_object(w, policy_kind_name(value->kind));
 	if (value->kind == POLICY_BACKEND_TCP)
 		dump_backend_tcp(w, value->object);

@@ -308,6 +308,8 @@ static void add_gateway(const struct admin_hooks *hooks, const struct totals *to
 	prometheus_single(out, METRIC_ACCESS_LOG_LINES, totals->access_log_lines);
 	prometheus_single(out, METRIC_ACCESS_LOG_DROPPED, totals->access_log_dropped);
 	prometheus_single(out, METRIC_LOG_DROPPED, log_writer_dropped());
+	prometheus_single(out, METRIC_RATE_BUCKETS,
+			  hooks->rate_buckets ? hooks->rate_buckets(hooks->context) : 0);
 	prometheus_single(out, METRIC_ENDPOINTS_EVICTED,
 			  snapshot ? health_evicted_count(snapshot, clock_now_ms()) : 0);
 	if (snapshot) {

@@ -125,9 +125,9 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		KEY_REFUSED("transformation", NOT_YET_TRANSFORMATION),
 		KEY_REFUSED("extProc", NOT_YET_EXT_PROC),
 		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
-		KEY_REFUSED("rateLimit", NOT_YET_LOCAL_RATE_LIMIT),
+		KEY("rateLimit"),
 		KEY("cors"),
-		KEY_REFUSED("csrf", NOT_YET_CSRF),
+		KEY("csrf"),
 		KEY("authorization"),
 		KEY("jwtAuthentication"),
 		KEY("basicAuthentication"),
@@ -145,6 +145,8 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		{ "directResponse", "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE },
 		{ "cors", "traffic/", ":cors:", POLICY_CORS },
 		{ "authorization", "traffic/", ":authorization:", POLICY_AUTHORIZATION },
+		{ "csrf", "traffic/", ":csrf:", POLICY_CSRF },
+		{ "rateLimit", "traffic/", ":rl-local:", POLICY_LOCAL_RATE_LIMIT },
 	};
 	struct decoder *d = m->decoder;
 	unsigned phase = 0;

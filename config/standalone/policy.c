@@ -71,17 +71,17 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define GUARD_POLICIES                                                                                       \
 	{ "cors", POLICY_CORS, NULL }, { "jwtAuth", POLICY_JWT_AUTH, NULL },                                 \
 		{ "basicAuth", POLICY_BASIC_AUTH, NULL }, { "apiKey", POLICY_API_KEY, NULL },                \
-		{ "authorization", POLICY_AUTHORIZATION, NULL }
+		{ "authorization", POLICY_AUTHORIZATION, NULL },                                             \
+		{ "localRateLimit", POLICY_LOCAL_RATE_LIMIT, NULL }, { "csrf", POLICY_CSRF, NULL }
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL }
 /* clang-format on */
 /* All policies of agentgateway that this gateway does not support. */
 #define LATER_POLICIES                                                                                       \
-	REFUSED("csrf", NOT_YET_CSRF), REFUSED("localRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                  \
-		REFUSED("remoteRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                                        \
-		REFUSED("extAuthz", NOT_YET_EXT_AUTHZ), REFUSED("extProc", NOT_YET_EXT_PROC),                \
-		REFUSED("oidc", NOT_YET_OIDC), REFUSED("mcpAuthorization", NOT_YET_MCP_AUTHORIZATION),       \
+	REFUSED("remoteRateLimit", NOT_YET_LOCAL_RATE_LIMIT), REFUSED("extAuthz", NOT_YET_EXT_AUTHZ),        \
+		REFUSED("extProc", NOT_YET_EXT_PROC), REFUSED("oidc", NOT_YET_OIDC),                         \
+		REFUSED("mcpAuthorization", NOT_YET_MCP_AUTHORIZATION),                                      \
 		REFUSED("mcpAuthentication", NOT_YET_MCP_AUTHENTICATION),                                    \
 		REFUSED("mcpGuardrails", NOT_YET_MCP_GUARDRAILS), REFUSED("a2a", NOT_YET_A2A),               \
 		REFUSED("ai", NOT_YET_AI), REFUSED("transformations", NOT_YET_TRANSFORMATIONS),              \
@@ -98,7 +98,8 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define GUARDS_ELSEWHERE                                                                                     \
 	REFUSED("cors", GUARD_ELSEWHERE), REFUSED("jwtAuth", GUARD_ELSEWHERE),                               \
 		REFUSED("basicAuth", GUARD_ELSEWHERE), REFUSED("apiKey", GUARD_ELSEWHERE),                   \
-		REFUSED("authorization", GUARD_ELSEWHERE)
+		REFUSED("authorization", GUARD_ELSEWHERE), REFUSED("localRateLimit", GUARD_ELSEWHERE),       \
+		REFUSED("csrf", GUARD_ELSEWHERE)
 
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,

@@ -4,6 +4,8 @@
 #include "policy/guard/authenticate.h"
 #include "policy/guard/authorize.h"
 #include "policy/guard/cors.h"
+#include "policy/guard/csrf.h"
+#include "policy/guard/rate_limit.h"
 
 #define GATEWAY GUARD_PHASE_GATEWAY
 #define ROUTE GUARD_PHASE_ROUTE
@@ -44,13 +46,33 @@ static bool varies(const struct fields *response, struct span wanted)
 	return false;
 }
 
+static bool is_rate_field(const struct field *field)
+{
+	return span_eq_nocase(field->name, SPAN("x-ratelimit-limit")) ||
+	       span_eq_nocase(field->name, SPAN("x-ratelimit-remaining")) ||
+	       span_eq_nocase(field->name, SPAN("x-ratelimit-reset"));
+}
+
+/* True if the backend has limits of its own: their fields make sense only together. */
+static bool has_rates(const struct fields *response)
+{
+	for (uint32_t i = 0; i < response->count; i++) {
+		if (is_rate_field(&response->list[i]))
+			return true;
+	}
+	return false;
+}
+
 int guard_apply(const struct fields *from, struct fields *response)
 {
+	bool skips_rates = from->count && has_rates(response);
 	int error = 0;
 
 	for (uint32_t i = 0; i < from->count && !error; i++) {
 		const struct field *field = &from->list[i];
 
+		if (skips_rates && is_rate_field(field))
+			continue;
 		if (span_eq_nocase(field->name, VARY))
 			error = varies(response, field->value)
 					? 0

@@ -6,6 +6,8 @@
 #include "user/base/end_reason.h"
 #include "user/http/head.h"
 
+struct expression_facts;
+
 /*
  * A guard decides about one request from its head and from facts that the caller knows, and adds fields to
  * every response that the request gets, whoever makes it. guards.def has all guards in their order.
@@ -45,6 +47,8 @@ struct guard_facts {
 	 */
 	int (*facts)(void *context, uint32_t needs, const struct expression_facts **ret_facts);
 	void *context; /* of facts() */
+	uint64_t now_ns; /* monotonic */
+	void *state; /* guard_use.state */
 };
 
 enum guard_verdict {
@@ -57,7 +61,8 @@ enum guard_verdict {
 struct guard_answer {
 	/*
 	 * In and out, for every response: each replaces fields of its name, or removes them if its value is
-	 * empty; `vary` is added to what the response names itself. Its arena is that of the request.
+	 * empty; `vary` is added to what the response names itself, and x-ratelimit fields give way to those
+	 * of the backend. Its arena is that of the request.
 	 */
 	struct fields fields;
 	/* Where the request has a credential, right or wrong, which the log must not show; NULL: none. */
@@ -66,6 +71,7 @@ struct guard_answer {
 	/* With GUARD_ANSWER and GUARD_REFUSE. */
 	uint16_t status;
 	struct span body;
+	uint32_t part; /* which rule of the policy refuses, from 1 on; 0: it has only one */
 };
 
 enum guard_phase {

@@ -156,7 +156,8 @@ TEST(every_kind_of_policy_has_its_name)
 		json_open_object(&w, NULL);
 		dump_policy_value(&w, &value);
 		json_close(&w);
-		snprintf(want, sizeof(want), "{\n  \"%s\": {", names[kind]);
+		snprintf(want, sizeof(want), "{\n  \"%s\": %c", names[kind],
+			 kind == POLICY_LOCAL_RATE_LIMIT ? '[' : '{');
 		assert_true(span_starts(text_span(&out), span_str(want)));
 		text_done(&out);
 	}

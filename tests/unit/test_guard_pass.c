@@ -78,8 +78,8 @@ static int close_scene(void **state)
 
 static bool pass(struct opinion *first, struct opinion *second, enum stream_step *ret_step)
 {
-	const struct guard_use uses[] = { { &kind, first, SPAN("default/one") },
-					  { &kind, second, SPAN("default/two") } };
+	struct guard_use uses[] = { { &kind, first, SPAN("default/one"), NULL },
+				    { &kind, second, SPAN("default/two"), NULL } };
 	const struct guard_list list = { uses, 2 };
 
 	return guard_pass(&scene.stream, &list, ret_step);

@@ -11,6 +11,7 @@
 
 #include "tests/lib/test.h"
 #include "config/core/engine/duration.h"
+#include "config/core/values/guard_value.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/tls_value.h"
 #include "config/standalone/attach.h"
@@ -30,7 +31,7 @@ struct reference {
 		const char *path; /* "http."; NULL: the list is over */
 		enum policy_kind kind;
 		const struct schema *schema; /* NULL: that of the kind */
-	} part_list[16];
+	} part_list[24];
 };
 
 static const struct reference references[] = {
@@ -65,7 +66,9 @@ static const struct reference references[] = {
 	    { "jwtAuth.", .kind = POLICY_JWT_AUTH },
 	    { "basicAuth.", .kind = POLICY_BASIC_AUTH },
 	    { "apiKey.", .kind = POLICY_API_KEY },
-	    { "authorization.", .kind = POLICY_AUTHORIZATION } } },
+	    { "authorization.", .kind = POLICY_AUTHORIZATION },
+	    { "csrf.", .kind = POLICY_CSRF },
+	    { "localRateLimit[].", .schema = &rate_rule_schema } } },
 	{ "backendPolicies",
 	  false,
 	  { { "http.", .kind = POLICY_BACKEND_HTTP },

@@ -179,6 +179,8 @@ enum limits {
 	LIMIT_ENDPOINT_AVOID_MS = 30 * 1000, /* longest time an endpoint is avoided after failed connects */
 	LIMIT_ROUTE_ENTRIES =
 		1024 * 1024, /* host names x matches of a listener's routes: more are refused when loading */
+	LIMIT_RATE_BUCKETS = 65536, /* of a rule of localRateLimit: other keys replace them (rate_table.h) */
+	LIMIT_RATE_RULES = 16, /* of a policy localRateLimit: refused when loading */
 	LIMIT_CORS_NAMES = 64, /* of a list of a policy `cors`, as in Gateway API: refused when loading */
 	LIMIT_DELEGATION_DEPTH = 8, /* routes that delegate to each other in a row: 500 */
 	LIMIT_DELEGATED_ROUTES = 16 * 1024, /* rules, for each listener and parent: 500 for what is over */

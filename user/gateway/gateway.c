@@ -88,11 +88,16 @@ static void gateway_warn_static(struct text *warnings, const struct static_confi
 	text_done(&keys);
 }
 
-/* Attaches state that outlives configurations: health of endpoints, fetched keys, counts of backends. */
+/*
+ * Attaches state that outlives configurations: health of endpoints, fetched keys, buckets of rate limits,
+ * counts of backends.
+ */
 static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
 {
 	int error = health_registry_attach(&gateway->health, snapshot);
 
+	if (!error)
+		error = rate_registry_attach(&gateway->rates, snapshot);
 	if (!error)
 		error = jwk_fetcher_attach(&gateway->jwks, snapshot);
 	if (!error && snapshot->has_users && !gateway->shared.passwords) {
@@ -493,6 +498,7 @@ static void gateway_stop(struct gateway *gateway)
 		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
 	snapshot_unref(gateway->snapshot);
 	health_registry_done(&gateway->health);
+	rate_registry_done(&gateway->rates);
 	messages_done(&gateway->messages);
 }
 
@@ -512,6 +518,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	};
 	list_init(&gateway->ports);
 	health_registry_init(&gateway->health);
+	rate_registry_init(&gateway->rates, &gateway->shared.hash_key);
 	kernel_lanes_init(&gateway->lanes);
 	mcp_service_init(&gateway->mcp);
 	supervisor_init(&gateway->supervisor);

@@ -12,6 +12,7 @@
 #include "user/gateway/mcp_service.h"
 #include "user/gateway/messages.h"
 #include "user/gateway/options.h"
+#include "user/gateway/rate_registry.h"
 #include "user/gateway/supervisor.h"
 #include "user/gateway/watch.h"
 #include "user/restart/stream/takeover.h"
@@ -51,6 +52,7 @@ struct gateway {
 	struct mcp_service mcp;
 	struct health_registry health;
 	struct jwk_fetcher jwks;
+	struct rate_registry rates;
 	struct takeover takeover;
 	struct supervisor supervisor;
 	struct kernel_lanes lanes;

@@ -132,6 +132,13 @@ static const struct counters *hook_session_counters(void *context)
 	return mcp_service_counters(&gateway->mcp);
 }
 
+static uint64_t hook_rate_buckets(void *context)
+{
+	const struct gateway *gateway = context;
+
+	return rate_registry_count(&gateway->rates);
+}
+
 static const struct series_table *hook_session_calls(void *context)
 {
 	const struct gateway *gateway = context;
@@ -198,6 +205,7 @@ void gateway_hooks_fill(struct gateway *gateway)
 		.list_sessions = hook_list_sessions,
 		.session_counters = hook_session_counters,
 		.session_calls = hook_session_calls,
+		.rate_buckets = hook_rate_buckets,
 		.quit = hook_quit,
 		.extra_metrics = hook_extra_metrics,
 		.take_listener = hook_take_listener,

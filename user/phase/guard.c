@@ -38,7 +38,10 @@ static enum stream_step refuse(struct stream *stream, const struct guard_use *us
 
 	request_metrics_refusal(stream->proxy->metrics, policy, rule);
 	text_init(&text);
-	text_fmt(&text, "%.*s (%.*s of ", SPAN_FMT(answer->body), SPAN_FMT(policy));
+	text_fmt(&text, "%.*s (", SPAN_FMT(answer->body));
+	if (answer->part)
+		text_fmt(&text, "rule %u of ", answer->part);
+	text_fmt(&text, "%.*s of ", SPAN_FMT(policy));
 	text_escaped(&text, rule);
 	text_char(&text, ')');
 	detail = arena_copy(&stream->exchange->arena, text_span(&text));
@@ -99,12 +102,14 @@ static int name_client(struct stream *stream)
 }
 
 /* True: the next guard decides. */
-static bool ask(struct stream *stream, const struct guard_use *use, const struct guard_facts *facts,
+static bool ask(struct stream *stream, const struct guard_use *use, struct guard_facts *facts,
 		enum stream_step *ret_step)
 {
 	struct guard_answer answer = { .fields = stream->exchange->guard_fields };
-	int verdict = use->guard->check(use->object, facts, &answer), error;
+	int verdict, error;
 
+	facts->state = use->state;
+	verdict = use->guard->check(use->object, facts, &answer);
 	stream->exchange->guard_fields = answer.fields;
 	error = answer.credential ? take_out(stream, answer.credential, answer.is_valid) : 0;
 	if (!error && answer.is_valid)
@@ -148,12 +153,13 @@ bool guard_pass(struct stream *stream, const struct guard_list *list, enum strea
 	struct exchange *exchange = stream->exchange;
 	const struct guard_verifier verifier = verify_for(stream);
 	struct fact_place place;
-	const struct guard_facts facts = { .head = &exchange->head,
-					   .scheme = scheme_of(stream),
-					   .identity = &exchange->identity,
-					   .verifier = &verifier,
-					   .facts = facts_of,
-					   .context = &place };
+	struct guard_facts facts = { .head = &exchange->head,
+				     .scheme = scheme_of(stream),
+				     .identity = &exchange->identity,
+				     .verifier = &verifier,
+				     .facts = facts_of,
+				     .context = &place,
+				     .now_ns = loop_now_ns(stream->proxy->loop) };
 
 	place.stream = stream;
 	if (list->count && !exchange->guard_fields.arena)

@@ -14,8 +14,8 @@
 	". Do not just leave it out: block what it guards, or put a proxy that supports it in front"
 
 /* clang-format off */
-#define NOT_YET_CSRF NOT_YET_GUARD("requests that pages of other sites make in a user's name pass")
 #define NOT_YET_LOCAL_RATE_LIMIT NOT_YET_GUARD("clients may send as many requests as they like")
+#define NOT_YET_RATE_CONDITIONAL NOT_YET_GUARD("the limits would apply to other requests")
 #define NOT_YET_EXT_AUTHZ NOT_YET_GUARD("no external service checks requests")
 #define NOT_YET_EXT_PROC NOT_YET_GUARD("the external processor neither sees, changes nor refuses a message")
 #define NOT_YET_OIDC NOT_YET_GUARD("users need no login")

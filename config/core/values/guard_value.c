@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/core/values/guard_value.h"
 
+#include "config/core/values/condition.h"
 #include "config/core/values/values.h"
 #include "policy/guard/origin.h"
 #include "user/base/char_class.h"
@@ -108,15 +109,15 @@ static struct span join(struct decoder *d, const struct span *list, uint32_t cou
 	return joined;
 }
 
-static void make_patterns(struct decoder *d, struct cors_policy *policy)
+static struct origin_pattern *make_patterns(struct decoder *d, const struct span *list, uint32_t count,
+					    uint32_t *ret_count)
 {
-	policy->any_origin = has_any(policy->origin_list, policy->origin_count);
-	policy->pattern_list = decode_take(d, policy->origin_count, sizeof(*policy->pattern_list));
-	for (uint32_t i = 0; policy->pattern_list && i < policy->origin_count; i++) {
-		struct origin_pattern *pattern = &policy->pattern_list[policy->pattern_count];
+	struct origin_pattern *patterns = decode_take(d, count, sizeof(*patterns));
 
-		policy->pattern_count += origin_pattern_parse(policy->origin_list[i], pattern);
-	}
+	*ret_count = 0;
+	for (uint32_t i = 0; patterns && i < count; i++)
+		*ret_count += origin_pattern_parse(list[i], &patterns[*ret_count]);
+	return patterns;
 }
 
 /* Gateway API has `*` only as the one element. */
@@ -137,7 +138,9 @@ static void check_cors(struct decoder *d, const struct yaml_node *node, void *ob
 	check_alone(d, decode_get(node, "allowMethods"), policy->method_list, policy->method_count);
 	check_alone(d, decode_get(node, "allowHeaders"), policy->header_list, policy->header_count);
 	check_alone(d, exposed, policy->expose_list, policy->expose_count);
-	make_patterns(d, policy);
+	policy->any_origin = has_any(policy->origin_list, policy->origin_count);
+	policy->pattern_list =
+		make_patterns(d, policy->origin_list, policy->origin_count, &policy->pattern_count);
 	policy->headers = join(d, policy->header_list, policy->header_count);
 	policy->methods = join(d, policy->method_list, policy->method_count);
 	policy->exposed = join(d, policy->expose_list, policy->expose_count);
@@ -180,3 +183,148 @@ static const struct schema_row cors_rows[] = {
 	  .doc = "how long browsers remember the answer to a preflight" },
 };
 const struct schema cors_schema = SCHEMA(cors_rows, struct cors_policy, .check = check_cors);
+
+/* -------------------------------------------------------------------------------- csrf */
+
+static bool decode_other_origin(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	if (!decode_origin(d, node, ret))
+		return false;
+	if (!span_eq(*(struct span *)ret, ANY))
+		return true;
+	config_error(d->report, node,
+		     "\"*\" would let every site act as the user; name the sites, or leave the policy out");
+	return false;
+}
+
+static void check_csrf(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct csrf_policy *policy = object;
+
+	(void)node;
+	policy->pattern_list =
+		make_patterns(d, policy->origin_list, policy->origin_count, &policy->pattern_count);
+}
+
+static const struct schema_row csrf_rows[] = {
+	{ "additionalOrigins",
+	  AS_LIST(SCHEMA_NAMES, struct csrf_policy, origin_list, origin_count, struct span),
+	  .element = decode_other_origin, RANGE(0, LIMIT_CORS_NAMES), MANIFEST_RANGE(1, 16),
+	  .value_doc = "list of origins", .default_doc = "only the requested site",
+	  .doc = "other sites whose pages may send requests that change something, as in "
+		 "`cors.allowOrigins`, without `*`" },
+};
+const struct schema csrf_schema = SCHEMA(csrf_rows, struct csrf_policy, .check = check_csrf);
+
+/* -------------------------------------------------------------------------------- localRateLimit */
+
+#define TOKENS_NOT_YET                                                                                       \
+	"is not supported yet: tokens of models are not counted, and it protects: without it clients may "   \
+	"use as many as they like. Do not just leave it out: limit requests, or block what it guards"
+
+static bool decode_key(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct rate_rule *rule = container_of(ret, struct rate_rule, key_text);
+	struct span text;
+
+	if (!decode_name(d, node, &text))
+		return false;
+	rule->key_text = text;
+	rule->key = value_expression(d, node, text, EXPRESSION_AT_REQUEST);
+	return true;
+}
+
+static void check_rate_rule(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct rate_rule *rule = object;
+	const struct yaml_node *fill = decode_get(node, "tokensPerFill");
+
+	if (rule->type == RATE_TOKENS)
+		config_error(d->report, decode_get(node, "type"), "tokens " TOKENS_NOT_YET);
+	if (rule->shape.fill > rule->shape.most)
+		config_error(d->report, fill ? fill : node,
+			     "is more than the bucket holds: write a number up to maxTokens, which is %llu",
+			     (unsigned long long)rule->shape.most);
+	else if (rule->shape.most == 0)
+		config_warning(d->report, node, "admits no request: maxTokens is 0, or missing");
+	else if (rule->shape.fill == 0)
+		config_warning(d->report, node,
+			       "admits %llu requests, and none after them: tokensPerFill is 0, or missing",
+			       (unsigned long long)rule->shape.most);
+}
+
+static const struct schema_row rate_rule_rows[] = {
+	{ "maxTokens", AS_U64(struct rate_rule, shape.most), RANGE(0, INT64_MAX), .value_doc = "0 and more",
+	  .doc = "requests that the bucket holds; it begins full" },
+	{ "tokensPerFill", AS_U64(struct rate_rule, shape.fill), RANGE(0, INT64_MAX),
+	  .value_doc = "0..`maxTokens`", .doc = "added each `fillInterval`" },
+	{ "fillInterval", AS_DURATION(struct rate_rule, shape.interval_ns), AT_LEAST(1),
+	  .need = "write one such as fillInterval: 1s", .value_doc = "duration",
+	  .doc = "tokens are added at whole multiples of it" },
+	{ "type", AS_WORD(struct rate_rule, type), WORDS("requests", "tokens"), .value_doc = "`requests`",
+	  .doc = "`tokens` of models are not supported yet" },
+	{ "key", AS_TEXT(struct rate_rule, key_text), .decode = decode_key, .dump = DUMP_NOT_ZERO,
+	  .value_doc = "expression", .default_doc = "one bucket for all requests",
+	  .doc = "a bucket for each value, as in `source.address`; requests without a value share one" },
+};
+const struct schema rate_rule_schema = SCHEMA(rate_rule_rows, struct rate_rule, .check = check_rate_rule);
+
+static bool decode_rate_rule(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	uint32_t errors = d->report->count[CONFIG_ERROR];
+
+	schema_default(&rate_rule_schema, ret);
+	return schema_decode(d, node, &rate_rule_schema, ret) && d->report->count[CONFIG_ERROR] == errors;
+}
+
+/* {requests, unit, burst, key} */
+static bool decode_manifest_rule(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const struct decode_key keys[] = { KEY("requests"), KEY_REFUSED("tokens", TOKENS_NOT_YET),
+						  KEY("unit"), KEY("burst"), KEY("key") };
+	static const char *const units[] = { "Seconds", "Minutes", "Hours" };
+	static const uint64_t seconds[] = { 1, 60, 3600 };
+	struct rate_rule *rule = ret;
+	uint64_t burst = 0;
+	unsigned unit;
+
+	if (!DECODE_MAP(d, node, keys) ||
+	    !decode_u64(d, decode_need(d, node, "requests", "write how many requests of a unit pass"), 1,
+			INT32_MAX, &rule->shape.fill) ||
+	    !DECODE_WORD(d, decode_need(d, node, "unit", "write Seconds, Minutes or Hours"), units, &unit))
+		return false;
+	decode_u64(d, decode_get(node, "burst"), 0, INT32_MAX, &burst);
+	rule->shape.most = rule->shape.fill + burst;
+	rule->shape.interval_ns = seconds[unit] * NS_PER_S;
+	return !decode_get(node, "key") || decode_key(d, decode_get(node, "key"), &rule->key_text);
+}
+
+/* {local: [...]} */
+static const struct yaml_node *manifest_rules(struct decoder *d, const struct yaml_node *node)
+{
+	static const struct decode_key keys[] = { KEY("local"),
+						  KEY_REFUSED("global", NOT_YET_LOCAL_RATE_LIMIT),
+						  KEY_REFUSED("conditional", NOT_YET_RATE_CONDITIONAL) };
+
+	return DECODE_MAP(d, node, keys) ? decode_need(d, node, "local", "write a list of limits") : NULL;
+}
+
+const struct local_rate_limit *rate_limit_value(struct decoder *d, const struct yaml_node *node)
+{
+	static const struct decode_key keys[] = { KEY_REFUSED("conditional", NOT_YET_RATE_CONDITIONAL) };
+	const struct yaml_node *list = d->is_manifest ? manifest_rules(d, node) : node;
+	struct local_rate_limit *policy = decode_take(d, 1, sizeof(*policy));
+	bool is_conditional = list && list->kind == YAML_MAP && decode_get(list, "conditional");
+
+	if (!policy || !list || (is_conditional && DECODE_MAP(d, list, keys)) || !decode_list(d, list))
+		return NULL;
+	if (list->count < 1 || list->count > LIMIT_RATE_RULES) {
+		config_error(d->report, list, "a policy has 1 to %d limits, this one has %u",
+			     LIMIT_RATE_RULES, list->count);
+		return NULL;
+	}
+	return schema_decode_list(d, list, d->is_manifest ? decode_manifest_rule : decode_rate_rule,
+				  sizeof(*policy->rule_list), &policy->rule_list, &policy->rule_count)
+		       ? policy
+		       : NULL;
+}

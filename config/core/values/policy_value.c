@@ -447,6 +447,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_BASIC_AUTH] = &basic_auth_schema,
 		[POLICY_API_KEY] = &api_key_schema,
 		[POLICY_AUTHORIZATION] = &authorization_schema,
+		[POLICY_CSRF] = &csrf_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_TLS] = &backend_tls_schema,
@@ -462,6 +463,8 @@ const void *policy_value(struct decoder *d, const struct yaml_node *node, enum p
 
 	if (kind == POLICY_DIRECT_RESPONSE)
 		return value_direct(d, node);
+	if (kind == POLICY_LOCAL_RATE_LIMIT)
+		return rate_limit_value(d, node);
 	if (d->is_manifest && kind == POLICY_FRONTEND_ACCESS_LOG)
 		schema = &manifest_log_schema;
 	return schema_decode_new(d, node, schema);
