@@ -90,8 +90,16 @@ TEST(a_guard_that_would_guard_nothing_is_refused)
 	}
 }
 
+/* agentgateway's; others may come between them. */
 TEST(guards_decide_in_the_order_of_their_table)
 {
+	static const char *const names[] = { "cors",	      "jwtAuth",	"basicAuth", "apiKey",
+					     "authorization", "localRateLimit", "csrf" };
+	size_t next = 0;
+
+	for (size_t i = 0; i < GUARD_COUNT; i++)
+		next += next < ARRAY_LEN(names) && strcmp(guard_kinds[i].name, names[next]) == 0;
+	assert_int_equal(next, ARRAY_LEN(names));
 	for (size_t i = 0; i < GUARD_COUNT; i++) {
 		assert_ptr_equal(guard_kind_of(guard_kinds[i].kind), &guard_kinds[i]);
 		assert_true(guard_kinds[i].phases & GUARD_PHASE_ROUTE);
