@@ -83,6 +83,15 @@ struct http2_config {
 	uint64_t stall_ns; /* a response waits for window; 0: no limit */
 };
 
+/* Which addresses of names are used. */
+enum dns_family {
+	DNS_AUTO, /* all, or IPv4 without IPv6 */
+	DNS_ALL,
+	DNS_V4_PREFERRED,
+	DNS_V4_ONLY,
+	DNS_V6_ONLY,
+};
+
 /* The section `config`. Keys, ranges and defaults: config/standalone/static.c. */
 struct static_config {
 	struct span admin_addr; /* "localhost:port" | "ip:port" | "unix:/path" | "off" */
@@ -99,6 +108,7 @@ struct static_config {
 	struct opt_duration upstream_ping_interval; /* backend.http2KeepaliveInterval; unset: no PINGs */
 	struct opt_duration upstream_ping_timeout;
 	uint64_t dns_refresh_ns;
+	enum dns_family dns_family;
 	struct timeouts_config timeouts;
 	struct splice_config splice;
 	struct http2_config http2;

@@ -154,7 +154,9 @@ static const struct schema_row dns_rows[] = {
 	{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
 	  .default_value = 30 * NS_PER_S, .reload = RELOAD_START,
 	  .doc = "extension: interval for resolving backend names again, by /etc/hosts and DNS" },
-	{ "lookupFamily", .refusal = NOT_YET_LOOKUP_FAMILY },
+	{ "lookupFamily", AS_WORD(struct static_config, dns_family),
+	  WORDS("Auto", "All", "V4Preferred", "V4Only", "V6Only"), .reload = RELOAD_START,
+	  .doc = "addresses of backend names that are used; `Auto`: all, or IPv4 with `enableIpv6: false`" },
 	{ "edns0", .refusal = NOT_YET_EDNS0 },
 };
 static const struct schema dns_schema = SCHEMA(dns_rows, struct static_config);

@@ -85,7 +85,7 @@ static inline struct snapshot *scene_config(const struct scene *scene)
 
 static inline void scene_make_proxy(struct scene *scene)
 {
-	struct resolver_options options = { .servers = scene->names.address };
+	struct resolver_options options = { .lookup.servers = scene->names.address };
 	struct proxy *proxy = &scene->proxy;
 
 	proxy->loop = loop_create(256);

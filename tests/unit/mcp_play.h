@@ -88,7 +88,7 @@ static inline void scene_on_empty(struct mcp_targets *targets)
 
 static inline void scene_make_pool(struct scene *scene)
 {
-	struct resolver_options options = { .servers = "127.0.0.1:1" }; /* nobody */
+	struct resolver_options options = { .lookup.servers = "127.0.0.1:1" }; /* nobody */
 
 	scene->loop = loop_create(4 * LIMIT_MCP_NOTICES);
 	scene->snapshot = snapshot_create();

@@ -40,7 +40,7 @@ struct scene {
 
 static inline void scene_make_proxy(struct scene *scene)
 {
-	struct resolver_options options = { .servers = scene->names.address };
+	struct resolver_options options = { .lookup.servers = scene->names.address };
 	struct proxy *proxy = &scene->proxy;
 
 	name_server_start(&scene->names);

@@ -55,7 +55,7 @@ static inline void scene_open_aging(struct scene *scene, uint64_t refresh_ms, ui
 
 	*scene = (struct scene){ .stop_at = 1 };
 	name_server_start(&scene->server);
-	options.servers = scene->server.address;
+	options.lookup.servers = scene->server.address;
 	scene->resolver = resolver_create(&options);
 	scene->loop = loop_create(64);
 	scene->client = resolver_client_create(scene->resolver, scene->loop);

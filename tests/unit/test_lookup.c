@@ -11,6 +11,7 @@
 
 struct scene {
 	struct name_server server;
+	struct lookup_options options;
 	struct loop *loop;
 	struct lookup *lookup;
 	unsigned int calls;
@@ -58,7 +59,8 @@ static void start(struct scene *scene, const char *host)
 {
 	unsigned int before = scene->calls;
 
-	scene->lookup = lookup_start(scene->loop, scene->server.address, host, on_done, scene);
+	scene->options.servers = scene->server.address;
+	scene->lookup = lookup_start(scene->loop, &scene->options, host, on_done, scene);
 	assert_non_null(scene->lookup);
 	assert_int_equal(scene->calls, before);
 }
@@ -126,6 +128,31 @@ PLAYED(a_name_has_the_addresses_that_the_server_says_and_no_more_than_the_limit)
 	assert_int_equal(look_up(scene, "name.test"), 0);
 	assert_int_equal(scene->count, LIMIT_ADDRESSES);
 	assert_first(scene, "10.0.0.9");
+}
+
+/* The server has no IPv6; localhost has both. */
+PLAYED(only_addresses_of_the_wanted_family_are_used_but_numbers_always)
+{
+	static const struct {
+		enum lookup_family family;
+		int named; /* of a name that has IPv4 only */
+		bool v4, v6; /* localhost may have them */
+	} rows[] = { { LOOKUP_V4_ONLY, 0, true, false },
+		     { LOOKUP_V6_ONLY, -ENOENT, false, true },
+		     { LOOKUP_V4_FIRST, 0, true, true } };
+	struct scene *scene = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		scene->options.family = rows[i].family;
+		assert_int_equal(look_up(scene, "name.test"), rows[i].named);
+		assert_int_equal(look_up(scene, "localhost"), 0);
+		assert_true(scene->count >= 1);
+		for (uint32_t j = 0; j < scene->count; j++)
+			assert_true(scene->list[j].any.sa_family == AF_INET ? rows[i].v4 : rows[i].v6);
+		assert_int_equal(scene->list[0].any.sa_family, rows[i].v4 ? AF_INET : AF_INET6);
+		assert_int_equal(look_up(scene, "2001:db8::7"), 0);
+		assert_int_equal(look_up(scene, "192.0.2.7"), 0);
+	}
 }
 
 PLAYED(what_the_server_cannot_say_is_an_error)

@@ -261,7 +261,7 @@ TEST(a_resolver_without_memory_is_not_made)
 
 TEST(an_address_that_answers_no_questions_is_no_name_server)
 {
-	struct resolver_options options = { .servers = "127.0.0.1:1,127.0.0.2:1" };
+	struct resolver_options options = { .lookup.servers = "127.0.0.1:1,127.0.0.2:1" };
 	struct scene scene;
 
 	log_set_level(LOG_ERROR);

@@ -29,6 +29,7 @@ struct lookup {
 	void (*on_done)(void *context, int result, struct address *list, uint32_t count);
 	void *context;
 	bool is_localhost;
+	enum lookup_family family;
 	int result;
 	uint32_t count;
 	struct address list[LIMIT_ADDRESSES];
@@ -201,11 +202,25 @@ static void lookup_add(struct lookup *lookup, const struct sockaddr *found, size
 	lookup->list[lookup->count++] = address;
 }
 
+static int family_of(enum lookup_family family)
+{
+	return family == LOOKUP_V4_ONLY ? AF_INET : family == LOOKUP_V6_ONLY ? AF_INET6 : AF_UNSPEC;
+}
+
 static void lookup_add_loopback(struct lookup *lookup)
 {
-	address_parse_ip(SPAN("127.0.0.1"), 0, &lookup->list[0]);
-	address_parse_ip(SPAN("::1"), 0, &lookup->list[1]);
-	lookup->count = 2;
+	static const struct span texts[] = { SPAN("127.0.0.1"), SPAN("::1") };
+
+	for (size_t i = lookup->family == LOOKUP_V6_ONLY; i < (lookup->family == LOOKUP_V4_ONLY ? 1 : 2); i++)
+		address_parse_ip(texts[i], 0, &lookup->list[lookup->count++]);
+}
+
+/* family: AF_UNSPEC for both. */
+static void lookup_add_answer(struct lookup *lookup, const struct ares_addrinfo *answer, int family)
+{
+	for (struct ares_addrinfo_node *node = answer->nodes; node; node = node->ai_next)
+		if (family == AF_UNSPEC || node->ai_addr->sa_family == family)
+			lookup_add(lookup, node->ai_addr, node->ai_addrlen);
 }
 
 static void lookup_on_end(struct loop_deferred *deferred)
@@ -224,10 +239,12 @@ static void lookup_on_answer(void *context, int status, int timeouts, struct are
 	(void)timeouts;
 	if (status == ARES_EDESTRUCTION)
 		return;
-	for (struct ares_addrinfo_node *node = answer ? answer->nodes : NULL; node; node = node->ai_next)
-		lookup_add(lookup, node->ai_addr, node->ai_addrlen);
-	if (answer)
+	if (answer && lookup->family == LOOKUP_V4_FIRST)
+		lookup_add_answer(lookup, answer, AF_INET);
+	if (answer) {
+		lookup_add_answer(lookup, answer, family_of(lookup->family));
 		ares_freeaddrinfo(answer);
+	}
 	if (!lookup->count && lookup->is_localhost)
 		lookup_add_loopback(lookup);
 	lookup->result = lookup->count ? 0 : status == ARES_SUCCESS ? -ENOENT : lookup_error(status);
@@ -313,10 +330,11 @@ static bool lookup_number(struct lookup *lookup, const char *host)
 	return true;
 }
 
-struct lookup *lookup_start(struct loop *loop, const char *servers, const char *host,
+struct lookup *lookup_start(struct loop *loop, const struct lookup_options *options, const char *host,
 			    void (*on_done)(void *context, int result, struct address *list, uint32_t count),
 			    void *context)
 {
+	/* Asks for both families, and omits one: c-ares 1.18 loses memory if the only one has no address. */
 	static const struct ares_addrinfo_hints hints = { .ai_socktype = SOCK_STREAM };
 	struct lookup *lookup = hg_calloc(1, sizeof(*lookup));
 
@@ -326,11 +344,12 @@ struct lookup *lookup_start(struct loop *loop, const char *servers, const char *
 	lookup->on_done = on_done;
 	lookup->context = context;
 	lookup->is_localhost = is_localhost(span_str(host));
+	lookup->family = options->family;
 	timer_init(&lookup->timer, lookup_on_timer);
 	loop_deferred_init(&lookup->end, lookup_on_end);
 	if (lookup_number(lookup, host))
 		return lookup;
-	if (lookup_open(lookup, servers) != 0) {
+	if (lookup_open(lookup, options->servers) != 0) {
 		lookup_cancel(lookup);
 		return NULL;
 	}

@@ -184,9 +184,9 @@ void resolver_free(struct resolver *resolver)
 	hg_free(resolver);
 }
 
-const char *resolver_servers(const struct resolver *resolver)
+const struct lookup_options *resolver_lookup(const struct resolver *resolver)
 {
-	return resolver->options.servers;
+	return &resolver->options.lookup;
 }
 
 /* The cached name, or a new one; NULL without memory. */

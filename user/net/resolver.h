@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "user/net/address.h"
+#include "user/net/lookup.h"
 #include "user/net/resolver_client.h"
 
 /*
@@ -44,7 +45,7 @@ void resolver_list_unref(struct resolver_list *list); /* NULL allowed */
 struct resolver_options {
 	uint64_t refresh_ms; /* 0: 30000 */
 	uint64_t negative_ms; /* 0: 1000 */
-	const char *servers; /* as in lookup_start(); borrowed; NULL: those of /etc/resolv.conf */
+	struct lookup_options lookup; /* its texts are borrowed */
 };
 
 enum {
@@ -72,6 +73,6 @@ bool resolver_ask(struct resolver *resolver, struct span host, uint16_t port,
 /* Stores the result of a look-up, and returns the new answer. The port of every address is set. */
 void resolver_tell(struct resolver *resolver, struct span host, uint16_t port, int result,
 		   struct address *list, uint32_t count, struct resolver_answer *ret_answer);
-const char *resolver_servers(const struct resolver *resolver);
+const struct lookup_options *resolver_lookup(const struct resolver *resolver);
 /* Replaces *answer and releases its old list. */
 void resolver_answer_set(struct resolver_answer *answer, struct resolver_answer next);

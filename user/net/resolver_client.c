@@ -95,8 +95,8 @@ static int client_name_look_up(struct client_name *name)
 		list_add_tail(&client->queue, &name->queue);
 		client->queue_len++;
 	} else {
-		name->lookup = lookup_start(client->loop, resolver_servers(client->resolver),
-					    name->entry.host, client_name_on_found, name);
+		name->lookup = lookup_start(client->loop, resolver_lookup(client->resolver), name->entry.host,
+					    client_name_on_found, name);
 		if (!name->lookup)
 			return -ENOMEM;
 		client->lookup_count++;

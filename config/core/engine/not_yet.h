@@ -73,7 +73,6 @@
 #define NOT_YET_INTERNAL NOT_YET("a backend is a name or an address")
 #define NOT_YET_INVALID NOT_YET("write backends: [] for a route that answers 500")
 #define NOT_YET_DATABASE_LOGGING NOT_YET("the log goes only to standard error and output")
-#define NOT_YET_LOOKUP_FAMILY NOT_YET("addresses of both families are used")
 #define NOT_YET_EDNS0 NOT_YET("name servers are queried without EDNS")
 #define NOT_YET_NETWORK NOT_YET("all endpoints are assumed to be in one network")
 #define NOT_YET_HBONE NOT_YET("there is no mesh: backends are connected directly")
