@@ -95,6 +95,22 @@ def right_passwords():
     eq(fetch2(gateway.port, "/get", extra=[("authorization", good)]).status, 200, "HTTP/2")
 
 
+@test("a client that guesses gets 503 beyond its share of the queue, also when others of it are gone")
+def guesses():
+    gateway, backend = acted(users([htpasswd("alice", "-B", "-C", "11")]))
+    clients = [gateway.client().request("GET", "/x", headers=[basic("alice", f"guess{i}")])
+               for i in range(40)]
+    for client in clients[::2]:
+        client.close()
+    responses = [client.response() for client in clients[1::2]]
+    eq({response.status for response in responses} - {401, 503}, set(), "statuses")
+    busy = [response for response in responses if response.status == 503]
+    check(busy, "40 passwords were verified at once")
+    eq((busy[0].header("retry-after"), busy[0].text),
+       ("1", "basic authentication failure: too many passwords wait to be verified"), "503")
+    backend.expect_no_connection(0.1)
+
+
 @test("a changed file ends a password that was remembered, and a broken one leaves the old in force")
 def changed_file():
     path = written("users", htpasswd("alice", "-m") + "\n")

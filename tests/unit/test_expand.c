@@ -85,6 +85,7 @@ TEST(variables_are_replaced_and_other_dollars_stay)
 		{ "b:$y$j9T$r5FhZZpUIExAkMRz4gOWM/$bfrw7ZKGdrKsFnpOpEwwMGEBdu27aiip0BQi55XINnA",
 		  "b:$y$j9T$r5FhZZpUIExAkMRz4gOWM/$bfrw7ZKGdrKsFnpOpEwwMGEBdu27aiip0BQi55XINnA" },
 		{ "a: $_x9$PORT$_x9$PORT", "a: under8080under8080" },
+		{ "regex: \"a:$5$\"", "regex: \"a:$5$\"" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -8,7 +8,7 @@ enum {
 	ROUNDS_MAX = 1000000, /* of SHA and MD5: a second */
 	YESCRYPT_MEMORY_MAX = 14, /* 2^15 blocks of 4 KiB: 128 MiB */
 	SCRYPT_MEMORY_MAX = 16, /* 2^16 blocks of 1 KiB */
-	SEGMENTS_MAX = 4, /* between the name of the form and the hash proper */
+	FRAGMENT_MIN = 12, /* characters of a hash that a text like ":$5$" does not have */
 };
 
 enum cost_kind {
@@ -103,6 +103,16 @@ size_t password_hash_length(struct span text)
 		at += len + 1;
 	}
 	return 0;
+}
+
+size_t password_hash_fragment(struct span text)
+{
+	size_t len = 0;
+
+	while (len < text.len && (is_digit64(text.data[len]) || text.data[len] == '$' ||
+				  text.data[len] == '=' || text.data[len] == ','))
+		len++;
+	return len >= FRAGMENT_MIN && form_of(span_first(text, len)) ? len : 0;
 }
 
 static uint64_t number_at(struct span s)

@@ -23,6 +23,11 @@ enum {
  * it does not matter, unless it would make the hash longer. No name of an environment variable looks like it.
  */
 size_t password_hash_length(struct span text);
+/*
+ * Bytes of what looks like a hash that was not copied completely: it starts with the name of a form, as
+ * `$apr1$`, and goes on with at least some of the characters of a hash. 0: it does not.
+ */
+size_t password_hash_fragment(struct span text);
 
 /*
  * NULL, and the scheme, for one complete hash; otherwise what is wrong with it, for a message. Refuses hashes

@@ -169,6 +169,12 @@ static int expand_dollar(struct expander *e)
 
 	if (len > 0)
 		return replace(e, len, span_first(rest, len));
+	len = e->at > 0 && e->text.data[e->at - 1] == ':' ? password_hash_fragment(rest) : 0;
+	if (len > 0) {
+		/* Its parts would be taken for names, and shown. */
+		refuse(e, "this password hash is not complete; copy all of it, or write $$ for each plain $");
+		return replace(e, len, (struct span){ 0 });
+	}
 	if (span_starts(rest, SPAN("$$")))
 		return replace(e, 2, SPAN("$"));
 	if (span_starts(rest, SPAN("${")))

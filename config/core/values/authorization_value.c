@@ -90,8 +90,11 @@ static void check_authorization(struct decoder *d, const struct yaml_node *node,
 {
 	static const char *const actions[] = { "Allow", "Deny", "Require" };
 	const struct yaml_node *action = d->is_manifest ? decode_get(node, "action") : NULL;
+	const struct yaml_node *rules = decode_get(node, "rules");
 	struct authorization_policy *policy = object;
 
+	if (rules && rules->count == 0)
+		config_error(d->report, rules, "is empty, so nothing would be refused; write the rules");
 	for (uint32_t i = 0; i < policy->rule_count; i++)
 		for (uint32_t e = 0; e < policy->rule_list[i].expression_count; e++)
 			policy->needs |= policy->rule_list[i].expression_list[e].needs;

@@ -366,8 +366,11 @@ void api_key_finish(struct decoder *d, const struct yaml_node *node, struct api_
 
 static void check_api_key(struct decoder *d, const struct yaml_node *node, void *object)
 {
+	const struct yaml_node *list = decode_get(node, "keys");
 	struct api_key_policy *policy = object;
 
+	if (list && list->count == 0)
+		config_error(d->report, list, "is empty, so nobody could enter; write the keys");
 	d->files->has_secrets = true;
 	credential_mode_check(d, node, &policy->mode);
 	if (!d->is_manifest)

@@ -247,7 +247,11 @@ static void decode_single(struct decoder *d, const struct yaml_node *node, struc
 static void check_jwt_auth(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	struct jwt_auth_policy *policy = object;
-	bool has_list = decode_get(node, "providers"), has_single = has_provider_keys(node);
+	const struct yaml_node *list = decode_get(node, "providers");
+	bool has_list = list != NULL, has_single = has_provider_keys(node);
+
+	if (list && list->count == 0)
+		config_error(d->report, list, "is empty, so nobody could enter; write the issuers of tokens");
 
 	if (has_list && has_single)
 		config_error(

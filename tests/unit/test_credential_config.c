@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/snapshot.h"
+#include "tests/unit/config_text.h"
+
+#define POLICY "binds: [{port: 3000, listeners: [{routes: [{backends: [{host: 'a:1'}], policies: {\n"
+#define IN_POLICY " binds[0].listeners[0].routes[0].policies."
+#define END "}}]}]}]\n"
+#define KEY_SET                                                                                              \
+	"'{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"new\","                                  \
+	"\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}'"
+
+TEST(a_policy_that_could_not_decide_is_refused)
+{
+	static const struct config_refusal rows[] = {
+		{ POLICY "basicAuth: {mode: strict}" END,
+		  "a.yaml:2:12:" IN_POLICY "basicAuth: ", "\"htpasswd\" is missing" },
+		{ POLICY "basicAuth: {mode: strict, htpasswd: ''}" END,
+		  "a.yaml:2:37:" IN_POLICY "basicAuth.htpasswd: ", "has no user" },
+		{ POLICY "basicAuth: {mode: strict, htpasswd: 'a:s3cr3t'}" END,
+		  "a.yaml:2:37:" IN_POLICY "basicAuth.htpasswd: ",
+		  "line 1: the user \"a\" has no password hash in a known form" },
+		{ POLICY "basicAuth: {mode: strict, htpasswd: 12345678}" END,
+		  "a.yaml:2:37:" IN_POLICY "basicAuth.htpasswd: ", "is not \"name:hash\"" },
+		{ POLICY "basicAuth: {mode: strict, htpasswd: {file: /nowhere}}" END,
+		  "a.yaml:2:44:" IN_POLICY "basicAuth.htpasswd.file: ", "cannot be read" },
+		{ POLICY "basicAuth: {mode: permissive, htpasswd: 'a:OzJ6/2K4ZAKEY'}" END,
+		  "a.yaml:2:19:" IN_POLICY "basicAuth.mode: ", "strict, optional" },
+		{ POLICY "apiKey: {mode: strict, keys: []}" END,
+		  "a.yaml:2:30:" IN_POLICY "apiKey.keys: ", "is empty" },
+		{ POLICY "apiKey: {mode: strict, keys: [{}]}" END,
+		  "a.yaml:2:31:" IN_POLICY "apiKey.keys[0]: ", "has neither \"key\" nor \"keyHash\"" },
+		{ POLICY "apiKey: {mode: strict, keys: [{key: ''}]}" END,
+		  "a.yaml:2:37:" IN_POLICY "apiKey.keys[0].key: ", "1 to 1024 bytes" },
+		{ POLICY "apiKey: {mode: strict, keys: [{keyHash: s3cr3t}]}" END,
+		  "a.yaml:2:41:" IN_POLICY "apiKey.keys[0].keyHash: ", "64 hexadecimal digits" },
+		{ POLICY "apiKey: {mode: strict, keys: [{key: s3cr3t}, {key: s3cr3t}]}" END,
+		  "a.yaml:2:9:" IN_POLICY "apiKey: ", "the key at index 1 occurs twice" },
+		{ POLICY "apiKey: {mode: strict, keys: [{key: s3cr3t, metadata: {key: a}}]}" END,
+		  "a.yaml:2:31:" IN_POLICY "apiKey.keys[0]: ", "has the name \"key\"" },
+		{ POLICY "apiKey: {mode: strict, keys: [{key: a}], location: {header: {name: host}}}" END,
+		  "a.yaml:2:62:" IN_POLICY "apiKey.location.header.name: ", "" },
+		{ POLICY
+		  "apiKey: {mode: strict, keys: [{key: a}], location: {expression: response.code}}" END,
+		  "a.yaml:2:65:" IN_POLICY "apiKey.location.expression: ", "is not understood" },
+		{ POLICY "jwtAuth: {mode: strict, issuer: a, jwks: '{}'}" END,
+		  "a.yaml:2:42:" IN_POLICY "jwtAuth.jwks: ", "is not a set of keys" },
+		{ POLICY "jwtAuth: {mode: strict, issuer: a, jwks: '{\"keys\":[]}'}" END,
+		  "a.yaml:2:42:" IN_POLICY "jwtAuth.jwks: ", "has no keys" },
+		{ POLICY "jwtAuth: {mode: strict, issuer: a, jwks: '{\"keys\":[{\"kty\":\"oct\"}]}'}" END,
+		  "a.yaml:2:42:" IN_POLICY "jwtAuth.jwks: ", "no key that can verify tokens" },
+		{ POLICY "jwtAuth: {mode: strict, issuer: a, jwks: {url: 'ftp://a'}}" END,
+		  "a.yaml:2:48:" IN_POLICY "jwtAuth.jwks.url: ", "begins with https://" },
+		{ POLICY "jwtAuth: {mode: strict, jwks: " KEY_SET "}" END,
+		  "a.yaml:2:10:" IN_POLICY "jwtAuth: ", "\"issuer\" is missing" },
+		{ POLICY "jwtAuth: {mode: strict, issuer: a, providers: [{issuer: a, jwks: " KEY_SET
+			 "}]}" END,
+		  "a.yaml:2:10:" IN_POLICY "jwtAuth: ", "beside the members of one provider" },
+		{ POLICY "jwtAuth: {mode: strict, providers: []}" END,
+		  "a.yaml:2:36:" IN_POLICY "jwtAuth.providers: ", "is empty" },
+		{ POLICY "authorization: {rules: []}" END,
+		  "a.yaml:2:24:" IN_POLICY "authorization.rules: ", "is empty, so nothing would be refused" },
+		{ POLICY "authorization: {rules: [{}]}" END,
+		  "a.yaml:2:25:" IN_POLICY "authorization.rules[0]: ", "exactly one of these keys" },
+		{ POLICY "authorization: {rules: [{deny: 'true', allow: 'true'}]}" END,
+		  "a.yaml:2:26:" IN_POLICY "authorization.rules[0].deny: ", "exclude each other" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+TEST(no_message_contains_a_secret)
+{
+	static const char *const texts[] = {
+		POLICY "basicAuth: {mode: strict, htpasswd: 'a:s3cr3t'}" END,
+		POLICY "basicAuth: {mode: strict, htpasswd: 's3cr3t'}" END,
+		POLICY "basicAuth: {mode: strict, htpasswd: [s3cr3t]}" END,
+		POLICY "basicAuth: {mode: strict, htpasswd: 'a:$apr1$s3cr3tsalt$s3cr3thash'}" END,
+		POLICY "apiKey: {mode: strict, keys: [{keyHash: s3cr3t}]}" END,
+		POLICY "apiKey: {mode: strict, keys: [{key: [s3cr3t]}]}" END,
+		POLICY "apiKey: {mode: strict, keys: [{key: s3cr3t}, {key: s3cr3t}]}" END,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct config_case c;
+
+		config_case_text(&c, texts[i]);
+		assert_int_not_equal(c.result, 0);
+		for (unsigned severity = 0; severity < CONFIG_SEVERITY_COUNT; severity++)
+			if (strstr(config_case_lines(&c, severity), "s3cr3t"))
+				fail_msg("%s", config_case_lines(&c, severity));
+		config_case_done(&c);
+	}
+}
+
+TEST(without_a_mode_standalone_policies_are_optional_and_warn)
+{
+	struct config_case c;
+	const struct api_key_policy *policy;
+
+	config_case_text(&c, POLICY "apiKey: {keys: [{key: a}]}" END);
+	config_case_accepted(&c);
+	config_case_says(&c, CONFIG_WARNING,
+			 "a.yaml:2:9:" IN_POLICY "apiKey: ", "requests without credentials pass");
+	policy = c.snapshot->bind_list[0].listener_list[0].route_list[0].inline_policies.value_list[0].object;
+	assert_int_equal(policy->mode, CREDENTIAL_OPTIONAL);
+	assert_true(c.snapshot->has_secrets);
+	config_case_done(&c);
+}
+
+#define MANIFESTS                                                                                            \
+	"{apiVersion: v1, kind: Secret, metadata: {name: s, labels: {a: b}},\n"                              \
+	" stringData: {one: 'k1', two: '{\"key\": \"k2\", \"metadata\": {\"t\": 1}}'}}\n"                    \
+	"---\n"                                                                                              \
+	"{apiVersion: v1, kind: Secret, metadata: {name: u}, stringData: {.htaccess: 'a:OzJ6/2K4ZAKEY'}}\n"  \
+	"---\n"                                                                                              \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: p}, spec:\n"     \
+	" {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}], traffic: {"
+
+TEST(manifests_take_users_and_keys_from_secrets_and_are_strict)
+{
+	struct config_case c;
+	uint32_t found = 0;
+
+	config_case_text(&c, MANIFESTS "apiKeyAuthentication: {secretSelector: {matchLabels: {a: b}}},\n"
+				       "basicAuthentication: {secretRef: {name: u}},\n"
+				       "jwtAuthentication: {providers: [{issuer: i, jwks: {inline: " KEY_SET
+				       "}}]}}}}\n");
+	config_case_accepted(&c);
+	for (uint32_t i = 0; i < c.snapshot->policy_count; i++) {
+		const struct policy_value *value = &c.snapshot->policy_list[i].value;
+
+		if (value->kind == POLICY_API_KEY) {
+			const struct api_key_policy *policy = value->object;
+
+			assert_int_equal(policy->keys.key_count, 2);
+			assert_int_equal(policy->mode, CREDENTIAL_STRICT);
+			found++;
+		} else if (value->kind == POLICY_BASIC_AUTH) {
+			const struct basic_auth_policy *policy = value->object;
+
+			assert_non_null(htpasswd_find(&policy->users, SPAN("a")));
+			assert_int_equal(policy->mode, CREDENTIAL_STRICT);
+			found++;
+		} else if (value->kind == POLICY_JWT_AUTH) {
+			const struct jwt_auth_policy *policy = value->object;
+
+			assert_int_equal(policy->mode, CREDENTIAL_STRICT);
+			assert_int_equal(policy->providers.provider_list[0].required_count, 1);
+			found++;
+		}
+	}
+	assert_int_equal(found, 3);
+	config_case_done(&c);
+}
+
+TEST(what_is_missing_in_manifests_is_refused)
+{
+	static const struct {
+		const char *policy;
+		const char *words;
+	} rows[] = {
+		{ "apiKeyAuthentication: {secretSelector: {matchLabels: {a: c}}}", "finds no keys" },
+		{ "apiKeyAuthentication: {secretRef: {name: x}}", "there is no Secret default/x" },
+		{ "apiKeyAuthentication: {}", "secretRef" },
+		{ "basicAuthentication: {secretRef: {name: x}}", "there is no Secret default/x" },
+		{ "basicAuthentication: {secretRef: {name: s}}", "it has no .htaccess" },
+		{ "basicAuthentication: {users: ['a:plain']}", "has no password hash in a known form" },
+		{ "jwtAuthentication: {providers: []}", "is empty" },
+		{ "authorization: {action: Allow}", "\"policy\" is missing" },
+		{ "authorization: {action: Permit, policy: {matchExpressions: ['true']}}", "Allow" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		char text[2048];
+
+		snprintf(text, sizeof(text), "%s%s}}}\n", MANIFESTS, rows[i].policy);
+		config_case_text(&c, text);
+		if (c.result == 0 || !strstr(config_case_lines(&c, CONFIG_ERROR), rows[i].words))
+			fail_msg("%s: %s", rows[i].policy, config_case_lines(&c, CONFIG_ERROR));
+		config_case_done(&c);
+	}
+}
