@@ -303,15 +303,30 @@ struct attachment_run attachments_of(const struct attachments *attachments, enum
 	return (struct attachment_run){ attachments->list + start, end - start };
 }
 
+/* What the guard was meant for would be open. */
+static bool is_open(const struct attachment *attachment)
+{
+	const struct targeted_policy *policy = attachment->policy;
+
+	return guard_kind_of(policy->value.kind) &&
+	       (attachment->is_met || span_eq(policy->name_kind, SPAN("Local")));
+}
+
 void attachments_finish(const struct attachments *attachments, struct config_report *report)
 {
 	for (uint32_t i = 0; i < attachments->count; i++) {
 		const struct attachment *attachment = &attachments->list[i];
 
-		if (!attachment->policy->is_attached && !attachment->is_excused)
+		if (attachment->policy->is_attached || attachment->is_excused)
+			continue;
+		if (!is_open(attachment))
 			attachment_warn(report, attachment->policy,
 					"has no effect: nothing that is loaded fits this target; "
 					"check its kind, namespace, name and section");
+		else
+			report_sentence(report, CONFIG_ERROR, attachment->policy,
+					"guards nothing: nothing that is loaded and serves HTTP fits this "
+					"target; check its kind, namespace, name and section");
 	}
 }
 

@@ -40,6 +40,11 @@ static enum gateway_scope scope_of(const struct targeted_policy *policy)
 	return policy->is_gateway_phase && guard_kind_of(policy->value.kind) ? SCOPE_GUARDS : SCOPE_ROUTES;
 }
 
+static bool is_without_requests(const struct listener *listener)
+{
+	return listener->protocol != PROTOCOL_HTTP && listener->protocol != PROTOCOL_HTTPS;
+}
+
 static void enter_gateway(const struct compile *compile, struct precedence *precedence,
 			  const struct listener *listener, uint16_t port, enum gateway_scope scope)
 {
@@ -55,6 +60,9 @@ static void enter_gateway(const struct compile *compile, struct precedence *prec
 			i < runs[0].count ? &runs[0].list[i] : &runs[1].list[i - runs[0].count];
 		enum policy_level level = attachment_on_listener(attachment, listener, port);
 
+		attachment->is_met = true;
+		if (guard_kind_of(attachment->policy->value.kind) && is_without_requests(listener))
+			continue;
 		if (scope_of(attachment->policy) != (scope == SCOPE_SHARED_BIND ? SCOPE_BIND : scope))
 			continue;
 		if (scope == SCOPE_SHARED_BIND && level == LEVEL_LISTENER)

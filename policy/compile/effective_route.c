@@ -198,10 +198,11 @@ static void enter_route(const struct compile *compile, struct precedence *preced
 	struct attachment_run run = attachments_of(&compile->attachments, TARGET_ROUTE, namespace, name);
 
 	for (uint32_t i = 0; i < run.count; i++) {
-		bool has_effect =
-			is_http || policy_section_of(run.list[i].policy->value.kind) == SECTION_BACKEND;
+		const struct targeted_policy *policy = run.list[i].policy;
 
-		if (has_effect)
+		run.list[i].is_met |=
+			!policy->target.route_kind.len || span_eq(policy->target.route_kind, kind);
+		if (is_http || policy_section_of(policy->value.kind) == SECTION_BACKEND)
 			precedence_enter(precedence, &run.list[i],
 					 attachment_on_route(&run.list[i], rule_name, kind), compile->report);
 	}

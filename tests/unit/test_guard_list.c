@@ -90,6 +90,63 @@ TEST(a_guard_that_would_guard_nothing_is_refused)
 	}
 }
 
+/* A guard with a timeout beside it, which stays a warning. */
+static void put_pair(struct fixture *f, struct policy_target target, bool is_local)
+{
+	static const enum policy_kind kind_list[] = { POLICY_CORS, POLICY_TIMEOUT };
+
+	for (size_t i = 0; i < ARRAY_LEN(kind_list); i++) {
+		struct targeted_policy *policy =
+			model_policy(&f->model, i ? "t" : "g", kind_list[i], objects[0], target);
+
+		if (is_local)
+			policy->name_kind = SPAN("Local");
+	}
+}
+
+TEST(a_guard_whose_target_lacks_the_part_or_serves_no_http_is_refused)
+{
+	const struct policy_target targets[] = {
+		target_of(TARGET_ROUTE, "app", "shop", "none"),
+		target_of(TARGET_GATEWAY, "infra", "gw", "none"),
+		target_of(TARGET_GATEWAY, "infra", "gw", ""),
+		target_of(TARGET_GATEWAY, "infra", "gw", "http"),
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		struct fixture f;
+
+		fixture_init(&f);
+		f.listener->protocol = i < 2 ? PROTOCOL_HTTP : PROTOCOL_TCP;
+		put_pair(&f, targets[i], false);
+		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), -EINVAL);
+		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "(cors on"), 1);
+		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "guards nothing: nothing"), 1);
+		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "has no effect"), i < 2);
+		fixture_done(&f);
+	}
+}
+
+TEST(a_guard_without_a_target_is_refused_in_a_file_that_is_complete)
+{
+	static const char *const kinds[] = { "", "GRPCRoute" };
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct policy_target target =
+			target_of(TARGET_ROUTE, "app", kinds[i / 2][0] ? "shop" : "none", "");
+		bool is_local = i % 2;
+		struct fixture f;
+
+		target.route_kind = span_str(kinds[i / 2]);
+		fixture_init(&f);
+		put_pair(&f, target, is_local);
+		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), is_local ? -EINVAL : 0);
+		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "guards nothing: nothing"), is_local);
+		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "has no effect"), is_local ? 1 : 2);
+		fixture_done(&f);
+	}
+}
+
 /* agentgateway's; others may come between them. */
 TEST(guards_decide_in_the_order_of_their_table)
 {
