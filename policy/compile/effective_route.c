@@ -243,7 +243,11 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 	int result;
 
 	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
-	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
+	if (!precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE))
+		config_message_at(compile->report, CONFIG_ERROR, route->where,
+				  "more than %d policies with rules of authorization apply to this route; "
+				  "join some of them",
+				  PRECEDENCE_ADDED);
 	route->effective = (struct route_policies){
 		.timeout = precedence_object(&precedence, POLICY_TIMEOUT),
 		.retry = retry_of(&precedence),

@@ -126,18 +126,21 @@ void precedence_enter(struct precedence *precedence, struct attachment *attachme
 	*winner = (struct precedence_winner){ attachment->policy->value.object, level, attachment, NULL };
 }
 
-void precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
+bool precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
 			     enum policy_level level)
 {
+	bool has_room = true;
+
 	for (uint32_t i = 0; i < values->value_count; i++) {
 		const struct policy_value *value = &values->value_list[i];
 		struct precedence_winner *winner = &precedence->of[value->kind];
 
 		if (precedence_adds_up(value->kind))
-			(void)add(precedence, value->kind, value->object);
+			has_room &= add(precedence, value->kind, value->object);
 		if (level > winner->level)
 			*winner = (struct precedence_winner){ value->object, level, NULL, NULL };
 	}
+	return has_room;
 }
 
 const void *precedence_stronger(const struct precedence *a, const struct precedence *b, enum policy_kind kind)

@@ -40,8 +40,8 @@ static inline bool precedence_adds_up(enum policy_kind kind)
  */
 void precedence_enter(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
 		      struct config_report *report);
-/* Enters inline values; of two of one kind the first one counts. */
-void precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
+/* Enters inline values; of two of one kind the first one counts. False: more than PRECEDENCE_ADDED add up. */
+bool precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
 			     enum policy_level level);
 static inline const void *precedence_object(const struct precedence *precedence, enum policy_kind kind)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "policy/compile/precedence.h"
 #include "policy/guard/guard.h"
 #include "tests/unit/policy_fixture.h"
 
@@ -143,6 +144,29 @@ TEST(a_guard_without_a_target_is_refused_in_a_file_that_is_complete)
 		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), is_local ? -EINVAL : 0);
 		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "guards nothing: nothing"), is_local);
 		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "has no effect"), is_local ? 1 : 2);
+		fixture_done(&f);
+	}
+}
+
+/* Dropping one could drop a rule that denies. */
+TEST(rules_of_more_policies_than_add_up_are_refused_attached_or_written_in_the_rule)
+{
+	static struct authorization_policy policies[PRECEDENCE_ADDED + 1];
+	static const uint32_t attached_list[] = { PRECEDENCE_ADDED - 1, PRECEDENCE_ADDED,
+						  PRECEDENCE_ADDED + 1 };
+
+	for (size_t i = 0; i < ARRAY_LEN(attached_list); i++) {
+		uint32_t attached = attached_list[i], inline_count = i < 2;
+		struct fixture f;
+
+		fixture_init(&f);
+		for (uint32_t p = 0; p < attached; p++)
+			fixture_put(&f, p % 2 ? AT_GATEWAY : AT_RULE, POLICY_AUTHORIZATION, &policies[p],
+				    "k");
+		if (inline_count)
+			fixture_put(&f, IN_RULE, POLICY_AUTHORIZATION, &policies[attached], "");
+		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), i ? -EINVAL : 0);
+		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "join some of them"), i > 0);
 		fixture_done(&f);
 	}
 }
