@@ -55,8 +55,8 @@ int attachments_build(struct snapshot *snapshot, struct arena *scratch, struct c
 struct attachment_run attachments_of(const struct attachments *attachments, enum target_kind kind,
 				     struct span namespace, struct span name);
 /*
- * Warns about every policy that has no existing target and is not excused. A guard is an error if its target is
- * there (is_met), or if it is of a standalone file, which is complete: manifests may get the target later.
+ * Warns about every policy that has no existing target and is not excused. A guard is an error if its target
+ * is there (is_met), or if it is of a standalone file, which is complete: manifests may get the target later.
  */
 void attachments_finish(const struct attachments *attachments, struct config_report *report);
 
