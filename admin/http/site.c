@@ -14,15 +14,27 @@ bool site_host_is_safe(struct span authority)
 	return span_eq_nocase(host, SPAN("localhost")) || address_parse_ip(host, 0, &ignored) == 0;
 }
 
+static bool is_own_origin(struct span origin, struct span authority)
+{
+	return span_starts(origin, SPAN("http://")) &&
+	       span_eq_nocase(span_from(origin, sizeof("http://") - 1), authority);
+}
+
+static bool is_own_site(struct span site)
+{
+	return span_eq(site, SPAN("same-origin")) || span_eq(site, SPAN("none"));
+}
+
 bool site_origin_is_safe(const struct request_head *head)
 {
-	const struct field *origin = fields_find(&head->fields, SPAN("origin"));
-	const struct field *site = fields_find(&head->fields, SPAN("sec-fetch-site"));
+	/* All of them: something between may have added its own in front. */
+	for (uint32_t i = 0; i < head->fields.count; i++) {
+		const struct field *field = &head->fields.list[i];
 
-	if (site && !span_eq(site->value, SPAN("same-origin")) && !span_eq(site->value, SPAN("none")))
-		return false;
-	if (!origin)
-		return true;
-	return span_starts(origin->value, SPAN("http://")) &&
-	       span_eq_nocase(span_from(origin->value, sizeof("http://") - 1), head->authority);
+		if (field->id == FIELD_ORIGIN && !is_own_origin(field->value, head->authority))
+			return false;
+		if (span_eq_nocase(field->name, SPAN("sec-fetch-site")) && !is_own_site(field->value))
+			return false;
+	}
+	return true;
 }

@@ -68,6 +68,8 @@ PLAYED(pages_of_other_sites_can_change_nothing)
 		{ "Sec-Fetch-Site: same-site\r\n", false },
 		{ "Sec-Fetch-Site: none\r\n", true },
 		{ "Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost:15000\r\n", true },
+		{ "Origin: http://localhost:15000\r\nOrigin: http://evil.example\r\n", false },
+		{ "Sec-Fetch-Site: none\r\nsec-fetch-site: cross-site\r\n", false },
 	};
 	struct fake *fake = *state;
 
