@@ -33,6 +33,7 @@ enum member {
 	MEMBER_KID,
 	MEMBER_ALG,
 	MEMBER_USE,
+	MEMBER_KEY_OPS,
 	MEMBER_CRV,
 	MEMBER_N,
 	MEMBER_E,
@@ -42,9 +43,16 @@ enum member {
 };
 
 static const struct span member_names[MEMBER_COUNT] = {
-	[MEMBER_KTY] = SPAN("kty"), [MEMBER_KID] = SPAN("kid"), [MEMBER_ALG] = SPAN("alg"),
-	[MEMBER_USE] = SPAN("use"), [MEMBER_CRV] = SPAN("crv"), [MEMBER_N] = SPAN("n"),
-	[MEMBER_E] = SPAN("e"),	    [MEMBER_X] = SPAN("x"),	[MEMBER_Y] = SPAN("y"),
+	[MEMBER_KTY] = SPAN("kty"),
+	[MEMBER_KID] = SPAN("kid"),
+	[MEMBER_ALG] = SPAN("alg"),
+	[MEMBER_USE] = SPAN("use"),
+	[MEMBER_KEY_OPS] = SPAN("key_ops"),
+	[MEMBER_CRV] = SPAN("crv"),
+	[MEMBER_N] = SPAN("n"),
+	[MEMBER_E] = SPAN("e"),
+	[MEMBER_X] = SPAN("x"),
+	[MEMBER_Y] = SPAN("y"),
 };
 
 /* Bytes of a number in base64url, or 0. */
@@ -171,6 +179,20 @@ static const char *material_of(const struct span *values, struct jwk *ret)
 	return "its type is not RSA, EC or OKP";
 }
 
+/* RFC 7517 4.3: a key may verify if it does not list what it is for, or if the list has that. */
+static bool may_verify(struct span operations)
+{
+	struct mcp_json_walk walk = mcp_json_walk_of(operations);
+	struct span name, value;
+
+	if (operations.len == 0)
+		return true;
+	while (mcp_json_type(operations) == MCP_JSON_ARRAY && mcp_json_next(&walk, &name, &value))
+		if (span_eq(mcp_json_string(value), SPAN("verify")))
+			return true;
+	return false;
+}
+
 /* NULL, or why the key is left out. The kid goes to the end of `texts`, whose room suffices. */
 static const char *key_parse(struct span object, struct text *texts, struct jwk *ret)
 {
@@ -185,6 +207,8 @@ static const char *key_parse(struct span object, struct text *texts, struct jwk 
 		return "it has no \"kid\"";
 	if (values[MEMBER_USE].len && !span_eq(mcp_json_string(values[MEMBER_USE]), SPAN("sig")))
 		return "its \"use\" is not \"sig\"";
+	if (!may_verify(values[MEMBER_KEY_OPS]))
+		return "its \"key_ops\" have no \"verify\"";
 	if (values[MEMBER_ALG].len) {
 		ret->algorithm = jwt_algorithm_find(mcp_json_string(values[MEMBER_ALG]));
 		if (!ret->algorithm)
