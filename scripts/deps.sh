@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing: scripts/deps.sh [build] [check] [bench] [interop] [testssl]
+# Installs the Debian packages that are missing: scripts/deps.sh [build] [check] [bench]
+# [interop] [testssl] [browser]
 # Without arguments: build check.
 # One dpkg-query when nothing is missing. Not root: prints the command to run and fails.
 set -eu
@@ -19,14 +20,16 @@ bench="haproxy nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"
 interop="nodejs npm"
 # Only for `make testssl`.
 testssl="testssl.sh openssl"
+# Only for the tests that drive a browser, in `make thorough`.
+browser="chromium chromium-driver"
 
 groups="${*:-build check}"
 wanted=
 for group in $groups; do
 	case $group in
-	build | check | bench | interop | testssl) wanted="$wanted ${!group}" ;;
+	build | check | bench | interop | testssl | browser) wanted="$wanted ${!group}" ;;
 	*)
-		echo "deps.sh: unknown group '$group': say build, check, bench, interop or testssl" >&2
+		echo "deps.sh: unknown group '$group': say build, check, bench, interop, testssl or browser" >&2
 		exit 2
 		;;
 	esac
