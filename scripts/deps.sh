@@ -29,7 +29,8 @@ for group in $groups; do
 	case $group in
 	build | check | bench | interop | testssl | browser) wanted="$wanted ${!group}" ;;
 	*)
-		echo "deps.sh: unknown group '$group': say build, check, bench, interop, testssl or browser" >&2
+		echo "deps.sh: unknown group '$group': say build, check, bench, interop, testssl," \
+			"browser" >&2
 		exit 2
 		;;
 	esac
