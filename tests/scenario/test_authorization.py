@@ -131,9 +131,7 @@ spec:
 ---"""
 
 
-@test("in manifests all expressions of a policy must hold")
-def manifests():
-    base = """
+BASE = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: g, namespace: app}
@@ -148,13 +146,43 @@ spec:
   - filters:
     - {type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /y}}}
 ---"""
+
+
+@test("in manifests all expressions of a policy must hold")
+def manifests():
     both = "['request.path == \"/a\"', 'request.method == \"GET\"']"
     for action, expected in (("Allow", (302, 403, 403)), ("Deny", (403, 302, 302)),
                              ("Require", (302, 403, 403))):
-        gateway = Gateway(base + POLICY % ("p", action, both))
+        gateway = Gateway(BASE + POLICY % ("p", action, both))
         got = tuple(gateway.fetch(path, method=method).status
                     for path, method in (("/a", "GET"), ("/a", "PUT"), ("/b", "GET")))
         eq(got, expected, action)
     deny = POLICY % ("q", "Deny", "['request.path == \"/a\"']")
-    gateway = Gateway(base + POLICY % ("p", "Allow", both) + deny)
+    gateway = Gateway(BASE + POLICY % ("p", "Allow", both) + deny)
     eq(gateway.fetch("/a").status, 403, "two policies of one level")
+
+
+TRAFFIC = """
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: p, namespace: app}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}]
+  traffic: {%s}
+"""
+
+
+@test("a policy of manifests that is wrong in any way makes its route answer 500, never open")
+def wrong_manifests():
+    for policy in ("basicAuthentication: {secretRef: {name: nope}}",
+                   "basicAuthentication: {users: ['a:plain']}",
+                   "basicAuthentication: {users: ['a:OzJ6/2K4ZAKEY'], mode: Stricked}",
+                   "apiKeyAuthentication: {secretSelector: {matchLabels: {a: c}}}",
+                   "apiKeyAuthentication: {secretRef: {name: s}, location: {hedder: {}}}",
+                   "jwtAuthentication: {providers: []}",
+                   "jwtAuthentication: {providers: [{issuer: i, jwks: {inline: '{}'}}]}",
+                   "authorization: {action: Deny, policy: {matchExpressions: ['nonsense(']}}",
+                   "authorization: {action: Denny, policy: {matchExpressions: ['true']}}"):
+        gateway = Gateway(BASE + TRAFFIC % policy)
+        eq(gateway.fetch("/a").status, 500, policy)
+        gateway.stop()
