@@ -50,7 +50,7 @@ static const char *const path_kind_names[] = {
 	[PATH_REGEX] = "regex",
 };
 
-static void dump_match(struct json_writer *w, const struct route_match *match)
+void dump_route_match(struct json_writer *w, const struct route_match *match)
 {
 	json_open_object(w, NULL);
 	dump_text_matches(w, "headers", match->header_list, match->header_count);
@@ -122,7 +122,7 @@ static void dump_route(struct json_writer *w, const struct route *route)
 	if (route->match_count)
 		json_open_array(w, "matches");
 	for (uint32_t i = 0; i < route->match_count; i++)
-		dump_match(w, &route->match_list[i]);
+		dump_route_match(w, &route->match_list[i]);
 	if (route->match_count)
 		json_close(w);
 	dump_backend_refs(w, route->backend_list, route->backend_count, false);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "config/model.h"
-#include "user/base/text.h"
+#include "user/base/json_writer.h"
 
 /*
  * GET /config_dump: the current snapshot as JSON. Names, casing, order, nulls and key formats are those of
@@ -21,3 +21,5 @@ struct config_dump_facts {
 
 /* 0 or -ENOMEM. */
 int config_dump(const struct snapshot *snapshot, const struct config_dump_facts *facts, struct text *out);
+/* One element of `matches` of a route; its key is set by json_key(). */
+void dump_route_match(struct json_writer *w, const struct route_match *match);

@@ -28,6 +28,11 @@ struct route_found {
 };
 
 struct route_found route_search(const struct listener *listener, const struct request_head *head);
+/* True if a route that was found hands its requests on to groups, or to its own backends, by weight. */
+static inline bool route_delegates(const struct route *route)
+{
+	return route->delegate_sum && !route->is_refused;
+}
 /* The same among the routes of a group (struct route_delegate). */
 struct route_found route_search_group(const struct listener *listener, uint32_t group,
 				      const struct request_head *head);

@@ -154,7 +154,7 @@ IMPURE = ["user/base/clock.c", "user/base/log.c", "user/base/log_writer.c",
 # Files of commands, which may block until their output is read. In a serving process only
 # user/base/log_writer.c, sink.c and sink_thread.c write to a descriptor that another process reads.
 PRINTING = ["admin/top/*.c", "user/kernel/ctl/*.c", "user/restart/upgrade_command.c", "user/gateway/main.c",
-            "user/gateway/options.c", "user/gateway/convert_command.c", "user/gateway/status_command.c",
+            "user/gateway/options.c", "user/gateway/*_command.c", "user/gateway/command_config.c",
             "user/base/failpoint.c"]
 WRITERS = ["user/base/log_writer.c", "user/base/sink.c", "user/base/sink_thread.c"]
 

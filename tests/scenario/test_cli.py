@@ -42,7 +42,8 @@ def information():
         eq((status, error), (0, ""), option)
         for word in ("-f", "--validate-only", "--strict", "--log-level", "--log-format", "--version",
                      "--no-keeper", "--restart-limit",
-                     "ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR", "WORKER_THREADS", "headgate top"):
+                     "ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR", "WORKER_THREADS", "headgate top",
+                     "headgate check-request"):
             check(word in out, f"{option} says nothing about {word}")
 
 
@@ -258,7 +259,9 @@ def top():
     check(error.strip(), "no word about the gateway that is not there")
     eq(headgate("top", "--sometimes")[0], 2, "unknown option")
     status, _, error = headgate("file.yaml")
-    check(status != 0 and "a configuration is given with -f FILE" in error, f"{status}: {error}")
+    check(status == 2 and "write headgate -f file.yaml" in error, f"{status}: {error}")
+    status, _, error = headgate("convrt", "file.yaml")
+    check(status == 2 and "write headgate convert" in error, f"{status}: {error}")
 
 
 @test("headgate top over a Unix socket shows the same, and says what is wrong with one nobody listens on")

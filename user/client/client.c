@@ -338,11 +338,7 @@ static struct client_http *client_http_create(const struct static_config *config
 		return NULL;
 	http->idle_timeout_ms = ns_to_ms(bind->http->http1_idle_timeout_ns);
 	http->head_timeout_ms = ns_to_ms(config->timeouts.client_header_min_ns);
-	http->limits.line_bytes = config->max_request_line_bytes;
-	http->limits.head_bytes = config->max_head_bytes;
-	http->limits.fields = bind->http->http1_max_headers.is_set
-				      ? (uint32_t)bind->http->http1_max_headers.value
-				      : config->max_headers;
+	http->limits = client_head_limits(config, bind->http);
 	return http;
 }
 

@@ -118,6 +118,16 @@ void client_read_linger(struct client *client);
  * The deadline of READ_HEAD: answers 408 if the head has taken too long, closes if no byte arrived in time.
  */
 void client_on_head_timer(struct client *client, uint64_t now_ms);
+/* The limits of a head on a port with these settings. */
+static inline struct head_limits client_head_limits(const struct static_config *config,
+						    const struct frontend_http *http)
+{
+	return (struct head_limits){ .line_bytes = config->max_request_line_bytes,
+				     .head_bytes = config->max_head_bytes,
+				     .fields = http->http1_max_headers.is_set
+						       ? (uint32_t)http->http1_max_headers.value
+						       : config->max_headers };
+}
 /* Allocates client->http. 0 or -ENOMEM. */
 int client_make_http(struct client *client, const struct bind *bind);
 /* Frees a closed client. */

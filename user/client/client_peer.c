@@ -17,15 +17,18 @@ void client_peer_set_options(const struct proxy *proxy, const struct bind *bind,
 	(void)socket_set_keepalive(fd, &keepalive);
 }
 
-bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer)
+bool client_peer_is_listed(const struct static_config *config, const struct address *peer)
 {
-	const struct static_config *config = &proxy->lease->snapshot->config;
-
 	for (uint32_t i = 0; i < config->trusted_count; i++) {
 		if (address_in(peer, &config->trusted_list[i].network, config->trusted_list[i].prefix_bits))
 			return true;
 	}
 	return false;
+}
+
+bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer)
+{
+	return client_peer_is_listed(&proxy->lease->snapshot->config, peer);
 }
 
 void client_peer_name(struct client *client, const struct address *peer)

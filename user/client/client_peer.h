@@ -6,6 +6,7 @@
 /* Sets the configured socket options of a client's socket. */
 void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd);
 /* True if X-Forwarded-* of this peer are trusted (config.forwarded.trusted). */
+bool client_peer_is_listed(const struct static_config *config, const struct address *peer);
 bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer);
 /* Sets the texts of the client's address, and is_trusted. */
 void client_peer_name(struct client *client, const struct address *peer);

@@ -12,6 +12,7 @@
 #include "user/restart/keeper.h"
 #include "user/restart/upgrade_command.h"
 #include "user/kernel/ctl/ctl.h"
+#include "user/gateway/check_command.h"
 #include "user/gateway/convert_command.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
@@ -101,26 +102,31 @@ static int run(struct options *options, char **argv)
 	return status;
 }
 
+static int run_top(int argc, char **argv)
+{
+	return top_main(argc + 1, argv - 1); /* begins with the word */
+}
+
+/* What follows the word of the command; returns the exit status. */
+static int (*const run_list[COMMAND_COUNT])(int argc, char **argv) = {
+#define COMMAND(id, word, arguments, function, doc) function,
+#include "user/gateway/commands.def"
+#undef COMMAND
+};
+
 int main(int argc, char **argv)
 {
 	static struct options options;
 
 	failpoint_open();
 	tls_share_memory();
-	if (argc > 1 && strcmp(argv[1], "top") == 0)
-		return top_main(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "bpf") == 0)
-		return sockmap_ctl_main(argc - 2, argv + 2);
-	if (argc > 1 && strcmp(argv[1], "convert") == 0)
-		return convert_command(argc - 2, argv + 2);
-	if (argc > 1 && strcmp(argv[1], "status") == 0)
-		return status_command(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "upgrade") == 0)
-		return upgrade_command(argc - 2, argv + 2);
-	if (options_parse(argc, argv, &options) < 0)
+	for (unsigned i = COMMAND_SERVE + 1; i < COMMAND_COUNT && argc > 1; i++)
+		if (strcmp(argv[1], command_list[i].word) == 0)
+			return run_list[i](argc - 2, argv + 2);
+	if (options_parse(COMMAND_SERVE, argc - 1, argv + 1, &options) < 0)
 		return EXIT_USAGE;
 	if (options.show_help) {
-		options_usage(stdout);
+		options_usage(COMMAND_SERVE, stdout);
 		return EXIT_OK;
 	}
 	if (options.show_version) {

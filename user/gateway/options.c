@@ -7,26 +7,80 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/core/engine/typo.h"
 #include "config/source.h"
+#include "user/base/check.h"
 #include "user/base/limits.h"
+#include "user/base/text.h"
 
-void options_usage(FILE *out)
+const struct command command_list[COMMAND_COUNT] = {
+#define COMMAND(id, word, arguments, function, doc) { word, arguments, doc },
+#include "user/gateway/commands.def"
+#undef COMMAND
+};
+
+#define IN(command) (1u << COMMAND_##command)
+const struct option_row option_list[OPTION_COUNT] = {
+#define OPTION(id, short_name, name, value, commands, doc) { short_name, name, value, commands, doc },
+#include "user/gateway/options.def"
+#undef OPTION
+};
+#undef IN
+
+/* ------------------------------------------------------------------------------------ usage */
+
+enum { USAGE_DOC_COLUMN = 38 };
+
+static void usage_line(enum command_id command, FILE *out)
 {
-	fputs("usage: headgate -f FILE|DIR|- [-f ...] [--validate-only] [--strict]\n"
-	      "                [--log-level error|warn|info|debug] [--log-format text|json]\n"
-	      "                [--no-keeper] [--restart-limit N]\n"
-	      "       headgate convert FILE            print a file in the current form\n"
-	      "       headgate top [--admin ADDR]      terminal view of the running streams\n"
-	      "       headgate status -f FILE [--json] conditions of Kubernetes objects\n"
-	      "       headgate upgrade [PID]           hand over to the installed program\n"
-	      "       headgate bpf load --pin DIR | status | unload\n"
-	      "       headgate -V | --version\n"
-	      "       headgate -h | --help\n"
-	      "environment: ADMIN_ADDR STATS_ADDR READINESS_ADDR WORKER_THREADS\n",
-	      out);
+	const struct command *row = &command_list[command];
+
+	fprintf(out, "  headgate%s%s%s%s", *row->word ? " " : "", row->word, *row->arguments ? " " : "",
+		row->arguments);
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (option_list[i].commands >> command & 1) {
+			fputs(" [OPTION]...", out);
+			break;
+		}
+	fprintf(out, "\n      %s\n", row->doc);
 }
 
-static int options_fail(const char *what, const char *argument, const char *advice)
+static void usage_options(enum command_id command, FILE *out)
+{
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		const struct option_row *row = &option_list[i];
+		struct text name;
+
+		if (!(row->commands >> command & 1))
+			continue;
+		text_init(&name);
+		text_fmt(&name, "  %s%s%s%s%s", row->short_name ? row->short_name : "",
+			 row->short_name ? ", " : "", row->name, row->value ? " " : "",
+			 row->value ? row->value : "");
+		fprintf(out, "%-*.*s %s\n", USAGE_DOC_COLUMN, SPAN_FMT(text_span(&name)), row->doc);
+		text_done(&name);
+	}
+}
+
+void options_usage(enum command_id command, FILE *out)
+{
+	fputs("usage:\n", out);
+	if (command != COMMAND_SERVE) {
+		usage_line(command, out);
+		usage_options(command, out);
+		return;
+	}
+	fputs("  headgate -f FILE|DIR|- [OPTION]...\n      start the gateway\n", out);
+	for (unsigned i = COMMAND_SERVE + 1; i < COMMAND_COUNT; i++)
+		usage_line((enum command_id)i, out);
+	fputs("options of the gateway; a command has its own, shown by headgate COMMAND --help:\n", out);
+	usage_options(command, out);
+	fputs("environment: ADMIN_ADDR STATS_ADDR READINESS_ADDR WORKER_THREADS\n", out);
+}
+
+/* ------------------------------------------------------------------------------------ arguments */
+
+int options_fail(const char *what, const char *argument, const char *advice)
 {
 	fprintf(stderr, "headgate: %s%s%s; %s\n", what, argument ? " " : "", argument ? argument : "",
 		advice);
@@ -89,46 +143,121 @@ static int options_set_restart_limit(struct options *options, const char *value)
 	return 0;
 }
 
+static int options_add_header(struct options *options, const char *value)
+{
+	const char *colon = strchr(value, ':');
+
+	if (!colon || colon == value || value[strcspn(value, "\r\n")])
+		return options_fail("no header:", value, "write -H 'name: value'");
+	if (options->header_count == OPTIONS_HEADERS_MAX)
+		return options_fail("more than 256 headers", NULL, "leave some out");
+	options->header_list[options->header_count++] = value;
+	return 0;
+}
+
+/* value: NULL if the option takes none. */
+static int options_set(struct options *options, enum option_id id, const char *value)
+{
+	switch (id) {
+	case OPTION_FILE:
+		return options_add_file(options, value);
+	case OPTION_VALIDATE_ONLY:
+		options->validate_only = true;
+		return 0;
+	case OPTION_STRICT:
+		options->strict = true;
+		return 0;
+	case OPTION_LOG_LEVEL:
+		return options_set_level(options, value);
+	case OPTION_LOG_FORMAT:
+		return options_set_format(options, value);
+	case OPTION_NO_KEEPER:
+		options->no_keeper = true;
+		return 0;
+	case OPTION_RESTART_LIMIT:
+		return options_set_restart_limit(options, value);
+	case OPTION_HEADER:
+		return options_add_header(options, value);
+	case OPTION_SOURCE:
+		options->source = value;
+		return 0;
+	case OPTION_JSON:
+		options->as_json = true;
+		return 0;
+	case OPTION_VERSION:
+		options->show_version = true;
+		return 0;
+	case OPTION_HELP:
+		options->show_help = true;
+		return 0;
+	case OPTION_ADMIN: /* of commands that parse their own */
+	case OPTION_INTERVAL:
+	case OPTION_ONCE:
+	case OPTION_PIN:
+	case OPTION_COUNT:
+		break;
+	}
+	return -EINVAL;
+}
+
+/* True: the argument at *at is this option; *ret_value is NULL if it takes none, or has none. */
+static bool option_is(const struct option_row *row, int argc, char **argv, int *at, const char **ret_value,
+		      bool *ret_missing)
+{
+	const char *names[] = { row->short_name, row->name };
+
+	*ret_value = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!names[i])
+			continue;
+		if (row->value)
+			*ret_value = option_value(argc, argv, at, names[i], ret_missing);
+		if (*ret_value || *ret_missing || (!row->value && strcmp(argv[*at], names[i]) == 0))
+			return true;
+	}
+	return false;
+}
+
+static int options_add_argument(enum command_id command, struct options *options, const char *argument)
+{
+	const char *words[COMMAND_COUNT], *meant;
+	struct text advice;
+
+	if (command != COMMAND_SERVE && options->argument_count < OPTIONS_ARGUMENTS_MAX) {
+		options->argument_list[options->argument_count++] = argument;
+		return 0;
+	}
+	if (command != COMMAND_SERVE)
+		return options_fail("too many arguments:", argument, "put quotes around one with blanks");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		words[i] = command_list[i].word;
+	meant = typo_meant(span_str(argument), words + 1, COMMAND_COUNT - 1);
+	text_init(&advice);
+	text_fmt(&advice, meant ? "write headgate %s" : "write headgate -f %s", meant ? meant : argument);
+	text_char(&advice, '\0');
+	options_fail("no option or command:", argument,
+		     text_error(&advice) ? "a configuration is given with -f FILE" : advice.data);
+	text_done(&advice);
+	return -EINVAL;
+}
+
 /* Parses one argument, and its value if it has one. */
-static int options_take(int argc, char **argv, int *at, struct options *options)
+static int options_take(enum command_id command, int argc, char **argv, int *at, struct options *options)
 {
 	const char *argument = argv[*at];
 	bool missing = false;
 	const char *value;
 
-	if (strcmp(argument, "--validate-only") == 0) {
-		options->validate_only = true;
-		return 0;
+	for (unsigned id = 0; id < OPTION_COUNT; id++) {
+		if (!(option_list[id].commands >> command & 1) ||
+		    !option_is(&option_list[id], argc, argv, at, &value, &missing))
+			continue;
+		if (missing)
+			return options_fail("no value after", argument, "write it as the next argument");
+		return options_set(options, (enum option_id)id, value);
 	}
-	if (strcmp(argument, "--strict") == 0) {
-		options->strict = true;
-		return 0;
-	}
-	if (strcmp(argument, "--no-keeper") == 0) {
-		options->no_keeper = true;
-		return 0;
-	}
-	if (strcmp(argument, "-V") == 0 || strcmp(argument, "--version") == 0) {
-		options->show_version = true;
-		return 0;
-	}
-	if (strcmp(argument, "-h") == 0 || strcmp(argument, "--help") == 0) {
-		options->show_help = true;
-		return 0;
-	}
-	if ((value = option_value(argc, argv, at, "-f", &missing)) != NULL ||
-	    (!missing && (value = option_value(argc, argv, at, "--file", &missing)) != NULL))
-		return options_add_file(options, value);
-	if (!missing && (value = option_value(argc, argv, at, "--log-level", &missing)) != NULL)
-		return options_set_level(options, value);
-	if (!missing && (value = option_value(argc, argv, at, "--log-format", &missing)) != NULL)
-		return options_set_format(options, value);
-	if (!missing && (value = option_value(argc, argv, at, "--restart-limit", &missing)) != NULL)
-		return options_set_restart_limit(options, value);
-	if (missing)
-		return options_fail("no value after", argument, "write it as the next argument");
-	if (argument[0] != '-')
-		return options_fail("no option", argument, "a configuration is given with -f FILE");
+	if (argument[0] != '-' || (command != COMMAND_SERVE && argument[1] == '\0'))
+		return options_add_argument(command, options, argument);
 	return options_fail("unknown option", argument, "headgate --help lists the options");
 }
 
@@ -146,18 +275,20 @@ static int options_environment(struct options *options)
 	return 0;
 }
 
-int options_parse(int argc, char **argv, struct options *ret_options)
+int options_parse(enum command_id command, int argc, char **argv, struct options *ret_options)
 {
 	int error = 0;
 
 	*ret_options = (struct options){ .restart_limit = OPTIONS_RESTART_LIMIT };
-	for (int at = 1; at < argc && !error; at++)
-		error = options_take(argc, argv, &at, ret_options);
-	if (!error)
+	for (int at = 0; at < argc && !error; at++)
+		error = options_take(command, argc, argv, &at, ret_options);
+	if (!error && command == COMMAND_SERVE)
 		error = options_environment(ret_options);
-	if (!error && !ret_options->source_count && !ret_options->show_version && !ret_options->show_help)
+	if (!error && command == COMMAND_SERVE && !ret_options->source_count && !ret_options->show_version &&
+	    !ret_options->show_help)
 		error = options_fail("no configuration", NULL,
-				     "name one with -f FILE (- reads standard input)");
+				     "type headgate -f FILE (- reads standard input); headgate --help lists "
+				     "the commands");
 	return error;
 }
 

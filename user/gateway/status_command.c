@@ -2,37 +2,14 @@
 #include "user/gateway/status_command.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "admin/dump/status.h"
 #include "config/snapshot.h"
 #include "policy/compile/effective.h"
-#include "user/base/mem.h"
 #include "user/gateway/options.h"
 #include "user/net/host_addresses.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
-
-static const char usage[] =
-	"usage: headgate status -f FILE|DIR|- [-f ...] [--json]\n"
-	"  --json  the status as JSON, in the form of the Kubernetes API, as GET /status shows it\n";
-
-/* Removes the options of this command; the rest is that of the gateway. */
-static int take_own(int argc, char **argv, bool *ret_is_json)
-{
-	int kept = 0;
-
-	*ret_is_json = false;
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
-			*ret_is_json = true;
-		else
-			argv[kept++] = argv[i];
-	}
-	argv[kept] = NULL;
-	return kept;
-}
 
 static int print(const struct text *out, FILE *file)
 {
@@ -93,18 +70,18 @@ static int load(const struct options *options, bool is_json)
 int status_command(int argc, char **argv)
 {
 	static struct options options;
-	bool is_json;
 
-	if (argc > 1 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
-		fputs(usage, stdout);
+	if (options_parse(COMMAND_STATUS, argc, argv, &options) < 0)
+		return EXIT_USAGE;
+	if (options.show_help) {
+		options_usage(COMMAND_STATUS, stdout);
 		return 0;
 	}
-	argc = take_own(argc, argv, &is_json);
-	if (argc == 1) {
-		fputs(usage, stderr);
+	if (!options.source_count || options.argument_count) {
+		options_fail("no configuration", NULL, "write headgate status -f FILE");
 		return EXIT_USAGE;
 	}
-	if (options_parse(argc, argv, &options) < 0 || options_read_streams(&options) < 0)
+	if (options_read_streams(&options) < 0)
 		return EXIT_USAGE;
-	return load(&options, is_json);
+	return load(&options, options.as_json);
 }

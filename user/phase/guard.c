@@ -7,23 +7,10 @@
 #include "user/base/text.h"
 #include "user/client/client_tls.h"
 #include "user/obs/requests.h"
+#include "user/phase/route_rules.h"
 #include "user/phase/verify.h"
 #include "user/stream/facts.h"
 #include "user/stream/step.h"
-
-/* The scheme that the browser used: a trusted proxy in front may have terminated TLS. */
-static struct span scheme_of(const struct stream *stream)
-{
-	const struct fields *fields = &stream->exchange->head.fields;
-	const struct field *field =
-		stream->client->is_trusted ? fields_get(fields, FIELD_X_FORWARDED_PROTO) : NULL;
-
-	if (field && span_eq_nocase(field->value, SPAN("https")))
-		return SPAN("https");
-	if (field && span_eq_nocase(field->value, SPAN("http")))
-		return SPAN("http");
-	return client_is_tls(stream->client) ? SPAN("https") : SPAN("http");
-}
 
 static struct span rule_of(const struct stream *stream, const struct guard_use *use)
 {
@@ -154,7 +141,9 @@ bool guard_pass(struct stream *stream, const struct guard_list *list, enum strea
 	const struct guard_verifier verifier = verify_for(stream);
 	struct fact_place place;
 	struct guard_facts facts = { .head = &exchange->head,
-				     .scheme = scheme_of(stream),
+				     .scheme = route_rules_scheme(&exchange->head.fields,
+								  stream->client->is_trusted,
+								  client_is_tls(stream->client)),
 				     .identity = &exchange->identity,
 				     .verifier = &verifier,
 				     .facts = facts_of,

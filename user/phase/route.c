@@ -4,14 +4,12 @@
 #include "policy/balance.h"
 #include "policy/headers.h"
 #include "policy/match/route.h"
-#include "policy/match/normalization.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/text.h"
 #include "user/client/client_tls.h"
 #include "user/http/grpc.h"
 #include "user/http/hop_by_hop.h"
-#include "user/http/path.h"
 #include "user/http/field_name.h"
 #include "user/http/target.h"
 #include "user/phase/connect_tunnel.h"
@@ -20,6 +18,7 @@
 #include "user/phase/endpoint_choice.h"
 #include "user/phase/guard.h"
 #include "user/phase/mirror.h"
+#include "user/phase/route_rules.h"
 #include "user/stream/step.h"
 
 static struct span exchange_loop_id(const struct stream *stream)
@@ -160,38 +159,6 @@ static int exchange_prepare_head(struct stream *stream)
 	return place_use_backend(stream);
 }
 
-/* The log keeps the path as the client sent it. */
-static enum http_error exchange_normalise(struct stream *stream)
-{
-	struct request_head *head = &stream->exchange->head;
-	struct path_rules rules;
-
-	if (!path_rules_of(&stream->listener->rules, &rules))
-		return HTTP_ERROR_NONE;
-	return path_normalise(head->path, &rules, &stream->exchange->arena, &head->path);
-}
-
-static bool is_without_underscore(const struct field *field, void *context)
-{
-	(void)context;
-	return span_find(field->name, '_') < 0;
-}
-
-/* False: a name contains an underscore, and the rule rejects it. */
-static bool exchange_check_names(struct stream *stream, enum underscores rule)
-{
-	struct fields *fields = &stream->exchange->head.fields;
-	uint32_t count = fields->count;
-
-	if (rule == UNDERSCORES_DROP)
-		fields_retain(fields, is_without_underscore, NULL);
-	for (uint32_t i = 0; rule == UNDERSCORES_REJECT && i < count; i++) {
-		if (!is_without_underscore(&fields->list[i], NULL))
-			return false;
-	}
-	return true;
-}
-
 static bool is_secret(const struct field *field)
 {
 	return field->id == FIELD_AUTHORIZATION || field->id == FIELD_PROXY_AUTHORIZATION ||
@@ -234,28 +201,23 @@ static enum stream_step exchange_end_here(struct stream *stream)
 	return step_local_reply(stream, 200, (struct span){ 0 }, (struct span){ 0 });
 }
 
-/* Checks TRACE, and Max-Forwards of TRACE and OPTIONS. False: *ret_step is the response. */
-static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step)
+/* False: *ret_step is the response. */
+static bool exchange_apply_rules(struct stream *stream, enum stream_step *ret_step)
 {
-	struct request_head *head = &stream->exchange->head;
+	struct route_refusal refusal;
 
-	if (head->method == METHOD_TRACE && stream->listener->rules.trace != TRACE_METHOD_FORWARD) {
-		*ret_step = step_reply(stream, 405, SPAN("TRACE is not allowed"), END_REQUEST_BAD);
-		return false;
-	}
-	switch (hop_by_hop_count_down(head)) {
-	case HOP_BY_HOP_GOES_ON:
+	switch (route_rules_apply(&stream->exchange->head, stream->listener, exchange_loop_id(stream),
+				  &stream->exchange->arena, &refusal)) {
+	case ROUTE_RULES_PASS:
 		return true;
-	case HOP_BY_HOP_ENDS_HERE:
+	case ROUTE_RULES_END_HERE:
 		*ret_step = exchange_end_here(stream);
 		return false;
-	case HOP_BY_HOP_IS_INVALID:
-		*ret_step = step_reply(stream, 400, SPAN("Max-Forwards is not a number"), END_REQUEST_BAD);
-		return false;
-	case HOP_BY_HOP_NO_MEMORY:
+	case ROUTE_RULES_REFUSE:
 		break;
 	}
-	*ret_step = step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	*ret_step = refusal.http_error ? step_bad_request(stream, refusal.http_error)
+				       : step_reply(stream, refusal.status, refusal.text, refusal.reason);
 	return false;
 }
 
@@ -299,7 +261,7 @@ static struct route_found exchange_search(struct stream *stream)
 	const struct request_head *head = &stream->exchange->head;
 	struct route_found found = route_search(stream->listener, head);
 
-	while (found.route && found.route->delegate_sum && !found.route->is_refused) {
+	while (found.route && route_delegates(found.route)) {
 		uint32_t group = choose_group(found.route, proxy_random(stream->proxy));
 
 		if (!group)
@@ -347,23 +309,14 @@ enum stream_step exchange_route(struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;
 	enum stream_step step;
-	enum http_error http_error;
 
 	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
 	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
 		return connect_tunnel_refuse(stream);
 	if (!bind)
 		return step_reply(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
-	if (!exchange_take_listener(stream, bind, &step) || !exchange_may_go_on(stream, &step))
+	if (!exchange_take_listener(stream, bind, &step) || !exchange_apply_rules(stream, &step))
 		return step;
-	if (hop_by_hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >=
-	    LIMIT_LOOP_LAPS)
-		return step_reply(stream, 508, SPAN("loop detected"), END_LOOP);
-	if (!exchange_check_names(stream, stream->listener->rules.underscores))
-		return step_reply(stream, 400, SPAN("underscore in a field name"), END_REQUEST_BAD);
-	http_error = exchange_normalise(stream);
-	if (http_error)
-		return step_bad_request(stream, http_error);
 	client_use_listener(stream->client, stream->listener);
 	return exchange_guard(stream);
 }

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""headgate check-request: what it says about a request is what a running gateway does with it."""
+import json
+import os
+import re
+
+from hg import *
+from hg.framework import binary
+from hg.gateway import SANITIZER_ENV
+
+CONFIG = """
+gateways:
+  default: {port: @port@}
+  names: {port: @other@, listeners: [{name: one, hostname: one.example}]}
+routes:
+- name: guarded
+  matches: [{path: {pathPrefix: /guarded}}]
+  policies:
+    cors: {allowOrigins: ["https://app.test"], allowMethods: [PUT]}
+    basicAuth: {htpasswd: "ann:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=", mode: strict}
+  backends: [{host: @origin@}]
+- name: moved
+  matches: [{path: {exact: /moved}}]
+  policies: {requestRedirect: {path: {full: /new}, status: 301}}
+- name: fixed
+  matches: [{path: {exact: /fixed}, headers: [{name: x-a, value: {exact: "1"}}]}]
+  policies: {directResponse: {status: 418, body: tea}}
+- name: none
+  matches: [{path: {exact: /none}}]
+  backends: [{host: @origin@, weight: 0}]
+- name: shared
+  matches: [{path: {pathPrefix: /shared}, method: GET}]
+  policies: {timeout: {requestTimeout: 5s}, urlRewrite: {path: {prefix: /get}}}
+  backends: [{host: @origin@, weight: 3}, {host: @origin@}]
+- name: everything
+  gateways: names
+  backends: [{host: @origin@}]
+"""
+RIGHT = ("Authorization", "Basic YW5uOnRlc3Q=")
+WRONG = ("Authorization", "Basic YW5uOm5v")
+# Path, method, headers, host or None for that of the port.
+REQUESTS = [
+    ("/guarded/x", "GET", [], None), ("/guarded/x", "GET", [RIGHT], None),
+    ("/guarded/x", "GET", [WRONG], None),
+    ("/guarded/x", "OPTIONS",
+     [("Origin", "https://app.test"), ("Access-Control-Request-Method", "PUT")], None),
+    ("/moved", "GET", [], None), ("/fixed", "GET", [], None), ("/fixed", "GET", [("X-A", "1")], None),
+    ("/none", "GET", [], None), ("/shared/a", "GET", [], None), ("/shared/a", "POST", [], None),
+    ("/x/..//shared/%61?q=1", "GET", [], None), ("/a%2fb", "GET", [], None), ("/%zz", "GET", [], None),
+    ("/shared", "TRACE", [], None), ("/shared", "OPTIONS", [("Max-Forwards", "0")], None),
+    ("/shared", "OPTIONS", [("Max-Forwards", "many")], None),
+    ("/shared/long?" + 9000 * "a", "GET", [], None),
+    ("/", "GET", [], "one.example"), ("/", "GET", [], "two.example"),
+    ("/", "GET", [("a b", "c")], "one.example"),
+]
+
+
+def file_of(gateway):
+    return next(iter(gateway.files.values()))
+
+
+def check_request(*args):
+    return run([binary("headgate"), "check-request", *args], env=SANITIZER_ENV)
+
+
+def answer_of(found):
+    """The status in a result, and the name of the route, as far as there are any."""
+    route = found.get("route", {})
+    result = found.get("result") or route["result"]
+    return result.get("status"), route.get("name")
+
+
+@test("status and route are those of a running gateway")
+def same_as_running():
+    origin = Origin()
+    gateway = Gateway(CONFIG, origin=origin)
+    for path, method, headers, host in REQUESTS:
+        port = gateway.ports["other"] if host else gateway.port
+        real = gateway.fetch(path, port=port, method=method, headers=headers, host=host)
+        sent = [*headers, ("Host", host)] if host else headers
+        fields = [part for name, value in sent for part in ("-H", f"{name}: {value}")]
+        status, out, error = check_request(f"{method} http://127.0.0.1:{port}{path}", *fields, "--json",
+                                           "-f", file_of(gateway))
+        eq(status, 0, error)
+        found = json.loads(out)
+        said, route = answer_of(found)
+        what = f"{method} {path[:40]} {headers}: {out}"
+        if said is None:
+            check(found["route"]["result"]["answer"].startswith("of one of the backends"), what)
+            check(found["route"]["backends"], what)
+        else:
+            eq(said, real.status, what)
+        if said == 301:
+            eq(found["route"]["result"]["text"], real.header("location"), what)
+        if route:
+            record = gateway.wait_log(lambda r: r.get("http.method") == method and r.status == real.status
+                                      and r.get("http.path", "").split("?")[0] == path.split("?")[0])
+            eq(record["route"], route, what)
+            eq("endpoint" in record, said is None, what)
+
+
+@test("guards with their verdicts, policies, and backends with shares and what they receive")
+def details():
+    gateway = Gateway(CONFIG, origin=Origin())
+    url = f"http://127.0.0.1:{gateway.port}"
+    found = json.loads(check_request(f"GET {url}/guarded", "-H", "Authorization: Basic YW5uOm5v", "--json",
+                                     "-f", file_of(gateway))[1])
+    verdicts = [(guard["guard"], guard["verdict"]) for guard in found["route"]["guards"]]
+    eq(verdicts, [("cors", "pass"), ("basicAuth", "refuse")])
+    check("backends" not in found["route"], found)
+    found = json.loads(check_request(f"{url}/shared/a", "--json", "-f", file_of(gateway))[1])
+    route = found["route"]
+    eq(route["match"], {"path": {"pathPrefix": "/shared"}, "method": "GET"})
+    eq(route["policies"]["timeout"], {"requestTimeout": "5s"})
+    eq([(b["weight"], b["share"], b["receives"]["path"]) for b in route["backends"]],
+       [(3, "75.0 %", "/get/a"), (1, "25.0 %", "/get/a")])
+    check(re.search(r":\d+:\d+: routes\[4\]$", route["where"]), route["where"])
+
+
+@test("YAML by default; the text for wrong arguments, ports and files says what to write")
+def words():
+    gateway = Gateway(CONFIG, origin=Origin())
+    status, out, error = check_request(f"http://x:{gateway.port}/moved", "-f", file_of(gateway))
+    eq(status, 0, error)
+    check("\nroute:\n  key: gateway/default/default/moved\n" in out, out)
+    for args, want, text in ((["GET /"], 2, "write headgate check-request"),
+                             ([], 2, "write headgate check-request"),
+                             (["http://x:1/"], 1, f"http://x:{gateway.port}"),
+                             (["http://x/", "--source", "host"], 2, "--source"),
+                             (["http://x/", "-H", "nothing"], 2, "name: value"),
+                             (["http://x/", "--frob"], 2, "--frob")):
+        status, out, error = check_request(*args, "-f", file_of(gateway))
+        eq((status, out), (want, ""), f"{args}: {error}")
+        check(text in error, f"{args}: {error}")
+    status, out, error = check_request("http://x/")
+    eq(status, 2, error)
+    check("-f FILE" in error, error)
+    broken = os.path.join(tmpdir(), "broken.yaml")
+    with open(broken, "w", encoding="utf-8") as file:
+        file.write("gateways: {default: {prt: 1}}\n")
+    status, out, error = check_request("http://x/", "-f", broken)
+    eq((status, out), (1, ""), error)
+    check("broken.yaml:1:" in error, error)
