@@ -17,6 +17,7 @@
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
 #include "user/gateway/status_command.h"
+#include "user/gateway/lint_command.h"
 #include "user/tls/allocator.h"
 
 /* Arguments, limits, start and stop; other modules do everything else. */
