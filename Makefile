@@ -407,9 +407,14 @@ INSTALLED_PAGES := $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*
 EXAMPLES := $(filter-out tools.yaml,$(patsubst config/examples/%,%,$(wildcard config/examples/*.yaml config/examples/*/*.yaml)))
 install: all install-data ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
 	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate
-install-data: ## all of install but the program: pages, examples, systemd unit, first configuration
+install-data: ## all of install but the program: pages, examples, completions, systemd unit, first configuration
 	install -D -m 644 scripts/packaging/headgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/headgate.1
 	install -D -m 644 scripts/packaging/headgate.5 $(DESTDIR)$(PREFIX)/share/man/man5/headgate.5
+	install -D -m 644 scripts/packaging/completions/headgate.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/headgate
+	install -D -m 644 scripts/packaging/completions/_headgate $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_headgate
+	install -D -m 644 scripts/packaging/completions/headgate.fish \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/headgate.fish
 	for page in config/README.md $(INSTALLED_PAGES); do \
 		case $$page in config/*) to=configuration.md ;; *) to=$${page#docs/} ;; esac; \
 		install -D -m 644 /dev/null $(DESTDIR)$(DOCDIR)/$$to && \

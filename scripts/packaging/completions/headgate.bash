@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+_headgate() {
+	local word=$2 before=$3 command= words=
+	COMPREPLY=()
+	if ((COMP_CWORD > 1)); then
+		case ${COMP_WORDS[1]} in check-request|convert|lint|top|upgrade|bpf) command=${COMP_WORDS[1]} ;; esac
+	fi
+	case $command,$before in
+	,-f|,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	,--log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$word"); return ;;
+	,--log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word"); return ;;
+	,--restart-limit) return ;;
+	check-request,-f|check-request,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	check-request,-H|check-request,--header) return ;;
+	check-request,--source) return ;;
+	lint,-f|lint,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	top,--admin) return ;;
+	top,--interval) return ;;
+	bpf,--pin) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	esac
+	case $command in
+	'') words='-f --file --validate-only --strict --log-level --log-format --no-keeper --restart-limit -V --version -h --help' ;;
+	check-request) words='-f --file -H --header --source --json -h --help' ;;
+	convert) words='' ;;
+	lint) words='-f --file -h --help' ;;
+	top) words='--admin --interval --once -h --help' ;;
+	upgrade) words='' ;;
+	bpf) words='--pin load status unload' ;;
+	esac
+	((COMP_CWORD == 1)) && words+=' check-request convert lint top upgrade bpf'
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+	[[ $command == convert ]] && compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word")
+	return 0
+}
+complete -F _headgate headgate
