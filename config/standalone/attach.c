@@ -206,3 +206,9 @@ void standalone_attached_policies(struct standalone *s, const struct yaml_node *
 	yaml_each(node, list)
 		decode_attached(s, node);
 }
+
+const struct policy_entry *standalone_frontend_entries(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(frontend_entries);
+	return frontend_entries;
+}

@@ -12,3 +12,7 @@ extern const struct schema attached_schema; /* struct targeted_policy */
 
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node);
 void standalone_attached_policies(struct standalone *s, const struct yaml_node *list);
+
+struct policy_entry;
+/* The keys of `frontendPolicies`, for readers. */
+const struct policy_entry *standalone_frontend_entries(size_t *ret_count);

@@ -276,3 +276,26 @@ bool standalone_single_policy(struct standalone *s, const struct yaml_node *node
 	}
 	return false;
 }
+
+const struct policy_entry *standalone_policy_entries(enum policy_place place, size_t *ret_count)
+{
+#define ENTRIES(list)                                                                                        \
+	{                                                                                                    \
+		list, ARRAY_LEN(list)                                                                        \
+	}
+	static const struct {
+		const struct policy_entry *list;
+		size_t count;
+	} places[] = {
+		[POLICIES_OF_ROUTE] = ENTRIES(route_entries),
+		[POLICIES_OF_TCP_ROUTE] = ENTRIES(tcp_route_entries),
+		[POLICIES_OF_BACKEND] = ENTRIES(backend_entries),
+		[POLICIES_OF_TARGET] = ENTRIES(target_entries),
+		[POLICIES_OF_LISTENER] = ENTRIES(listener_entries),
+		[POLICIES_ATTACHED] = ENTRIES(single_entries),
+	};
+#undef ENTRIES
+
+	*ret_count = places[place].count;
+	return places[place].list;
+}

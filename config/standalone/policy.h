@@ -40,3 +40,14 @@ void standalone_listener_policies(struct standalone *s, const struct yaml_node *
 /* A map with exactly one policy, of a route or a backend. */
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
 			      struct policy_value *ret);
+
+/* The policies that are known at a place, for readers. */
+enum policy_place {
+	POLICIES_OF_ROUTE,
+	POLICIES_OF_TCP_ROUTE,
+	POLICIES_OF_BACKEND,
+	POLICIES_OF_TARGET, /* of MCP */
+	POLICIES_OF_LISTENER,
+	POLICIES_ATTACHED,
+};
+const struct policy_entry *standalone_policy_entries(enum policy_place place, size_t *ret_count);

@@ -14,6 +14,7 @@
 #include "user/kernel/ctl/ctl.h"
 #include "user/gateway/check_command.h"
 #include "user/gateway/convert_command.h"
+#include "user/gateway/explain_command.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
 #include "user/gateway/status_command.h"
