@@ -198,6 +198,55 @@ TEST(the_queue_is_bounded_and_drains)
 	scene_close(&scene);
 }
 
+static int ask_chosen(struct scene *scene, struct asker *asker, const char *host, bool is_chosen)
+{
+	struct resolver_list *list = NULL;
+
+	asker->scene = scene;
+	resolver_query_init(&asker->query, on_result);
+	asker->query.is_chosen = is_chosen;
+	return resolver_query_start(scene->client, span_str(host), 80, &asker->query, &list);
+}
+
+/* A silent name server: whatever clients choose, names of the configuration are asked for. */
+TEST(names_that_clients_choose_leave_half_of_the_look_ups_and_the_queue_to_others)
+{
+	static struct asker crowd[RESOLVER_LOOKUPS / 2 + LIMIT_RESOLVE_QUEUE + 1],
+		ours[RESOLVER_LOOKUPS / 2 + 1];
+	struct scene scene;
+
+	scene_open(&scene);
+	name_server_set(&scene.server, true, 0, 1, 1);
+	for (size_t i = 0; i < ARRAY_LEN(crowd); i++) {
+		char host[16];
+
+		snprintf(host, sizeof(host), "n%zu", i);
+		assert_int_equal(ask_chosen(&scene, &crowd[i], host, true),
+				 i + 1 < ARRAY_LEN(crowd) ? -EINPROGRESS : -ENOBUFS);
+	}
+	name_server_wait_held(&scene.server, RESOLVER_LOOKUPS / 2);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+		char host[16];
+
+		snprintf(host, sizeof(host), "o%zu", i);
+		/* The first one already waits, because a client chose it, too. */
+		assert_int_equal(ask_chosen(&scene, &ours[i], i ? host : "n500", false), -EINPROGRESS);
+	}
+	name_server_wait_held(&scene.server, RESOLVER_LOOKUPS);
+	play_for(scene.loop, 20);
+	assert_int_equal(name_server_asked(&scene.server), RESOLVER_LOOKUPS);
+	name_server_set(&scene.server, false, 0, 1, 1);
+	scene.stop_at = ARRAY_LEN(crowd) - 1 + ARRAY_LEN(ours);
+	play(scene.loop);
+	for (size_t i = 0; i + 1 < ARRAY_LEN(crowd); i++)
+		resolver_list_unref(crowd[i].list);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+		assert_int_equal(ours[i].result, 0);
+		resolver_list_unref(ours[i].list);
+	}
+	scene_close(&scene);
+}
+
 TEST(a_name_whose_turn_comes_without_memory_fails)
 {
 	struct asker crowd[RESOLVER_LOOKUPS + 2] = { 0 };

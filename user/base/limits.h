@@ -152,7 +152,8 @@ enum limits {
 	LIMIT_CONNECTIONS = 100000, /* per process, largest config.limits.maxConnections; beyond it 503 */
 	LIMIT_WORKERS = 256,
 	LIMIT_ADDRESSES = 16, /* kept for a name; further ones are ignored */
-	LIMIT_RESOLVE_QUEUE = 1024, /* queries of a worker that wait; further ones fail at once */
+	LIMIT_RESOLVE_QUEUE =
+		1024, /* names of a worker that wait, and as many that clients chose; others fail */
 	LIMIT_RESOLVE_NAMES =
 		4096, /* names cached per worker and per process; the least recently used is dropped */
 	LIMIT_BOUND_CONNECTIONS = 4, /* of a client, to backends that know it by them: the oldest closes */

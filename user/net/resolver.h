@@ -24,11 +24,10 @@
  * after negative_ms. A name without any address fails for negative_ms without a new look-up.
  *
  * Invariants: a worker takes the mutex at most twice for a name and refresh period; queries and look-ups
- * belong to one thread; a worker looks up at most RESOLVER_LOOKUPS names at the same time, and at most
- * LIMIT_RESOLVE_QUEUE wait; each cache keeps at most LIMIT_RESOLVE_NAMES names. An unchanged answer keeps its
- * list object.
- *
- * This header is the process' side; workers use user/net/resolver_client.h.
+ * belong to one thread; a worker looks up at most RESOLVER_LOOKUPS names at the same time, half of them
+ * chosen by clients, and at most LIMIT_RESOLVE_QUEUE of either wait; each cache keeps at most
+ * LIMIT_RESOLVE_NAMES names. An unchanged answer keeps its list object. This header is the process' side;
+ * workers use user/net/resolver_client.h.
  */
 
 /* Immutable once published; shared by all threads. */

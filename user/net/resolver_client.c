@@ -12,16 +12,20 @@
 struct resolver_client {
 	struct resolver *resolver; /* borrowed */
 	struct loop *loop; /* borrowed */
-	uint32_t lookup_count; /* in progress */
-	uint32_t queue_len;
-	struct list queue; /* of struct client_name, oldest first */
+	/* Names of the configuration, and those that clients chose. */
+	struct client_share {
+		uint32_t lookup_count; /* in progress */
+		uint32_t queue_len;
+		struct list queue; /* of struct client_name, oldest first */
+	} shares[2];
 	struct name_table names; /* of struct client_name */
 };
 
 struct client_name {
 	struct name_entry entry; /* busy while queued or looked up, and so while queries wait */
 	struct resolver_client *client; /* borrowed */
-	struct list queue; /* in client->queue while it waits for a look-up */
+	bool is_chosen; /* by a client: its share has it while it is busy */
+	struct list queue; /* in that of its share while it waits for a look-up */
 	struct lookup *lookup;
 	struct resolver_answer answer;
 	struct list waiting; /* of struct resolver_query */
@@ -63,21 +67,50 @@ static void client_name_finish(struct client_name *name, int result, struct addr
 
 static int client_name_look_up(struct client_name *name);
 
+static struct client_share *share_of(struct client_name *name)
+{
+	return &name->client->shares[name->is_chosen];
+}
+
+/*
+ * Names that clients chose get half of the look-ups, however many wait: silent name servers hold each of them
+ * for long.
+ */
+static bool has_room(const struct resolver_client *client, bool is_chosen)
+{
+	uint32_t chosen = client->shares[true].lookup_count;
+
+	return client->shares[false].lookup_count + chosen < RESOLVER_LOOKUPS &&
+	       (!is_chosen || chosen < RESOLVER_LOOKUPS / 2);
+}
+
+/* The next name whose look-up may start; NULL: none. */
+static struct client_name *next_queued(struct resolver_client *client)
+{
+	for (int is_chosen = 0; is_chosen < 2; is_chosen++) {
+		struct client_share *share = &client->shares[is_chosen];
+		struct list *node = has_room(client, is_chosen) ? list_pop(&share->queue) : NULL;
+
+		if (!node)
+			continue;
+		share->queue_len--;
+		return list_entry(node, struct client_name, queue);
+	}
+	return NULL;
+}
+
 /* Starts the next look-up before callbacks can take its slot. */
 static void client_name_on_found(void *context, int result, struct address *list, uint32_t count)
 {
 	struct client_name *name = context;
 	struct resolver_client *client = name->client;
-	struct list *node;
+	struct client_name *next;
 
 	name->lookup = NULL;
-	client->lookup_count--;
-	while (client->lookup_count < RESOLVER_LOOKUPS && (node = list_pop(&client->queue)) != NULL) {
-		struct client_name *next = list_entry(node, struct client_name, queue);
-		int error;
+	share_of(name)->lookup_count--;
+	while ((next = next_queued(client)) != NULL) {
+		int error = client_name_look_up(next);
 
-		client->queue_len--;
-		error = client_name_look_up(next);
 		if (error != -EINPROGRESS)
 			client_name_finish(next, error, NULL, 0);
 	}
@@ -88,18 +121,19 @@ static void client_name_on_found(void *context, int result, struct address *list
 static int client_name_look_up(struct client_name *name)
 {
 	struct resolver_client *client = name->client;
+	struct client_share *share = share_of(name);
 
-	if (client->lookup_count >= RESOLVER_LOOKUPS) {
-		if (client->queue_len >= LIMIT_RESOLVE_QUEUE)
+	if (!has_room(client, name->is_chosen)) {
+		if (share->queue_len >= LIMIT_RESOLVE_QUEUE)
 			return -ENOBUFS;
-		list_add_tail(&client->queue, &name->queue);
-		client->queue_len++;
+		list_add_tail(&share->queue, &name->queue);
+		share->queue_len++;
 	} else {
 		name->lookup = lookup_start(client->loop, resolver_lookup(client->resolver), name->entry.host,
 					    client_name_on_found, name);
 		if (!name->lookup)
 			return -ENOMEM;
-		client->lookup_count++;
+		share->lookup_count++;
 	}
 	name->entry.is_busy = true;
 	return -EINPROGRESS;
@@ -113,7 +147,8 @@ struct resolver_client *resolver_client_create(struct resolver *resolver, struct
 		return NULL;
 	client->resolver = resolver;
 	client->loop = loop;
-	list_init(&client->queue);
+	list_init(&client->shares[false].queue);
+	list_init(&client->shares[true].queue);
 	name_table_init(&client->names);
 	return client;
 }
@@ -168,12 +203,32 @@ static struct client_name *client_name_take(struct resolver_client *client, stru
 	return name;
 }
 
+/* The configuration has the name, too, and it waits among those that clients chose. */
+static void client_name_promote(struct client_name *name)
+{
+	struct client_share *share = share_of(name);
+
+	if (!name->is_chosen || list_is_empty(&name->queue))
+		return;
+	list_remove(&name->queue);
+	name->is_chosen = false;
+	if (client_name_look_up(name) == -EINPROGRESS) {
+		share->queue_len--;
+		return;
+	}
+	name->is_chosen = true;
+	list_add_tail(&share->queue, &name->queue);
+}
+
 /* Returns 0 if the process knew the answer, otherwise the result of client_name_look_up(). */
-static int client_name_ask(struct client_name *name)
+static int client_name_ask(struct client_name *name, bool is_chosen)
 {
 	struct span host = span_of(name->entry.host, name->entry.host_len);
 	struct resolver_answer answer;
-	bool must_look_up = resolver_ask(name->client->resolver, host, name->entry.port, &answer);
+	bool must_look_up;
+
+	name->is_chosen = is_chosen;
+	must_look_up = resolver_ask(name->client->resolver, host, name->entry.port, &answer);
 
 	if (answer.list || !name->answer.list)
 		resolver_answer_set(&name->answer, answer);
@@ -210,6 +265,7 @@ void resolver_query_init(struct resolver_query *query,
 					   struct resolver_list *list))
 {
 	list_init(&query->node);
+	query->is_chosen = false;
 	query->on_result = on_result;
 }
 
@@ -230,7 +286,9 @@ int resolver_query_start(struct resolver_client *client, struct span host, uint1
 	if (!name)
 		return error;
 	if (now_ms >= name->answer.fresh_until_ms && !name->entry.is_busy)
-		error = client_name_ask(name);
+		error = client_name_ask(name, query->is_chosen);
+	else if (!query->is_chosen)
+		client_name_promote(name);
 	if (name->answer.list && now_ms < name->answer.stale_until_ms) {
 		*ret_list = resolver_list_ref(name->answer.list);
 		return 0;
@@ -242,7 +300,8 @@ int resolver_query_start(struct resolver_client *client, struct span host, uint1
 	return error;
 }
 
-struct resolver_list *resolver_known(struct resolver_client *client, struct span host, uint16_t port)
+struct resolver_list *resolver_known(struct resolver_client *client, struct span host, uint16_t port,
+				     bool is_chosen)
 {
 	struct name_entry *entry = name_table_find(&client->names, host, port);
 	struct client_name *name;
@@ -252,7 +311,7 @@ struct resolver_list *resolver_known(struct resolver_client *client, struct span
 	name = container_of(entry, struct client_name, entry);
 	/* Ignore a failure: a query that needs the answer will return it. */
 	if (loop_now_ms(client->loop) >= name->answer.fresh_until_ms && !name->entry.is_busy)
-		(void)client_name_ask(name);
+		(void)client_name_ask(name, is_chosen);
 	return name->answer.list ? resolver_list_ref(name->answer.list) : NULL;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "user/base/list.h"
@@ -20,6 +21,11 @@ void resolver_client_free(struct resolver_client *client);
 /* Embedded in the object that needs the addresses. */
 struct resolver_query {
 	struct list node; /* in the list of those that wait for a name */
+	/*
+	 * Set it after the init: a client chose the name. Such names share half of the look-ups, and have a
+	 * queue of their own, so that they do not hold up those of the configuration.
+	 */
+	bool is_chosen;
 	/*
 	 * Called once from the loop of the client's thread. result 0: list holds one reference, which the
 	 * callee owns. Otherwise -errno and NULL: -ENOENT if the name has no address, -EAGAIN if no name
@@ -43,6 +49,7 @@ int resolver_query_start(struct resolver_client *client, struct span host, uint1
  * For connections that are already open: one reference to the known addresses of the name, however old, or
  * NULL. Never waits, but starts to renew an old answer, so that the next call returns the new addresses.
  */
-struct resolver_list *resolver_known(struct resolver_client *client, struct span host, uint16_t port);
+struct resolver_list *resolver_known(struct resolver_client *client, struct span host, uint16_t port,
+				     bool is_chosen);
 /* on_result will not be called any more. Idempotent. */
 void resolver_query_cancel(struct resolver_query *query);

@@ -30,7 +30,7 @@ static void dial_follow_name(struct upstream_pool *pool, const struct dial_optio
 	if (where->is_resolved ||
 	    (list_is_empty(&options->endpoint->idle) && list_is_empty(&options->endpoint->h2)))
 		return;
-	list = resolver_known(pool->resolver, where->host, where->port);
+	list = resolver_known(pool->resolver, where->host, where->port, options->forward != NULL);
 	if (list)
 		upstream_pool_resolved(options->endpoint, list);
 }
@@ -144,8 +144,10 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 	dial_tls_init(dial);
 	dial->connect.make_room = dial_evict;
 	dial->connect.may_use = dial_may_use;
-	if (dial->options.forward)
+	if (dial->options.forward) {
+		dial->query.is_chosen = true;
 		dial->connect.may_connect = dial_may_connect;
+	}
 	if (dial->options.avoid.len)
 		dial->connect.avoid = &dial->options.avoid;
 	if (options->is_announced || dial_bypasses(dial))
