@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CORS as Chromium enforces it: what pages of other origins may send, and what they may read."""
+"""CORS and csrf with Chromium: what pages of other origins may send, and what they may read."""
 from credentials import PASSWORD, basic, htpasswd
 from hg import *
 from hg.browser import Browser
@@ -17,6 +17,7 @@ POLICIES = {
     "basic": "cors: {allowOrigins: ['http://app.site.test:@page@'], allowMethods: [GET], "
              "allowHeaders: [authorization], exposeHeaders: [www-authenticate]}, "
              "basicAuth: {mode: strict, realm: Staff, htpasswd: '%s'}",
+    "forms": "cors: {allowOrigins: ['*']}, csrf: {additionalOrigins: ['http://app.site.test:@page@']}",
 }
 
 
@@ -114,12 +115,22 @@ def chromium():
             fails(port)
             fails(port, "/anything", put)
         reads("every", 200)
-    browser.visit(f"http://app.site.test:{page}/response-headers?"
-                  "Content-Security-Policy=sandbox%20allow-scripts")
+    sandbox = "/response-headers?Content-Security-Policy=sandbox%20allow-scripts"
+    browser.visit(f"http://app.site.test:{page}{sandbox}")
     eq(browser.run("return self.origin"), "null", "the origin of a sandboxed page")
     fails("plain")
     fails("user", "/get", include)
     reads("every", 200)
+    # csrf keeps the requests themselves of other sites, and of sandboxed pages, from the backend.
+    for url in (f"http://app.site.test:{page}{sandbox}", f"http://evil.test:{page}/html",
+                f"http://b.site.test:{page}/html"):
+        browser.visit(url)
+        reads("forms", 403, "/anything", {"method": "POST", "body": "a=b"})
+        reads("forms", 200)
+    browser.visit(f"http://app.site.test:{page}/html")
+    reads("forms", 200, "/anything", {"method": "POST", "body": "a=b"})
+    browser.visit(f"http://api.site.test:{gateway.ports['forms']}/html")
+    reads("forms", 200, "/anything", {"method": "POST", "body": "a=b"})
     # Another host that the pattern stands for.
     browser.visit(f"http://b.a.site.test:{page}/html")
     reads("plain", 200, "/anything", put)
