@@ -40,28 +40,33 @@ def machine_time():
     return ticks[3] + ticks[4], sum(ticks)
 
 
-def wrk(port, path, connections, seconds, headers=(), cpus=None):
+def wrk(port, path, connections, seconds, headers=(), cpus=None, refused=False):
+    """refused: whether each response is to be an error, instead of none."""
     out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency",
                           *(word for header in headers for word in ("-H", header)),
                           f"http://127.0.0.1:{port}{path}"],
                          capture_output=True, text=True, check=True,
                          preexec_fn=peers.pinned(cpus)).stdout
-    errors = re.search(r"Socket errors: (.*)|Non-2xx or 3xx responses: (\d+)", out)
-    if errors and errors.group(2):
-        sys.exit(f"{path} on port {port}: {errors.group(0)}: the backend, or who stands before it, refuses")
+    errors = re.search(r"Socket errors: (.*)", out)
+    others = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    requests = int(re.search(r"(\d+) requests in", out).group(1))
+    if others and not refused:
+        sys.exit(f"{path} on port {port}: {others.group(0)}: the backend, or who stands before it, refuses")
+    if refused and (not others or int(others.group(1)) != requests):
+        sys.exit(f"{path} on port {port}: not each of {requests} requests was refused")
     return {
         "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
-        "requests": int(re.search(r"(\d+) requests in", out).group(1)),
+        "requests": requests,
         "p50": milliseconds(re.search(r"(?m)^\s+50%\s+(\S+)", out).group(1)),
         "p99": milliseconds(re.search(r"(?m)^\s+99%\s+(\S+)", out).group(1)),
         "errors": errors.group(0) if errors else "",
     }
 
 
-def measure(peer, path, connections, seconds, headers=(), cpus=None):
+def measure(peer, path, connections, seconds, headers=(), cpus=None, refused=False):
     """cpus: the processors of the load generator; None: all."""
     used, machine = peer.cpu(), machine_time()
-    result = wrk(peer.port, path, connections, seconds, headers, cpus)
+    result = wrk(peer.port, path, connections, seconds, headers, cpus, refused)
     idle, whole = (now - then for now, then in zip(machine_time(), machine))
     spent = [seconds * 1e6 / max(result["requests"], 1) for seconds in peer.cpu_since(used)]
     return {**result, "user_us": spent[0], "system_us": spent[1], "cpu_us": sum(spent),

@@ -20,6 +20,7 @@ SECTIONS = {
     "cost.py": ("wrk", ["--rounds", "1", "--seconds", "1", "--most", "1", "--json", "/dev/stdout", "--only",
                         "connections,endpoints,tunnels,routes/hostname,routes/header-regex"], "routes/blue"),
     "lanes.py": ("wrk", ["--rounds", "1", "--seconds", "1", "--only", "kept"], "keep"),
+    "guards.py": ("wrk", ["--rounds", "1", "--seconds", "1", "--only", "all,flood"], "guard"),
     "restart.py": ("wrk", ["--only", "kill"], "explode"),
     "memory.py": (sys.executable, ["--only", "idle", "--pause", "0"], "busy"),
 }
@@ -50,8 +51,8 @@ def runs():
                {"tunnels-memory", *names, *(f"{name}-cpu" for name in names)}, "figures")
             check(all(row["value"] > 0 for row in rows if row["unit"] != "KiB"), f"no rate in {rows}")
             check("responses: " not in done.stdout, f"answers of errors:\n{done.stdout}")
-        # lanes.py compares headgate with itself.
-        for peer in ("haproxy", "nginx") if section != "lanes.py" else ():
+        # These two compare headgate with itself.
+        for peer in ("haproxy", "nginx") if section not in ("lanes.py", "guards.py") else ():
             if shutil.which(peer):
                 check(peer in done.stdout + done.stderr, f"{section} is silent about {peer}:\n{done.stdout}")
             else:
