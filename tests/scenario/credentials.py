@@ -45,12 +45,15 @@ class Issuer:
 
     def __init__(self):
         self.keys, self.status, self.asked, self.headers = [], 200, 0, {}
+        self.body, self.hold = None, None  # bytes instead of the set of keys; an event that answers wait for
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 issuer.asked += 1
-                body = json.dumps({"keys": issuer.keys}).encode()
+                if issuer.hold:
+                    issuer.hold.wait()
+                body = json.dumps({"keys": issuer.keys}).encode() if issuer.body is None else issuer.body
                 self.send_response(issuer.status)
                 for name, value in issuer.headers.items():
                     self.send_header(name, value)

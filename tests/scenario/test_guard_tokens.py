@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens of every algorithm get in; forged, ambiguous and outdated ones, and those of poor keys, do not."""
+import gzip
 import hashlib
 import hmac
 import json
 import os
 import select
+import threading
 import time
 
 import jwt
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from credentials import (PASSWORD, basic, bearer, claims_of, encoded, htpasswd, public_jwk, token,
+from credentials import (PASSWORD, Issuer, basic, bearer, claims_of, encoded, htpasswd, public_jwk, token,
                          written)
 from hg import *
 from plays import acted, play
@@ -308,3 +310,52 @@ def broken_users():
             eq(gateway.fetch("/get", headers=headers).status, 401, f"{name}: {headers}")
         status, _, errors = validate(text, origin="127.0.0.1:1")
         check(status == 0 or "basicAuth.htpasswd" in errors, f"{name}: {errors}")
+
+
+@test("a server of keys that hangs holds no request: 503 before the first keys, the old ones afterwards",
+      timeout=120, waits=True)
+def slow_server():
+    issuer = Issuer()
+    key = issuer.add("one")
+    issuer.hold = threading.Event()
+    gateway, _ = play(ROUTE % (JWT % f"{{url: '{issuer.url}'}}"))
+    right = bearer(token(key, "one"))
+    for _ in range(3):
+        eq(gateway.fetch("/get", headers=right).status, 503, "before the first keys")
+        eq(gateway.fetch("/get").status, 401, "without a token")
+    issuer.hold.set()
+    wait_until(lambda: gateway.fetch("/get", headers=right).status == 200, 60, "the keys")
+    issuer.hold, asked = threading.Event(), issuer.asked
+    unknown = bearer(token(p256(), "two"))
+    wait_until(lambda: gateway.fetch("/get", headers=unknown).status == 401 and issuer.asked > asked, 40,
+               "a request for keys that hangs")
+    for _ in range(5):
+        eq(gateway.fetch("/get", headers=right).status, 200, "with the old keys")
+        check(gateway.fetch("/get", headers=unknown).status in (401, 503), "an unknown key")
+    issuer.hold.set()
+
+
+@test("a bad answer of a server of keys, also of many bytes or none, leaves the old keys in force",
+      timeout=240,
+      waits=True, long=True)
+def bad_answers():
+    issuer = Issuer()
+    key = issuer.add("one")
+    gateway, _ = play(ROUTE % (JWT % f"{{url: '{issuer.url}'}}"))
+    right, stranger = bearer(token(key, "one")), p256()
+    wait_until(lambda: gateway.fetch("/get", headers=right).status == 200, 40, "the keys")
+    other = json.dumps({"keys": [{**public_jwk(stranger), "kid": "two"}]}).encode()
+    for status, headers, body in ((200, {}, b""), (200, {}, b"<html>"), (200, {}, b'{"keys": []}'),
+                                  (200, {}, b" " * (4 << 20)), (200, {}, other[:-1]), (404, {}, other),
+                                  (500, {}, other), (302, {"Location": "/other"}, other),
+                                  (200, {"Content-Encoding": "gzip"}, gzip.compress(other)), (206, {}, other),
+                                  (203, {"Cache-Control": "max-age=999999999999999999999"}, b"null")):
+        issuer.status, issuer.headers, issuer.body, asked = status, headers, body, issuer.asked
+        unknown = bearer(token(stranger, "two"))
+        wait_until(lambda unknown=unknown, asked=asked: gateway.fetch(
+            "/get", headers=unknown).status in (401, 503) and issuer.asked > asked, 40,
+            f"{status} {body[:20]}")
+        time.sleep(0.3)
+        eq(gateway.fetch("/get", headers=right).status, 200, f"the old key after {status} {body[:20]}")
+        check(gateway.fetch("/get", headers=unknown).status in (401, 503),
+              f"the other key: {status} {headers}")
