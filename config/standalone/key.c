@@ -5,6 +5,7 @@
 
 #include "config/core/engine/errors.h"
 #include "config/core/engine/typo.h"
+#include "config/core/values/guard_value.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/tls_value.h"
 #include "config/standalone/attach.h"
@@ -65,10 +66,40 @@ static int open_schema(const struct schema *schema, struct arena *arena, struct 
 	return 0;
 }
 
+/* NULL: none. A mirror, and the limits of a list, have rows of standalone files only. */
+static const struct schema *schema_of(const struct policy_entry *entry)
+{
+	switch (entry->kind) {
+	case POLICY_MIRROR:
+		return &mirror_schema;
+	case POLICY_LOCAL_RATE_LIMIT:
+		return &rate_rule_schema;
+	default:
+		return policy_schema(entry->kind);
+	}
+}
+
+/* A policy of a listener is a key of a gateway. */
+static const struct schema *schema_of_listener_policy(const struct schema *schema,
+						      const struct schema_row *row)
+{
+	const struct policy_entry *list;
+	size_t count;
+
+	if (schema != &gateway_schema && schema != &gateway_listener_schema)
+		return NULL;
+	list = standalone_policy_entries(POLICIES_OF_LISTENER, &count);
+	for (size_t i = 0; i < count; i++)
+		if (!list[i].refusal && strcmp(list[i].name, row->key) == 0)
+			return schema_of(&list[i]);
+	return NULL;
+}
+
 static int open_row(const struct key_level *level, const struct schema_row *row, struct arena *arena,
 		    struct key_level *ret)
 {
 	const struct link *link = link_of(level->schema, row);
+	const struct schema *child;
 	int error;
 
 	*ret = (struct key_level){ 0 };
@@ -86,23 +117,19 @@ static int open_row(const struct key_level *level, const struct schema_row *row,
 					   .object = schema_member(row, level->object) };
 		return 0;
 	}
-	if (!link && !row->child)
+	child = link ? link->child : row->child ? row->child : schema_of_listener_policy(level->schema, row);
+	if (!child)
 		return 0;
-	error = open_schema(link ? link->child : row->child, arena, ret);
+	error = open_schema(child, arena, ret);
 	ret->has_names = !error && ret->schema == &gateway_schema;
 	return error;
-}
-
-static const struct schema *schema_of(const struct policy_entry *entry)
-{
-	return entry->kind == POLICY_MIRROR ? &mirror_schema : policy_schema(entry->kind);
 }
 
 /* ---- names */
 
 static bool is_known(const struct schema_row *row)
 {
-	return row->key && row->style != STYLE_MANIFEST && !row->is_hidden;
+	return row->key && row->style != STYLE_MANIFEST;
 }
 
 const char *key_name(const struct key_level *level, size_t index, bool *ret_refused)
@@ -117,7 +144,7 @@ const char *key_name(const struct key_level *level, size_t index, bool *ret_refu
 		const struct schema_row *row = &level->schema->rows[i];
 
 		/* A key that may be a word or a map has two rows. */
-		if (!is_known(row) || row->form == FORM_MAP || index--)
+		if (!is_known(row) || row->is_hidden || row->form == FORM_MAP || index--)
 			continue;
 		*ret_refused = row->refusal != NULL;
 		return row->key;
@@ -169,7 +196,9 @@ static int step_entry(const struct key_level *level, struct span name, struct ar
 		if (!span_eq(span_str(entry->name), name))
 			continue;
 		*ret = (struct key){ .entry = entry };
-		return entry->refusal ? 0 : open_schema(schema_of(entry), arena, &ret->below);
+		return entry->refusal || !schema_of(entry)
+			       ? 0
+			       : open_schema(schema_of(entry), arena, &ret->below);
 	}
 	return -ENOENT;
 }

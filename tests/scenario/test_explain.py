@@ -35,6 +35,7 @@ def keys():
     eq(lines_of("routes.policies.urlRewrite.authority")["value"], "auto, none")
     eq(lines_of("routes.policies.urlRewrite.authority.host")["meaning"], "the port stays")
     check("not supported" in lines_of("llm")["refused"], "llm")
+    check("origin" in lines_of("gateways.public.cors.allowOrigins")["value"], "a policy of a gateway")
     check("config, gateways, routes" in explain()[1], "the whole file")
 
 
@@ -43,6 +44,7 @@ def reference():
     with open(repository_root() + "/config/README.md", encoding="utf-8") as file:
         text = file.read()
     places = {"gateways": "gateways.", "binds": "binds.", "routes": "routes.", "tcpRoutes": "tcpRoutes.",
+              "routeGroups": "routeGroups.",
               "refs": "routes.backends.", "backends": "backends.", "policies": "policies.", "mcp": "mcp.",
               "routePolicies": "routes.policies.", "backendPolicies": "backends.policies.",
               "frontendPolicies": "frontendPolicies.", "listenerTls": "gateways.tls.", "config": "config."}
