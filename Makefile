@@ -407,6 +407,7 @@ INSTALLED_PAGES := $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*
 EXAMPLES := $(filter-out tools.yaml,$(patsubst config/examples/%,%,$(wildcard config/examples/*.yaml config/examples/*/*.yaml)))
 install: all install-data ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
 	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate
+	$(B)/headgate schema > $(DESTDIR)$(DOCDIR)/headgate.schema.json
 install-data: ## all of install but the program: pages, examples, completions, systemd unit, first configuration
 	install -D -m 644 scripts/packaging/headgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/headgate.1
 	install -D -m 644 scripts/packaging/headgate.5 $(DESTDIR)$(PREFIX)/share/man/man5/headgate.5

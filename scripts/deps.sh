@@ -12,6 +12,7 @@ build="gcc g++ make pkg-config libc6-dev clang bpftool libbpf-dev libelf-dev zli
 	libllhttp-dev|node-llhttp libyaml-dev libcjson-dev libre2-dev libsimdjson-dev
 	libssl-dev libc-ares-dev libcrypt-dev libcmocka-dev curl"
 check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-cryptography python3-jwt
+	python3-jsonschema python3-yaml
 	apache2-utils whois jq wrk strace
 	nghttp2-client nftables iproute2
 	libclang-rt-dev llvm openssl clang-format"

@@ -95,7 +95,7 @@ static const struct schema *schema_of_listener_policy(const struct schema *schem
 	return NULL;
 }
 
-static int open_row(const struct key_level *level, const struct schema_row *row, struct arena *arena,
+int key_level_below(const struct key_level *level, const struct schema_row *row, struct arena *arena,
 		    struct key_level *ret)
 {
 	const struct link *link = link_of(level->schema, row);
@@ -188,6 +188,12 @@ static const struct schema_row *row_of(const struct schema *schema, struct span 
 	return found;
 }
 
+int key_level_of_entry(const struct policy_entry *entry, struct arena *arena, struct key_level *ret)
+{
+	*ret = (struct key_level){ 0 };
+	return entry->refusal || !schema_of(entry) ? 0 : open_schema(schema_of(entry), arena, ret);
+}
+
 static int step_entry(const struct key_level *level, struct span name, struct arena *arena, struct key *ret)
 {
 	for (size_t i = 0; i < level->entry_count; i++) {
@@ -214,7 +220,7 @@ static int step(const struct key_level *level, struct span name, bool is_last, s
 	row = level->schema ? row_of(level->schema, name, !is_last) : NULL;
 	if (row) {
 		*ret = (struct key){ .row = row, .object = level->object };
-		return open_row(level, row, arena, &ret->below);
+		return key_level_below(level, row, arena, &ret->below);
 	}
 	if (!level->has_names)
 		return -ENOENT;

@@ -33,3 +33,7 @@ struct key {
 int key_find(struct span path, struct arena *arena, struct key *ret, struct text *ret_fault);
 /* The name of key `index` of a level, or NULL behind the last one. *ret_refused: it is not supported. */
 const char *key_name(const struct key_level *level, size_t index, bool *ret_refused);
+/* What is below a row of a level, or below a policy; nothing: empty. 0 or -ENOMEM. */
+int key_level_below(const struct key_level *level, const struct schema_row *row, struct arena *arena,
+		    struct key_level *ret);
+int key_level_of_entry(const struct policy_entry *entry, struct arena *arena, struct key_level *ret);

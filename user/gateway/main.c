@@ -17,6 +17,7 @@
 #include "user/gateway/explain_command.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
+#include "user/gateway/schema_command.h"
 #include "user/gateway/status_command.h"
 #include "user/gateway/lint_command.h"
 #include "user/tls/allocator.h"

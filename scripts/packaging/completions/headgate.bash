@@ -3,7 +3,7 @@ _headgate() {
 	local word=$2 before=$3 command= words=
 	COMPREPLY=()
 	if ((COMP_CWORD > 1)); then
-		case ${COMP_WORDS[1]} in check-request|convert|explain|lint|top|status|upgrade|bpf) command=${COMP_WORDS[1]} ;; esac
+		case ${COMP_WORDS[1]} in check-request|convert|explain|lint|schema|top|status|upgrade|bpf) command=${COMP_WORDS[1]} ;; esac
 	fi
 	case $command,$before in
 	,-f|,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
@@ -25,12 +25,13 @@ _headgate() {
 	convert) words='' ;;
 	explain) words='-h --help' ;;
 	lint) words='-f --file -h --help' ;;
+	schema) words='-h --help' ;;
 	top) words='--admin --interval --once -h --help' ;;
 	status) words='-f --file --json -h --help' ;;
 	upgrade) words='' ;;
 	bpf) words='--pin load status unload' ;;
 	esac
-	((COMP_CWORD == 1)) && words+=' check-request convert explain lint top status upgrade bpf'
+	((COMP_CWORD == 1)) && words+=' check-request convert explain lint schema top status upgrade bpf'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 	[[ $command == convert ]] && compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	return 0
