@@ -164,7 +164,8 @@ def without():
     gateway = Gateway(service(("127.0.0.2",), 8000).replace("backendRefs: [{name: svc,",
                                                             "backendRefs: [{name: other,"))
     answer = gateway.fetch("/get")
-    eq((answer.status, answer.text), (500, "there is no such Service in the loaded files"), "status and body")
+    eq((answer.status, answer.text),
+       (500, "BackendNotFound: there is no such Service in the loaded files"), "status and body")
     check('"Service" ns/other cannot be used' in gateway.stderr, f"a warning: {gateway.stderr!r}")
 
 

@@ -35,7 +35,8 @@ TEST(classes_are_the_documented_ones)
 	static const char *const classes[] = { "Upstream",	 "DirectResponse", "UpstreamFailure",
 					       "InvalidRequest", "NotFound",	   "NoHealthyBackend",
 					       "Internal",	 "Timeout",	   "JwtAuth",
-					       "BasicAuth",	 "APIKeyAuth",	   "Authorization" };
+					       "BasicAuth",	 "APIKeyAuth",	   "Authorization",
+					       "RateLimit" };
 
 	for (int i = 0; i < END_REASON_COUNT; i++) {
 		int known = 0;

@@ -395,7 +395,9 @@ static void assert_rows(const struct schema *schema, size_t size_bytes)
 			assert_true(row->element || row->decode || row->type == SCHEMA_NAMES);
 		if (row->type == SCHEMA_REF)
 			assert_non_null(row->decode);
-		if (row->type == SCHEMA_MAP || row->type == SCHEMA_OBJECTS)
+		if (row->type == SCHEMA_OBJECTS && !row->child)
+			assert_non_null(row->element);
+		else if (row->type == SCHEMA_MAP || row->type == SCHEMA_OBJECTS)
 			assert_rows(row->child, row->child_bytes);
 		else if (row->child && row->child != schema)
 			assert_rows(row->child, row->child->size_bytes);

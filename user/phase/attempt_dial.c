@@ -263,8 +263,10 @@ enum stream_step attempt_dial(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
 	const struct backend_ref *ref = stream->backend;
+	bool is_dynamic = ref->backend->kind == BACKEND_DYNAMIC;
 	struct dial_options options = {
-		.where = attempt->where,
+		.where = is_dynamic ? stream->exchange->requested
+				    : &ref->backend->endpoint_list[attempt->endpoint_index],
 		.endpoint = attempt->endpoint,
 		.tls = ref->tls ? &ref->tls->settings : NULL,
 		.protocol = attempt_protocol(stream),
@@ -275,7 +277,7 @@ enum stream_step attempt_dial(struct stream *stream)
 		.is_announced = attempt_wants_direct(stream),
 		.quota = ref->backend->quota,
 		.quota_most = stream->lease->snapshot->config.connections_per_backend,
-		.forward = ref->backend->kind == BACKEND_DYNAMIC ? ref->backend : NULL,
+		.forward = is_dynamic ? ref->backend : NULL,
 	};
 	struct upstream *upstream;
 

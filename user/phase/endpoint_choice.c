@@ -117,7 +117,7 @@ static int place_choose_dynamic(struct stream *stream, const struct upstream_wan
 	if (endpoint->is_resolved && !forward_may_reach(stream->backend->backend, &endpoint->address))
 		return -EACCES;
 	attempt->endpoint_index = 0;
-	attempt->where = endpoint;
+	stream->exchange->requested = endpoint;
 	attempt->endpoint = upstream_pool_endpoint(&stream->proxy->pool, endpoint, wants);
 	if (!attempt->endpoint)
 		return -ENOMEM;
@@ -144,7 +144,6 @@ int place_choose(struct stream *stream)
 	}
 	if (!attempt->endpoint)
 		return -ENOMEM;
-	attempt->where = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
 	attempt->endpoint->load.in_flight++;
 	return 0;
 }

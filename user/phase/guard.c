@@ -78,14 +78,14 @@ static int name_client(struct stream *stream)
 	struct exchange *exchange = stream->exchange;
 	struct text text;
 
-	exchange->texts.basic_user = exchange->identity.basic_user;
+	exchange->user.basic = exchange->identity.basic_user;
 	if (!exchange->identity.claims)
 		return 0;
 	text_init(&text);
 	jwt_subject(exchange->identity.claims, &text);
-	exchange->texts.jwt_subject = arena_copy(&exchange->arena, text_span(&text));
+	exchange->user.jwt_subject = arena_copy(&exchange->arena, text_span(&text));
 	text_done(&text);
-	return exchange->texts.jwt_subject.data ? 0 : -ENOMEM;
+	return exchange->user.jwt_subject.data ? 0 : -ENOMEM;
 }
 
 /* True: the next guard decides. */

@@ -15,7 +15,7 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 	struct stream_texts texts = { .host = sni };
 	const struct tcp_route *route;
 
-	if (sni.len && stream_keep_texts(stream, &texts) < 0)
+	if (sni.len && stream_keep_texts(stream, &texts, NULL) < 0)
 		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 	stream->listener = bind ? listener_find(bind, sni) : NULL;
 	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;

@@ -70,6 +70,7 @@ static struct span record_version(const struct stream *stream)
 static void record_fill_texts(const struct stream *stream, struct stream_record *record)
 {
 	const struct stream_texts *texts = stream->exchange ? &stream->exchange->texts : stream->texts;
+	const struct stream_user *user = NULL;
 
 	if (!stream->is_tcp)
 		record->version = record_version(stream);
@@ -82,8 +83,14 @@ static void record_fill_texts(const struct stream *stream, struct stream_record 
 	record->method = texts->method;
 	record->host = texts->host;
 	record->path = texts->path;
-	record->jwt_subject = texts->jwt_subject;
-	record->basic_user = texts->basic_user;
+	if (stream->exchange)
+		user = &stream->exchange->user;
+	else if (stream->keeps_user)
+		user = (const struct stream_user *)(stream->texts + 1);
+	if (user) {
+		record->jwt_subject = user->jwt_subject;
+		record->basic_user = user->basic;
+	}
 }
 
 static void record_fill_tls(const struct stream *stream, struct stream_record *record)

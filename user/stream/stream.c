@@ -110,21 +110,26 @@ static struct span stream_put_text(char **at, struct span text)
 	return copy;
 }
 
-int stream_keep_texts(struct stream *stream, const struct stream_texts *texts)
+int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, const struct stream_user *user)
 {
-	size_t len = texts->method.len + texts->host.len + texts->path.len + texts->jwt_subject.len +
-		     texts->basic_user.len;
+	size_t len = texts->method.len + texts->host.len + texts->path.len +
+		     (user ? sizeof(*user) + user->jwt_subject.len + user->basic.len : 0);
 	struct stream_texts *kept = hg_malloc(sizeof(*kept) + len);
 	char *at;
 
 	if (!kept)
 		return -ENOMEM;
-	at = (char *)(kept + 1);
+	stream->keeps_user = user;
+	at = (char *)(kept + 1) + (user ? sizeof(*user) : 0);
 	kept->method = stream_put_text(&at, texts->method);
 	kept->host = stream_put_text(&at, texts->host);
 	kept->path = stream_put_text(&at, texts->path);
-	kept->jwt_subject = stream_put_text(&at, texts->jwt_subject);
-	kept->basic_user = stream_put_text(&at, texts->basic_user);
+	if (user) {
+		struct stream_user *kept_user = (struct stream_user *)(kept + 1);
+
+		kept_user->jwt_subject = stream_put_text(&at, user->jwt_subject);
+		kept_user->basic = stream_put_text(&at, user->basic);
+	}
 	stream->texts = kept;
 	return 0;
 }
@@ -146,7 +151,11 @@ bool stream_request_may_outlast(const struct stream *stream)
 
 void stream_drop_exchange(struct stream *stream)
 {
-	if (stream->exchange && stream_keep_texts(stream, &stream->exchange->texts) == 0)
+	const struct exchange *exchange = stream->exchange;
+	const struct stream_user *user = exchange ? &exchange->user : NULL;
+
+	if (exchange && stream_keep_texts(stream, &exchange->texts,
+					  user->jwt_subject.len || user->basic.len ? user : NULL) == 0)
 		stream_free_exchange(stream);
 }
 

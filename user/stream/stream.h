@@ -34,7 +34,6 @@ enum stream_state {
 /* One attempt of sending the request to one endpoint. */
 struct attempt {
 	struct upstream_endpoint *endpoint; /* one user count while the attempt runs */
-	const struct endpoint *where; /* of the snapshot, or for BACKEND_DYNAMIC in the exchange's arena */
 	uint32_t endpoint_index; /* in the backend; UINT32_MAX: none yet */
 	uint16_t retries_done; /* by policy */
 	uint16_t tries_here; /* tries at the chosen backend; free retries do not count */
@@ -96,13 +95,17 @@ struct stream_reply {
 	struct span location; /* empty: none */
 };
 
+/* Who the client is, for the log. */
+struct stream_user {
+	struct span jwt_subject; /* of a valid token */
+	struct span basic; /* who gave the right password */
+};
+
 /* What was requested, for the log. */
 struct stream_texts {
 	struct span method;
 	struct span host; /* TLS route: the server name in the ClientHello */
 	struct span path;
-	struct span jwt_subject; /* of a valid token */
-	struct span basic_user; /* who gave the right password */
 };
 
 /* The result of the last check of a client that does not read its response. */
@@ -139,7 +142,9 @@ struct exchange {
 	struct stream_reply reply; /* with STEP_REPLY */
 	struct fields guard_fields; /* for every response: guard_apply() */
 	uint32_t guards_passed; /* of the running phase */
+	const struct endpoint *requested; /* the host that the client named, for BACKEND_DYNAMIC; in arena */
 	struct guard_identity identity; /* who the client is, as far as guards have verified it */
+	struct stream_user user; /* the same for the log */
 	struct verify_question *question; /* about a password, not answered yet; NULL: none */
 	int verdict; /* the answer: enum guard_verdict or -errno */
 	bool has_verdict; /* until the guard has read it */
@@ -182,6 +187,7 @@ struct stream {
 	bool is_unseen : 1; /* resumed, and not yet looked at: something may have come meanwhile */
 	bool is_kept : 1; /* not handed over: its route is gone */
 	bool has_stalled : 1; /* while both directions rested (quiesce.h) */
+	bool keeps_user : 1; /* a struct stream_user follows the kept texts */
 	uint16_t status; /* sent or to be sent, 0: none */
 	int16_t grpc_status; /* seen or sent; -1: none */
 	uint32_t reset_code; /* of the RST_STREAM that the backend sent; 0: none */
@@ -222,8 +228,9 @@ bool stream_state_allows(enum stream_state from, enum stream_state to);
  * start.
  */
 struct stream *stream_create(struct client *client, const struct downstream *downstream, bool is_tcp);
-/* Keeps a copy of the texts for the log of a stream without exchange. 0 or -ENOMEM. */
-int stream_keep_texts(struct stream *stream, const struct stream_texts *texts);
+/* Keeps a copy of the texts for the log of a stream without exchange; user may be NULL. 0 or -ENOMEM. */
+int stream_keep_texts(struct stream *stream, const struct stream_texts *texts,
+		      const struct stream_user *user);
 /*
  * The stream becomes a tunnel: frees the exchange, except its texts for the log. Without memory for those the
  * exchange stays.

@@ -39,7 +39,8 @@ enum schema_type {
 	SCHEMA_NAMES, /* struct span list; names without `element` */
 	SCHEMA_PAIRS, /* struct header_pair list, a map in standalone files; needs `element` */
 	SCHEMA_REF, /* struct backend_ref *: a target; needs `decode` */
-	SCHEMA_OBJECTS, /* list of objects; needs `element`; the rows of `child` are only for the reference */
+	/* list of objects; needs `element`; the rows of `child`, if it has any, are only for the reference */
+	SCHEMA_OBJECTS,
 	SCHEMA_REST, /* no member: `decode` checks the value, or the decoder of the object reads it */
 	SCHEMA_MAP, /* an object with the rows of `child` */
 };
