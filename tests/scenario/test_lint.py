@@ -191,12 +191,13 @@ def find_each(cases):
         note(rule, "->", out.split("\n", 1)[0])
 
 
-@test("each rule on a file and on calls finds its violation and says what to write", timeout=60)
+@test("each rule on a file and on calls finds its violation and says what to write", timeout=60, long=True)
 def each_rule_on_a_file():
     find_each(BROKEN_FILES)
 
 
-@test("each rule on documents, scripts and headers finds its violation and says what to write", timeout=60)
+@test("each rule on documents, scripts and headers finds its violation and says what to write", timeout=60,
+      long=True)
 def each_rule_on_the_tree():
     find_each(BROKEN_TREES)
 

@@ -35,21 +35,29 @@ def faults(check_file, text):
     return [".".join(map(str, error.absolute_path)) for error in check_file.iter_errors(yaml.safe_load(text))]
 
 
-@test("every example and every file of the corpus that loads is valid", timeout=120)
-def accepted():
+def check_files(pattern):
     run([os.path.join(ROOT, "scripts", "make-certificates.sh")])
     check_file, compared = validator(), 0
-    eq(faults(check_file, GOOD), [])
-    corpus = glob.glob(ROOT + "/tests/fuzz/corpus/config/*")
-    for path in sorted(glob.glob(ROOT + "/config/examples/*.yaml") + corpus):
+    for path in sorted(glob.glob(os.path.join(ROOT, pattern))):
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read()
-        loads = run([binary("headgate"), "-f", path, "--validate-only"], env=SANITIZER_ENV)[0] == 0
-        if "apiVersion" in text or not loads:
+        if "apiVersion" in text or \
+                run([binary("headgate"), "-f", path, "--validate-only"], env=SANITIZER_ENV)[0] != 0:
             continue
         eq(faults(check_file, text), [], path)
         compared += 1
-    check(compared >= 15, f"only {compared} files were compared")
+    check(compared >= 8, f"only {compared} files were compared")
+
+
+@test("every example is valid", timeout=120)
+def accepted():
+    eq(faults(validator(), GOOD), [])
+    check_files("config/examples/*.yaml")
+
+
+@test("every file of the fuzzer's corpus that loads is valid", timeout=120, long=True)
+def corpus():
+    check_files("tests/fuzz/corpus/config/*")
 
 
 @test("unknown keys, wrong types, ranges, words, durations, refused and missing keys are found")
