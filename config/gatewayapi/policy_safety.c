@@ -3,7 +3,7 @@
 
 /* Sections whose errors cost no protection: what is wrong there is left out, and the rest is in force. */
 static const char *const harmless_frontend[] = { "accessLog", "metrics", "tcp", "tracing", NULL };
-static const char *const harmless_traffic[] = { "compression", "cors",		 "delay", "retry",
+static const char *const harmless_traffic[] = { "compression", "delay",		 "retry",
 						"timeouts",    "transformation", NULL };
 static const char *const harmless_backend[] = { "health", "http", "tcp", "transformation", NULL };
 

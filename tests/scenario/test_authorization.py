@@ -182,7 +182,10 @@ def wrong_manifests():
                    "jwtAuthentication: {providers: []}",
                    "jwtAuthentication: {providers: [{issuer: i, jwks: {inline: '{}'}}]}",
                    "authorization: {action: Deny, policy: {matchExpressions: ['nonsense(']}}",
-                   "authorization: {action: Denny, policy: {matchExpressions: ['true']}}"):
+                   "authorization: {action: Denny, policy: {matchExpressions: ['true']}}",
+                   "cors: {allowOrigins: ['*', 'https://a.example']}",
+                   "csrf: {additionalOrigins: ['*']}",
+                   "rateLimit: {local: [{requests: many, unit: Seconds}]}"):
         gateway = Gateway(BASE + TRAFFIC % policy)
         eq(gateway.fetch("/a").status, 500, policy)
         gateway.stop()
