@@ -149,7 +149,7 @@ static struct span sample_host(struct arena *arena, struct span pattern)
 }
 
 /* What follows a prefix: a regular expression of another route may fit some of them only. */
-static const char *const suffixes[] = { "", "/" ANY_WORD, "/-Q/~_.9" };
+static const char *const suffixes[] = { "", ("/" ANY_WORD), "/-Q/~_.9" };
 
 static void sample_path(struct sample *sample, const struct route_match *match, const char *suffix)
 {

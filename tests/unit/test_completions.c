@@ -31,7 +31,7 @@ static bool is_words(const char *value)
 
 static void print_words(const char *value, struct text *out)
 {
-	for (; *value; value++)
+	for (; value && *value; value++)
 		text_char(out, *value == '|' ? ' ' : *value);
 }
 

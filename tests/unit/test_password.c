@@ -23,8 +23,8 @@ static const char *const hashes[] = {
 	"$7$CU..../....U5BVUb2v.r6XJ1MbjVADP1$MVlZAgEM35i9KKy8k7AufBVI9JNZodzHaLdnJtO8smD",
 	"$2b$05$UgIqWNmwww5yrDlDJ2ugzO7NR3CpUSV4GnRHrTXydPuFhjcLYdkx.",
 	"$2a$05$Ir4HQnnKhjaQ2lAyWAkgZeMLSOBUPUVjNv.Z4EcP2IQur6V/wU/iu",
-	"$6$I/M76MhI75IGxw0e$"
-	"ISeWUV/11yryNTdCvs.7Mgr2oPla6p6jbbkTiTIWZkqNdn.W9FuSKW7a1JruKr02vprINJeEQQpjeXBrzi.XU0",
+	("$6$I/M76MhI75IGxw0e$"
+	 "ISeWUV/11yryNTdCvs.7Mgr2oPla6p6jbbkTiTIWZkqNdn.W9FuSKW7a1JruKr02vprINJeEQQpjeXBrzi.XU0"),
 	"$5$Q.pe54nrSMTOP/n0$4.3JneEzJPFb3pMrD3FGsUtifCUxU4BO8sc9KewNG/1",
 	"$md5,rounds=85981$UoyUxluH$$3WCucXTWsH4wrenOdmMAl0",
 	"$1$joSW1Cqt$si3TRWwskLBW9oVQrIC6F.",
