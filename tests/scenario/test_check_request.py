@@ -141,3 +141,41 @@ def words():
     status, out, error = check_request("http://x/", "-f", broken)
     eq((status, out), (1, ""), error)
     check("broken.yaml:1:" in error, error)
+
+
+UNKNOWN = """
+config: {forwarded: {trusted: [127.0.0.0/8]}}
+gateways: {default: {port: @port@}}
+routes:
+- matches: [{path: {exact: /address}}]
+  policies: {authorization: {rules: ['cidr("10.0.0.0/8").containsIP(source.address)']}}
+  backends: [{host: @origin@}]
+- matches: [{path: {exact: /certificate}}]
+  policies: {authorization: {rules: ['source.subjectCn == "a"']}}
+  backends: [{host: @origin@}]
+- matches: [{path: {exact: /limit}}]
+  policies: {localRateLimit: [{maxTokens: 0, tokensPerFill: 0, fillInterval: 1s}]}
+  backends: [{host: @origin@}]
+- matches: [{path: {exact: /token}}]
+  policies: {jwtAuth: {mode: strict, issuer: "https://i", jwks: {url: "http://127.0.0.1:1/keys"}}}
+  backends: [{host: @origin@}]
+"""
+
+
+@test("the verdict is unknown where it depends on more than the request, and is not where it does not")
+def unknown():
+    gateway = Gateway(UNKNOWN, origin=Origin())
+    forwarded = ["-H", "X-Forwarded-For: 10.1.1.1", "--source", "127.0.0.1"]
+    # The algorithm and the issuer of a token are enough to look for its key.
+    bearer = ["-H", "Authorization: Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6Im9uZSJ9."
+                    "eyJpc3MiOiJodHRwczovL2kifQ.AAAA"]
+    for path, arguments, verdict in (
+            ("/address", ["--source", "10.1.1.1"], "pass"), ("/address", ["--source", "192.0.2.1"], "refuse"),
+            ("/address", forwarded, "unknown: it depends on X-Forwarded-For of a trusted proxy"),
+            ("/certificate", [], "unknown: it depends on the connection"),
+            ("/limit", [], "unknown: it depends on more than this request"), ("/token", [], "refuse"),
+            ("/token", bearer, "unknown: the keys of the issuer are behind a URL, which only a running "
+                               "gateway reads")):
+        out = check_request(f"http://127.0.0.1:{gateway.port}{path}", *arguments, "--json", "-f",
+                            file_of(gateway))[1]
+        eq(json.loads(out)["route"]["guards"][0]["verdict"], verdict, f"{path} {arguments}")

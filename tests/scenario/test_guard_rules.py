@@ -252,7 +252,18 @@ def levels():
             eq((response.status, response.text), (403, "authorization failed"), f"{refusing} at level {at}")
     gateway.reload(LEVELS % (no, no, no, no))
     eq(gateway.fetch("/x").status, 403, "nothing allows")
+    # The listener decides before the route is chosen: both must allow. Gateway and route are alternatives.
+    for rules in ((yes, yes, no, yes), (no, no, yes, no)):
+        gateway.reload(LEVELS % rules)
+        eq(gateway.fetch("/x").status, 403, f"{rules}")
     backend.expect_no_connection(0.1)
+    for rules in ((no, no, yes, yes), (yes, no, yes, no)):
+        gateway.reload(LEVELS % rules)
+        client = gateway.client().request("GET", "/x")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.respond(200, [("Connection", "close")])
+        eq(client.response().status, 200, f"{rules}")
 
 
 @test("rules that could not do what they say are refused at load, and a reload leaves the old in force")

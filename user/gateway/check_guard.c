@@ -135,14 +135,12 @@ static int decide(struct check_guard *guard, const struct guard_use *use, struct
 	return verdict;
 }
 
-/* Writes the members of one guard. True: the request continues. */
+/* Writes the members of one guard. unknown: why nobody can tell, or NULL. True: the request continues. */
 static bool write_verdict(struct json_writer *w, int verdict, const struct guard_answer *answer,
-			  bool lacks_keys)
+			  const char *unknown)
 {
-	if (lacks_keys) {
-		json_str(w, "verdict",
-			 "unknown: the keys of the issuer are behind a URL, which only a running "
-			 "gateway reads");
+	if (unknown) {
+		json_str(w, "verdict", unknown);
 		return true;
 	}
 	json_str(w, "verdict",
