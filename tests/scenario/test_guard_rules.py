@@ -330,3 +330,32 @@ spec:
             eq(gateway.fetch("/get").status, both, f"{target} {phase} {action}, both hold")
             eq(gateway.fetch("/anything").status, one, f"{target} {phase} {action}, one holds")
             eq(gateway.fetch("/%67et").status, both, f"{target} {phase} {action}, encoded")
+
+
+GROUP = """
+gateways: {default: {port: @port@}}
+routes:
+- policies:
+    authorization: {rules: [%s]}
+    csrf: {}
+  backends: [{routeGroup: team}]
+routeGroups:
+- name: team
+  routes:
+  - policies: {authorization: {rules: [%s]}, directResponse: {status: 200, body: in}%s}
+"""
+
+
+@test("rules of a child route add to its parent's; another policy of a child replaces that of its parent")
+def group():
+    yes, no = "{allow: 'true'}", "{allow: 'false'}"
+    gateway = Gateway(GROUP % ("{deny: 'true'}", yes, ""), workers=1)
+    eq(gateway.fetch("/x").status, 403, "the parent denies")
+    for parent, child, status in (("{require: 'false'}", yes, 403), (yes, "{deny: 'true'}", 403),
+                                  (no, no, 403), (no, yes, 200), (yes, no, 200)):
+        gateway.reload(GROUP % (parent, child, ""))
+        eq(gateway.fetch("/x").status, status, f"{parent} above {child}")
+    evil = [("Origin", "https://evil.test")]
+    eq(gateway.fetch("/x", method="POST", headers=evil).status, 403, "the parent's csrf")
+    gateway.reload(GROUP % (yes, yes, ", csrf: {additionalOrigins: ['https://evil.test']}"))
+    eq(gateway.fetch("/x", method="POST", headers=evil).status, 200, "the child's csrf")
