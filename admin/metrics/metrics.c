@@ -8,6 +8,7 @@
 #include "admin/metrics/process_stats.h"
 #include "admin/prometheus.h"
 #include "gen/version.h"
+#include "user/base/check.h"
 #include "user/base/clock.h"
 #include "user/base/log_writer.h"
 #include "user/base/limits.h"
@@ -165,11 +166,17 @@ static void add_histograms(const struct totals *totals, struct text *out)
 
 /* series with labels */
 
-/* Adds the counts of a worker. 0 or -ENOMEM. */
-static int add_worker(struct series_table *sums, const struct series_table *table)
+static const struct series_table *series_of(const struct admin_hooks *hooks, size_t worker)
 {
-	uint32_t count = series_table_count(table);
+	struct worker_numbers numbers = { 0 };
 
+	hooks->worker_numbers(hooks->context, worker, &numbers);
+	return request_metrics_table(numbers.requests);
+}
+
+/* Adds the first series of a worker. 0 or -ENOMEM. */
+static int add_worker(struct series_table *sums, const struct series_table *table, uint32_t count)
+{
 	for (uint32_t i = 0; i < count; i++) {
 		const struct series *series = series_table_at(table, i);
 		struct series *sum = series_get(sums, series->kind, series->labels);
@@ -218,15 +225,18 @@ static void add_family(const struct series_table *table, enum series_kind kind, 
 static int add_requests(const struct admin_hooks *hooks, struct text *out)
 {
 	size_t workers = hooks->worker_count(hooks->context);
-	struct series_table *sums = series_table_create((uint32_t)(workers + 1) * LIMIT_METRIC_SERIES);
-	int error = sums ? 0 : -ENOMEM;
+	uint32_t counts[LIMIT_WORKERS]; /* workers may add series meanwhile: the next scrape has them */
+	uint32_t limit = 1; /* not 0: the table divides by it */
+	struct series_table *sums;
+	int error;
 
-	for (size_t i = 0; i < workers && !error; i++) {
-		struct worker_numbers numbers = { 0 };
-
-		hooks->worker_numbers(hooks->context, i, &numbers);
-		error = add_worker(sums, request_metrics_table(numbers.requests));
-	}
+	CHECK(workers <= LIMIT_WORKERS);
+	for (size_t i = 0; i < workers; i++)
+		limit += counts[i] = series_table_count(series_of(hooks, i));
+	sums = series_table_create(limit);
+	error = sums ? 0 : -ENOMEM;
+	for (size_t i = 0; i < workers && !error; i++)
+		error = add_worker(sums, series_of(hooks, i), counts[i]);
 	if (!error) {
 		add_family(sums, SERIES_REQUEST, METRIC_REQUESTS, false, out);
 		add_family(sums, SERIES_REQUEST, METRIC_REQUEST_DURATION, true, out);
