@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,6 +228,36 @@ TEST(a_thread_writes_whole_lines_in_order_and_ends_with_its_sink)
 		assert_memory_equal(got + at, line, (size_t)bytes);
 		at += bytes;
 	}
+}
+
+TEST(a_thread_waits_for_a_full_pipe_that_another_process_has_made_non_blocking)
+{
+	struct sink_thread *thread;
+	char got[64 * 1024];
+	struct sink sink;
+	int pipe_fds[2];
+	ssize_t more;
+
+	assert_int_equal(pipe2(pipe_fds, O_NONBLOCK), 0);
+	assert_true(fcntl(pipe_fds[1], F_SETPIPE_SZ, 4096) >= 0);
+	memset(got, 'x', sizeof(got));
+	while (write(pipe_fds[1], got, 64) > 0)
+		;
+	sink = (struct sink){ .kind = SINK_POLLED, .fd = pipe_fds[1] };
+	assert_int_equal(sink_thread_start(&sink, &thread), 0);
+	assert_int_equal(sink_write(&sink, SPAN("last\n")), 5);
+	usleep(100000); /* the thread tries meanwhile */
+	for (char text[5] = ""; memcmp(text, "last\n", 5) != 0; memcpy(text, got + more - 5, 5)) {
+		struct pollfd readable = { .fd = pipe_fds[0], .events = POLLIN };
+
+		assert_int_equal(poll(&readable, 1, 10000), 1);
+		more = read(pipe_fds[0], got, sizeof(got));
+		assert_true(more >= 5);
+	}
+	sink_close(&sink);
+	sink_thread_end(thread);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
 }
 
 TEST(when_the_destination_is_gone_a_thread_says_so)

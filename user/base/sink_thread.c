@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,12 +18,16 @@ struct sink_thread {
 	int to; /* borrowed */
 };
 
+/* Another process may make the shared description non-blocking at any time: wait then, too. */
 static ssize_t write_all(int fd, const char *data, size_t len)
 {
 	for (size_t at = 0; at < len;) {
+		struct pollfd writable = { .fd = fd, .events = POLLOUT };
 		ssize_t written = write(fd, data + at, len - at);
 
-		if (written < 0 && errno != EINTR)
+		if (written < 0 && errno == EAGAIN)
+			(void)poll(&writable, 1, -1);
+		else if (written < 0 && errno != EINTR)
 			return -errno;
 		at += written < 0 ? 0 : (size_t)written;
 	}
