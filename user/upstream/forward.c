@@ -48,13 +48,19 @@ static bool is_special_v6(const uint8_t *bytes)
 {
 	static const uint8_t zero[12];
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	static const uint8_t translated[12] = { [8] = 0xff, [9] = 0xff };
+	static const uint8_t teredo[4] = { 0x20, 0x01 };
 	static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
 	static const uint8_t nat64_local[6] = { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 };
 	static const uint8_t metadata[16] = { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 };
 
 	/* :: and ::1 are in the range of compatible addresses; 0.0.0.0/8 there covers both. */
-	if (memcmp(bytes, zero, 12) == 0 || memcmp(bytes, mapped, 12) == 0 || memcmp(bytes, nat64, 12) == 0)
+	if (memcmp(bytes, zero, 12) == 0 || memcmp(bytes, mapped, 12) == 0 ||
+	    memcmp(bytes, translated, 12) == 0 || memcmp(bytes, nat64, 12) == 0)
 		return is_special_v4(v4_at(bytes + 12));
+	/* RFC 4380 4: a packet goes to the server or to the client, whose address is inverted. */
+	if (memcmp(bytes, teredo, sizeof(teredo)) == 0)
+		return is_special_v4(v4_at(bytes + 4)) || is_special_v4(~v4_at(bytes + 12));
 	if (bytes[0] == 0x20 && bytes[1] == 0x02)
 		return is_special_v4(v4_at(bytes + 2));
 	return (bytes[0] == 0xfe && bytes[1] >= 0x80) || /* fe80::/10, and fec0::/10 of old */

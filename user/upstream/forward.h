@@ -12,7 +12,8 @@
  * False for addresses that mean this host (loopback, unspecified), that are valid on one link only
  * (link-local: 169.254.169.254 is the usual metadata service), for groups (multicast, broadcast), and for the
  * metadata services with other addresses (fd00:ec2::254, 100.100.100.200, 168.63.129.16); also inside IPv6
- * (mapped, compatible, NAT64, 6to4). RFC 6890 lists them. The backend's list of allowed networks wins.
+ * (mapped, compatible, translated, NAT64, 6to4, Teredo). RFC 6890 lists them. The backend's list of allowed
+ * networks wins.
  */
 bool forward_may_reach(const struct backend *backend, const struct address *address);
 /* True if the backend's own list allows the address. */
