@@ -253,12 +253,12 @@ bool password_checker_knows(struct password_checker *checker, const struct passw
 
 struct queue_counts {
 	uint32_t questions; /* different ones */
-	uint32_t of_client;
+	uint32_t of_client; /* of them */
+	uint32_t waiters_of_client; /* the same ones, too */
 	bool is_there; /* the same question is in the queue */
 	bool is_running;
 };
 
-/* Of several questions with one key only the first counts: it is the one that costs. */
 static struct queue_counts count_queue(struct password_checker *checker, struct hash128 key, uint64_t client)
 {
 	struct queue_counts counts = { 0 };
@@ -270,9 +270,10 @@ static struct queue_counts count_queue(struct password_checker *checker, struct 
 			counts.is_there = true;
 			counts.is_running |= question->is_running;
 		}
-		if (question->client) {
-			counts.questions++;
-			counts.of_client += question->client == client;
+		counts.questions += question->is_first;
+		if (question->client == client) {
+			counts.waiters_of_client++;
+			counts.of_client += question->is_first;
 		}
 	}
 	return counts;
@@ -284,13 +285,14 @@ int password_checker_submit(struct password_checker *checker, struct password_qu
 	struct queue_counts counts;
 	int result = -EBUSY;
 
-	client |= 1; /* 0: costs nothing */
 	pthread_mutex_lock(&checker->lock);
 	counts = count_queue(checker, question->key, client);
-	if (checker->waiters < PASSWORD_WAITERS && !checker->is_ending &&
+	if (checker->waiters < PASSWORD_WAITERS && counts.waiters_of_client < PASSWORD_WAITERS_CLIENT &&
+	    !checker->is_ending &&
 	    (counts.is_there ||
 	     (counts.questions < PASSWORD_QUEUE && counts.of_client < PASSWORD_QUEUE_CLIENT))) {
-		question->client = counts.is_there ? 0 : client;
+		question->client = client;
+		question->is_first = !counts.is_there;
 		question->is_running = counts.is_running;
 		list_add_tail(&checker->queue, &question->message.node);
 		checker->waiters++;

@@ -24,6 +24,7 @@ enum {
 	PASSWORD_QUEUE = 64, /* different questions that wait */
 	PASSWORD_QUEUE_CLIENT = 8, /* of them by one client */
 	PASSWORD_WAITERS = 1024, /* requests that wait */
+	PASSWORD_WAITERS_CLIENT = 128, /* of them by one client */
 	PASSWORD_REMEMBER_MS = 5 * 60 * 1000,
 };
 
@@ -47,6 +48,7 @@ struct password_question {
 	char password[PASSWORD_BYTES];
 	/* of the checker: */
 	uint64_t client;
+	bool is_first; /* of those with its key: the one that costs */
 	bool is_running;
 };
 
