@@ -135,8 +135,11 @@ static enum jwt_fault claims_tree(struct jwt_verifier *verifier, struct jwt_clai
 	tree = arena_take(&claims->arena, sizeof(*tree));
 	error = tree ? expression_json(claims->json, jwt_verifier_checker(verifier), &claims->arena, tree)
 		     : -ENOMEM;
-	if (error)
+	if (error) {
+		/* The token stays in the cache, and each request with it comes here again. */
+		arena_reset(&claims->arena);
 		return error == -ENOMEM ? JWT_MEMORY : JWT_MALFORMED;
+	}
 	claims->tree = tree;
 	return JWT_GOOD;
 }
