@@ -111,6 +111,18 @@ def guesses():
     backend.expect_no_connection(0.1)
 
 
+@test("behind two trusted proxies a client that guesses fills its own share of the queue only")
+def guesses_behind_proxies():
+    gateway, _ = play('config: {forwarded: {trusted: ["127.0.0.0/8", "10.0.0.0/8"]}}'
+                      + users([htpasswd("alice", "-B", "-C", "11")]))
+    clients = [gateway.client().request("GET", "/get", headers=[
+        ("X-Forwarded-For", "192.0.2.1, 10.0.0.1"), basic("alice", f"guess{i}")]) for i in range(20)]
+    headers = [("X-Forwarded-For", "192.0.2.2, 10.0.0.1"), basic("alice")]
+    eq(gateway.fetch("/get", headers=headers).status, 200, "the other client")
+    statuses = [client.response().status for client in clients]
+    eq(set(statuses), {401, 503}, "the client that guesses")
+
+
 @test("a changed file ends a password that was remembered, and a broken one leaves the old in force")
 def changed_file():
     path = written("users", htpasswd("alice", "-m") + "\n")

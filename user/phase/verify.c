@@ -7,7 +7,7 @@
 #include "user/auth/password_checker.h"
 #include "user/base/clock.h"
 #include "user/base/mem.h"
-#include "user/client/client.h"
+#include "user/client/client_peer.h"
 
 /* A question about a password. It may outlive its stream, and asks the worker for it. */
 struct verify_question {
@@ -42,38 +42,30 @@ static void question_on_verdict(struct message *message, void *context)
 	struct proxy *proxy = question->proxy;
 	struct stream *stream = slab_find(proxy->streams, question->stream);
 	int verdict = verdict_of(password->verdict);
-	bool is_awaited = stream && stream->state == STREAM_GUARD && stream->exchange->question == question;
+	bool is_asked = stream && stream->exchange && stream->exchange->question == question;
 
 	(void)context;
 	question_free(question);
-	if (stream && stream->exchange && stream->exchange->question == question)
-		stream->exchange->question = NULL;
-	if (!is_awaited)
+	if (!is_asked)
+		return;
+	stream->exchange->question = NULL;
+	if (stream->state != STREAM_GUARD)
 		return;
 	stream->exchange->verdict = verdict;
 	stream->exchange->has_verdict = true;
 	proxy->driver->run(stream, STEP_GUARD);
 }
 
-/* Whose share of the queue it takes. Behind a trusted proxy: of the address that the proxy saw. */
+/* Whose share of the queue it takes; not an IP address: that of all such clients together. */
 static uint64_t owner_of(const struct stream *stream)
 {
-	const struct client *client = stream->client;
-	const struct fields *fields = &stream->exchange->head.fields;
-	struct span address = span_of(client->source + client->peer_ip_at, client->peer_ip_len), rest,
-		    element;
+	uint8_t owner[ADDRESS_OWNER_BYTES];
+	struct address address;
 	struct siphash hash;
 
-	if (!client->is_trusted && client->peer)
-		return (uint64_t)(uintptr_t)client->peer;
-	for (uint32_t i = 0; client->is_trusted && i < fields->count; i++) {
-		rest = fields->list[i].value;
-		if (fields->list[i].id == FIELD_X_FORWARDED_FOR)
-			while (span_split(&rest, ',', &element))
-				address = span_trim(element);
-	}
+	client_peer_address(stream->client, &stream->exchange->head.fields, &address);
 	siphash_start(&hash, &stream->proxy->shared->hash_key);
-	siphash_add(&hash, address);
+	siphash_add(&hash, span_of(owner, address.len ? address_owner(&address, owner) : 0));
 	return siphash_end(&hash).low;
 }
 
