@@ -20,7 +20,7 @@ const struct expression *value_condition(struct decoder *d, const struct yaml_no
  * Each entry is an object that begins with a struct policy_condition; its schema begins with CONDITION_ROW.
  */
 bool value_has_cases(const struct yaml_node *node);
-/* Decodes the entries of a map that has only the key `conditional`. False: reported. */
+/* Decodes the list under `conditional`, the only key that the map may have. False: an error was reported. */
 bool value_cases(struct decoder *d, const struct yaml_node *node, const struct schema *entry, void *ret_list,
 		 uint32_t *ret_count);
 /* Decodes the member of CONDITION_ROW, for a condition about a request. */

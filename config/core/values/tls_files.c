@@ -106,7 +106,7 @@ static struct span sentence_of_errno(struct decoder *d, struct span path, int er
 				   "has no right to read the files of others: give it to that user, or to a "
 				   "group of it",
 				   QUOTE(path), (unsigned)geteuid());
-	return decode_text(d, "%s cannot be read: %s; write the path of a file that can", QUOTE(path),
+	return decode_text(d, "%s cannot be read: %s; write the path of a readable file", QUOTE(path),
 			   strerrordesc_np(error));
 }
 
