@@ -172,6 +172,24 @@ TEST(every_state_that_waits_has_a_deadline)
 	scene_close(&scene);
 }
 
+TEST(a_guard_of_a_listener_waits_no_longer_than_the_limit)
+{
+	static struct scene scene;
+	struct stream *stream = &scene.stream;
+	uint64_t at_ms;
+
+	scene_open(&scene);
+	stream->state = STREAM_GUARD;
+	stream->start_ns = 5 * NS_PER_S;
+	stream->exchange->request_deadline_ms = 0;
+	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
+	assert_int_equal(at_ms, 5000 + LIMIT_GUARD_MS);
+	stream->exchange->request_deadline_ms = 5001;
+	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
+	assert_int_equal(at_ms, 5001);
+	scene_close(&scene);
+}
+
 TEST(the_nearest_deadline_of_a_state_counts)
 {
 	static struct scene scene;

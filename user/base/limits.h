@@ -121,6 +121,11 @@ enum limits {
 	 */
 	LIMIT_LINGER_BYTES = 64 * 1024 * 1024,
 	LIMIT_LINGER_MS = 2000,
+	/*
+	 * From the head of a request to the decision of a guard that waits, unless the route's timeout ends
+	 * first. Passwords take less: two threads verify the 64 that wait, each in about a second at most.
+	 */
+	LIMIT_GUARD_MS = 60000,
 	LIMIT_REPLY_MS = 30000, /* for the client to read a response of ours; then it is reset */
 	/* From accept to the end of a TLS handshake, unless tls.handshakeTimeout is set. */
 	LIMIT_CLIENT_HELLO_MS = 15000,
