@@ -176,8 +176,11 @@ void password_checker_stop(struct password_checker *checker)
 	for (uint32_t i = 0; i < checker->thread_count; i++)
 		pthread_join(checker->threads[i], NULL);
 	checker->thread_count = 0;
+	/* Workers still ask, are refused, and count the queue. */
+	pthread_mutex_lock(&checker->lock);
 	list_each(node, next, &checker->queue)
 		answer(checker, question_of(node), PASSWORD_FAILED);
+	pthread_mutex_unlock(&checker->lock);
 }
 
 void password_checker_free(struct password_checker *checker)
