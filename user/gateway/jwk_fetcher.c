@@ -147,9 +147,9 @@ static void fetch_on_end(struct http1_client *client, struct span why)
 /* -------------------------------------------------------------------------------- the response */
 
 /* RFC 9111 5.2.2.1: the first max-age of Cache-Control. */
-static uint64_t keep_of(const struct fields *fields)
+static uint64_t max_age_of(const struct fields *fields)
 {
-	uint64_t seconds = KEEP_S;
+	uint64_t seconds;
 
 	for (uint32_t i = 0; i < fields->count; i++) {
 		struct span rest = fields->list[i].value, directive;
@@ -158,10 +158,18 @@ static uint64_t keep_of(const struct fields *fields)
 			continue;
 		while (span_split(&rest, ',', &directive)) {
 			directive = span_trim(directive);
-			if (span_eq_nocase(span_first(directive, 8), SPAN("max-age=")))
-				(void)span_parse_u63(span_from(directive, 8), &seconds);
+			if (span_eq_nocase(span_first(directive, 8), SPAN("max-age=")) &&
+			    span_parse_u63(span_from(directive, 8), &seconds) == 0)
+				return seconds;
 		}
 	}
+	return KEEP_S;
+}
+
+static uint64_t keep_of(const struct fields *fields)
+{
+	uint64_t seconds = max_age_of(fields);
+
 	if (seconds < KEEP_MIN_S)
 		return KEEP_MIN_S;
 	return seconds < KEEP_MAX_S ? seconds : KEEP_MAX_S;
