@@ -215,7 +215,14 @@ static struct status_object *status_new(struct decoder *d, const struct manifest
 	return status;
 }
 
-static void keep_object(struct manifests *m, struct manifest_object *object)
+/* A policy that is left out protects nothing: what it names must not be served. */
+static void add_broken_policy(struct manifests *m, struct yaml_document *document, enum manifest_kind kind)
+{
+	if (kinds[kind].is_policy)
+		unknown_kind_add_broken(m, document, span_str(kinds[kind].group), span_str(kinds[kind].name));
+}
+
+static void keep_object(struct manifests *m, struct yaml_document *document, struct manifest_object *object)
 {
 	struct decoder *d = m->decoder;
 	struct span key = decode_text(d, "%d/%.*s/%.*s", (int)object->kind, SPAN_FMT(object->namespace),
@@ -234,6 +241,7 @@ static void keep_object(struct manifests *m, struct manifest_object *object)
 		config_error(d->report, object->root,
 			     "this object is already in %.*s line %u; remove one of the two",
 			     SPAN_FMT(first->root->document->file), first->root->line);
+		add_broken_policy(m, document, object->kind);
 		return;
 	}
 	object->status = status_new(d, object);
@@ -373,7 +381,7 @@ static void add_data(struct manifests *m, struct yaml_document *document, struct
 	object->created_s = INT64_MAX;
 	object->labels = map_or_none(decode_get(metadata, "labels"));
 	label_document(d, document, object);
-	keep_object(m, object);
+	keep_object(m, document, object);
 }
 
 /* "HTTPRoute app/r", from names without a check; the decoder of the metadata reports them. */
@@ -417,13 +425,11 @@ static void add_object(struct manifests *m, struct yaml_document *document, stru
 	if (!is_cluster_made(object->kind))
 		DECODE_MAP(m->decoder, document->root, root_keys);
 	if (!decode_metadata(m, document->root, object)) {
-		if (kinds[object->kind].is_policy)
-			unknown_kind_add_broken(m, document, span_str(kinds[object->kind].group),
-						span_str(kinds[object->kind].name));
+		add_broken_policy(m, document, object->kind);
 		return;
 	}
 	label_document(m->decoder, document, object);
-	keep_object(m, object);
+	keep_object(m, document, object);
 }
 
 void manifest_add(struct manifests *m, struct yaml_document *document)

@@ -12,7 +12,7 @@ struct unknown_kind {
 	struct span kind;
 	struct span namespace;
 	bool is_backend_tls;
-	bool is_broken; /* has no name or kind, which has been reported */
+	bool is_broken; /* has no name or kind, or exists twice, which has been reported */
 	bool is_version; /* one of our kinds in an unknown version */
 	enum manifest_kind known; /* with is_version: that kind */
 	bool is_refusal; /* its targets are not served */
@@ -294,7 +294,7 @@ static void decode_broken(struct manifests *m, struct unknown_kind *unknown_kind
 	take_targets(m, unknown_kind);
 	if (unknown_kind->is_refusal && unknown_kind->targets)
 		config_warning(m->decoder->report, unknown_kind->root,
-			       "what it names gets status 500 instead of being served without it: complete "
+			       "what it names gets status 500 instead of being served without it: correct "
 			       "the object");
 }
 

@@ -13,7 +13,10 @@
 /* Keeps an object of an unknown kind; `group` and `kind` are borrowed. */
 void unknown_kind_add(struct manifests *m, struct yaml_document *document, struct span group,
 		      struct span kind);
-/* The same for an object without a name, or, with an empty kind, without a kind. */
+/*
+ * The same for a policy that has no name or exists twice, and, with an empty kind, for an object without a
+ * kind.
+ */
 void unknown_kind_add_broken(struct manifests *m, struct yaml_document *document, struct span group,
 			     struct span kind);
 /* After all objects: reports each of them, and records what must not be served. */

@@ -418,6 +418,10 @@ TEST(what_is_wrong_answers_500_and_the_rest_is_served)
 		  "{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {}, spec: "
 		  "{targetRefs: [{kind: HTTPRoute, name: r}], traffic: {timeouts: {request: 1s}}}}\n",
 		  "/ 500\n" },
+		/* Two policies of one name: the second is left out. */
+		{ ROUTED POLICY("kind: HTTPRoute, name: none", "traffic: {timeouts: {request: 1s}}")
+			  POLICY("kind: HTTPRoute, name: r", "traffic: {csrf: {}}"),
+		  "/ 500\n" },
 		{ ROUTED
 		  "{apiVersion: agentgateway.dev/v1alpha1, spec: {targetRefs: [{kind: HTTPRoute, name: "
 		  "r}], jwt: {}}}\n",
