@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "config/core/engine/expand.h"
 #include "config/core/engine/yaml.h"
 #include "config/core/engine/yaml_write.h"
 #include "config/source.h"
@@ -20,6 +21,44 @@ static int check(const char *name, struct span text, struct config_report *repor
 
 	snapshot_unref(snapshot);
 	return r;
+}
+
+/*
+ * A variable may stand for a text only: the parts of a map or list have a place of their own in the new form.
+ * `node` is without expanding variables. The depth is bounded by LIMIT_CONFIG_DEPTH.
+ */
+static void compare_shape(struct config_report *report, const struct yaml_node *node,
+			  const struct yaml_node *expanded)
+{
+	const struct yaml_node *other = expanded->first;
+
+	if (node->kind != expanded->kind || node->count != expanded->count ||
+	    !span_eq(node->key, expanded->key)) {
+		config_error(report, node,
+			     "has a variable that stands for more than a text; write its value, because "
+			     "convert moves the parts of it");
+		return;
+	}
+	for (const struct yaml_node *child = node->first; child; child = child->next, other = other->next)
+		compare_shape(report, child, other);
+}
+
+static int check_shape(struct arena *arena, const struct source_text *text, struct config_report *report,
+		       const struct yaml_node *root)
+{
+	struct expansion expansion = { .text = text->text };
+	struct yaml_budget budget = { LIMIT_CONFIG_NODES };
+	struct yaml_documents documents = { 0 };
+	struct yaml_source source = { .file = text->name };
+	int r = expand_text(arena, text->name, text->text, expand_environment, report, &expansion);
+
+	source.text = expansion.text;
+	if (r == 0)
+		r = yaml_load(arena, &source, &budget, report, &documents);
+	if (r < 0)
+		return r;
+	compare_shape(report, root, documents.list[0]->root);
+	return config_report_has_errors(report) ? -EINVAL : 0;
 }
 
 /* Without expanding variables: they are the same in the new file. */
@@ -40,7 +79,7 @@ static int parse(struct arena *arena, const struct source_text *text, struct con
 		return r;
 	*ret = documents.count == 1 ? documents.list[0]->root : NULL;
 	if (*ret && !yaml_get(*ret, SPAN("apiVersion")) && !yaml_get(*ret, SPAN("kind")))
-		return 0;
+		return check_shape(arena, text, report, *ret);
 	config_message_at(report, CONFIG_ERROR, text->name,
 			  "is not one standalone configuration; convert does not read Kubernetes manifests, "
 			  "which stay as they are");

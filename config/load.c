@@ -2,7 +2,6 @@
 #include "config/load.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "config/build.h"
 #include "config/core/engine/expand.h"
@@ -23,11 +22,6 @@ struct document_set {
 	struct pointer_list standalone; /* struct yaml_document */
 	struct pointer_list manifests;
 };
-
-static const char *environment(const char *name)
-{
-	return getenv(name);
-}
 
 /*
  * True if the line starts, after an opening brace and quotes, with the key that every Kubernetes object has.
@@ -105,7 +99,7 @@ static int load_texts(struct decoder *d, struct arena *arena, const struct sourc
 		int r = 0;
 
 		if (!is_manifest_text(text))
-			r = expand_text(arena, source->name, text, environment, d->report, &expansion);
+			r = expand_text(arena, source->name, text, expand_environment, d->report, &expansion);
 		input = (struct yaml_source){ source->name, expansion.text, expansion.shift_list,
 					      expansion.shift_count };
 		bytes += expansion.text.len;

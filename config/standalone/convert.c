@@ -16,6 +16,7 @@ struct convert {
 	struct yaml_node *gateways, *routes, *tcp_routes; /* new */
 	struct name_map names; /* of gateways; the value of a new one is this object */
 	struct name_map moved; /* "namespace/old name": struct moved */
+	bool has_variable; /* in an old name */
 };
 
 /* -------------------------------------------------------------------------------- trees */
@@ -110,11 +111,17 @@ static struct span gateway_name(struct convert *c, struct span wanted, const str
 	return name;
 }
 
+static bool has_variable(struct span text)
+{
+	return span_find(text, '$') >= 0;
+}
+
 static void add_moved(struct convert *c, struct span namespace, struct span old, struct span reference)
 {
 	struct span key = decode_text(c->d, "%.*s/%.*s", SPAN_FMT(namespace), SPAN_FMT(old));
 	struct moved *moved = name_map_get(&c->moved, key);
 
+	c->has_variable |= has_variable(key);
 	if (!moved) {
 		moved = decode_take(c->d, 1, sizeof(*moved));
 		if (!moved || !name_map_put(c->d, &c->moved, key, moved))
@@ -278,7 +285,11 @@ static const struct yaml_node *convert_policy(struct convert *c, const struct ya
 		return policy;
 	moved = name_map_get(&c->moved,
 			     decode_text(c->d, "%.*s/%.*s", SPAN_FMT(namespace), SPAN_FMT(name->text)));
-	if (!moved && name_map_get(&c->names, name->text) == c)
+	if (!moved && (c->has_variable || has_variable(name->text) || has_variable(namespace)))
+		config_error(c->d->report, name,
+			     "may name a listener whose name is written with a variable, or the other way "
+			     "round; write both names in the same way");
+	else if (!moved && name_map_get(&c->names, name->text) == c)
 		config_error(c->d->report, name,
 			     "names no listener now, but would name a new gateway; remove the policy, or "
 			     "correct the name");

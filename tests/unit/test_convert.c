@@ -112,6 +112,24 @@ TEST(variables_stay_variables)
 	"policies: [{name: {name: p}, target: {gateway: {listenerName: " name                                \
 	"}}, policy: {retry: {codes: []}}}]\n"
 
+/* What a variable stands for must not be lost, nor a policy lose its listener. */
+TEST(a_variable_that_stands_for_more_than_a_text_is_refused)
+{
+	setenv("HEADGATE_TEST_BINDS", "[{port: 80, listeners: [{routes: []}]}]", 1);
+	setenv("HEADGATE_TEST_ROUTES", "[{}]", 1);
+	setenv("HEADGATE_TEST_KEY", "binds", 1);
+	setenv("HEADGATE_TEST_NAME", "a", 1);
+	refuses("binds: $HEADGATE_TEST_BINDS\n", "a.yaml:1:8: binds: ", "stands for more than a text");
+	refuses("binds: [{port: 80, listeners: [{routes: $HEADGATE_TEST_ROUTES}]}]\n",
+		"a.yaml:1:41: binds[0].listeners[0].routes: ", "stands for more than a text");
+	refuses("$HEADGATE_TEST_KEY: [{port: 80, listeners: [{routes: []}]}]\n",
+		"a.yaml:1:21: ", "stands for more than a text");
+	refuses(LISTENERS("name: $HEADGATE_TEST_NAME, hostname: b, ", "") POLICY("a"),
+		"a.yaml:2:63: policies[0].target.gateway.listenerName: ", "write both names in the same way");
+	refuses(LISTENERS("name: a, hostname: b, ", "") POLICY("$HEADGATE_TEST_NAME"),
+		"a.yaml:2:63: policies[0].target.gateway.listenerName: ", "write both names in the same way");
+}
+
 TEST(a_policy_names_the_listener_by_its_new_name)
 {
 	converts(LISTENERS("name: a, hostname: b, ", "") POLICY("a"), "gateways:\n"

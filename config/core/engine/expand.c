@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "user/auth/password_format.h"
 #include "user/base/limits.h"
@@ -255,6 +256,11 @@ static int keep_result(struct expander *e, struct expansion *ret)
 	result.shift_list = list;
 	*ret = result;
 	return 0;
+}
+
+const char *expand_environment(const char *name)
+{
+	return getenv(name);
 }
 
 int expand_text(struct arena *arena, struct span file, struct span text,

@@ -24,6 +24,10 @@ struct expansion {
 	uint32_t shift_count;
 };
 
-/* `lookup` is getenv() or a replacement. 0, -ENOMEM, or -EINVAL with one error per invalid variable. */
+const char *expand_environment(const char *name); /* getenv() */
+/*
+ * `lookup` is expand_environment() or a replacement. 0, -ENOMEM, or -EINVAL with one error per invalid
+ * variable.
+ */
 int expand_text(struct arena *arena, struct span file, struct span text,
 		const char *(*lookup)(const char *name), struct config_report *report, struct expansion *ret);
