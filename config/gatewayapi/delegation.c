@@ -89,10 +89,19 @@ static bool admits(struct expansion *e, const struct route_source *child, const 
 	return false;
 }
 
-static bool take_budget(struct expansion *e, const struct delegation *delegation)
+/*
+ * Takes the rules of all routes of a group at once. If some were missing, the others would get their
+ * requests, and these would evade their policies.
+ */
+static bool take_budget(struct expansion *e, const struct delegation *delegation,
+			const struct pointer_list *children)
 {
-	if (e->all->budget) {
-		e->all->budget--;
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < children->count; i++)
+		count += ((const struct route_source *)children->list[i])->rules.count;
+	if (count <= e->all->budget) {
+		e->all->budget -= (uint32_t)count;
 		return true;
 	}
 	if (!e->all->is_over)
@@ -118,8 +127,7 @@ static void expand_rule(struct expansion *e, const struct chain *chain, const st
 
 /* The rules of one route become members of the group. `refusal`: they answer 500. */
 static void add_child(struct expansion *e, const struct chain *above, const struct route_source *child,
-		      const struct delegation *delegation, const struct route_delegate *delegate,
-		      const char *refusal)
+		      const struct route_delegate *delegate, const char *refusal)
 {
 	const struct chain chain = { child, above, above->depth + 1 };
 
@@ -129,8 +137,6 @@ static void add_child(struct expansion *e, const struct chain *above, const stru
 
 		if (rule->is_unknown || child->is_nameless)
 			continue;
-		if (!take_budget(e, delegation))
-			return;
 		route = route_copy_add(e->m,
 				       &(struct route_copy){ child->object, &rule->template, e->listener,
 							     child_key(e, child, rule->index, delegate),
@@ -168,11 +174,29 @@ static void report_empty(struct expansion *e, const struct delegation *delegatio
 		       QUOTE(delegation->namespace));
 }
 
+static void find_children(struct expansion *e, const struct chain *chain, struct delegation *delegation,
+			  struct pointer_list *children)
+{
+	const struct pointer_list *routes = e->all->routes;
+
+	for (uint32_t i = 0; i < routes->count; i++) {
+		struct route_source *child = routes->list[i];
+
+		if (!is_named(delegation, child->object) || !admits(e, child, chain->source, delegation))
+			continue;
+		child->is_named = true;
+		if (!build_push(e->m->decoder, children, child))
+			return;
+	}
+	if (!children->count && !delegation->is_reported)
+		report_empty(e, delegation);
+	delegation->is_reported = true;
+}
+
 static void expand_delegation(struct expansion *e, const struct chain *chain, struct delegation *delegation,
 			      const struct route *parent, struct route_delegate *delegate)
 {
-	const struct pointer_list *routes = e->all->routes;
-	uint32_t found = 0;
+	struct pointer_list children = { 0 };
 
 	delegate->weight = delegation->weight;
 	delegate->name = decode_text(e->m->decoder, "%.*s/%.*s", SPAN_FMT(delegation->namespace),
@@ -183,22 +207,19 @@ static void expand_delegation(struct expansion *e, const struct chain *chain, st
 			     delegation->refusal ? delegation->refusal : TOO_DEEP);
 		return;
 	}
-	if (!manifest_select(e->m->decoder, delegation->node, routes->count))
+	if (!manifest_select(e->m->decoder, delegation->node, e->all->routes->count))
 		return;
-	for (uint32_t i = 0; i < routes->count; i++) {
-		struct route_source *child = routes->list[i];
-
-		if (!is_named(delegation, child->object) || !admits(e, child, chain->source, delegation))
-			continue;
-		child->is_named = true;
-		found++;
-		add_child(e, chain, child, delegation, delegate, is_in_chain(chain, child) ? CYCLE : NULL);
-	}
-	if (!found && !delegation->is_reported)
-		report_empty(e, delegation);
-	delegation->is_reported = true;
-	if (e->all->is_over)
+	find_children(e, chain, delegation, &children);
+	if (!take_budget(e, delegation, &children)) {
 		refuse_group(e, chain, parent, delegate, TOO_MANY);
+		children.count = 0;
+	}
+	for (uint32_t i = 0; i < children.count; i++) {
+		const struct route_source *child = children.list[i];
+
+		add_child(e, chain, child, delegate, is_in_chain(chain, child) ? CYCLE : NULL);
+	}
+	build_list_done(&children);
 }
 
 static void expand_rule(struct expansion *e, const struct chain *chain, const struct rule_source *rule,

@@ -7,6 +7,7 @@
 #include "policy/compile/effective.h"
 #include "tests/unit/gatewayapi_status.h"
 #include "tests/unit/json_tree.h"
+#include "user/base/limits.h"
 
 /*
  * Conditions by the text of Gateway API v1 and by what its conformance tests ask for. A broken part of an
@@ -436,6 +437,42 @@ TEST(what_is_wrong_answers_500_and_the_rest_is_served)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		serves(rows[i].text, rows[i].routes);
+}
+
+/* If the rules of a group are too many, none is served: those left would get the requests of the others. */
+TEST(a_delegation_over_the_limit_is_refused_as_a_whole)
+{
+	enum { CHILD_RULES = 300, PARENT_RULES = LIMIT_DELEGATED_ROUTES / CHILD_RULES + 1 };
+	uint32_t refused = 0, served = 0;
+	const struct listener *listener;
+	struct config_case c;
+	struct text text;
+
+	text_init(&text);
+	text_str(&text, G SERVICE);
+	for (unsigned k = 0; k < 2; k++) {
+		text_fmt(&text, "{" API "kind: HTTPRoute, metadata: {name: %s}, spec: {%srules: [",
+			 k ? "child" : "r", k ? "" : TO_G);
+		for (unsigned i = 0; i < (k ? CHILD_RULES : PARENT_RULES); i++)
+			text_fmt(&text, "{matches: [{path: {value: /%u}}], backendRefs: [{%s}]}, ", i,
+				 k ? "name: s, port: 80"
+				   : "group: gateway.networking.k8s.io, kind: HTTPRoute, name: child");
+		text_str(&text, "]}}\n---\n");
+	}
+	text_char(&text, '\0');
+	config_case_text(&c, text.data);
+	assert_int_equal(c.result, 0);
+	listener = &c.snapshot->bind_list[0].listener_list[0];
+	for (uint32_t i = 0; i < listener->route_count; i++) {
+		const struct route *route = &listener->route_list[i];
+
+		refused += route->group == PARENT_RULES && route->is_refused;
+		served += route->group == PARENT_RULES && !route->is_refused;
+	}
+	assert_int_equal(refused, 1);
+	assert_int_equal(served, 0);
+	text_done(&text);
+	config_case_done(&c);
 }
 
 /* -------------------------------------------------------------------------------- forms */
