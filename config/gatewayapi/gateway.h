@@ -83,8 +83,8 @@ bool gateway_admits_namespace(struct manifests *m, const struct gateway_listener
 			      struct span namespace);
 
 /*
- * Finds the host names of a route that a listener serves completely or in part, written as in the route:
- * among several routes the one with the most specific name of its own wins, independent of the listener's
+ * Finds the host names of a route that a listener serves, wholly or in part. They stay as the route writes
+ * them: among several routes the one with the most specific name of its own wins, whatever the listener's
  * name. Requests for other names do not reach the listener. A route without names has every name of the
  * listener. False: no name is left.
  */

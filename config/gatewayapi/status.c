@@ -279,7 +279,7 @@ static void finish_parents(const struct manifest_object *object)
 		hold(&parent->conditions, CONDITION_ACCEPTED, "Accepted");
 		hold(&parent->conditions, is_attached ? CONDITION_ATTACHED : CONDITION_RESOLVED_REFS,
 		     is_attached ? "Attached" : "ResolvedRefs");
-		/* Gateway API: only of a route that is accepted. */
+		/* Gateway API sets PartiallyInvalid only on accepted routes. */
 		if (condition_is_false(&parent->conditions, CONDITION_ACCEPTED))
 			parent->conditions.of[CONDITION_PARTIALLY_INVALID] = (struct status_condition){ 0 };
 	}
