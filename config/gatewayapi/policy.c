@@ -8,6 +8,7 @@
 #include "config/gatewayapi/policy_safety.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/status.h"
+#include "config/gatewayapi/target_kind.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "config/core/values/policy_value.h"
 #include "user/base/check.h"
@@ -163,20 +164,6 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 
 /* -------------------------------------------------------------------------------- targets */
 
-/* The kinds that a policy may name. */
-static const struct {
-	enum manifest_kind kind;
-	enum target_kind target;
-} target_kinds[] = {
-	{ MANIFEST_GATEWAY, TARGET_GATEWAY },
-	{ MANIFEST_HTTP_ROUTE, TARGET_ROUTE },
-	{ MANIFEST_GRPC_ROUTE, TARGET_ROUTE },
-	{ MANIFEST_SERVICE, TARGET_SERVICE },
-	{ MANIFEST_BACKEND, TARGET_BACKEND },
-	{ MANIFEST_LISTENER_SET, TARGET_LISTENER_SET },
-	{ MANIFEST_X_LISTENER_SET, TARGET_LISTENER_SET },
-};
-
 static bool is_http_route(enum manifest_kind kind)
 {
 	return kind == MANIFEST_HTTP_ROUTE || kind == MANIFEST_GRPC_ROUTE;
@@ -185,15 +172,8 @@ static bool is_http_route(enum manifest_kind kind)
 static bool set_kind(struct decoder *d, const struct yaml_node *node, const struct manifest_ref *ref,
 		     enum manifest_kind *ret_kind, struct policy_target *target)
 {
-	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++) {
-		enum manifest_kind kind = target_kinds[i].kind;
-
-		if (!span_eq(ref->group, span_str(manifest_kind_group(kind))) ||
-		    !span_eq(ref->kind, span_str(manifest_kind_name(kind))))
-			continue;
-		*ret_kind = kind;
-		target->kind = target_kinds[i].target;
-		if (is_http_route(kind))
+	if (target_kind_find(ref, ret_kind, &target->kind)) {
+		if (is_http_route(*ret_kind))
 			target->route_kind = ref->kind;
 		return true;
 	}
@@ -387,15 +367,6 @@ static void add_target(struct manifests *m, const struct yaml_node *node, struct
 	create_policies(m, source, &target);
 }
 
-/* The documentation has an example without the group. */
-static struct span group_of(struct span kind)
-{
-	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++)
-		if (span_eq(kind, span_str(manifest_kind_name(target_kinds[i].kind))))
-			return span_str(manifest_kind_group(target_kinds[i].kind));
-	return SPAN(GROUP_GATEWAY);
-}
-
 static void decode_target_ref(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
@@ -417,20 +388,10 @@ static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
 	if (!manifest_ref(d, node, source->object, "", "", &ref))
 		return;
 	if (!yaml_get(node, SPAN("group")))
-		ref.group = group_of(ref.kind);
+		ref.group = target_kind_group(ref.kind);
 	ref.namespace = source->object->namespace;
+	target_kind_correct(d, node, &ref);
 	add_target(m, node, source, &ref);
-}
-
-static bool selectable_kind(struct span kind, enum manifest_kind *ret)
-{
-	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++) {
-		if (span_eq(kind, span_str(manifest_kind_name(target_kinds[i].kind)))) {
-			*ret = target_kinds[i].kind;
-			return true;
-		}
-	}
-	return false;
 }
 
 static void decode_target_selector(struct manifests *m, const struct yaml_node *node,
@@ -441,6 +402,7 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 	const struct yaml_node *labels;
 	struct decoder *d = m->decoder;
 	enum manifest_kind kind;
+	enum target_kind target;
 	struct manifest_ref ref = { .namespace = source->object->namespace };
 	uint32_t count = 0;
 
@@ -451,14 +413,15 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 	labels = decode_need(d, node, "matchLabels", "write the labels of the objects it applies to");
 	if (!labels)
 		return;
-	if (!selectable_kind(ref.kind, &kind)) {
+	ref.group = target_kind_group(ref.kind);
+	target_kind_correct(d, node, &ref);
+	if (!target_kind_find(&ref, &kind, &target)) {
 		config_warning(d->report, decode_get(node, "kind"),
 			       "has no effect: a policy cannot select objects of kind %s here; use Gateway, "
 			       "ListenerSet, HTTPRoute, GRPCRoute, Service or AgentgatewayBackend",
 			       QUOTE(ref.kind));
 		return;
 	}
-	ref.group = span_str(manifest_kind_group(kind));
 	if (!manifest_select(d, node, m->objects[kind].count))
 		return;
 	for (uint32_t i = 0; i < m->objects[kind].count; i++) {

@@ -419,6 +419,14 @@ TEST(what_is_wrong_answers_500_and_the_rest_is_served)
 		  "{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {}, spec: "
 		  "{targetRefs: [{kind: HTTPRoute, name: r}], traffic: {timeouts: {request: 1s}}}}\n",
 		  "/ 500\n" },
+		/* A kind or group that is misspelt must not cost the guard; TCPRoutes have no policies. */
+		{ ROUTED POLICY("kind: HTTPRuote, name: r", "traffic: {csrf: {}}"), "/ 500\n" },
+		{ ROUTED POLICY("kind: HTTPRoute, name: r, group: ''", "traffic: {csrf: {}}"), "/ 500\n" },
+		{ ROUTED "{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, " META(
+			  "p") "spec: {targetSelectors: [{kind: HTTPRuote, matchLabels: {}}], traffic: "
+			       "{csrf: {}}}}\n",
+		  "/ 500\n" },
+		{ ROUTED POLICY("kind: TCPRoute, name: r", "traffic: {csrf: {}}"), "/ ok\n" },
 		/* Two policies of one name: the second is left out. */
 		{ ROUTED POLICY("kind: HTTPRoute, name: none", "traffic: {timeouts: {request: 1s}}")
 			  POLICY("kind: HTTPRoute, name: r", "traffic: {csrf: {}}"),

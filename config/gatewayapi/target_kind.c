@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/target_kind.h"
+
+#include "config/core/engine/typo.h"
+#include "user/base/check.h"
+
+static const struct {
+	enum manifest_kind kind;
+	enum target_kind target;
+} target_kinds[] = {
+	{ MANIFEST_GATEWAY, TARGET_GATEWAY },
+	{ MANIFEST_HTTP_ROUTE, TARGET_ROUTE },
+	{ MANIFEST_GRPC_ROUTE, TARGET_ROUTE },
+	{ MANIFEST_SERVICE, TARGET_SERVICE },
+	{ MANIFEST_BACKEND, TARGET_BACKEND },
+	{ MANIFEST_LISTENER_SET, TARGET_LISTENER_SET },
+	{ MANIFEST_X_LISTENER_SET, TARGET_LISTENER_SET },
+};
+
+static bool is_kind(struct span name, enum manifest_kind kind)
+{
+	return span_eq(name, span_str(manifest_kind_name(kind)));
+}
+
+bool target_kind_find(const struct manifest_ref *ref, enum manifest_kind *ret_kind,
+		      enum target_kind *ret_target)
+{
+	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++) {
+		*ret_kind = target_kinds[i].kind;
+		*ret_target = target_kinds[i].target;
+		if (is_kind(ref->kind, *ret_kind) &&
+		    span_eq(ref->group, span_str(manifest_kind_group(*ret_kind))))
+			return true;
+	}
+	return false;
+}
+
+/* The documentation has an example without the group. */
+struct span target_kind_group(struct span kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++)
+		if (is_kind(kind, target_kinds[i].kind))
+			return span_str(manifest_kind_group(target_kinds[i].kind));
+	return SPAN(GROUP_GATEWAY);
+}
+
+/* Finds the kind that is meant; false: none of these. */
+static bool is_meant(struct span name, enum manifest_kind *ret)
+{
+	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++) {
+		*ret = target_kinds[i].kind;
+		if (is_kind(name, *ret))
+			return true;
+	}
+	/* "TCPRoute" is no misspelt "HTTPRoute". */
+	for (unsigned kind = 0; kind < MANIFEST_KIND_COUNT; kind++)
+		if (is_kind(name, (enum manifest_kind)kind))
+			return false;
+	for (size_t i = 0; i < ARRAY_LEN(target_kinds); i++) {
+		*ret = target_kinds[i].kind;
+		if (typo_is_of(name, manifest_kind_name(*ret)))
+			return true;
+	}
+	return false;
+}
+
+void target_kind_correct(struct decoder *d, const struct yaml_node *node, struct manifest_ref *ref)
+{
+	enum manifest_kind kind;
+	enum target_kind target;
+
+	if (target_kind_find(ref, &kind, &target) || !is_meant(ref->kind, &kind))
+		return;
+	config_error(d->report, node, "there is no kind %s in group %s; did you mean %s in group \"%s\"?",
+		     QUOTE(ref->kind), QUOTE(ref->group), manifest_kind_name(kind),
+		     manifest_kind_group(kind));
+	ref->kind = span_str(manifest_kind_name(kind));
+	ref->group = span_str(manifest_kind_group(kind));
+}

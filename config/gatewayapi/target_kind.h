@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/gatewayapi/object.h"
+
+/* The kinds of objects that an AgentgatewayPolicy may target. */
+
+/* False: objects of this kind and group have no policies. */
+bool target_kind_find(const struct manifest_ref *ref, enum manifest_kind *ret_kind,
+		      enum target_kind *ret_target);
+/* The group of a kind that is written without one. */
+struct span target_kind_group(struct span kind);
+/*
+ * Reports a misspelt kind or group as an error, and corrects it: the policy keeps its target, which the error
+ * refuses, instead of leaving it without protection.
+ */
+void target_kind_correct(struct decoder *d, const struct yaml_node *node, struct manifest_ref *ref);
