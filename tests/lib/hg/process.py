@@ -227,8 +227,11 @@ def kill_leftovers():
             break
         for pid in alive:
             state = read_text(f"/proc/{pid}/stat").rsplit(")", 1)[-1].split()[:1]
-            if state and state[0] != "Z":
-                names.append(read_text(f"/proc/{pid}/cmdline").replace("\0", " ").strip() or str(pid))
+            command = read_text(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+            # exit() releases the memory, which holds the command line, before it closes the descriptors.
+            # Who reads to the end of a pipe may see the writer between the two: it is not running.
+            if state and state[0] != "Z" and command:
+                names.append(command)
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except OSError:
