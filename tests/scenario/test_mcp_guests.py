@@ -211,10 +211,12 @@ def shared_queue():
     client = Mcp(gateway, version=MODERN)
     waiting = [Mcp(gateway, version=MODERN).begin("sleep", {"seconds": 4}) for _ in range(20)]
     wait_until(lambda: len(journal.messages("tools/call")) == 20, 20, "the calls at the child")
-    busy = client.begin("busy", {"seconds": 2})
+    done = os.path.join(tmpdir(), "may go on")
+    busy = client.begin("busy", {"until": done})
     wait_until(lambda: len(journal.messages("tools/call")) == 21, 20, "the child to be busy")
     large = [client.begin("echo", {"a": "x" * (4 << 20)}) for _ in range(8)]
     small = client.begin("echo", {"a": 1})
+    open(done, "w").close()
     statuses = [call.status for call in large]
     check(set(statuses) == {200, 503}, f"statuses {statuses}")
     eq(text_of(small.result()), '{"a": 1}', "a small call behind them")

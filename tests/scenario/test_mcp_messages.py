@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes both ways while a call runs: questions of the server, progress, logs, cancellation, deadlines."""
 import json
+import os
 
 from hg import *
 from hg.mcp import VERSIONS, Journal, Mcp, McpServer, gather, text_of
@@ -227,12 +228,14 @@ def cancelled_with_question():
     for target in ("one", "old"):
         client = Mcp(gateway, handlers=answering("anna"))
         calls = {}
-        # While the target computes, it asks nothing; two workers may swap what is not waited for.
-        for tool, arguments in (("busy", {"seconds": 2}), ("ask_sampling", {"text": "q"}),
+        done = os.path.join(tmpdir(), f"{target} may go on")
+        # While the target is busy, it asks nothing; two workers may swap what is not waited for.
+        for tool, arguments in (("busy", {"until": done}), ("ask_sampling", {"text": "q"}),
                                 ("sleep", {"seconds": 60})):
             calls[tool] = client.begin(f"{target}_{tool}", arguments)
             wait_until(lambda name=f"{target}_{tool}": name in gateway.admin("/mcp/sessions").text, 10,
                        f"{tool} at the gateway")
+        open(done, "w").close()
         eq(calls["sleep"].status, 200, "the newest call has a stream")
         client.notify("notifications/cancelled", {"requestId": calls["sleep"].id})
         calls["sleep"].end()
@@ -315,8 +318,10 @@ def late_answer():
     gateway, _ = play(child("one"), policies=TIMEOUT)
     client = patient(gateway)
     stream = client.listen()
-    call = client.begin("busy", {"seconds": 2}, number=1)  # hears of no cancellation, answers after it
+    done = os.path.join(tmpdir(), "may go on")
+    call = client.begin("busy", {"until": done}, number=1)  # hears of no cancellation, answers after it
     eq(call.body().status, 504, "status")
+    open(done, "w").close()
     follow = client.start("ping", number=1)
     eq(follow.result(), {}, "the same id again")
     wait_until(lambda: text_or_504(client) == "{}", 30, "the child to be free")
