@@ -375,6 +375,8 @@ def headers_apart():
     for name in ("first", "second"):
         one = Mcp(gateway, start=False, headers={"Authorization": name})
         one.request("tools/list")
+    # The notification of a session goes its own way: the client may have its answer before it arrives.
+    wait_until(lambda: len(seen_by(target, "notifications/initialized")) == 2, 10, "both notifications")
     for method in ("initialize", "notifications/initialized", "tools/list"):
         eq([headers["authorization"] for headers in seen_by(target, method)], ["first", "second"], method)
     modern = Told()
