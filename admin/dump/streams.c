@@ -38,6 +38,14 @@ static void write_lanes(struct json_writer *w, const char *key, const uint64_t b
 	json_close(w);
 }
 
+static void write_us(struct json_writer *w, const char *key, uint32_t us)
+{
+	if (us)
+		json_u64(w, key, us);
+	else
+		json_null(w, key);
+}
+
 static void write_who(struct json_writer *w, const struct stream_record *record)
 {
 #define RECORD_TEXT(member, key, example)                                                                    \
@@ -52,6 +60,8 @@ static void write_who(struct json_writer *w, const struct stream_record *record)
 		json_null(w, "status");
 	json_u64(w, "retry_attempt", record->retry_attempt);
 	json_u64(w, "delay_ms", record->delay_ms);
+	write_us(w, "connect_us", record->connect_us);
+	write_us(w, "head_us", record->head_us);
 }
 
 static void write_deadline(struct json_writer *w, const struct stream_view *view)
@@ -107,6 +117,7 @@ static void write_stream(struct json_writer *w, const struct stream_view *view, 
 		write_bytes(w, view);
 		write_end(w, view);
 	} else {
+		json_str(w, "state_explanation", view->state_explanation);
 		write_deadline(w, view);
 		write_bytes(w, view);
 		json_u64(w, "idle_in_ms", view->idle_in_ms);

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shlex
 import threading
 import time
@@ -291,20 +292,29 @@ def metrics_under_load():
 def access_log():
     gateway = start()
     client = gateway.client()
-    client.request("GET", "/anything/%22quoted%22?a=b", {"User-Agent": "x"}, host="api.example:81").response()
+    agent = 'x" \xe4' + "u" * 300
+    client.request("GET", "/anything/%22quoted%22?a=b", {"User-Agent": agent, "X-Request-ID": "i" * 200},
+                   host="api.example:81").response()
     record = gateway.wait_log()
     keys = list(record)
     want = ["gateway", "listener", "route", "endpoint", "src.addr", "http.method", "http.host", "http.path",
-            "http.version", "http.status", "protocol", "duration", "bytes_in", "bytes_out", "lane",
-            "close_reason"]
+            "http.request_id", "http.user_agent", "http.version", "http.status", "protocol", "duration",
+            "backend.connect", "backend.head", "bytes_in", "bytes_out", "lane", "stream.id", "close_reason"]
     eq([key for key in keys if key in want], want, "order of the fields")
     eq(record["src.addr"], client.local, "src.addr")
     eq((record["http.host"], record["http.path"]), ("api.example:81", "/anything/%22quoted%22?a=b"),
        "what was asked")
+    eq((record["http.request_id"], record["http.user_agent"]), ("i" * 128, agent[:256]), "bounded")
+    for name in ("backend.connect", "backend.head"):
+        check(re.fullmatch(r"\d+\.\d{3}ms", record[name]), f"{name}={record[name]}")
+    eq(gateway.admin_json("/streams?history=1")[0]["id"], int(record["stream.id"]), "the id of the stream")
+    client.get("/get")
+    second = gateway.wait_log(count=2)[1]
+    check("backend.connect" not in second and "backend.head" in second, f"a reused connection: {second}")
     client.send(b"GET /a\x01b HTTP/1.1\r\nHost: x\r\n\r\n")
     eq(client.response().status, 400, "status")
     check(all(" " <= c or c in "\t\n" for c in gateway.stdout), "control characters in the log")
-    eq(len(gateway.wait_log(count=2)), 2, "lines")
+    eq(len(gateway.wait_log(count=3)), 3, "lines")
 
 
 @test("the access log as JSON: one object a line with the same fields; off when the configuration says so")
@@ -360,11 +370,16 @@ def many_admins():
         client.close()
 
 
-@test("/trace and /memory answer with JSON, the index names every endpoint")
+@test("/trace says states and reasons in words, /memory answers with JSON, the index names every endpoint")
 def others():
     gateway = start()
     gateway.fetch("/get")
-    check(gateway.admin("/trace").status == 200, "/trace")
+    stream = gateway.wait_log()["stream.id"]
+    wait_until(lambda: "stream_end" in gateway.admin(f"/trace?id={stream}").text, 5, "the end of the stream")
+    trace = gateway.admin(f"/trace?id={stream}").text
+    for words in (" stream_state state=wait_head before=connect\n",
+                  " stream_state state=relay before=wait_head\n", " stream_end end_reason=ok status=200\n"):
+        check(words in trace, f"no{words!r} in {trace}")
     check(isinstance(gateway.admin_json("/memory"), dict), "/memory")
     index = gateway.admin("/").text
     for path in ("/config_dump", "/config_status", "/streams", "/logging", "/quitquitquit", "/memory",

@@ -149,6 +149,12 @@ def no_secrets():
     gateway.fetch("/get", headers=[basic("alice", "s3cr3t-wrong")])
     line_of = {row["http.path"] for row in gateway.wait_log(lambda row: True, count=4)}
     eq(line_of, {"/get", "/get?a=b"}, "paths in the log")
+    header, _ = play(ROUTE % ("apiKey: {mode: strict, keys: [{key: s3cr3t-key}], "
+                              "location: {header: {name: User-Agent}}}"))
+    for key in ("s3cr3t-key", "s3cr3t-wrong"):
+        header.fetch("/get", headers=[("User-Agent", key), ("X-Request-Id", "id-1")])
+    for row in header.wait_log(lambda row: True, count=2):
+        eq((row.get("http.user_agent"), row["http.request_id"]), (None, "id-1"), "a key as the user agent")
     shown = json.dumps(gateway.config_dump()) + json.dumps(gateway.admin_json("/streams?history=1"))
     shown += open(gateway.stdout_path).read() + open(gateway.stderr_path).read()
     hidden = ["s3cr3t", line.split(":")[1], base64.b64encode(f"alice:{PASSWORD}".encode()).decode(), "$apr1$",

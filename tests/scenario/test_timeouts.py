@@ -507,4 +507,4 @@ def which_timer():
     check("reload generation=1" in gateway.admin("/trace").text, "the configuration")
     origin.stop()
     eq(gateway.fetch("/get").status, 503, "status")
-    check("upstream_failed errno=111" in gateway.admin("/trace").text, "the failed connection")
+    check("upstream_failed errno=ECONNREFUSED" in gateway.admin("/trace").text, "the failed connection")

@@ -39,6 +39,8 @@ static struct stream_record full_record(void)
 		.method = SPAN("GET"),
 		.host = SPAN("retry.example"),
 		.path = SPAN("/unstable?fail=3"),
+		.request_id = SPAN("4bf92f35"),
+		.user_agent = SPAN("curl/7.88.1 (x)"),
 		.version = SPAN("HTTP/1.1"),
 		.status = 504,
 		.has_grpc_status = true,
@@ -49,6 +51,8 @@ static struct stream_record full_record(void)
 		.delay_ms = 250,
 		.error = SPAN("upstream call timeout"),
 		.duration_ns = 2001999999,
+		.connect_us = 312,
+		.head_us = UINT32_MAX,
 		.bytes_in = 12,
 		.bytes_out = 18446744073709551615ull,
 		.lane_in = LANE_COPY,
@@ -86,15 +90,17 @@ TEST(a_text_line_has_every_field_in_the_documented_order)
 		line_of(out, sizeof(out), LOG_TEXT, &record, 0), DATE
 		"\tinfo\trequest gateway=default/default listener=http route_rule=rule0 route=httpbin/retry"
 		" endpoint=127.0.0.1:8000 src.addr=127.0.0.1:54321 http.method=GET http.host=retry.example"
-		" http.path=/unstable?fail=3 http.version=HTTP/1.1 http.status=504 grpc.status=14"
+		" http.path=/unstable?fail=3 http.request_id=4bf92f35 http.user_agent=\"curl/7.88.1 (x)\""
+		" http.version=HTTP/1.1 http.status=504 grpc.status=14"
 		" tls.sni=sni.example tls.version=TLSv1.3"
 		" protocol=http mcp.method=tools/call mcp.tool=\"get weather\" mcp.session=8f14e45f"
 		" mcp.error=\"files: exited\""
 		" delay=250ms retry.attempt=3 error=\"upstream call timeout\" reason=Timeout"
-		" duration=2001ms bytes_in=12 bytes_out=18446744073709551615 lane=copy/pipe"
+		" duration=2001ms backend.connect=0.312ms backend.head=4294967.295ms"
+		" bytes_in=12 bytes_out=18446744073709551615 lane=copy/pipe"
 		" bypass=client/backend bypass_reason_client=receiver_full "
 		"bypass_reason_backend=receiver_unread"
-		" resumed=true close_reason=per_try_timeout\n");
+		" resumed=true stream.id=7 close_reason=per_try_timeout\n");
 }
 
 TEST(fields_without_a_value_are_left_out)
@@ -178,6 +184,10 @@ TEST(a_json_line_is_one_object_with_the_same_fields)
 	assert_int_equal(json_member_whole(root, "http.status"), 504);
 	assert_string_equal(json_member_text(root, "error"), "upstream call timeout");
 	assert_string_equal(json_member_text(root, "duration"), "2001ms");
+	assert_string_equal(json_member_text(root, "backend.connect"), "0.312ms");
+	assert_string_equal(json_member_text(root, "http.request_id"), "4bf92f35");
+	assert_string_equal(json_member_text(root, "http.user_agent"), "curl/7.88.1 (x)");
+	assert_int_equal(json_member_whole(root, "stream.id"), 7);
 	assert_string_equal(json_member_text(root, "lane"), "copy/pipe");
 	assert_string_equal(json_member_text(root, "close_reason"), "per_try_timeout");
 	json_free(root);
@@ -313,7 +323,7 @@ TEST(lines_are_collected_until_flushed)
 	len = read_some(pipe_fds[0], out, sizeof(out) - 1);
 	out[len] = '\0';
 	assert_memory_equal(out, DATE, strlen(DATE));
-	assert_non_null(strstr(strchr(out, '\n') + 1, "http.host=retry.example http.version="));
+	assert_non_null(strstr(strchr(out, '\n') + 1, "http.host=retry.example http.request_id="));
 	assert_int_equal(access_log_lines(log), 2);
 	assert_int_equal(access_log_dropped(log), 0);
 	access_log_free(log);
@@ -334,7 +344,6 @@ static void stall(int read_fd, int write_fd)
 	assert_non_null(all);
 	alarm(20);
 	for (; access_log_dropped(log) < 1000; added++) {
-		record.id = added;
 		record.bytes_in = added;
 		access_log_add(log, &record, WALL_US + added / 100, NULL, 0);
 		if (added % 50 == 0)
@@ -356,7 +365,7 @@ static void stall(int read_fd, int write_fd)
 		assert_true(
 			span_ends(line, SPAN("pipe bypass=client/backend bypass_reason_client=receiver_full"
 					     " bypass_reason_backend=receiver_unread"
-					     " resumed=true close_reason=per_try_timeout")));
+					     " resumed=true stream.id=7 close_reason=per_try_timeout")));
 	}
 	assert_int_equal(seen + 1000, added);
 	close(read_fd);

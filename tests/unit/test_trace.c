@@ -9,6 +9,8 @@
 #include "user/base/check.h"
 #include "user/base/deadline.h"
 #include "user/base/end_reason.h"
+#include "user/base/stream_state.h"
+#include "user/obs/record.h"
 #include "user/obs/trace.h"
 
 static struct trace_record list[TRACE_RECORDS];
@@ -95,6 +97,16 @@ TEST(records_are_decoded_by_name)
 		{ { 999, 3, TRACE_UPSTREAM_REUSED, 12, 0 }, "0.000000999 3 upstream_reused fd=12\n" },
 		{ { 0, 1, TRACE_TIMER, DEADLINE_PER_TRY, 4 },
 		  "0.000000000 1 timer deadline=per_try_timeout late_ms=4\n" },
+		{ { 0, 1, TRACE_STREAM_STATE, STREAM_WAIT_HEAD, STREAM_CONNECT },
+		  "0.000000000 1 stream_state state=wait_head before=connect\n" },
+		{ { 0, 1, TRACE_STREAM_STATE, 99, 12 }, "0.000000000 1 stream_state state=99 before=12\n" },
+		{ { 0, 1, TRACE_STREAM_LANES, LANE_COPY, LANE_SOCKMAP },
+		  "0.000000000 1 stream_lanes lane_in=copy lane_out=sockmap\n" },
+		{ { 0, 1, TRACE_UPSTREAM_FAILED, ECONNREFUSED, 0 },
+		  "0.000000000 1 upstream_failed errno=ECONNREFUSED\n" },
+		{ { 0, 1, TRACE_UPSTREAM_FAILED, UINT32_MAX, 0 },
+		  "0.000000000 1 upstream_failed errno=4294967295\n" },
+		{ { 0, 1, TRACE_UPSTREAM_TLS, 5, 1 }, "0.000000000 1 upstream_tls fd=5 resumed=true\n" },
 		{ { 0, 1, TRACE_TIMER, 9999, 0 }, "0.000000000 1 timer deadline=9999 late_ms=0\n" },
 	};
 

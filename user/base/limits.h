@@ -248,6 +248,8 @@ enum limits {
 	LIMIT_HISTORY_STREAMS = 256, /* finished streams shown by /streams */
 	LIMIT_CLIENT_HELLO_BYTES = 16 * 1024,
 	LIMIT_METRIC_SERIES = 4096, /* labelled series of a worker; the rest are counted as "overflow" */
+	LIMIT_USER_AGENT_BYTES = 256, /* of one in the log and in /streams */
+	LIMIT_REQUEST_ID_BYTES = 128,
 	LIMIT_ACCESS_LOG_BYTES =
 		256 * 1024, /* collected lines of a worker; further ones are dropped and counted */
 	LIMIT_LOG_BYTES =

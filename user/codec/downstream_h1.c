@@ -18,8 +18,7 @@ enum http_error downstream_codec_h1_parse(struct stream *stream, struct span byt
 	stream->client_major = exchange->head.version_major;
 	if (http_error)
 		return http_error;
-	exchange->texts.host = exchange->head.authority;
-	exchange->texts.path = exchange->head.target;
+	stream_note_request(stream);
 	stream->client_keeps = framing_request_keeps(&exchange->head);
 	stream->client_minor = exchange->head.version_minor;
 	return upgrade_of_request(&exchange->head, &exchange->upgrade);

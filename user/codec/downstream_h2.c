@@ -55,8 +55,7 @@ enum http_error downstream_codec_h2_take(struct stream *stream, struct h2_stream
 	stream->exchange->texts.method = stream->exchange->head.method_text;
 	if (http_error)
 		return http_error;
-	stream->exchange->texts.host = stream->exchange->head.authority;
-	stream->exchange->texts.path = stream->exchange->head.target;
+	stream_note_request(stream);
 	http_error =
 		h2_head_request_framing(head, &stream->exchange->head, &stream->exchange->request_framing);
 	return !http_error && protocol.len ? downstream_codec_h2_make_upgrade(stream, protocol) : http_error;

@@ -56,11 +56,15 @@ static enum field_id field_candidate(struct span name)
 	case 10:
 		if (first == 'c')
 			return FIELD_CONNECTION;
-		return first == 'k' ? FIELD_KEEP_ALIVE : FIELD_SET_COOKIE;
+		if (first == 'k')
+			return FIELD_KEEP_ALIVE;
+		return first == 'u' ? FIELD_USER_AGENT : FIELD_SET_COOKIE;
 	case 11:
 		return FIELD_RETRY_AFTER;
 	case 12:
-		return first == 'c' ? FIELD_CONTENT_TYPE : FIELD_MAX_FORWARDS;
+		if (first == 'c')
+			return FIELD_CONTENT_TYPE;
+		return first == 'x' ? FIELD_X_REQUEST_ID : FIELD_MAX_FORWARDS;
 	case 13:
 		if (first == 'a')
 			return FIELD_AUTHORIZATION;

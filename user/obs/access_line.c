@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/obs/access_line.h"
 
+#include <stdio.h>
+
 #include "user/base/char_class.h"
 #include "user/base/json_writer.h"
 
@@ -92,6 +94,15 @@ static void put_duration(struct line *line, enum access_field field, bool has_va
 	memcpy(digits + len, "ms", 2);
 	if (has_value)
 		put_word(line, field, span_of(digits, len + 2));
+}
+
+/* Milliseconds with three decimals. */
+static void put_micros(struct line *line, enum access_field field, uint32_t us)
+{
+	char text[24];
+	int len = us ? snprintf(text, sizeof(text), "%u.%03ums", us / 1000, us % 1000) : 0;
+
+	put_word(line, field, span_of(text, (size_t)len));
 }
 
 /* The class of streams without trouble is left out. */

@@ -30,6 +30,8 @@ struct stream_record {
 	uint32_t retry_attempt; /* number of the retry, 0: none */
 	uint64_t delay_ms; /* injected by a delay policy; 0: none */
 	uint64_t duration_ns;
+	uint32_t connect_us; /* until the backend was connected; 0: a connection was reused, or none */
+	uint32_t head_us; /* from the start to the final head of the backend; 0: none came */
 	uint64_t bytes_in; /* payload from the client: body or tunnel */
 	uint64_t bytes_out; /* payload to the client */
 	enum lane_id lane_in; /* lane that moved most bytes of that direction */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/obs/trace.h"
 
+#include "user/base/check.h"
 #include "user/base/deadline.h"
 #include "user/base/end_reason.h"
 #include "user/base/mem.h"
+#include "user/base/stream_state.h"
+#include "user/obs/record.h"
 
 static const struct {
 	const char *name;
@@ -58,14 +61,57 @@ uint32_t trace_read(const struct trace *trace, struct trace_record *ret_list, ui
 	return (uint32_t)(count - lost);
 }
 
+/* Words for the numbers of the tables. */
+static const char *end_word(uint64_t value)
+{
+	return value < END_REASON_COUNT ? end_reason_text((enum end_reason)value) : NULL;
+}
+
+static const char *deadline_word(uint64_t value)
+{
+	return value < DEADLINE_COUNT ? stream_deadline_name((enum stream_deadline)value) : NULL;
+}
+
+static const char *state_word(uint64_t value)
+{
+	return value < STREAM_STATE_COUNT ? stream_state_name((enum stream_state)value) : NULL;
+}
+
+static const char *lane_word(uint64_t value)
+{
+	return value < LANE_COUNT ? lane_name((enum lane_id)value) : NULL;
+}
+
+static const char *errno_word(uint64_t value)
+{
+	return value <= INT32_MAX ? strerrorname_np((int)value) : NULL;
+}
+
+static const char *truth_word(uint64_t value)
+{
+	return value ? "true" : "false";
+}
+
+static const struct {
+	const char *name;
+	const char *(*word)(uint64_t value); /* static; NULL: not in the table */
+} words[] = {
+	{ "end_reason", end_word }, { "deadline", deadline_word }, { "state", state_word },
+	{ "before", state_word },   { "lane_in", lane_word },	   { "lane_out", lane_word },
+	{ "errno", errno_word },    { "resumed", truth_word },
+};
+
 static void add_number(struct text *out, const char *name, uint64_t value)
 {
+	const char *word = NULL;
+
 	if (name[0] == '\0')
 		return;
-	if (strcmp(name, "end_reason") == 0 && value < END_REASON_COUNT)
-		text_fmt(out, " %s=%s", name, end_reason_text((enum end_reason)value));
-	else if (strcmp(name, "deadline") == 0 && value < DEADLINE_COUNT)
-		text_fmt(out, " %s=%s", name, stream_deadline_name((enum stream_deadline)value));
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strcmp(name, words[i].name) == 0)
+			word = words[i].word(value);
+	if (word)
+		text_fmt(out, " %s=%s", name, word);
 	else
 		text_fmt(out, " %s=%llu", name, (unsigned long long)value);
 }

@@ -64,5 +64,8 @@ struct trace *trace_create(void); /* NULL without memory */
 void trace_free(struct trace *trace);
 /* Copies at most the last `max` records, oldest first; returns how many. */
 uint32_t trace_read(const struct trace *trace, struct trace_record *ret_list, uint32_t max);
-/* One line: "<seconds> <id> <event> a=… b=…", with the names of the numbers. */
+/*
+ * One line: "<seconds> <id> <event> a=… b=…", with the names of the numbers; a state, a reason, a deadline, a
+ * lane or an errno is a word.
+ */
 void trace_record_text(const struct trace_record *record, struct text *out);

@@ -446,6 +446,7 @@ static enum stream_step attempt_take_head(struct stream *stream)
 			       : STEP_WAIT;
 	}
 	if (status >= 200 || status == 101) {
+		stream->head_us = stream_us_since(stream, stream->start_ns);
 		outcome_response(stream);
 		return attempt_take_final(stream);
 	}

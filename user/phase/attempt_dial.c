@@ -98,14 +98,14 @@ static void attempt_on_progress(struct dial *dial)
 	stream_set_state(stream, dial->state == DIAL_RESOLVING ? STREAM_RESOLVE : STREAM_CONNECT);
 }
 
-static void attempt_trace_dialed(const struct dial *dial, struct stream *stream,
-				 const struct upstream *upstream)
+static void attempt_note_dialed(const struct dial *dial, struct stream *stream,
+				const struct upstream *upstream)
 {
 	const struct tls_session *session = conn_tls(&upstream->conn);
 	uint32_t fd = (uint32_t)conn_fd(&upstream->conn);
 
-	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, fd,
-		    (loop_now_ns(stream->proxy->loop) - dial->start_ns) / 1000u);
+	stream->connect_us = stream_us_since(stream, dial->start_ns);
+	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, fd, stream->connect_us);
 	if (session)
 		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_TLS, fd, tls_is_resumed(session));
 }
@@ -142,7 +142,7 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 	 */
 	if (upstream->h2)
 		stream->attempt.is_fresh = false;
-	attempt_trace_dialed(dial, stream, upstream);
+	attempt_note_dialed(dial, stream, upstream);
 	stream_run(stream, attempt_take(stream, upstream));
 }
 
@@ -281,6 +281,7 @@ enum stream_step attempt_dial(struct stream *stream)
 	};
 	struct upstream *upstream;
 
+	stream->connect_us = 0;
 	if (stream->exchange)
 		stream->exchange->fault = (struct span){ 0 };
 	if (options.protocol == DIAL_HTTP2 && attempt_needs_http1(stream).len)

@@ -83,6 +83,8 @@ static void record_fill_texts(const struct stream *stream, struct stream_record 
 	record->method = texts->method;
 	record->host = texts->host;
 	record->path = texts->path;
+	record->request_id = texts->request_id;
+	record->user_agent = texts->user_agent;
 	if (stream->exchange)
 		user = &stream->exchange->user;
 	else if (stream->keeps_user)
@@ -143,6 +145,8 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 		.delay_ms = stream->delay_ms,
 		.error = stream->exchange ? stream->exchange->error : (struct span){ 0 },
 		.duration_ns = loop_now_ns(stream->proxy->loop) - stream->start_ns,
+		.connect_us = stream->connect_us,
+		.head_us = stream->head_us,
 		.bytes_in = stream->upload.payload_bytes,
 		.bytes_out = stream->download.payload_bytes,
 		.lane_in = record_lane(&stream->upload),

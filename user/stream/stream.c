@@ -12,29 +12,6 @@
 #include "user/stream/internal_fields.h"
 #include "user/stream/upstream_side.h"
 
-#define TO(state) (1u << STREAM_##state)
-
-static const struct {
-	const char *name;
-	unsigned int next;
-} stream_states[] = {
-#define STREAM_STATE(id, name, action, next) { name, next },
-#include "user/stream/stream_states.def"
-#undef STREAM_STATE
-};
-
-#undef TO
-
-const char *stream_state_name(enum stream_state state)
-{
-	return stream_states[state].name;
-}
-
-bool stream_state_allows(enum stream_state from, enum stream_state to)
-{
-	return stream_states[from].next >> to & 1;
-}
-
 /*
  * When a timer is needed for the checkpoint: a response must be resumable even if its backend stays silent
  * after the head.
@@ -110,9 +87,35 @@ static struct span stream_put_text(char **at, struct span text)
 	return copy;
 }
 
+static struct span stream_field_text(const struct fields *fields, enum field_id id, size_t max)
+{
+	const struct field *field = fields_have(fields, id) ? fields_get(fields, id) : NULL;
+
+	return field ? span_first(field->value, max) : (struct span){ 0 };
+}
+
+void stream_note_request(struct stream *stream)
+{
+	const struct request_head *head = &stream->exchange->head;
+	struct stream_texts *texts = &stream->exchange->texts;
+
+	texts->host = head->authority;
+	texts->path = head->target;
+	texts->request_id = stream_field_text(&head->fields, FIELD_X_REQUEST_ID, LIMIT_REQUEST_ID_BYTES);
+	texts->user_agent = stream_field_text(&head->fields, FIELD_USER_AGENT, LIMIT_USER_AGENT_BYTES);
+}
+
+uint32_t stream_us_since(const struct stream *stream, uint64_t then_ns)
+{
+	uint64_t us = (loop_now_ns(stream->proxy->loop) - then_ns) / NS_PER_US;
+
+	return us > UINT32_MAX ? UINT32_MAX : us ? (uint32_t)us : 1;
+}
+
 int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, const struct stream_user *user)
 {
-	size_t len = texts->method.len + texts->host.len + texts->path.len +
+	size_t len = texts->method.len + texts->host.len + texts->path.len + texts->request_id.len +
+		     texts->user_agent.len +
 		     (user ? sizeof(*user) + user->jwt_subject.len + user->basic.len : 0);
 	struct stream_texts *kept = hg_malloc(sizeof(*kept) + len);
 	char *at;
@@ -124,6 +127,8 @@ int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, c
 	kept->method = stream_put_text(&at, texts->method);
 	kept->host = stream_put_text(&at, texts->host);
 	kept->path = stream_put_text(&at, texts->path);
+	kept->request_id = stream_put_text(&at, texts->request_id);
+	kept->user_agent = stream_put_text(&at, texts->user_agent);
 	if (user) {
 		struct stream_user *kept_user = (struct stream_user *)(kept + 1);
 
@@ -256,6 +261,8 @@ static void stream_report(struct stream *stream)
 	struct stream_record record;
 
 	stream_fill_record(stream, &record);
+	if (record.lane_in != LANE_COPY || record.lane_out != LANE_COPY)
+		proxy_trace(proxy, stream->id, TRACE_STREAM_LANES, record.lane_in, record.lane_out);
 	counter_end(proxy->counters, stream->reason);
 	counter_add(proxy->counters, COUNTER_RESPONSE_BYTES, stream->download.payload_bytes);
 	request_metrics_add(proxy->metrics, &record);

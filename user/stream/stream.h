@@ -5,6 +5,7 @@
 #include "policy/timeout.h"
 #include "policy/guard/guard.h"
 #include "user/base/deadline.h"
+#include "user/base/stream_state.h"
 #include "user/client/worker_state.h"
 #include "user/http/framing.h"
 #include "user/http/upgrade.h"
@@ -15,21 +16,6 @@ struct client;
 struct attempt_dial;
 struct downstream;
 struct upstream;
-
-/*
- * One request with its response, or one tunnel: the central object of the request path. It has one state
- * (stream_states.def, changed only by stream_set_state()), one timer, and ends exactly once, in
- * stream_finish().
- *
- * It owns its exchange and a reference to the configuration it started with; it borrows the client for its
- * whole life and an upstream for one attempt.
- */
-enum stream_state {
-#define STREAM_STATE(id, name, action, next) STREAM_##id,
-#include "user/stream/stream_states.def"
-#undef STREAM_STATE
-	STREAM_STATE_COUNT,
-};
 
 /* One attempt of sending the request to one endpoint. */
 struct attempt {
@@ -106,6 +92,8 @@ struct stream_texts {
 	struct span method;
 	struct span host; /* TLS route: the server name in the ClientHello */
 	struct span path;
+	struct span request_id; /* bounded, as the next one */
+	struct span user_agent;
 };
 
 /* The result of the last check of a client that does not read its response. */
@@ -157,6 +145,14 @@ struct exchange {
 	uint64_t reply_deadline_ms;
 };
 
+/*
+ * One request with its response, or one tunnel: the central object of the request path. It has one state
+ * (stream_states.def, changed only by stream_set_state()), one timer, and ends exactly once, in
+ * stream_finish().
+ *
+ * It owns its exchange and a reference to the configuration it started with; it borrows the client for its
+ * whole life and an upstream for one attempt.
+ */
 struct stream {
 	struct proxy *proxy; /* borrowed */
 	struct client *client; /* borrowed */
@@ -199,6 +195,8 @@ struct stream {
 	enum end_reason ending_reason : 8; /* with STEP_END, like the next one */
 	enum stream_end ending : 8;
 	uint32_t delay_ms; /* injected delay; 0: none */
+	uint32_t connect_us; /* of the last attempt: until it was connected; 0: not, or reused */
+	uint32_t head_us; /* since start_ns: the last final head of a backend; 0: none */
 
 	const struct listener *listener; /* these four borrowed from the lease */
 	const struct route *route;
@@ -220,14 +218,15 @@ struct stream_driver {
 	void (*on_deadline)(struct timer *timer, uint64_t now_ms); /* of stream->timer */
 };
 
-const char *stream_state_name(enum stream_state state);
-bool stream_state_allows(enum stream_state from, enum stream_state to);
-
 /*
  * Creates a stream of the client in state NEW; NULL at a limit or without memory. is_tcp: a tunnel from the
  * start.
  */
 struct stream *stream_create(struct client *client, const struct downstream *downstream, bool is_tcp);
+/* Sets the texts of the exchange for the log, except the method, when the request head is parsed. */
+void stream_note_request(struct stream *stream);
+/* Microseconds since then, at least 1. */
+uint32_t stream_us_since(const struct stream *stream, uint64_t then_ns);
 /* Keeps a copy of the texts for the log of a stream without exchange; user may be NULL. 0 or -ENOMEM. */
 int stream_keep_texts(struct stream *stream, const struct stream_texts *texts,
 		      const struct stream_user *user);

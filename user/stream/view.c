@@ -73,6 +73,7 @@ static void view_fill(struct stream_view *view, struct stream *stream, uint64_t 
 	stream_fill_record(stream, &view->record);
 	view->id = stream->id;
 	view->state = stream_state_name(stream->state);
+	view->state_explanation = stream_state_action(stream->state);
 	view->deadline = deadline == DEADLINE_NONE ? NULL : stream_deadline_name(deadline);
 	view->deadline_left_ms = deadline == DEADLINE_NONE ? -1
 				 : at_ms > now_ms	   ? (int64_t)(at_ms - now_ms)

@@ -11,6 +11,7 @@ struct stream_view {
 	uint64_t id; /* below 2^53: many JSON readers support no larger integers */
 	struct stream_record record; /* texts in the list's arena */
 	const char *state; /* name from stream_states.def; "closed" in the history */
+	const char *state_explanation; /* static */
 	const char *deadline; /* name of the running deadline, or NULL */
 	int64_t deadline_left_ms; /* -1: none */
 	uint64_t age_ms;
