@@ -121,12 +121,14 @@ $(error fuzzers need their own profile: make PROFILE=fuzz fuzzers)
 endif
 endif
 
-PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl libcares libcrypt
+PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl libcares libcrypt ncursesw
 DEB_libbpf     := libbpf-dev
 DEB_libelf     := libelf-dev
 DEB_zlib       := zlib1g-dev
 DEB_libnghttp2 := libnghttp2-dev
 DEB_yaml-0.1   := libyaml-dev
+# `headgate top`: keys, resizing, and terminals that differ.
+DEB_ncursesw   := libncurses-dev
 DEB_libcjson   := libcjson-dev
 # Patterns come from users, values from strangers: an engine whose time is linear in the length of the value.
 DEB_re2        := libre2-dev

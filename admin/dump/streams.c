@@ -101,6 +101,8 @@ static void write_end(struct json_writer *w, const struct stream_view *view)
 	json_str(w, "ended_at", date);
 	json_u64(w, "duration_ms", view->record.duration_ns / NS_PER_MS);
 	json_str(w, "close_reason", end_reason_text(view->record.reason));
+	json_str(w, "timer",
+		 end_reason_is_timer(view->record.reason) ? end_reason_text(view->record.reason) : NULL);
 	json_str(w, "close_explanation", end_reason_explanation(view->record.reason));
 	json_string_or_null(w, "error", view->record.error);
 }

@@ -4,23 +4,17 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "admin/top/top_client.h"
-#include "admin/top/top_table.h"
+#include "admin/top/top_screen.h"
+#include "admin/top/top_view.h"
 #include "user/base/clock.h"
+#include "user/base/mem.h"
 
 enum {
 	EXIT_NO_ANSWER = 1,
 	EXIT_USAGE = 2,
-};
-
-struct top_options {
-	const char *admin;
-	uint64_t interval_ms;
-	bool is_once;
 };
 
 static const char usage[] =
@@ -89,13 +83,11 @@ static int look(const char *admin, struct top_table *ret_table)
 
 	text_init(&body);
 	text_init(&error);
-	result = top_fetch(span_str(admin), "/streams", &body, &error);
-	if (result == 0) {
+	result = top_fetch(span_str(admin), "GET", "/streams", &body, &error);
+	if (result == 0)
 		result = top_table_parse(text_span(&body), ret_table);
-		if (result)
-			text_str(&error,
-				 "the list of streams cannot be read: is this the admin port of a gateway?");
-	}
+	if (result && !error.len)
+		text_str(&error, "the list of streams cannot be read: is this the admin port of a gateway?");
 	if (result)
 		fprintf(stderr, "headgate top: %.*s\n", SPAN_FMT(text_span(&error)));
 	text_done(&body);
@@ -110,27 +102,38 @@ static void pause_ms(uint64_t ms)
 	nanosleep(&time, NULL);
 }
 
-static void show(const struct top_table *table, bool is_once)
+static int show(const struct top_table *table)
 {
-	struct winsize size = { 0 };
-	bool is_screen = !is_once && isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+	const struct top_row **list = hg_malloc((table->row_count + 1) * sizeof(*list));
+	const struct top_view view = { 0 };
 	struct text out;
+	size_t count;
 
+	if (!list) {
+		fprintf(stderr, "headgate top: no memory\n");
+		return EXIT_NO_ANSWER;
+	}
+	count = top_view_rows(&view, table, list);
 	text_init(&out);
-	/* Moves to home and clears to the end, so that the table is redrawn without flicker. */
-	if (is_screen)
-		text_str(&out, "\x1b[H\x1b[J");
-	top_table_draw(table, is_screen && size.ws_row > 1 ? size.ws_row - 1u : 0,
-		       is_screen ? size.ws_col : 0, &out);
+	top_view_sum(&view, table, count, &out);
+	text_char(&out, '\n');
+	top_view_titles(&view, 0, &out);
+	text_char(&out, '\n');
+	for (size_t i = 0; i < count; i++) {
+		top_view_line(&view, list[i], 0, &out);
+		text_char(&out, '\n');
+	}
 	fwrite(out.data, 1, out.len, stdout);
 	fflush(stdout);
 	text_done(&out);
+	hg_free(list);
+	return 0;
 }
 
-/* Shows the changes since *before, then replaces it with the new list. */
+/* Prints the changes since *before, then replaces it with the new list. */
 static int top_step(const struct top_options *options, struct top_table *before, uint64_t *before_ms)
 {
-	struct top_table table, ranked;
+	struct top_table table;
 	uint64_t now_ms;
 
 	if (look(options->admin, &table) != 0)
@@ -140,15 +143,7 @@ static int top_step(const struct top_options *options, struct top_table *before,
 	top_table_done(before);
 	*before = table;
 	*before_ms = now_ms;
-	/* The next step needs the order of ids. */
-	if (top_table_copy(&table, &ranked) != 0) {
-		fprintf(stderr, "headgate top: no memory\n");
-		return EXIT_NO_ANSWER;
-	}
-	top_table_rank(&ranked);
-	show(&ranked, options->is_once);
-	top_table_done(&ranked);
-	return 0;
+	return show(&table);
 }
 
 int top_main(int argc, char **argv)
@@ -163,6 +158,10 @@ int top_main(int argc, char **argv)
 		return status;
 	if (look(options.admin, &before) != 0)
 		return EXIT_NO_ANSWER;
+	if (!options.is_once && top_screen_run(&options)) {
+		top_table_done(&before);
+		return 0;
+	}
 	before_ms = clock_now_ms();
 	do {
 		pause_ms(options.interval_ms);

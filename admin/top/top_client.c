@@ -13,7 +13,7 @@
 #include "user/net/socket.h"
 
 enum {
-	SILENCE_S = 10,
+	SILENCE_S = 5,
 	ANSWER_MAX_BYTES = 1 << 30,
 	SEGMENT_BYTES = 64 * 1024,
 };
@@ -67,7 +67,10 @@ static int exchange(int fd, struct span request, struct text *answer)
 	return text_error(answer);
 }
 
-/* The body of a complete 200. 0, -EPROTO for another status or malformed HTTP, -EIO if it is truncated. */
+/*
+ * The body of a complete 200. 0, -ESRCH for 404, -EACCES for 401 and 403, -EPROTO for another status or
+ * malformed HTTP, -EIO if it is truncated.
+ */
 static int answer_body(struct span answer, struct arena *arena, struct span *ret_body)
 {
 	static const struct head_limits limits = { LIMIT_REQUEST_LINE_BYTES, LIMIT_HEAD_BYTES,
@@ -80,8 +83,12 @@ static int answer_body(struct span answer, struct arena *arena, struct span *ret
 	head_scan_init(&scan, true);
 	if (head_scan_run(&scan, answer, &limits) != SCAN_DONE ||
 	    h1_parse_response(span_first(answer, scan.head_bytes), arena, &head) != HTTP_ERROR_NONE ||
-	    framing_response(&head, METHOD_GET, &framing) != HTTP_ERROR_NONE || head.status != 200)
+	    framing_response(&head, METHOD_GET, &framing) != HTTP_ERROR_NONE)
 		return -EPROTO;
+	if (head.status != 200)
+		return head.status == 404			  ? -ESRCH
+		       : head.status == 401 || head.status == 403 ? -EACCES
+								  : -EPROTO;
 	body = span_from(answer, scan.head_bytes);
 	if (framing.kind == BODY_LENGTH && framing.length != body.len)
 		return -EIO;
@@ -89,7 +96,7 @@ static int answer_body(struct span answer, struct arena *arena, struct span *ret
 	return 0;
 }
 
-static int fetch(struct span where, const char *path, struct text *body)
+static int fetch(struct span where, const char *method, const char *path, struct text *body)
 {
 	struct text request, answer;
 	struct arena arena;
@@ -101,7 +108,9 @@ static int fetch(struct span where, const char *path, struct text *body)
 	text_init(&request);
 	text_init(&answer);
 	arena_init(&arena, LIMIT_HEAD_BYTES);
-	text_fmt(&request, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+	text_fmt(&request,
+		 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+		 method, path);
 	error = text_error(&request);
 	if (!error)
 		error = exchange(fd, text_span(&request), &answer);
@@ -118,12 +127,12 @@ static int fetch(struct span where, const char *path, struct text *body)
 	return error;
 }
 
-int top_fetch(struct span where, const char *path, struct text *body, struct text *error)
+int top_fetch(struct span where, const char *method, const char *path, struct text *body, struct text *error)
 {
-	int result = fetch(where, path, body);
+	int result = fetch(where, method, path, body);
 
-	if (result == 0)
-		return 0;
+	if (result == 0 || result == -ESRCH)
+		return result;
 	text_fmt(error, "cannot read %s from ", path);
 	text_escaped(error, where);
 	switch (-result) {

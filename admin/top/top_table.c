@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "user/base/check.h"
 #include "user/base/mem.h"
 
 /* Texts from clients must not reach a terminal as control sequences. */
@@ -25,8 +26,6 @@ static void copy_member(char *out, size_t size, const cJSON *stream, const char 
 	copy_printable(out, size, text ? text : "");
 }
 
-#define COPY(row, member) copy_member((row)->member, sizeof((row)->member), stream, #member)
-
 /* Exact up to 2^53; 0 if the number is absent. */
 static uint64_t whole_member(const cJSON *stream, const char *key)
 {
@@ -38,6 +37,18 @@ static uint64_t whole_member(const cJSON *stream, const char *key)
 	return number < 18446744073709549568.0 ? (uint64_t)number : UINT64_MAX;
 }
 
+/* Of a TLS tunnel the name that the client asked for. */
+static void read_request(const cJSON *stream, struct top_row *row)
+{
+	char method[16], host[64], path[96];
+
+	copy_member(method, sizeof(method), stream, "method");
+	copy_member(host, sizeof(host), stream, *method ? "host" : "sni");
+	copy_member(path, sizeof(path), stream, "path");
+	snprintf(row->request, sizeof(row->request), "%.15s%s%.40s%.38s", method, *method ? " " : "", host,
+		 path);
+}
+
 static void row_read(const cJSON *stream, struct top_row *row)
 {
 	row->id = whole_member(stream, "id");
@@ -46,13 +57,20 @@ static void row_read(const cJSON *stream, struct top_row *row)
 	row->bytes_out = whole_member(stream, "bytes_out");
 	row->has_deadline = cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(stream, "deadline_left_ms"));
 	row->deadline_left_ms = whole_member(stream, "deadline_left_ms");
-	COPY(row, client);
-	COPY(row, route);
-	COPY(row, endpoint);
-	COPY(row, protocol);
-	COPY(row, state);
-	COPY(row, lane);
-	COPY(row, deadline);
+	row->status = whole_member(stream, "status");
+#define COPY(member) copy_member(row->member, sizeof(row->member), stream, #member)
+	COPY(client);
+	COPY(route);
+	COPY(endpoint);
+	COPY(protocol);
+	COPY(state);
+	COPY(lane);
+	COPY(deadline);
+	COPY(ended_at);
+	COPY(close_reason);
+	COPY(timer);
+#undef COPY
+	read_request(stream, row);
 }
 
 static int by_id(const void *a, const void *b)
@@ -62,39 +80,40 @@ static int by_id(const void *a, const void *b)
 	return left->id < right->id ? -1 : left->id > right->id;
 }
 
-int top_table_parse(struct span json, struct top_table *ret_table)
+/* 0 with a list, which the caller deletes, -EPROTO or -ENOMEM. */
+static int read_list(struct span json, cJSON **ret_root)
 {
 	static cJSON_Hooks hooks = { hg_malloc, hg_free };
-	struct top_table table = { 0 };
-	const cJSON *stream;
 	cJSON *root;
 
 	cJSON_InitHooks(&hooks);
 	root = cJSON_ParseWithLength(json.data, json.len);
-	table.row_list = cJSON_IsArray(root)
-				 ? hg_calloc((size_t)cJSON_GetArraySize(root) + 1, sizeof(table.row_list[0]))
-				 : NULL;
-	if (!table.row_list) {
-		int error = cJSON_IsArray(root) ? -ENOMEM : -EPROTO;
-
+	if (!cJSON_IsArray(root)) {
 		cJSON_Delete(root);
+		return -EPROTO;
+	}
+	*ret_root = root;
+	return 0;
+}
+
+int top_table_parse(struct span json, struct top_table *ret_table)
+{
+	struct top_table table = { 0 };
+	const cJSON *stream;
+	cJSON *root;
+	int error = read_list(json, &root);
+
+	if (error)
 		return error;
+	table.row_list = hg_calloc((size_t)cJSON_GetArraySize(root) + 1, sizeof(table.row_list[0]));
+	if (!table.row_list) {
+		cJSON_Delete(root);
+		return -ENOMEM;
 	}
 	cJSON_ArrayForEach(stream, root) row_read(stream, &table.row_list[table.row_count++]);
 	cJSON_Delete(root);
 	qsort(table.row_list, table.row_count, sizeof(table.row_list[0]), by_id);
 	*ret_table = table;
-	return 0;
-}
-
-int top_table_copy(const struct top_table *table, struct top_table *ret_copy)
-{
-	struct top_row *list = hg_malloc((table->row_count ? table->row_count : 1) * sizeof(*list));
-
-	if (!list)
-		return -ENOMEM;
-	memcpy(list, table->row_list, table->row_count * sizeof(*list));
-	*ret_copy = (struct top_table){ list, table->row_count };
 	return 0;
 }
 
@@ -129,116 +148,76 @@ void top_table_rates(struct top_table *table, const struct top_table *before, ui
 	}
 }
 
-static int order(uint64_t a, uint64_t b)
+static void add_printable(struct text *out, const char *text)
 {
-	return a > b ? -1 : a < b;
+	for (; *text; text++)
+		text_char(out, *text >= 0x20 && *text < 0x7f ? *text : '?');
 }
 
-static int by_rate(const void *a, const void *b)
-{
-	const struct top_row *left = a, *right = b;
-	int result = order(left->rate_in + left->rate_out, right->rate_in + right->rate_out);
+/* What somebody who looks for a reason wants first. */
+static const char *const first_members[] = { "state",	     "state_explanation",
+					     "deadline",     "deadline_left_ms",
+					     "close_reason", "close_explanation",
+					     "timer",	     "error" };
 
-	if (!result)
-		result = order(left->bytes_in + left->bytes_out, right->bytes_in + right->bytes_out);
-	if (!result)
-		result = order(left->age_ms, right->age_ms);
-	return result ? result : by_id(a, b);
+static bool is_first(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(first_members); i++)
+		if (strcmp(name, first_members[i]) == 0)
+			return true;
+	return false;
 }
 
-void top_table_rank(struct top_table *table)
+static void add_member(const char *name, const cJSON *member, struct text *out)
 {
-	qsort(table->row_list, table->row_count, sizeof(table->row_list[0]), by_rate);
-}
+	char number[32];
 
-/* "999", "1.0K", "12.3M": at most five characters. */
-static const char *size_text(char out[16], uint64_t bytes)
-{
-	static const char units[] = "KMGTPE";
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	if (bytes < 1000) {
-		snprintf(out, 16, "%u", (unsigned int)bytes);
-		return out;
-	}
-	for (value /= 1000; value >= 999.95 && unit + 1 < sizeof(units) - 1; unit++)
-		value /= 1000;
-	snprintf(out, 16, value < 99.95 ? "%.1f%c" : "%.0f%c", value, units[unit]);
-	return out;
-}
-
-/* "0.4s", "12s", "3m12s", "5h03m", "2d04h". */
-static const char *time_text(char out[24], uint64_t ms)
-{
-	unsigned long long s = ms / 1000;
-
-	if (s < 10)
-		snprintf(out, 24, "%llu.%llus", s, (unsigned long long)(ms % 1000 / 100));
-	else if (s < 60)
-		snprintf(out, 24, "%llus", s);
-	else if (s < 3600)
-		snprintf(out, 24, "%llum%02llus", s / 60, s % 60);
-	else if (s < 86400)
-		snprintf(out, 24, "%lluh%02llum", s / 3600, s % 3600 / 60);
-	else
-		snprintf(out, 24, "%llud%02lluh", s / 86400, s % 86400 / 3600);
-	return out;
-}
-
-static void add_line(struct text *out, const char *line, size_t columns)
-{
-	struct span s = span_str(line);
-
-	if (columns)
-		s = span_first(s, columns);
-	while (s.len && s.data[s.len - 1] == ' ')
-		s.len--;
-	text_add(out, s);
+	snprintf(number, sizeof(number), "%.0f", member->valuedouble);
+	text_fmt(out, "%-24s ", name);
+	add_printable(out, cJSON_IsString(member) ? member->valuestring : number);
 	text_char(out, '\n');
 }
 
-static void draw_sum(const struct top_table *table, size_t columns, struct text *out)
+/* Null members are left out; those of an object follow its name. */
+static void add_members(const cJSON *object, bool first, struct text *out)
 {
-	char in[16], to_client[16], line[160];
-	uint64_t sum_in = 0, sum_out = 0;
+	const cJSON *member, *inner;
 
-	for (size_t i = 0; i < table->row_count; i++) {
-		sum_in += table->row_list[i].rate_in;
-		sum_out += table->row_list[i].rate_out;
+	cJSON_ArrayForEach(member, object)
+	{
+		if (is_first(member->string) != first)
+			continue;
+		if (cJSON_IsString(member) || cJSON_IsNumber(member))
+			add_member(member->string, member, out);
+		cJSON_ArrayForEach(inner, member)
+		{
+			char name[64];
+
+			snprintf(name, sizeof(name), "%.30s.%.30s", member->string, inner->string);
+			if (cJSON_IsNumber(inner))
+				add_member(name, inner, out);
+		}
 	}
-	snprintf(line, sizeof(line), "%zu streams, %sB/s from clients, %sB/s to clients", table->row_count,
-		 size_text(in, sum_in), size_text(to_client, sum_out));
-	add_line(out, line, columns);
 }
 
-static void draw_row(const struct top_row *row, size_t columns, struct text *out)
+int top_table_detail(struct span json, uint64_t id, struct text *out)
 {
-	char rate_in[16], rate_out[16], in[16], to_client[16], age[24], left[24], line[512];
+	const cJSON *stream;
+	cJSON *root;
+	int error = read_list(json, &root);
 
-	snprintf(line, sizeof(line), "%7s %7s %7s %7s %6s %-10s %-12s %-22s %-24s %-22s %-9s %-16s %6s %llu",
-		 size_text(rate_in, row->rate_in), size_text(rate_out, row->rate_out),
-		 size_text(in, row->bytes_in), size_text(to_client, row->bytes_out),
-		 time_text(age, row->age_ms), row->state, row->lane, row->client, row->route, row->endpoint,
-		 row->protocol, row->deadline,
-		 row->has_deadline ? time_text(left, row->deadline_left_ms) : "",
-		 (unsigned long long)row->id);
-	add_line(out, line, columns);
-}
-
-void top_table_draw(const struct top_table *table, size_t rows, size_t columns, struct text *out)
-{
-	char header[512];
-	size_t count = table->row_count;
-
-	if (rows && count > (rows > 2 ? rows - 2 : 0))
-		count = rows > 2 ? rows - 2 : 0;
-	draw_sum(table, columns, out);
-	snprintf(header, sizeof(header),
-		 "%7s %7s %7s %7s %6s %-10s %-12s %-22s %-24s %-22s %-9s %-16s %6s %s", "IN/s", "OUT/s", "IN",
-		 "OUT", "AGE", "STATE", "LANE", "CLIENT", "ROUTE", "ENDPOINT", "PROTOCOL", "TIMER", "LEFT",
-		 "ID");
-	add_line(out, header, columns);
-	for (size_t i = 0; i < count; i++)
-		draw_row(&table->row_list[i], columns, out);
+	if (error)
+		return error;
+	error = -ENOENT;
+	cJSON_ArrayForEach(stream, root)
+	{
+		if (whole_member(stream, "id") != id)
+			continue;
+		add_members(stream, true, out);
+		add_members(stream, false, out);
+		error = text_error(out);
+		break;
+	}
+	cJSON_Delete(root);
+	return error;
 }

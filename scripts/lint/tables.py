@@ -131,6 +131,7 @@ HOMES = {
     "bpf/*": ["user/kernel/*", "bpf/*", "tests/bpf/*"],
     "yaml.h": ["config/core/engine/yaml.c"],
     "cjson/*": ["admin/top/top_table.c", "tests/unit/json_tree.h", "tests/fuzz/*"],
+    "curses.h": ["admin/top/top_screen.c"],
     "zlib.h": ["admin/http/gzip.c"],
     "re2/*": ["policy/match/regex_engine.cc"],
     "openssl/*": ["user/tls/*.c", "user/tls/*.h", "user/auth/*.c", "tests/unit/tls_pki.h",

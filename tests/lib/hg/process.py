@@ -40,11 +40,12 @@ class Process:
     """A program that a test runs. stdout and stderr go to files in the directory of the test.
 
     netns   hg.netns.Namespace to run in        uid    drop to this user id after the namespace is entered
+    tty     a terminal for all three streams (hg.terminal)
     """
 
     phase = Context.ORIGIN
 
-    def __init__(self, argv, name=None, env=None, netns=None, uid=None, cwd=None):
+    def __init__(self, argv, name=None, env=None, netns=None, uid=None, cwd=None, tty=None):
         global _count
         _count += 1
         self.name = name or os.path.basename(argv[0])
@@ -53,7 +54,7 @@ class Process:
         self._stem = os.path.join(context().directory, f"{self.name}-{_count}")
         self.stdout_path, self.stderr_path = self._stem + ".out", self._stem + ".err"
         self._env = {**os.environ, **{k: str(v) for k, v in (env or {}).items()}}
-        self._uid, self._cwd = uid, cwd
+        self._uid, self._cwd, self._tty = uid, cwd, tty
         self._popen = None
         self.start()
         context().own(self.phase, self)
@@ -76,7 +77,8 @@ class Process:
 
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
             self._popen = subprocess.Popen(  # pylint: disable=consider-using-with
-                self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self._env, cwd=self._cwd,
+                self.argv, stdin=self._tty or subprocess.DEVNULL, stdout=self._tty or out,
+                stderr=self._tty or err, env=self._env, cwd=self._cwd,
                 preexec_fn=in_child, pass_fds=(namespace_fd,) if namespace_fd >= 0 else ())
         if namespace_fd >= 0:
             os.close(namespace_fd)
