@@ -95,7 +95,7 @@ static int compile_guards(struct compile *compile, struct listener *listener, ui
 static int compile_listener(struct compile *compile, struct listener *listener, uint16_t port)
 {
 	struct arena *arena = compile->snapshot->arena;
-	struct precedence precedence = { 0 };
+	struct precedence precedence = { .candidate_arena = compile->watch ? compile->watch->arena : NULL };
 	int result = compile_label_make(arena, listener->gateway_namespace, listener->gateway_name,
 					&listener->gateway_label);
 
@@ -305,7 +305,7 @@ static void compile_servers(const struct compile *compile, const struct backend 
 					 attachment_on_target(&run.list[k], server->name), compile->report);
 		precedence_enter_inline(&precedence,
 					&(struct policy_values){ server->policy_list, server->policy_count },
-					LEVEL_INLINE_BACKEND);
+					LEVEL_INLINE_BACKEND, (struct span){ 0 });
 		server->request_headers = precedence_object(&precedence, POLICY_REQUEST_HEADERS);
 		server->tls = precedence_object(&precedence, POLICY_BACKEND_TLS);
 		if (shared && (!server->tls || server->tls->is_of_scheme))
@@ -346,7 +346,14 @@ static int compile_all(struct compile *compile, struct arena *scratch)
 
 int policy_compile(struct snapshot *snapshot, struct config_report *report)
 {
-	struct compile compile = { .snapshot = snapshot,
+	return policy_compile_watched(snapshot, report, NULL);
+}
+
+int policy_compile_watched(struct snapshot *snapshot, struct config_report *report,
+			   const struct route_watch *watch)
+{
+	struct compile compile = { .watch = watch,
+				   .snapshot = snapshot,
 				   .report = report,
 				   .union_bytes_left = LIMIT_REGEX_UNION_TOTAL_BYTES };
 	struct arena scratch;

@@ -3,6 +3,7 @@
 
 #include "config/core/engine/errors.h"
 #include "config/model.h"
+#include "policy/compile/precedence.h"
 
 /*
  * Decides which policy wins. Runs once when a snapshot is built: afterwards every route, backend reference
@@ -30,3 +31,25 @@ extern const struct frontend_http frontend_http_default;
  * error the snapshot can only be freed.
  */
 int policy_compile(struct snapshot *snapshot, struct config_report *report);
+
+/* One rule with all policies that were considered for it; valid during the call. */
+struct watched_route {
+	const struct listener *listener;
+	const struct route *route; /* NULL: a TCP or TLS route */
+	const struct tcp_route *tcp_route;
+	const struct precedence *precedence;
+	const struct precedence *ref_list; /* the same for each backend of the rule, beside those */
+};
+
+/* Looks on while the policies of the routes of a name are compiled. */
+struct route_watch {
+	struct span name; /* "name" or "namespace/name", each perhaps with "/rule" */
+	struct arena *arena; /* for candidates */
+	int (*on_route)(void *context, const struct watched_route *route); /* 0 or -errno */
+	void *context;
+};
+
+bool route_watch_fits(const struct route_watch *watch, struct span label, struct span rule_name);
+/* policy_compile() with a watch; what it has written is void unless this returns 0. */
+int policy_compile_watched(struct snapshot *snapshot, struct config_report *report,
+			   const struct route_watch *watch);

@@ -6,6 +6,7 @@
 #include "policy/compile/guard_list.h"
 #include "policy/compile/overridden.h"
 #include "policy/compile/tls_compile.h"
+#include "user/base/check.h"
 #include "user/base/limits.h"
 
 /* ---- backend references */
@@ -26,7 +27,8 @@ void compile_enter_backend(const struct compile *compile, struct precedence *pre
 	for (uint32_t i = 0; i < run.count; i++)
 		precedence_enter(precedence, &run.list[i],
 				 attachment_on_backend(&run.list[i], is_service ? port : 0), compile->report);
-	precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND);
+	precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND,
+				(struct span){ 0 });
 }
 
 /* The place of a reference. */
@@ -36,6 +38,7 @@ struct ref_place {
 	bool is_tcp;
 	bool splice_off;
 	bool is_grpc;
+	struct precedence *watched_list; /* for the own policies of each; NULL: nobody looks on */
 };
 
 /* A policy is more specific than the Service; gRPC requires HTTP/2. */
@@ -50,15 +53,19 @@ static enum backend_http_version version_of(const struct backend_ref *ref, bool 
 	return is_grpc ? BACKEND_HTTP2 : BACKEND_HTTP_AUTO;
 }
 
-static int resolve_ref(const struct compile *compile, const struct ref_place *place, struct backend_ref *ref)
+/* index: of the reference in its rule. */
+static int resolve_ref(const struct compile *compile, const struct ref_place *place, struct backend_ref *ref,
+		       uint32_t index)
 {
-	struct precedence own = { 0 };
+	struct precedence own = { .candidate_arena = place->precedence->candidate_arena };
 	const struct tls_place tls_place = { place->precedence, &own, place->listener, place->is_tcp };
 	int result;
 
 	compile_enter_backend(compile, &own, ref->backend, ref->service_port);
-	precedence_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF);
-	precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
+	precedence_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF, ref->where);
+	precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF, ref->where);
+	if (place->watched_list)
+		place->watched_list[index] = own;
 	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
 	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
 	result = tls_compile_ref(&tls_place, ref, compile->snapshot->arena, compile->report);
@@ -84,7 +91,7 @@ static int resolve_refs(const struct compile *compile, const struct ref_place *p
 
 	*ret_sum = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		int result = resolve_ref(compile, place, &list[i]);
+		int result = resolve_ref(compile, place, &list[i], i);
 
 		if (result < 0)
 			return result;
@@ -155,7 +162,7 @@ static int compile_mirrors(const struct compile *compile, const struct route *ro
 
 		if (!ref || !ref->backend)
 			continue;
-		result = resolve_ref(compile, &place, ref);
+		result = resolve_ref(compile, &place, ref, 0);
 		if (!is_refused && ref->http_version == BACKEND_HTTP2)
 			refuse_mirror(compile, route, ref->where);
 	}
@@ -232,18 +239,62 @@ static int compile_delegates(struct compile *compile, const struct precedence *o
 	return result;
 }
 
+/* ---- headgate explain route */
+
+bool route_watch_fits(const struct route_watch *watch, struct span label, struct span rule_name)
+{
+	ptrdiff_t slash = span_find(label, '/');
+	const struct span names[] = { label, span_from(label, (size_t)(slash + 1)) };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct span rest = span_from(watch->name,
+					     names[i].len < watch->name.len ? names[i].len : watch->name.len);
+
+		if (!span_starts(watch->name, names[i]))
+			continue;
+		if (!rest.len ||
+		    (rule_name.len && rest.data[0] == '/' && span_eq(span_from(rest, 1), rule_name)))
+			return true;
+	}
+	return false;
+}
+
+/* *ret_list: for the own policies of each reference; NULL: nobody watches this route. 0 or -ENOMEM. */
+static int watch_begin(const struct compile *compile, struct span label, struct span rule_name,
+		       uint32_t count, struct precedence **ret_list)
+{
+	if (!compile->watch || !route_watch_fits(compile->watch, label, rule_name))
+		return 0;
+	*ret_list = arena_take(compile->watch->arena, (count + 1) * sizeof(**ret_list));
+	if (!*ret_list)
+		return -ENOMEM;
+	memset(*ret_list, 0, (count + 1) * sizeof(**ret_list));
+	return 0;
+}
+
+static int watch_end(const struct compile *compile, const struct watched_route *watched, uint32_t count)
+{
+	bool lacks_memory = watched->precedence->lacks_memory;
+
+	for (uint32_t i = 0; i < count; i++)
+		lacks_memory |= watched->ref_list[i].lacks_memory;
+	return lacks_memory ? -ENOMEM : compile->watch->on_route(compile->watch->context, watched);
+}
+
+/* ---- rules */
+
 static int compile_route(struct compile *compile, const struct precedence *outer,
 			 const struct listener *listener, struct route *route)
 {
 	struct precedence precedence = *outer;
-	const struct ref_place place = { .precedence = &precedence,
-					 .listener = listener,
-					 .splice_off = route->splice_off || listener->splice_off,
-					 .is_grpc = route->is_grpc };
+	struct ref_place place = { .precedence = &precedence,
+				   .listener = listener,
+				   .splice_off = route->splice_off || listener->splice_off,
+				   .is_grpc = route->is_grpc };
 	int result;
 
 	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
-	if (!precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE))
+	if (!precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE, route->where))
 		config_message_at(compile->report, CONFIG_ERROR, route->where,
 				  "more than %d policies with rules of authorization apply to this route; "
 				  "join some of them",
@@ -275,9 +326,20 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 		result = compile_ref_mirrors(compile, route);
 	if (result == 0 && route->delegate_count)
 		result = compile_delegates(compile, &precedence, listener, route);
-	return result < 0 ? result
-			  : resolve_refs(compile, &place, route->backend_list, route->backend_count,
-					 &route->weight_sum);
+	if (result == 0)
+		result = watch_begin(compile, route->label, route->rule_name, route->backend_count,
+				     &place.watched_list);
+	if (result == 0)
+		result = resolve_refs(compile, &place, route->backend_list, route->backend_count,
+				      &route->weight_sum);
+	return result < 0 || !place.watched_list
+		       ? result
+		       : watch_end(compile,
+				   &(struct watched_route){ .listener = listener,
+							    .route = route,
+							    .precedence = &precedence,
+							    .ref_list = place.watched_list },
+				   route->backend_count);
 }
 
 int compile_routes(struct compile *compile, const struct precedence *outer, const struct listener *listener,
@@ -295,17 +357,28 @@ int compile_tcp_route(const struct compile *compile, const struct precedence *ou
 		      const struct listener *listener, struct tcp_route *route)
 {
 	struct precedence precedence = *outer;
-	const struct ref_place place = { .precedence = &precedence,
-					 .listener = listener,
-					 .is_tcp = true,
-					 .splice_off = route->splice_off || listener->splice_off };
+	struct ref_place place = { .precedence = &precedence,
+				   .listener = listener,
+				   .is_tcp = true,
+				   .splice_off = route->splice_off || listener->splice_off };
 	int result;
 
 	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind,
 		    false);
-	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
-	result = resolve_refs(compile, &place, route->backend_list, route->backend_count, &route->weight_sum);
-	return result < 0 ? result
-			  : compile_label_make(compile->snapshot->arena, route->namespace, route->name,
-					       &route->label);
+	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE, route->where);
+	result = compile_label_make(compile->snapshot->arena, route->namespace, route->name, &route->label);
+	if (result == 0)
+		result = watch_begin(compile, route->label, route->rule_name, route->backend_count,
+				     &place.watched_list);
+	if (result == 0)
+		result = resolve_refs(compile, &place, route->backend_list, route->backend_count,
+				      &route->weight_sum);
+	return result < 0 || !place.watched_list
+		       ? result
+		       : watch_end(compile,
+				   &(struct watched_route){ .listener = listener,
+							    .tcp_route = route,
+							    .precedence = &precedence,
+							    .ref_list = place.watched_list },
+				   route->backend_count);
 }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "policy/compile/attach.h"
+#include "policy/compile/effective.h"
 #include "policy/compile/precedence.h"
 #include "policy/match/route_table.h"
 
 /* A snapshot while policy_compile() runs. */
 struct compile {
+	const struct route_watch *watch; /* NULL: none */
 	struct snapshot *snapshot;
 	struct config_report *report;
 	struct attachments attachments;

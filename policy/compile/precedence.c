@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/compile/precedence.h"
 
-static const char *win_reason(const struct attachment *winner, const struct attachment *loser)
+const char *precedence_win_reason(const struct attachment *winner, const struct attachment *loser)
 {
 	if (winner->is_foreign != loser->is_foreign)
 		return "is in the namespace of the gateway";
@@ -17,7 +17,7 @@ static void tie_warn(struct config_report *report, const struct attachment *winn
 	attachment_warn(report, loser->policy,
 			"has no effect where policy %s sets the same at the same level: that one %s; "
 			"keep only one of them",
-			QUOTE(winner->policy->key), win_reason(winner, loser));
+			QUOTE(winner->policy->key), precedence_win_reason(winner, loser));
 }
 
 /* Warns that some members of a policy lost; its others apply. */
@@ -37,7 +37,8 @@ static void loss_warn(struct config_report *report, const struct attachment *win
 	attachment_warn(report, policy,
 			"sets %.*s without effect where policy %s does at the same level: that one %s; "
 			"the rest of it is merged with the other; keep each in only one of them",
-			SPAN_FMT(text_span(&names)), QUOTE(policy->lost_to), win_reason(winner, loser));
+			SPAN_FMT(text_span(&names)), QUOTE(policy->lost_to),
+			precedence_win_reason(winner, loser));
 	text_done(&names);
 }
 
@@ -62,6 +63,39 @@ static void merge_tie(struct precedence_winner *winner, struct attachment *added
 		tie_warn(report, stronger, weaker);
 	else if (weaker->policy->lost_count)
 		loss_warn(report, stronger, weaker);
+}
+
+static bool is_kept(const struct precedence *precedence, const struct precedence_candidate *candidate)
+{
+	for (const struct precedence_candidate *at = precedence->candidate_list; at; at = at->next)
+		if (at->object == candidate->object && at->level == candidate->level)
+			return true;
+	return false;
+}
+
+static void keep(struct precedence *precedence, const struct precedence_candidate *candidate)
+{
+	struct precedence_candidate *kept;
+
+	if (!precedence->candidate_arena || is_kept(precedence, candidate))
+		return;
+	kept = arena_take(precedence->candidate_arena, sizeof(*kept));
+	if (!kept) {
+		precedence->lacks_memory = true;
+		return;
+	}
+	*kept = *candidate;
+	kept->next = precedence->candidate_list;
+	precedence->candidate_list = kept;
+}
+
+bool precedence_counts(const struct precedence *precedence, const struct precedence_candidate *candidate)
+{
+	const struct precedence_winner *winner = &precedence->of[candidate->kind];
+
+	if (precedence_adds_up(candidate->kind) || winner->object == candidate->object)
+		return true;
+	return winner->merge && candidate->attachment && merge_has(winner->merge, candidate->attachment);
 }
 
 static bool is_added(const struct precedence *precedence, const void *object)
@@ -106,6 +140,11 @@ void precedence_enter(struct precedence *precedence, struct attachment *attachme
 	if (level == LEVEL_NONE)
 		return;
 	attachment->policy->is_attached = true;
+	keep(precedence, &(struct precedence_candidate){ .kind = attachment->policy->value.kind,
+							 .level = level,
+							 .object = attachment->policy->value.object,
+							 .attachment = attachment,
+							 .where = attachment->policy->where });
 	if (precedence_adds_up(attachment->policy->value.kind)) {
 		enter_added(precedence, attachment, level, report);
 		return;
@@ -127,7 +166,7 @@ void precedence_enter(struct precedence *precedence, struct attachment *attachme
 }
 
 bool precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
-			     enum policy_level level)
+			     enum policy_level level, struct span where)
 {
 	bool has_room = true;
 
@@ -135,6 +174,9 @@ bool precedence_enter_inline(struct precedence *precedence, const struct policy_
 		const struct policy_value *value = &values->value_list[i];
 		struct precedence_winner *winner = &precedence->of[value->kind];
 
+		keep(precedence,
+		     &(struct precedence_candidate){
+			     .kind = value->kind, .level = level, .object = value->object, .where = where });
 		if (precedence_adds_up(value->kind))
 			has_room &= add(precedence, value->kind, value->object);
 		if (level > winner->level)

@@ -18,6 +18,16 @@ struct precedence_winner {
 /* Of kinds whose policies all count, instead of the strongest. */
 enum { PRECEDENCE_ADDED = 32 };
 
+/* One policy that was entered, whether it won or not. */
+struct precedence_candidate {
+	const struct precedence_candidate *next; /* entered before */
+	enum policy_kind kind;
+	enum policy_level level;
+	const void *object; /* borrowed */
+	const struct attachment *attachment; /* NULL: inline */
+	struct span where; /* of the object with the inline value; may be empty */
+};
+
 struct precedence {
 	struct precedence_winner of[POLICY_KIND_COUNT];
 	struct precedence_added {
@@ -25,6 +35,13 @@ struct precedence {
 		const void *object; /* borrowed */
 	} added[PRECEDENCE_ADDED];
 	uint32_t added_count;
+	/*
+	 * For `headgate explain route`: a list of all candidates, shared with what a copy of this was made
+	 * from. The arena is borrowed; NULL: none are kept.
+	 */
+	struct arena *candidate_arena;
+	const struct precedence_candidate *candidate_list;
+	bool lacks_memory; /* the list is not complete */
 };
 
 /* True if the policies of a kind add up over all levels: rules of authorization. */
@@ -40,9 +57,16 @@ static inline bool precedence_adds_up(enum policy_kind kind)
  */
 void precedence_enter(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
 		      struct config_report *report);
-/* Enters inline values; of two of one kind the first one counts. False: more than PRECEDENCE_ADDED add up. */
+/*
+ * Enters inline values; of two of one kind the first one counts. `where` is that of their object. False: more
+ * than PRECEDENCE_ADDED add up.
+ */
 bool precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
-			     enum policy_level level);
+			     enum policy_level level, struct span where);
+/* Why this policy wins against another one of its level, "is older". */
+const char *precedence_win_reason(const struct attachment *winner, const struct attachment *loser);
+/* True if the candidate wins, is a part of the merged winner, or is of a kind that adds up. */
+bool precedence_counts(const struct precedence *precedence, const struct precedence_candidate *candidate);
 static inline const void *precedence_object(const struct precedence *precedence, enum policy_kind kind)
 {
 	return precedence->of[kind].object;

@@ -35,10 +35,32 @@ static void print_words(const char *value, struct text *out)
 		text_char(out, *value == '|' ? ' ' : *value);
 }
 
-/* The words that may follow a command, as of bpf: "load|status|unload". */
-static const char *verbs_of(unsigned command)
+/*
+ * The words that may follow a command: those in lower case, as of "load|status|unload" or "[KEY|route NAME]".
+ * False: there is none. out may be NULL.
+ */
+static bool print_verbs(unsigned command, struct text *out)
 {
-	return is_words(command_list[command].arguments) ? command_list[command].arguments : NULL;
+	struct span rest = span_str(command_list[command].arguments), part;
+	const char *before = "";
+
+	while (rest.len && span_split(&rest, '|', &part)) {
+		size_t len = 0;
+
+		while (part.len && part.data[0] == '[')
+			part = span_from(part, 1);
+		while (len < part.len && part.data[len] >= 'a' && part.data[len] <= 'z')
+			len++;
+		if (len && out)
+			text_fmt(out, "%s%.*s", before, (int)len, part.data);
+		before = len ? " " : before;
+	}
+	return *before;
+}
+
+static bool has_verbs(unsigned command)
+{
+	return print_verbs(command, NULL);
 }
 
 /* ---- bash */
@@ -77,9 +99,9 @@ static void print_bash_options(unsigned command, struct text *out)
 		text_fmt(out, "%s%s", option_list[i].short_name ? " " : before, option_list[i].name);
 		before = " ";
 	}
-	if (verbs_of(command)) {
+	if (has_verbs(command)) {
 		text_str(out, before);
-		print_words(verbs_of(command), out);
+		print_verbs(command, out);
 	}
 	text_str(out, "' ;;\n");
 }
@@ -176,9 +198,9 @@ static void print_zsh(struct text *out)
 		}
 		if (command == COMMAND_SERVE)
 			text_str(out, " \\\n\t\t\t'1: :{_describe command commands}'");
-		else if (verbs_of(command)) {
+		else if (has_verbs(command)) {
 			text_str(out, " \\\n\t\t\t'1:word:(");
-			print_words(verbs_of(command), out);
+			print_verbs(command, out);
 			text_str(out, ")'");
 		} else if (is_path(command_list[command].arguments))
 			text_str(out, " \\\n\t\t\t'1:file:_files'");
@@ -241,12 +263,12 @@ static void print_fish(struct text *out)
 		for (unsigned i = 0; i < OPTION_COUNT; i++)
 			if (has(command, &option_list[i]))
 				print_fish_option(command, &option_list[i], out);
-		if (!verbs_of(command) && !is_path(command_list[command].arguments))
+		if (!has_verbs(command) && !is_path(command_list[command].arguments))
 			continue;
 		print_fish_when(command, out);
-		if (verbs_of(command)) {
+		if (has_verbs(command)) {
 			text_str(out, " -a '");
-			print_words(verbs_of(command), out);
+			print_verbs(command, out);
 			text_str(out, "'\n");
 		} else {
 			text_str(out, " -F\n");

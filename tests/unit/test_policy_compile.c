@@ -279,14 +279,28 @@ TEST(a_configuration_has_a_bounded_number_of_expressions)
 
 /* ---- memory */
 
+static int count_rule(void *context, const struct watched_route *watched)
+{
+	unsigned *count = context;
+
+	assert_non_null(watched->precedence->candidate_list);
+	assert_non_null(watched->ref_list[0].candidate_list);
+	++*count;
+	return 0;
+}
+
+/* context: not NULL if somebody looks on. */
 static int compile_once(void *context)
 {
+	unsigned count = 0;
+	struct arena arena;
+	const struct route_watch watch = { SPAN("app/shop"), &arena, count_rule, &count };
 	static const struct mirror_policy mirror;
 	struct route_match *match;
 	struct fixture f;
 	int result;
 
-	(void)context;
+	arena_init(&arena, 4096);
 	fixture_build(&f);
 	result = -ENOMEM;
 	if (!f.model.failed) {
@@ -305,15 +319,37 @@ static int compile_once(void *context)
 			     target_of(TARGET_ROUTE, "app", "none", ""));
 	}
 	if (!f.model.failed)
-		result = policy_compile(f.model.snapshot, &f.model.report);
+		result = policy_compile_watched(f.model.snapshot, &f.model.report, context ? &watch : NULL);
 	if (f.model.snapshot)
 		fixture_done(&f);
+	arena_done(&arena);
+	assert_true(result || count == (context ? 2 : 0));
 	return result;
 }
 
 TEST(sealing_survives_every_failed_allocation)
 {
 	assert_true(alloc_fail_each(compile_once, NULL) > 10);
+	assert_true(alloc_fail_each(compile_once, (void *)"watched") > 10);
+}
+
+TEST(a_route_is_watched_by_its_name_with_or_without_namespace_and_rule)
+{
+	static const struct {
+		const char *name;
+		bool fits;
+	} cases[] = { { "api", true },		{ "ns/api", true },	{ "api/rule1", true },
+		      { "ns/api/rule1", true }, { "ap", false },	{ "apis", false },
+		      { "api/", false },	{ "api/rule2", false }, { "ns/ap", false },
+		      { "ns", false },		{ "", false },		{ "/api", false },
+		      { "ns/api/", false } };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct route_watch watch = { .name = span_str(cases[i].name) };
+
+		if (route_watch_fits(&watch, SPAN("ns/api"), SPAN("rule1")) != cases[i].fits)
+			fail_msg("%s", cases[i].name);
+	}
 }
 
 TEST(an_empty_snapshot_can_be_compiled)

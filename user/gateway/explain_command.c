@@ -7,6 +7,7 @@
 #include "config/standalone/key.h"
 #include "config/standalone/policy.h"
 #include "user/gateway/command_config.h"
+#include "user/gateway/explain_route.h"
 
 /* Of Markdown the words: `code` without its quotes, of [words](link) the words. */
 static void add_plain(struct span s, struct text *out)
@@ -101,11 +102,57 @@ static int explain(struct span path, struct text *out)
 	return error;
 }
 
+static int explain_key(const struct options *options)
+{
+	struct text out;
+	int error;
+
+	if (options->argument_count > 1 || options->source_count) {
+		options_fail(options->source_count ? "a key needs no file" : "more than one key", NULL,
+			     "write headgate explain routes.policies.timeout, or explain route NAME -f FILE");
+		return -ENOENT;
+	}
+	text_init(&out);
+	error = explain(span_str(options->argument_count ? options->argument_list[0] : ""), &out);
+	if (!error)
+		error = text_error(&out);
+	if (!error && (fwrite(out.data, 1, out.len, stdout) < out.len || fflush(stdout) < 0))
+		error = -EIO;
+	text_done(&out);
+	return error;
+}
+
+static int explain_one_route(struct options *options)
+{
+	struct config_report report;
+	struct json_writer w;
+	struct text out;
+	int error;
+
+	if (options->argument_count != 2 || !options->source_count) {
+		options_fail(options->source_count ? "no name of a route" : "no configuration", NULL,
+			     "write headgate explain route NAME -f FILE");
+		return -ENOENT;
+	}
+	config_report_init(&report);
+	text_init(&out);
+	json_begin(&w, &out);
+	json_open_object(&w, NULL);
+	error = explain_route(options, options->argument_list[1], &report, &w);
+	json_close(&w);
+	if (!error)
+		error = command_print(&out, options->as_json);
+	else if (error != -ENOENT)
+		command_report(&report);
+	text_done(&out);
+	config_report_done(&report);
+	return error;
+}
+
 int explain_command(int argc, char **argv)
 {
 	static struct options options;
-	struct text out;
-	int error;
+	bool is_route;
 
 	if (options_parse(COMMAND_EXPLAIN, argc, argv, &options) < 0)
 		return COMMAND_WRONG;
@@ -113,16 +160,6 @@ int explain_command(int argc, char **argv)
 		options_usage(COMMAND_EXPLAIN, stdout);
 		return COMMAND_DONE;
 	}
-	if (options.argument_count > 1) {
-		options_fail("more than one key", NULL, "write headgate explain routes.policies.timeout");
-		return COMMAND_WRONG;
-	}
-	text_init(&out);
-	error = explain(span_str(options.argument_count ? options.argument_list[0] : ""), &out);
-	if (!error)
-		error = text_error(&out);
-	if (!error && (fwrite(out.data, 1, out.len, stdout) < out.len || fflush(stdout) < 0))
-		error = -EIO;
-	text_done(&out);
-	return (int)command_status_of(error);
+	is_route = options.argument_count && strcmp(options.argument_list[0], "route") == 0;
+	return (int)command_status_of(is_route ? explain_one_route(&options) : explain_key(&options));
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * `headgate explain PATH`, without the first two words: what a key of a standalone file is. Returns the exit
- * status.
+ * `headgate explain KEY`, without the first two words: what a key of a standalone file is; or
+ * `explain route NAME -f FILE` (explain_route.h). Returns the exit status.
  */
 int explain_command(int argc, char **argv);

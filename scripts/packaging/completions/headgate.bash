@@ -13,6 +13,7 @@ _headgate() {
 	check-request,-f|check-request,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	check-request,-H|check-request,--header) return ;;
 	check-request,--source) return ;;
+	explain,-f|explain,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	lint,-f|lint,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	top,--admin) return ;;
 	top,--interval) return ;;
@@ -23,7 +24,7 @@ _headgate() {
 	'') words='-f --file --validate-only --strict --log-level --log-format --no-keeper --restart-limit -V --version -h --help' ;;
 	check-request) words='-f --file -H --header --source --json -h --help' ;;
 	convert) words='' ;;
-	explain) words='-h --help' ;;
+	explain) words='-f --file --json -h --help route' ;;
 	lint) words='-f --file -h --help' ;;
 	schema) words='-h --help' ;;
 	top) words='--admin --interval --once -h --help' ;;
