@@ -6,7 +6,7 @@ import re
 
 from hg import *
 from hg.framework import binary, repository_root
-from hg.gateway import SANITIZER_ENV, validate
+from hg.gateway import SANITIZER_ENV
 
 ROUTE = "timeout: {requestTimeout: 5s}"
 CLEAN = f"""
@@ -24,6 +24,11 @@ routes:
   backends: [{{host: 'a:1'}}]
 - {{name: rest, hostnames: ["*.example"], backends: [{{host: 'a:1'}}]}}
 """
+
+
+KEYS = ('{"keys":[{"kty":"EC","crv":"P-256","kid":"a","alg":"ES256","use":"sig",'
+        '"x":"WKn-ZIGevcwGIyyrzFoZNBdaq9_TsqzGl96oc0CWuis",'
+        '"y":"y77t-RvAHRKTsSGdIYUfweuOvwrvDD-Q3Hv5J0fSKbE"}]}')
 
 
 def lint(text):
@@ -57,11 +62,12 @@ def clean():
 def findings():
     to = "backends: [{host: 'a:1'}]"
     finds(routes(to, f"matches: [{{path: {{exact: /x}}}}], {to}"), "3:3", "deadline", "requestTimeout: 30s")
-    for auth in ("jwtAuth: {issuer: i, audiences: [a], jwks: '{\"keys\":[]}'",
+    for auth in ("jwtAuth: {issuer: i, audiences: [a], jwks: '%s'" % KEYS,
+                 "basicAuth: {htpasswd: 'a:$$2y$$05$$abcdefghijklmnopqrstuu5s8AzXMo.4kRgG0.7Wq2p1aPj0NqJ6e'",
                  "apiKey: {keys: [{keyHash: 'sha256:%s'}]" % (64 * "0")):
-        text = routes(f"policies: {{{ROUTE}, {auth}, mode: optional}}}}, {to}")
-        if validate(text.replace("port: 80", "port: 8080"))[0] == 0:
-            finds(text, "3:3", auth.split(":")[0], "mode: strict")
+        finds(routes(f"policies: {{{ROUTE}, {auth}, mode: optional}}}}, {to}"), "3:3", auth.split(":")[0],
+              "mode: strict")
+        eq(lint(routes(f"policies: {{{ROUTE}, {auth}, mode: strict}}}}, {to}")), (0, "", ""), auth)
     text = routes(f"policies: {{{ROUTE}, apiKey: {{keys: [{{key: 'clear'}}], mode: strict}}}}, {to}")
     finds(text, r"3:\d+", "keyHash")
     eq(lint(text.replace("'clear'", "$SECRET"))[0], 0, "a variable is no secret")
