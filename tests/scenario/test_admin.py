@@ -314,7 +314,11 @@ def access_log():
     client.send(b"GET /a\x01b HTTP/1.1\r\nHost: x\r\n\r\n")
     eq(client.response().status, 400, "status")
     check(all(" " <= c or c in "\t\n" for c in gateway.stdout), "control characters in the log")
-    eq(len(gateway.wait_log(count=3)), 3, "lines")
+    WebSocket(gateway.port, headers={"User-Agent": "socket", "X-Request-ID": "of-a-tunnel"}).raw.close()
+    tunnel = gateway.wait_log(lambda record: record.get("http.path") == "/ws")
+    eq((tunnel["http.request_id"], tunnel["http.user_agent"]), ("of-a-tunnel", "socket"), "of a tunnel")
+    check("backend.head" in tunnel, f"when the backend agreed: {tunnel}")
+    eq(len(gateway.wait_log(count=4)), 4, "lines")
 
 
 @test("the access log as JSON: one object a line with the same fields; off when the configuration says so")
