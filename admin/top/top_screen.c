@@ -434,6 +434,18 @@ static void filter_key(struct screen *screen, int key)
 	arrange(screen);
 }
 
+/* In details and help. */
+static void page_key(struct screen *screen, int key)
+{
+	if (key == KEY_DOWN && screen->detail_has_more)
+		screen->detail_first++;
+	if (key == KEY_UP && screen->detail_first)
+		screen->detail_first--;
+	screen->is_done = key == 'q';
+	if (key == KEY_ESCAPE || key == '\n' || key == KEY_ENTER || key == '?')
+		screen->mode = MODE_LIST;
+}
+
 static void on_key(struct screen *screen, int key)
 {
 	if (key == KEY_RESIZE)
@@ -447,15 +459,8 @@ static void on_key(struct screen *screen, int key)
 		filter_key(screen, key);
 		return;
 	case MODE_DETAIL:
-		if (key == KEY_DOWN && screen->detail_has_more)
-			screen->detail_first++;
-		if (key == KEY_UP && screen->detail_first)
-			screen->detail_first--;
-		/* fall through */
 	case MODE_HELP:
-		screen->is_done = key == 'q';
-		if (key == KEY_ESCAPE || key == '\n' || key == KEY_ENTER || key == '?')
-			screen->mode = MODE_LIST;
+		page_key(screen, key);
 		return;
 	case MODE_CLOSE:
 		screen->mode = MODE_LIST;
