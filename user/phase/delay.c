@@ -53,8 +53,8 @@ bool delay_start(struct stream *stream)
 	/* Count the processing time before the delay only. */
 	histogram_add(&proxy->counters->request_processing, &histogram_processing,
 		      clock_now_ns() - stream->start_ns);
-	stream->delay_ms = (uint32_t)ns_to_ms(ns); /* at most LIMIT_DELAY_MS */
-	stream->exchange->delay_end_ms = proxy_now_ms(proxy) + stream->delay_ms;
+	stream->exchange->user.delay_ms = (uint32_t)ns_to_ms(ns); /* at most LIMIT_DELAY_MS */
+	stream->exchange->delay_end_ms = proxy_now_ms(proxy) + stream->exchange->user.delay_ms;
 	stream_set_state(stream, STREAM_DELAY);
 	return true;
 }

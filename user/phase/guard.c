@@ -64,22 +64,22 @@ static int hide_parameter(struct stream *stream, const struct credential_locatio
 }
 
 /* An expression may read any header. */
-static void hide_header(struct stream_texts *texts, const struct credential_location *location)
+static void hide_header(struct stream_user *user, const struct credential_location *location)
 {
 	enum field_id id = field_id_of(location->name);
 	bool is_any = location->kind == LOCATION_EXPRESSION;
 
 	if (is_any || id == FIELD_USER_AGENT)
-		texts->user_agent = (struct span){ 0 };
+		user->user_agent = (struct span){ 0 };
 	if (is_any || id == FIELD_X_REQUEST_ID)
-		texts->request_id = (struct span){ 0 };
+		user->request_id = (struct span){ 0 };
 }
 
 static int take_out(struct stream *stream, const struct credential_location *location, bool is_valid)
 {
 	int error = location->kind == LOCATION_QUERY ? hide_parameter(stream, location) : 0;
 
-	hide_header(&stream->exchange->texts, location);
+	hide_header(&stream->exchange->user, location);
 	if (!error && is_valid)
 		error = credential_remove(location, &stream->exchange->head, &stream->exchange->arena);
 	return error;

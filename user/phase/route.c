@@ -333,7 +333,7 @@ enum stream_step exchange_forward(struct stream *stream)
 		return exchange_redirect(stream, stream->backend->redirect);
 	if (exchange_prepare_head(stream) < 0)
 		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
-	if (!stream->delay_ms)
+	if (!stream->exchange->user.delay_ms)
 		histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
 			      clock_now_ns() - stream->start_ns);
 	return STEP_ATTEMPT;

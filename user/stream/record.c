@@ -83,8 +83,6 @@ static void record_fill_texts(const struct stream *stream, struct stream_record 
 	record->method = texts->method;
 	record->host = texts->host;
 	record->path = texts->path;
-	record->request_id = texts->request_id;
-	record->user_agent = texts->user_agent;
 	if (stream->exchange)
 		user = &stream->exchange->user;
 	else if (stream->keeps_user)
@@ -92,6 +90,9 @@ static void record_fill_texts(const struct stream *stream, struct stream_record 
 	if (user) {
 		record->jwt_subject = user->jwt_subject;
 		record->basic_user = user->basic;
+		record->request_id = user->request_id;
+		record->user_agent = user->user_agent;
+		record->delay_ms = user->delay_ms;
 	}
 }
 
@@ -142,7 +143,6 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 		.protocol = record_protocol(stream),
 		.status = stream->head_sent ? stream->status : 0,
 		.retry_attempt = stream->attempt.retries_done,
-		.delay_ms = stream->delay_ms,
 		.error = stream->exchange ? stream->exchange->error : (struct span){ 0 },
 		.duration_ns = loop_now_ns(stream->proxy->loop) - stream->start_ns,
 		.connect_us = stream->connect_us,

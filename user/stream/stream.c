@@ -97,12 +97,12 @@ static struct span stream_field_text(const struct fields *fields, enum field_id 
 void stream_note_request(struct stream *stream)
 {
 	const struct request_head *head = &stream->exchange->head;
-	struct stream_texts *texts = &stream->exchange->texts;
+	struct stream_user *user = &stream->exchange->user;
 
-	texts->host = head->authority;
-	texts->path = head->target;
-	texts->request_id = stream_field_text(&head->fields, FIELD_X_REQUEST_ID, LIMIT_REQUEST_ID_BYTES);
-	texts->user_agent = stream_field_text(&head->fields, FIELD_USER_AGENT, LIMIT_USER_AGENT_BYTES);
+	stream->exchange->texts.host = head->authority;
+	stream->exchange->texts.path = head->target;
+	user->request_id = stream_field_text(&head->fields, FIELD_X_REQUEST_ID, LIMIT_REQUEST_ID_BYTES);
+	user->user_agent = stream_field_text(&head->fields, FIELD_USER_AGENT, LIMIT_USER_AGENT_BYTES);
 }
 
 uint32_t stream_us_since(const struct stream *stream, uint64_t then_ns)
@@ -114,9 +114,10 @@ uint32_t stream_us_since(const struct stream *stream, uint64_t then_ns)
 
 int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, const struct stream_user *user)
 {
-	size_t len = texts->method.len + texts->host.len + texts->path.len + texts->request_id.len +
-		     texts->user_agent.len +
-		     (user ? sizeof(*user) + user->jwt_subject.len + user->basic.len : 0);
+	size_t user_bytes = user ? sizeof(*user) + user->jwt_subject.len + user->basic.len +
+					    user->request_id.len + user->user_agent.len
+				 : 0;
+	size_t len = texts->method.len + texts->host.len + texts->path.len + user_bytes;
 	struct stream_texts *kept = hg_malloc(sizeof(*kept) + len);
 	char *at;
 
@@ -127,13 +128,14 @@ int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, c
 	kept->method = stream_put_text(&at, texts->method);
 	kept->host = stream_put_text(&at, texts->host);
 	kept->path = stream_put_text(&at, texts->path);
-	kept->request_id = stream_put_text(&at, texts->request_id);
-	kept->user_agent = stream_put_text(&at, texts->user_agent);
 	if (user) {
 		struct stream_user *kept_user = (struct stream_user *)(kept + 1);
 
 		kept_user->jwt_subject = stream_put_text(&at, user->jwt_subject);
 		kept_user->basic = stream_put_text(&at, user->basic);
+		kept_user->request_id = stream_put_text(&at, user->request_id);
+		kept_user->user_agent = stream_put_text(&at, user->user_agent);
+		kept_user->delay_ms = user->delay_ms;
 	}
 	stream->texts = kept;
 	return 0;
@@ -154,13 +156,18 @@ bool stream_request_may_outlast(const struct stream *stream)
 	       (stream->is_continued || !fields_have(&stream->exchange->head.fields, FIELD_EXPECT));
 }
 
+static bool stream_has_user(const struct stream_user *user)
+{
+	return user->jwt_subject.len || user->basic.len || user->request_id.len || user->user_agent.len ||
+	       user->delay_ms;
+}
+
 void stream_drop_exchange(struct stream *stream)
 {
 	const struct exchange *exchange = stream->exchange;
 	const struct stream_user *user = exchange ? &exchange->user : NULL;
 
-	if (exchange && stream_keep_texts(stream, &exchange->texts,
-					  user->jwt_subject.len || user->basic.len ? user : NULL) == 0)
+	if (exchange && stream_keep_texts(stream, &exchange->texts, stream_has_user(user) ? user : NULL) == 0)
 		stream_free_exchange(stream);
 }
 

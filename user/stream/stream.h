@@ -81,10 +81,15 @@ struct stream_reply {
 	struct span location; /* empty: none */
 };
 
-/* Who the client is, for the log. */
+/*
+ * What the log has of some requests only, mostly of the client; a tunnel keeps it only if there is anything.
+ */
 struct stream_user {
 	struct span jwt_subject; /* of a valid token */
 	struct span basic; /* who gave the right password */
+	struct span request_id; /* bounded, as the next one */
+	struct span user_agent;
+	uint32_t delay_ms; /* injected delay; 0: none */
 };
 
 /* What was requested, for the log. */
@@ -92,8 +97,6 @@ struct stream_texts {
 	struct span method;
 	struct span host; /* TLS route: the server name in the ClientHello */
 	struct span path;
-	struct span request_id; /* bounded, as the next one */
-	struct span user_agent;
 };
 
 /* The result of the last check of a client that does not read its response. */
@@ -132,7 +135,7 @@ struct exchange {
 	uint32_t guards_passed; /* of the running phase */
 	const struct endpoint *requested; /* the host that the client named, for BACKEND_DYNAMIC; in arena */
 	struct guard_identity identity; /* who the client is, as far as guards have verified it */
-	struct stream_user user; /* the same for the log */
+	struct stream_user user; /* for the log */
 	struct verify_question *question; /* about a password, not answered yet; NULL: none */
 	int verdict; /* the answer: enum guard_verdict or -errno */
 	bool has_verdict; /* until the guard has read it */
@@ -188,13 +191,12 @@ struct stream {
 	int16_t grpc_status; /* seen or sent; -1: none */
 	uint32_t reset_code; /* of the RST_STREAM that the backend sent; 0: none */
 	uint16_t interim_count;
-	uint32_t head_bytes; /* HTTP/1 only: counted in proxy->head_budget */
 	uint8_t client_major; /* 0: the head could not be parsed */
 	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
+	uint32_t head_bytes; /* HTTP/1 only: counted in proxy->head_budget */
 	enum end_reason reason : 8;
 	enum end_reason ending_reason : 8; /* with STEP_END, like the next one */
 	enum stream_end ending : 8;
-	uint32_t delay_ms; /* injected delay; 0: none */
 	uint32_t connect_us; /* of the last attempt: until it was connected; 0: not, or reused */
 	uint32_t head_us; /* since start_ns: the last final head of a backend; 0: none */
 
