@@ -76,7 +76,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl bench install-data
+NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl ui-check bench install-data
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
@@ -222,6 +222,9 @@ $(OBJ)/%.o: %.c $(OBJ)/flags | $(GENERATED)
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(if $(HAS_LTO),-fno-lto)) -MD -MP -c $< -o $@
 
+# The assembler includes the files of the page.
+$(OBJ)/admin/ui/page_file.o: $(wildcard admin/ui/page/*)
+
 $(OBJ)/%.o: %.cc $(OBJ)/flags | $(GENERATED)
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
@@ -334,7 +337,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl bench install install-data clean help FORCE
+.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl ui-check bench install install-data clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -397,6 +400,11 @@ h2spec: ## the conformance suite of others for HTTP/2 (go install github.com/sum
 testssl: ## testssl.sh against a gateway; fails on a finding of medium severity or higher (scripts/deps.sh testssl)
 	@+$(MAKE) --no-print-directory PROFILE=release all
 	@$(PYTHON) scripts/testssl.py
+
+ui-check: ## the page for a browser in Chromium, with screenshots in build/ui/ (scripts/deps.sh browser)
+	@command -v chromedriver >/dev/null || { \
+		echo 'chromium-driver is missing, so nothing was tested: scripts/deps.sh browser'; exit 1; }
+	@$(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' --only 'ui page' scenario
 
 bench: ## tables of this machine: headgate and its peers (ARGS=... goes to scripts/bench/run.py; RECORD=1: PERFORMANCE.md)
 	@scripts/deps.sh build check bench

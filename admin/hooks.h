@@ -24,6 +24,20 @@ struct admin_config_status {
 	struct span warnings;
 };
 
+/* The last starts of the gateway, oldest first. */
+enum { ADMIN_STARTS = 16 };
+
+struct admin_restarts {
+	uint32_t start_count;
+	struct admin_start {
+		uint64_t wall_us;
+		const char *cause; /* a word */
+	} start_list[ADMIN_STARTS];
+	uint64_t crashes;
+	uint64_t resumed; /* clients and streams taken over from earlier processes */
+	uint64_t not_resumed;
+};
+
 struct admin_hooks {
 	void *context;
 	const struct snapshot *(*snapshot)(void *context); /* borrowed until return to the loop */
@@ -33,10 +47,11 @@ struct admin_hooks {
 	size_t (*worker_count)(void *context);
 	void (*worker_numbers)(void *context, size_t index, struct worker_numbers *ret_numbers);
 	/*
-	 * Asks every worker for its streams (running, or the history) and calls done exactly once, now or
-	 * later, on this thread. done takes the entries of the list (stream_list_done); NULL: no memory.
+	 * Asks every worker for the streams that the query wants, and calls done exactly once, now or later,
+	 * on this thread, with the rows in the order of the query. done takes the entries of the list
+	 * (stream_list_done). The query must live until then.
 	 */
-	void (*list_streams)(void *context, bool history,
+	void (*list_streams)(void *context, const struct stream_query *query,
 			     void (*done)(void *argument, struct stream_list *list), void *argument);
 	/* found: such a stream was running. done is called exactly once. */
 	void (*close_stream)(void *context, uint64_t id, void (*done)(void *argument, bool found),
@@ -50,6 +65,8 @@ struct admin_hooks {
 	const struct counters *(*session_counters)(void *context);
 	const struct series_table *(*session_calls)(void *context);
 	uint64_t (*rate_buckets)(void *context); /* of all rate limits; NULL: none */
+	/* False: no keeper, which would know. May be NULL. */
+	bool (*restarts)(void *context, struct admin_restarts *ret_restarts);
 	void (*quit)(void *context); /* as SIGTERM */
 	/*
 	 * Appends lines in Prometheus format for modules with their own numbers (the kernel lane); may be

@@ -19,6 +19,8 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[(),]|[^"(),]+')
+# A comment or a preprocessor line; not what only looks like one in a string, which is kept.
+COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|/\*.*?\*/|^#.*?$', re.S | re.M)
 NEXT = re.compile(r"(?:TO|STATE_BIT)\((\w+)\)")
 PLACE = re.compile(r"(<!-- (\w+): (\S+) -->\n)(.*?)(<!-- end of \2 -->\n)", re.S)
 
@@ -26,7 +28,7 @@ PLACE = re.compile(r"(<!-- (\w+): (\S+) -->\n)(.*?)(<!-- end of \2 -->\n)", re.S
 def read_rows(path):
     """Reads a .def file: [(macro, [argument…])…] in the order of the file; strings without their quotes."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-        text = re.sub(r"/\*.*?\*/|^#.*?$", "", file.read(), flags=re.S | re.M)
+        text = COMMENT.sub(lambda match: match.group(1) or "", file.read())
     rows, depth = [], 0
     for token in TOKEN.findall(" ".join(text.split())):
         if depth == 0 and token == "(":

@@ -51,7 +51,7 @@ void certificate_members(struct json_writer *w, const struct tls_certificate *ce
 	write_date(w, "notAfter", certificate->not_after_s);
 }
 
-static void write_entry(struct json_writer *w, const struct certificate_entry *entry, int64_t now_s)
+void certificate_entry_write(struct json_writer *w, const struct certificate_entry *entry, int64_t now_s)
 {
 	json_open_object(w, NULL);
 	json_str(w, "use", use_names[entry->use]);
@@ -72,7 +72,7 @@ void certificates_write(const struct snapshot *snapshot, int64_t now_s, struct t
 	json_begin(&w, out);
 	json_open_array(&w, NULL);
 	for (uint32_t i = 0; i < snapshot->certificate_count; i++)
-		write_entry(&w, &snapshot->certificate_list[i], now_s);
+		certificate_entry_write(&w, &snapshot->certificate_list[i], now_s);
 	json_close(&w);
 }
 

@@ -17,5 +17,7 @@
 void certificates_write(const struct snapshot *snapshot, int64_t now_s, struct text *out);
 /* The family headgate_certificate_expiry_timestamp_seconds: the 256 certificates that expire first. */
 void certificates_metric(const struct snapshot *snapshot, struct text *out);
+/* One element of that array. */
+void certificate_entry_write(struct json_writer *w, const struct certificate_entry *entry, int64_t now_s);
 /* Writes the members from subject to notAfter into the open object. */
 void certificate_members(struct json_writer *w, const struct tls_certificate *certificate);

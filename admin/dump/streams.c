@@ -1,29 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/dump/streams.h"
 
-#include <stdlib.h>
-
 #include "user/base/clock.h"
 #include "user/base/json_writer.h"
-#include "user/base/limits.h"
-
-static int order_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? -1 : a > b;
-}
-
-static int by_id(const void *a, const void *b)
-{
-	return order_u64(((const struct stream_view *)a)->id, ((const struct stream_view *)b)->id);
-}
-
-static int by_end(const void *a, const void *b)
-{
-	const struct stream_view *left = a, *right = b;
-	int order = order_u64(right->ended_wall_us, left->ended_wall_us);
-
-	return order ? order : order_u64(right->id, left->id);
-}
 
 static void write_text(struct json_writer *w, const char *key, const char *value)
 {
@@ -128,18 +107,13 @@ static void write_stream(struct json_writer *w, const struct stream_view *view, 
 	json_close(w);
 }
 
-int streams_write(struct stream_list *list, bool is_history, struct text *out)
+int streams_write(const struct stream_list *list, bool is_history, struct text *out)
 {
-	size_t count = list->view_count;
 	struct json_writer w;
 
-	if (count > 1)
-		qsort(list->view_list, count, sizeof(list->view_list[0]), is_history ? by_end : by_id);
-	if (is_history && count > LIMIT_HISTORY_STREAMS)
-		count = LIMIT_HISTORY_STREAMS;
 	json_begin(&w, out);
 	json_open_array(&w, NULL);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < list->view_count; i++)
 		write_stream(&w, &list->view_list[i], is_history);
 	json_close(&w);
 	return text_error(out);

@@ -8,8 +8,5 @@
  * (bytes_in, lane, close_reason, …). Absent values are null; times are integers in milliseconds.
  */
 
-/*
- * Sorts the list: running streams by id, the history by end time, newest first, at most
- * LIMIT_HISTORY_STREAMS entries. 0 or -ENOMEM.
- */
-int streams_write(struct stream_list *list, bool is_history, struct text *out);
+/* Writes the rows in their order. 0 or -ENOMEM. */
+int streams_write(const struct stream_list *list, bool is_history, struct text *out);

@@ -4,9 +4,26 @@
 #include <errno.h>
 
 #include "admin/http/gzip.h"
+#include "user/base/check.h"
 #include "user/base/clock.h"
 #include "user/base/units.h"
 #include "user/http/reply.h"
+
+/*
+ * The page loads only its own files, sends requests to its own server only, and is not shown in another page.
+ * What clients sent stands in it as text, so that these are a second wall.
+ */
+static const struct {
+	struct span name;
+	struct span value;
+} page_fields[] = {
+	{ SPAN("Content-Security-Policy"),
+	  SPAN("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+	       "base-uri 'none'; form-action 'none'; frame-ancestors 'none'") },
+	{ SPAN("Referrer-Policy"), SPAN("no-referrer") },
+	{ SPAN("Cross-Origin-Opener-Policy"), SPAN("same-origin") },
+	{ SPAN("Cross-Origin-Resource-Policy"), SPAN("same-origin") },
+};
 
 static int answer_fields(const struct admin_answer *answer, bool has_body, bool is_gzip, struct arena *arena,
 			 struct fields *ret_fields)
@@ -21,6 +38,8 @@ static int answer_fields(const struct admin_answer *answer, bool has_body, bool 
 		error = fields_add(ret_fields, SPAN("Allow"), span_str(answer->allow));
 	if (!error && has_body)
 		error = fields_add(ret_fields, SPAN("Vary"), SPAN("Accept-Encoding"));
+	for (size_t i = 0; i < ARRAY_LEN(page_fields) && !error && answer->is_page; i++)
+		error = fields_add(ret_fields, page_fields[i].name, page_fields[i].value);
 	if (!error && is_gzip)
 		error = fields_add(ret_fields, SPAN("Content-Encoding"), SPAN("gzip"));
 	return error;

@@ -3,6 +3,7 @@
 
 #include "admin/http/handlers.h"
 #include "admin/http/site.h"
+#include "admin/http/ui_handlers.h"
 
 #define GET ENDPOINT_GET
 #define POST ENDPOINT_POST
@@ -104,7 +105,8 @@ static bool check_site(enum admin_port port, struct admin_conn *conn, const stru
 	}
 	if (head->method != METHOD_GET && head->method != METHOD_HEAD && !site_origin_is_safe(head)) {
 		admin_conn_say(conn, 403,
-			       "requests of pages on other sites are refused (Origin, Sec-Fetch-Site)\n");
+			       "requests of pages on other sites are refused (Origin, Sec-Fetch-Site); "
+			       "a page of this one sends X-Headgate, too\n");
 		return false;
 	}
 	return true;
@@ -113,7 +115,7 @@ static bool check_site(enum admin_port port, struct admin_conn *conn, const stru
 void endpoints_serve(struct admin *admin, enum admin_port port, struct admin_conn *conn,
 		     const struct request_head *head)
 {
-	struct admin_call call = { admin, conn, head, port, { 0 } };
+	struct admin_call call = { admin, admin_hooks_of(admin), conn, head, port, { 0 } };
 
 	if (!check_site(port, conn, head))
 		return;

@@ -14,6 +14,7 @@ enum endpoint_method {
 /* argument: the path segment that matched '*'. The handler must answer once, now or through a ticket. */
 struct admin_call {
 	struct admin *admin;
+	const struct admin_hooks *hooks;
 	struct admin_conn *conn;
 	const struct request_head *head;
 	enum admin_port port;

@@ -13,6 +13,7 @@
 #include "admin/metrics/metrics.h"
 #include "admin/metrics/process_stats.h"
 #include "admin/prometheus.h"
+#include "admin/ui/query.h"
 #include "config/model.h"
 #include "user/base/clock.h"
 #include "user/base/json_writer.h"
@@ -21,29 +22,6 @@
 #include "user/net/host_addresses.h"
 
 #define JSON_CONTENT_TYPE "application/json"
-
-static const struct admin_hooks *hooks_of(const struct admin_call *call)
-{
-	return admin_hooks_of(call->admin);
-}
-
-/* Returns the value of `name` in the query, or an empty span; *ret_found: the query has the name. */
-static struct span query_value(const struct admin_call *call, struct span name, bool *ret_found)
-{
-	struct span rest = call->head->query;
-	struct span pair, key;
-
-	*ret_found = false;
-	while (span_split(&rest, '&', &pair)) {
-		struct span value = pair;
-
-		if (!span_split(&value, '=', &key) || !span_eq(key, name))
-			continue;
-		*ret_found = true;
-		return value.data ? value : (struct span){ 0 };
-	}
-	return (struct span){ 0 };
-}
 
 /* Without memory, sends a short error line. */
 static void answer_text(struct admin_conn *conn, const char *content_type, struct text *body)
@@ -76,7 +54,7 @@ void handle_index(const struct admin_call *call)
 /* NULL: there is no snapshot, and the client has got an error. */
 static const struct snapshot *snapshot_of(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
+	const struct admin_hooks *hooks = call->hooks;
 	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
 
 	if (!snapshot)
@@ -86,7 +64,7 @@ static const struct snapshot *snapshot_of(const struct admin_call *call)
 
 void handle_config_dump(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
+	const struct admin_hooks *hooks = call->hooks;
 	const struct admin_addresses *addresses = admin_addresses_in_use(call->admin);
 	const struct snapshot *snapshot = snapshot_of(call);
 	struct config_dump_facts facts = {
@@ -118,7 +96,7 @@ static void write_lines(struct json_writer *w, const char *key, struct span line
 
 void handle_config_status(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
+	const struct admin_hooks *hooks = call->hooks;
 	struct admin_config_status status = { 0 };
 	char date[CLOCK_RFC3339_BYTES];
 	struct json_writer w;
@@ -183,16 +161,25 @@ void handle_certificates(const struct admin_call *call)
 /* State of a request to the workers; the callback of the hooks frees it. */
 struct streams_wait {
 	struct admin_ticket *ticket;
-	bool is_history;
 	uint64_t id;
+	struct stream_query query;
+	struct arena arena; /* owner: of the texts of the query */
 };
+
+static void wait_free(struct streams_wait *wait)
+{
+	arena_done(&wait->arena);
+	hg_free(wait);
+}
 
 static struct streams_wait *wait_create(const struct admin_call *call)
 {
 	struct streams_wait *wait = hg_calloc(1, sizeof(*wait));
 
-	if (wait)
+	if (wait) {
+		arena_init(&wait->arena, 1024);
 		wait->ticket = admin_ticket_take(call->conn);
+	}
 	if (wait && wait->ticket)
 		return wait;
 	hg_free(wait);
@@ -207,7 +194,7 @@ static void on_streams(void *argument, struct stream_list *list)
 	struct text body;
 
 	text_init(&body);
-	if (conn && list && streams_write(list, wait->is_history, &body) == 0) {
+	if (conn && list && streams_write(list, wait->query.is_history, &body) == 0) {
 		answer_text(conn, JSON_CONTENT_TYPE, &body);
 	} else if (conn) {
 		text_done(&body);
@@ -215,21 +202,32 @@ static void on_streams(void *argument, struct stream_list *list)
 	}
 	if (list)
 		stream_list_done(list);
-	hg_free(wait);
+	wait_free(wait);
 }
 
 void handle_streams(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
-	struct streams_wait *wait = wait_create(call);
-	struct span history;
-	bool is_found;
+	const struct admin_hooks *hooks = call->hooks;
+	struct stream_query query;
+	struct streams_wait *wait;
+	struct arena arena;
+	const char *why;
+	int error;
 
-	if (!wait)
+	arena_init(&arena, 1024);
+	error = stream_query_read(call->head->query, &arena, &query, &why);
+	if (error == -EINVAL)
+		admin_conn_say(call->conn, 400, "%s\n", why);
+	else if (error)
+		admin_conn_say(call->conn, 503, "no memory\n");
+	wait = error ? NULL : wait_create(call);
+	if (!wait) {
+		arena_done(&arena);
 		return;
-	history = query_value(call, SPAN("history"), &is_found);
-	wait->is_history = is_found && !span_eq(history, SPAN("0")) && !span_eq(history, SPAN("false"));
-	hooks->list_streams(hooks->context, wait->is_history, on_streams, wait);
+	}
+	wait->query = query;
+	arena_join(&wait->arena, &arena);
+	hooks->list_streams(hooks->context, &wait->query, on_streams, wait);
 }
 
 static void on_sessions(void *argument, struct text *json)
@@ -243,12 +241,12 @@ static void on_sessions(void *argument, struct text *json)
 		admin_conn_say(conn, 503, "no memory for the list\n");
 	if (json)
 		text_done(json);
-	hg_free(wait);
+	wait_free(wait);
 }
 
 void handle_mcp_sessions(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
+	const struct admin_hooks *hooks = call->hooks;
 	struct streams_wait *wait = wait_create(call);
 
 	if (wait)
@@ -265,12 +263,12 @@ static void on_stream_closed(void *argument, bool found)
 		admin_conn_say(conn, 200, "closed stream %llu\n", id);
 	else if (conn)
 		admin_conn_say(conn, 404, "no stream %llu is running\n", id);
-	hg_free(wait);
+	wait_free(wait);
 }
 
 void handle_stream_close(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
+	const struct admin_hooks *hooks = call->hooks;
 	struct streams_wait *wait;
 	uint64_t id;
 
@@ -325,12 +323,12 @@ void handle_trace(const struct admin_call *call)
 	struct text body;
 	size_t count;
 
-	id_text = query_value(call, SPAN("id"), &is_found);
+	id_text = query_value(call->head->query, SPAN("id"), &is_found);
 	if (is_found && span_parse_u63(id_text, &id) != 0) {
 		admin_conn_say(call->conn, 400, "a stream id is a number: take it from GET /streams\n");
 		return;
 	}
-	if (collect_trace(hooks_of(call), &list, &count) != 0) {
+	if (collect_trace(call->hooks, &list, &count) != 0) {
 		admin_conn_say(call->conn, 503, "no memory for the answer\n");
 		return;
 	}
@@ -352,7 +350,7 @@ void handle_logging(const struct admin_call *call)
 	bool is_found;
 
 	if (call->head->method == METHOD_POST) {
-		name = query_value(call, SPAN("level"), &is_found);
+		name = query_value(call->head->query, SPAN("level"), &is_found);
 		if (is_found && log_level_parse(name, &level) != 0) {
 			admin_conn_say(call->conn, 400,
 				       "unknown log level: use error, warn, info or debug\n");
@@ -382,7 +380,7 @@ static uint64_t sum_of_workers(const struct admin_hooks *hooks, enum counter_id 
 
 void handle_memory(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
+	const struct admin_hooks *hooks = call->hooks;
 	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
 	struct mallinfo2 heap = mallinfo2();
 	struct process_stats stats;
@@ -412,7 +410,7 @@ void handle_memory(const struct admin_call *call)
 
 void handle_quit(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
+	const struct admin_hooks *hooks = call->hooks;
 
 	admin_conn_say(call->conn, 200, "shutdown now\n");
 	log_info("shutdown requested by an operator (quitquitquit)");
@@ -424,7 +422,7 @@ void handle_metrics(const struct admin_call *call)
 	struct text body;
 
 	text_init(&body);
-	if (metrics_write(hooks_of(call), &body) != 0) {
+	if (metrics_write(call->hooks, &body) != 0) {
 		text_done(&body);
 		admin_conn_say(call->conn, 503, "no memory for the answer\n");
 		return;
@@ -434,7 +432,7 @@ void handle_metrics(const struct admin_call *call)
 
 void handle_ready(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
+	const struct admin_hooks *hooks = call->hooks;
 	struct span pending = { 0 };
 
 	if (hooks->is_ready(hooks->context, &pending))

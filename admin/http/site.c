@@ -27,14 +27,19 @@ static bool is_own_site(struct span site)
 
 bool site_origin_is_safe(const struct request_head *head)
 {
+	bool is_browser = false, has_proof = false;
+
 	/* All of them: something between may have added its own in front. */
 	for (uint32_t i = 0; i < head->fields.count; i++) {
 		const struct field *field = &head->fields.list[i];
 
+		is_browser |=
+			field->id == FIELD_ORIGIN || span_eq_nocase(field->name, SPAN("sec-fetch-site"));
+		has_proof |= span_eq_nocase(field->name, SPAN("x-headgate"));
 		if (field->id == FIELD_ORIGIN && !is_own_origin(field->value, head->authority))
 			return false;
 		if (span_eq_nocase(field->name, SPAN("sec-fetch-site")) && !is_own_site(field->value))
 			return false;
 	}
-	return true;
+	return has_proof || !is_browser;
 }

@@ -12,5 +12,9 @@
 
 /* True if Host is localhost or an IP literal, any port: no foreign DNS server can point such a name here. */
 bool site_host_is_safe(struct span authority);
-/* True if a request that changes something comes from no page, or from a page of this host and port. */
+/*
+ * True if a request that changes something comes from no browser, or from a page of this host and port that
+ * sends the field X-Headgate, too: a form cannot, and a script of another origin has to ask first
+ * (Fetch 4.8).
+ */
 bool site_origin_is_safe(const struct request_head *head);

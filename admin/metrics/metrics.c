@@ -6,6 +6,7 @@
 #include "admin/dump/certificates.h"
 #include "admin/dump/health.h"
 #include "admin/metrics/process_stats.h"
+#include "admin/metrics/totals.h"
 #include "admin/prometheus.h"
 #include "gen/version.h"
 #include "user/base/check.h"
@@ -16,75 +17,12 @@
 #include "user/h2/h2_flood.h"
 #include "user/mcp/hub/call_metrics.h"
 
-struct totals {
-	uint64_t values[COUNTER_COUNT];
-	uint64_t ends[END_REASON_COUNT];
-	uint64_t h2_floods[H2_FLOOD_COUNT];
-	uint64_t limits[LIMIT_KIND_COUNT];
-	uint64_t lane_bytes_in[LANE_COUNT];
-	uint64_t lane_bytes_out[LANE_COUNT];
-	struct histogram_totals upstream_connect;
-	struct histogram_totals upstream_connect_tls;
-	struct histogram_totals upstream_tls_handshake;
-	struct histogram_totals request_processing;
-	struct histogram_totals tls_handshake;
-	uint64_t access_log_lines;
-	uint64_t access_log_dropped;
-};
-
 /* numbers without labels */
-
-static void sum_up(uint64_t *totals, const atomic_uint_fast64_t *tallies, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		totals[i] += tally_read(&tallies[i]);
-}
-
-static void collect_counters(const struct counters *c, struct totals *totals)
-{
-	sum_up(totals->values, c->values, COUNTER_COUNT);
-	sum_up(totals->ends, c->ends, END_REASON_COUNT);
-	sum_up(totals->h2_floods, c->h2_floods, H2_FLOOD_COUNT);
-	sum_up(totals->limits, c->limits, LIMIT_KIND_COUNT);
-	sum_up(totals->lane_bytes_in, c->lane_bytes_in, LANE_COUNT);
-	sum_up(totals->lane_bytes_out, c->lane_bytes_out, LANE_COUNT);
-	histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
-	histogram_collect(&c->upstream_connect_tls, &histogram_connect, &totals->upstream_connect_tls);
-	histogram_collect(&c->upstream_tls_handshake, &histogram_connect, &totals->upstream_tls_handshake);
-	histogram_collect(&c->request_processing, &histogram_processing, &totals->request_processing);
-	histogram_collect(&c->tls_handshake, &histogram_connect, &totals->tls_handshake);
-}
-
-static void collect(const struct admin_hooks *hooks, struct totals *totals)
-{
-	const struct counters *sessions =
-		hooks->session_counters ? hooks->session_counters(hooks->context) : NULL;
-	size_t workers = hooks->worker_count(hooks->context);
-
-	if (sessions)
-		collect_counters(sessions, totals);
-	for (size_t i = 0; i < workers; i++) {
-		struct worker_numbers numbers = { 0 };
-
-		hooks->worker_numbers(hooks->context, i, &numbers);
-		collect_counters(numbers.counters, totals);
-		if (numbers.access_log) {
-			totals->access_log_lines += access_log_lines(numbers.access_log);
-			totals->access_log_dropped += access_log_dropped(numbers.access_log);
-		}
-	}
-}
-
-/* A gauge that is read while two workers update it may appear negative. */
-static uint64_t not_negative(uint64_t value)
-{
-	return value > INT64_MAX ? 0 : value;
-}
 
 static void add_counters(const struct totals *totals, struct text *out)
 {
 #define COUNTER(id, name, help) prometheus_single(out, METRIC_##id, totals->values[COUNTER_##id]);
-#define GAUGE(id, name, help) prometheus_single(out, METRIC_##id, not_negative(totals->values[COUNTER_##id]));
+#define GAUGE(id, name, help) prometheus_single(out, METRIC_##id, totals_gauge(totals->values[COUNTER_##id]));
 #define METRIC(id, type, name, labels, help)
 #include "user/obs/metrics.def"
 #undef COUNTER
@@ -233,7 +171,7 @@ static int add_requests(const struct admin_hooks *hooks, struct text *out)
 	CHECK(workers <= LIMIT_WORKERS);
 	for (size_t i = 0; i < workers; i++)
 		limit += counts[i] = series_table_count(series_of(hooks, i));
-	sums = series_table_create(limit);
+	sums = series_table_create(limit, 0);
 	error = sums ? 0 : -ENOMEM;
 	for (size_t i = 0; i < workers && !error; i++)
 		error = add_worker(sums, series_of(hooks, i), counts[i]);
@@ -335,7 +273,7 @@ int metrics_write(const struct admin_hooks *hooks, struct text *out)
 
 	if (error)
 		return error;
-	collect(hooks, &totals);
+	totals_collect(hooks, &totals);
 	add_histograms(&totals, out);
 	add_counters(&totals, out);
 	add_lanes(&totals, out);

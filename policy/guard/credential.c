@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/types.h>
 
+#include "user/http/form.h"
+
 /* -------------------------------------------------------------------------------- headers */
 
 /* What follows the prefix. A value with another prefix is for another policy: absent. */
@@ -38,36 +40,6 @@ static bool is_another(const struct field *field, void *context)
 }
 
 /* -------------------------------------------------------------------------------- query */
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* As forms write it: %XX and + for a blank. The bytes written, or -EINVAL. */
-static ssize_t form_decode(struct span text, char *out)
-{
-	size_t len = 0;
-
-	for (size_t i = 0; i < text.len; i++) {
-		int high, low;
-
-		if (text.data[i] != '%') {
-			out[len++] = text.data[i] == '+' ? ' ' : text.data[i];
-			continue;
-		}
-		high = i + 2 < text.len ? hex_digit(text.data[i + 1]) : -1;
-		low = i + 2 < text.len ? hex_digit(text.data[i + 2]) : -1;
-		if (high < 0 || low < 0)
-			return -EINVAL;
-		out[len++] = (char)(high << 4 | low);
-		i += 2;
-	}
-	return (ssize_t)len;
-}
 
 static int decode_into(struct arena *arena, struct span text, struct span *ret)
 {

@@ -8,7 +8,7 @@
 # with policy, the configuration's model, and restart (beside upstream) beside them. Rooms inside:
 #   config/core/engine < policy/match < policy/expression < policy, policy/compile < config/core/values
 #   user/mcp: json < protocol < session < target < hub < server < user/mcp
-#   admin < admin/dump < admin/metrics < admin/http < admin/top
+#   admin < admin/dump < admin/metrics < admin/ui < admin/http < admin/top
 GROUND = ["user/base/*", "user/loop/*"]
 # What is decided for a request: nothing of it compiles a configuration.
 DECISIONS = ["policy/balance.h", "policy/h2_settings.h", "policy/headers.h", "policy/health.h",
@@ -17,7 +17,7 @@ DECISIONS = ["policy/balance.h", "policy/h2_settings.h", "policy/headers.h", "po
 MODEL = DECISIONS + ["user/auth/*.h", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
 # What policies are made of, and what they are applied to.
 POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/path.h",
-          "user/http/*.def", "user/auth/*.h", "config/model*.h", "config/snapshot.h",
+          "user/http/form.h", "user/http/*.def", "user/auth/*.h", "config/model*.h", "config/snapshot.h",
           "config/core/engine/errors.h"]
 # The parts of MCP without sockets.
 MCP = ["user/mcp/json/*", "user/mcp/protocol/*", "user/mcp/session/*"]
@@ -95,7 +95,8 @@ LAYERS = {
     "admin": ["user/base/*", "user/loop/loop.h", "user/obs/*", "user/stream/view.h", "config/model*.h"],
     "admin/dump": ADMIN,
     "admin/metrics": ADMIN + ["admin/dump/*"],
-    "admin/http": ADMIN + ["admin/dump/*", "admin/metrics/*"],
+    "admin/ui": ADMIN + ["admin/dump/*", "admin/metrics/*"],
+    "admin/http": ADMIN + ["admin/dump/*", "admin/metrics/*", "admin/ui/*"],
     "admin/top": ["user/base/*", "user/net/*", "user/http/*", "admin/http/server.h"],
     "user/gateway": ["user/*", "policy/*", "config/*", "admin/*", "gen/version.h"],
     # The test backend judges the gateway, so it shares no code with it.

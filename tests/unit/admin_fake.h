@@ -18,6 +18,8 @@ struct fake {
 	struct address address[ADMIN_PORT_COUNT];
 	struct counters counters;
 	struct request_metrics *requests;
+	struct path_metrics *paths;
+	struct seconds *seconds;
 	struct trace *traces[2];
 	struct snapshot snapshot;
 	/* set and read by the test while the loop runs */
@@ -69,16 +71,25 @@ static inline void fake_worker_numbers(void *context, size_t index, struct worke
 {
 	struct fake *fake = context;
 
-	*ret_numbers = (struct worker_numbers){ &fake->counters, fake->requests, NULL, fake->traces[index] };
+	*ret_numbers = (struct worker_numbers){
+		.counters = &fake->counters,
+		.requests = fake->requests,
+		.trace = fake->traces[index],
+		.paths = fake->paths,
+		.seconds = fake->seconds,
+	};
 }
 
-static inline void fake_list_streams(void *context, bool history,
+static inline void fake_list_streams(void *context, const struct stream_query *query,
 				     void (*done)(void *argument, struct stream_list *list), void *argument)
 {
 	struct fake *fake = context;
 	size_t count = fake->stream_count;
 	struct stream_list list = { .view_list = hg_calloc(count + 1, sizeof(*list.view_list)),
-				    .view_count = count };
+				    .view_count = count,
+				    .total = count,
+				    .matched = count };
+	bool history = query->is_history;
 	struct span source = arena_copy(&list.texts, SPAN("10.0.0.1:5"));
 
 	for (size_t i = 0; i < count; i++) {
@@ -103,6 +114,7 @@ static inline void fake_list_streams(void *context, bool history,
 		view->ended_wall_us = 1790000000000000u + view->id;
 		snprintf(view->gate_out, sizeof(view->gate_out), "open");
 	}
+	stream_view_sort(&list, query);
 	done(argument, &list);
 }
 
@@ -155,6 +167,8 @@ static inline struct fake *fake_create(void)
 		.quit = fake_quit,
 	};
 	fake->requests = request_metrics_create();
+	fake->paths = path_metrics_create();
+	fake->seconds = seconds_create(&fake->counters);
 	for (size_t i = 0; i < ARRAY_LEN(fake->traces); i++)
 		fake->traces[i] = trace_create();
 	fake->is_ready = true;
@@ -169,6 +183,8 @@ static inline void fake_free(struct fake *fake)
 	loop_play_do(&fake->play, fake_stop_admin, fake);
 	loop_play_stop(&fake->play);
 	request_metrics_free(fake->requests);
+	path_metrics_free(fake->paths);
+	seconds_free(fake->seconds);
 	for (size_t i = 0; i < ARRAY_LEN(fake->traces); i++)
 		trace_free(fake->traces[i]);
 	text_done(&fake->start_error);

@@ -95,6 +95,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	proxy->shared = &scene->shared;
 	proxy->counters = &scene->counters;
 	proxy->metrics = request_metrics_create();
+	proxy->paths = path_metrics_create();
 	proxy->log = access_log_create(scene->sink);
 	proxy->history = stream_history_create(0, NULL);
 	proxy->trace = trace_create();
@@ -207,6 +208,7 @@ static inline void scene_drop_proxy(struct scene *scene)
 	slab_free(proxy->clients);
 	slab_free(proxy->streams);
 	slab_free(proxy->pool.upstreams);
+	path_metrics_free(proxy->paths);
 	request_metrics_free(proxy->metrics);
 	access_log_free(proxy->log);
 	stream_history_free(proxy->history);

@@ -56,7 +56,9 @@ PLAYED(pages_of_other_sites_can_change_nothing)
 		bool is_served;
 	} cases[] = {
 		{ "", true },
-		{ "Origin: http://localhost:15000\r\n", true },
+		{ "Origin: http://localhost:15000\r\n", false },
+		{ "Origin: http://localhost:15000\r\nX-Headgate: 1\r\n", true },
+		{ "Origin: http://evil.example\r\nX-Headgate: 1\r\n", false },
 		{ "Origin: http://evil.example\r\n", false },
 		{ "Origin: https://localhost:15000\r\n", false },
 		{ "Origin: http://localhost\r\n", false },
@@ -66,8 +68,12 @@ PLAYED(pages_of_other_sites_can_change_nothing)
 		{ "Origin:\r\n", false },
 		{ "Sec-Fetch-Site: cross-site\r\n", false },
 		{ "Sec-Fetch-Site: same-site\r\n", false },
-		{ "Sec-Fetch-Site: none\r\n", true },
-		{ "Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost:15000\r\n", true },
+		{ "Sec-Fetch-Site: none\r\n", false },
+		{ "Sec-Fetch-Site: none\r\nx-headgate: 1\r\n", true },
+		{ "Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost:15000\r\nX-Headgate: 1\r\n",
+		  true },
+		{ "Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost:15000\r\n", false },
+		{ "Sec-Fetch-Site: cross-site\r\nX-Headgate: 1\r\n", false },
 		{ "Origin: http://localhost:15000\r\nOrigin: http://evil.example\r\n", false },
 		{ "Sec-Fetch-Site: none\r\nsec-fetch-site: cross-site\r\n", false },
 	};

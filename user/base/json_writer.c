@@ -9,6 +9,11 @@ void json_begin(struct json_writer *w, struct text *out)
 	*w = (struct json_writer){ .out = out };
 }
 
+void json_begin_compact(struct json_writer *w, struct text *out)
+{
+	*w = (struct json_writer){ .out = out, .is_compact = true };
+}
+
 void json_key(struct json_writer *w, struct span key)
 {
 	w->key = key.data ? key : SPAN("");
@@ -16,6 +21,8 @@ void json_key(struct json_writer *w, struct span key)
 
 static void new_line(struct json_writer *w)
 {
+	if (w->is_compact)
+		return;
 	text_char(w->out, '\n');
 	for (uint32_t i = 0; i < w->depth; i++)
 		text_add(w->out, SPAN("  "));
@@ -83,7 +90,7 @@ static void begin_value(struct json_writer *w, const char *key)
 	CHECK(w->depth == 0 || (name.data == NULL) == ((w->arrays & bit) != 0));
 	if (name.data) {
 		json_quote(w->out, name);
-		text_add(w->out, SPAN(": "));
+		text_add(w->out, w->is_compact ? SPAN(":") : SPAN(": "));
 	}
 	w->key = (struct span){ 0 };
 }
@@ -144,10 +151,15 @@ void json_string_or_null(struct json_writer *w, const char *key, struct span val
 		json_null(w, key);
 }
 
-void json_number(struct json_writer *w, const char *key, struct span digits)
+void json_raw(struct json_writer *w, const char *key, struct span json)
 {
 	begin_value(w, key);
-	text_add(w->out, digits);
+	text_add(w->out, json);
+}
+
+void json_number(struct json_writer *w, const char *key, struct span digits)
+{
+	json_raw(w, key, digits);
 }
 
 void json_u64(struct json_writer *w, const char *key, uint64_t value)

@@ -15,10 +15,13 @@ struct json_writer {
 	uint32_t depth;
 	uint32_t filled; /* bit per depth: the container there has a member */
 	uint32_t arrays; /* bit per depth: it is an array */
+	bool is_compact; /* no blanks and lines */
 	struct span key; /* of the next value; data == NULL: none */
 };
 
 void json_begin(struct json_writer *w, struct text *out);
+/* The same without blanks and lines, for programs that read it often. */
+void json_begin_compact(struct json_writer *w, struct text *out);
 /* For keys that are not literals: applies to the next value, whose own key argument must be NULL. */
 void json_key(struct json_writer *w, struct span key);
 /* key: NULL in arrays, at the top, and after json_key(). */
@@ -33,6 +36,8 @@ void json_bool(struct json_writer *w, const char *key, bool value);
 void json_null(struct json_writer *w, const char *key);
 /* A number given by its text, e.g. "0.5". */
 void json_number(struct json_writer *w, const char *key, struct span digits);
+/* A value that is JSON already. */
+void json_raw(struct json_writer *w, const char *key, struct span json);
 void json_base64(struct json_writer *w, const char *key, struct span bytes); /* RFC 4648 4, padded */
 
 /* A string alone, in quotes (RFC 8259 7); control bytes, and bytes that are not UTF-8, become \u00NN. */

@@ -250,6 +250,7 @@ enum limits {
 	LIMIT_METRIC_SERIES = 4096, /* labelled series of a worker; the rest are counted as "overflow" */
 	LIMIT_USER_AGENT_BYTES = 256, /* of one in the log and in /streams */
 	LIMIT_REQUEST_ID_BYTES = 128,
+	LIMIT_PATH_SERIES = 1024, /* of a worker, user/obs/paths.h; the rest are counted as "overflow" */
 	LIMIT_ACCESS_LOG_BYTES =
 		256 * 1024, /* collected lines of a worker; further ones are dropped and counted */
 	LIMIT_LOG_BYTES =

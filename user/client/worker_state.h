@@ -19,6 +19,7 @@
 #include "user/net/resolver.h"
 #include "user/obs/access_log.h"
 #include "user/obs/counters.h"
+#include "user/obs/paths.h"
 #include "user/obs/requests.h"
 #include "user/obs/trace.h"
 #include "user/relay/sockmap_lane.h"
@@ -88,6 +89,7 @@ struct proxy {
 	struct loop *loop; /* borrowed from the worker, like all of these */
 	struct counters *counters;
 	struct request_metrics *metrics;
+	struct path_metrics *paths;
 	struct access_log *log;
 	struct timer log_timer; /* runs while lines wait to be written */
 	struct timer rest_timer; /* runs while memory is cached for future streams */

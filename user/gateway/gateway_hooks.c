@@ -48,6 +48,7 @@ static void hook_worker_numbers(void *context, size_t index, struct worker_numbe
 /* One request to all workers: joins their results, and passes them on after the last one. */
 struct gather {
 	uint32_t pending;
+	const struct stream_query *query; /* borrowed */
 	struct stream_list list;
 	void (*list_done)(void *argument, struct stream_list *list);
 	bool found;
@@ -63,11 +64,12 @@ static void gather_on_list(void *argument, struct stream_list *part)
 	(void)stream_view_join(&gather->list, part);
 	if (--gather->pending)
 		return;
+	stream_view_sort(&gather->list, gather->query);
 	gather->list_done(gather->argument, &gather->list);
 	hg_free(gather);
 }
 
-static void hook_list_streams(void *context, bool history,
+static void hook_list_streams(void *context, const struct stream_query *query,
 			      void (*done)(void *argument, struct stream_list *list), void *argument)
 {
 	struct gateway *gateway = context;
@@ -78,11 +80,12 @@ static void hook_list_streams(void *context, bool history,
 		done(argument, &empty);
 		return;
 	}
+	gather->query = query;
 	gather->list_done = done;
 	gather->argument = argument;
 	gather->pending = 1;
 	for (uint32_t i = 0; i < gateway->worker_count; i++) {
-		if (worker_list_streams(gateway->workers[i], history, gather_on_list, gather) == 0)
+		if (worker_list_streams(gateway->workers[i], query, gather_on_list, gather) == 0)
 			gather->pending++;
 	}
 	gather_on_list(gather, &empty);
@@ -175,6 +178,42 @@ static void restart_metrics(const struct restart_state *restart_state, struct te
 	}
 }
 
+static_assert((int)ADMIN_STARTS == (int)RESTART_STARTS, "all of them are shown");
+
+static uint64_t restarts_resumed(const struct restart_state *restart_state)
+{
+	return restart_state->clients_taken_over + atomic_load(&restart_state->tunnels_resumed) +
+	       atomic_load(&restart_state->responses_resumed) + atomic_load(&restart_state->requests_resumed);
+}
+
+static bool hook_restarts(void *context, struct admin_restarts *ret_restarts)
+{
+	static const char *const causes[] = {
+		[RESTART_FIRST] = "start",
+		[RESTART_UPGRADE] = "upgrade",
+		[RESTART_CRASH] = "crash",
+	};
+	const struct gateway *gateway = context;
+	const struct restart_state *restart_state = gateway->takeover.restart_state;
+	uint64_t number;
+
+	*ret_restarts = (struct admin_restarts){ 0 };
+	if (!restart_state)
+		return false;
+	number = restart_state->lives > RESTART_STARTS ? restart_state->lives - RESTART_STARTS : 0;
+	while (++number <= restart_state->lives) {
+		const struct restart_start *start = &restart_state->starts[number % RESTART_STARTS];
+
+		ret_restarts->start_list[ret_restarts->start_count++] =
+			(struct admin_start){ start->wall_us, causes[start->cause] };
+	}
+	ret_restarts->crashes = atomic_load(&restart_state->crashes);
+	ret_restarts->resumed = restarts_resumed(restart_state);
+	for (enum conn_status status = CONN_STATUS_REQUEST; status < CONN_STATUS_BACKEND; status++)
+		ret_restarts->not_resumed += atomic_load(&restart_state->not_resumed[status]);
+	return true;
+}
+
 static void hook_extra_metrics(void *context, struct text *out)
 {
 	const struct gateway *gateway = context;
@@ -206,6 +245,7 @@ void gateway_hooks_fill(struct gateway *gateway)
 		.session_counters = hook_session_counters,
 		.session_calls = hook_session_calls,
 		.rate_buckets = hook_rate_buckets,
+		.restarts = hook_restarts,
 		.quit = hook_quit,
 		.extra_metrics = hook_extra_metrics,
 		.take_listener = hook_take_listener,

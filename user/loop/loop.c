@@ -22,6 +22,9 @@ struct loop {
 	atomic_uint_fast64_t wakeups; /* read from other threads */
 	struct slab *sources; /* of struct loop_source * */
 	struct timer_wheel timers;
+	uint64_t next_second_ns; /* of the loop's clock; UINT64_MAX: nobody wants to know */
+	void (*on_second)(void *context, uint64_t now_s);
+	void *second_context;
 	struct list soon; /* run before the next event */
 	struct list deferred; /* run at the end of this turn */
 	struct list again; /* run at the start of the next turn */
@@ -53,6 +56,7 @@ struct loop *loop_create(uint32_t max_sources)
 		return NULL;
 	}
 	loop->now_ns = clock_now_ns();
+	loop->next_second_ns = UINT64_MAX;
 	timer_wheel_init(&loop->timers, wheel_ms(loop->now_ns));
 	list_init(&loop->soon);
 	list_init(&loop->deferred);
@@ -227,6 +231,21 @@ static void loop_dispatch(struct loop *loop, int count)
 	}
 }
 
+static void loop_begin_second(struct loop *loop)
+{
+	uint64_t now_s = loop->now_ns / NS_PER_S;
+
+	loop->next_second_ns = (now_s + 1) * NS_PER_S;
+	loop->on_second(loop->second_context, now_s);
+}
+
+void loop_on_second(struct loop *loop, void (*run)(void *context, uint64_t now_s), void *context)
+{
+	loop->on_second = run;
+	loop->second_context = context;
+	loop_begin_second(loop);
+}
+
 int loop_run(struct loop *loop)
 {
 	loop->is_stopping = false;
@@ -240,6 +259,8 @@ int loop_run(struct loop *loop)
 		if (count > 0)
 			atomic_fetch_add_explicit(&loop->wakeups, 1, memory_order_relaxed);
 		loop_read_clock(loop);
+		if (loop->now_ns >= loop->next_second_ns)
+			loop_begin_second(loop);
 		list_init(&again);
 		list_splice(&again, &loop->again);
 		loop_run_list(&again);

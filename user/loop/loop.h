@@ -34,6 +34,12 @@ void loop_free(struct loop *loop);
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/*
+ * run() is called at the start of the first turn in each second of the loop's clock, and before the first
+ * turn. It wakes nobody: a second without a turn is left out.
+ */
+void loop_on_second(struct loop *loop, void (*run)(void *context, uint64_t now_s), void *context);
+
 uint64_t loop_now_ns(const struct loop *loop); /* read once a turn, at its start */
 /* Rounded down. A timer armed for loop_now_ms() + n does not fire before n ms have passed. */
 uint64_t loop_now_ms(const struct loop *loop);

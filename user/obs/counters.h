@@ -21,6 +21,8 @@ enum counter_id {
 /* All numbers of one worker (tally.h). */
 struct counters {
 	_Alignas(64) atomic_uint_fast64_t values[COUNTER_COUNT];
+	atomic_uint_fast64_t requests; /* streams that ended */
+	atomic_uint_fast64_t failures; /* of them, those that failed (stream_record_has_failed()) */
 	atomic_uint_fast64_t ends[END_REASON_COUNT]; /* streams and connections by reason */
 	atomic_uint_fast64_t h2_floods[H2_FLOOD_COUNT]; /* connections ended, by limit */
 	atomic_uint_fast64_t limits[LIMIT_KIND_COUNT]; /* what was refused, by limit */

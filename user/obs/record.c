@@ -13,6 +13,19 @@ const char *lane_name(enum lane_id lane)
 	return lane_names[lane];
 }
 
+static bool is_failure(enum end_reason reason)
+{
+	struct span class = span_str(end_reason_class(reason));
+
+	return end_reason_is_timer(reason) || span_eq(class, SPAN("UpstreamFailure")) ||
+	       span_eq(class, SPAN("NoHealthyBackend")) || span_eq(class, SPAN("Internal"));
+}
+
+bool stream_record_has_failed(const struct stream_record *record)
+{
+	return record->status >= 500 || (record->reason != END_OK && is_failure(record->reason));
+}
+
 size_t lane_text(const struct stream_record *record, char out[LANE_TEXT_BYTES])
 {
 	struct span in = span_str(lane_names[record->lane_in]);

@@ -42,6 +42,12 @@ struct stream_record {
 };
 
 /*
+ * True if the request or tunnel was not served as its client wanted: a status of 5xx, a failure of the
+ * backend or of the gateway, or a timer that ended it.
+ */
+bool stream_record_has_failed(const struct stream_record *record);
+
+/*
  * The lanes of both directions as one word: "copy", or "copy/pipe" (from the client / to the client) if they
  * differ. A direction without bytes is ignored. Returns the length; no terminator.
  */

@@ -41,7 +41,7 @@ struct request_metrics *request_metrics_create(void)
 
 	if (!m)
 		return NULL;
-	m->table = series_table_create(LIMIT_METRIC_SERIES);
+	m->table = series_table_create(LIMIT_METRIC_SERIES, 0);
 	if (m->table)
 		m->overflow[SERIES_REQUEST] = add_overflow(m, SERIES_REQUEST);
 	if (m->overflow[SERIES_REQUEST])

@@ -7,6 +7,7 @@
 struct series_table {
 	atomic_uint count; /* of series that readers may see */
 	uint32_t limit;
+	size_t extra_bytes; /* a multiple of 8 */
 	struct series **list; /* owner; like slots in the memory of the table */
 	uint32_t *slots; /* 2 * limit; index + 1 of the first series, 0: none */
 };
@@ -44,7 +45,7 @@ bool series_labels_eq(const struct span *a, const struct span *b)
 	return true;
 }
 
-static struct series *series_create(enum series_kind kind, const struct span *labels)
+static struct series *series_create(enum series_kind kind, const struct span *labels, size_t extra_bytes)
 {
 	size_t text_bytes = 0;
 	struct series *series;
@@ -52,11 +53,12 @@ static struct series *series_create(enum series_kind kind, const struct span *la
 
 	for (uint32_t i = 0; i < SERIES_LABELS; i++)
 		text_bytes += labels[i].len;
-	series = hg_calloc(1, sizeof(*series) + text_bytes);
+	series = hg_calloc(1, sizeof(*series) + extra_bytes + text_bytes);
 	if (!series)
 		return NULL;
 	series->kind = kind;
-	text = (char *)(series + 1);
+	series->extra = series + 1;
+	text = (char *)(series + 1) + extra_bytes;
 	for (uint32_t i = 0; i < SERIES_LABELS; i++) {
 		if (labels[i].len)
 			memcpy(text, labels[i].data, labels[i].len);
@@ -92,7 +94,7 @@ struct series *series_get(struct series_table *table, enum series_kind kind, con
 
 	if (series || count == table->limit)
 		return series;
-	series = series_create(kind, labels);
+	series = series_create(kind, labels, table->extra_bytes);
 	if (!series)
 		return NULL;
 	series->hash = hash;
@@ -104,7 +106,7 @@ struct series *series_get(struct series_table *table, enum series_kind kind, con
 	return series;
 }
 
-struct series_table *series_table_create(uint32_t limit)
+struct series_table *series_table_create(uint32_t limit, size_t extra_bytes)
 {
 	struct series_table *table =
 		hg_calloc(1, sizeof(*table) + limit * (sizeof(*table->list) + 2 * sizeof(*table->slots)));
@@ -112,6 +114,7 @@ struct series_table *series_table_create(uint32_t limit)
 	if (!table)
 		return NULL;
 	table->limit = limit;
+	table->extra_bytes = (extra_bytes + 7) / 8 * 8;
 	table->list = (struct series **)(table + 1);
 	table->slots = (uint32_t *)(table->list + limit);
 	return table;

@@ -17,6 +17,7 @@ enum series_kind {
 	SERIES_CONNECTION, /* only bind, gateway, listener and protocol have a value, no histogram */
 	SERIES_GUARD, /* only policy and rule have a value, no histogram */
 	SERIES_CALL, /* of MCP: user/mcp/hub/call_metrics.h */
+	SERIES_PATH, /* user/obs/paths.h */
 };
 
 struct series {
@@ -26,11 +27,13 @@ struct series {
 	struct span labels[SERIES_LABELS]; /* bytes behind the series */
 	atomic_uint_fast64_t count;
 	struct histogram duration; /* bounds: histogram_http */
+	void *extra; /* extra_bytes of the table, zeroed at first; aligned for 64-bit numbers */
 };
 
 struct series_table;
 
-struct series_table *series_table_create(uint32_t limit); /* NULL on no memory */
+/* extra_bytes: what the owner keeps beside each series. NULL without memory. */
+struct series_table *series_table_create(uint32_t limit, size_t extra_bytes);
 void series_table_free(struct series_table *table); /* NULL is fine */
 /* labels: SERIES_LABELS of them; those that are not part of the kind are empty. NULL: there is none. */
 struct series *series_find(const struct series_table *table, enum series_kind kind,

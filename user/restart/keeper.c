@@ -80,6 +80,18 @@ static void gateway_main(const struct keeper *keeper, pid_t parent)
 	exit(status);
 }
 
+static void keeper_note_start(struct restart_state *restart_state)
+{
+	uint64_t number = ++restart_state->lives;
+
+	restart_state->starts[number % RESTART_STARTS] = (struct restart_start){
+		.wall_us = clock_wall_us(),
+		.cause = number > 1			? RESTART_CRASH
+			 : restart_state->upgraded_from ? RESTART_UPGRADE
+							: RESTART_FIRST,
+	};
+}
+
 /* Keeper and gateway share one table of descriptors; fork(2) would copy it. */
 static int keeper_start_gateway(struct keeper *keeper)
 {
@@ -87,7 +99,7 @@ static int keeper_start_gateway(struct keeper *keeper)
 	long pid;
 
 	restart_state_set_phase(keeper->restart_state, RESTART_STARTING);
-	keeper->restart_state->lives++;
+	keeper_note_start(keeper->restart_state);
 	atomic_store(&keeper->restart_state->crash.state, CRASH_NONE);
 	(void)fflush(NULL);
 	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);

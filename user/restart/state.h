@@ -107,9 +107,24 @@ struct restart_objects {
 	int list[RESTART_OBJECTS];
 };
 
+/* Why a gateway was started. */
+enum restart_cause {
+	RESTART_FIRST,
+	RESTART_UPGRADE, /* in place of a process of another program */
+	RESTART_CRASH, /* the one before it crashed, or could not start */
+};
+
+enum { RESTART_STARTS = 16 }; /* the last ones that are known */
+
+struct restart_start {
+	uint64_t wall_us;
+	uint32_t cause; /* enum restart_cause */
+};
+
 struct restart_state {
 	atomic_uint phase; /* enum restart_phase, of the running gateway */
 	uint64_t lives; /* number of gateways started; written by the keeper, while none runs */
+	struct restart_start starts[RESTART_STARTS]; /* number n, from 1, at n % RESTART_STARTS; likewise */
 	atomic_uint_fast64_t crashes; /* written by the keeper */
 	atomic_uint_fast64_t log_dropped; /* dropped lines of all processes (log_writer.h) */
 	/* time that the configuration allows a gateway for its shutdown; 0: unknown */

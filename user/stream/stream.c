@@ -271,8 +271,11 @@ static void stream_report(struct stream *stream)
 	if (record.lane_in != LANE_COPY || record.lane_out != LANE_COPY)
 		proxy_trace(proxy, stream->id, TRACE_STREAM_LANES, record.lane_in, record.lane_out);
 	counter_end(proxy->counters, stream->reason);
+	tally_add(&proxy->counters->requests, 1);
+	tally_add(&proxy->counters->failures, stream_record_has_failed(&record));
 	counter_add(proxy->counters, COUNTER_RESPONSE_BYTES, stream->download.payload_bytes);
 	request_metrics_add(proxy->metrics, &record);
+	path_metrics_add(proxy->paths, &record, loop_now_ns(proxy->loop) / NS_PER_S);
 	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
 	proxy_log(proxy, stream->lease, &record);
 }

@@ -250,6 +250,8 @@ void worker_numbers(struct worker *worker, struct worker_numbers *ret_numbers)
 		.requests = worker->proxy.metrics,
 		.access_log = worker->proxy.log,
 		.trace = worker->proxy.trace,
+		.paths = worker->proxy.paths,
+		.seconds = worker->seconds,
 	};
 }
 
@@ -271,6 +273,8 @@ static void worker_free(struct worker *worker)
 	slab_free(proxy->streams);
 	slab_free(proxy->pool.upstreams);
 	request_metrics_free(proxy->metrics);
+	path_metrics_free(proxy->paths);
+	seconds_free(worker->seconds);
 	access_log_free(proxy->log);
 	stream_history_free(proxy->history);
 	trace_free(worker->own_trace);
@@ -280,6 +284,13 @@ static void worker_free(struct worker *worker)
 	lease_unref(proxy->lease);
 	pipe_pool_done(&worker->pipes);
 	hg_free(worker);
+}
+
+static void worker_on_second(void *context, uint64_t now_s)
+{
+	struct worker *worker = context;
+
+	seconds_begin(worker->seconds, now_s);
 }
 
 static void *worker_run(void *argument)
@@ -350,6 +361,8 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->look_after_ms = options->shared->restart_state ? CHECKPOINT_AFTER_MS : 0;
 	proxy->counters = &worker->counters;
 	proxy->metrics = request_metrics_create();
+	proxy->paths = path_metrics_create();
+	worker->seconds = seconds_create(&worker->counters);
 	proxy->log = access_log_create(options->access_log_fd);
 	proxy->history = stream_history_create(options->index, options->serial);
 	worker->own_trace = options->trace ? NULL : trace_create();
@@ -382,8 +395,9 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->pool.tls = &proxy->tls;
 	if (tls_worker_init(&proxy->tls, proxy->shared->ticket_secret, proxy_ticket_s, proxy) < 0)
 		return false;
-	return proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
-	       proxy->streams && proxy->pool.upstreams && proxy->relay.scratch;
+	return proxy->metrics && proxy->paths && worker->seconds && proxy->log && proxy->history &&
+	       proxy->trace && proxy->clients && proxy->streams && proxy->pool.upstreams &&
+	       proxy->relay.scratch;
 }
 
 struct worker *worker_start(const struct worker_options *options, struct snapshot *snapshot,
@@ -414,6 +428,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 		worker_free(worker);
 		return NULL;
 	}
+	loop_on_second(worker->loop, worker_on_second, worker);
 	worker_use(worker, lease);
 	evict_open(&worker->proxy);
 	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {

@@ -62,8 +62,11 @@ int worker_set_phase(struct worker *worker, enum worker_phase phase);
 /* From any thread: open clients, and whether WORKER_CLOSE was executed, so that no more clients will come. */
 uint64_t worker_open_clients(const struct worker *worker);
 bool worker_has_closed(const struct worker *worker);
-/* The result comes on the owner's mailbox. 0 or -ENOMEM. The callee owns the list. */
-int worker_list_streams(struct worker *worker, bool history,
+/*
+ * The result comes on the owner's mailbox. 0 or -ENOMEM. The callee owns the list; the query must live until
+ * then.
+ */
+int worker_list_streams(struct worker *worker, const struct stream_query *query,
 			void (*done)(void *argument, struct stream_list *list), void *argument);
 int worker_close_stream(struct worker *worker, uint64_t id, void (*done)(void *argument, bool found),
 			void *argument);

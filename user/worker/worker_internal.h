@@ -15,6 +15,7 @@ struct worker {
 	struct proxy proxy;
 	struct counters counters;
 	struct pipe_pool pipes;
+	struct seconds *seconds; /* owner */
 	struct trace *own_trace; /* owner; NULL: the trace outlives the gateway */
 	struct worker_ports ports;
 	atomic_bool has_closed; /* the ports are closed */

@@ -49,7 +49,7 @@ int worker_take_over(struct worker *worker, int fd, uint16_t port, bool is_strea
 struct list_message {
 	struct message message;
 	struct worker *worker;
-	bool history;
+	const struct stream_query *query; /* borrowed */
 	struct stream_list list;
 	void (*done)(void *argument, struct stream_list *list);
 	void *argument;
@@ -70,10 +70,10 @@ static void worker_on_list(struct message *message, void *context)
 	struct worker *worker = context;
 
 	/* Without memory the list stays empty: an operator's view must not cause a failure. */
-	if (query->history)
-		stream_view_history(&worker->proxy, &query->list);
+	if (query->query->is_history)
+		stream_view_history(&worker->proxy, query->query, &query->list);
 	else
-		stream_view_running(&worker->proxy, &query->list);
+		stream_view_running(&worker->proxy, query->query, &query->list);
 	query->message.run = owner_on_list;
 	mailbox_send(worker->owner, &query->message);
 }
@@ -114,7 +114,7 @@ static void worker_on_close_stream(struct message *message, void *context)
 	mailbox_send(worker->owner, &query->message);
 }
 
-int worker_list_streams(struct worker *worker, bool history,
+int worker_list_streams(struct worker *worker, const struct stream_query *wanted,
 			void (*done)(void *argument, struct stream_list *list), void *argument)
 {
 	struct list_message *query = hg_calloc(1, sizeof(*query));
@@ -122,7 +122,7 @@ int worker_list_streams(struct worker *worker, bool history,
 	if (!query)
 		return -ENOMEM;
 	query->message.run = worker_on_list;
-	query->history = history;
+	query->query = wanted;
 	query->done = done;
 	query->argument = argument;
 	mailbox_send(worker->mailbox, &query->message);

@@ -10,8 +10,8 @@ bool mcp_call_metrics_init(struct mcp_call_metrics *m)
 {
 	struct span labels[SERIES_LABELS] = { 0 };
 
-	m->shown = series_table_create(LIMIT_MCP_SERIES);
-	m->listed = series_table_create(LIMIT_MCP_LISTED);
+	m->shown = series_table_create(LIMIT_MCP_SERIES, 0);
+	m->listed = series_table_create(LIMIT_MCP_LISTED, 0);
 	for (int i = 0; i < CALL_LABEL_COUNT; i++)
 		labels[i] = SPAN("overflow");
 	return m->shown && m->listed && series_get(m->shown, SERIES_CALL, labels);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/form.h"
+
+#include <errno.h>
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+ssize_t form_decode(struct span text, char *out)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		int high, low;
+
+		if (text.data[i] != '%') {
+			out[len++] = text.data[i] == '+' ? ' ' : text.data[i];
+			continue;
+		}
+		high = i + 2 < text.len ? hex_digit(text.data[i + 1]) : -1;
+		low = i + 2 < text.len ? hex_digit(text.data[i + 2]) : -1;
+		if (high < 0 || low < 0)
+			return -EINVAL;
+		out[len++] = (char)(high << 4 | low);
+		i += 2;
+	}
+	return (ssize_t)len;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <sys/types.h>
+
+#include "user/base/span.h"
+
+/*
+ * A name or value of a query as forms write it (URL 5.1): %XX, and + for a blank. `out` has text.len bytes.
+ * Returns the bytes written, or -EINVAL.
+ */
+ssize_t form_decode(struct span text, char *out);
