@@ -53,8 +53,11 @@ static void fake_worker_numbers(void *context, size_t index, struct worker_numbe
 {
 	struct fake *fake = context;
 
-	*ret_numbers = (struct worker_numbers){ &fake->counters[index], fake->requests[index],
-						fake->access_log, NULL };
+	*ret_numbers = (struct worker_numbers){
+		.counters = &fake->counters[index],
+		.requests = fake->requests[index],
+		.access_log = fake->access_log,
+	};
 }
 
 static void fake_extra(void *context, struct text *out)
