@@ -67,6 +67,13 @@ struct admin_hooks {
 	uint64_t (*rate_buckets)(void *context); /* of all rate limits; NULL: none */
 	/* False: no keeper, which would know. May be NULL. */
 	bool (*restarts)(void *context, struct admin_restarts *ret_restarts);
+	/*
+	 * Verifies a password in another thread, and calls done exactly once, now or later, on this thread:
+	 * enum guard_verdict, -EBUSY if too many wait, or another error. client: a hash of its address.
+	 */
+	void (*verify_password)(void *context, const struct htpasswd *users, struct span name,
+				struct span password, uint64_t client,
+				void (*done)(void *argument, int verdict), void *argument);
 	void (*quit)(void *context); /* as SIGTERM */
 	/*
 	 * Appends lines in Prometheus format for modules with their own numbers (the kernel lane); may be

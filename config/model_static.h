@@ -92,11 +92,18 @@ enum dns_family {
 	DNS_V6_ONLY,
 };
 
+struct basic_auth_policy; /* config/model_auth.h */
+struct api_key_policy;
+
 /* The section `config`. Keys, ranges and defaults: config/standalone/static.c. */
 struct static_config {
 	struct span admin_addr; /* "localhost:port" | "ip:port" | "unix:/path" | "off" */
 	struct span stats_addr;
 	struct span readiness_addr;
+	/* Who may use the admin port from another host; both NULL: nobody may change anything from there. */
+	const struct basic_auth_policy *admin_basic;
+	const struct api_key_policy *admin_key;
+	struct span admin_auth; /* which of them, for the dump; empty: none */
 	bool ipv6_enabled;
 	uint32_t worker_threads; /* 0: one per core */
 	uint64_t termination_min_ns; /* connectionMinTerminationDeadline */

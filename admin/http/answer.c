@@ -36,6 +36,8 @@ static int answer_fields(const struct admin_answer *answer, bool has_body, bool 
 		error = fields_add(ret_fields, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
 	if (!error && answer->allow)
 		error = fields_add(ret_fields, SPAN("Allow"), span_str(answer->allow));
+	if (!error && answer->challenge.len)
+		error = fields_add(ret_fields, SPAN("WWW-Authenticate"), answer->challenge);
 	if (!error && has_body)
 		error = fields_add(ret_fields, SPAN("Vary"), SPAN("Accept-Encoding"));
 	for (size_t i = 0; i < ARRAY_LEN(page_fields) && !error && answer->is_page; i++)

@@ -9,6 +9,7 @@ struct admin_answer {
 	uint16_t status;
 	const char *content_type; /* NULL: text/plain */
 	const char *allow; /* value of Allow, or NULL */
+	struct span challenge; /* value of WWW-Authenticate, or empty */
 	bool is_page; /* with the fields that tell a browser what the page may do */
 	bool close; /* close the connection after the response */
 	struct text body; /* owner, taken by admin_conn_answer() */

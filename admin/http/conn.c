@@ -142,7 +142,27 @@ static const struct http1_server_ops conn_ops = {
 	.on_free = conn_on_free,
 };
 
-int admin_conn_start(struct loop *loop, int fd, bool is_unix, const struct admin_owner *owner,
+static bool is_loopback(struct address peer)
+{
+	struct address network;
+
+	address_unmap(&peer);
+	return (address_parse_ip(SPAN("127.0.0.0"), 0, &network) == 0 && address_in(&peer, &network, 8)) ||
+	       (address_parse_ip(SPAN("::1"), 0, &network) == 0 && address_in(&peer, &network, 128));
+}
+
+static void conn_set_peer(struct admin_conn *conn, const struct address *peer)
+{
+	struct address host = *peer;
+
+	conn->is_unix = address_is_unix(peer);
+	conn->is_local = conn->is_unix || is_loopback(*peer);
+	if (!conn->is_unix)
+		address_set_port(&host, 0);
+	conn->peer_hash = address_hash(&host);
+}
+
+int admin_conn_start(struct loop *loop, int fd, const struct address *peer, const struct admin_owner *owner,
 		     struct admin_conn **ret_conn)
 {
 	struct admin_conn *conn = hg_calloc(1, sizeof(*conn));
@@ -153,7 +173,7 @@ int admin_conn_start(struct loop *loop, int fd, bool is_unix, const struct admin
 		return -ENOMEM;
 	}
 	conn->owner = owner;
-	conn->is_unix = is_unix;
+	conn_set_peer(conn, peer);
 	error = http1_server_start(&conn->http, loop, fd, &conn_ops);
 	if (error)
 		hg_free(conn);

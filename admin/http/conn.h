@@ -2,6 +2,7 @@
 #pragma once
 
 #include "admin/http/answer.h"
+#include "user/net/address.h"
 #include "user/http1/server.h"
 
 /*
@@ -27,10 +28,17 @@ struct admin_conn {
 	const struct admin_owner *owner; /* borrowed */
 	struct admin_ticket *ticket; /* borrowed; freed by admin_ticket_redeem() */
 	bool is_unix; /* accepted on a Unix socket */
+	bool is_local; /* of a client on this host: loopback or a Unix socket */
+	bool has_verdict; /* of the password of the request that is served */
+	int verdict;
+	uint64_t peer_hash; /* of the client's address */
 };
 
-/* Takes fd, also on failure. 0, -ENOMEM, -ENOSPC or -errno of epoll. owner is borrowed until on_closed. */
-int admin_conn_start(struct loop *loop, int fd, bool is_unix, const struct admin_owner *owner,
+/*
+ * Takes fd, also on failure. 0, -ENOMEM, -ENOSPC or -errno of epoll. owner is borrowed until on_closed.
+ * peer: of the client, a Unix address for a Unix socket.
+ */
+int admin_conn_start(struct loop *loop, int fd, const struct address *peer, const struct admin_owner *owner,
 		     struct admin_conn **ret_conn);
 
 /* Takes answer->body, also on failure. */

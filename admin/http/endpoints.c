@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/http/endpoints.h"
 
+#include "admin/http/access.h"
 #include "admin/http/handlers.h"
 #include "admin/http/site.h"
 #include "admin/http/ui_handlers.h"
@@ -112,12 +113,21 @@ static bool check_site(enum admin_port port, struct admin_conn *conn, const stru
 	return true;
 }
 
+/* Only the admin port asks for passwords. */
+static void serve_again(void *context, struct admin_conn *conn)
+{
+	endpoints_serve(context, ADMIN_PORT_ADMIN, conn, &conn->http.head);
+}
+
 void endpoints_serve(struct admin *admin, enum admin_port port, struct admin_conn *conn,
 		     const struct request_head *head)
 {
 	struct admin_call call = { admin, admin_hooks_of(admin), conn, head, port, { 0 } };
 
 	if (!check_site(port, conn, head))
+		return;
+	if (port == ADMIN_PORT_ADMIN &&
+	    !access_check(&(struct access_request){ call.hooks, conn, head, serve_again, admin }))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
 		const struct admin_endpoint *endpoint = &endpoints[i];

@@ -188,10 +188,10 @@ static void server_on_accept(struct net_listener *listener, int fd, const struct
 	struct admin_server *server = own->server;
 	struct admin_conn *conn;
 
-	(void)peer;
 	if (!server_has_capacity(server))
 		socket_close(fd);
-	else if (admin_conn_start(server->admin->loop, fd, address_is_unix(&listener->local), &server->owner,
+	else if (admin_conn_start(server->admin->loop, fd,
+				  address_is_unix(&listener->local) ? &listener->local : peer, &server->owner,
 				  &conn) == 0)
 		server->conns[server->conn_count++] = conn;
 }

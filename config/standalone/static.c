@@ -130,6 +130,44 @@ static bool decode_trusted(struct decoder *d, const struct yaml_node *node, void
 	return value_cidr(d, node, ret);
 }
 
+/* The same credentials as in policies; nobody enters without one. */
+static bool is_strict(struct decoder *d, const struct yaml_node *node, unsigned mode,
+		      const struct credential_location *location)
+{
+	if (mode != CREDENTIAL_STRICT)
+		config_error(d->report, node,
+			     "needs mode: strict, because nobody may enter without a credential");
+	else if (location->kind == LOCATION_EXPRESSION)
+		config_error(d->report, node,
+			     "the admin port has no expressions; name the header, query parameter or cookie");
+	else
+		return true;
+	return false;
+}
+
+static bool decode_admin_auth(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	bool is_map = node->kind == YAML_MAP && node->count == 1;
+	const struct yaml_node *basic = is_map ? decode_get(node, "basicAuth") : NULL,
+			       *key = is_map ? decode_get(node, "apiKey") : NULL;
+	struct static_config *config = container_of(ret, struct static_config, admin_auth);
+
+	if (!basic && !key) {
+		config_error(d->report, node,
+			     "is either basicAuth or apiKey, as in policies; write, for example, adminAuth: "
+			     "{basicAuth: {mode: strict, htpasswd: {file: /etc/headgate/admins}}}");
+		return false;
+	}
+	config->admin_auth = basic ? SPAN("basicAuth") : SPAN("apiKey");
+	if (basic) {
+		config->admin_basic = policy_value(d, basic, POLICY_BASIC_AUTH);
+		return config->admin_basic &&
+		       is_strict(d, basic, config->admin_basic->mode, &config->admin_basic->location);
+	}
+	config->admin_key = policy_value(d, key, POLICY_API_KEY);
+	return config->admin_key && is_strict(d, key, config->admin_key->mode, &config->admin_key->location);
+}
+
 /* -------------------------------------------------------------------------------- sections */
 
 #define ADDRESS_DOC "`ip:port`, `[ip]:port`, `localhost:port`, `unix:/path`, `off`"
@@ -492,6 +530,12 @@ static const struct schema_row static_rows[] = {
 	{ "adminAddr", AS_TEXT(struct static_config, admin_addr), .default_text = "localhost:15000",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = ADDRESS_DOC,
 	  .doc = "environment: `ADMIN_ADDR`" },
+	{ "adminAuth", AS_TEXT(struct static_config, admin_auth), .decode = decode_admin_auth,
+	  .dump = DUMP_NOT_ZERO,
+	  .value_doc = "`{basicAuth: …}` or `{apiKey: …}`, as in policies, with `mode: strict`",
+	  .default_doc = "none",
+	  .doc = "extension: credentials for requests to the admin port from other hosts; without it they "
+		 "may read, and not change anything. Requests on the gateway's host need none" },
 	{ "statsAddr", AS_TEXT(struct static_config, stats_addr), .default_text = "[::]:15020",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = "the same",
 	  .doc = "environment: `STATS_ADDR`" },

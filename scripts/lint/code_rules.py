@@ -6,7 +6,7 @@ import re
 import tokenize
 
 import tables
-from source import C_ENDS, line_of, matches
+from source import C_ENDS, PAGE_ENDS, line_of, matches
 
 LINE_COLUMNS = 110
 TABLE_COLUMNS = 132  # columns; one row, one line
@@ -46,7 +46,7 @@ def check_text(tree):
             yield path, len(lines), "end the last line with a newline"
         elif len(lines) > 2 and lines[-2] == "":
             yield path, len(lines) - 1, "remove the empty lines at the end of the file"
-        code = path.endswith((".c", ".cc", ".h", ".def", ".py", ".sh"))
+        code = path.endswith((".c", ".cc", ".h", ".def", ".py", ".sh", *PAGE_ENDS))
         if code and len(lines) - 1 > FILE_LINES:
             yield path, FILE_LINES + 1, f"{len(lines) - 1} lines; split the file, {FILE_LINES} is the most"
         for number, line in enumerate(lines, 1):
@@ -62,6 +62,8 @@ def check_line(path, number, line, code):
     most = TABLE_COLUMNS if path.endswith(".def") else LINE_COLUMNS
     if code and columns > most:
         yield path, number, f"{columns} columns; break the line, {most} is the most (a tab is 8)"
+    if path.endswith(PAGE_ENDS) and line.startswith("\t"):
+        yield path, number, "indent with four blanks"
     if not path.endswith((".c", ".cc", ".h", ".def")):
         return
     if re.match(r" (?!\*)", line) or re.match(r"\t* {8}", line):
@@ -72,13 +74,15 @@ def check_licence(tree):
     for path in tree.paths:
         if matches(path, tables.UNMEASURED):
             continue
-        if not path.endswith((".c", ".cc", ".h", ".def", ".py", ".sh")):
+        if not path.endswith((".c", ".cc", ".h", ".def", ".py", ".sh", ".js")):
             continue
         first = tree.text(path).split("\n", 2)[:2]
         if path.endswith((".py", ".sh")):
             want = "# SPDX-License-Identifier: Apache-2.0"
             if first[0].startswith("#!"):
                 first = first[1:]
+        elif path.endswith(".js"):
+            want = "// SPDX-License-Identifier: Apache-2.0"
         elif path.startswith("bpf/"):
             want = "/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */"
         else:
@@ -126,7 +130,7 @@ def better_name(name):
 
 def check_identifiers(tree):
     for path in tree.paths:
-        if not path.endswith((".py", *C_ENDS)) or matches(path, tables.UNMEASURED):
+        if not path.endswith((".py", ".js", *C_ENDS)) or matches(path, tables.UNMEASURED):
             continue
         code = tree.text(path) if path.endswith(".py") else tree.code(path)
         if not FORBIDDEN.search(code):

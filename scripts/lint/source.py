@@ -6,7 +6,8 @@ import re
 
 SKIPPED_DIRS = {".git", "build", "__pycache__", ".cache", "node_modules"}
 C_ENDS = (".c", ".cc", ".h", ".def")
-TEXT_ENDS = C_ENDS + (".py", ".sh", ".md", ".yaml", ".yml", ".service", ".dict")
+PAGE_ENDS = (".js", ".css", ".html")
+TEXT_ENDS = C_ENDS + PAGE_ENDS + (".py", ".sh", ".md", ".yaml", ".yml", ".service", ".dict")
 TEXT_NAMES = {"Makefile", ".gitignore", "run"}
 
 COMMENT_OR_STRING = re.compile(

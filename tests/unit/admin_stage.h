@@ -69,11 +69,10 @@ static inline void stage_accept(struct net_listener *listener, int fd, const str
 	struct stage *stage = container_of(listener, struct stage, listener);
 	size_t i = 0;
 
-	(void)peer;
 	while (stage->conns[i])
 		i++;
 	CHECK(i < ARRAY_LEN(stage->conns));
-	CHECK(admin_conn_start(stage->play.loop, fd, false, &stage->owner, &stage->conns[i]) == 0);
+	CHECK(admin_conn_start(stage->play.loop, fd, peer, &stage->owner, &stage->conns[i]) == 0);
 }
 
 static inline void stage_on_start(void *context)

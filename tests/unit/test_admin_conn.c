@@ -324,16 +324,18 @@ static int serve_one(void *context)
 	struct admin_owner owner = { loop, memory_request, memory_closed };
 	const char *request = context;
 	struct admin_conn *conn;
+	struct address peer;
 	char answer[16384];
 	int pair[2], error;
 	size_t len;
 
 	if (!loop)
 		return -ENOMEM;
+	CHECK(address_set_unix(&peer, SPAN("/admin")) == 0);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
 	client_send(pair[1], request, strlen(request));
 	shutdown(pair[1], SHUT_WR);
-	error = admin_conn_start(loop, pair[0], true, &owner, &conn);
+	error = admin_conn_start(loop, pair[0], &peer, &owner, &conn);
 	if (error == 0)
 		error = loop_run(loop);
 	loop_free(loop);

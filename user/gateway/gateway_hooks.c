@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/gateway/gateway_hooks.h"
 
+#include <assert.h>
+#include <errno.h>
+
 #include "admin/prometheus.h"
+#include "policy/guard/guard.h"
+#include "user/auth/password_checker.h"
+#include "user/base/clock.h"
 #include "user/base/mem.h"
 #include "user/gateway/lane_metrics.h"
 #include "user/stream/history.h"
@@ -149,6 +155,59 @@ static const struct series_table *hook_session_calls(void *context)
 	return mcp_service_calls(&gateway->mcp);
 }
 
+/* A password of an operator on another host. */
+struct password_wait {
+	struct password_question question;
+	void (*done)(void *argument, int verdict);
+	void *argument;
+};
+
+static void password_end(struct password_wait *wait, int verdict)
+{
+	void (*done)(void *argument, int verdict) = wait->done;
+	void *argument = wait->argument;
+
+	password_question_wipe(&wait->question);
+	hg_free(wait);
+	done(argument, verdict);
+}
+
+static void password_on_verdict(struct message *message, void *context)
+{
+	struct password_question *question = container_of(message, struct password_question, message);
+	enum password_verdict verdict = question->verdict;
+
+	(void)context;
+	password_end(container_of(question, struct password_wait, question),
+		     verdict == PASSWORD_RIGHT	 ? GUARD_PASS
+		     : verdict == PASSWORD_WRONG ? GUARD_REFUSE
+						 : -ENOMEM);
+}
+
+static void hook_verify_password(void *context, const struct htpasswd *users, struct span name,
+				 struct span password, uint64_t client,
+				 void (*done)(void *argument, int verdict), void *argument)
+{
+	struct gateway *gateway = context;
+	struct password_checker *checker = gateway->shared.passwords;
+	struct password_wait *wait = checker ? hg_calloc(1, sizeof(*wait)) : NULL;
+
+	if (!wait) {
+		done(argument, -ENOMEM);
+		return;
+	}
+	wait->done = done;
+	wait->argument = argument;
+	wait->question.message.run = password_on_verdict;
+	wait->question.mailbox = gateway->mailbox;
+	if (!password_question_init(checker, &wait->question, users, name, password))
+		password_end(wait, GUARD_REFUSE);
+	else if (password_checker_knows(checker, &wait->question, clock_now_ms()))
+		password_end(wait, GUARD_PASS);
+	else if (password_checker_submit(checker, &wait->question, client) < 0)
+		password_end(wait, -EBUSY);
+}
+
 static void hook_quit(void *context)
 {
 	gateway_begin_drain(context);
@@ -246,6 +305,7 @@ void gateway_hooks_fill(struct gateway *gateway)
 		.session_calls = hook_session_calls,
 		.rate_buckets = hook_rate_buckets,
 		.restarts = hook_restarts,
+		.verify_password = hook_verify_password,
 		.quit = hook_quit,
 		.extra_metrics = hook_extra_metrics,
 		.take_listener = hook_take_listener,

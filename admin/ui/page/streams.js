@@ -14,7 +14,7 @@ const WAITS = {
 };
 const SORTS = [['deadline', 'the nearest deadline'], ['age', 'age'], ['bytes', 'bytes'], ['idle', 'silence'],
     ['id', 'number']];
-const NEAR_MS = 3000;
+const SOON_MS = 3000;
 const TICK_MS = 200;
 
 // The longest time that was left of a deadline: the bar is full there. It starts again when more is left.
@@ -46,7 +46,7 @@ function tick(bar) {
     const left = Math.max(0, Number(bar.dataset.left) - (performance.now() - Number(bar.dataset.at)));
 
     bar.value = left;
-    bar.classList.toggle('near', left < NEAR_MS);
+    bar.classList.toggle('soon', left < SOON_MS);
     setText(bar.nextElementSibling, ` ${milliseconds(left)} ${bar.dataset.name}`);
 }
 
