@@ -89,6 +89,7 @@ def countdown(page, gateway):
     page.shows("#running", "request_timeout")
     check(page.browser.run('return document.querySelector("#running progress").value') <= 2000, "the bar")
     page.shows("#running", "for the response of the backend")
+    page.shot("countdown")
     page.shows("#ended", "a timer fired")
     page.shows("#ended", "request_timeout")
     page.lacks("#running", "/delay/9")

@@ -24,6 +24,10 @@ export function requestOf(row) {
     return `${row.method ?? row.protocol} ${row.host ?? ''}${row.path ?? ''}`;
 }
 
+export function explanationOf(row) {
+    return [row.error, state.data.words?.[row.reason]].filter(Boolean).join(': ');
+}
+
 function fullOf(row) {
     const key = `${row.id} ${row.deadline}`;
     const known = full.get(key) ?? 0;
@@ -107,7 +111,7 @@ export function streamsView() {
             state: row => row.status >= 500 ? 'bad' : null},
         {label: 'Reason', cell: row => row.reason, state: row => row.failed ? 'bad' : null},
         {label: 'Timer', cell: row => row.timer ? 'a timer fired' : '', state: () => 'warn'},
-        {label: 'What happened', text: true, cell: row => row.error ?? state.data.words?.[row.reason]},
+        {label: 'What happened', text: true, cell: explanationOf},
         {label: 'Took', number: true, cell: row => milliseconds(row.duration)},
         {label: 'Out', number: true, cell: row => bytes(row.out)},
         {label: 'Retries', number: true, cell: row => row.retry},

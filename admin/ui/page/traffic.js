@@ -6,7 +6,7 @@ import {byteRate, bytes, clock, count, microseconds, rate, seconds, short} from 
 import {mapView} from './map.js';
 import {plot} from './plot.js';
 import {recentRate, state} from './store.js';
-import {requestOf} from './streams.js';
+import {explanationOf, requestOf} from './streams.js';
 
 const LANES = {copy: 'user space copies', pipe: 'spliced in the kernel through a pipe',
     sockmap: 'the kernel forwards (eBPF)', direct: 'between local processes, in the kernel'};
@@ -102,7 +102,7 @@ export function trafficView() {
         {label: 'Request', text: true, cell: requestOf},
         {label: 'Status', number: true, cell: row => row.status, state: () => 'bad'},
         {label: 'Reason', cell: row => row.timer ? `${row.reason}: a timer fired` : row.reason},
-        {label: 'What it means', text: true, cell: row => state.data.words?.[row.reason]},
+        {label: 'What happened', text: true, cell: explanationOf},
         {label: 'Endpoint', text: true, cell: row => row.endpoint},
     ], row => row.id);
 
