@@ -21,7 +21,7 @@ bench="haproxy nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"
 interop="nodejs npm"
 # Only for `make testssl`.
 testssl="testssl.sh openssl"
-# Only for the tests that drive a browser, in `make thorough`.
+# Only for the tests that drive a browser: `make ui-check`, and some of `make thorough`.
 browser="chromium chromium-driver"
 
 groups="${*:-build check}"

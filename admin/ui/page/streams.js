@@ -17,7 +17,7 @@ const SORTS = [['deadline', 'the nearest deadline'], ['age', 'age'], ['bytes', '
 const SOON_MS = 3000;
 const TICK_MS = 200;
 
-// The longest time that was left of a deadline: the bar is full there. It starts again when more is left.
+// The longest time that was left of a deadline, where it is not known when it began.
 const full = new Map();
 
 export function requestOf(row) {
@@ -32,6 +32,10 @@ function fullOf(row) {
     const key = `${row.id} ${row.deadline}`;
     const known = full.get(key) ?? 0;
 
+    if (row.deadline === 'request_timeout')
+        return row.age + row.left;
+    if (/idle|stall/.test(row.deadline))
+        return row.idle + row.left;
     if (row.left > known)
         full.set(key, row.left);
     return Math.max(row.left, known, 1);
