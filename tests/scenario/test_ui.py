@@ -195,12 +195,15 @@ def page_in_chromium():
     eq([line for line in page.browser.console() if "favicon" not in line], [], "messages in the console")
 
 
-@test("ui page: it tells when the gateway is gone", timeout=120, heavy=True, long=True)
+@test("ui page: it shows the start of the gateway, and tells when it is gone", timeout=120, heavy=True,
+      long=True)
 def gateway_ends():
     origin = Origin()
-    gateway = Gateway(CONFIG, origin=origin, workers=1)
+    gateway = Gateway(CONFIG, origin=origin, workers=1, keeper=True)
     page = Page(gateway)
     page.shows("#health", "Ready")
+    page.view("4", "State")
+    page.shows("#starts tbody", "started")
     gateway.stop()
     page.shows("#health", "does not answer")
 

@@ -2,7 +2,7 @@
 // Configuration, Kubernetes objects, certificates, MCP sessions, starts of the process.
 
 import {el, reconcile, setText, table} from './dom.js';
-import {date} from './format.js';
+import {date, milliseconds, short} from './format.js';
 import {state} from './store.js';
 
 const CAUSES = {start: 'started', upgrade: 'upgraded from another program',
@@ -36,7 +36,7 @@ function takenText(restarts) {
 }
 
 function targetsOf(session) {
-    return (session.targets ?? []).map(target => `${target.name}: ${target.state ?? ''}`).join(', ');
+    return session.targets.map(target => `${target.name}: ${target.state}`).join(', ');
 }
 
 export function stateView() {
@@ -60,11 +60,15 @@ export function stateView() {
         {label: 'Issuer', text: true, cell: row => row.issuer},
     ], row => row.use + row.fingerprint);
     const sessions = table('Sessions and their targets', [
-        {label: 'Session', cell: row => row.session ?? row.id},
+        {label: 'Session', cell: row => row.id},
         {label: 'State', cell: row => row.state},
-        {label: 'Backend', text: true, cell: row => row.backend},
+        {label: 'Version', cell: row => row.version},
+        {label: 'Backend', text: true, cell: row => short(row.backend)},
+        {label: 'Age', number: true, cell: row => milliseconds(row.ageMs)},
+        {label: 'Unused', number: true, cell: row => milliseconds(row.idleMs)},
+        {label: 'Running requests', number: true, cell: row => row.calls.length},
         {label: 'Targets', text: true, cell: targetsOf},
-    ], row => row.session ?? row.id);
+    ], row => `${row.backend} ${row.id}`);
     const starts = table('The last starts', [
         {label: 'When', cell: row => date(row.at)},
         {label: 'Why', cell: row => CAUSES[row.cause] ?? row.cause,
@@ -106,8 +110,8 @@ export function stateView() {
                 errors.node, el('h3', {}, 'Warnings'), warnings.node),
             el('section', {}, el('h2', {}, 'Kubernetes objects'), conditions.node),
             el('section', {}, el('h2', {}, 'Certificates'), certificates.node),
-            el('section', {}, el('h2', {}, 'MCP'), sessions.node),
-            el('section', {}, el('h2', {}, 'Starts'), taken, starts.node),
+            el('section', {id: 'sessions'}, el('h2', {}, 'MCP'), sessions.node),
+            el('section', {id: 'starts'}, el('h2', {}, 'Starts'), taken, starts.node),
         ],
     };
 }
