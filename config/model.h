@@ -279,6 +279,9 @@ struct backend_ref {
 	enum backend_http_version http_version; /* of `http`, otherwise of the backend, otherwise by gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
+	const struct authorization_policy *mcp_rules; /* of all levels; NULL: none, or not an MCP backend */
+	struct span
+		mcp_rule; /* the key of the strongest policy with such rules; empty: written in the route */
 	const struct url_rewrite *rewrite; /* NULL: that of the route */
 	const struct redirect_policy *redirect; /* may be NULL: requests that are for this backend */
 	const struct mirror_policy *const *mirror_list; /* beside those of the route */

@@ -42,6 +42,23 @@ bool found_decode_map(struct decoder *d, const struct yaml_node *node, const str
 	return is_map;
 }
 
+static void decode_mcp(struct decoder *d, const struct yaml_node *node, struct found_policies *found)
+{
+	static const struct decode_key keys[] = {
+		KEY("authorization"),
+		KEY_REFUSED("authentication", NOT_YET_MCP_AUTHENTICATION),
+		KEY_REFUSED("guardrails", NOT_YET_MCP_GUARDRAILS),
+	};
+	static const struct plain_policy plain = { "authorization", "",
+						   ":mcp-authorization:", POLICY_MCP_AUTHORIZATION };
+
+	if (!node || !found_decode_map(d, node, keys, ARRAY_LEN(keys), found))
+		return;
+	if (node->count == 0)
+		config_error(d->report, node, "sets nothing; write authorization or authentication");
+	found_add_plain(d, node, &plain, 1, found);
+}
+
 #define NOT_FOR_A_TARGET "has no effect on a target: connections to it have the settings of config.backend"
 
 void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
@@ -56,7 +73,7 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 		KEY_REFUSED("auth", NOT_YET_BACKEND_AUTH),
 		KEY_REFUSED("tunnel", NOT_YET_BACKEND_TUNNEL),
 		KEY_REFUSED("transformation", NOT_YET_TRANSFORMATION),
-		KEY_REFUSED("mcp", NOT_YET_MCP),
+		KEY("mcp"),
 		KEY_REFUSED("ai", NOT_YET_AI),
 		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
 		KEY_REFUSED("authorization", NOT_YET_AUTHORIZATION),
@@ -81,8 +98,10 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 	if (!found_decode_map(m->decoder, node, is_target ? target_keys : keys,
 			      is_target ? ARRAY_LEN(target_keys) : ARRAY_LEN(keys), found))
 		return;
-	if (!is_target)
+	if (!is_target) {
 		found_add_plain(m->decoder, node, plain, ARRAY_LEN(plain), found);
+		decode_mcp(m->decoder, decode_get(node, "mcp"), found);
+	}
 	if (tls)
 		found_add(found, &tls_kind, backend_tls_policy(m, tls, object), tls);
 }

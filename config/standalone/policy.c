@@ -75,13 +75,13 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 		{ "localRateLimit", POLICY_LOCAL_RATE_LIMIT, NULL }, { "csrf", POLICY_CSRF, NULL }
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
-		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL }
+		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL },       \
+		{ "mcpAuthorization", POLICY_MCP_AUTHORIZATION, NULL }
 /* clang-format on */
 /* All policies of agentgateway that this gateway does not support. */
 #define LATER_POLICIES                                                                                       \
 	REFUSED("remoteRateLimit", NOT_YET_LOCAL_RATE_LIMIT), REFUSED("extAuthz", NOT_YET_EXT_AUTHZ),        \
 		REFUSED("extProc", NOT_YET_EXT_PROC), REFUSED("oidc", NOT_YET_OIDC),                         \
-		REFUSED("mcpAuthorization", NOT_YET_MCP_AUTHORIZATION),                                      \
 		REFUSED("mcpAuthentication", NOT_YET_MCP_AUTHENTICATION),                                    \
 		REFUSED("mcpGuardrails", NOT_YET_MCP_GUARDRAILS), REFUSED("a2a", NOT_YET_A2A),               \
 		REFUSED("ai", NOT_YET_AI), REFUSED("transformations", NOT_YET_TRANSFORMATIONS),              \
@@ -109,6 +109,7 @@ static const struct policy_entry route_entries[] = {
 	REFUSED("tcp", ELSEWHERE_BACKEND),
 	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
 	REFUSED("health", ELSEWHERE_BACKEND),
+	{ "mcpAuthorization", POLICY_MCP_AUTHORIZATION, NULL },
 };
 
 static const struct policy_entry backend_entries[] = {
@@ -133,6 +134,9 @@ static const struct policy_entry target_entries[] = {
 	REFUSED("http", "is not supported yet on an MCP target"),
 	REFUSED("tcp", "is not supported yet on an MCP target"),
 	REFUSED("health", "is not supported yet on an MCP target"),
+	REFUSED("mcpAuthorization",
+		"is for all targets of a backend; write it under the policies of the route, "
+		"the backend or mcp, and name the target in the rule (mcp.tool.target)"),
 	GUARDS_ELSEWHERE,
 	LATER_POLICIES,
 };

@@ -239,6 +239,24 @@ static void guard_check(const struct targeted_policy *policy, struct config_repo
 			"out the phase, or name a gateway");
 }
 
+/* The rules are for all targets of an MCP backend. */
+static void mcp_rules_check(const struct targeted_policy *policy, struct config_report *report)
+{
+	const struct policy_target *target = &policy->target;
+
+	if (policy->value.kind != POLICY_MCP_AUTHORIZATION)
+		return;
+	if (target->kind == TARGET_SERVICE)
+		report_sentence(
+			report, CONFIG_ERROR, policy,
+			"guards nothing at a service, whose messages the gateway does not read: attach it "
+			"to an MCP backend, a route or a gateway");
+	else if (target->kind == TARGET_BACKEND && target->section.len)
+		report_sentence(report, CONFIG_ERROR, policy,
+				"cannot guard a single target: attach it to the whole backend, and name the "
+				"target in the rule (mcp.tool.target)");
+}
+
 static void attachment_prepare(const struct gateway_names *gateways, struct attachment *attachment,
 			       struct config_report *report)
 {
@@ -247,6 +265,7 @@ static void attachment_prepare(const struct gateway_names *gateways, struct atta
 	policy->is_attached = false;
 	attachment->namespace = policy->target.namespace;
 	guard_check(policy, report);
+	mcp_rules_check(policy, report);
 	if (!kind_fits(policy->value.kind, policy->target.kind)) {
 		attachment_warn(report, policy, "has no effect: attach it to a gateway%s",
 				kinds[policy->value.kind].section == SECTION_FRONTEND ? "" : " or a route");
@@ -308,7 +327,7 @@ static bool is_open(const struct attachment *attachment)
 {
 	const struct targeted_policy *policy = attachment->policy;
 
-	return guard_kind_of(policy->value.kind) &&
+	return (guard_kind_of(policy->value.kind) || policy->value.kind == POLICY_MCP_AUTHORIZATION) &&
 	       (attachment->is_met || span_eq(policy->name_kind, SPAN("Local")));
 }
 

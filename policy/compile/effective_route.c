@@ -39,6 +39,7 @@ struct ref_place {
 	bool splice_off;
 	bool is_grpc;
 	struct precedence *watched_list; /* for the own policies of each; NULL: nobody looks on */
+	bool has_mcp_rules; /* the route has some of its own */
 };
 
 /* A policy is more specific than the Service; gRPC requires HTTP/2. */
@@ -51,6 +52,43 @@ static enum backend_http_version version_of(const struct backend_ref *ref, bool 
 	if (ref->backend->http_version != BACKEND_HTTP_AUTO)
 		return ref->backend->http_version;
 	return is_grpc ? BACKEND_HTTP2 : BACKEND_HTTP_AUTO;
+}
+
+/* Rules for MCP guard nothing at a backend whose messages the gateway does not read. */
+static void refuse_mcp_rules(const struct compile *compile, const struct backend_ref *ref)
+{
+	if (ref->backend->kind != BACKEND_INVALID)
+		config_message_at(
+			compile->report, CONFIG_ERROR, ref->where,
+			"mcpAuthorization does not guard this backend, because it is not an MCP "
+			"backend: the gateway does not read its messages; write it as mcp: {targets: "
+			"[...]}, or use authorization");
+}
+
+static int resolve_mcp_rules(const struct compile *compile, const struct ref_place *place,
+			     const struct precedence *own, struct backend_ref *ref)
+{
+	const struct precedence_winner *outer = &place->precedence->of[POLICY_MCP_AUTHORIZATION],
+				       *inner = &own->of[POLICY_MCP_AUTHORIZATION],
+				       *winner = inner->object ? inner : outer;
+
+	ref->mcp_rules = NULL;
+	ref->mcp_rule = winner->attachment ? winner->attachment->policy->key : (struct span){ 0 };
+	if (own->is_full)
+		config_message_at(compile->report, CONFIG_ERROR, ref->where,
+				  "more than %d policies with rules of authorization apply to this backend; "
+				  "join some of them",
+				  PRECEDENCE_ADDED);
+	if (ref->backend->kind != BACKEND_MCP) {
+		if (inner->object || place->has_mcp_rules)
+			refuse_mcp_rules(compile, ref);
+		return 0;
+	}
+	if (!winner->object)
+		return 0;
+	ref->mcp_rules =
+		guard_list_join(place->precedence, own, POLICY_MCP_AUTHORIZATION, compile->snapshot->arena);
+	return ref->mcp_rules ? 0 : -ENOMEM;
 }
 
 /* index: of the reference in its rule. */
@@ -69,6 +107,8 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
 	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
 	result = tls_compile_ref(&tls_place, ref, compile->snapshot->arena, compile->report);
+	if (result == 0)
+		result = resolve_mcp_rules(compile, place, &own, ref);
 	ref->http_version = version_of(ref, place->is_grpc);
 	/* One host that a client chose must not take the others out of service. */
 	if (ref->backend->kind != BACKEND_DYNAMIC)
@@ -209,7 +249,8 @@ static void enter_route(const struct compile *compile, struct precedence *preced
 
 		run.list[i].is_met |=
 			!policy->target.route_kind.len || span_eq(policy->target.route_kind, kind);
-		if (is_http || policy_section_of(policy->value.kind) == SECTION_BACKEND)
+		if (is_http || (policy_section_of(policy->value.kind) == SECTION_BACKEND &&
+				policy->value.kind != POLICY_MCP_AUTHORIZATION))
 			precedence_enter(precedence, &run.list[i],
 					 attachment_on_route(&run.list[i], rule_name, kind), compile->report);
 	}
@@ -283,6 +324,15 @@ static int watch_end(const struct compile *compile, const struct watched_route *
 
 /* ---- rules */
 
+/* Rules of the route itself, or of the routes that delegate to it: those of a gateway are for all routes. */
+static bool has_own_mcp_rules(const struct precedence *outer, const struct precedence *precedence)
+{
+	const struct precedence_winner *winner = &precedence->of[POLICY_MCP_AUTHORIZATION];
+
+	return winner->object && (winner->level != outer->of[POLICY_MCP_AUTHORIZATION].level ||
+				  winner->object != outer->of[POLICY_MCP_AUTHORIZATION].object);
+}
+
 static int compile_route(struct compile *compile, const struct precedence *outer,
 			 const struct listener *listener, struct route *route)
 {
@@ -299,6 +349,7 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 				  "more than %d policies with rules of authorization apply to this route; "
 				  "join some of them",
 				  PRECEDENCE_ADDED);
+	place.has_mcp_rules = has_own_mcp_rules(outer, &precedence);
 	route->effective = (struct route_policies){
 		.timeout = precedence_object(&precedence, POLICY_TIMEOUT),
 		.retry = retry_of(&precedence),

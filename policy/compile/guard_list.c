@@ -9,18 +9,9 @@ static bool is_used(const struct precedence *precedence, const struct guard_kind
 	return (guard->phases & phase) && precedence_object(precedence, guard->kind);
 }
 
-/* The rules of all levels as one policy. NULL without memory. */
-static const void *join(const struct precedence *precedence, enum policy_kind kind, struct arena *arena)
+static void join_level(const struct precedence *precedence, enum policy_kind kind,
+		       struct authorization_policy *all)
 {
-	struct authorization_policy *all = arena_take(arena, sizeof(*all));
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < precedence->added_count; i++)
-		if (precedence->added[i].kind == kind)
-			count += ((const struct authorization_policy *)precedence->added[i].object)
-					 ->rule_count;
-	if (!all || !(all->rule_list = arena_take(arena, (count + 1) * sizeof(*all->rule_list))))
-		return NULL;
 	for (uint32_t i = 0; i < precedence->added_count; i++) {
 		const struct authorization_policy *policy = precedence->added[i].object;
 
@@ -31,6 +22,31 @@ static const void *join(const struct precedence *precedence, enum policy_kind ki
 		all->rule_count += policy->rule_count;
 		all->needs |= policy->needs;
 	}
+}
+
+static uint32_t count_rules(const struct precedence *precedence, enum policy_kind kind)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < precedence->added_count; i++)
+		if (precedence->added[i].kind == kind)
+			count += ((const struct authorization_policy *)precedence->added[i].object)
+					 ->rule_count;
+	return count;
+}
+
+const struct authorization_policy *guard_list_join(const struct precedence *outer,
+						   const struct precedence *inner, enum policy_kind kind,
+						   struct arena *arena)
+{
+	struct authorization_policy *all = arena_take(arena, sizeof(*all));
+	uint32_t count = count_rules(outer, kind) + (inner ? count_rules(inner, kind) : 0);
+
+	if (!all || !(all->rule_list = arena_take(arena, (count + 1) * sizeof(*all->rule_list))))
+		return NULL;
+	join_level(outer, kind, all);
+	if (inner)
+		join_level(inner, kind, all);
 	return all;
 }
 
@@ -55,7 +71,7 @@ int guard_list_build(const struct precedence *precedence, enum guard_phase phase
 		if (!is_used(precedence, &guard_kinds[i], phase))
 			continue;
 		if (precedence_adds_up(guard_kinds[i].kind))
-			object = join(precedence, guard_kinds[i].kind, arena);
+			object = guard_list_join(precedence, NULL, guard_kinds[i].kind, arena);
 		if (!object)
 			return -ENOMEM;
 		list[ret_list->count++] = (struct guard_use){

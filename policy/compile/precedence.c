@@ -111,8 +111,10 @@ static bool add(struct precedence *precedence, enum policy_kind kind, const void
 {
 	if (is_added(precedence, object))
 		return true;
-	if (precedence->added_count == PRECEDENCE_ADDED)
+	if (precedence->added_count == PRECEDENCE_ADDED) {
+		precedence->is_full = true;
 		return false;
+	}
 	precedence->added[precedence->added_count++] = (struct precedence_added){ kind, object };
 	return true;
 }

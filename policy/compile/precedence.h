@@ -42,12 +42,13 @@ struct precedence {
 	struct arena *candidate_arena;
 	const struct precedence_candidate *candidate_list;
 	bool lacks_memory; /* the list is not complete */
+	bool is_full; /* there were more */
 };
 
 /* True if the policies of a kind add up over all levels: rules of authorization. */
 static inline bool precedence_adds_up(enum policy_kind kind)
 {
-	return kind == POLICY_AUTHORIZATION;
+	return kind == POLICY_AUTHORIZATION || kind == POLICY_MCP_AUTHORIZATION;
 }
 
 /*

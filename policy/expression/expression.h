@@ -72,8 +72,8 @@ struct expression_source {
 
 struct expression_mcp {
 	struct span method, session;
-	struct span target; /* of the tool, prompt or resource */
-	struct span tool, prompt, resource; /* at most one is not empty */
+	struct span target; /* of the tool, prompt, resource or task */
+	struct span tool, prompt, resource, task; /* at most one is not empty */
 };
 
 struct expression_backend {

@@ -188,8 +188,12 @@ static struct expression_value mcp_variable(const struct expression_mcp *mcp, en
 		return mcp->prompt.len ? text_or_none(mcp->target) : expression_no_value;
 	case EXPRESSION_VARIABLE_MCP_RESOURCE_NAME:
 		return text_or_none(mcp->resource);
-	default:
+	case EXPRESSION_VARIABLE_MCP_RESOURCE_TARGET:
 		return mcp->resource.len ? text_or_none(mcp->target) : expression_no_value;
+	case EXPRESSION_VARIABLE_MCP_TASK_NAME:
+		return text_or_none(mcp->task);
+	default:
+		return mcp->task.len ? text_or_none(mcp->target) : expression_no_value;
 	}
 }
 

@@ -211,7 +211,7 @@ static void post_body(struct play *play, struct span text)
 		return;
 	}
 	stream->requests = post.requests;
-	verdict = mcp_session_on_post(play->session, &stream->sink, &post, play->now_ms);
+	verdict = mcp_session_on_post(play->session, &stream->sink, &post, NULL, play->now_ms);
 	MUST(verdict.turn != MCP_REFUSED || (verdict.fault != MCP_NONE && stream->answers == 0));
 	MUST(verdict.turn == MCP_WAITING || !stream->sink.session);
 	if (verdict.turn != MCP_WAITING)

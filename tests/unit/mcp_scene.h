@@ -16,6 +16,42 @@
 
 enum { SCENE_TARGETS = 4 };
 
+/* What the test lets the client use: "tool one/echo", and so on. */
+struct mcp_access {
+	const char *const *allowed; /* ends with NULL */
+	int refs;
+	int asked;
+};
+
+static inline bool scene_may(const struct mcp_access *access, const struct mcp_item *item)
+{
+	static const char *const kinds[] = { "tool", "prompt", "resource", "task" };
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s %.*s/%.*s", kinds[item->kind], SPAN_FMT(item->target),
+		 SPAN_FMT(item->name));
+	((struct mcp_access *)(uintptr_t)access)->asked++;
+	for (const char *const *one = access->allowed; *one; one++) {
+		if (strcmp(*one, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static inline struct mcp_access *scene_access_ref(struct mcp_access *access)
+{
+	access->refs++;
+	return access;
+}
+
+static inline void scene_access_unref(struct mcp_access *access)
+{
+	assert_true(access->refs > 0);
+	access->refs--;
+}
+
+static const struct mcp_access_ops scene_access_ops = { scene_may, scene_access_ref, scene_access_unref };
+
 /* A stream of the client. */
 struct scene_sink {
 	struct mcp_sink sink;
@@ -31,6 +67,7 @@ struct scene_sink {
 struct scene {
 	struct mcp_session *s;
 	struct mcp_json_checker *checker;
+	struct mcp_access *access; /* of the next posts; NULL: everything is allowed */
 	uint64_t client; /* that the next requests are from */
 	const struct fields *client_fields; /* of those requests */
 	char to[SCENE_TARGETS][8192]; /* the last message to each target */
@@ -172,6 +209,7 @@ static inline void scene_make(struct scene *sc, enum mcp_session_kind kind, uint
 		.checker = sc->checker,
 		.link = &scene_link_ops,
 		.watch = &scene_watch,
+		.access = &scene_access_ops,
 		.context = sc,
 		.server_name = SPAN("headgate"),
 		.server_version = SPAN("1"),
@@ -207,7 +245,7 @@ static inline struct mcp_verdict scene_post(struct scene *sc, struct scene_sink 
 	seen->is_full = is_full;
 	if (mcp_post_read(sc->checker, span_str(text), &post) != MCP_NONE)
 		fail_msg("no message: %s", text);
-	return mcp_session_on_post(sc->s, &seen->sink, &post, sc->now_ms);
+	return mcp_session_on_post(sc->s, &seen->sink, &post, sc->access, sc->now_ms);
 }
 
 static inline void scene_waits(struct scene *sc, struct scene_sink *seen, const char *text)

@@ -176,9 +176,12 @@ static const struct {
 	{ "basicAuth.username", "bob" },
 	{ "backend.name + backend.type + backend.protocol", "petsmcpmcp" },
 	{ "mcp.tool.name + '@' + mcp.tool.target", "read_file@files" },
-	{ "mcp.methodName + mcp.sessionId", "tools/calls1" },
+	{ "mcp.methodName", "tools/call" },
+	{ "mcp.sessionId", "s1" },
 	{ "mcp.prompt.name", NULL },
 	{ "mcp.resource.target", NULL },
+	{ "mcp.task.name", NULL },
+	{ "mcp.task.target", NULL },
 	{ "response.code", "503" },
 	{ "response.headers['grpc-status']", "14" },
 	/* texts */
@@ -237,6 +240,12 @@ static const struct {
 	{ "coalesce(jwt.nothing) == null", "true" },
 };
 
+/* Where the names of the text exist. */
+static enum expression_point point_of(const char *text)
+{
+	return strstr(text, "mcp.") && !strstr(text, "sessionId") ? EXPRESSION_AT_MCP : EXPRESSION_AT_END;
+}
+
 TEST(every_name_and_function_has_its_value)
 {
 	struct world world;
@@ -244,8 +253,7 @@ TEST(every_name_and_function_has_its_value)
 
 	world_make(&world);
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-		enum expression_point point =
-			strstr(values[i].text, "mcp.") ? EXPRESSION_AT_MCP : EXPRESSION_AT_END;
+		enum expression_point point = point_of(values[i].text);
 		struct expression expression;
 		struct span text = { NULL, 0 };
 		int result;
@@ -385,8 +393,7 @@ TEST(evaluation_allocates_nothing)
 	world_make(&world);
 	assert_true(!__sanitizer_install_malloc_and_free_hooks || allocations);
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-		enum expression_point point =
-			strstr(values[i].text, "mcp.") ? EXPRESSION_AT_MCP : EXPRESSION_AT_END;
+		enum expression_point point = point_of(values[i].text);
 		struct expression expression;
 		struct mallinfo2 before, after;
 		struct span text;

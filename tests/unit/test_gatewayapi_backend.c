@@ -61,7 +61,7 @@ TEST(a_backend_without_support_makes_its_references_invalid)
 		{ BACKEND "ai: {}" END, "its \"ai\" is not supported yet" },
 		{ BACKEND "aws: {agentCore: {}}" END, "its \"aws\" is not supported yet" },
 		{ BACKEND "a2a: {host: h, port: 1}" END, "its \"a2a\" is not supported yet" },
-		{ BACKEND "static: {host: h, port: 1}, policies: {mcp: {}}" END,
+		{ BACKEND "static: {host: h, port: 1}, policies: {mcp: {guardrails: {}}}" END,
 		  "a policy that protects is not supported here" },
 		{ MCP("{name: t, selector: {services: {matchLabels: {a: b}}}}"), "it has no target" },
 		{ MCP("{name: t, static: {backendRef: {name: s}, port: 1}}"),

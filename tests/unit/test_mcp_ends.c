@@ -213,7 +213,7 @@ TEST_WITH(everything_comes_on_the_only_stream_and_the_session_ends_with_it, NULL
 	mcp_session_begin_stream(sc.s, &only.sink);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		assert_int_equal(mcp_post_read(sc.checker, span_str(texts[i]), &post), MCP_NONE);
-		assert_int_equal(mcp_session_on_post(sc.s, &only.sink, &post, sc.now_ms).turn,
+		assert_int_equal(mcp_session_on_post(sc.s, &only.sink, &post, NULL, sc.now_ms).turn,
 				 post.requests ? MCP_WAITING : MCP_ACCEPTED);
 		if (i == 2)
 			scene_answers(&sc, 0, INITIALIZED);
@@ -241,7 +241,7 @@ TEST_WITH(an_only_stream_that_takes_nothing_ends_its_session, NULL, drop)
 	only.is_full = true;
 	mcp_session_begin_stream(sc.s, &only.sink);
 	assert_int_equal(mcp_post_read(sc.checker, span_str(REQUEST("1", "ping", "")), &post), MCP_NONE);
-	assert_int_equal(mcp_session_on_post(sc.s, &only.sink, &post, sc.now_ms).turn, MCP_WAITING);
+	assert_int_equal(mcp_session_on_post(sc.s, &only.sink, &post, NULL, sc.now_ms).turn, MCP_WAITING);
 	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
 	assert_null(only.sink.session);
 	assert_false(only.is_done);
@@ -252,7 +252,7 @@ static int only_post(struct scene_sink *only, const char *text)
 	struct mcp_post post;
 
 	assert_int_equal(mcp_post_read(sc.checker, span_str(text), &post), MCP_NONE);
-	return (int)mcp_session_on_post(sc.s, &only->sink, &post, sc.now_ms).turn;
+	return (int)mcp_session_on_post(sc.s, &only->sink, &post, NULL, sc.now_ms).turn;
 }
 
 static void only_open(struct scene_sink *only, uint32_t targets)
@@ -315,7 +315,7 @@ static int only_play(void *context __attribute__((unused)))
 		scene_sink_make(&only);
 		only.sink.is_only = true;
 		mcp_session_begin_stream(scene.s, &only.sink);
-		assert_int_equal(mcp_session_on_post(scene.s, &only.sink, &post, 1).turn, MCP_WAITING);
+		assert_int_equal(mcp_session_on_post(scene.s, &only.sink, &post, NULL, 1).turn, MCP_WAITING);
 		for (uint32_t i = 0; i < 2; i++)
 			scene_answers(&scene, i, INITIALIZED);
 		if (mcp_session_state(scene.s) == MCP_SESSION_OVER)

@@ -574,7 +574,7 @@ static int play(void *context __attribute__((unused)))
 	for (size_t i = 0; scene.s && i < ARRAY_LEN(texts); i++) {
 		scene_sink_make(&seen[i]);
 		if (mcp_post_read(scene.checker, texts[i], &post) != MCP_NONE ||
-		    mcp_session_on_post(scene.s, &seen[i].sink, &post, 1).turn == MCP_REFUSED) {
+		    mcp_session_on_post(scene.s, &seen[i].sink, &post, NULL, 1).turn == MCP_REFUSED) {
 			is_whole = false;
 			break;
 		}

@@ -67,6 +67,7 @@ static const struct reference references[] = {
 	    { "basicAuth.", .kind = POLICY_BASIC_AUTH },
 	    { "apiKey.", .kind = POLICY_API_KEY },
 	    { "authorization.", .kind = POLICY_AUTHORIZATION },
+	    { "mcpAuthorization.", .kind = POLICY_MCP_AUTHORIZATION },
 	    { "csrf.", .kind = POLICY_CSRF },
 	    { "localRateLimit[].", .schema = &rate_rule_schema } } },
 	{ "backendPolicies",

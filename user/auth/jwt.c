@@ -49,9 +49,15 @@ uint64_t jwt_providers_id(void)
 	return atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 }
 
+struct jwt_claims *jwt_claims_ref(struct jwt_claims *claims)
+{
+	atomic_fetch_add_explicit(&claims->refs, 1, memory_order_relaxed);
+	return claims;
+}
+
 void jwt_claims_unref(struct jwt_claims *claims)
 {
-	if (!claims || --claims->refs > 0)
+	if (!claims || atomic_fetch_sub_explicit(&claims->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	arena_done(&claims->arena);
 	hg_free(claims);
@@ -314,7 +320,8 @@ static struct jwt_claims *claims_create(struct span json)
 
 	if (!claims)
 		return NULL;
-	*claims = (struct jwt_claims){ .refs = 1 };
+	*claims = (struct jwt_claims){ 0 };
+	atomic_init(&claims->refs, 1);
 	memcpy(claims + 1, json.data, json.len);
 	claims->json = span_of(claims + 1, json.len);
 	arena_init(&claims->arena, 1024);
@@ -384,15 +391,13 @@ enum jwt_fault jwt_verify(struct jwt_verifier *verifier, const struct jwt_provid
 		struct jwt_claims *claims = value;
 
 		if (jwk_source_id(providers->provider_list[claims->provider].keys) == claims->keys_id) {
-			claims->refs++;
-			*ret = claims;
+			*ret = jwt_claims_ref(claims);
 			return JWT_GOOD;
 		}
 	}
 	fault = token_verify(verifier, providers, token, now_s, ret);
 	if (fault == JWT_GOOD) {
-		(*ret)->refs++;
-		credential_cache_put(verifier->cache, key, now_s, (*ret)->until_s, *ret);
+		credential_cache_put(verifier->cache, key, now_s, (*ret)->until_s, jwt_claims_ref(*ret));
 	}
 	return fault;
 }

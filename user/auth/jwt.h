@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "user/auth/jwk_source.h"
 #include "user/base/arena.h"
 #include "user/base/siphash.h"
@@ -45,9 +47,9 @@ enum jwt_fault {
 
 struct expression_value; /* policy/expression/expression_value.h */
 
-/* What a verified token says. One thread uses it. */
+/* What a verified token says. Its thread makes the tree; others may read it then, and have references. */
 struct jwt_claims {
-	uint32_t refs;
+	atomic_uint refs;
 	uint64_t keys_id; /* of the set that verified it */
 	uint32_t provider; /* index */
 	uint64_t until_s; /* valid before; leeway included */
@@ -77,4 +79,5 @@ enum jwt_fault jwt_verify(struct jwt_verifier *verifier, const struct jwt_provid
 			  struct span token, uint64_t now_s, struct jwt_claims **ret);
 /* Adds `sub` of the claims, if it is a string. */
 void jwt_subject(const struct jwt_claims *claims, struct text *to);
+struct jwt_claims *jwt_claims_ref(struct jwt_claims *claims);
 void jwt_claims_unref(struct jwt_claims *claims); /* NULL allowed */

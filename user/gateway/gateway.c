@@ -450,7 +450,8 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 		return -ENOMEM;
 	}
 	jwk_fetcher_init(&gateway->jwks, gateway->loop, gateway->resolver);
-	gateway->mcp.options = (struct mcp_hub_options){ gateway->resolver, gateway->mailbox };
+	gateway->mcp.options.resolver = gateway->resolver;
+	gateway->mcp.options.owner = gateway->mailbox;
 	result = signals_start(&gateway->signals, gateway->loop, gateway_on_signal);
 	if (!result)
 		result = gateway_attach(gateway, snapshot);

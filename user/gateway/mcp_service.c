@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/snapshot.h"
+#include "policy/guard/mcp_access.h"
 #include "user/base/log.h"
 
 static struct mcp_hub *hub_of(const struct mcp_service *service)
@@ -28,6 +29,9 @@ void mcp_service_init(struct mcp_service *service)
 {
 	*service = (struct mcp_service){ .inner = { .context = service, .open = service_open } };
 	atomic_init(&service->hub, NULL);
+	/* Without memory, requests to which rules of mcpAuthorization apply are refused. */
+	service->inner.accesses = mcp_access_table_create();
+	service->options.accesses = service->inner.accesses;
 }
 
 int mcp_service_set_snapshot(struct mcp_service *service, struct snapshot *snapshot)
@@ -64,6 +68,8 @@ void mcp_service_stop(struct mcp_service *service)
 	if (hub)
 		mcp_hub_stop(hub);
 	atomic_store_explicit(&service->hub, NULL, memory_order_release);
+	mcp_access_table_free(service->inner.accesses);
+	service->inner.accesses = NULL;
 }
 
 void mcp_service_list(struct mcp_service *service, void (*done)(void *argument, struct text *json),

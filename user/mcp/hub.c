@@ -406,7 +406,7 @@ struct mcp_hub *mcp_hub_start(const struct mcp_hub_options *options)
 	timer_init(&hub->sweep, hub_on_sweep);
 	timer_init(&hub->end, hub_on_end);
 	hub->owner = options->owner;
-	hub->inner = (struct inner){ .context = hub, .open = hub_open };
+	hub->inner = (struct inner){ .context = hub, .accesses = options->accesses, .open = hub_open };
 	if (!hub_make(hub, options) || pthread_create(&hub->thread, NULL, hub_run, hub) != 0) {
 		hub_free(hub);
 		return NULL;

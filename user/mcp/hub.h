@@ -14,11 +14,13 @@
  * mcp_hub_inner() opens; the main thread sends it configurations and asks for lists.
  */
 struct series_table;
+struct mcp_access_table;
 struct mcp_hub;
 
 struct mcp_hub_options {
 	struct resolver *resolver; /* borrowed, thread-safe */
 	struct mailbox *owner; /* where answers go: the main thread */
+	struct mcp_access_table *accesses; /* borrowed: what clients may use (policy/guard/mcp_access.h) */
 };
 
 /* The configuration has a backend for it. */

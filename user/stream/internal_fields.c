@@ -6,7 +6,9 @@
 
 #include "user/client/client.h"
 #include "user/net/address.h"
+#include "user/obs/requests.h"
 #include "user/stream/downstream.h"
+#include "user/stream/grant.h"
 
 #define REQUEST_FIELD SPAN("headgate-request")
 #define NOTE_FIELD SPAN("headgate-note")
@@ -67,12 +69,14 @@ int internal_fields_add(struct stream *stream)
 {
 	const struct exchange *exchange = stream->exchange;
 	uint64_t deadline_ms = exchange->request_deadline_ms;
-	char text[96 + ADDRESS_TEXT_BYTES];
+	char text[128 + ADDRESS_TEXT_BYTES];
 	struct span client = notes_client(stream);
 	struct span kept;
 	int len;
 
 	internal_fields_hide_query(stream);
+	if (grant_make(stream) < 0)
+		return -ENOMEM;
 	if (exchange->try_deadline_ms && (!deadline_ms || exchange->try_deadline_ms < deadline_ms))
 		deadline_ms = exchange->try_deadline_ms;
 	len = snprintf(text, sizeof(text), "id=%llu; client=%.*s", (unsigned long long)stream->id,
@@ -80,20 +84,40 @@ int internal_fields_add(struct stream *stream)
 	if (deadline_ms)
 		len += snprintf(text + len, sizeof(text) - (size_t)len, "; deadline-ms=%llu",
 				(unsigned long long)deadline_ms);
+	if (exchange->access)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "; access=%llu",
+				(unsigned long long)exchange->access);
 	kept = arena_copy(&stream->exchange->arena, span_of(text, (size_t)len));
 	return kept.data ? fields_set(&stream->exchange->head.fields, REQUEST_FIELD, kept) : -ENOMEM;
+}
+
+/* The policy whose rules apply at the backend, or the route. */
+static struct span rule_of(const struct stream *stream)
+{
+	struct span rule = stream->backend->mcp_rule;
+
+	return rule.len || !stream->route ? rule : stream->route->label;
+}
+
+static bool is_denied(const struct stream *stream)
+{
+	return span_eq(internal_fields_get(stream, SPAN("reason")),
+		       span_str(end_reason_text(END_MCP_AUTHORIZATION)));
 }
 
 void internal_fields_take(struct stream *stream)
 {
 	struct fields *fields = &stream->exchange->response.fields;
 	const struct field *note = fields_find(fields, NOTE_FIELD);
+	bool was_denied = is_denied(stream);
 
 	if (!note)
 		return;
 	/* Without memory the log line lacks the notes. */
 	stream->exchange->internal_fields = arena_copy(&stream->exchange->arena, note->value);
 	fields_remove(fields, NOTE_FIELD);
+	if (!was_denied && is_denied(stream))
+		request_metrics_refusal(stream->proxy->metrics, SPAN("mcpAuthorization"), rule_of(stream));
 }
 
 struct span internal_fields_get(const struct stream *stream, struct span key)

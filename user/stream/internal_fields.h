@@ -7,9 +7,9 @@
  * Internal fields between a stream and a service of this process (user/upstream/inner.h). They never leave
  * the process:
  *
- *   headgate-request: id=17179869185; client=10.0.0.1; deadline-ms=86400950
- *     the stream's id, the address of its client (as named by a trusted peer), and the loop time of the
- *     stream's deadline, if any
+ *   headgate-request: id=17179869185; client=10.0.0.1; deadline-ms=86400950; access=7
+ *     the stream's id, the address of its client (as named by a trusted peer), and, if any, the loop time of
+ *     the stream's deadline, and what its client may use (grant.h)
  *   headgate-note: mcp.method=tools/call<TAB>mcp.tool=echo
  *     notes for the log; those of the last head are used
  *

@@ -8,6 +8,7 @@
 #include "user/stream/attempt_hold.h"
 #include "user/stream/deadline.h"
 #include "user/stream/downstream.h"
+#include "user/stream/grant.h"
 #include "user/stream/history.h"
 #include "user/stream/internal_fields.h"
 #include "user/stream/upstream_side.h"
@@ -67,6 +68,7 @@ static void stream_free_exchange(struct stream *stream)
 
 	if (!exchange)
 		return;
+	grant_drop(stream);
 	jwt_claims_unref(exchange->identity.claims);
 	h2_head_free(exchange->downstream_head);
 	h2_head_free(exchange->upstream_head);

@@ -135,7 +135,8 @@ struct exchange {
 	uint32_t guards_passed; /* of the running phase */
 	const struct endpoint *requested; /* the host that the client named, for BACKEND_DYNAMIC; in arena */
 	struct guard_identity identity; /* who the client is, as far as guards have verified it */
-	struct stream_user user; /* for the log */
+	struct stream_user user; /* the same for the log */
+	uint64_t access; /* of the attempt, at an MCP backend with rules (grant.h); 0: none */
 	struct verify_question *question; /* about a password, not answered yet; NULL: none */
 	int verdict; /* the answer: enum guard_verdict or -errno */
 	bool has_verdict; /* until the guard has read it */

@@ -8,8 +8,12 @@
  * for backends (deadlines, retries, pools, back-pressure, drains) apply to them, and streams need not know
  * about them.
  */
+struct mcp_access_table; /* policy/guard/mcp_access.h */
+
 struct inner {
 	void *context;
+	/* What clients may use there, by the numbers that internal fields contain. */
+	struct mcp_access_table *accesses;
 	/*
 	 * Opens a connection to the service of this name; takes fd in any case. From any worker. Returns 0,
 	 * or -errno: there is no such service, or it accepts no more.

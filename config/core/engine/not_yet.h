@@ -20,7 +20,6 @@
 #define NOT_YET_EXT_PROC NOT_YET_GUARD("the external processor neither sees, changes nor refuses a message")
 #define NOT_YET_OIDC NOT_YET_GUARD("users need no login")
 #define NOT_YET_AUTHORIZATION NOT_YET_GUARD("its rules refuse no request")
-#define NOT_YET_MCP_AUTHORIZATION NOT_YET_GUARD("each client may use each tool")
 #define NOT_YET_MCP_AUTHENTICATION NOT_YET_GUARD("MCP clients need no token")
 #define NOT_YET_MCP_GUARDRAILS NOT_YET_GUARD("requests to tools and their responses are not checked")
 #define NOT_YET_A2A \
@@ -40,7 +39,6 @@
 #define NOT_YET_SESSION_AFFINITY NOT_YET("requests of one client go to any endpoint")
 #define NOT_YET_COMPRESSION NOT_YET("responses keep the encoding that the backend chose")
 #define NOT_YET_CONCURRENCY_LIMIT NOT_YET_GUARD("concurrent requests to backends are not limited")
-#define NOT_YET_MCP NOT_YET_GUARD("neither tokens nor rules guard the tools of this backend")
 #define NOT_YET_TRACING NOT_YET("no spans are sent; the access log has each request")
 #define NOT_YET_METRICS NOT_YET("metrics have only their usual labels")
 #define NOT_YET_PROXY \

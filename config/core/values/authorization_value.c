@@ -7,15 +7,15 @@
 
 enum { RULES_MAX = 256 }; /* of one policy, as in the CRD */
 
-static bool decode_condition(struct decoder *d, const struct yaml_node *node, struct span *ret_text,
-			     struct expression *ret)
+static bool decode_condition(struct decoder *d, const struct yaml_node *node, enum expression_point point,
+			     struct span *ret_text, struct expression *ret)
 {
 	char error[EXPRESSION_ERROR_BYTES];
 	int result;
 
 	if (!decode_name(d, node, ret_text))
 		return false;
-	result = expression_compile(*ret_text, EXPRESSION_AT_REQUEST, d->arena, ret, error);
+	result = expression_compile(*ret_text, point, d->arena, ret, error);
 	if (result == -ENOMEM)
 		d->failed = true;
 	else if (result < 0)
@@ -36,11 +36,11 @@ static bool rule_take(struct decoder *d, struct authorization_rule *rule, uint32
 }
 
 /* An expression alone allows. */
-static bool decode_rule(struct decoder *d, const struct yaml_node *node, void *element)
+static bool decode_rule_at(struct decoder *d, const struct yaml_node *node, enum expression_point point,
+			   struct authorization_rule *rule)
 {
 	static const char *const effects[] = { "allow", "deny", "require" };
 	static const struct decode_key keys[] = { KEY("allow"), KEY("deny"), KEY("require") };
-	struct authorization_rule *rule = element;
 	const struct yaml_node *condition = node;
 
 	*rule = (struct authorization_rule){ .effect = AUTHORIZATION_ALLOW, .expression_count = 1 };
@@ -52,37 +52,77 @@ static bool decode_rule(struct decoder *d, const struct yaml_node *node, void *e
 			return false;
 	}
 	return rule_take(d, rule, 1) &&
-	       decode_condition(d, condition, rule->text_list, rule->expression_list);
+	       decode_condition(d, condition, point, rule->text_list, rule->expression_list);
 }
 
-/* {matchExpressions: […]}: all of them. */
-static bool decode_expressions(struct decoder *d, const struct yaml_node *node, void *ret)
+static bool decode_rule(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	return decode_rule_at(d, node, EXPRESSION_AT_REQUEST, element);
+}
+
+static bool decode_mcp_rule(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	return decode_rule_at(d, node, EXPRESSION_AT_MCP, element);
+}
+
+/* The list of {matchExpressions: […]}; NULL: reported. */
+static const struct yaml_node *expressions_of(struct decoder *d, const struct yaml_node *node,
+					      const char *example)
 {
 	static const struct decode_key keys[] = { KEY("matchExpressions") };
+	const struct yaml_node *list;
+
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	list = decode_need(d, node, "matchExpressions", example);
+	if (!list || !decode_list(d, list))
+		return NULL;
+	if (list->count > 0 && list->count <= RULES_MAX)
+		return list;
+	config_error(d->report, list, "has %u expressions; write 1 to %d", list->count, RULES_MAX);
+	return NULL;
+}
+
+/* All of them must hold: one rule. */
+static bool decode_expressions(struct decoder *d, const struct yaml_node *node, void *ret)
+{
 	struct authorization_policy *policy = ret;
 	struct authorization_rule *rule = decode_take(d, 1, sizeof(*rule));
-	const struct yaml_node *list;
+	const struct yaml_node *list =
+		expressions_of(d, node, "write matchExpressions: ['request.method == \"GET\"']");
 	bool is_valid = true;
 
-	if (!rule || !DECODE_MAP(d, node, keys))
-		return false;
-	list = decode_need(d, node, "matchExpressions",
-			   "write matchExpressions: ['request.method == \"GET\"']");
-	if (!list || !decode_list(d, list))
-		return false;
-	if (list->count == 0 || list->count > RULES_MAX) {
-		config_error(d->report, list, "has %u expressions; write 1 to %d", list->count, RULES_MAX);
-		return false;
-	}
-	if (!rule_take(d, rule, list->count))
+	if (!rule || !list || !rule_take(d, rule, list->count))
 		return false;
 	yaml_each(child, list) {
 		uint32_t i = rule->expression_count++;
 
-		is_valid &= decode_condition(d, child, &rule->text_list[i], &rule->expression_list[i]);
+		is_valid &= decode_condition(d, child, EXPRESSION_AT_REQUEST, &rule->text_list[i],
+					     &rule->expression_list[i]);
 	}
 	policy->rule_list = rule;
 	policy->rule_count = 1;
+	return is_valid;
+}
+
+/* For MCP each is a rule of its own, as in agentgateway. */
+static bool decode_mcp_expressions(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct authorization_policy *policy = ret;
+	const struct yaml_node *list =
+		expressions_of(d, node, "write matchExpressions: ['mcp.tool.name == \"echo\"']");
+	bool is_valid = true;
+
+	policy->rule_list = list ? decode_take(d, list->count, sizeof(*policy->rule_list)) : NULL;
+	if (!policy->rule_list)
+		return false;
+	yaml_each(child, list) {
+		struct authorization_rule *rule = &policy->rule_list[policy->rule_count++];
+
+		rule->expression_count = 1;
+		is_valid &= rule_take(d, rule, 1) && decode_condition(d, child, EXPRESSION_AT_MCP,
+								      rule->text_list, rule->expression_list);
+	}
 	return is_valid;
 }
 
@@ -95,11 +135,12 @@ static void check_authorization(struct decoder *d, const struct yaml_node *node,
 
 	if (rules && rules->count == 0)
 		config_error(d->report, rules, "is empty, so nothing would be refused; write the rules");
-	for (uint32_t i = 0; i < policy->rule_count; i++)
+	for (uint32_t i = 0; i < policy->rule_count; i++) {
 		for (uint32_t e = 0; e < policy->rule_list[i].expression_count; e++)
 			policy->needs |= policy->rule_list[i].expression_list[e].needs;
-	if (action && policy->rule_count)
-		DECODE_WORD(d, action, actions, &policy->rule_list[0].effect);
+		if (action && !DECODE_WORD(d, action, actions, &policy->rule_list[i].effect))
+			break;
+	}
 }
 
 static const struct schema_row authorization_rows[] = {
@@ -118,3 +159,18 @@ static const struct schema_row authorization_rows[] = {
 };
 const struct schema authorization_schema =
 	SCHEMA(authorization_rows, struct authorization_policy, .check = check_authorization);
+
+static const struct schema_row mcp_authorization_rows[] = {
+	{ "rules",
+	  AS_OBJECTS(struct authorization_policy, rule_list, rule_count, NULL, struct authorization_rule),
+	  .element = decode_mcp_rule, RANGE(1, RULES_MAX), .style = STYLE_STANDALONE,
+	  .need = "write the rules, as in rules: ['mcp.tool.name == \"echo\"']",
+	  .value_doc = "list of [expressions](../docs/expressions.md), `{allow}`, `{deny}`, `{require}`",
+	  .doc = "the same for each tool, prompt, resource and task of MCP backends: what is refused is not "
+		 "in lists, and a request for it is answered as if it did not exist. Also at a backend" },
+	{ "action", AS_REST(struct authorization_policy), .style = STYLE_MANIFEST },
+	{ "policy", AS_REST(struct authorization_policy), .decode = decode_mcp_expressions,
+	  .style = STYLE_MANIFEST, .need = "write policy: {matchExpressions: [...]}" },
+};
+const struct schema mcp_authorization_schema =
+	SCHEMA(mcp_authorization_rows, struct authorization_policy, .check = check_authorization);

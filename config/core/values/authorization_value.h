@@ -6,3 +6,4 @@
 
 /* Rules of authorization: in files a list of rules, in manifests an action with expressions. */
 extern const struct schema authorization_schema; /* struct authorization_policy */
+extern const struct schema mcp_authorization_schema; /* the same for what messages to MCP backends name */

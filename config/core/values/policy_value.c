@@ -451,6 +451,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_TLS] = &backend_tls_schema,
+		[POLICY_MCP_AUTHORIZATION] = &mcp_authorization_schema,
 		[POLICY_BACKEND_HEALTH] = &health_schema,
 	};
 

@@ -12,9 +12,35 @@
 #include "user/base/units.h"
 #include "user/mcp/hub/hub_internal.h"
 #include "user/mcp/hub/hub_watch.h"
+#include "policy/guard/mcp_access.h"
 #include "user/mcp/target/child.h"
 #include "user/mcp/target/legacy.h"
 #include "user/mcp/target/remote.h"
+
+/* ------------------------------------------------------------------------------------ access */
+
+static bool access_may(const struct mcp_access *access, const struct mcp_item *item)
+{
+	struct expression_mcp facts = { .method = item->method, .target = item->target };
+
+	switch (item->kind) {
+	case MCP_ITEM_TOOL:
+		facts.tool = item->name;
+		break;
+	case MCP_ITEM_PROMPT:
+		facts.prompt = item->name;
+		break;
+	case MCP_ITEM_RESOURCE:
+		facts.resource = item->name;
+		break;
+	case MCP_ITEM_TASK:
+		facts.task = item->name;
+		break;
+	}
+	return mcp_access_may(access, &facts);
+}
+
+static const struct mcp_access_ops access_ops = { access_may, mcp_access_ref, mcp_access_unref };
 
 enum { SHORT_LIFE_MS = 1000, FIRST_PAUSE_MS = 100, LAST_PAUSE_MS = 10000, REVIVE_MS = 1000 };
 
@@ -361,6 +387,7 @@ static struct mcp_session *make_session(struct hub_session *session, enum mcp_ve
 		.checker = session->hub->checker,
 		.link = &link_ops,
 		.watch = &hub_watch,
+		.access = &access_ops,
 		.context = session,
 		.server_name = SPAN("headgate"),
 		.server_version = SPAN("1"),

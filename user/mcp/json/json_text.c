@@ -161,7 +161,46 @@ bool mcp_json_next(struct mcp_json_walk *walk, struct span *ret_key, struct span
 	return ret_value->len > 0;
 }
 
+/* The length of the character at the start of `s`, and its letter without case; 0: not such a letter. */
+static size_t fold_at(struct span s, char *ret)
+{
+	/* Unicode folds U+017F to s, and U+212A to k. */
+	static const struct span long_s = SPAN("\xc5\xbf"), kelvin = SPAN("\xe2\x84\xaa");
+	unsigned char c = s.len ? (unsigned char)s.data[0] : 0x80;
+
+	*ret = span_starts(s, long_s) ? 's' : 'k';
+	if (c >= 0x80)
+		return span_starts(s, long_s) ? long_s.len : span_starts(s, kelvin) ? kelvin.len : 0;
+	*ret = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : (char)c;
+	return 1;
+}
+
+/* True if the name, which is not `plain`, could be taken for it. */
+static bool is_alias(struct span key, struct span plain)
+{
+	if (span_find(key, '\\') >= 0)
+		return true;
+	while (key.len && plain.len) {
+		char a, b;
+		size_t len = fold_at(key, &a);
+
+		if (!len || !fold_at(plain, &b) || a != b)
+			return false;
+		key = span_from(key, len);
+		plain = span_from(plain, 1);
+	}
+	return !key.len && !plain.len;
+}
+
 bool mcp_json_members(struct span object, const struct span *names, size_t count, struct span *ret_values)
+{
+	bool has_alias = false;
+
+	return mcp_json_members_strict(object, names, count, ret_values, &has_alias);
+}
+
+bool mcp_json_members_strict(struct span object, const struct span *names, size_t count,
+			     struct span *ret_values, bool *has_alias)
 {
 	struct mcp_json_walk walk = mcp_json_walk_of(object);
 	struct span key, value;
@@ -173,8 +212,10 @@ bool mcp_json_members(struct span object, const struct span *names, size_t count
 		return true;
 	while (mcp_json_next(&walk, &key, &value)) {
 		for (size_t i = 0; i < count; i++) {
-			if (!mcp_json_means(key, names[i]))
+			if (!mcp_json_means(key, names[i])) {
+				*has_alias |= is_alias(key, names[i]);
 				continue;
+			}
 			if (ret_values[i].len || key.len != names[i].len)
 				is_plain = false;
 			else

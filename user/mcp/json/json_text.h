@@ -49,6 +49,12 @@ bool mcp_json_next(struct mcp_json_walk *walk, struct span *ret_key, struct span
  * that is written with escapes, could mean something else to the next reader: then the answer is false.
  */
 bool mcp_json_members(struct span object, const struct span *names, size_t count, struct span *ret_values);
+/*
+ * The same; *has_alias becomes true if another name of the object could be one of these for a reader that
+ * ignores the case of letters, as encoding/json of Go does, or is written with escapes.
+ */
+bool mcp_json_members_strict(struct span object, const struct span *names, size_t count,
+			     struct span *ret_values, bool *has_alias);
 /* The first member of that name, or an empty span. */
 struct span mcp_json_member(struct span object, struct span name);
 /* Between the quotes of a string, escapes left alone; empty for anything else. */

@@ -25,6 +25,21 @@ struct span mcp_fault_text(enum mcp_fault fault)
 	return span_str(rows[fault].text);
 }
 
+bool mcp_fault_is_denial(enum mcp_fault fault)
+{
+	switch (fault) {
+	case MCP_UNKNOWN_TOOL:
+	case MCP_UNKNOWN_PROMPT:
+	case MCP_UNKNOWN_RESOURCE:
+	case MCP_UNKNOWN_TASK:
+	case MCP_DENIED_METHOD:
+	case MCP_DENIED_FORM:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void mcp_fault_write(struct text *to, struct span id, enum mcp_fault fault, struct span detail,
 		     struct span data)
 {

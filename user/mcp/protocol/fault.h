@@ -13,6 +13,8 @@ enum mcp_fault {
 
 unsigned int mcp_fault_status(enum mcp_fault fault);
 struct span mcp_fault_text(enum mcp_fault fault);
+/* Whether rules of authorization refused the message (user/mcp/session/access.h). */
+bool mcp_fault_is_denial(enum mcp_fault fault);
 /*
  * Adds the JSON-RPC error; `id` is the text of the id, empty: null. `detail` (may be empty) goes behind the
  * text, `data` (may be empty) is JSON.

@@ -182,6 +182,48 @@ int mcp_merge_list(struct text *to, const struct mcp_names *names, enum mcp_meth
 	return result;
 }
 
+/* The array without the items that are not kept. */
+static int filter_items(struct list_merge *merge, uint32_t target, struct span list)
+{
+	struct mcp_json_walk walk = mcp_json_walk_of(list);
+	struct span key, value;
+
+	if (mcp_json_type(list) != MCP_JSON_ARRAY)
+		return -EBADMSG;
+	merge->has_items = false;
+	text_char(merge->to, '[');
+	while (mcp_json_next(&walk, &key, &value)) {
+		if (++merge->looked_up > LIMIT_MCP_OWNERS)
+			return -EBADMSG;
+		merge_item(merge, target, value);
+	}
+	text_char(merge->to, ']');
+	return 0;
+}
+
+int mcp_merge_filter_list(struct text *to, enum mcp_method method, uint32_t target, struct span result,
+			  const struct mcp_merge_filter *filter)
+{
+	struct list_merge merge = { .to = to, .row = list_row(method), .filter = filter };
+	struct mcp_json_walk walk = mcp_json_walk_of(result);
+	struct span left = result, key, value;
+	int error = 0;
+
+	CHECK(merge.row);
+	if (!walk.is_object)
+		return -EBADMSG;
+	/* Each list of that name: a reader may take the last one. */
+	while (!error && mcp_json_next(&walk, &key, &value)) {
+		if (!mcp_json_means(key, merge.row->list_key))
+			continue;
+		text_add(to, span_first(left, (size_t)(value.data - left.data)));
+		left = span_from(left, (size_t)(value.data + value.len - left.data));
+		error = filter_items(&merge, target, value);
+	}
+	text_add(to, left);
+	return error ? error : text_error(to);
+}
+
 /* ---- capabilities ---- */
 
 static void merge_objects(struct text *to, const struct span *objects, uint32_t count, int depth);

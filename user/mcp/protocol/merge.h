@@ -13,7 +13,10 @@ struct mcp_answer {
 /* The member that contains the list of a method; empty: the method lists nothing. */
 struct span mcp_merge_list_key(enum mcp_method method);
 
-/* Whether to keep an item: without prefixes its name can be another target's. */
+/*
+ * Whether to keep an item: without prefixes its name can be another target's, and rules can forbid it. name:
+ * of a tool or prompt, URI of a resource, template of one, id of a task; inner text.
+ */
 struct mcp_merge_filter {
 	bool (*keeps)(void *context, uint32_t target, struct span name);
 	void *context;
@@ -27,6 +30,12 @@ struct mcp_merge_filter {
 int mcp_merge_list(struct text *to, const struct mcp_names *names, enum mcp_method method,
 		   const struct mcp_answer *answers, uint32_t count, bool is_modern,
 		   const struct mcp_merge_filter *filter);
+/*
+ * Appends the result of one target without the items of its list that the filter does not keep. 0, -ENOMEM,
+ * or -EBADMSG: the list is no list, or too long.
+ */
+int mcp_merge_filter_list(struct text *to, enum mcp_method method, uint32_t target, struct span result,
+			  const struct mcp_merge_filter *filter);
 /*
  * Splits one of our cursors into the cursors of the targets; a target without one gets a NULL data pointer.
  * Both are inner texts of strings; `room` owns the results. 0, -ENOMEM, or -EINVAL: not a cursor of ours.

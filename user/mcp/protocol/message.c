@@ -110,7 +110,7 @@ static bool read_ref(struct mcp_message *m, struct span ref)
 	static const struct span names[] = { SPAN("name"), SPAN("uri") };
 	struct span values[ARRAY_LEN(names)];
 
-	if (!mcp_json_members(ref, names, ARRAY_LEN(names), values))
+	if (!mcp_json_members_strict(ref, names, ARRAY_LEN(names), values, &m->has_alias))
 		return false;
 	m->name = named(values[0]);
 	m->uri = named(values[1]);
@@ -135,7 +135,8 @@ static bool read_params(struct mcp_message *m)
 
 	if (m->params.len == 0)
 		return true;
-	if (!mcp_json_members(m->params, names, COUNT, values) || !read_meta(m, values[META]))
+	if (!mcp_json_members_strict(m->params, names, COUNT, values, &m->has_alias) ||
+	    !read_meta(m, values[META]))
 		return false;
 	m->name = named(values[NAME]);
 	m->uri = named(values[URI]);
@@ -209,7 +210,7 @@ static enum mcp_fault read_one(struct span text, struct mcp_message *m)
 	*m = (struct mcp_message){ .text = text };
 	if (mcp_json_type(text) != MCP_JSON_OBJECT)
 		return MCP_ENVELOPE;
-	is_plain = mcp_json_members(text, names, ENVELOPE_COUNT, values);
+	is_plain = mcp_json_members_strict(text, names, ENVELOPE_COUNT, values, &m->has_alias);
 	if (is_plain && is_id(values[ID]))
 		m->id = values[ID];
 	if (!is_plain)

@@ -58,6 +58,11 @@ struct mcp_message {
 	struct span version_text; /* _meta.io.modelcontextprotocol/protocolVersion, params.protocolVersion of
 				     initialize: between the quotes */
 	bool is_modern; /* _meta contains the version: 2026-07-28 or later */
+	/*
+	 * A reader that ignores case could find another method, name or URI in it: not for requests that
+	 * rules decide about.
+	 */
+	bool has_alias;
 	bool has_capabilities; /* _meta.io.modelcontextprotocol/clientCapabilities is an object */
 };
 

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "policy/guard/mcp_access.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/mcp/server/server_serve.h"
@@ -20,8 +21,16 @@ static void body_drop(struct mcp_server_conn *server)
 	buf_done(&server->body);
 }
 
+static void access_drop(struct mcp_server_conn *server)
+{
+	mcp_access_unref(server->access);
+	server->access = NULL;
+	server->is_denied = server->lacks_access = false;
+}
+
 static void server_on_free(struct http1_server *http)
 {
+	access_drop(server_of(http));
 	body_drop(server_of(http));
 	hg_free(server_of(http));
 }
@@ -71,6 +80,7 @@ static void server_on_head(struct http1_server *http, const struct body_framing 
 	server->deadline_ms = 0;
 	server->has_stream = server->is_single = server->is_initialize = false;
 	server->session = NULL;
+	access_drop(server);
 	mcp_sink_init(&server->sink, &server_sink_ops);
 	if (framing->kind == BODY_LENGTH && framing->length > server->hub->targets.message_bytes)
 		server_refuse_body(server, MCP_TOO_LARGE);
@@ -93,6 +103,9 @@ static void server_on_body(struct http1_server *http, struct span payload)
 static void server_on_request(struct http1_server *http)
 {
 	server_serve(server_of(http));
+	/* Requests that wait for a response have references of their own. */
+	mcp_access_unref(server_of(http)->access);
+	server_of(http)->access = NULL;
 	body_drop(server_of(http));
 }
 

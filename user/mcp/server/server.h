@@ -21,7 +21,10 @@ struct mcp_server_conn {
 	struct span name;
 	struct span why; /* text of an error, for internal fields */
 	struct span client; /* address of the client, empty: unknown */
+	struct mcp_access *access; /* one reference: what the client may use; NULL: everything */
 	uint64_t deadline_ms; /* deadline of the stream, loop time; 0: none */
+	bool is_denied; /* rules of the access have refused a message */
+	bool lacks_access; /* the access that the request names does not exist any more */
 	bool has_stream; /* sent by a stream, which reads internal fields */
 	bool is_single; /* only one answer can come, so it may be the whole response */
 	bool is_initialize;

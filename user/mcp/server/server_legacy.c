@@ -73,7 +73,8 @@ enum mcp_fault server_legacy_post(struct mcp_server_conn *server, const struct m
 	session->posts++;
 	session->used_ms = now_ms;
 	stream->fields = &server->http.head.fields;
-	verdict = mcp_session_on_post(session->mcp_session, stream, post, now_ms);
+	verdict = mcp_session_on_post(session->mcp_session, stream, post, server->access, now_ms);
+	server->is_denied = verdict.denied != MCP_NONE;
 	stream->fields = NULL;
 	/* For the internal fields of the response; the session lives at least until the end of the turn. */
 	server->session = session;

@@ -36,6 +36,8 @@ static const char *reason_of(enum mcp_fault fault)
 	case MCP_TARGET_PROTOCOL_ERROR:
 		return end_reason_text(END_MCP_TARGET_DIED);
 	default:
+		if (mcp_fault_is_denial(fault))
+			return end_reason_text(END_MCP_AUTHORIZATION);
 		return mcp_fault_status(fault) >= 400 ? end_reason_text(END_MCP_REFUSED) : NULL;
 	}
 }
@@ -72,7 +74,10 @@ static int add_notes(const struct mcp_server_conn *server, struct fields *fields
 	if (server->session)
 		add_note(&text, "mcp.session",
 			 span_first(hub_session_id(server->session), SESSION_SHOWN_BYTES));
-	add_note(&text, "reason", span_str(reason_of(fault)));
+	if (server->is_denied && fault == MCP_NONE)
+		add_note(&text, "reason", span_str(end_reason_text(END_MCP_AUTHORIZATION)));
+	else
+		add_note(&text, "reason", span_str(reason_of(fault)));
 	add_note(&text, "mcp.error", server->why);
 	if (text.len) {
 		kept = text_error(&text) ? kept : arena_copy(fields->arena, text_span(&text));
@@ -229,11 +234,15 @@ static bool on_send(struct mcp_sink *sink, const struct mcp_out *out)
 	char id[MCP_EVENT_ID_BYTES];
 	size_t id_len = 0;
 
+	if (mcp_fault_is_denial(out->fault))
+		server->is_denied = true;
 	if (server->http.state == HTTP1_SERVER_ANSWER && server->is_single && is_answer) {
 		if (out->kind == MCP_ERROR) {
 			server->is_initialize = false;
+			bool has_words = out->why.len && !mcp_fault_is_denial(out->fault);
+
 			server->why = arena_copy(&server->http.arena,
-						 out->why.len ? out->why : mcp_fault_text(out->fault));
+						 has_words ? out->why : mcp_fault_text(out->fault));
 		}
 		server_answer(server, out->status ? out->status : 200, SPAN("application/json"), SPAN(""),
 			      out->fault, out->segments, out->count);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "policy/guard/mcp_access.h"
 #include "user/base/hash.h"
 #include "user/base/limits.h"
 #include "user/mcp/server/server_check.h"
@@ -43,10 +44,22 @@ static void refuse(struct mcp_server_conn *server, const struct mcp_message *m, 
 
 /* ------------------------------------------------------------------------------------ request metadata */
 
+/* The stream may have ended meanwhile, and its access with it. */
+static void learn_access(struct mcp_server_conn *server, struct span text)
+{
+	struct mcp_access_table *table = server->hub->inner.accesses;
+	uint64_t number;
+
+	if (table && span_parse_u63(text, &number) == 0)
+		server->access = mcp_access_table_find(table, number);
+	server->lacks_access = !server->access;
+}
+
 static void learn_stream(struct mcp_server_conn *server)
 {
 	const struct field *field = fields_find(&server->http.head.fields, SPAN("headgate-request"));
-	struct span rest, pair, key = SPAN("deadline-ms="), client = SPAN("client=");
+	struct span rest, pair, key = SPAN("deadline-ms="), client = SPAN("client="),
+				access = SPAN("access=");
 
 	if (!field)
 		return;
@@ -58,6 +71,8 @@ static void learn_stream(struct mcp_server_conn *server)
 			(void)span_parse_u63(span_from(pair, key.len), &server->deadline_ms);
 		else if (span_starts(pair, client))
 			server->client = span_from(pair, client.len);
+		else if (span_starts(pair, access))
+			learn_access(server, span_from(pair, access.len));
 	}
 }
 
@@ -134,7 +149,7 @@ static void hand_post(struct mcp_server_conn *server, struct hub_session *sessio
 
 	server->is_single = !post->is_batch;
 	use_session(server, session);
-	verdict = mcp_session_on_post(session->mcp_session, &server->sink, post,
+	verdict = mcp_session_on_post(session->mcp_session, &server->sink, post, server->access,
 				      loop_now_ms(server->hub->loop));
 	switch (verdict.turn) {
 	case MCP_ACCEPTED:
@@ -332,6 +347,8 @@ void server_serve(struct mcp_server_conn *server)
 	learn_stream(server);
 	server->sink.fields = &server->http.head.fields;
 	server->sink.client = hash_bytes(server->client);
+	if (!fault && server->lacks_access)
+		fault = MCP_NO_MEMORY;
 	if (!fault && servers)
 		fault = server_check_site(&server->http.head, servers, server->client);
 	/*

@@ -49,6 +49,7 @@ struct mcp_request *mcp_request_create(struct mcp_session *s, struct mcp_sink *s
 	r->sink = sink;
 	r->stream = sink ? sink->stream : 0;
 	r->client = sink ? sink->client : 0;
+	r->access = s->access ? s->setup.access->ref(s->access) : NULL;
 	list_add_tail(sink ? &sink->requests : &s->detached, &r->node);
 	list_add_tail(&s->requests, &r->all);
 	s->calls += sink != NULL;
@@ -71,6 +72,8 @@ void mcp_request_free(struct mcp_session *s, struct mcp_request *r)
 		sub_request_clear(s, &r->sub_requests[i]);
 	hg_free((char *)r->held.data);
 	hg_free((char *)r->why.data);
+	if (r->access)
+		s->setup.access->unref(r->access);
 	list_remove(&r->node);
 	list_remove(&r->all);
 	s->calls -= r->stream != 0;

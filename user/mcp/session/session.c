@@ -65,7 +65,7 @@ void mcp_session_free(struct mcp_session *s)
 	mcp_ids_done(&s->server_requests);
 	mcp_owners_done(&s->owners);
 	mcp_backlog_done(&s->backlog);
-	hg_free((char *)s->held.data);
+	mcp_session_drop_held(s);
 	hg_free((char *)s->opening.data);
 	hg_free(s);
 }
@@ -147,11 +147,11 @@ struct mcp_verdict mcp_session_on_stream(struct mcp_session *s, struct mcp_sink 
 	bool is_own = stream <= MCP_STREAM_OWN || !knows_stream(s, stream);
 
 	if (s->state == MCP_SESSION_OVER)
-		return (struct mcp_verdict){ MCP_REFUSED, MCP_ENDED };
+		return (struct mcp_verdict){ MCP_REFUSED, MCP_ENDED, MCP_NONE };
 	if (s->setup.kind != MCP_SESSION_STATEFUL || s->state != MCP_SESSION_READY)
-		return (struct mcp_verdict){ MCP_REFUSED, MCP_NOT_READY };
+		return (struct mcp_verdict){ MCP_REFUSED, MCP_NOT_READY, MCP_NONE };
 	if (is_own && s->stream)
-		return (struct mcp_verdict){ MCP_REFUSED, MCP_STREAM_TAKEN };
+		return (struct mcp_verdict){ MCP_REFUSED, MCP_STREAM_TAKEN, MCP_NONE };
 	sink->session = s;
 	sink->stream = is_own ? MCP_STREAM_OWN : stream;
 	list_add_tail(&s->sinks, &sink->node);
@@ -165,7 +165,7 @@ struct mcp_verdict mcp_session_on_stream(struct mcp_session *s, struct mcp_sink 
 		list_add_tail(&s->settling, &sink->node);
 	}
 	mcp_session_settle(s, s->now_ms);
-	return (struct mcp_verdict){ MCP_WAITING, MCP_NONE };
+	return (struct mcp_verdict){ MCP_WAITING, MCP_NONE, MCP_NONE };
 }
 
 void mcp_session_begin_stream(struct mcp_session *s, struct mcp_sink *sink)

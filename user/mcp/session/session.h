@@ -17,6 +17,7 @@
  * does not read, a target that ends) must be reported in a later turn.
  */
 struct fields;
+struct mcp_access;
 struct mcp_session;
 struct mcp_sink;
 
@@ -84,6 +85,28 @@ struct mcp_link_ops {
 	void (*forget)(void *context, uint32_t target, uint64_t call);
 };
 
+enum mcp_item_kind {
+	MCP_ITEM_TOOL,
+	MCP_ITEM_PROMPT,
+	MCP_ITEM_RESOURCE,
+	MCP_ITEM_TASK,
+};
+
+/* Something that a request names, or a list contains. */
+struct mcp_item {
+	enum mcp_item_kind kind;
+	struct span target; /* name of the target */
+	struct span name; /* the target's own; plain text */
+	struct span method; /* of the client's request */
+};
+
+/* The rules for the client of a request, which are not of this directory: access.h. */
+struct mcp_access_ops {
+	bool (*may)(const struct mcp_access *access, const struct mcp_item *item);
+	struct mcp_access *(*ref)(struct mcp_access *access);
+	void (*unref)(struct mcp_access *access);
+};
+
 /* Violations that the hub counts. */
 enum mcp_protocol_violation {
 	MCP_ODD_NOT_JSON, /* text that is not a message */
@@ -126,6 +149,7 @@ struct mcp_session_setup {
 	struct mcp_json_checker *checker; /* borrowed */
 	const struct mcp_link_ops *link;
 	const struct mcp_watch *watch; /* NULL: none */
+	const struct mcp_access_ops *access; /* of the access of each post; NULL: no post has one */
 	void *context; /* for link and watch */
 	struct span
 		server_name; /* serverInfo of merged answers, clientInfo of our own initialize; borrowed */
@@ -155,14 +179,16 @@ enum mcp_turn {
 struct mcp_verdict {
 	enum mcp_turn turn;
 	enum mcp_fault fault; /* of MCP_REFUSED */
+	enum mcp_fault denied; /* why the access refused a message of the post; MCP_NONE: it did not */
 };
 
 /*
  * Handles a POST of the client. A sink with is_only stays attached until the session ends, which calls
- * done(); errors of requests are sent on it, too.
+ * done(); errors of requests are sent on it, too. access: borrowed for the call; NULL: everything is allowed.
  */
 struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *sink,
-				       const struct mcp_post *post, uint64_t now_ms);
+				       const struct mcp_post *post, struct mcp_access *access,
+				       uint64_t now_ms);
 /*
  * Handles a GET: opens the stream for messages that belong to no request, and sends the queued ones at once.
  * last_event: from Last-Event-ID, 0: none. Returns MCP_WAITING or MCP_REFUSED.

@@ -6,6 +6,7 @@
 #include "user/base/limits.h"
 #include "user/base/text.h"
 #include "user/mcp/protocol/rewrite.h"
+#include "user/mcp/session/access.h"
 #include "user/mcp/session/session_internal.h"
 
 static const struct span NOTHING = { NULL, 0 };
@@ -55,6 +56,39 @@ static struct span subscription_of(const struct mcp_request *r, const struct mcp
 			       SPAN("io.modelcontextprotocol/subscriptionId"));
 }
 
+/* Which items of a list the client gets. */
+struct keep_context {
+	struct mcp_session *session;
+	const struct mcp_request *request;
+	bool has_owners;
+};
+
+static bool shows(void *context, uint32_t target, struct span name)
+{
+	const struct keep_context *keep = context;
+
+	return mcp_access_shows(keep->session, keep->request->access, keep->request->method, target, name);
+}
+
+/* The result as the client gets it; is_changed: the text has it. 0, or as mcp_merge_list(). */
+static int write_result(struct mcp_session *s, const struct mcp_sub_request *sub_request, struct span result,
+			struct text *to, bool *ret_is_changed)
+{
+	const struct mcp_request *r = sub_request->request;
+	struct keep_context keep = { s, r, false };
+	const struct mcp_merge_filter filter = { shows, &keep };
+
+	*ret_is_changed = false;
+	if (r->access && mcp_merge_list_key(r->method).len) {
+		*ret_is_changed = true;
+		return mcp_merge_filter_list(to, r->method, sub_request->target, result, &filter);
+	}
+	if (mcp_names_prefix_uris(&s->setup.names) && !r->is_plain)
+		*ret_is_changed = mcp_rewrite_result(to, r->method, result,
+						     s->setup.names.targets[sub_request->target]);
+	return 0;
+}
+
 /* Sends a target's response to the client, with the client's id and with prefixed names. */
 static void pass_on(struct mcp_session *s, struct mcp_sub_request *sub_request, const struct mcp_message *m,
 		    uint64_t now_ms)
@@ -72,18 +106,21 @@ static void pass_on(struct mcp_session *s, struct mcp_sub_request *sub_request, 
 		.why = m->kind == MCP_ERROR ? mcp_json_string(mcp_json_member(m->error, SPAN("message")))
 					    : NOTHING,
 	};
+	bool is_changed = false;
 	struct text result;
+	int error = 0;
 
 	text_init(&result);
 	mcp_patch_edit(&splice, m->id, r->id);
 	if (subscription.len)
 		mcp_patch_edit(&splice, subscription, r->id);
-	else if (m->kind == MCP_RESULT && mcp_names_prefix_uris(&s->setup.names) && !r->is_plain &&
-		 mcp_rewrite_result(&result, r->method, m->result,
-				    s->setup.names.targets[sub_request->target]))
+	else if (m->kind == MCP_RESULT)
+		error = write_result(s, sub_request, m->result, &result, &is_changed);
+	if (is_changed)
 		mcp_patch_edit(&splice, m->result, text_span(&result));
-	if (text_error(&result)) {
-		mcp_request_fail(s, r, MCP_NO_MEMORY, NOTHING, now_ms);
+	if (error || text_error(&result)) {
+		mcp_request_fail(s, r, error == -EBADMSG ? MCP_TARGET_PROTOCOL_ERROR : MCP_NO_MEMORY, NOTHING,
+				 now_ms);
 	} else {
 		out.count = mcp_patch_segments(&splice, segments, &out.bytes);
 		mcp_send_client(s, r, &out, now_ms);
@@ -175,32 +212,31 @@ static uint32_t good_answers(const struct mcp_request *r, struct mcp_answer *ret
 	return count;
 }
 
-struct keep_context {
-	struct mcp_session *session;
-	bool is_prompt;
-};
-
-/* Without prefixes the first target with a name owns it. */
+/* Without prefixes the first target with a name owns it, whether the client may use it or not. */
 static bool keeps(void *context, uint32_t target, struct span name)
 {
 	struct keep_context *keep = context;
+	const struct mcp_request *r = keep->request;
+	bool is_prompt = r->method == MCP_METHOD_PROMPTS_LIST;
 
-	return mcp_owners_learn(&keep->session->owners, keep->is_prompt, name, target) == target;
+	if (keep->has_owners && mcp_owners_learn(&keep->session->owners, is_prompt, name, target) != target)
+		return false;
+	return mcp_access_shows(keep->session, r->access, r->method, target, name);
 }
 
 static int merge(struct mcp_session *s, const struct mcp_request *r, struct text *to,
 		 const struct mcp_answer *answers, uint32_t count)
 {
 	const struct mcp_names *names = &s->setup.names;
-	struct keep_context keep = { s, r->method == MCP_METHOD_PROMPTS_LIST };
-	struct mcp_merge_filter filter = { keeps, &keep };
 	bool has_names = r->method == MCP_METHOD_TOOLS_LIST || r->method == MCP_METHOD_PROMPTS_LIST;
+	struct keep_context keep = { s, r, has_names && !mcp_names_prefix_tools(names) };
+	struct mcp_merge_filter filter = { keeps, &keep };
 
 	switch (r->gather) {
 	case MCP_GATHER_LIST:
 		return mcp_merge_list(to, names, r->method, answers, count,
 				      s->setup.kind == MCP_SESSION_SHARED,
-				      has_names && !mcp_names_prefix_tools(names) ? &filter : NULL);
+				      keep.has_owners || r->access ? &filter : NULL);
 	case MCP_GATHER_INITIALIZE:
 		if (names->count > 1)
 			return mcp_merge_initialize(to, names, answers, count, s->setup.server_name,
@@ -246,77 +282,6 @@ static void finish_merged(struct mcp_session *s, struct mcp_request *r, uint64_t
 	text_done(&text);
 	if (is_opening && error)
 		mcp_session_end(s, MCP_NO_TARGET, now_ms);
-}
-
-/* ---- owners of names ---- */
-
-static void learn(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span list)
-{
-	struct mcp_request *r = sub_request->request;
-	bool is_prompt = r->method != MCP_METHOD_TOOLS_CALL;
-	struct mcp_json_walk walk = mcp_json_walk_of(list);
-	uint32_t left = LIMIT_MCP_OWNERS;
-	struct span key, value;
-
-	while (left-- && !walk.is_object && mcp_json_next(&walk, &key, &value)) {
-		struct span name = mcp_json_string(mcp_json_member(value, SPAN("name")));
-
-		if (name.len == 0)
-			continue;
-		(void)mcp_owners_learn(&s->owners, is_prompt, name, sub_request->target);
-		sub_request->has_name |= span_eq(name, r->name);
-	}
-}
-
-/* True: the next page was requested. */
-static bool take_page(struct mcp_session *s, struct mcp_sub_request *sub_request, const struct mcp_message *m)
-{
-	struct mcp_request *r = sub_request->request;
-	enum mcp_method list =
-		r->method == MCP_METHOD_TOOLS_CALL ? MCP_METHOD_TOOLS_LIST : MCP_METHOD_PROMPTS_LIST;
-	struct span next = mcp_json_member(m->result, SPAN("nextCursor"));
-	int error;
-
-	learn(s, sub_request, mcp_json_member(m->result, mcp_merge_list_key(list)));
-	if (sub_request->has_name || mcp_json_type(next) != MCP_JSON_STRING ||
-	    ++sub_request->pages == LIMIT_MCP_LIST_PAGES)
-		return false;
-	if (mcp_ids_put(&s->sub_requests, MCP_IDS_MAX, sub_request, &sub_request->id) != 0)
-		return false;
-	s->speaker = r->sink;
-	error = mcp_session_ask_list(s, sub_request, mcp_json_string(next));
-	s->speaker = NULL;
-	if (error) {
-		mcp_ids_drop(&s->sub_requests, sub_request->id);
-		sub_request->id = 0;
-		return false;
-	}
-	r->waiting++;
-	return true;
-}
-
-static void finish_owner(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
-{
-	const struct mcp_sub_request *owner = NULL;
-	enum mcp_fault fault = MCP_UNKNOWN_NAME;
-	struct mcp_post post;
-
-	for (uint32_t i = 0; i < r->sub_request_count && !owner; i++)
-		owner = r->sub_requests[i].has_name ? &r->sub_requests[i] : NULL;
-	if (owner && r->sink) {
-		r->sink->open++;
-		fault = mcp_post_read(s->setup.checker, r->held, &post);
-		s->speaker = r->sink;
-		if (!fault)
-			fault = mcp_session_route_to(s, r->sink, &post.first, owner->target, now_ms);
-		s->speaker = NULL;
-		if (fault)
-			r->sink->open--;
-	}
-	if (fault)
-		mcp_request_fail(s, r, fault, NOTHING, now_ms);
-	else
-		mcp_request_end(s, r);
 }
 
 /* ---- the end of a request with several sub-requests ---- */
@@ -404,7 +369,7 @@ void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t n
 		return;
 	}
 	if (r->gather == MCP_GATHER_OWNER) {
-		finish_owner(s, r, now_ms);
+		mcp_session_finish_owner(s, r, now_ms);
 		return;
 	}
 	bad = invalid_sub_request(s, r);
@@ -486,7 +451,7 @@ void mcp_session_take_answer(struct mcp_session *s, struct mcp_sub_request *sub_
 		return;
 	}
 	if (r->gather == MCP_GATHER_OWNER) {
-		if (is_error || !take_page(s, sub_request, m))
+		if (is_error || !mcp_session_take_page(s, sub_request, m))
 			sub_request_ended(s, sub_request, now_ms);
 		return;
 	}

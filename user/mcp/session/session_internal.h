@@ -48,6 +48,7 @@ struct mcp_request {
 	uint32_t waiting; /* sub-requests without a response */
 	uint32_t sub_request_count;
 	bool is_acknowledged; /* MCP_GATHER_LISTEN */
+	struct mcp_access *access; /* one reference; NULL: everything is allowed */
 	bool is_plain; /* the client used a URI without prefix, so the result gets none */
 	uint64_t started_ms;
 	uint64_t detached_ms; /* when the sink was lost, ms; 0: attached */
@@ -112,10 +113,13 @@ struct mcp_session {
 	/* MCP_SESSION_SINGLE: owner of the data, the post that waits until the targets are initialized */
 	struct span held;
 	struct mcp_sink *held_sink;
+	struct mcp_access *held_access; /* one reference */
 	/* owner of the data: params of the client's initialize, for targets that come back */
 	struct span opening;
 	/* the sink whose messages are being sent to targets; NULL: messages of our own, or of a target */
 	const struct mcp_sink *speaker;
+	struct mcp_access *access; /* of the message that is being routed; borrowed; NULL: all is allowed */
+	enum mcp_fault denied; /* of the running post */
 	struct mcp_session_target targets[];
 };
 
@@ -159,6 +163,9 @@ void mcp_send_result(struct mcp_session *s, const struct mcp_request *r, struct 
 /* Sends our own error for a request that has no struct mcp_request. */
 void mcp_send_fault(struct mcp_session *s, struct mcp_sink *sink, struct span id, enum mcp_fault fault,
 		    struct span detail, uint64_t now_ms);
+/* The same for a request that was not routed; an error of authorization names what was refused. */
+void mcp_send_refusal(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
+		      enum mcp_fault fault, uint64_t now_ms);
 /* Sends our own error for a request, and frees the request. */
 void mcp_request_fail(struct mcp_session *s, struct mcp_request *r, enum mcp_fault fault, struct span detail,
 		      uint64_t now_ms);
@@ -181,8 +188,14 @@ enum mcp_fault mcp_session_route_to(struct mcp_session *s, struct mcp_sink *sink
  * 0, -ENOMEM, -ENOBUFS.
  */
 int mcp_session_ask_list(struct mcp_session *s, struct mcp_sub_request *sub_request, struct span cursor);
+/* Takes a page of such a list. True: the next page was requested. */
+bool mcp_session_take_page(struct mcp_session *s, struct mcp_sub_request *sub_request,
+			   const struct mcp_message *m);
+/* Sends the message that waited for the lists to the owner of its name, or refuses it. */
+void mcp_session_finish_owner(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms);
 /* Handles the post that waited until the targets were initialized. */
 void mcp_session_resume_held(struct mcp_session *s, uint64_t now_ms);
+void mcp_session_drop_held(struct mcp_session *s);
 void mcp_session_fail_held(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms);
 /* Sets the deadline of the targets for initialize, unless the current one is earlier. ms == 0: no change. */
 static inline void mcp_session_open_within(struct mcp_session *s, uint64_t ms, uint64_t now_ms)

@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
+#include "user/mcp/session/access.h"
 #include "user/mcp/session/session_internal.h"
 
 /* ---- requests ---- */
@@ -178,6 +179,10 @@ static void take_notification(struct mcp_session *s, const struct mcp_message *m
 static enum mcp_fault take_message(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
 				   uint64_t now_ms)
 {
+	enum mcp_fault fault = mcp_access_check_form(s, m);
+
+	if (fault)
+		return fault;
 	switch (m->kind) {
 	case MCP_REQUEST:
 		return take_request(s, sink, m, now_ms);
@@ -209,9 +214,18 @@ static enum mcp_fault take_post(struct mcp_session *s, struct mcp_sink *sink, co
 
 		if (!fault)
 			continue;
-		if (may_refuse && !post->is_batch && mcp_fault_status(fault) != 200)
+		if (mcp_fault_is_denial(fault))
+			s->denied = fault;
+		if (m.kind != MCP_REQUEST) {
+			/* Nobody waits for a response to one of a batch. */
+			if (may_refuse && !post->is_batch)
+				return fault;
+			continue;
+		}
+		if (may_refuse && !post->is_batch && mcp_fault_status(fault) != 200 &&
+		    !mcp_fault_is_denial(fault))
 			return fault;
-		mcp_send_fault(s, sink, m.id, fault, (struct span){ NULL, 0 }, now_ms);
+		mcp_send_refusal(s, sink, &m, fault, now_ms);
 		sink_less(s, sink);
 	}
 	return MCP_NONE;
@@ -238,6 +252,7 @@ static int hold(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_p
 		return -ENOMEM;
 	s->held = span_of(copy, post->text.len);
 	s->held_sink = sink;
+	s->held_access = s->access ? s->setup.access->ref(s->access) : NULL;
 	s->state = MCP_SESSION_OPENING;
 	mcp_session_open_within(s, s->setup.open_ms, now_ms);
 	return mcp_session_open_targets(s, now_ms);
@@ -266,14 +281,17 @@ static bool must_hold(const struct mcp_session *s, const struct mcp_post *post)
 }
 
 struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *sink,
-				       const struct mcp_post *post, uint64_t now_ms)
+				       const struct mcp_post *post, struct mcp_access *access,
+				       uint64_t now_ms)
 {
 	enum mcp_fault fault = post_check(s, post);
 
 	s->now_ms = now_ms;
 	if (fault)
-		return (struct mcp_verdict){ MCP_REFUSED, fault };
+		return (struct mcp_verdict){ MCP_REFUSED, fault, MCP_NONE };
 	s->speaker = sink;
+	s->access = access;
+	s->denied = MCP_NONE;
 	if (sink->is_only)
 		sink->open += post->requests;
 	else if (post->requests)
@@ -288,6 +306,7 @@ struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *s
 		fault = take_post(s, sink, post, !sink->is_only, now_ms);
 	}
 	s->speaker = NULL;
+	s->access = NULL;
 	if (fault)
 		sink_detach(sink);
 	/* A refused initialize has ended the session: no stream stays open behind its response. */
@@ -295,8 +314,8 @@ struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *s
 		list_splice(&s->settling, &s->sinks);
 	mcp_session_settle(s, now_ms);
 	if (fault)
-		return (struct mcp_verdict){ MCP_REFUSED, fault };
-	return (struct mcp_verdict){ post->requests ? MCP_WAITING : MCP_ACCEPTED, MCP_NONE };
+		return (struct mcp_verdict){ MCP_REFUSED, fault, s->denied };
+	return (struct mcp_verdict){ post->requests ? MCP_WAITING : MCP_ACCEPTED, MCP_NONE, s->denied };
 }
 
 /* ---- the held post ---- */
@@ -307,11 +326,14 @@ static bool held_read(struct mcp_session *s, struct mcp_post *ret)
 	return mcp_post_read(s->setup.checker, s->held, ret) == MCP_NONE;
 }
 
-static void held_drop(struct mcp_session *s)
+void mcp_session_drop_held(struct mcp_session *s)
 {
 	hg_free((char *)s->held.data);
+	if (s->held_access)
+		s->setup.access->unref(s->held_access);
 	s->held = (struct span){ NULL, 0 };
 	s->held_sink = NULL;
+	s->held_access = NULL;
 }
 
 void mcp_session_fail_held(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms)
@@ -329,7 +351,7 @@ void mcp_session_fail_held(struct mcp_session *s, enum mcp_fault fault, struct s
 			sink_less(s, sink);
 		}
 	}
-	held_drop(s);
+	mcp_session_drop_held(s);
 }
 
 void mcp_session_resume_held(struct mcp_session *s, uint64_t now_ms)
@@ -343,7 +365,9 @@ void mcp_session_resume_held(struct mcp_session *s, uint64_t now_ms)
 		return;
 	}
 	s->speaker = s->held_sink;
+	s->access = s->held_access;
 	(void)take_post(s, s->held_sink, &post, false, now_ms);
 	s->speaker = NULL;
-	held_drop(s);
+	s->access = NULL;
+	mcp_session_drop_held(s);
 }

@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
+#include "user/mcp/session/access.h"
 #include "user/mcp/session/session_internal.h"
 
 /* The targets of a request, and how its text changes. */
@@ -406,6 +407,8 @@ enum mcp_fault mcp_session_route(struct mcp_session *s, struct mcp_sink *sink, c
 		return MCP_TOO_MANY_CALLS;
 	text_init(&routing.room);
 	fault = routing_find(s, &routing, m);
+	if (!fault && routing.is_one)
+		fault = mcp_access_check(s, m, routing.target, routing.own);
 	if (!fault)
 		fault = request_send(s, sink, m, &routing, now_ms);
 	text_done(&routing.room);
@@ -418,6 +421,8 @@ enum mcp_fault mcp_session_route_to(struct mcp_session *s, struct mcp_sink *sink
 	struct routing routing = { 0 };
 	enum mcp_fault fault = routing_one(&routing, target, mcp_json_string(m->name));
 
+	if (!fault)
+		fault = mcp_access_check(s, m, target, routing.own);
 	return fault ? fault : request_send(s, sink, m, &routing, now_ms);
 }
 

@@ -241,6 +241,20 @@ void mcp_send_fault(struct mcp_session *s, struct mcp_sink *sink, struct span id
 	send_fault(s, sink, sink->stream, id, fault, detail, now_ms);
 }
 
+void mcp_send_refusal(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
+		      enum mcp_fault fault, uint64_t now_ms)
+{
+	struct span value = m->name.len ? m->name : m->uri.len ? m->uri : m->task;
+	struct text name;
+
+	text_init(&name);
+	if (mcp_fault_is_denial(fault) && fault != MCP_DENIED_METHOD && fault != MCP_DENIED_FORM)
+		mcp_json_unescape(&name, mcp_json_string(value));
+	mcp_send_fault(s, sink, m->id, fault, text_error(&name) ? (struct span){ 0 } : text_span(&name),
+		       now_ms);
+	text_done(&name);
+}
+
 void mcp_request_fail(struct mcp_session *s, struct mcp_request *r, enum mcp_fault fault, struct span detail,
 		      uint64_t now_ms)
 {
