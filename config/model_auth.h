@@ -82,10 +82,35 @@ struct jwk_remote {
 	struct span authority; /* set by policy_compile() */
 };
 
+/* In the order of the words. */
+enum mcp_provider {
+	MCP_PROVIDER_AUTH0,
+	MCP_PROVIDER_KEYCLOAK,
+	MCP_PROVIDER_OKTA,
+	MCP_PROVIDER_DESCOPE,
+	MCP_PROVIDER_AUTHENTIK,
+	MCP_PROVIDER_ENTRA,
+	MCP_PROVIDERS,
+};
+
+/* What clients of MCP are told about tokens: policy/guard/mcp_metadata.h. */
+struct mcp_auth {
+	struct span issuer;
+	bool has_provider;
+	unsigned provider; /* enum mcp_provider */
+	struct span metadata; /* resourceMetadata as JSON, as written */
+	/* Made from it: members of the metadata of the resource that no request changes, as JSON. */
+	struct span members;
+	bool has_resource, has_servers; /* `members` has them */
+	struct span origin; /* scheme://authority of its `resource`; empty: that of each request */
+	struct span server_url; /* metadata of the authorization server (RFC 8414 3) */
+};
+
 struct jwt_auth_policy {
 	struct jwt_providers providers;
 	unsigned mode;
 	struct credential_location location;
 	struct span challenge; /* without a token */
 	struct span challenge_invalid; /* with one that is refused */
+	const struct mcp_auth *mcp; /* NULL: not for MCP; else the challenge names the metadata */
 };

@@ -45,6 +45,34 @@ static void dump_kids(struct json_writer *w, struct jwk_source *source)
 	jwk_set_unref(set);
 }
 
+static void dump_mcp_auth(struct json_writer *w, const struct jwt_auth_policy *policy)
+{
+	static const char *const providers[MCP_PROVIDERS] = { "auth0",	 "keycloak",  "okta",
+							      "descope", "authentik", "entra" };
+	static const char *const modes[] = { "strict", "optional", "permissive" };
+	const struct jwt_provider *provider = &policy->providers.provider_list[0];
+	const struct mcp_auth *auth = policy->mcp;
+
+	json_open_object(w, "mcp");
+	json_string(w, "issuer", auth->issuer);
+	json_open_array(w, "audiences");
+	for (uint32_t i = 0; i < provider->audience_count; i++)
+		json_string(w, NULL, provider->audience_list[i]);
+	json_close(w);
+	if (auth->has_provider) {
+		json_open_object(w, "provider");
+		json_open_object(w, providers[auth->provider]);
+		json_close(w);
+		json_close(w);
+	} else {
+		json_null(w, "provider");
+	}
+	json_number(w, "resourceMetadata", auth->metadata.len ? auth->metadata : SPAN("{}"));
+	json_str(w, "mode", modes[policy->mode]);
+	json_null(w, "clientId");
+	json_close(w);
+}
+
 static void dump_jwt_auth(struct json_writer *w, const struct jwt_auth_policy *policy)
 {
 	json_open_array(w, "providers");
@@ -64,6 +92,8 @@ static void dump_jwt_auth(struct json_writer *w, const struct jwt_auth_policy *p
 	}
 	json_close(w);
 	dump_rows(w, policy_schema(POLICY_JWT_AUTH), policy);
+	if (policy->mcp)
+		dump_mcp_auth(w, policy);
 }
 
 /* As in standalone files; the expressions of one rule all have to hold. */
@@ -111,7 +141,7 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 		dump_backend_tcp(w, value->object);
 	else if (value->kind == POLICY_AUTHORIZATION || value->kind == POLICY_MCP_AUTHORIZATION)
 		dump_authorization(w, value->object);
-	else if (value->kind == POLICY_JWT_AUTH)
+	else if (value->kind == POLICY_JWT_AUTH || value->kind == POLICY_MCP_AUTHENTICATION)
 		dump_jwt_auth(w, value->object);
 	else if (value->kind == POLICY_BACKEND_TLS)
 		dump_backend_tls(w, value->object);

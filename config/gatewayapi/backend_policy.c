@@ -46,17 +46,19 @@ static void decode_mcp(struct decoder *d, const struct yaml_node *node, struct f
 {
 	static const struct decode_key keys[] = {
 		KEY("authorization"),
-		KEY_REFUSED("authentication", NOT_YET_MCP_AUTHENTICATION),
+		KEY("authentication"),
 		KEY_REFUSED("guardrails", NOT_YET_MCP_GUARDRAILS),
 	};
-	static const struct plain_policy plain = { "authorization", "",
-						   ":mcp-authorization:", POLICY_MCP_AUTHORIZATION };
+	static const struct plain_policy plain[] = {
+		{ "authorization", "", ":mcp-authorization:", POLICY_MCP_AUTHORIZATION },
+		{ "authentication", "", ":mcp-authentication:", POLICY_MCP_AUTHENTICATION },
+	};
 
 	if (!node || !found_decode_map(d, node, keys, ARRAY_LEN(keys), found))
 		return;
 	if (node->count == 0)
 		config_error(d->report, node, "sets nothing; write authorization or authentication");
-	found_add_plain(d, node, &plain, 1, found);
+	found_add_plain(d, node, plain, ARRAY_LEN(plain), found);
 }
 
 #define NOT_FOR_A_TARGET "has no effect on a target: connections to it have the settings of config.backend"

@@ -6,16 +6,20 @@
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 
-/* The paths that clients of both HTTP transports use. */
+/* The paths that clients of both HTTP transports use, and those where they look for a token. */
 static void make_matches(struct decoder *d, struct route *route)
 {
-	static const struct span paths[] = { SPAN("/mcp"), SPAN("/sse") };
+	static const struct span paths[] = { SPAN("/mcp"), SPAN("/sse"),
+					     SPAN("/.well-known/oauth-protected-resource"),
+					     SPAN("/.well-known/oauth-authorization-server") };
+	const struct jwt_auth_policy *jwt = build_value_find(&route->inline_policies, POLICY_JWT_AUTH);
+	uint32_t count = jwt && jwt->mcp ? ARRAY_LEN(paths) : 2;
 
-	route->match_list = decode_take(d, ARRAY_LEN(paths), sizeof(*route->match_list));
+	route->match_list = decode_take(d, count, sizeof(*route->match_list));
 	if (!route->match_list)
 		return;
-	route->match_count = ARRAY_LEN(paths);
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+	route->match_count = count;
+	for (size_t i = 0; i < count; i++) {
 		route->match_list[i].path_kind = PATH_PREFIX_SEGMENTS;
 		route->match_list[i].path = paths[i];
 	}
@@ -51,8 +55,8 @@ static void add_route(struct standalone *s, const struct yaml_node *node, struct
 	route->namespace = SPAN("internal");
 	route->created_s = INT64_MAX;
 	route->where = ref->where;
-	make_matches(d, route);
 	standalone_route_policies(s, decode_get(node, "policies"), route->key, &route->inline_policies);
+	make_matches(d, route);
 	take_tls(&route->inline_policies, backend);
 	route->backend_list = ref;
 	route->backend_count = 1;

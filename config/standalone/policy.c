@@ -70,6 +70,7 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 /* Those that guard a route or a listener. */
 #define GUARD_POLICIES                                                                                       \
 	{ "cors", POLICY_CORS, NULL }, { "jwtAuth", POLICY_JWT_AUTH, NULL },                                 \
+		{ "mcpAuthentication", POLICY_MCP_AUTHENTICATION, NULL },                                    \
 		{ "basicAuth", POLICY_BASIC_AUTH, NULL }, { "apiKey", POLICY_API_KEY, NULL },                \
 		{ "authorization", POLICY_AUTHORIZATION, NULL },                                             \
 		{ "localRateLimit", POLICY_LOCAL_RATE_LIMIT, NULL }, { "csrf", POLICY_CSRF, NULL }
@@ -82,7 +83,6 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define LATER_POLICIES                                                                                       \
 	REFUSED("remoteRateLimit", NOT_YET_LOCAL_RATE_LIMIT), REFUSED("extAuthz", NOT_YET_EXT_AUTHZ),        \
 		REFUSED("extProc", NOT_YET_EXT_PROC), REFUSED("oidc", NOT_YET_OIDC),                         \
-		REFUSED("mcpAuthentication", NOT_YET_MCP_AUTHENTICATION),                                    \
 		REFUSED("mcpGuardrails", NOT_YET_MCP_GUARDRAILS), REFUSED("a2a", NOT_YET_A2A),               \
 		REFUSED("ai", NOT_YET_AI), REFUSED("transformations", NOT_YET_TRANSFORMATIONS),              \
 		REFUSED("buffer", NOT_YET_BUFFER),                                                           \
@@ -97,9 +97,9 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define GUARD_ELSEWHERE "guards a route; write it under routes[].policies"
 #define GUARDS_ELSEWHERE                                                                                     \
 	REFUSED("cors", GUARD_ELSEWHERE), REFUSED("jwtAuth", GUARD_ELSEWHERE),                               \
-		REFUSED("basicAuth", GUARD_ELSEWHERE), REFUSED("apiKey", GUARD_ELSEWHERE),                   \
-		REFUSED("authorization", GUARD_ELSEWHERE), REFUSED("localRateLimit", GUARD_ELSEWHERE),       \
-		REFUSED("csrf", GUARD_ELSEWHERE)
+		REFUSED("mcpAuthentication", GUARD_ELSEWHERE), REFUSED("basicAuth", GUARD_ELSEWHERE),        \
+		REFUSED("apiKey", GUARD_ELSEWHERE), REFUSED("authorization", GUARD_ELSEWHERE),               \
+		REFUSED("localRateLimit", GUARD_ELSEWHERE), REFUSED("csrf", GUARD_ELSEWHERE)
 
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,
@@ -175,6 +175,12 @@ static const void *decode_entry(struct standalone *s, const struct policy_entry 
 					    : policy_value(s->decoder, node, entry->kind);
 }
 
+/* mcpAuthentication is jwtAuth with more: the most specific one of both applies. */
+static enum policy_kind kind_of(const struct policy_entry *entry)
+{
+	return entry->kind == POLICY_MCP_AUTHENTICATION ? POLICY_JWT_AUTH : entry->kind;
+}
+
 static void decode_entries(struct standalone *s, const struct yaml_node *node,
 			   const struct policy_entry *entries, size_t entry_count, struct span base,
 			   struct policy_values *ret)
@@ -186,8 +192,11 @@ static void decode_entries(struct standalone *s, const struct yaml_node *node,
 		const struct yaml_node *child = entries[i].refusal ? NULL : decode_get(node, entries[i].name);
 
 		if (child)
-			build_value(ret, entries[i].kind, decode_entry(s, &entries[i], child, base));
+			build_value(ret, kind_of(&entries[i]), decode_entry(s, &entries[i], child, base));
 	}
+	if (decode_get(node, "jwtAuth") && decode_get(node, "mcpAuthentication"))
+		config_error(s->decoder->report, decode_get(node, "jwtAuth"),
+			     "excludes mcpAuthentication, which verifies tokens, too; write one of them");
 }
 
 void standalone_route_policies(struct standalone *s, const struct yaml_node *node, struct span base,
@@ -274,7 +283,7 @@ bool standalone_single_policy(struct standalone *s, const struct yaml_node *node
 
 		if (!child)
 			continue;
-		ret->kind = entry->kind;
+		ret->kind = kind_of(entry);
 		ret->object = decode_entry(s, entry, child, base);
 		return ret->object != NULL;
 	}

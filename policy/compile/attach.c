@@ -239,12 +239,17 @@ static void guard_check(const struct targeted_policy *policy, struct config_repo
 			"out the phase, or name a gateway");
 }
 
-/* The rules are for all targets of an MCP backend. */
+static bool guards_mcp(enum policy_kind kind)
+{
+	return kind == POLICY_MCP_AUTHORIZATION || kind == POLICY_MCP_AUTHENTICATION;
+}
+
+/* They are for all targets of an MCP backend. */
 static void mcp_rules_check(const struct targeted_policy *policy, struct config_report *report)
 {
 	const struct policy_target *target = &policy->target;
 
-	if (policy->value.kind != POLICY_MCP_AUTHORIZATION)
+	if (!guards_mcp(policy->value.kind))
 		return;
 	if (target->kind == TARGET_SERVICE)
 		report_sentence(
@@ -327,7 +332,7 @@ static bool is_open(const struct attachment *attachment)
 {
 	const struct targeted_policy *policy = attachment->policy;
 
-	return (guard_kind_of(policy->value.kind) || policy->value.kind == POLICY_MCP_AUTHORIZATION) &&
+	return (guard_kind_of(policy->value.kind) || guards_mcp(policy->value.kind)) &&
 	       (attachment->is_met || span_eq(policy->name_kind, SPAN("Local")));
 }
 

@@ -250,7 +250,8 @@ static void enter_route(const struct compile *compile, struct precedence *preced
 		run.list[i].is_met |=
 			!policy->target.route_kind.len || span_eq(policy->target.route_kind, kind);
 		if (is_http || (policy_section_of(policy->value.kind) == SECTION_BACKEND &&
-				policy->value.kind != POLICY_MCP_AUTHORIZATION))
+				policy->value.kind != POLICY_MCP_AUTHORIZATION &&
+				policy->value.kind != POLICY_MCP_AUTHENTICATION))
 			precedence_enter(precedence, &run.list[i],
 					 attachment_on_route(&run.list[i], rule_name, kind), compile->report);
 	}
@@ -324,6 +325,51 @@ static int watch_end(const struct compile *compile, const struct watched_route *
 
 /* ---- rules */
 
+/* The policy for MCP backends that applies to one of them: its own, or that of the levels above. */
+static const struct precedence_winner *mcp_auth_of_ref(const struct compile *compile,
+						       const struct precedence *outer, struct precedence *own,
+						       const struct backend_ref *ref)
+{
+	const enum policy_kind kind = POLICY_MCP_AUTHENTICATION;
+
+	compile_enter_backend(compile, own, ref->backend, ref->service_port);
+	precedence_enter_inline(own, &ref->inline_policies, LEVEL_INLINE_REF, ref->where);
+	return own->of[kind].object ? &own->of[kind] : &outer->of[kind];
+}
+
+/*
+ * Tokens for MCP backends are verified where other tokens are: before a backend is chosen. So the backends of
+ * a route must agree about them.
+ */
+static void take_mcp_auth(const struct compile *compile, struct precedence *precedence,
+			  const struct route *route)
+{
+	struct precedence_winner *jwt = &precedence->of[POLICY_JWT_AUTH], found = { 0 };
+	const char *fault = NULL;
+	bool has_mcp = false;
+
+	for (uint32_t i = 0; i < route->backend_count && !fault; i++) {
+		const struct backend_ref *ref = &route->backend_list[i];
+		struct precedence own = { 0 };
+		const struct precedence_winner *winner = mcp_auth_of_ref(compile, precedence, &own, ref);
+
+		if (own.of[POLICY_MCP_AUTHENTICATION].object && ref->backend->kind != BACKEND_MCP)
+			fault = "mcp.authentication guards nothing at a backend that is not an MCP backend";
+		else if (ref->backend->kind == BACKEND_MCP && has_mcp && winner->object != found.object)
+			fault = "its backends differ in mcp.authentication; attach it to the route";
+		if (ref->backend->kind == BACKEND_MCP)
+			found = *winner;
+		has_mcp |= ref->backend->kind == BACKEND_MCP;
+	}
+	if (found.object && jwt->object)
+		fault = "tokens are verified twice, by jwtAuthentication and by mcp.authentication; write "
+			"jwtAuthentication with mcp instead of both";
+	if (fault)
+		config_message_at(compile->report, CONFIG_ERROR, route->where, "%s", fault);
+	else if (found.object)
+		*jwt = found;
+}
+
 /* Rules of the route itself, or of the routes that delegate to it: those of a gateway are for all routes. */
 static bool has_own_mcp_rules(const struct precedence *outer, const struct precedence *precedence)
 {
@@ -361,6 +407,7 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
 	};
 	overridden_warn(&outer->of[POLICY_TIMEOUT], &outer->of[POLICY_RETRY], route, compile->report);
+	take_mcp_auth(compile, &precedence, route);
 	result = route->is_refused ? 0 : mirrors_collect(compile, &precedence, route);
 	if (route->is_refused)
 		route->effective = (struct route_policies){ 0 };

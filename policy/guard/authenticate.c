@@ -5,6 +5,7 @@
 
 #include "policy/expression/expression.h"
 #include "policy/guard/credential.h"
+#include "policy/guard/mcp_metadata.h"
 #include "user/base/base64.h"
 
 /* -------------------------------------------------------------------------------- refusals */
@@ -198,14 +199,32 @@ static struct span jwt_body(enum jwt_fault fault)
 	return span_str(bodies[fault]);
 }
 
-static int jwt_invalid(const struct jwt_auth_policy *policy, enum jwt_fault fault,
-		       struct guard_answer *answer)
+/* A client of MCP looks for the metadata that the challenge names, and then for a token. */
+static int refuse_token(const struct jwt_auth_policy *policy, const struct guard_facts *facts,
+			enum jwt_fault fault, struct guard_answer *answer)
+{
+	bool is_invalid = fault != JWT_MISSING;
+	struct span challenge = is_invalid ? policy->challenge_invalid : policy->challenge;
+
+	if (!policy->mcp)
+		return refuse(answer, &policy->location, challenge, jwt_body(fault));
+	challenge = mcp_metadata_challenge(policy->mcp, facts, is_invalid, answer);
+	if (!challenge.data)
+		return -ENOMEM;
+	answer->type = SPAN("application/json");
+	answer->why = jwt_body(fault);
+	return refuse(answer, &policy->location, challenge,
+		      SPAN("{\"error\":\"unauthorized\",\"error_description\":\"JWT token required\"}"));
+}
+
+static int jwt_invalid(const struct jwt_auth_policy *policy, const struct guard_facts *facts,
+		       enum jwt_fault fault, struct guard_answer *answer)
 {
 	if (policy->mode == CREDENTIAL_PERMISSIVE)
 		return GUARD_PASS;
 	if (fault == JWT_NO_KEYS || fault == JWT_MEMORY)
 		return refuse_busy(answer, jwt_body(fault));
-	return refuse(answer, &policy->location, policy->challenge_invalid, jwt_body(fault));
+	return refuse_token(policy, facts, fault, answer);
 }
 
 int jwt_auth_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)
@@ -215,7 +234,10 @@ int jwt_auth_check(const void *object, const struct guard_facts *facts, struct g
 	struct jwt_claims *claims;
 	enum jwt_fault fault;
 	struct span token;
+	int verdict = policy->mcp ? mcp_metadata_answer(policy->mcp, facts, answer) : GUARD_PASS;
 
+	if (verdict != GUARD_PASS)
+		return verdict;
 	switch (find(&policy->location, facts, answer, &token)) {
 	case CREDENTIAL_FOUND:
 		fault = verifier->token(verifier->context, &policy->providers, token, &claims);
@@ -223,13 +245,13 @@ int jwt_auth_check(const void *object, const struct guard_facts *facts, struct g
 			jwt_claims_unref(facts->identity->claims);
 			facts->identity->claims = claims;
 		}
-		return fault == JWT_GOOD ? admit(answer) : jwt_invalid(policy, fault, answer);
+		return fault == JWT_GOOD ? admit(answer) : jwt_invalid(policy, facts, fault, answer);
 	case CREDENTIAL_ABSENT:
 		if (policy->mode != CREDENTIAL_STRICT)
 			return GUARD_PASS;
-		return refuse(answer, &policy->location, policy->challenge, jwt_body(JWT_MISSING));
+		return refuse_token(policy, facts, JWT_MISSING, answer);
 	case CREDENTIAL_INVALID:
-		return jwt_invalid(policy, JWT_MALFORMED, answer);
+		return jwt_invalid(policy, facts, JWT_MALFORMED, answer);
 	default:
 		return -ENOMEM;
 	}

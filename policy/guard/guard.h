@@ -71,6 +71,8 @@ struct guard_answer {
 	/* With GUARD_ANSWER and GUARD_REFUSE. */
 	uint16_t status;
 	struct span body;
+	struct span type; /* of the body; empty: text */
+	struct span why; /* for the log; empty: the body */
 	uint32_t part; /* which rule of the policy refuses, from 1 on; 0: it has only one */
 };
 

@@ -92,6 +92,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_BACKEND_TLS:
 	case POLICY_BACKEND_HEALTH:
 	case POLICY_MCP_AUTHORIZATION:
+	case POLICY_MCP_AUTHENTICATION:
 	case POLICY_KIND_COUNT:
 		break;
 	}

@@ -17,8 +17,7 @@ static const struct place {
 } places[] = {
 	{ ROUTE "}], policies: {",
 	  "}}]}]}]\n",
-	  { "remoteRateLimit", "extAuthz", "extProc", "oidc", "mcpAuthentication", "mcpGuardrails", "ai",
-	    "buffer" },
+	  { "remoteRateLimit", "extAuthz", "extProc", "oidc", "mcpGuardrails", "ai", "buffer" },
 	  { "a2a", "transformations", "backendAuth", "backendTunnel" } },
 	{ ROUTE ", policies: {",
 	  "}}]}]}]}]\n",

@@ -64,6 +64,7 @@ static const struct reference references[] = {
 	    { "directResponse.", .kind = POLICY_DIRECT_RESPONSE },
 	    { "cors.", .kind = POLICY_CORS },
 	    { "jwtAuth.", .kind = POLICY_JWT_AUTH },
+	    { "mcpAuthentication.", .kind = POLICY_MCP_AUTHENTICATION },
 	    { "basicAuth.", .kind = POLICY_BASIC_AUTH },
 	    { "apiKey.", .kind = POLICY_API_KEY },
 	    { "authorization.", .kind = POLICY_AUTHORIZATION },

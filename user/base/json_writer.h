@@ -34,7 +34,7 @@ void json_string_or_null(struct json_writer *w, const char *key, struct span val
 void json_u64(struct json_writer *w, const char *key, uint64_t value);
 void json_bool(struct json_writer *w, const char *key, bool value);
 void json_null(struct json_writer *w, const char *key);
-/* A number given by its text, e.g. "0.5". */
+/* A value given by its text: a number, as "0.5", or other JSON. */
 void json_number(struct json_writer *w, const char *key, struct span digits);
 /* A value that is JSON already. */
 void json_raw(struct json_writer *w, const char *key, struct span json);

@@ -17,6 +17,17 @@ static struct span rule_of(const struct stream *stream, const struct guard_use *
 	return !use->rule.len && stream->route ? stream->route->label : use->rule;
 }
 
+/* The body is not always text; with `exposeCloseReason` it is the detail, which is. */
+static enum stream_step with_type(struct stream *stream, const struct guard_answer *answer,
+				  enum stream_step step)
+{
+	struct stream_reply *reply = &stream->exchange->reply;
+
+	if (step == STEP_REPLY && reply->body.data == answer->body.data)
+		reply->type = answer->type;
+	return step;
+}
+
 static enum stream_step refuse(struct stream *stream, const struct guard_use *use,
 			       const struct guard_answer *answer)
 {
@@ -25,7 +36,7 @@ static enum stream_step refuse(struct stream *stream, const struct guard_use *us
 
 	request_metrics_refusal(stream->proxy->metrics, policy, rule);
 	text_init(&text);
-	text_fmt(&text, "%.*s (", SPAN_FMT(answer->body));
+	text_fmt(&text, "%.*s (", SPAN_FMT(answer->why.len ? answer->why : answer->body));
 	if (answer->part)
 		text_fmt(&text, "rule %u of ", answer->part);
 	text_fmt(&text, "%.*s of ", SPAN_FMT(policy));
@@ -33,7 +44,8 @@ static enum stream_step refuse(struct stream *stream, const struct guard_use *us
 	text_char(&text, ')');
 	detail = arena_copy(&stream->exchange->arena, text_span(&text));
 	text_done(&text);
-	return step_reply_kind(stream, answer->status, answer->body, detail, use->guard->reason);
+	return with_type(stream, answer,
+			 step_reply_kind(stream, answer->status, answer->body, detail, use->guard->reason));
 }
 
 static enum stream_step wait_for_guard(struct stream *stream)
@@ -120,7 +132,9 @@ static bool ask(struct stream *stream, const struct guard_use *use, struct guard
 	case GUARD_PASS:
 		return true;
 	case GUARD_ANSWER:
-		*ret_step = step_local_reply(stream, answer.status, answer.body, (struct span){ 0 });
+		*ret_step =
+			with_type(stream, &answer,
+				  step_local_reply(stream, answer.status, answer.body, (struct span){ 0 }));
 		return false;
 	case GUARD_REFUSE:
 		*ret_step = refuse(stream, use, &answer);

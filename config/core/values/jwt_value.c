@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "config/core/values/mcp_auth_value.h"
 #include "config/core/values/tls_files.h"
 #include "config/core/values/url_value.h"
 #include "config/snapshot.h"
@@ -89,7 +90,7 @@ bool jwt_remote_keys(struct decoder *d, const struct yaml_node *node, struct spa
 	return build_push(d, &build_of(d)->jwk_remotes, remote);
 }
 
-static bool decode_keys(struct decoder *d, const struct yaml_node *node, void *ret)
+bool jwt_decode_keys(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	static const struct decode_key keys[] = { KEY("url"), KEY("file") };
 	const struct yaml_node *url = decode_get(node, "url");
@@ -114,7 +115,7 @@ static bool decode_keys(struct decoder *d, const struct yaml_node *node, void *r
 }
 
 /* How long to keep the keys is for their issuer to say. */
-static bool decode_remote(struct decoder *d, const struct yaml_node *node, struct jwt_provider *provider)
+bool jwt_decode_remote(struct decoder *d, const struct yaml_node *node, void *provider)
 {
 	static const struct decode_key keys[] = {
 		KEY("url"),
@@ -148,7 +149,7 @@ static bool decode_manifest_keys(struct decoder *d, const struct yaml_node *node
 	if (!chosen)
 		return false;
 	if (index == 1)
-		return decode_remote(d, chosen, ret);
+		return jwt_decode_remote(d, chosen, ret);
 	return decode_string(d, chosen, &text) && jwt_read_keys(d, chosen, text, ret);
 }
 
@@ -165,7 +166,7 @@ static const struct schema_row options_rows[] = {
 	  .element = decode_text_element, RANGE(0, CLAIMS_MAX), .value_doc = "list of names",
 	  .default_doc = "`[exp]`", .doc = "claims that a token must have" },
 };
-static const struct schema options_schema = SCHEMA(options_rows, struct jwt_provider);
+const struct schema jwt_options_schema = SCHEMA(options_rows, struct jwt_provider);
 
 static const struct schema_row provider_rows[] = {
 	{ "issuer", AS_TEXT(struct jwt_provider, issuer), .need = "write the iss of its tokens",
@@ -173,19 +174,19 @@ static const struct schema_row provider_rows[] = {
 	{ "audiences", AS_LIST(SCHEMA_NAMES, struct jwt_provider, audience_list, audience_count, struct span),
 	  .element = decode_text_element, RANGE(0, AUDIENCES_MAX), .dump = DUMP_NOT_ZERO,
 	  .value_doc = "list of texts", .default_doc = "any", .doc = "one of them is in `aud`" },
-	{ "jwks", AS_REST(struct jwt_provider), .decode = decode_keys, .style = STYLE_STANDALONE,
+	{ "jwks", AS_REST(struct jwt_provider), .decode = jwt_decode_keys, .style = STYLE_STANDALONE,
 	  .need = "write jwks: {url: https://...}, {file: path} or the keys as text",
 	  .value_doc = "text, `{file: path}`, `{url: https://…}`",
 	  .doc = "the issuer's public keys: RSA, P-256, P-384, Ed25519, each with a `kid`. The gateway "
 		 "watches a file, and fetches a URL" },
 	{ "jwks", AS_REST(struct jwt_provider), .decode = decode_manifest_keys, .style = STYLE_MANIFEST,
 	  .need = "write jwks: {inline: ...} or {remote: {url: https://...}}" },
-	{ "jwtValidationOptions", AS_SECTION(struct jwt_provider, &options_schema),
+	{ "jwtValidationOptions", AS_SECTION(struct jwt_provider, &jwt_options_schema),
 	  .style = STYLE_STANDALONE },
 };
 
 /* Absent, unlike an empty list, means the default. */
-static void check_provider(struct decoder *d, const struct yaml_node *node, void *object)
+void jwt_provider_check(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	static struct span expires = SPAN("exp");
 	struct jwt_provider *provider = object;
@@ -197,7 +198,7 @@ static void check_provider(struct decoder *d, const struct yaml_node *node, void
 	provider->required_count = 1;
 }
 static const struct schema provider_schema =
-	SCHEMA(provider_rows, struct jwt_provider, .check = check_provider);
+	SCHEMA(provider_rows, struct jwt_provider, .check = jwt_provider_check);
 
 /* The provider must stay where it is: its keys may be fetched. */
 static bool decode_provider(struct decoder *d, const struct yaml_node *node, void *element)
@@ -231,17 +232,32 @@ static bool has_provider_keys(const struct yaml_node *node)
 	return false;
 }
 
-/* A single provider's members stand beside those of the policy. */
-static void decode_single(struct decoder *d, const struct yaml_node *node, struct jwt_auth_policy *policy)
+struct jwt_provider *jwt_decode_single(struct decoder *d, const struct yaml_node *node,
+				       const struct schema *schema, struct jwt_auth_policy *policy)
 {
 	struct jwt_provider *provider = decode_take(d, 1, sizeof(*provider));
 
 	if (!provider)
-		return;
+		return NULL;
 	policy->providers.provider_list = provider;
 	policy->providers.provider_count = 1;
-	schema_default(&provider_schema, provider);
-	schema_decode_members(d, node, &provider_schema, provider);
+	schema_default(schema, provider);
+	schema_decode_members(d, node, schema, provider);
+	return provider;
+}
+
+/* `mcp` of a manifest: the clients are those of MCP. */
+static void check_mcp(struct decoder *d, const struct yaml_node *node, struct jwt_auth_policy *policy)
+{
+	if (!node || !d->is_manifest)
+		return;
+	if (policy->providers.provider_count != 1)
+		config_error(d->report, node, "needs exactly one provider; write one policy for each");
+	else if (policy->mode != CREDENTIAL_STRICT)
+		config_error(d->report, node,
+			     "needs mode: Strict, because clients look for a token only after a 401");
+	else
+		policy->mcp = mcp_auth_decode(d, node, &policy->providers.provider_list[0]);
 }
 
 static void check_jwt_auth(struct decoder *d, const struct yaml_node *node, void *object)
@@ -258,8 +274,9 @@ static void check_jwt_auth(struct decoder *d, const struct yaml_node *node, void
 			d->report, node,
 			"has \"providers\" beside the members of one provider; move these into the list");
 	else if (!has_list && !d->is_manifest)
-		decode_single(d, node, policy);
+		(void)jwt_decode_single(d, node, &provider_schema, policy);
 	credential_mode_check(d, node, &policy->mode);
+	check_mcp(d, decode_get(node, "mcp"), policy);
 	jwt_auth_finish(policy);
 }
 
@@ -282,6 +299,7 @@ static const struct schema_row jwt_auth_rows[] = {
 	{ "jwks", AS_REST(struct jwt_auth_policy), .style = STYLE_STANDALONE, .is_hidden = true },
 	{ "jwtValidationOptions", AS_REST(struct jwt_auth_policy), .style = STYLE_STANDALONE,
 	  .is_hidden = true },
+	{ "mcp", AS_REST(struct jwt_auth_policy), .style = STYLE_MANIFEST },
 	{ "location",
 	  AS_MAP(struct jwt_auth_policy, location, &credential_location_schema, struct credential_location),
 	  .decode = credential_location_decode, .default_doc = "`Authorization: Bearer`",

@@ -5,6 +5,7 @@
 #include "config/core/values/direct_value.h"
 #include "config/core/values/guard_value.h"
 #include "config/core/values/jwt_value.h"
+#include "config/core/values/mcp_auth_value.h"
 #include "config/core/values/resiliency.h"
 #include "config/core/values/tls_value.h"
 #include "config/core/values/values.h"
@@ -452,6 +453,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_TLS] = &backend_tls_schema,
 		[POLICY_MCP_AUTHORIZATION] = &mcp_authorization_schema,
+		[POLICY_MCP_AUTHENTICATION] = &mcp_authentication_schema,
 		[POLICY_BACKEND_HEALTH] = &health_schema,
 	};
 
