@@ -7,6 +7,7 @@ import shutil
 
 from hg import *
 from hg.mcp import McpGateway, McpServer, config
+from oauth_server import AuthorizationServer
 
 FILES = os.path.join(os.path.dirname(__file__), "mcp")
 SCENARIOS = 32  # server scenarios of the suite
@@ -128,6 +129,30 @@ def both():
 def sdk_client():
     gateway = McpGateway(config(both()))
     client(f"http://127.0.0.1:{gateway.port}/mcp", "http")
+
+
+@test("mcp interop: the SDK's client finds the authorization server, gets a token and uses what it may")
+def sdk_oauth():
+    issuer = AuthorizationServer()
+    policies = """
+        mcpAuthentication:
+          issuer: %(url)s
+          audiences: ["http://127.0.0.1:@port@/mcp"]
+          jwks: {url: "%(url)s/jwks"}
+          resourceMetadata: {scopesSupported: [tools]}
+        mcpAuthorization:
+          rules: ['jwt.role == "user" && mcp.tool.name == "echo"']""" % {"url": issuer.url}
+    gateway = McpGateway("mcp:\n  port: @port@\n  policies:%s\n  targets: [%s]\n" %
+                         (policies, json.dumps(of_package("everything", "server-everything", "stdio"))))
+    wait_until(lambda: gateway.metrics()("headgate_jwks_fetched_timestamp_seconds") > 0, 20, "the keys")
+    url = f"http://127.0.0.1:{gateway.port}/mcp"
+    status, out, error = run([node(), script("oauth.mjs"), url], timeout=LONG)
+    eq(status, 0, f"status: {out}{error}")
+    told = json.loads(out.strip().split("\n")[-1])
+    eq((told["wasRefused"], told["tools"], told["text"]), (True, ["echo"], "Echo: x"), f"seen: {told}")
+    check("Unknown tool: get-env" in told["refusal"], told["refusal"])
+    eq(set(issuer.asked), {"/jwks", "/.well-known/oauth-authorization-server", "/register", "/authorize",
+                           "/token"}, "what the authorization server was asked for")
 
 
 @test("mcp interop: the SDK's old client on /sse, with the same children", timeout=LONG)
