@@ -290,6 +290,43 @@ static int judge_route(const struct listener *listener, const struct route *rout
 	return error;
 }
 
+/* ---- tokens of MCP clients */
+
+static bool asks_mcp_clients(const struct route *route)
+{
+	const struct guard_list *guards = &route->effective.guards;
+
+	for (uint32_t i = 0; i < guards->count; i++)
+		if (guards->list[i].guard->kind == POLICY_JWT_AUTH &&
+		    ((const struct jwt_auth_policy *)guards->list[i].object)->mcp)
+			return true;
+	return false;
+}
+
+static bool has_metadata(const struct route *route)
+{
+	static const struct span place = SPAN("/.well-known/oauth-protected-resource");
+
+	for (uint32_t i = 0; i < route->match_count; i++) {
+		const struct route_match *match = &route->match_list[i];
+
+		if (match->path_kind == PATH_REGEX || span_starts(match->path, place) ||
+		    (match->path_kind == PATH_PREFIX_SEGMENTS && span_starts(place, match->path)))
+			return true;
+	}
+	return !route->match_count;
+}
+
+static void judge_metadata(const struct route *route, struct config_report *report)
+{
+	if (asks_mcp_clients(route) && !has_metadata(route))
+		config_message_at(
+			report, CONFIG_WARNING, route->where,
+			"clients of MCP will not find a token: the challenge of this route names "
+			"/.well-known/oauth-protected-resource, which it does not match; add a match "
+			"with that pathPrefix");
+}
+
 /* ---- listeners */
 
 /* A gateway without routes has a warning when it is loaded. */
@@ -314,6 +351,7 @@ static int judge_listener(const struct snapshot *snapshot, const struct listener
 		const struct route *route = &listener->route_list[i];
 
 		judge_guards(snapshot, &route->effective.guards, route->where, report);
+		judge_metadata(route, report);
 		error = judge_route(listener, route, report);
 	}
 	return error;

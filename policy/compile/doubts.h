@@ -12,6 +12,7 @@
  *   - a route that gets no requests because another one has them all: a request is made that its match just
  *     fits, and the route of that request is searched. Matches with regular expressions are not judged
  *   - credentials for pages of every origin
+ *   - clients of MCP that are told to look for a token at a path that their route does not match
  *   - a listener without routes
  *
  * 0 or -ENOMEM.

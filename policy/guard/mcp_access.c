@@ -46,15 +46,32 @@ static int copy_all(struct arena *arena, struct span *const *texts, size_t count
 	return error;
 }
 
+/* Path and query as one text: expressions take them for one if they are next to each other. */
+static int copy_path(struct arena *arena, struct request_head *head)
+{
+	char *bytes = arena_bytes(arena, head->path.len + 1 + head->query.len);
+
+	if (!bytes)
+		return -ENOMEM;
+	memcpy(bytes, head->path.len ? head->path.data : "", head->path.len);
+	bytes[head->path.len] = '?';
+	memcpy(bytes + head->path.len + 1, head->query.len ? head->query.data : "", head->query.len);
+	head->path = span_of(bytes, head->path.len);
+	head->query = span_of(bytes + head->path.len + 1, head->query.len);
+	return 0;
+}
+
 static int copy_head(struct mcp_access *access, const struct request_head *head)
 {
 	struct request_head *to = &access->head;
-	struct span *texts[] = { &to->method_text, &to->target, &to->path, &to->query, &to->authority };
+	struct span *texts[] = { &to->method_text, &to->target, &to->authority };
 	int error;
 
 	*to = *head;
 	access->facts.request = to;
 	error = fields_clone(&head->fields, &access->arena, &to->fields);
+	if (!error)
+		error = copy_path(&access->arena, to);
 	if (!error)
 		error = copy_all(&access->arena, texts, ARRAY_LEN(texts));
 	for (uint32_t i = 0; i < to->fields.count && !error; i++) {

@@ -77,6 +77,14 @@ def findings():
     eq(lint(text.replace("Bearer x", "Bearer $SECRET"))[0], 0, "a variable is no secret")
     cors = "cors: {allowOrigins: ['*'], allowCredentials: true}"
     finds(routes(f"policies: {{{ROUTE}, {cors}}}, {to}"), "3:3", "cors", "allowOrigins")
+    tokens = ("mcpAuthentication: {issuer: 'https://i', audiences: [a], resourceMetadata: {}, "
+              "jwks: {url: 'https://i/jwks'}}")
+    tools = "backends: [{mcp: {targets: [{name: t, mcp: {host: 'http://a:1/mcp'}}]}}]"
+    place = "{path: {pathPrefix: /mcp}}"
+    text = "matches: [%s], policies: {%s, %s}, %s"
+    finds(routes(text % (place, ROUTE, tokens, tools)), "3:3", "oauth-protected-resource", "pathPrefix")
+    place += ", {path: {pathPrefix: /.well-known/oauth-protected-resource}}"
+    eq(lint(routes(text % (place, ROUTE, tokens, tools)))[0], 0, "with the metadata")
     admin = "config: {adminAddr: '0.0.0.0:15000'}\n"
     finds(admin + routes(f"policies: {{{ROUTE}}}, {to}"), r"1:\d+", "admin")
     finds("binds: [{port: 80, listeners: [{routes: []}]}]\n", r"1:\d+", "no routes")
