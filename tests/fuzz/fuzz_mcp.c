@@ -3,17 +3,19 @@
  * A session and everybody who talks to it. The first byte chooses its kind, the number of targets, the
  * prefixes and whether it fails open; every following line is something that happens: `c` a body of a client,
  * `0` to `3` a message of that target, `g` the oldest stream goes, `s` a GET, `l` target 0 is lost, `t` time
- * passes. `$` in a line is the last number that target 0 was sent, `%` the last that the client was sent, `^`
- * a line feed. What has to hold:
+ * passes; a first line `r` gives clients rules: only names that begin with an `a`. `$` in a line is the last
+ * number that target 0 was sent, `%` the last that the client was sent, `^` a line feed. What has to hold:
  *   - what the check accepts, cJSON reads with as many values, and the walk finds all of them;
  *   - whatever is sent, to a client or a target, is one message that we would accept ourselves;
  *   - a stream gets no more answers than it had requests, is done once, and hears nothing afterwards;
+ *   - with rules no target gets another name, as cJSON reads it, which ignores the case of names;
  *   - memory is bounded, and all of it is given back.
  */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -58,6 +60,8 @@ struct play {
 	uint64_t ask; /* last number the client got */
 	uint64_t now_ms;
 	bool takes; /* everything; else every third message finds no room */
+	bool has_rules; /* of every post */
+	bool has_posts;
 	uint32_t sent;
 };
 
@@ -111,6 +115,60 @@ static void compare(struct mcp_json_checker *checker, struct span text)
 	}
 }
 
+/* ---- rules ---- */
+
+/* The rules are the same for all; its references are counted. */
+struct mcp_access {
+	int refs;
+};
+
+static bool may(const struct mcp_access *access, const struct mcp_item *item)
+{
+	(void)access;
+	return item->name.len && item->name.data[0] == 'a';
+}
+
+static struct mcp_access *access_ref(struct mcp_access *access)
+{
+	access->refs++;
+	return access;
+}
+
+static void access_unref(struct mcp_access *access)
+{
+	MUST(access->refs-- > 0);
+}
+
+static const struct mcp_access_ops access_ops = { may, access_ref, access_unref };
+static struct mcp_access access_of_all;
+
+/* Every member that a careless reader could take for the name. */
+static void check_names(const cJSON *object, const char *name)
+{
+	for (const cJSON *one = object ? object->child : NULL; one; one = one->next)
+		if (strcasecmp(one->string, name) == 0)
+			MUST(cJSON_IsString(one) && one->valuestring[0] == 'a');
+}
+
+static void check_allowed(struct span text, struct span method)
+{
+	const cJSON *params;
+	cJSON *message;
+
+	if (span_starts(method, SPAN("notifications/")) || !is_for_cjson(text))
+		return;
+	message = cJSON_ParseWithLength(text.data, text.len);
+	MUST(message != NULL);
+	params = cJSON_GetObjectItem(message, "params");
+	if (span_eq(method, SPAN("tools/call")) || span_eq(method, SPAN("prompts/get")))
+		check_names(params, "name");
+	else if (span_eq(method, SPAN("resources/read")) || span_ends(method, SPAN("subscribe")))
+		check_names(params, "uri");
+	else if (span_eq(method, SPAN("completion/complete")))
+		check_names(cJSON_GetObjectItem(params, "ref"), "name");
+	cJSON_Delete(message);
+}
+
 /* ---- who hears ---- */
 
 static struct mcp_message heard(struct play *play, const struct mcp_out *out)
@@ -133,6 +191,8 @@ static struct mcp_message heard(struct play *play, const struct mcp_out *out)
 		MUST(post.first.kind == MCP_REQUEST);
 		MUST(span_parse_u63(post.first.id, &play->call) == 0 && play->call == out->call);
 	}
+	if (out->call && play->has_rules)
+		check_allowed(span_of(text, len), post.first.method_text);
 	if (post.first.kind == MCP_REQUEST && !out->call)
 		MUST(span_parse_u63(post.first.id, &play->ask) == 0);
 	free(text);
@@ -211,7 +271,9 @@ static void post_body(struct play *play, struct span text)
 		return;
 	}
 	stream->requests = post.requests;
-	verdict = mcp_session_on_post(play->session, &stream->sink, &post, NULL, play->now_ms);
+	play->has_posts = true;
+	verdict = mcp_session_on_post(play->session, &stream->sink, &post,
+				      play->has_rules ? &access_of_all : NULL, play->now_ms);
 	MUST(verdict.turn != MCP_REFUSED || (verdict.fault != MCP_NONE && stream->answers == 0));
 	MUST(verdict.turn == MCP_WAITING || !stream->sink.session);
 	if (verdict.turn != MCP_WAITING)
@@ -258,6 +320,8 @@ static void happen(struct play *play, char what, struct span text)
 				      text, play->now_ms);
 	else if (what == 'c')
 		post_body(play, text);
+	else if (what == 'r')
+		play->has_rules |= !play->has_posts;
 	else if (what == 's')
 		get_stream(play, text);
 	else if (what == 'g')
@@ -314,6 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.fail_open = choice & 64,
 		.checker = play.checker,
 		.link = &link_ops,
+		.access = &access_ops,
 		.context = &play,
 		.server_name = SPAN("h"),
 		.server_version = SPAN("1"),
@@ -328,6 +393,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(!play.streams[i].is_used && !play.streams[i].sink.session);
 	MUST(mcp_session_calls(play.session) == 0);
 	mcp_session_free(play.session);
+	MUST(access_of_all.refs == 0);
 	mcp_json_checker_free(play.checker);
 	return 0;
 }
