@@ -414,6 +414,7 @@ bench: ## tables of this machine: headgate and its peers (ARGS=... goes to scrip
 # Pages that are installed name only what is installed: lint installs them and looks.
 # What users read: not the pages about the source tree.
 INSTALLED_PAGES := $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*/*.md))
+MONITORING := $(wildcard docs/monitoring/*.yaml docs/monitoring/*.json)
 EXAMPLES := $(filter-out tools.yaml,$(patsubst config/examples/%,%,$(wildcard config/examples/*.yaml config/examples/*/*.yaml)))
 install: all install-data ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
 	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate
@@ -430,6 +431,7 @@ install-data: ## all of install but the program: pages, examples, completions, s
 		case $$page in config/*) to=configuration.md ;; *) to=$${page#docs/} ;; esac; \
 		install -D -m 644 /dev/null $(DESTDIR)$(DOCDIR)/$$to && \
 		sed -E -f scripts/packaging/installed.sed $$page > $(DESTDIR)$(DOCDIR)/$$to || exit; done
+	for f in $(MONITORING); do install -D -m 644 $$f $(DESTDIR)$(DOCDIR)/$${f#docs/} || exit; done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/headgate
 	sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' scripts/packaging/headgate.service \
 		> $(DESTDIR)$(UNITDIR)/headgate.service
