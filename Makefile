@@ -9,6 +9,7 @@ PREFIX        ?= /usr/local
 SYSCONFDIR    ?= /etc
 DESTDIR       ?=
 UNITDIR       ?= $(PREFIX)/lib/systemd/system
+ZSHDIR        ?= $(PREFIX)/share/zsh/site-functions
 DOCDIR        ?= $(PREFIX)/share/doc/headgate
 FUZZ_SECONDS  ?= 60
 SOAK_SECONDS  ?= 600
@@ -76,7 +77,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl ui-check bench install-data
+NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl ui-check bench deb install-data
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
@@ -293,7 +294,8 @@ $(GEN)/version.h: FORCE
 	$(call keep_text,$@,#define HEADGATE_VERSION "$(VERSION)")
 
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
-BPF_COMPILE = $(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu17 -D__TARGET_ARCH_$(BPF_ARCH) -I. -I$(GEN) \
+# The type information of BPF objects is part of the program: without the map it has the path of the build.
+BPF_COMPILE = $(CLANG) -target bpf -mcpu=v3 -O2 -g -ffile-prefix-map=$(CURDIR)=. -std=gnu17 -D__TARGET_ARCH_$(BPF_ARCH) -I. -I$(GEN) \
 	-idirafter /usr/include/$(shell uname -m)-linux-gnu -Wall -Wextra -Wshadow -Wno-unused-parameter -Wno-missing-declarations -Werror
 
 $(GEN)/bpf-flags: FORCE
@@ -337,7 +339,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl ui-check bench install install-data clean help FORCE
+.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl ui-check bench deb install install-data clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -411,20 +413,26 @@ bench: ## tables of this machine: headgate and its peers (ARGS=... goes to scrip
 	@+$(MAKE) --no-print-directory PROFILE=release all
 	@$(if $(RECORD),scripts/bench/record.sh,$(PYTHON) scripts/bench/run.py $(ARGS))
 
+deb: ## Debian packages of this tree into build/deb/: the program, and its debug symbols
+	@scripts/deps.sh build package
+	@scripts/deb.sh '$(VERSION_BASE)'
+
 # Pages that are installed name only what is installed: lint installs them and looks.
 # What users read: not the pages about the source tree.
 INSTALLED_PAGES := $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*/*.md))
 MONITORING := $(wildcard docs/monitoring/*.yaml docs/monitoring/*.json)
 EXAMPLES := $(filter-out tools.yaml,$(patsubst config/examples/%,%,$(wildcard config/examples/*.yaml config/examples/*/*.yaml)))
-install: all install-data ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
+# A file of scripts/packaging with the places of this installation.
+fill_in = install -D -m 644 /dev/null $(DESTDIR)$2 && sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' \
+	-e 's|@docdir@|$(DOCDIR)|g' scripts/packaging/$1 > $(DESTDIR)$2
+install: $(B)/headgate install-data ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
 	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate
 	$(B)/headgate schema > $(DESTDIR)$(DOCDIR)/headgate.schema.json
 install-data: ## all of install but the program: pages, examples, completions, systemd unit, first configuration
-	install -D -m 644 scripts/packaging/headgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/headgate.1
 	install -D -m 644 scripts/packaging/headgate.5 $(DESTDIR)$(PREFIX)/share/man/man5/headgate.5
 	install -D -m 644 scripts/packaging/completions/headgate.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/headgate
-	install -D -m 644 scripts/packaging/completions/_headgate $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_headgate
+	install -D -m 644 scripts/packaging/completions/_headgate $(DESTDIR)$(ZSHDIR)/_headgate
 	install -D -m 644 scripts/packaging/completions/headgate.fish \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/headgate.fish
 	for page in config/README.md $(INSTALLED_PAGES); do \
@@ -432,14 +440,13 @@ install-data: ## all of install but the program: pages, examples, completions, s
 		install -D -m 644 /dev/null $(DESTDIR)$(DOCDIR)/$$to && \
 		sed -E -f scripts/packaging/installed.sed $$page > $(DESTDIR)$(DOCDIR)/$$to || exit; done
 	for f in $(MONITORING); do install -D -m 644 $$f $(DESTDIR)$(DOCDIR)/$${f#docs/} || exit; done
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/headgate
-	sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' scripts/packaging/headgate.service \
-		> $(DESTDIR)$(UNITDIR)/headgate.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/headgate.service
+	$(call fill_in,headgate.1,$(PREFIX)/share/man/man1/headgate.1)
+	$(call fill_in,headgate.service,$(UNITDIR)/headgate.service)
+	$(call fill_in,headgate.apparmor,$(SYSCONFDIR)/apparmor.d/headgate)
 	for f in $(EXAMPLES); do install -D -m 644 config/examples/$$f $(DESTDIR)$(DOCDIR)/examples/$$f || exit; done
 	sed -i 's|build/certificates|$(SYSCONFDIR)/headgate/certificates|g' $(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES))
 	test -e $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml || \
-		install -m 644 config/examples/quickstart.yaml $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml
+		install -D -m 644 config/examples/quickstart.yaml $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml
 
 clean: ## remove build/
 	rm -rf build
@@ -453,4 +460,4 @@ help: ## this text
 	@echo 'T         only tests whose file or name contains this text'
 	@echo 'SKIP      sources to leave out, for example user/kernel/%'
 	@echo 'V=1       show the commands'
-	@echo 'EXTRA_CFLAGS, EXTRA_LDFLAGS, PREFIX, DESTDIR, SYSCONFDIR, UNITDIR, DOCDIR, FUZZ_SECONDS, SOAK_SECONDS'
+	@echo 'EXTRA_CFLAGS, EXTRA_LDFLAGS, PREFIX, DESTDIR, SYSCONFDIR, UNITDIR, ZSHDIR, DOCDIR, FUZZ_SECONDS, SOAK_SECONDS'

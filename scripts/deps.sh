@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing: scripts/deps.sh [build] [check] [bench]
-# [interop] [testssl] [browser] [monitoring]
+# [interop] [testssl] [browser] [package] [monitoring]
 # Without arguments: build check.
 # One dpkg-query when nothing is missing. Not root: prints the command to run and fails.
 set -eu
@@ -23,17 +23,27 @@ interop="nodejs npm"
 testssl="testssl.sh openssl"
 # Only for the tests that drive a browser: `make ui-check`, and some of `make thorough`.
 browser="chromium chromium-driver"
+# Only for `make deb`.
+package="debhelper dh-apparmor dpkg-dev fakeroot lintian apparmor"
 # Only for the test of the alerts: it has promtool.
 monitoring="prometheus"
+
+# scripts/deps.sh --build-depends: the group build as a Debian package names it.
+if [ "${1:-}" = --build-depends ]; then
+	echo $build | sed 's/ /, /g; s/|/ | /g'
+	exit 0
+fi
 
 groups="${*:-build check}"
 wanted=
 for group in $groups; do
 	case $group in
-	build | check | bench | interop | testssl | browser | monitoring) wanted="$wanted ${!group}" ;;
+	build | check | bench | interop | testssl | browser | package | monitoring)
+		wanted="$wanted ${!group}"
+		;;
 	*)
 		echo "deps.sh: unknown group '$group': say build, check, bench, interop, testssl," \
-			"browser, monitoring" >&2
+			"browser, package, monitoring" >&2
 		exit 2
 		;;
 	esac
