@@ -23,8 +23,8 @@ interop="nodejs npm"
 testssl="testssl.sh openssl"
 # Only for the tests that drive a browser: `make ui-check`, and some of `make thorough`.
 browser="chromium chromium-driver"
-# Only for `make deb`.
-package="debhelper dh-apparmor dpkg-dev fakeroot lintian apparmor"
+# Only for `make deb` and `make deb-check`.
+package="debhelper dh-apparmor dpkg-dev fakeroot lintian apparmor systemd mmdebstrap"
 # Only for the test of the alerts: it has promtool.
 monitoring="prometheus"
 

@@ -8,6 +8,7 @@
     tests/run.py --only idle scenario          scenario tests whose name contains "idle"
     tests/run.py unit | bpf | fuzz | soak | list
     tests/run.py interop                       interoperability with programs from npm
+    tests/run.py package                       the Debian package in build/deb/
 
 Logs stay under build/<profile>/logs/. A failure shows its name, the last 60 lines of its log and the
 command to repeat it.
@@ -447,6 +448,8 @@ def no_match(report, options, kind):
 
 
 def what_to_build(options, profile):
+    if options.command == "package":
+        return [f"build/{profile}/httpbin"]
     if options.command not in ("unit", "bpf"):
         return ["all"]
     names = [n for n in c_tests(options.command) if not options.only or options.only in n]
@@ -495,7 +498,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["check", "thorough", "unit", "bpf", "scenario", "fuzz", "soak",
-                                            "interop", "list"])
+                                            "interop", "package", "list"])
     parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
     parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
     parser.add_argument("--jobs", type=int, default=cores() * 4,
@@ -528,6 +531,8 @@ def main():
                 run_c_tests(report, options, profiles, options.command)
             if options.command == "interop":
                 interop(report, options, profiles)
+            if options.command == "package":
+                scenarios(report, options, profiles, folder="package")
             if options.command in ("scenario", "soak"):
                 scenarios(report, options, profiles, only_soak=options.command == "soak")
     except KeyboardInterrupt:

@@ -97,6 +97,8 @@ def table(claim, **options):
             note("claim:", sentence)
             try:
                 function()
+            except Skipped:
+                raise
             except Exception as error:  # pylint: disable=broad-except
                 traceback.print_exc()
                 failed.append(f"{sentence}: {error}")

@@ -203,20 +203,24 @@ def run(argv, timeout=30, text_input=None, netns=None, env=None):
     return result.returncode, result.stdout, result.stderr
 
 
+def children_of(pid):
+    """Pids of the children of all threads of a process; none if it has ended."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [int(child) for task in tasks
+            for child in read_text(f"/proc/{pid}/task/{task}/children").split()]
+
+
 def children():
     """Pids of the descendants of this process, deepest last. With the subreaper flag set, orphans are among
     them."""
     found, frontier = [], [os.getpid()]
     while frontier:
-        pid = frontier.pop(0)
-        try:
-            tasks = os.listdir(f"/proc/{pid}/task")
-        except OSError:
-            continue
-        for task in tasks:
-            below = [int(child) for child in read_text(f"/proc/{pid}/task/{task}/children").split()]
-            found += below
-            frontier += below
+        below = children_of(frontier.pop(0))
+        found += below
+        frontier += below
     return found
 
 
