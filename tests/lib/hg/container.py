@@ -10,6 +10,7 @@ from hg.netns import Namespace
 from hg.process import Process, children_of, read_text, run
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+PREFIX = "headgate-test-"
 BASE_S = 600  # to make a base system, seconds
 BOOT_S = 120
 # $1: an empty directory, $2: the base system, $3: the control group. What the container writes is in a tmpfs,
@@ -50,6 +51,23 @@ def control_groups():
         if len(fields) > 2 and fields[2] == "cgroup2" and os.access(fields[1], os.W_OK):
             return fields[1]
     return None
+
+
+def remove_group(group):
+    """True if it is gone; False while a process is in it or in one below it."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return False
+    return True
+
+
+def remove_leftovers(mounted):
+    """Removes the empty groups of tests that were killed."""
+    for name in os.listdir(mounted):
+        if name.startswith(PREFIX) and not os.path.exists(f"/proc/{name[len(PREFIX):]}"):
+            remove_group(os.path.join(mounted, name))
 
 
 def sources():
@@ -94,7 +112,8 @@ class Container(Namespace):
         if not mounted:
             skip("needs a mounted cgroup2", "cgroup2")
         super().__init__("container", "127.0.0.1")
-        self._group = os.path.join(mounted, f"headgate-test-{os.getpid()}")
+        remove_leftovers(mounted)
+        self._group = os.path.join(mounted, f"{PREFIX}{os.getpid()}")
         os.mkdir(self._group)
         context().own(Context.NETWORK, self)
         place = os.path.join(tmpdir(), "container")
@@ -151,9 +170,4 @@ class Container(Namespace):
         wait_until(self._is_gone, 30, "the end of the container")
 
     def _is_gone(self):
-        for folder, _, _ in os.walk(self._group, topdown=False):
-            try:
-                os.rmdir(folder)
-            except OSError:
-                return False
-        return True
+        return remove_group(self._group)
