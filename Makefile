@@ -186,7 +186,8 @@ COMPILE   := $(CC) $(BASE_C) $(CPPFLAGS_) $(WARNINGS)
 COMPILE_CXX := $(CXX) -std=gnu++17 -fno-rtti $(BASE) $(if $(findstring undefined,$(BASE)),-fno-sanitize=vptr) \
 	$(CPPFLAGS_) $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARNINGS))
 LINK      := $(CC) -pthread $(filter -f% -g% -O%,$(CFLAGS_$(PROFILE))) $(LDFLAGS_$(PROFILE)) -Wl,--as-needed $(EXTRA_LDFLAGS)
-LINK_LTO  := $(if $(filter -fno-lto,$(LINK)),$(filter-out -fno-lto,$(LINK)) -flto=auto,$(LINK))
+# What is generated at the link is a file in the debug symbols: without the map, with the path of the build.
+LINK_LTO  := $(if $(filter -fno-lto,$(LINK)),$(filter-out -fno-lto,$(LINK)) -flto=auto -ffile-prefix-map=$(CURDIR)=.,$(LINK))
 LIBS      := $(PKG_LIBS) $(LLHTTP_LIBS) -lstdc++
 
 endif # BUILDING
