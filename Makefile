@@ -77,7 +77,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl ui-check bench deb deb-check install-data
+NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl ui-check bench deb deb-check deb-reproducible install-data
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
@@ -340,7 +340,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl ui-check bench deb deb-check install install-data clean help FORCE
+.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl ui-check bench deb deb-check deb-reproducible install install-data clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -419,7 +419,9 @@ deb: ## Debian packages of this tree into build/deb/: the program, and its debug
 	@scripts/deb.sh '$(VERSION_BASE)'
 
 deb-check: deb ## the package's life in a container: install, upgrade under load, remove, purge (root)
-	@$(PYTHON) tests/run.py --cc '$(CC)' $(if $(T),--only '$(T)') package
+	@$(PYTHON) tests/run.py --cc '$(CC)' --only life package
+deb-reproducible: ## after deb: builds the packages again, in another directory, and compares every byte
+	@$(PYTHON) tests/run.py --cc '$(CC)' --no-build --only reproducible package
 
 # Pages that are installed name only what is installed: lint installs them and looks.
 # What users read: not the pages about the source tree.

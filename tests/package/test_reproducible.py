@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same sources give the same packages."""
+"""The same sources give the same packages: make deb-reproducible."""
 import glob
 import os
 import shutil
@@ -21,7 +21,7 @@ def built(folder):
 @test("another directory, time zone, language and umask give the same packages, bit by bit", timeout=1800)
 def reproducible():
     first = built(os.path.join(repository_root(), "build", "deb"))
-    eq(len(first), 2, "packages in build/deb: run make deb")
+    eq(len(first), 2, "packages in build/deb: run make deb first")
     folder = os.path.join(tmpdir(), "a", "rather", "deep", "directory")
     script = os.path.join(repository_root(), "scripts", "deb.sh")
     base = read_text(os.path.join(repository_root(), "Makefile")).split("VERSION_BASE := ")[1].split("\n")[0]
