@@ -15,7 +15,7 @@ if [ -e .git ]; then
 	version=$(GIT_OPTIONAL_LOCKS=0 git describe --tags --exact-match --dirty 2>/dev/null | sed 's/^v//')
 	if [ -z "$version" ]; then
 		version=$(date -u -d "@$date" "+$base~git%Y%m%d%H%M%S").
-		version+=$(GIT_OPTIONAL_LOCKS=0 git describe --always --dirty --exclude '*')
+		version+=$(GIT_OPTIONAL_LOCKS=0 git describe --always --abbrev=12 --dirty --exclude '*')
 	fi
 else
 	version=$base
