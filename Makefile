@@ -122,7 +122,7 @@ $(error fuzzers need their own profile: make PROFILE=fuzz fuzzers)
 endif
 endif
 
-PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl libcares libcrypt ncursesw
+PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl libcares libcrypt ncursesw libcurl
 DEB_libbpf     := libbpf-dev
 DEB_libelf     := libelf-dev
 DEB_zlib       := zlib1g-dev
@@ -138,6 +138,8 @@ DEB_openssl    := libssl-dev
 DEB_simdjson   := libsimdjson-dev
 # Names in the workers' loops: getaddrinfo() waits without end for a server that is mute over TCP.
 DEB_libcares   := libc-ares-dev
+# The client of an API server: HTTP/2 and TLS, many requests over one connection, in our loop.
+DEB_libcurl    := libcurl4-openssl-dev
 DEB_cmocka     := libcmocka-dev
 
 ifeq ($(BUILDING),yes)

@@ -10,7 +10,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 # A name with "|" is a choice: the first one that the distribution has.
 build="gcc g++ make pkg-config libc6-dev clang bpftool libbpf-dev libelf-dev zlib1g-dev libnghttp2-dev
 	libllhttp-dev|node-llhttp libyaml-dev libcjson-dev libre2-dev libsimdjson-dev
-	libssl-dev libc-ares-dev libcrypt-dev libncurses-dev libcmocka-dev curl"
+	libssl-dev libc-ares-dev libcrypt-dev libcurl4-openssl-dev libncurses-dev libcmocka-dev curl"
 check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-cryptography python3-jwt
 	python3-jsonschema python3-yaml python3-pyte
 	apache2-utils whois jq wrk strace

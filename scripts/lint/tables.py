@@ -69,6 +69,8 @@ LAYERS = {
     "config/gatewayapi": ["user/base/*", "user/mcp/json/*", "user/net/address.h", "user/auth/*.h",
                           "user/tls/*.h", "policy/*.h", "policy/*.def", "config/core/*", "config/model*.h",
                           "config/policy_kinds.def", "config/build.h"],
+    "user/cluster": GROUND + ["user/mcp/json/*", "config/core/engine/*", "config/load.h",
+                              "config/gatewayapi/condition.h", "gen/version.h"],
     "user/upstream": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
                                "user/kernel/local/*", "user/relay/*"] + MODEL,
     "user/http1": GROUND + ["user/http/*", "user/relay/*", "user/upstream/*"],
@@ -144,6 +146,7 @@ HOMES = {
     "simdjson.h": ["user/mcp/json/json_check.cc"],
     "ares.h": ["user/net/lookup.c"],
     "gelf.h": ["user/restart/symbols.c"],
+    "curl/*": ["user/cluster/api.c"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }
 

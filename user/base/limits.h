@@ -227,6 +227,11 @@ enum limits {
 		16, /* endpoints of a backend checked for one choice, from a random position on */
 	LIMIT_CONFIG_BYTES = 16 * 1024 * 1024, /* of one file, after its variables are expanded: refused */
 	LIMIT_CONFIG_TOTAL_BYTES = 64 * 1024 * 1024, /* of all files of one configuration: refused */
+	/* Objects of an API server: the bytes that a configuration may have, and their statuses. Refused. */
+	LIMIT_CLUSTER_BYTES = 96 * 1024 * 1024,
+	/* One object: etcd stores 1.5 MiB, which JSON may double. The watch ends and begins again. */
+	LIMIT_CLUSTER_OBJECT_BYTES = 16 * 1024 * 1024,
+	LIMIT_CLUSTER_ERROR_BYTES = 64 * 1024, /* kept of an error's body */
 	LIMIT_CONFIG_DEPTH = 64,
 	LIMIT_CONFIG_NODES =
 		1000000, /* maps, lists and scalars of all files together, aliases expanded: refused */

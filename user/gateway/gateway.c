@@ -13,6 +13,7 @@
 #include "user/base/log_writer.h"
 #include "user/base/mem.h"
 #include "user/gateway/backend_counts.h"
+#include "user/gateway/cluster_status.h"
 #include "user/gateway/gateway_hooks.h"
 #include "user/gateway/gateway_load.h"
 #include "user/gateway/local_ports.h"
@@ -68,6 +69,8 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 			     ns_to_ms(snapshot->config.termination_max_ns));
 	gateway->status.generation = snapshot->generation;
 	gateway->status.loaded_wall_us = clock_wall_us();
+	if (gateway->cluster)
+		cluster_status_write(gateway->cluster, snapshot);
 	return 0;
 }
 
@@ -144,7 +147,8 @@ static void gateway_reload(struct gateway *gateway)
 		return;
 	timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
 	messages_init(&messages);
-	error = gateway_load(gateway->options, gateway->snapshot, &messages, &snapshot);
+	error = gateway_load(gateway->options, gateway->cluster ? &gateway->cluster->store : NULL,
+			     gateway->snapshot, &messages, &snapshot);
 	if (!error)
 		error = gateway_replace(gateway, snapshot, &messages);
 	if (error == -EAGAIN) {
@@ -170,6 +174,11 @@ static void gateway_reload(struct gateway *gateway)
 static void gateway_on_change(struct watch *watch)
 {
 	gateway_reload(container_of(watch, struct gateway, watch));
+}
+
+static void gateway_on_objects(void *gateway)
+{
+	gateway_reload(gateway);
 }
 
 static void gateway_on_reload(struct timer *timer, uint64_t now_ms)
@@ -497,6 +506,8 @@ static void gateway_stop(struct gateway *gateway)
 	expiry_stop(&gateway->expiry);
 	supervisor_stop(&gateway->supervisor);
 	watch_stop(&gateway->watch);
+	if (gateway->cluster)
+		cluster_stop(gateway->cluster);
 	takeover_stop(&gateway->takeover);
 	if (gateway->loop) {
 		signals_stop(&gateway->signals, gateway->loop);
@@ -518,14 +529,30 @@ static void gateway_stop(struct gateway *gateway)
 	messages_done(&gateway->messages);
 }
 
-int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		const struct messages *messages, uint64_t seen, const struct takeover *takeover)
+/* What tells of changes: the files, and the API server. */
+static void gateway_follow(struct gateway *gateway, uint64_t seen)
+{
+	const struct options *options = gateway->options;
+
+	if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count, seen,
+			gateway_on_change) < 0)
+		log_warn("cannot watch the configuration for changes (inotify); SIGHUP reloads it");
+	watch_follow(&gateway->watch, gateway->messages.file_list, gateway->messages.file_count);
+	if (gateway->cluster &&
+	    cluster_start(gateway->cluster, gateway->loop, gateway_on_objects, gateway) < 0)
+		log_error("no memory to watch the API server: its objects stay as they are");
+}
+
+int gateway_run(struct gateway *gateway, const struct options *options, struct cluster *cluster,
+		struct snapshot *snapshot, const struct messages *messages, uint64_t seen,
+		const struct takeover *takeover)
 {
 	struct text error;
 	int result;
 
 	*gateway = (struct gateway){
 		.options = options,
+		.cluster = cluster,
 		.messages = *messages,
 		.takeover = *takeover,
 		.shared.restart_state = takeover->restart_state,
@@ -553,10 +580,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		log_error("%.*s", SPAN_FMT(text_span(&error)));
 		takeover_give_up(&gateway->takeover);
 	} else {
-		if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count,
-				seen, gateway_on_change) < 0)
-			log_warn("cannot watch the configuration for changes (inotify); SIGHUP reloads it");
-		watch_follow(&gateway->watch, gateway->messages.file_list, gateway->messages.file_count);
+		gateway_follow(gateway, seen);
 		heap_trim_start(&gateway->heap_trim, gateway->loop);
 		expiry_start(&gateway->expiry, gateway->loop, &gateway->snapshot);
 		supervisor_start(&gateway->supervisor, gateway->loop);

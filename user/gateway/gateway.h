@@ -3,6 +3,7 @@
 
 #include "admin/hooks.h"
 #include "admin/http/server.h"
+#include "user/cluster/cluster.h"
 #include "user/loop/signals.h"
 #include "user/gateway/expiry.h"
 #include "user/gateway/heap_trim.h"
@@ -45,6 +46,7 @@ struct gateway_port {
 
 struct gateway {
 	const struct options *options; /* borrowed */
+	struct cluster *cluster; /* borrowed; NULL: the configuration comes from files only */
 	struct loop *loop;
 	struct mailbox *mailbox;
 	struct resolver *resolver;
@@ -81,7 +83,8 @@ struct gateway {
 /*
  * Runs until a signal or /quitquitquit ends it. Takes over the snapshot, its messages, and the contents of
  * takeover; seen: watch_signature() from before the snapshot was loaded. Returns the exit status of the
- * program.
+ * program. cluster: stopped; NULL: none.
  */
-int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		const struct messages *messages, uint64_t seen, const struct takeover *takeover);
+int gateway_run(struct gateway *gateway, const struct options *options, struct cluster *cluster,
+		struct snapshot *snapshot, const struct messages *messages, uint64_t seen,
+		const struct takeover *takeover);

@@ -7,6 +7,8 @@
 #include "policy/compile/certificate_list.h"
 #include "policy/compile/effective.h"
 #include "user/base/clock.h"
+#include "user/base/mem.h"
+#include "user/cluster/cluster.h"
 
 static void warn(void *context, const char *sentence)
 {
@@ -26,15 +28,40 @@ static void guard_keys(const struct snapshot *snapshot)
 	}
 }
 
-int gateway_load(const struct options *options, const struct snapshot *previous, struct messages *messages,
-		 struct snapshot **ret_snapshot)
+/* The files, then the objects of the API server. */
+static int load_all(const struct options *options, const struct store *store, const struct snapshot *previous,
+		    struct config_report *report, struct snapshot **ret_snapshot)
+{
+	struct config_source *list;
+	struct cluster_texts texts;
+	size_t files = options->source_count;
+	int error;
+
+	if (!store)
+		return config_load(options->source_list, files, previous, report, ret_snapshot);
+	error = cluster_texts_make(&texts, store);
+	list = hg_malloc((files + texts.count + 1) * sizeof(*list));
+	if (!error && !list)
+		error = -ENOMEM;
+	if (!error) {
+		memcpy(list, options->source_list, files * sizeof(*list));
+		memcpy(list + files, texts.source_list, texts.count * sizeof(*list));
+		error = config_load(list, files + texts.count, previous, report, ret_snapshot);
+	}
+	hg_free(list);
+	cluster_texts_done(&texts);
+	return error;
+}
+
+int gateway_load(const struct options *options, const struct store *store, const struct snapshot *previous,
+		 struct messages *messages, struct snapshot **ret_snapshot)
 {
 	struct config_report report;
 	struct snapshot *snapshot = NULL;
 	int error;
 
 	config_report_init(&report);
-	error = config_load(options->source_list, options->source_count, previous, &report, &snapshot);
+	error = load_all(options, store, previous, &report, &snapshot);
 	if (!error)
 		error = policy_compile(snapshot, &report);
 	if (!error)

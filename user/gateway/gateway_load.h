@@ -4,10 +4,12 @@
 #include "user/gateway/messages.h"
 #include "user/gateway/options.h"
 
+struct store;
+
 /*
  * Loads, compiles and reports a configuration. 0 with one reference in *ret_snapshot; otherwise a negative
  * errno of config_load() (-EINVAL: invalid content). Messages are logged and added to *messages. previous:
- * the configuration in force, or NULL.
+ * the configuration in force, or NULL. store: objects of an API server, or NULL.
  */
-int gateway_load(const struct options *options, const struct snapshot *previous, struct messages *messages,
-		 struct snapshot **ret_snapshot);
+int gateway_load(const struct options *options, const struct store *store, const struct snapshot *previous,
+		 struct messages *messages, struct snapshot **ret_snapshot);

@@ -50,14 +50,34 @@ static void say_valid(uint32_t warnings)
 		printf("%u %s\n", warnings, warnings == 1 ? "warning" : "warnings");
 }
 
+/* The objects of an API server, complete or those of the last run. NULL: the options name none. */
+static int open_cluster(const struct options *options, struct cluster *cluster, struct cluster **ret)
+{
+	int error;
+
+	*ret = NULL;
+	if (!options->kubernetes)
+		return 0;
+	error = cluster_init(cluster, options->kubeconfig, options->kubernetes_copy);
+	if (!error)
+		error = cluster_wait(cluster);
+	if (error)
+		cluster_done(cluster);
+	else
+		*ret = cluster;
+	return error;
+}
+
 /* The gateway, in this process. restart state: NULL without a keeper. */
 static int serve(void *argument, struct restart_state *restart_state)
 {
 	struct options *options = argument;
 	static struct gateway gateway;
+	static struct cluster objects;
 	struct takeover takeover;
 	struct messages messages;
 	struct snapshot *snapshot = NULL;
+	struct cluster *cluster;
 	uint64_t seen;
 	int error;
 
@@ -65,7 +85,9 @@ static int serve(void *argument, struct restart_state *restart_state)
 	takeover_begin(&takeover, restart_state);
 	seen = watch_signature(options->source_list, options->source_count);
 	messages_init(&messages);
-	error = gateway_load(options, NULL, &messages, &snapshot);
+	error = open_cluster(options, &objects, &cluster);
+	if (!error)
+		error = gateway_load(options, cluster ? &cluster->store : NULL, NULL, &messages, &snapshot);
 	if (error || options->validate_only) {
 		if (!error)
 			say_valid(messages.warning_count);
@@ -77,7 +99,7 @@ static int serve(void *argument, struct restart_state *restart_state)
 	options_apply_logging(options, NULL, &snapshot->config);
 	if (signals_block() < 0)
 		return EXIT_INVALID;
-	return gateway_run(&gateway, options, snapshot, &messages, seen, &takeover);
+	return gateway_run(&gateway, options, cluster, snapshot, &messages, seen, &takeover);
 }
 
 static int run(struct options *options, char **argv)

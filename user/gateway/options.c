@@ -70,7 +70,10 @@ void options_usage(enum command_id command, FILE *out)
 		usage_options(command, out);
 		return;
 	}
-	fputs("  headgate -f FILE|DIR|- [OPTION]...\n      start the gateway\n", out);
+	fputs("  headgate -f FILE|DIR|- [OPTION]...\n      start the gateway\n"
+	      "  headgate --kubernetes|--kubeconfig FILE [-f FILE] [OPTION]...\n"
+	      "      start it with the objects of an API server; FILE may have a section config\n",
+	      out);
 	for (unsigned i = COMMAND_SERVE + 1; i < COMMAND_COUNT; i++)
 		usage_line((enum command_id)i, out);
 	fputs("options of the gateway; a command has its own, shown by headgate COMMAND --help:\n", out);
@@ -161,6 +164,16 @@ static int options_set(struct options *options, enum option_id id, const char *v
 	switch (id) {
 	case OPTION_FILE:
 		return options_add_file(options, value);
+	case OPTION_KUBERNETES:
+		options->kubernetes = true;
+		return 0;
+	case OPTION_KUBECONFIG:
+		options->kubernetes = true;
+		options->kubeconfig = value;
+		return 0;
+	case OPTION_KUBERNETES_COPY:
+		options->kubernetes_copy = value;
+		return 0;
 	case OPTION_VALIDATE_ONLY:
 		options->validate_only = true;
 		return 0;
@@ -284,8 +297,11 @@ int options_parse(enum command_id command, int argc, char **argv, struct options
 		error = options_take(command, argc, argv, &at, ret_options);
 	if (!error && command == COMMAND_SERVE)
 		error = options_environment(ret_options);
-	if (!error && command == COMMAND_SERVE && !ret_options->source_count && !ret_options->show_version &&
-	    !ret_options->show_help)
+	if (!error && ret_options->kubernetes_copy && !ret_options->kubernetes)
+		error = options_fail("--kubernetes-copy without an API server", NULL,
+				     "write --kubernetes or --kubeconfig FILE as well");
+	if (!error && command == COMMAND_SERVE && !ret_options->source_count && !ret_options->kubernetes &&
+	    !ret_options->show_version && !ret_options->show_help)
 		error = options_fail("no configuration", NULL,
 				     "type headgate -f FILE (- reads standard input); headgate --help lists "
 				     "the commands");

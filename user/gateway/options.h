@@ -47,6 +47,9 @@ enum { OPTIONS_SOURCES_MAX = 256, OPTIONS_RESTART_LIMIT = 10, OPTIONS_RESTART_LI
 struct options {
 	struct config_source source_list[OPTIONS_SOURCES_MAX];
 	size_t source_count;
+	bool kubernetes; /* the configuration comes from an API server */
+	const char *kubeconfig; /* NULL: in a pod */
+	const char *kubernetes_copy; /* NULL: none */
 	bool validate_only;
 	bool strict; /* warnings of the configuration are errors, also at a reload */
 	bool show_version;

@@ -185,6 +185,10 @@ class Gateway(Process):
         if self.checked and not self._baseline:
             self._baseline = self._activity()
 
+    def settle(self):
+        """From now on this activity is that of a gateway at rest: for what connects only later."""
+        self._baseline = self._activity()
+
     # ---- through it ----------------------------------------------------------------------------------
 
     def _port(self, port):

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/cluster/cluster.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/cluster/cluster_file.h"
+
+enum {
+	SOURCES = 256, /* of the loop that waits */
+	FILE_WAIT_MS = 5000, /* for the API server, where a copy of the objects is at hand */
+	SAVE_MS = 5000, /* between two writes of the file */
+	SAY_MS = 10000, /* between two lines about what is waited for */
+};
+
+bool cluster_is_complete(const struct cluster *cluster)
+{
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		if (!cluster->reflectors[kind].is_in_step)
+			return false;
+	return true;
+}
+
+struct span cluster_problem(const struct cluster *cluster)
+{
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		if (cluster->reflectors[kind].problem.len)
+			return text_span(&cluster->reflectors[kind].problem);
+	return (struct span){ 0 };
+}
+
+/* ------------------------------------------------------------------------------------ changes */
+
+static void arm(struct cluster *cluster, struct timer *timer, uint64_t ms)
+{
+	timer_arm(loop_timers(cluster->loop), timer, loop_now_ms(cluster->loop) + ms);
+}
+
+/* Until everything was listed once, nothing is reported: a part is no configuration. */
+static void on_step(struct reflector *reflector)
+{
+	struct cluster *cluster = reflector->context;
+	uint64_t now_ms = loop_now_ms(cluster->loop);
+
+	if (!cluster_is_complete(cluster))
+		return;
+	cluster->is_from_file = false;
+	if (cluster->looked != cluster->store.status_changes)
+		status_writer_look(&cluster->writer);
+	cluster->looked = cluster->store.status_changes;
+	if (cluster->store.changes == cluster->reported) {
+		if (!cluster->on_change)
+			arm(cluster, &cluster->gather, 0);
+		return;
+	}
+	if (!cluster->first_ms)
+		cluster->first_ms = now_ms;
+	if (now_ms - cluster->first_ms < CLUSTER_GATHER_MAX_MS)
+		arm(cluster, &cluster->gather, CLUSTER_GATHER_MS);
+	if (cluster->file && !timer_is_armed(&cluster->save))
+		arm(cluster, &cluster->save, SAVE_MS);
+}
+
+static void on_gather(struct timer *timer, uint64_t now_ms)
+{
+	struct cluster *cluster = container_of(timer, struct cluster, gather);
+
+	(void)now_ms;
+	cluster->first_ms = 0;
+	if (!cluster->on_change) {
+		loop_stop(cluster->loop); /* cluster_wait() */
+		return;
+	}
+	cluster->reported = cluster->store.changes;
+	cluster->on_change(cluster->context);
+}
+
+static void save(struct cluster *cluster)
+{
+	int error;
+
+	if (!cluster->file || cluster->is_from_file || cluster->saved == cluster->store.changes ||
+	    !cluster_is_complete(cluster))
+		return;
+	error = cluster_file_write(&cluster->store, cluster->file);
+	if (error)
+		log_warn("%s cannot be written: %s; no gateway can start without the API server",
+			 cluster->file, strerrordesc_np(-error));
+	cluster->saved = cluster->store.changes;
+}
+
+static void on_save(struct timer *timer, uint64_t now_ms)
+{
+	(void)now_ms;
+	save(container_of(timer, struct cluster, save));
+}
+
+/* ------------------------------------------------------------------------------------ start */
+
+static void on_held(struct cluster_lease *lease)
+{
+	status_writer_look(&container_of(lease, struct cluster, lease)->writer);
+}
+
+int cluster_init(struct cluster *cluster, const char *kubeconfig, const char *file)
+{
+	int error;
+
+	*cluster = (struct cluster){ .file = file };
+	cluster_access_init(&cluster->access);
+	timer_init(&cluster->gather, on_gather);
+	timer_init(&cluster->save, on_save);
+	cluster_lease_init(&cluster->lease);
+	cluster->lease.on_held = on_held;
+	status_writer_init(&cluster->writer, &cluster->store, &cluster->lease);
+	error = store_init(&cluster->store);
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+		reflector_init(&cluster->reflectors[kind], &cluster->store, (enum kind_id)kind);
+		cluster->reflectors[kind].on_step = on_step;
+		cluster->reflectors[kind].context = cluster;
+	}
+	if (error)
+		return error;
+	return kubeconfig ? cluster_access_read(&cluster->access, kubeconfig)
+			  : cluster_access_in_pod(&cluster->access);
+}
+
+void cluster_done(struct cluster *cluster)
+{
+	cluster_stop(cluster);
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		reflector_done(&cluster->reflectors[kind]);
+	status_writer_done(&cluster->writer);
+	cluster_lease_done(&cluster->lease);
+	store_done(&cluster->store);
+	cluster_access_done(&cluster->access);
+}
+
+int cluster_start(struct cluster *cluster, struct loop *loop, void (*on_change)(void *context), void *context)
+{
+	int error = api_start(&cluster->api, loop, &cluster->access);
+
+	cluster->loop = loop;
+	cluster->on_change = on_change;
+	cluster->context = context;
+	if (error)
+		return error;
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		reflector_start(&cluster->reflectors[kind], &cluster->api);
+	/* Before that there is no configuration, so no status. */
+	if (on_change) {
+		status_writer_start(&cluster->writer, &cluster->api);
+		cluster_lease_start(&cluster->lease, &cluster->api, cluster->access.namespace);
+	}
+	return 0;
+}
+
+void cluster_stop(struct cluster *cluster)
+{
+	if (!cluster->loop)
+		return;
+	save(cluster);
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		reflector_stop(&cluster->reflectors[kind]);
+	cluster_lease_stop(&cluster->lease);
+	status_writer_stop(&cluster->writer);
+	api_stop(&cluster->api);
+	timer_cancel(loop_timers(cluster->loop), &cluster->gather);
+	timer_cancel(loop_timers(cluster->loop), &cluster->save);
+	cluster->loop = NULL;
+}
+
+/* ------------------------------------------------------------------------------------ waiting */
+
+struct waiting {
+	struct cluster *cluster;
+	struct timer timer;
+};
+
+static void on_waiting(struct timer *timer, uint64_t now_ms)
+{
+	struct waiting *waiting = container_of(timer, struct waiting, timer);
+	struct cluster *cluster = waiting->cluster;
+	struct span problem = cluster_problem(cluster);
+
+	if (cluster->is_from_file) {
+		log_warn("the API server has not sent everything (%.*s): starting with the objects of %s",
+			 SPAN_FMT(problem.len ? problem : SPAN("no answer")), cluster->file);
+		loop_stop(cluster->loop);
+		return;
+	}
+	log_info("waiting for the API server %.*s: %.*s", SPAN_FMT(cluster->access.server),
+		 SPAN_FMT(problem.len ? problem : SPAN("no complete answer")));
+	timer_arm(loop_timers(cluster->loop), timer, now_ms + SAY_MS);
+}
+
+static void read_file(struct cluster *cluster)
+{
+	int error = cluster_file_read(&cluster->store, cluster->file);
+
+	if (error && error != -ENOENT)
+		log_warn("%s cannot be read: %s", cluster->file, strerrordesc_np(-error));
+	cluster->is_from_file = store_count(&cluster->store);
+	cluster->saved = cluster->store.changes;
+}
+
+int cluster_wait(struct cluster *cluster)
+{
+	struct waiting waiting = { .cluster = cluster };
+	struct loop *loop = loop_create(SOURCES);
+	int error;
+
+	if (!loop)
+		return -ENOMEM;
+	if (cluster->file)
+		read_file(cluster);
+	timer_init(&waiting.timer, on_waiting);
+	error = cluster_start(cluster, loop, NULL, NULL);
+	if (!error) {
+		timer_arm(loop_timers(loop), &waiting.timer,
+			  loop_now_ms(loop) + (cluster->is_from_file ? FILE_WAIT_MS : SAY_MS));
+		error = loop_run(loop);
+		timer_cancel(loop_timers(loop), &waiting.timer);
+	}
+	cluster_stop(cluster);
+	cluster->reported = cluster->store.changes;
+	loop_free(loop);
+	return error;
+}

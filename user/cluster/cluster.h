@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/load.h"
+#include "user/cluster/reflector.h"
+#include "user/cluster/status_writer.h"
+
+/*
+ * The Kubernetes objects of an API server, as a source of configurations. Runs in the main thread. While the
+ * server cannot be reached, the last objects stay in force.
+ */
+struct cluster {
+	struct cluster_access access;
+	struct store store;
+	struct api api;
+	struct reflector reflectors[KIND_COUNT];
+	struct cluster_lease lease;
+	struct status_writer writer;
+	struct loop *loop; /* borrowed; NULL: stopped */
+	struct timer gather; /* the end of a burst of changes */
+	struct timer save; /* when the file is written next */
+	const char *file; /* copy of the objects on disk; borrowed, NULL: none */
+	uint64_t first_ms; /* start of the burst; 0: none */
+	uint64_t reported; /* store.changes at the last on_change */
+	uint64_t looked; /* store.status_changes at the last look of the writer */
+	uint64_t saved; /* store.changes in the file */
+	bool is_from_file; /* the objects are those of the file, until the lists are complete */
+	void (*on_change)(void *context); /* NULL: cluster_wait() */
+	void *context;
+};
+
+enum {
+	CLUSTER_GATHER_MS = 50, /* without changes, then a burst is over */
+	CLUSTER_GATHER_MAX_MS = 500,
+};
+
+/*
+ * kubeconfig: a path, or NULL in a pod. file: where a copy of the objects is kept for a start without an API
+ * server, or NULL. Both are borrowed. 0, or a negative errno after a line in the log. cluster_done() may
+ * follow in any case.
+ */
+int cluster_init(struct cluster *cluster, const char *kubeconfig, const char *file);
+void cluster_done(struct cluster *cluster);
+/*
+ * Waits until the objects are complete, with a loop of its own. If there is a copy on disk, not for longer
+ * than some seconds. 0 or a negative errno.
+ */
+int cluster_wait(struct cluster *cluster);
+/* Follows the objects: on_change comes after each burst of changes that matter to a configuration. */
+int cluster_start(struct cluster *cluster, struct loop *loop, void (*on_change)(void *context),
+		  void *context);
+void cluster_stop(struct cluster *cluster);
+/* Each kind was listed completely at least once. */
+bool cluster_is_complete(const struct cluster *cluster);
+/* A sentence about what is wrong with the connection; empty: nothing. */
+struct span cluster_problem(const struct cluster *cluster);
+
+enum { CLUSTER_SOURCES_MAX = 48 };
+
+/* The objects as texts for config_load(). */
+struct cluster_texts {
+	struct config_source source_list[CLUSTER_SOURCES_MAX];
+	struct text text_list[CLUSTER_SOURCES_MAX]; /* owner */
+	uint32_t count;
+};
+
+/* 0 or -ENOMEM. cluster_texts_done() follows in any case. */
+int cluster_texts_make(struct cluster_texts *texts, const struct store *store);
+/* Wipes them: there are Secrets among them. */
+void cluster_texts_done(struct cluster_texts *texts);

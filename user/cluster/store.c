@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/cluster/store.h"
+
+#include <errno.h>
+
+#include "user/base/hash.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/mcp/json/json_text.h"
+
+enum { BUCKETS = 1024, LOAD = 4 };
+
+int store_init(struct store *store)
+{
+	*store = (struct store){ .bucket_count = BUCKETS };
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		list_init(&store->objects[kind]);
+	store->buckets = hg_calloc(BUCKETS, sizeof(struct stored_object *));
+	store->checker = mcp_json_checker_create();
+	return store->buckets && store->checker ? 0 : -ENOMEM;
+}
+
+bool store_can_read(struct store *store, struct span text)
+{
+	return mcp_json_check(store->checker, text) == 0;
+}
+
+static uint64_t object_bytes(const struct stored_object *object)
+{
+	return sizeof(*object) + object->key.len + object->version.len + object->text.len +
+	       object->status.len;
+}
+
+static void object_free(struct store *store, struct stored_object *object)
+{
+	store->bytes -= object_bytes(object);
+	store->count[object->kind]--;
+	list_remove(&object->node);
+	/* A Secret does not stay in freed memory. */
+	if (object->kind == KIND_SECRET)
+		explicit_bzero((char *)object->text.data, object->text.len);
+	hg_free(object);
+}
+
+void store_done(struct store *store)
+{
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		list_each(node, next, &store->objects[kind])
+			object_free(store, list_entry(node, struct stored_object, node));
+	hg_free(store->buckets);
+	mcp_json_checker_free(store->checker);
+	store->buckets = NULL;
+	store->checker = NULL;
+}
+
+uint64_t store_count(const struct store *store)
+{
+	uint64_t sum = 0;
+
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		sum += store->count[kind];
+	return sum;
+}
+
+/* ---------------------------------------------------------------------------------------- look-up */
+
+static uint64_t key_hash(enum kind_id kind, struct span key)
+{
+	return hash_mix(hash_bytes(key), kind);
+}
+
+/* The place that points at the object of that name, or the NULL at the end of its bucket. */
+static struct stored_object **find(const struct store *store, enum kind_id kind, struct span key)
+{
+	struct stored_object **at = &store->buckets[key_hash(kind, key) & (store->bucket_count - 1)];
+
+	while (*at && ((*at)->kind != kind || !span_eq((*at)->key, key)))
+		at = &(*at)->next;
+	return at;
+}
+
+const struct stored_object *store_get(const struct store *store, enum kind_id kind, struct span key)
+{
+	return *find(store, kind, key);
+}
+
+/* Without memory the buckets stay as they are: look-ups become slower. */
+static void grow(struct store *store)
+{
+	uint32_t count = store->bucket_count * 2;
+	struct stored_object **buckets;
+
+	if (store_count(store) < (uint64_t)store->bucket_count * LOAD)
+		return;
+	buckets = hg_calloc(count, sizeof(struct stored_object *));
+	if (!buckets)
+		return;
+	hg_free(store->buckets);
+	store->buckets = buckets;
+	store->bucket_count = count;
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+		list_each(node, next, &store->objects[kind]) {
+			struct stored_object *object = list_entry(node, struct stored_object, node);
+			struct stored_object **at =
+				&buckets[key_hash(object->kind, object->key) & (count - 1)];
+
+			object->next = *at;
+			*at = object;
+		}
+	}
+}
+
+/* ---------------------------------------------------------------------------------------- one object */
+
+static void add_member(struct text *out, struct span key, struct span value)
+{
+	text_str(out, out->len && out->data[out->len - 1] != '{' ? ",\"" : "\"");
+	text_add(out, key);
+	text_str(out, "\":");
+	text_add(out, value);
+}
+
+/* Appends `metadata` without managedFields, and mixes the rest but resourceVersion into the digest. */
+static void add_metadata(struct text *out, struct span metadata, uint64_t *digest)
+{
+	struct mcp_json_walk walk = mcp_json_walk_of(metadata);
+	struct span key, value;
+	struct text kept;
+
+	text_init(&kept);
+	text_char(&kept, '{');
+	while (mcp_json_next(&walk, &key, &value)) {
+		if (span_eq(key, SPAN("managedFields")))
+			continue;
+		add_member(&kept, key, value);
+		if (!span_eq(key, SPAN("resourceVersion")) && !span_eq(key, SPAN("generation")))
+			*digest = hash_mix(*digest, hash_mix(hash_bytes(key), hash_bytes(value)));
+	}
+	text_char(&kept, '}');
+	add_member(out, SPAN("metadata"), text_span(&kept));
+	out->failed |= kept.failed;
+	text_done(&kept);
+}
+
+struct parts {
+	struct text text;
+	struct span status;
+	uint64_t digest;
+};
+
+static void split(enum kind_id kind, struct span api_version, struct span object, struct parts *parts)
+{
+	struct mcp_json_walk walk = mcp_json_walk_of(object);
+	struct span key, value;
+
+	text_char(&parts->text, '{');
+	if (!mcp_json_member(object, SPAN("apiVersion")).len)
+		text_fmt(&parts->text, "\"apiVersion\":\"%.*s\",\"kind\":\"%s\"", SPAN_FMT(api_version),
+			 kind_list[kind].name);
+	while (mcp_json_next(&walk, &key, &value)) {
+		if (span_eq(key, SPAN("metadata"))) {
+			add_metadata(&parts->text, value, &parts->digest);
+		} else if (span_eq(key, SPAN("status"))) {
+			parts->status = value;
+		} else {
+			add_member(&parts->text, key, value);
+			parts->digest = hash_mix(parts->digest, hash_mix(hash_bytes(key), hash_bytes(value)));
+		}
+	}
+	text_char(&parts->text, '}');
+}
+
+/* Names of Kubernetes are DNS labels: there are no escapes in them. */
+static int name_key(struct span object, struct text *out)
+{
+	struct span metadata = mcp_json_member(object, SPAN("metadata"));
+	struct span name = mcp_json_string(mcp_json_member(metadata, SPAN("name")));
+	struct span namespace = mcp_json_string(mcp_json_member(metadata, SPAN("namespace")));
+
+	if (!name.len)
+		return -EBADMSG;
+	text_add(out, namespace);
+	if (namespace.len)
+		text_char(out, '/');
+	text_add(out, name);
+	return text_error(out);
+}
+
+static struct span append(char **at, struct span s)
+{
+	struct span copy = span_of(*at, s.len);
+
+	if (s.len)
+		memcpy(*at, s.data, s.len);
+	*at += s.len;
+	return copy;
+}
+
+static struct stored_object *object_new(enum kind_id kind, struct span key, struct span version,
+					const struct parts *parts)
+{
+	struct span text = text_span(&parts->text);
+	struct stored_object *object =
+		hg_malloc(sizeof(*object) + key.len + version.len + text.len + parts->status.len);
+	char *at;
+
+	if (!object)
+		return NULL;
+	*object = (struct stored_object){ .kind = kind, .digest = parts->digest };
+	at = (char *)(object + 1);
+	list_init(&object->node);
+	object->key = append(&at, key);
+	object->version = append(&at, version);
+	object->text = append(&at, text);
+	object->status = append(&at, parts->status);
+	return object;
+}
+
+static int insert(struct store *store, struct stored_object *object, uint64_t round)
+{
+	struct stored_object **at = find(store, object->kind, object->key), *old = *at;
+	uint64_t old_bytes = old ? object_bytes(old) : 0;
+
+	object->round = round;
+	if (store->bytes - old_bytes + object_bytes(object) > LIMIT_CLUSTER_BYTES) {
+		hg_free(object);
+		return -EFBIG;
+	}
+	store->bytes += object_bytes(object);
+	store->count[object->kind]++;
+	if (!old || old->digest != object->digest)
+		store->changes++;
+	if (old && !span_eq(old->status, object->status))
+		store->status_changes++;
+	object->next = old ? old->next : NULL;
+	*at = object;
+	if (old) {
+		list_add_tail(&old->node, &object->node);
+		object_free(store, old);
+	} else {
+		list_add_tail(&store->objects[object->kind], &object->node);
+		grow(store);
+	}
+	return 0;
+}
+
+int store_put(struct store *store, enum kind_id kind, struct span api_version, struct span json,
+	      uint64_t round)
+{
+	struct span metadata = mcp_json_member(json, SPAN("metadata"));
+	struct span version = mcp_json_string(mcp_json_member(metadata, SPAN("resourceVersion")));
+	struct stored_object *object = NULL;
+	struct parts parts = { 0 };
+	struct text key;
+	int result;
+
+	text_init(&key);
+	text_init(&parts.text);
+	result = name_key(json, &key);
+	if (!result) {
+		split(kind, api_version, json, &parts);
+		result = text_error(&parts.text);
+	}
+	if (!result) {
+		object = object_new(kind, text_span(&key), version, &parts);
+		result = object ? insert(store, object, round) : -ENOMEM;
+	}
+	if (kind == KIND_SECRET && parts.text.data)
+		explicit_bzero(parts.text.data, parts.text.len);
+	text_done(&parts.text);
+	text_done(&key);
+	return result;
+}
+
+static void remove_at(struct store *store, struct stored_object **at)
+{
+	struct stored_object *object = *at;
+
+	*at = object->next;
+	object_free(store, object);
+	store->changes++;
+}
+
+void store_remove(struct store *store, enum kind_id kind, struct span object)
+{
+	struct stored_object **at;
+	struct text key;
+
+	text_init(&key);
+	if (name_key(object, &key) == 0) {
+		at = find(store, kind, text_span(&key));
+		if (*at)
+			remove_at(store, at);
+	}
+	text_done(&key);
+}
+
+void store_sweep(struct store *store, enum kind_id kind, uint64_t round)
+{
+	list_each(node, next, &store->objects[kind]) {
+		struct stored_object *object = list_entry(node, struct stored_object, node);
+
+		if (object->round != round)
+			remove_at(store, find(store, kind, object->key));
+	}
+}
