@@ -169,7 +169,7 @@ UNMEASURED = ["LICENSE", "bpf/LICENSE", "tests/fuzz/corpus/*", "tests/unit/jwt_v
               "tests/interop/mcp/package-lock.json"]
 
 # Directories without their own README: data that the parent directory describes.
-DATA_DIRS = ["tests/fuzz/corpus*", "tests/data*", "tests/*/data*"]
+DATA_DIRS = ["scripts/packaging/kubernetes", "tests/fuzz/corpus*", "tests/data*", "tests/*/data*"]
 
 # Functions of the product for tests only: they make each allocation fail once.
 TEST_HOOKS = ["mem_fail_nth", "mem_count"]

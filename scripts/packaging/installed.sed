@@ -5,4 +5,5 @@
 s|\]\(\.\./docs/|](|g
 s|\.\./config/README\.md|configuration.md|g
 s|\.\./config/examples|examples|g
+s|scripts/packaging/kubernetes|../kubernetes|g
 s|\[([^]]*)\]\((\.\./)+PERFORMANCE\.md[^)]*\)|\1 (in the source tree)|g

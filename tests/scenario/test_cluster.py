@@ -10,6 +10,9 @@ CLASS = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
          "metadata": {"name": "headgate"}, "spec": {"controllerName": "headgate.dev/gateway"}}
 
 
+AWAY = "headgate_api_server_away_since_timestamp_seconds"
+
+
 def gateway_object(port):
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "g"},
             "spec": {"gatewayClassName": "headgate",
@@ -115,9 +118,11 @@ def cut_and_forgotten():
     server.delete("HTTPRoute", "two")
     server.forget()
     eq(location(gateway, "/two"), "/to", "while the server is away, its last objects")
+    wait_until(lambda: gateway.metrics()(AWAY) > 0, 10, "the metric to say so")
     server.start()
     becomes(gateway, "/one", "/while-away", "a change that was forgotten")
     becomes(gateway, "/two", 404, "a deletion that was forgotten")
+    wait_until(lambda: gateway.metrics()(AWAY) == 0, 60, "the metric to say that it is back")
 
 
 @test("the gateway starts without the API server from the copy on disk, and follows it when it comes back")

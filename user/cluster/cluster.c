@@ -22,6 +22,19 @@ bool cluster_is_complete(const struct cluster *cluster)
 	return true;
 }
 
+uint64_t cluster_away_us(const struct cluster *cluster)
+{
+	uint64_t first_us = 0;
+
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+		uint64_t us = cluster->reflectors[kind].away_us;
+
+		if (us && (!first_us || us < first_us))
+			first_us = us;
+	}
+	return first_us;
+}
+
 struct span cluster_problem(const struct cluster *cluster)
 {
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++)

@@ -52,6 +52,8 @@ int cluster_start(struct cluster *cluster, struct loop *loop, void (*on_change)(
 void cluster_stop(struct cluster *cluster);
 /* Each kind was listed completely at least once. */
 bool cluster_is_complete(const struct cluster *cluster);
+/* Since when a kind cannot be watched, microseconds since the epoch; 0: all are watched. */
+uint64_t cluster_away_us(const struct cluster *cluster);
 /* A sentence about what is wrong with the connection; empty: nothing. */
 struct span cluster_problem(const struct cluster *cluster);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/mcp/json/json_text.h"
@@ -72,6 +73,8 @@ static void fail(struct reflector *reflector, const char *reason)
 	if (!span_eq(text_span(&problem), text_span(&reflector->problem)))
 		log_warn("API server: %s: %.*s; trying again", kind_list[reflector->kind].plural,
 			 SPAN_FMT(text_span(&problem)));
+	if (!reflector->away_us)
+		reflector->away_us = clock_wall_us();
 	text_done(&reflector->problem);
 	reflector->problem = problem;
 	text_clear(&reflector->data);
@@ -84,6 +87,7 @@ static void succeed(struct reflector *reflector)
 	if (reflector->problem.len)
 		log_info("API server: %s are watched again", kind_list[reflector->kind].plural);
 	text_clear(&reflector->problem);
+	reflector->away_us = 0;
 	reflector->failures = 0;
 	reflector->is_absent = false;
 }

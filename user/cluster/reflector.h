@@ -43,6 +43,7 @@ struct reflector {
 	bool is_absent; /* the server does not know the kind */
 	bool has_no_stream; /* the server cannot list as events */
 	bool is_expired; /* the position is too old */
+	uint64_t away_us; /* wall clock of the first failure in a row; 0: none */
 	struct text answer; /* the sentence of the server's last Status */
 	struct text problem; /* why the last attempt failed, for people; empty: it did not */
 	void (*on_step)(struct reflector *reflector); /* the store or the state has changed */

@@ -9,6 +9,7 @@
 #include "user/auth/password_checker.h"
 #include "user/base/clock.h"
 #include "user/base/mem.h"
+#include "user/gateway/cluster_metrics.h"
 #include "user/gateway/lane_metrics.h"
 #include "user/stream/history.h"
 #include "user/stream/view.h"
@@ -278,6 +279,8 @@ static void hook_extra_metrics(void *context, struct text *out)
 	const struct gateway *gateway = context;
 
 	lane_metrics(&gateway->lanes, out);
+	if (gateway->cluster)
+		cluster_metrics(gateway->cluster, out);
 	restart_metrics(gateway->takeover.restart_state, out);
 }
 

@@ -7,6 +7,8 @@ _headgate() {
 	fi
 	case $command,$before in
 	,-f|,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	,--kubeconfig) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	,--kubernetes-copy) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	,--log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$word"); return ;;
 	,--log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word"); return ;;
 	,--restart-limit) return ;;
@@ -21,7 +23,7 @@ _headgate() {
 	bpf,--pin) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	esac
 	case $command in
-	'') words='-f --file --validate-only --strict --log-level --log-format --no-keeper --restart-limit -V --version -h --help' ;;
+	'') words='-f --file --kubernetes --kubeconfig --kubernetes-copy --validate-only --strict --log-level --log-format --no-keeper --restart-limit -V --version -h --help' ;;
 	check-request) words='-f --file -H --header --source --json -h --help' ;;
 	convert) words='' ;;
 	explain) words='-f --file --json -h --help route' ;;

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 complete -c headgate -f
 complete -c headgate -n 'not __fish_seen_subcommand_from check-request convert explain lint schema top status upgrade bpf' -s f -l file -r -F -d 'a configuration; may be repeated'
+complete -c headgate -n 'not __fish_seen_subcommand_from check-request convert explain lint schema top status upgrade bpf' -l kubernetes -d 'objects of the API server of this pod\'s cluster'
+complete -c headgate -n 'not __fish_seen_subcommand_from check-request convert explain lint schema top status upgrade bpf' -l kubeconfig -r -F -d 'objects of the API server of this file\'s context'
+complete -c headgate -n 'not __fish_seen_subcommand_from check-request convert explain lint schema top status upgrade bpf' -l kubernetes-copy -r -F -d 'keeps a copy of them for a start without it'
 complete -c headgate -n 'not __fish_seen_subcommand_from check-request convert explain lint schema top status upgrade bpf' -l validate-only -d 'report the errors of the configuration and exit'
 complete -c headgate -n 'not __fish_seen_subcommand_from check-request convert explain lint schema top status upgrade bpf' -l strict -d 'treat warnings as errors'
 complete -c headgate -n 'not __fish_seen_subcommand_from check-request convert explain lint schema top status upgrade bpf' -l log-level -x -a 'error warn info debug' -d 'of the diagnostics'
