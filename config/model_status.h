@@ -70,6 +70,7 @@ struct status_parent {
 	struct span name;
 	struct span section; /* empty: none */
 	uint16_t port; /* 0: none */
+	bool is_missing; /* there is no such object: on an API server another program may expect it */
 	struct conditions conditions;
 };
 

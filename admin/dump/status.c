@@ -66,11 +66,13 @@ static void write_listeners(struct json_writer *w, const struct status_object *o
 	json_close(w);
 }
 
-static void write_parents(struct json_writer *w, const struct status_object *object, const char *list,
-			  const char *ref)
+static void write_parents(struct json_writer *w, const struct status_object *object,
+			  const struct status_host *host, const char *list, const char *ref)
 {
 	json_open_array(w, list);
 	for (const struct status_parent *parent = object->parent_list; parent; parent = parent->next) {
+		if (parent->is_missing && host->leaves_missing_out)
+			continue;
 		json_open_object(w, NULL);
 		json_open_object(w, ref);
 		json_string(w, "group", parent->group);
@@ -106,10 +108,10 @@ static void write_status(struct json_writer *w, const struct status_object *obje
 		write_conditions(w, &object->conditions, object->generation);
 		return;
 	case STATUS_ROUTE:
-		write_parents(w, object, "parents", "parentRef");
+		write_parents(w, object, host, "parents", "parentRef");
 		return;
 	case STATUS_POLICY:
-		write_parents(w, object, "ancestors", "ancestorRef");
+		write_parents(w, object, host, "ancestors", "ancestorRef");
 		return;
 	}
 }

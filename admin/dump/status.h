@@ -8,6 +8,8 @@
 struct status_host {
 	const struct span *address_list; /* borrowed */
 	uint32_t address_count;
+	/* For an API server: parents that do not exist are nobody's, so nobody writes about them. */
+	bool leaves_missing_out;
 };
 
 /*

@@ -128,7 +128,7 @@ void handle_status(const struct admin_call *call)
 		return;
 	host_addresses_read(&host);
 	text_init(&body);
-	status_write(snapshot, &(struct status_host){ host.list, host.count }, &body);
+	status_write(snapshot, &(struct status_host){ host.list, host.count, false }, &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
 }
 

@@ -201,6 +201,7 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 			 "there is no %s %.*s/%.*s in the loaded files; nothing is served there",
 			 manifest_kind_name(kind), SPAN_FMT(parent.gateway.namespace),
 			 SPAN_FMT(parent.gateway.name));
+		parent.status->is_missing = true;
 		refuse_parent(d, node, &parent, "NoMatchingParent", sentence);
 		return;
 	}

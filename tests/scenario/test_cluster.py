@@ -237,10 +237,14 @@ def foreign_parents():
         {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "a \"quoted\" word",
          "lastTransitionTime": "2020-01-01T00:00:00Z", "observedGeneration": 1}]}
     server, port = ApiServer(), free_port()
-    server.put(CLASS, gateway_object(port), route("one"))
+    both = route("one")
+    both["spec"]["parentRefs"].append({"name": "other"})  # which does not exist: nobody's here
+    server.put(CLASS, gateway_object(port), both)
     server.set_status("HTTPRoute", "one", {"parents": [foreign]})
     serve(server)
     wait_until(lambda: len(server.status("HTTPRoute", "one")["parents"]) == 2, 20, "ours")
+    eq(sorted(one["parentRef"]["name"] for one in server.status("HTTPRoute", "one")["parents"]),
+       ["g", "other"], "one entry for each")
     check(foreign in server.status("HTTPRoute", "one")["parents"], "the other one is as it was")
 
 

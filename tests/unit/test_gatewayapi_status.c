@@ -502,7 +502,7 @@ TEST(status_has_the_form_of_the_kubernetes_api)
 	config_case_text(&c, shown);
 	assert_int_equal(c.result, 0);
 	text_init(&out);
-	status_write(c.snapshot, &(struct status_host){ &address, 1 }, &out);
+	status_write(c.snapshot, &(struct status_host){ &address, 1, false }, &out);
 	root = json_parse(text_span(&out));
 	gateway = json_first(json_member(root, "items"));
 	route = json_member(json_next(gateway), "status");

@@ -38,7 +38,7 @@ static int print_status(const struct snapshot *snapshot, bool is_json)
 	text_init(&text);
 	host_addresses_read(&host);
 	if (is_json) {
-		status_write(snapshot, &(struct status_host){ host.list, host.count }, &text);
+		status_write(snapshot, &(struct status_host){ host.list, host.count, false }, &text);
 		text_char(&text, '\n');
 	} else {
 		status_table(snapshot, &text);
