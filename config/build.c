@@ -59,6 +59,26 @@ struct bind *build_bind(struct builder *b)
 	return add_object(b, &b->binds, sizeof(struct bind));
 }
 
+/* One socket serves both families if IPv6 is on: [::]:port also accepts IPv4 (IPV6_V6ONLY off). */
+void build_bind_address(struct builder *b, struct bind *bind, const struct address *address)
+{
+	struct decoder *d = &b->decoder;
+	struct address all;
+	struct text text;
+
+	address_set_any(&all, b->snapshot->config.ipv6_enabled, bind->port);
+	bind->address = address ? *address : all;
+	address_set_port(&bind->address, bind->port);
+	text_init(&text);
+	address_format(&bind->address, &text);
+	bind->address_text = decode_keep(d, text_span(&text));
+	d->failed |= text_error(&text) != 0;
+	text_done(&text);
+	bind->key = address_eq(&bind->address, &all)
+			    ? decode_text(d, "bind/%u", bind->port)
+			    : decode_text(d, "bind/%.*s", SPAN_FMT(bind->address_text));
+}
+
 struct targeted_policy *build_policy(struct builder *b)
 {
 	return add_object(b, &b->policies, sizeof(struct targeted_policy));
@@ -297,25 +317,6 @@ static void check_duplicates(struct builder *b)
 
 /* -------------------------------------------------------------------------------- finish */
 
-/* One socket serves both families if IPv6 is on: [::]:port also accepts IPv4 (IPV6_V6ONLY off). */
-static void set_addresses(struct builder *b)
-{
-	bool has_ipv6 = b->snapshot->config.ipv6_enabled;
-
-	for (uint32_t i = 0; i < b->binds.count; i++) {
-		struct bind *bind = b->binds.list[i];
-		struct text text;
-
-		if (!bind->address.len)
-			address_set_any(&bind->address, has_ipv6, bind->port);
-		text_init(&text);
-		address_format(&bind->address, &text);
-		bind->address_text = decode_keep(&b->decoder, text_span(&text));
-		b->decoder.failed |= text_error(&text) != 0;
-		text_done(&text);
-	}
-}
-
 void build_finish(struct builder *b)
 {
 	struct snapshot *snapshot = b->snapshot;
@@ -324,7 +325,6 @@ void build_finish(struct builder *b)
 	sort_binds(b);
 	sort(b->policies.list, b->policies.count, sizeof(void *), by_policy_key);
 	check_duplicates(b);
-	set_addresses(b);
 	number_backends(b);
 	if (!build_array(d, &b->binds, sizeof(struct bind), &snapshot->bind_list) ||
 	    !build_array(d, &b->policies, sizeof(struct targeted_policy), &snapshot->policy_list) ||

@@ -59,6 +59,11 @@ void build_list_done(struct pointer_list *list);
 bool build_push(struct decoder *d, struct pointer_list *list, void *pointer); /* false: no memory */
 /* Allocate a zeroed, registered object in the arena. NULL without memory. */
 struct bind *build_bind(struct builder *b);
+/*
+ * Sets the address and the key of a bind that has its port. NULL: all addresses. The section `config` must
+ * have been decoded.
+ */
+void build_bind_address(struct builder *b, struct bind *bind, const struct address *address);
 struct targeted_policy *build_policy(struct builder *b);
 struct backend *build_backend(struct builder *b);
 bool build_ref(struct builder *b, struct backend_ref *ref);

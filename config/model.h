@@ -452,10 +452,11 @@ enum bind_protocol {
 };
 
 struct bind {
-	struct span key; /* "bind/8080" */
+	struct span key; /* "bind/8080" on all addresses, "bind/127.0.0.1:8080" on one */
 	uint16_t port;
-	struct address address; /* configured, or [::]:port, or 0.0.0.0:port without IPv6 */
+	struct address address; /* configured, or [::]:port, or 0.0.0.0:port without IPv6; unique */
 	struct span address_text;
+	bool may_lack_address; /* of a Gateway: opened even if no interface has the address yet */
 	enum bind_protocol protocol;
 	struct listener *listener_list;
 	uint32_t listener_count;

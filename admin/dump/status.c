@@ -45,6 +45,46 @@ static void write_addresses(struct json_writer *w, const struct status_object *o
 	json_close(w);
 }
 
+static bool lacks_address(const struct status_object *object, const struct status_host *host,
+			  struct span *ret_value)
+{
+	for (uint32_t i = 0; i < object->address_count && host->has_address; i++) {
+		struct address address;
+
+		*ret_value = object->address_list[i].value;
+		if (!object->address_list[i].is_hostname && address_parse_ip(*ret_value, 0, &address) == 0 &&
+		    !address_is_any(&address) && host->has_address(&address) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct conditions status_conditions(const struct status_object *object, const struct status_host *host,
+				    struct text *message)
+{
+	struct conditions conditions = object->conditions;
+	struct span value;
+
+	if (!lacks_address(object, host, &value))
+		return conditions;
+	text_clear(message);
+	text_fmt(message, "no interface of this machine has the address %.*s", SPAN_FMT(value));
+	condition_fail(&conditions, CONDITION_PROGRAMMED, "AddressNotUsable", text_span(message));
+	return conditions;
+}
+
+static void write_own_conditions(struct json_writer *w, const struct status_object *object,
+				 const struct status_host *host)
+{
+	struct conditions conditions;
+	struct text message;
+
+	text_init(&message);
+	conditions = status_conditions(object, host, &message);
+	write_conditions(w, &conditions, object->generation);
+	text_done(&message);
+}
+
 static void write_listeners(struct json_writer *w, const struct status_object *object)
 {
 	json_open_array(w, "listeners");
@@ -97,7 +137,7 @@ static void write_status(struct json_writer *w, const struct status_object *obje
 	switch (object->form) {
 	case STATUS_GATEWAY:
 		write_addresses(w, object, host);
-		write_conditions(w, &object->conditions, object->generation);
+		write_own_conditions(w, object, host);
 		write_listeners(w, object);
 		return;
 	case STATUS_LISTENER_SET:

@@ -10,6 +10,7 @@ enum { WIDTH_MAX = 60 }; /* of the first column; longer names move the rest of t
 /* A line: an object, or a part of one. Twice: to measure the first column, and to write. */
 struct table {
 	struct text *out; /* NULL: only measures */
+	const struct status_host *host;
 	size_t width;
 };
 
@@ -110,8 +111,12 @@ static void write_parents(struct table *table, const struct status_object *objec
 
 static void write_objects(struct table *table, const struct snapshot *snapshot, struct text *name)
 {
+	struct text message;
+
+	text_init(&message);
 	for (const struct status_object *object = snapshot->status_list; object; object = object->next) {
 		bool has_own = object->form != STATUS_ROUTE && object->form != STATUS_POLICY;
+		struct conditions own = status_conditions(object, table->host, &message);
 
 		text_clear(name);
 		text_fmt(name, "%s ", object->kind);
@@ -120,15 +125,16 @@ static void write_objects(struct table *table, const struct snapshot *snapshot, 
 			text_char(name, '/');
 		}
 		text_escaped(name, object->name);
-		write_line(table, name, has_own ? &object->conditions : NULL, "");
+		write_line(table, name, has_own ? &own : NULL, "");
 		write_listeners(table, object, name);
 		write_parents(table, object, name);
 	}
+	text_done(&message);
 }
 
-void status_table(const struct snapshot *snapshot, struct text *out)
+void status_table(const struct snapshot *snapshot, const struct status_host *host, struct text *out)
 {
-	struct table table = { .width = sizeof("OBJECT") - 1 };
+	struct table table = { .host = host, .width = sizeof("OBJECT") - 1 };
 	struct text name;
 
 	if (!snapshot->status_list) {

@@ -20,6 +20,7 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/net/host_addresses.h"
+#include "user/net/own_address.h"
 
 #define JSON_CONTENT_TYPE "application/json"
 
@@ -128,7 +129,7 @@ void handle_status(const struct admin_call *call)
 		return;
 	host_addresses_read(&host);
 	text_init(&body);
-	status_write(snapshot, &(struct status_host){ host.list, host.count, false }, &body);
+	status_write(snapshot, &(struct status_host){ host.list, host.count, own_address_has, false }, &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
 }
 

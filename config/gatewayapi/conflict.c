@@ -24,14 +24,21 @@ static enum family family_of(const struct gateway_listener *l)
 	return family[l->listener.protocol];
 }
 
-/* By port, then by age and name of the Gateway, the Gateway before its ListenerSets, then as written. */
+/*
+ * By port and address, then by age and name of the Gateway, the Gateway before its ListenerSets, then as
+ * written.
+ */
 static int listener_order(const void *left, const void *right)
 {
 	const struct gateway_listener *a = *(struct gateway_listener *const *)left,
 				      *b = *(struct gateway_listener *const *)right;
+	int place;
 
 	if (a->port != b->port)
 		return a->port < b->port ? -1 : 1;
+	place = span_compare(gateway_listener_place(a), gateway_listener_place(b));
+	if (place)
+		return place;
 	if (a->gateway != b->gateway)
 		return manifest_order(a->gateway, b->gateway);
 	if (a->owner != b->owner && (a->owner == a->gateway || b->owner == b->gateway))
@@ -176,7 +183,8 @@ void conflicts_find(struct manifests *m)
 	if (valid.count > 1)
 		qsort(list, valid.count, sizeof(*list), listener_order);
 	for (uint32_t from = 0, to; from < valid.count; from = to) {
-		for (to = from + 1; to < valid.count && list[to]->port == list[from]->port;)
+		for (to = from + 1; to < valid.count && span_eq(gateway_listener_place(list[to]),
+								gateway_listener_place(list[from]));)
 			to++;
 		check_port(m->decoder, list + from, to - from);
 	}

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "config/gatewayapi/gateway_address.h"
 #include "config/gatewayapi/gateway_tls.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/status.h"
@@ -311,6 +312,7 @@ void gateway_listeners_decode(struct manifests *m, const struct yaml_node *list,
 			continue;
 		*source->tail = l;
 		source->tail = &l->next;
+		gateway_addresses_apply(m, source, l);
 	}
 	name_map_done(&source->names);
 }
@@ -382,10 +384,7 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 	is_map = DECODE_MAP(d, gateway->spec, keys);
 	d->unknown_is_harmless = NULL;
 	if (is_map) {
-		if (decode_get(gateway->spec, "addresses"))
-			config_warning(d->report, decode_get(gateway->spec, "addresses"),
-				       "has no effect: every listener is bound to all "
-				       "addresses of this machine");
+		gateway_addresses_decode(m, decode_get(gateway->spec, "addresses"), source);
 		gateway_tls_decode(m, gateway, &source->tls);
 		decode_allowed_listeners(d, decode_get(gateway->spec, "allowedListeners"),
 					 &source->allowed_sets);
@@ -529,7 +528,8 @@ static void bind_port(struct manifests *m, struct gateway_listener *first)
 	for (const struct gateway_listener *l = first; l; l = l->next_on_port)
 		count++;
 	bind->port = first->port;
-	bind->key = decode_text(d, "bind/%u", first->port);
+	build_bind_address(m->builder, bind, &first->address);
+	bind->may_lack_address = !address_is_any(&bind->address);
 	bind->protocol = protocol_of[first->listener.protocol];
 	bind->listener_list = decode_take(d, count, sizeof(*bind->listener_list));
 	if (!bind->listener_list)
@@ -540,32 +540,37 @@ static void bind_port(struct manifests *m, struct gateway_listener *first)
 		fill_listener(d, l, &bind->listener_list[count++]);
 }
 
+/* Links the listeners of each place in their order; those of one place are found by its first. */
+static void link_ports(struct manifests *m, struct name_map *places)
+{
+	for (uint32_t i = 0; i < m->listeners.count; i++) {
+		struct gateway_listener *l = m->listeners.list[i], *first;
+
+		l->is_bound = !l->is_valid || l->is_conflicted; /* has its condition instead */
+		if (l->is_bound)
+			continue;
+		first = name_map_get(places, gateway_listener_place(l));
+		if (first) {
+			first->last_on_port->next_on_port = l;
+			l->is_bound = true;
+		} else if (name_map_put(m->decoder, places, gateway_listener_place(l), l)) {
+			first = l;
+		} else {
+			return;
+		}
+		first->last_on_port = l;
+	}
+}
+
 void gateways_bind(struct manifests *m)
 {
-	struct gateway_listener **last_on_port = hg_calloc(UINT16_MAX + 1, sizeof(struct gateway_listener *));
-	struct pointer_list *all = &m->listeners;
+	struct name_map places = { 0 };
 
-	if (!last_on_port) {
-		m->decoder->failed = true;
-		return;
-	}
-	for (uint32_t i = 0; i < all->count; i++) {
-		struct gateway_listener *l = all->list[i], *last = last_on_port[l->port];
-
-		if (!l->is_valid || l->is_conflicted) {
-			l->is_bound = true; /* has its condition instead */
-			continue;
-		}
-		if (last) {
-			last->next_on_port = l;
-			l->is_bound = true;
-		}
-		last_on_port[l->port] = l;
-	}
-	hg_free(last_on_port);
-	for (uint32_t i = 0; i < all->count; i++)
-		if (!((struct gateway_listener *)all->list[i])->is_bound)
-			bind_port(m, all->list[i]);
+	link_ports(m, &places);
+	for (uint32_t i = 0; i < m->listeners.count; i++)
+		if (!((struct gateway_listener *)m->listeners.list[i])->is_bound)
+			bind_port(m, m->listeners.list[i]);
+	name_map_done(&places);
 }
 
 void gateways_done(struct manifests *m)

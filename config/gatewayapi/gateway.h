@@ -24,6 +24,7 @@ struct allowed_namespaces {
 struct gateway_listener {
 	struct listener listener; /* without its routes */
 	uint16_t port;
+	struct address address; /* with the port */
 	const struct manifest_object *gateway;
 	const struct manifest_object *owner; /* the Gateway or ListenerSet in which it is written */
 	const struct yaml_node *node;
@@ -33,13 +34,15 @@ struct gateway_listener {
 	struct pointer_list tcp_routes; /* struct tcp_route */
 	struct hostname_owners owners; /* HTTP only */
 	struct gateway_listener *next; /* of the same owner */
-	struct gateway_listener *next_on_port;
+	struct gateway_listener *next_on_port; /* of the same address */
+	struct gateway_listener *last_on_port; /* of the first one */
 	struct status_listener *status;
 	bool has_protocol; /* a supported one; otherwise no route attaches */
 	bool ends_tls; /* HTTPS, and TLS with mode Terminate */
 	bool is_valid; /* false: the listener or its Gateway has an error, so it has no port */
 	bool is_conflicted; /* another listener has its port, so it has none */
 	bool is_bound; /* has a bind */
+	bool is_copy; /* the same listener on another address: gateway_address.h */
 	bool is_refused; /* a policy on it is not supported: its routes answer 500 */
 };
 
@@ -53,7 +56,15 @@ struct gateway_source {
 	struct gateway_listener **tail;
 	struct status_listener **status_tail;
 	struct name_map names; /* of the listeners */
+	struct address *address_list; /* of the Gateway, without ports; none: all */
+	uint32_t address_count;
 };
+
+/* Address and port as a key: listeners with the same one share a bind. */
+static inline struct span gateway_listener_place(const struct gateway_listener *l)
+{
+	return span_of(&l->address.any, l->address.len);
+}
 
 /* Fills m->listeners and m->gateways from all Gateway objects. */
 void gateways_decode(struct manifests *m);

@@ -44,6 +44,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 		kept_objects_find(&m);
 	kept_objects_save(&m);
 	m.decoder->report->is_per_object = false;
+	m.decoder->report->drops_repeats = false;
 	m.decoder->is_manifest = false;
 	gateways_done(&m);
 	services_done(&m);

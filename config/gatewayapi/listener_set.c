@@ -80,6 +80,8 @@ static void decode_set(struct manifests *m, const struct manifest_object *object
 	if (gateway) {
 		set->gateway = gateway->gateway;
 		set->tls = gateway->tls;
+		set->address_list = gateway->address_list;
+		set->address_count = gateway->address_count;
 		gateway_listeners_decode(
 			m,
 			decode_need(d, object->spec, "listeners",

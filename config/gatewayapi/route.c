@@ -468,7 +468,8 @@ static void settle_status(const struct route_source *source)
 	for (uint32_t i = 0; i < source->parents.count; i++) {
 		const struct route_parent *parent = source->parents.list[i];
 
-		if (!parent->is_lost && !condition_is_false(own, CONDITION_ACCEPTED))
+		if (!parent->is_lost && !parent->listener->is_copy &&
+		    !condition_is_false(own, CONDITION_ACCEPTED))
 			parent->listener->status->attached_routes++;
 	}
 }

@@ -99,15 +99,15 @@ static void decode_gateway(struct standalone *s, const struct yaml_node *node)
 	schema_default(&gateway_schema, &port);
 	if (!schema_decode(d, node, &gateway_schema, &port) || !is_reference_part(d, node, node->key))
 		return;
-	if (port.port && standalone_take_port(s, port.port))
-		config_error(d->report, decode_get(node, "port"),
-			     "port %u is configured twice; put all its listeners under one gateway",
-			     port.port);
 	if (listeners && !standalone_listener_list(d, listeners))
 		return;
 	count = listeners ? listeners->count : 1;
 	name = decode_keep(d, node->key);
 	bind = standalone_bind(s, node, port.port, count);
+	if (bind && !standalone_take_address(s, bind))
+		config_error(d->report, decode_get(node, "port"),
+			     "port %u is configured twice on %.*s; put all its listeners under one gateway",
+			     port.port, SPAN_FMT(bind->address_text));
 	list = decode_take(d, count, sizeof(*list));
 	if (!bind || !list || !add_reference(s, name, list, count))
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/listener.h"
 
+#include "config/core/values/bind_address.h"
 #include "config/core/values/tls_value.h"
 #include "config/core/values/values.h"
 #include "config/standalone/route.h"
@@ -103,9 +104,10 @@ const struct schema gateway_listener_schema = SCHEMA(gateway_listener_rows, stru
 
 static const struct schema_row gateway_rows[] = {
 	{ "port", AS_U16(struct gateway_port, port), RANGE(1, UINT16_MAX),
-	  .need = "write the port to listen on, as in port: 8080", .doc = "unique, as under `binds`" },
+	  .need = "write the port to listen on, as in port: 8080",
+	  .doc = "unique on its address, as under `binds`" },
 	{ "bind", AS_REST(struct gateway_port), .value_doc = "IP address", .default_doc = "all addresses",
-	  .doc = "extension: address of the port, as in `127.0.0.1`; a reload that changes it is refused" },
+	  .doc = BIND_ADDRESS_DOC },
 	{ "listeners", AS_REST(struct gateway_port), .child = &gateway_listener_schema,
 	  .value_doc = "list of 1..65536", .default_doc = "one, with the keys below and the gateway's name",
 	  .doc = "several, with different host names, which then have the keys below" },
@@ -163,13 +165,15 @@ bool standalone_listener_protocol(struct standalone *s, const struct yaml_node *
 
 /* -------------------------------------------------------------------------------- one port */
 
-bool standalone_take_port(struct standalone *s, uint16_t port)
+bool standalone_take_address(struct standalone *s, struct bind *bind)
 {
-	uint8_t bit = (uint8_t)(1u << (port & 7));
-	bool is_used = s->port_bits[port >> 3] & bit;
-
-	s->port_bits[port >> 3] |= bit;
-	return is_used;
+	/* Without a valid port there is nothing to compare. */
+	if (!bind->port)
+		return true;
+	if (name_map_get(&s->addresses, bind->key))
+		return false;
+	name_map_put(s->decoder, &s->addresses, bind->key, bind);
+	return true;
 }
 
 bool standalone_listener_list(struct decoder *d, const struct yaml_node *list)
@@ -183,35 +187,18 @@ bool standalone_listener_list(struct decoder *d, const struct yaml_node *list)
 	return false;
 }
 
-static bool decode_address(struct decoder *d, const struct yaml_node *node, struct bind *bind)
-{
-	struct span text;
-
-	if (!node)
-		return true;
-	if (!decode_string(d, node, &text))
-		return false;
-	if (address_parse_ip(text, bind->port, &bind->address) == 0)
-		return true;
-	config_error(d->report, node,
-		     "%s is not an address; write an IP address of this host, as in bind: 127.0.0.1, or "
-		     "remove it for all addresses",
-		     QUOTE(text));
-	return false;
-}
-
 struct bind *standalone_bind(struct standalone *s, const struct yaml_node *node, uint16_t port,
 			     uint32_t listener_count)
 {
+	const struct yaml_node *written = decode_get(node, "bind");
 	struct decoder *d = s->decoder;
 	struct bind *bind = build_bind(s->builder);
+	struct address address;
 
-	if (!bind)
+	if (!bind || (written && !bind_address_decode(d, written, "bind: 127.0.0.1", &address)))
 		return NULL;
 	bind->port = port;
-	bind->key = decode_text(d, "bind/%u", port);
-	if (!decode_address(d, decode_get(node, "bind"), bind))
-		return NULL;
+	build_bind_address(s->builder, bind, written ? &address : NULL);
 	bind->listener_list = decode_take(d, listener_count, sizeof(*bind->listener_list));
 	if (!bind->listener_list)
 		return NULL;

@@ -18,8 +18,11 @@ struct gateway_port {
 };
 extern const struct schema gateway_schema; /* struct gateway_port */
 
-/* Records a port; true if it was recorded before. */
-bool standalone_take_port(struct standalone *s, uint16_t port);
+#define BIND_ADDRESS_DOC                                                                                     \
+	"extension: address of the port, as in `127.0.0.1`: [below](#one-port-on-several-addresses)"
+
+/* Records a bind; false if there is another one with its address and port. */
+bool standalone_take_address(struct standalone *s, struct bind *bind);
 /* True for a list of as many listeners as a port may have; otherwise reported. NULL: false, not reported. */
 bool standalone_listener_list(struct decoder *d, const struct yaml_node *list);
 /* Adds a bind with the address in the key `bind` of `node`, and empty listeners. NULL: reported. */

@@ -71,14 +71,14 @@ static void make_bind(struct standalone *s, const struct yaml_node *node, uint16
 	struct listener *listener;
 	struct bind *bind;
 
-	if (standalone_take_port(s, port))
+	bind = standalone_bind(s, node, port, 1);
+	if (!bind)
+		return;
+	if (!standalone_take_address(s, bind))
 		config_error(d->report, node,
 			     "port %u is used by a gateway or bind, and by mcp; give mcp another, as "
 			     "in port: %u",
 			     port, port + 1);
-	bind = standalone_bind(s, node, port, 1);
-	if (!bind)
-		return;
 	bind->protocol = BIND_HTTP;
 	listener = bind->listener_list;
 	listener->key = listener->listener_name = SPAN("mcp");

@@ -33,9 +33,9 @@ static bool decode_tunnel(struct decoder *d, const struct yaml_node *node, void 
 static const struct schema_row bind_rows[] = {
 	{ "port", AS_U16(struct bind, port), RANGE(1, UINT16_MAX),
 	  .need = "write the port to listen on, as in port: 8080",
-	  .doc = "unique; bound on `[::]` (with IPv4), or `0.0.0.0` without IPv6" },
+	  .doc = "unique on its address; bound on `[::]` (with IPv4), or `0.0.0.0` without IPv6" },
 	{ "bind", AS_REST(struct bind), .value_doc = "IP address", .default_doc = "all addresses",
-	  .doc = "extension: address of the port, as in `127.0.0.1`; a reload that changes it is refused" },
+	  .doc = BIND_ADDRESS_DOC },
 	{ "listeners", AS_REST(struct bind), .child = &bind_listener_schema,
 	  .need = "write listeners: [{routes: [...]}]", .value_doc = "list of 1..65536",
 	  .doc = "with different host names: all HTTP, or HTTPS and TLS; TCP: exactly one" },
@@ -114,16 +114,15 @@ static void decode_bind(struct standalone *s, const struct yaml_node *node)
 
 	if (!schema_decode(d, node, &bind_schema, &written))
 		return;
-	if (written.port && standalone_take_port(s, written.port))
-		config_error(d->report, decode_get(node, "port"),
-			     "port %u is configured twice; put all its listeners under one "
-			     "bind",
-			     written.port);
 	if (!standalone_listener_list(d, listeners))
 		return;
 	bind = standalone_bind(s, node, written.port, listeners->count);
 	if (!bind)
 		return;
+	if (!standalone_take_address(s, bind))
+		config_error(d->report, decode_get(node, "port"),
+			     "port %u is configured twice on %.*s; put all its listeners under one bind",
+			     written.port, SPAN_FMT(bind->address_text));
 	yaml_each(child, listeners)
 		decode_listener(s, child, bind, &bind->listener_list[child->index]);
 	standalone_check_listeners(s, bind);
@@ -192,4 +191,5 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	standalone_route_groups_finish(&s);
 	standalone_gateways_done(&s);
 	name_map_done(&s.named_backends);
+	name_map_done(&s.addresses);
 }

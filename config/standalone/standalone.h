@@ -22,7 +22,7 @@ struct standalone {
 	struct name_map route_groups; /* struct route_group, config/standalone/route_group.h */
 	bool has_bad_gateway; /* reported: what names it is not */
 	struct span base; /* key of the object whose policy is being decoded */
-	uint8_t port_bits[65536 / 8]; /* ports that binds use */
+	struct name_map addresses; /* key of a bind, which has its address: struct bind */
 };
 
 /* The keys of a file, for the reference. */

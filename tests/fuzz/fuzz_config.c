@@ -189,7 +189,7 @@ static void check_status(const struct snapshot *s)
 		}
 	text_init(&shown);
 	status_write(s, &(struct status_host){ 0 }, &shown);
-	status_table(s, &shown);
+	status_table(s, &(struct status_host){ 0 }, &shown);
 	text_done(&shown);
 }
 

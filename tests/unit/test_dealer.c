@@ -28,7 +28,7 @@ static int need_program(void)
 
 static void open_group(const struct address *any, int program, int *ret_fds, struct address *ret_local)
 {
-	assert_int_equal(net_listen_open_group(any, LIMIT_LISTEN_BACKLOG, GROUP, ret_fds, ret_local), 0);
+	assert_int_equal(net_listen_open_group(any, LIMIT_LISTEN_BACKLOG, 0, GROUP, ret_fds, ret_local), 0);
 	assert_int_equal(reuseport_balancer_attach(ret_fds[0], program), 0);
 }
 
@@ -144,7 +144,7 @@ TEST(a_program_loaded_before_is_attached_without_any_capability)
 	int fds[GROUP], status;
 	pid_t child;
 
-	assert_int_equal(net_listen_open_group(&any, 16, GROUP, fds, NULL), 0);
+	assert_int_equal(net_listen_open_group(&any, 16, 0, GROUP, fds, NULL), 0);
 	child = fork();
 	if (child == 0)
 		_exit(privilege_drop() == 0 && reuseport_balancer_attach(fds[0], program) == 0 ? 0 : 1);

@@ -502,7 +502,7 @@ TEST(status_has_the_form_of_the_kubernetes_api)
 	config_case_text(&c, shown);
 	assert_int_equal(c.result, 0);
 	text_init(&out);
-	status_write(c.snapshot, &(struct status_host){ &address, 1, false }, &out);
+	status_write(c.snapshot, &(struct status_host){ &address, 1, NULL, false }, &out);
 	root = json_parse(text_span(&out));
 	gateway = json_first(json_member(root, "items"));
 	route = json_member(json_next(gateway), "status");
@@ -537,7 +537,7 @@ TEST(status_is_a_table_for_people)
 
 	config_case_text(&c, shown);
 	text_init(&out);
-	status_table(c.snapshot, &out);
+	status_table(c.snapshot, &(struct status_host){ 0 }, &out);
 	assert_non_null(strstr(out.data, "\nGateway default/g           True        True        True\n"));
 	assert_non_null(
 		strstr(out.data, "\n  listener a                True        True        True        1\n"));

@@ -135,14 +135,14 @@ TEST(what_a_dead_process_has_left_is_sorted_by_what_it_is)
 	for (int i = 0; i < 3; i++)
 		play.peers[i] = -1;
 	address_parse(span_str("127.0.0.1:0"), &play.address);
-	assert_int_equal(net_listen_open_group(&play.address, 8, 2, play.listener, &play.address), 0);
+	assert_int_equal(net_listen_open_group(&play.address, 8, 0, 2, play.listener, &play.address), 0);
 	close(play.listener[0]);
 	close(play.listener[1]);
 	assert_int_equal(restart_state_keep_descriptors(play.restart_state), 0);
 	pid = fork();
 	if (pid == 0) {
 		/* The same numbers again, none of them kept. */
-		WANT(net_listen_open_group(&play.address, 8, 2, play.listener, &play.address) == 0);
+		WANT(net_listen_open_group(&play.address, 8, 0, 2, play.listener, &play.address) == 0);
 		WANT(pipe(play.pipe) == 0);
 		WANT((play.peers[0] = connected(&play, &play.idle)) >= 0);
 		WANT((play.peers[1] = connected(&play, &play.busy)) >= 0);
@@ -173,7 +173,7 @@ TEST(without_memory_what_is_left_is_reset_but_the_channels_to_other_programs_sta
 	if (pid == 0) {
 		struct inherited_fds inherited;
 
-		WANT(net_listen_open_group(&play.address, 8, 2, play.listener, &play.address) == 0);
+		WANT(net_listen_open_group(&play.address, 8, 0, 2, play.listener, &play.address) == 0);
 		WANT((play.peers[0] = connected(&play, &play.idle)) >= 0);
 		play.restart_state->kept[play.restart_state->kept_count++] = play.peers[0];
 		conn_status_set(play.restart_state, play.idle, CONN_STATUS_IDLE);
@@ -247,7 +247,7 @@ TEST(a_stream_is_kept_when_both_sockets_are_those_of_its_row_and_nothing_of_it_i
 	if (pid == 0) {
 		int client[STREAMS], backend[STREAMS], peer;
 
-		WANT(net_listen_open_group(&play.address, 8, 2, play.listener, &play.address) == 0);
+		WANT(net_listen_open_group(&play.address, 8, 0, 2, play.listener, &play.address) == 0);
 		for (int i = 0; i < 2 * STREAMS; i++) {
 			peer = connected(&play, i < STREAMS ? &client[i] : &backend[i - STREAMS]);
 			WANT(peer >= 0);
@@ -283,7 +283,8 @@ static struct upgrade_play upgrade_play(void)
 	struct restart_entry *entry;
 
 	address_parse(span_str("127.0.0.1:0"), &s.play.address);
-	assert_int_equal(net_listen_open_group(&s.play.address, 8, 2, s.play.listener, &s.play.address), 0);
+	assert_int_equal(net_listen_open_group(&s.play.address, 8, 0, 2, s.play.listener, &s.play.address),
+			 0);
 	s.client = connected(&s.play, &s.peers[0]);
 	s.backend = connected(&s.play, &s.peers[1]);
 	assert_int_equal(handoff_pair(&s.channel[0], &s.channel[1]), 0);

@@ -61,7 +61,7 @@ TEST(a_group_shares_one_port_and_all_of_it_get_connections)
 	int fds[4], clients[256];
 	int used = 0;
 
-	assert_int_equal(net_listen_open_group(&any, LIMIT_LISTEN_BACKLOG, 4, fds, &local), 0);
+	assert_int_equal(net_listen_open_group(&any, LIMIT_LISTEN_BACKLOG, 0, 4, fds, &local), 0);
 	assert_true(address_port(&local) > 0);
 	for (int i = 0; i < 4; i++) {
 		struct address each;
@@ -98,11 +98,11 @@ TEST(a_port_somebody_listens_on_is_refused_whatever_options_they_set)
 		assert_int_equal(bind(other, &address.any, address.len), 0);
 		assert_int_equal(listen(other, 1), 0);
 		assert_int_equal(socket_local(other, &address), 0);
-		assert_int_equal(net_listen_open_group(&address, 1, 2, fds, NULL), -EADDRINUSE);
+		assert_int_equal(net_listen_open_group(&address, 1, 0, 2, fds, NULL), -EADDRINUSE);
 		address_set_any(&all, true, address_port(&address));
-		assert_int_equal(net_listen_open_group(&all, 1, 2, fds, NULL), -EADDRINUSE);
+		assert_int_equal(net_listen_open_group(&all, 1, 0, 2, fds, NULL), -EADDRINUSE);
 		close(other);
-		assert_int_equal(net_listen_open_group(&address, 1, 2, fds, NULL), 0);
+		assert_int_equal(net_listen_open_group(&address, 1, 0, 2, fds, NULL), 0);
 		close(fds[0]);
 		close(fds[1]);
 	}
@@ -114,13 +114,69 @@ TEST(our_own_second_group_is_refused_as_well)
 	struct address local;
 	int fds[2], again[2];
 
-	assert_int_equal(net_listen_open_group(&any, 1, 2, fds, &local), 0);
-	assert_int_equal(net_listen_open_group(&local, 1, 2, again, NULL), -EADDRINUSE);
+	assert_int_equal(net_listen_open_group(&any, 1, 0, 2, fds, &local), 0);
+	assert_int_equal(net_listen_open_group(&local, 1, 0, 2, again, NULL), -EADDRINUSE);
 	close(fds[0]);
 	assert_int_equal(net_listen_open(&local, 1, again), -EADDRINUSE);
 	close(fds[1]);
 	assert_int_equal(net_listen_open(&local, 1, again), 0);
 	close(again[0]);
+}
+
+static void assert_gets_connection(const struct address *to, const int *fds, size_t index)
+{
+	int client = pair_connect(to), server;
+
+	pair_wait(fds[index], POLLIN);
+	server = accept4(fds[index], NULL, NULL, SOCK_CLOEXEC);
+	assert_true(server >= 0);
+	for (size_t i = 0; i < 3; i++) {
+		struct pollfd item = { .fd = fds[i], .events = POLLIN };
+
+		assert_int_equal(poll(&item, 1, 0), 0);
+	}
+	close(server);
+	close(client);
+}
+
+TEST(of_several_addresses_of_a_port_the_most_specific_gets_the_connection)
+{
+	struct address one = pair_loopback(), two, all, six;
+	int fds[3];
+
+	pair_need_ipv6();
+	/* [::] last, as in a plan, and 0.0.0.0 after it: the order does not matter to the kernel. */
+	assert_int_equal(net_listen_open_group(&one, 8, 0, 1, &fds[0], &one), 0);
+	address_set_any(&all, true, address_port(&one));
+	assert_int_equal(net_listen_open_group(&all, 8, 0, 1, &fds[1], NULL), -EADDRINUSE);
+	assert_int_equal(net_listen_open_group(&all, 8, NET_LISTEN_BESIDE, 1, &fds[1], NULL), 0);
+	address_set_any(&all, false, address_port(&one));
+	assert_int_equal(net_listen_open_group(&all, 8, NET_LISTEN_BESIDE, 1, &fds[2], NULL), 0);
+	assert_int_equal(address_parse_ip(SPAN("127.0.0.2"), address_port(&one), &two), 0);
+	assert_int_equal(address_parse_ip(SPAN("::1"), address_port(&one), &six), 0);
+	assert_gets_connection(&one, fds, 0);
+	assert_gets_connection(&six, fds, 1);
+	assert_gets_connection(&two, fds, 2);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+TEST(an_address_that_no_interface_has_can_be_opened)
+{
+	static const char *const texts[] = { "192.0.2.1:0", "[2001:db8::1]:0" };
+	struct address address;
+	int fds[2];
+
+	pair_need_ipv6();
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		assert_int_equal(address_parse(span_str(texts[i]), &address), 0);
+		assert_int_equal(net_listen_open_group(&address, 8, 0, 2, fds, NULL), -EADDRNOTAVAIL);
+		assert_int_equal(net_listen_open_group(&address, 8, NET_LISTEN_ABSENT, 2, fds, NULL), 0);
+		assert_is_open(fds[0]);
+		assert_is_open(fds[1]);
+		close(fds[0]);
+		close(fds[1]);
+	}
 }
 
 TEST(a_port_left_in_time_wait_can_be_opened_again)
@@ -130,7 +186,7 @@ TEST(a_port_left_in_time_wait_can_be_opened_again)
 	int fd, client, server;
 	char byte;
 
-	assert_int_equal(net_listen_open_group(&any, 1, 1, &fd, &local), 0);
+	assert_int_equal(net_listen_open_group(&any, 1, 0, 1, &fd, &local), 0);
 	client = pair_connect(&local);
 	pair_wait(fd, POLLIN);
 	server = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
@@ -150,7 +206,7 @@ TEST(any_ipv6_takes_ipv4_too)
 
 	pair_need_ipv6();
 	address_set_any(&any, true, 0);
-	assert_int_equal(net_listen_open_group(&any, 1, 1, &fd, &local), 0);
+	assert_int_equal(net_listen_open_group(&any, 1, 0, 1, &fd, &local), 0);
 	assert_int_equal(flag(fd, IPPROTO_IPV6, IPV6_V6ONLY), 0);
 	address_set_port(&v4, address_port(&local));
 	client = pair_connect(&v4);
@@ -297,7 +353,7 @@ TEST(a_missing_directory_and_a_second_socket_on_a_path_are_errors)
 
 	assert_int_equal(net_listen_open(&a, 1, fds), -ENOENT);
 	a = path_in_folder("two");
-	assert_int_equal(net_listen_open_group(&a, 1, 2, fds, NULL), -EINVAL);
+	assert_int_equal(net_listen_open_group(&a, 1, 0, 2, fds, NULL), -EINVAL);
 	address_set_any(&a, false, 0);
 	net_listen_unlink(&a);
 }

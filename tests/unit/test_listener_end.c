@@ -43,7 +43,8 @@ static void scene_open(struct scene *scene, struct address address)
 
 	*scene = (struct scene){ .loop = loop_create(16) };
 	assert_non_null(scene->loop);
-	assert_int_equal(net_listen_open_group(&address, LIMIT_LISTEN_BACKLOG, 1, &fd, &scene->address), 0);
+	assert_int_equal(net_listen_open_group(&address, LIMIT_LISTEN_BACKLOG, 0, 1, &fd, &scene->address),
+			 0);
 	assert_int_equal(net_listener_start(&scene->listener, scene->loop, fd, on_accept), 0);
 }
 

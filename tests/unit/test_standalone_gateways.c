@@ -82,7 +82,7 @@ TEST(both_forms_have_the_same_dump_but_for_the_names_of_listeners)
 		"  listeners: [{protocol: TCP, name: pg, tcpRoutes: [{backends: [{host: 'db:5432'}]}]}]\n");
 
 	binds = replaced(binds, "default/default/bind/8080/", "gateway/web/");
-	binds = replaced(binds, "default/default/bind/5432/", "gateway/");
+	binds = replaced(binds, "default/default/bind/127.0.0.1:5432/", "gateway/");
 	binds = replaced(binds, "\"listenerName\":\"a\"", "\"listenerName\":\"web/a\"");
 	binds = replaced(binds, "\"listenerName\":\"b\"", "\"listenerName\":\"web/b\"");
 	assert_string_equal(gateways, binds);
@@ -143,9 +143,9 @@ TEST(wrong_gateways_are_refused)
 		{ "gateways: {a/b: {port: 80}}\n",
 		  "a.yaml:1:12: gateways[\"a/b\"]: ", "write one without \"/\"" },
 		{ "gateways: {a: {port: 80}, b: {port: 80}}\n",
-		  "a.yaml:1:37: gateways.b.port: ", "port 80 is configured twice" },
+		  "a.yaml:1:37: gateways.b.port: ", "port 80 is configured twice on [::]:80; " },
 		{ "gateways: {a: {port: 80}}\nbinds: [{port: 80, listeners: [{routes: []}]}]\n",
-		  "a.yaml:1:22: gateways.a.port: ", "port 80 is configured twice" },
+		  "a.yaml:1:22: gateways.a.port: ", "port 80 is configured twice on [::]:80; " },
 		{ "gateways: {a: {port: 80, hostname: b}}\n",
 		  "a.yaml:1:26: gateways.a.hostname: ", "belongs to a listener" },
 		{ "gateways: {a: {port: 80, oidc: {}}}\n",

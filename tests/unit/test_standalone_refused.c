@@ -43,7 +43,7 @@ TEST(wrong_structure_is_refused)
 		{ "binds: [{port: 80, listeners: []}]\n",
 		  "a.yaml:1:31: binds[0].listeners: ", "needs 1 to 65536 listeners" },
 		{ "binds: [{port: 80, listeners: [{routes: []}]}, {port: 80, listeners: [{routes: []}]}]\n",
-		  "a.yaml:1:55: binds[1].port: ", "port 80 is configured twice" },
+		  "a.yaml:1:55: binds[1].port: ", "port 80 is configured twice on [::]:80; " },
 		{ "binds: [{port: 80, tunnelProtocol: proxy, listeners: [{routes: []}]}]\n",
 		  "a.yaml:1:36: binds[0].tunnelProtocol: ", "tunnelProtocol proxy is not supported yet" },
 		{ "binds: [{port: 80, listeners: [{protocol: http, routes: []}]}]\n",

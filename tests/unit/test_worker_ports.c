@@ -50,11 +50,12 @@ static void scene_open(struct scene *scene, uint32_t sources)
 	scene->snapshot.bind_count = 1;
 	worker_ports_init(&scene->ports, &scene->proxy, -1, on_closed);
 	/* The second of a group is bound to a port by its number, as all ports of a configuration are. */
-	assert_int_equal(net_listen_open_group(&any, 16, 2, fds, &scene->address), 0);
+	assert_int_equal(net_listen_open_group(&any, 16, 0, 2, fds, &scene->address), 0);
 	close(fds[0]);
 	scene->listen.fd = fds[1];
 	scene->listen.counts = &scene->counts;
-	scene->bind.port = scene->listen.port = address_port(&scene->address);
+	scene->counts.sockets = 1;
+	scene->bind.address = scene->listen.address = scene->address;
 }
 
 static void scene_apply(struct scene *scene)
@@ -191,7 +192,7 @@ TEST(a_stop_ends_the_grace)
 
 static int prepare(void *context)
 {
-	struct worker_listen listens[3] = { { .port = 0 } };
+	struct worker_listen listens[3] = { { .fd = -1 } };
 	int error = worker_ports_prepare(listens, ARRAY_LEN(listens));
 
 	(void)context;

@@ -187,7 +187,7 @@ static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind,
 	}
 	client->peer = counted;
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
-	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
+	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, address_port(&bind->address));
 	admission_record(proxy, bind->bind);
 	client_peer_name(client, peer);
 	return client;

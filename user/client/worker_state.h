@@ -46,6 +46,7 @@ struct lease {
 struct proxy_counts {
 	atomic_uint_fast64_t connections;
 	atomic_uint_fast64_t handshakes; /* TLS handshakes in progress */
+	atomic_uint_fast64_t sockets; /* of a port: listening ones that workers have, or will get */
 };
 
 struct proxy_shared {
@@ -69,10 +70,10 @@ struct proxy_shared {
 	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (evict.h) */
 };
 
-/* One listening port as a worker sees it; lives as long as any client accepted on it. */
+/* One listening address as a worker sees it; lives as long as any client accepted on it. */
 struct proxy_bind {
 	struct proxy *proxy; /* borrowed */
-	uint16_t port;
+	struct address address;
 	uint32_t refs; /* the worker while the port is configured, and each client */
 	const struct bind *bind; /* of the current lease; NULL once the port was removed */
 	struct list handshakes; /* of struct client_tls of this port, oldest first */

@@ -405,11 +405,12 @@ static void gateway_say_admin_addresses(const struct gateway *gateway)
 	}
 }
 
-static int take_over_connection(void *context, uint32_t worker, int fd, uint16_t port, bool is_stream)
+static int take_over_connection(void *context, uint32_t worker, int fd, const struct address *local,
+				bool is_stream)
 {
 	const struct gateway *gateway = context;
 
-	return worker_take_over(gateway->workers[worker], fd, port, is_stream);
+	return worker_take_over(gateway->workers[worker], fd, local, is_stream);
 }
 
 static void gateway_take_over(struct gateway *gateway)

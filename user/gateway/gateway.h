@@ -31,13 +31,12 @@ enum gateway_phase {
 };
 
 /*
- * One listening port of the process. Never freed before the end: clients of a removed port still decrement
- * its counts.
+ * One listening address of the process: the same port on two addresses is two of them. Never freed before the
+ * end: clients of a removed one still decrement its counts.
  */
 struct gateway_port {
 	struct list node;
-	uint16_t port;
-	struct address address; /* that the workers listen on */
+	struct address address;
 	bool is_open; /* the workers listen */
 	/* loop time at which the workers started to close it; 0: not since it was opened */
 	uint64_t closed_ms;

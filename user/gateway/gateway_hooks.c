@@ -289,7 +289,10 @@ static int hook_take_listener(void *context, const struct address *address)
 	struct gateway *gateway = context;
 	int fd;
 
-	return takeover_take_port(&gateway->takeover, address, 1, &fd) ? fd : -1;
+	if (takeover_take_port(&gateway->takeover, address, 1, &fd))
+		return fd;
+	(void)takeover_drop_port(&gateway->takeover, address_port(address));
+	return -1;
 }
 
 void gateway_hooks_fill(struct gateway *gateway)

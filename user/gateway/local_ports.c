@@ -47,11 +47,26 @@ static bool local_is_on(const struct snapshot *snapshot)
 	return splice_has_same_host(&snapshot->config.splice);
 }
 
+/*
+ * The kernel programs look for the address of a connection, and then for a wildcard: so the listeners of all
+ * addresses of a port must allow it before its wildcard does.
+ */
+static bool is_used(const struct snapshot *snapshot, const struct bind *bind)
+{
+	const struct splice_config *splice = &snapshot->config.splice;
+	bool all = bind_is_used(bind, splice);
+
+	for (uint32_t i = 0; all && address_is_any(&bind->address) && i < snapshot->bind_count; i++)
+		all = snapshot->bind_list[i].port != bind->port ||
+		      bind_is_used(&snapshot->bind_list[i], splice);
+	return all;
+}
+
 static bool snapshot_uses(const struct snapshot *snapshot, const struct address *address)
 {
 	for (uint32_t i = 0; snapshot && local_is_on(snapshot) && i < snapshot->bind_count; i++) {
 		if (address_eq(&snapshot->bind_list[i].address, address))
-			return bind_is_used(&snapshot->bind_list[i], &snapshot->config.splice);
+			return is_used(snapshot, &snapshot->bind_list[i]);
 	}
 	return false;
 }
@@ -63,17 +78,15 @@ void local_ports_follow(struct local *local, const struct snapshot *from, const 
 	for (uint32_t i = 0; from && local_is_on(from) && i < from->bind_count; i++) {
 		const struct bind *bind = &from->bind_list[i];
 
-		if (bind_is_used(bind, &from->config.splice) && !snapshot_uses(to, &bind->address))
+		if (is_used(from, bind) && !snapshot_uses(to, &bind->address))
 			(void)local_listener_remove(local, &bind->address.any);
 	}
 	for (uint32_t i = 0; to && local_is_on(to) && i < to->bind_count; i++) {
 		const struct bind *bind = &to->bind_list[i];
-		int error = bind_is_used(bind, &to->config.splice)
-				    ? local_listener_add(local, &bind->address.any)
-				    : 0;
+		int error = is_used(to, bind) ? local_listener_add(local, &bind->address.any) : 0;
 
 		if (error)
-			log_warn("same-host lanes: not available for port %u: %s", bind->port,
+			log_warn("same-host lanes: not available for %.*s: %s", SPAN_FMT(bind->address_text),
 				 strerrordesc_np(-error));
 	}
 }

@@ -5,24 +5,25 @@
 #include <string.h>
 
 #include "user/base/limits.h"
+#include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/net/reuseport_balancer.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
 
-static struct gateway_port *gateway_port_of(struct gateway *gateway, uint16_t number)
+static struct gateway_port *gateway_port_of(struct gateway *gateway, const struct address *address)
 {
 	struct gateway_port *port;
 
 	list_each(node, next, &gateway->ports) {
 		port = list_entry(node, struct gateway_port, node);
-		if (port->port == number)
+		if (address_eq(&port->address, address))
 			return port;
 	}
 	port = hg_calloc(1, sizeof(*port));
 	if (!port)
 		return NULL;
-	port->port = number;
+	port->address = *address;
 	list_add_tail(&gateway->ports, &port->node);
 	return port;
 }
@@ -43,45 +44,128 @@ static bool port_is_closing(const struct gateway *gateway, const struct gateway_
 	return port->closed_ms && loop_now_ms(gateway->loop) < port->closed_ms + GATEWAY_CLOSE_MS;
 }
 
-/* -EAGAIN: the workers may still have the port open, from an earlier configuration. */
-static int plan_open(struct gateway *gateway, const struct gateway_port *port, const struct bind *bind,
-		     int *fds, struct text *error)
+static int *plan_fds(const struct gateway *gateway, const struct port_plan *plan, uint32_t i)
 {
-	int result = 0;
+	return plan->fds + (size_t)i * gateway->worker_count;
+}
 
-	if (!takeover_take_port(&gateway->takeover, &bind->address, gateway->worker_count, fds))
-		result = net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, gateway->worker_count,
-					       fds, NULL);
-	if (result == 0) {
-		if (gateway->reuseport_balancer_program >= 0)
-			(void)reuseport_balancer_attach(fds[0], gateway->reuseport_balancer_program);
+/* True if sockets of this process may listen on another address of the port. */
+static bool has_neighbour(struct gateway *gateway, const struct port_plan *plan,
+			  const struct gateway_port *port)
+{
+	uint16_t number = address_port(&port->address);
+
+	list_each(node, next, &gateway->ports) {
+		const struct gateway_port *other = list_entry(node, struct gateway_port, node);
+
+		if (other != port && address_port(&other->address) == number &&
+		    atomic_load(&other->counts.sockets))
+			return true;
+	}
+	for (uint32_t i = 0; i < plan->bind_count && plan->ports[i]; i++)
+		if (plan->ports[i] != port && address_port(&plan->ports[i]->address) == number &&
+		    plan_fds(gateway, plan, i)[0] >= 0)
+			return true;
+	return false;
+}
+
+/* -EAGAIN: the workers may still have the port open, from an earlier configuration. */
+static int plan_again(const struct bind *bind, struct text *error)
+{
+	text_fmt(error, "%.*s was closed a moment ago and is not free yet: trying again",
+		 SPAN_FMT(bind->address_text));
+	return -EAGAIN;
+}
+
+static int plan_listen(struct gateway *gateway, const struct bind *bind, unsigned int flags, int *fds)
+{
+	return net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, flags, gateway->worker_count, fds,
+				     NULL);
+}
+
+static void warn_of_absent_address(const struct bind *bind)
+{
+	const struct listener *listener = &bind->listener_list[0];
+
+	log_warn("%.*s: no interface of this machine has this address of the Gateway %.*s/%.*s: it gets "
+		 "connections once one does",
+		 SPAN_FMT(bind->address_text), SPAN_FMT(listener->gateway_namespace),
+		 SPAN_FMT(listener->gateway_name));
+}
+
+static int plan_open(struct gateway *gateway, const struct port_plan *plan, uint32_t i,
+		     const struct bind *bind, struct text *error)
+{
+	const struct gateway_port *port = plan->ports[i];
+	int *fds = plan_fds(gateway, plan, i), result;
+	unsigned int flags = 0;
+
+	/* Of the previous process; in an upgrade that one still listens there. */
+	if (takeover_drop_port(&gateway->takeover, bind->port) || has_neighbour(gateway, plan, port))
+		flags = NET_LISTEN_BESIDE;
+	/* The kernel would let the sockets join those that are being closed. */
+	if (flags && atomic_load(&port->counts.sockets) && port_is_closing(gateway, port))
+		return plan_again(bind, error);
+	result = plan_listen(gateway, bind, flags, fds);
+	if (result == -EADDRNOTAVAIL && bind->may_lack_address) {
+		result = plan_listen(gateway, bind, flags | NET_LISTEN_ABSENT, fds);
+		if (!result)
+			warn_of_absent_address(bind);
+	}
+	if (!result)
 		return 0;
-	}
-	for (uint32_t i = 0; i < gateway->worker_count; i++)
-		fds[i] = -1;
-	if (result == -EADDRINUSE && port_is_closing(gateway, port)) {
-		text_fmt(error, "port %u was closed a moment ago and is not free yet: trying again",
-			 port->port);
-		return -EAGAIN;
-	}
+	for (uint32_t at = 0; at < gateway->worker_count; at++)
+		fds[at] = -1;
+	if (result == -EADDRINUSE && port_is_closing(gateway, port))
+		return plan_again(bind, error);
 	net_listen_explain(&bind->address, result, error);
 	return result;
 }
 
-/* A changed address that is not in force must be reported. */
-static int plan_refuse(const struct gateway_port *port, const struct bind *bind, struct text *error)
+static int plan_names(struct gateway *gateway, const struct snapshot *snapshot, struct port_plan *plan)
 {
-	text_fmt(error, "port %u listens on ", port->port);
-	address_format(&port->address, error);
-	text_fmt(error, "; to listen on %.*s, restart the gateway or use another port",
-		 SPAN_FMT(bind->address_text));
-	return -EADDRINUSE;
+	for (uint32_t i = 0; i < snapshot->bind_count; i++) {
+		const struct address *address = &snapshot->bind_list[i].address;
+
+		plan->ports[i] = gateway_port_of(gateway, address);
+		if (!plan->ports[i])
+			return -ENOMEM;
+		/* All of these before any other socket of their port is closed. */
+		if (!plan->ports[i]->is_open)
+			(void)takeover_take_port(&gateway->takeover, address, gateway->worker_count,
+						 plan_fds(gateway, plan, i));
+	}
+	return 0;
+}
+
+/* The binds that have no sockets yet: those to an address, or those to a wildcard. */
+static int plan_open_all(struct gateway *gateway, const struct snapshot *snapshot,
+			 const struct port_plan *plan, bool is_any, struct text *error)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; i < snapshot->bind_count && !result; i++) {
+		const struct bind *bind = &snapshot->bind_list[i];
+
+		if (!plan->ports[i]->is_open && plan_fds(gateway, plan, i)[0] < 0 &&
+		    address_is_any(&bind->address) == is_any)
+			result = plan_open(gateway, plan, i, bind, error);
+	}
+	return result;
+}
+
+static void plan_balance(const struct gateway *gateway, const struct port_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->bind_count && gateway->reuseport_balancer_program >= 0; i++)
+		if (plan_fds(gateway, plan, i)[0] >= 0)
+			(void)reuseport_balancer_attach(plan_fds(gateway, plan, i)[0],
+							gateway->reuseport_balancer_program);
 }
 
 int port_plan_make(struct gateway *gateway, const struct snapshot *snapshot, struct port_plan *plan,
 		   struct text *error)
 {
-	int result = 0;
+	int result;
 
 	*plan = (struct port_plan){
 		.bind_count = snapshot->bind_count,
@@ -92,19 +176,13 @@ int port_plan_make(struct gateway *gateway, const struct snapshot *snapshot, str
 		plan->fds[i] = -1;
 	if (!plan->ports || !plan->fds)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < snapshot->bind_count && !result; i++) {
-		plan->ports[i] = gateway_port_of(gateway, snapshot->bind_list[i].port);
-		if (!plan->ports[i])
-			result = -ENOMEM;
-		else if (plan->ports[i]->is_open &&
-			 !address_eq(&plan->ports[i]->address, &snapshot->bind_list[i].address))
-			result = plan_refuse(plan->ports[i], &snapshot->bind_list[i], error);
-		else if (!plan->ports[i]->is_open)
-			result = plan_open(gateway, plan->ports[i], &snapshot->bind_list[i],
-					   plan->fds + (size_t)i * gateway->worker_count, error);
-		if (!result)
-			plan->ports[i]->address = snapshot->bind_list[i].address;
-	}
+	result = plan_names(gateway, snapshot, plan);
+	if (!result)
+		result = plan_open_all(gateway, snapshot, plan, false, error);
+	if (!result)
+		result = plan_open_all(gateway, snapshot, plan, true, error);
+	if (!result)
+		plan_balance(gateway, plan);
 	return result;
 }
 
@@ -118,8 +196,8 @@ static struct worker_change *plan_change(const struct gateway *gateway, struct s
 		return NULL;
 	for (uint32_t i = 0; i < plan->bind_count; i++) {
 		listens[i] = (struct worker_listen){
-			.port = plan->ports[i]->port,
-			.fd = plan->fds[(size_t)i * gateway->worker_count + index],
+			.address = plan->ports[i]->address,
+			.fd = plan_fds(gateway, plan, i)[index],
 			.counts = &plan->ports[i]->counts,
 		};
 	}
@@ -142,6 +220,9 @@ int port_plan_send(const struct gateway *gateway, struct snapshot *snapshot, con
 			return -ENOMEM;
 		}
 	}
+	for (uint32_t i = 0; i < plan->bind_count; i++)
+		if (plan_fds(gateway, plan, i)[0] >= 0)
+			atomic_fetch_add(&plan->ports[i]->counts.sockets, gateway->worker_count);
 	for (uint32_t i = 0; i < gateway->worker_count; i++)
 		worker_change_send(gateway->workers[i], changes[i]);
 	return 0;

@@ -8,6 +8,7 @@
 #include "policy/compile/effective.h"
 #include "user/gateway/options.h"
 #include "user/net/host_addresses.h"
+#include "user/net/own_address.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -32,16 +33,18 @@ static void print_messages(const struct config_report *report)
 static int print_status(const struct snapshot *snapshot, bool is_json)
 {
 	struct host_addresses host;
+	struct status_host machine;
 	struct text text;
 	int status;
 
 	text_init(&text);
 	host_addresses_read(&host);
+	machine = (struct status_host){ host.list, host.count, own_address_has, false };
 	if (is_json) {
-		status_write(snapshot, &(struct status_host){ host.list, host.count, false }, &text);
+		status_write(snapshot, &machine, &text);
 		text_char(&text, '\n');
 	} else {
-		status_table(snapshot, &text);
+		status_table(snapshot, &machine, &text);
 	}
 	status = print(&text, stdout);
 	text_done(&text);

@@ -132,6 +132,12 @@ bool address_is_unix(const struct address *a)
 	return address_family(a) == AF_UNIX;
 }
 
+bool address_is_any(const struct address *a)
+{
+	return (address_family(a) == AF_INET && a->v4.sin_addr.s_addr == htonl(INADDR_ANY)) ||
+	       (address_family(a) == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr));
+}
+
 /*
  * The name of a Unix socket: empty if unnamed (unix(7): clients rarely bind), an abstract name with its
  * leading NUL, or a path without its terminator, which the kernel may or may not count.

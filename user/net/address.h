@@ -30,6 +30,7 @@ uint16_t address_port(const struct address *a); /* 0 for Unix */
 void address_set_port(struct address *a, uint16_t port);
 bool address_eq(const struct address *a, const struct address *b);
 bool address_is_unix(const struct address *a);
+bool address_is_any(const struct address *a); /* 0.0.0.0 or :: */
 uint64_t address_hash(const struct address *a);
 /* IPv4-mapped IPv6 becomes IPv4, as shown in logs and X-Forwarded-For. */
 void address_unmap(struct address *a);

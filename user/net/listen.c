@@ -12,24 +12,24 @@ static int set_flag(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static bool is_any_v6(const struct address *a)
-{
-	return a->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
-}
-
 /*
  * The first socket reserves the port: without SO_REUSEPORT the kernel refuses it while any socket listens
  * there. The kernel checks each socket's own flag when the next one binds, so setting it after bind(2) admits
  * the rest of the group.
  */
-static int bind_and_listen(int fd, const struct address *address, int backlog, bool is_first)
+static int bind_and_listen(int fd, const struct address *address, int backlog, unsigned int flags,
+			   bool is_first)
 {
 	int error = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 
 	if (!error)
 		error = socket_set_urgent_inline(fd);
-	if (!error && is_any_v6(address))
+	if (!error && address->any.sa_family == AF_INET6 && address_is_any(address))
 		error = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	if (!error && flags & NET_LISTEN_ABSENT)
+		error = address->any.sa_family == AF_INET6 ? set_flag(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1)
+							   : set_flag(fd, IPPROTO_IP, IP_FREEBIND, 1);
+	is_first &= !(flags & NET_LISTEN_BESIDE);
 	if (!error && !is_first)
 		error = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!error && bind(fd, &address->any, address->len) < 0)
@@ -41,14 +41,15 @@ static int bind_and_listen(int fd, const struct address *address, int backlog, b
 	return error;
 }
 
-static int open_tcp(const struct address *address, int backlog, bool is_first, int *ret_fd)
+static int open_tcp(const struct address *address, int backlog, unsigned int flags, bool is_first,
+		    int *ret_fd)
 {
 	int fd;
 	int error = socket_open(address, &fd);
 
 	if (error)
 		return error;
-	error = bind_and_listen(fd, address, backlog, is_first);
+	error = bind_and_listen(fd, address, backlog, flags, is_first);
 	if (error) {
 		socket_close(fd);
 		return error;
@@ -57,20 +58,20 @@ static int open_tcp(const struct address *address, int backlog, bool is_first, i
 	return 0;
 }
 
-static int open_tcp_group(const struct address *address, int backlog, unsigned int count, int *ret_fds,
-			  struct address *ret_local)
+static int open_tcp_group(const struct address *address, int backlog, unsigned int flags, unsigned int count,
+			  int *ret_fds, struct address *ret_local)
 {
 	struct address local;
 	unsigned int opened = 1;
 	int first;
-	int error = open_tcp(address, backlog, true, &first);
+	int error = open_tcp(address, backlog, flags, true, &first);
 
 	if (error)
 		return error;
 	error = socket_local(first, &local);
 	ret_fds[0] = first;
 	while (!error && opened < count) {
-		error = open_tcp(&local, backlog, false, &ret_fds[opened]);
+		error = open_tcp(&local, backlog, flags, false, &ret_fds[opened]);
 		opened += !error;
 	}
 	if (error) {
@@ -82,8 +83,8 @@ static int open_tcp_group(const struct address *address, int backlog, unsigned i
 	return 0;
 }
 
-int net_listen_open_group(const struct address *address, int backlog, unsigned int count, int *ret_fds,
-			  struct address *ret_local)
+int net_listen_open_group(const struct address *address, int backlog, unsigned int flags, unsigned int count,
+			  int *ret_fds, struct address *ret_local)
 {
 	struct address local;
 	int error;
@@ -95,7 +96,7 @@ int net_listen_open_group(const struct address *address, int backlog, unsigned i
 		if (count == 1)
 			error = net_listen_open_unix(address, NET_LISTEN_UNIX_MODE, backlog, ret_fds);
 	} else {
-		error = open_tcp_group(address, backlog, count, ret_fds, &local);
+		error = open_tcp_group(address, backlog, flags, count, ret_fds, &local);
 	}
 	if (!error && ret_local)
 		*ret_local = local;
@@ -104,7 +105,7 @@ int net_listen_open_group(const struct address *address, int backlog, unsigned i
 
 int net_listen_open(const struct address *address, int backlog, int *ret_fd)
 {
-	return net_listen_open_group(address, backlog, 1, ret_fd, NULL);
+	return net_listen_open_group(address, backlog, 0, 1, ret_fd, NULL);
 }
 
 struct unix_path {

@@ -316,15 +316,6 @@ bool inherited_fds_take_listeners(struct inherited_fds *inherited, const struct 
 		found++;
 		socket->fd = -1;
 	}
-	/* A listener on another address of this port would prevent opening the new one. */
-	for (uint32_t i = 0; !found && i < inherited->listener_count; i++) {
-		struct inherited_fds_socket *socket = &inherited->listeners[i];
-
-		if (socket->fd >= 0 && address_port(&socket->local) == address_port(address)) {
-			socket_close(socket->fd);
-			socket->fd = -1;
-		}
-	}
 	for (uint32_t i = 0; i < found && i < count; i++) {
 		if (found != count)
 			socket_close(ret_fds[i]);
@@ -332,6 +323,22 @@ bool inherited_fds_take_listeners(struct inherited_fds *inherited, const struct 
 			syn_filter_detach(ret_fds[i]);
 	}
 	return found == count;
+}
+
+bool inherited_fds_drop_listeners(struct inherited_fds *inherited, uint16_t port)
+{
+	bool has_some = false;
+
+	for (uint32_t i = 0; i < inherited->listener_count; i++) {
+		struct inherited_fds_socket *socket = &inherited->listeners[i];
+
+		if (socket->fd < 0 || address_port(&socket->local) != port)
+			continue;
+		socket_close(socket->fd);
+		socket->fd = -1;
+		has_some = true;
+	}
+	return has_some;
 }
 
 static void inherited_fds_forget(struct inherited_fds *inherited)

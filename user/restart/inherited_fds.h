@@ -48,11 +48,16 @@ int inherited_fds_collect(struct inherited_fds *inherited, struct restart_state 
  */
 void inherited_fds_drop(struct restart_state *restart_state);
 /*
- * Takes the listeners of one address if there are exactly `count`; the caller owns them. Otherwise false:
- * they are closed, and if there is none, so are those of other addresses with this port.
+ * Takes the listeners of one address if there are exactly `count`; the caller owns them. Otherwise false, and
+ * they are closed.
  */
 bool inherited_fds_take_listeners(struct inherited_fds *inherited, const struct address *address,
 				  uint32_t count, int *ret_fds);
+/*
+ * Closes the listeners of this port that were not taken, on whatever address: they could prevent opening
+ * another address. False: there is none.
+ */
+bool inherited_fds_drop_listeners(struct inherited_fds *inherited, uint16_t port);
 /* Describes one connection; backend_fd: -1 for an idle client. */
 struct inherited_fds_socket inherited_fds_socket(int fd, int backend_fd);
 /* Resets the connections that no worker has taken, and clears their statuses. */

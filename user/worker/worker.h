@@ -47,11 +47,11 @@ struct worker_change *worker_change_create(struct snapshot *snapshot, const stru
 void worker_change_free(struct worker_change *change); /* one that was not sent; NULL allowed */
 void worker_change_send(struct worker *worker, struct worker_change *change);
 /*
- * Takes over a client's connection to this port: an idle one, as if it had just been accepted, or that of a
- * stream of another process (its entry is at this descriptor, user/restart/state.h) with the connection to
- * its backend. Owns them on success: 0 or -ENOMEM. Resets those that it cannot resume.
+ * Takes over a client's connection to the address `local`: an idle one, as if it had just been accepted, or
+ * that of a stream of another process (its entry is at this descriptor, user/restart/state.h) with the
+ * connection to its backend. Owns them on success: 0 or -ENOMEM. Resets those that it cannot resume.
  */
-int worker_take_over(struct worker *worker, int fd, uint16_t port, bool is_stream);
+int worker_take_over(struct worker *worker, int fd, const struct address *local, bool is_stream);
 enum worker_phase {
 	WORKER_DRAIN, /* keep accepting; responses have Connection: close */
 	WORKER_HAND_OFF, /* accept nothing, hand over what the new program can resume (quiesce.h) */

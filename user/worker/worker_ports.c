@@ -2,6 +2,7 @@
 #include "user/worker/worker_ports.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "user/base/failpoint.h"
@@ -30,6 +31,23 @@ struct worker_port {
 };
 
 /* ------------------------------------------------------------------------------------ one port */
+
+struct port_name {
+	char text[ADDRESS_TEXT_BYTES + sizeof("[]:65535")];
+};
+
+/* For messages. */
+static struct port_name port_name(const struct worker_port *port)
+{
+	const struct address *address = &port->bind->address;
+	char host[ADDRESS_TEXT_BYTES];
+	int len = (int)address_host_text(address, host);
+	struct port_name name;
+
+	snprintf(name.text, sizeof(name.text), address->any.sa_family == AF_INET6 ? "[%.*s]:%u" : "%.*s:%u",
+		 len, host, address_port(address));
+	return name;
+}
 
 static void port_on_accept(struct net_listener *listener, int fd, const struct address *peer)
 {
@@ -83,7 +101,7 @@ static void port_open(struct worker_ports *ports, struct worker_listen *listen)
 	listen->spare = NULL;
 	*port->bind = (struct proxy_bind){
 		.proxy = ports->proxy,
-		.port = listen->port,
+		.address = listen->address,
 		.refs = 1,
 		.counts = listen->counts,
 	};
@@ -93,8 +111,8 @@ static void port_open(struct worker_ports *ports, struct worker_listen *listen)
 	if (!error)
 		return;
 	counter_add(ports->proxy->counters, COUNTER_LISTEN_FAILURES, 1);
-	log_error("worker %u cannot listen on port %u: %s; trying again every %d ms", ports->proxy->index,
-		  listen->port, strerrordesc_np(-error), WORKER_PORTS_RETRY_MS);
+	log_error("worker %u cannot listen on %s: %s; trying again every %d ms", ports->proxy->index,
+		  port_name(port).text, strerrordesc_np(-error), WORKER_PORTS_RETRY_MS);
 	timer_arm(loop_timers(loop), &ports->retry, loop_now_ms(loop) + WORKER_PORTS_RETRY_MS);
 }
 
@@ -109,7 +127,7 @@ static void worker_ports_try_again(struct worker_ports *ports)
 			continue;
 		if (listen(port->waiting_fd, LIMIT_LISTEN_BACKLOG) == 0 &&
 		    port_start(ports, port, port->waiting_fd) == 0)
-			log_info("worker %u listens on port %u", ports->proxy->index, port->bind->port);
+			log_info("worker %u listens on %s", ports->proxy->index, port_name(port).text);
 		else
 			timer_arm(loop_timers(loop), &ports->retry,
 				  loop_now_ms(loop) + WORKER_PORTS_RETRY_MS);
@@ -128,8 +146,8 @@ static void port_bar(const struct worker_ports *ports, struct worker_port *port)
 	int error = port->waiting_fd < 0 ? net_listener_bar(&port->listener, ports->syn_filter_program) : 0;
 
 	if (error < 0 && error != -EOPNOTSUPP)
-		log_warn("worker %u, port %u: cannot keep new connections out while it closes: %s",
-			 ports->proxy->index, port->bind->port, strerrordesc_np(-error));
+		log_warn("worker %u, %s: cannot keep new connections out while it closes: %s",
+			 ports->proxy->index, port_name(port).text, strerrordesc_np(-error));
 }
 
 static void port_stop(struct worker_port *port)
@@ -142,6 +160,7 @@ static void port_stop(struct worker_port *port)
 static void port_close(struct worker_port *port)
 {
 	port_stop(port);
+	atomic_fetch_sub(&port->bind->counts->sockets, 1);
 	port->bind->bind = NULL;
 	proxy_bind_unref(port->bind);
 	list_remove(&port->node);
@@ -179,21 +198,40 @@ void worker_ports_release(struct worker_listen *listens, size_t count)
 	}
 }
 
-static struct worker_port *worker_port_of(const struct worker_ports *ports, uint16_t number)
+static struct worker_port *worker_port_of(const struct worker_ports *ports, const struct address *address)
 {
 	list_each(node, next, &ports->list) {
 		struct worker_port *port = list_entry(node, struct worker_port, node);
 
-		if (port->bind->port == number)
+		if (address_eq(&port->bind->address, address))
 			return port;
 	}
 	return NULL;
 }
 
-static const struct bind *snapshot_bind(const struct snapshot *snapshot, uint16_t port)
+/* The ports that a connection to `local` matches, in the order in which the kernel prefers them. */
+enum { PORT_CHOICES = 3 };
+
+static size_t ports_for(const struct worker_ports *ports, const struct address *local,
+			struct worker_port *ret_ports[PORT_CHOICES])
+{
+	struct address wanted[PORT_CHOICES] = { *local };
+	size_t count = 1, found = 0;
+
+	if (local->any.sa_family == AF_INET)
+		address_set_any(&wanted[count++], false, address_port(local));
+	address_set_any(&wanted[count++], true, address_port(local));
+	for (size_t i = 0; i < count; i++) {
+		ret_ports[found] = worker_port_of(ports, &wanted[i]);
+		found += ret_ports[found] != NULL;
+	}
+	return found;
+}
+
+static const struct bind *snapshot_bind(const struct snapshot *snapshot, const struct address *address)
 {
 	for (uint32_t i = 0; i < snapshot->bind_count; i++) {
-		if (snapshot->bind_list[i].port == port)
+		if (address_eq(&snapshot->bind_list[i].address, address))
 			return &snapshot->bind_list[i];
 	}
 	return NULL;
@@ -205,7 +243,7 @@ static void worker_ports_set_status(struct worker_ports *ports, const struct wor
 	list_each(node, next, &ports->list)
 		list_entry(node, struct worker_port, node)->is_named = false;
 	for (size_t i = 0; i < count; i++) {
-		struct worker_port *port = worker_port_of(ports, listens[i].port);
+		struct worker_port *port = worker_port_of(ports, &listens[i].address);
 
 		if (port)
 			port->is_named = true;
@@ -255,17 +293,18 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 			port_close(port);
 	}
 	for (size_t i = 0; i < count; i++) {
-		struct worker_port *port = worker_port_of(ports, listens[i].port);
-		const struct bind *bind = snapshot_bind(ports->proxy->lease->snapshot, listens[i].port);
+		struct worker_port *port = worker_port_of(ports, &listens[i].address);
+		const struct bind *bind = snapshot_bind(ports->proxy->lease->snapshot, &listens[i].address);
 
 		CHECK(port && bind);
 		port_use(port, bind, &listens[i]);
 	}
 }
 
-void worker_ports_take_over(struct worker_ports *ports, uint16_t number, int fd)
+void worker_ports_take_over(struct worker_ports *ports, const struct address *local, int fd)
 {
-	struct worker_port *port = worker_port_of(ports, number);
+	struct worker_port *choices[PORT_CHOICES];
+	struct worker_port *port = ports_for(ports, local, choices) ? choices[0] : NULL;
 	struct restart_state *restart_state = ports->proxy->shared->restart_state;
 	enum conn_status status = conn_status_of(restart_state, fd);
 	struct address peer;
@@ -285,15 +324,34 @@ void worker_ports_take_over(struct worker_ports *ports, uint16_t number, int fd)
 		atomic_fetch_add(&restart_state->not_resumed[status], status == CONN_STATUS_IDLE_BYPASS);
 }
 
-void worker_ports_resume_stream(struct worker_ports *ports, uint16_t number, int client_fd)
+/*
+ * A configuration that has changed since the stream began may have given the address of the connection to
+ * another listener. A removed port has no configuration: NULL then.
+ */
+static struct proxy_bind *bind_of_stream(const struct worker_ports *ports, const struct address *local,
+					 int client_fd)
+{
+	const struct restart_entry *entry = restart_entry(ports->proxy->shared->restart_state, client_fd);
+	struct worker_port *choices[PORT_CHOICES];
+	size_t count = ports_for(ports, local, choices);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct bind *bind = choices[i]->bind->bind;
+
+		if (entry && bind && stream_has_place(bind, entry))
+			return choices[i]->bind;
+	}
+	return count ? choices[0]->bind : NULL;
+}
+
+void worker_ports_resume_stream(struct worker_ports *ports, const struct address *local, int client_fd)
 {
 	struct restart_state *restart_state = ports->proxy->shared->restart_state;
 	enum conn_status status = conn_status_of(restart_state, client_fd);
-	struct worker_port *port = worker_port_of(ports, number);
-	/* A removed port has no configuration. */
+	struct proxy_bind *bind = bind_of_stream(ports, local, client_fd);
 	struct proxy_bind gone = { 0 };
 
-	if (!stream_resume(ports->proxy, port ? port->bind : &gone, client_fd)) {
+	if (!stream_resume(ports->proxy, bind ? bind : &gone, client_fd)) {
 		atomic_fetch_add(&restart_state->not_resumed[status], 1);
 		return;
 	}

@@ -25,11 +25,11 @@ struct worker_ports {
 	void (*on_closed)(struct worker_ports *ports);
 };
 
-/* A listening socket passed together with its port. */
+/* A listening socket passed together with its address. */
 struct worker_listen {
-	uint16_t port;
+	struct address address;
 	struct worker_port *spare; /* from worker_ports_prepare() */
-	int fd; /* worker_ports_apply() takes it; -1: the worker already listens on this port */
+	int fd; /* worker_ports_apply() takes it; -1: the worker already listens on this address */
 	struct proxy_counts *counts; /* borrowed: of this port in the process */
 };
 
@@ -56,13 +56,16 @@ void worker_ports_flush_removed(struct worker_ports *ports, const struct worker_
  * logged, counted, and tried again with the next configuration and every WORKER_PORTS_RETRY_MS.
  */
 void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listens, size_t count);
-/* Takes fd: a connection that came in at this port, as if it had just been accepted. */
-void worker_ports_take_over(struct worker_ports *ports, uint16_t number, int fd);
 /*
- * Takes client_fd and the descriptor of its backend: a stream of another process (resume.h). Resets and
- * counts a stream that cannot be resumed.
+ * Takes fd, a connection to the address `local` (IPv4 never as a mapped one), as if it had just been
+ * accepted: at the port that the kernel would choose for a new one.
  */
-void worker_ports_resume_stream(struct worker_ports *ports, uint16_t number, int client_fd);
+void worker_ports_take_over(struct worker_ports *ports, const struct address *local, int fd);
+/*
+ * Takes client_fd and the descriptor of its backend: a stream of another process (resume.h) at the port that
+ * has its listener. Resets and counts a stream that cannot be resumed.
+ */
+void worker_ports_resume_stream(struct worker_ports *ports, const struct address *local, int client_fd);
 /*
  * For the drain: admits nothing new, accepts what was under way for WORKER_PORTS_GRACE_MS, then closes the
  * sockets and calls on_closed().

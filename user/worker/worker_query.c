@@ -12,7 +12,7 @@
 struct client_message {
 	struct message message;
 	int fd; /* owner */
-	uint16_t port;
+	struct address local;
 	bool is_stream;
 };
 
@@ -22,14 +22,14 @@ static void worker_on_client(struct message *message, void *context)
 	struct worker *worker = context;
 
 	if (client->is_stream)
-		worker_ports_resume_stream(&worker->ports, client->port, client->fd);
+		worker_ports_resume_stream(&worker->ports, &client->local, client->fd);
 	else
-		worker_ports_take_over(&worker->ports, client->port, client->fd);
+		worker_ports_take_over(&worker->ports, &client->local, client->fd);
 	atomic_fetch_sub(&worker->proxy.shared->resumptions_left, 1);
 	hg_free(client);
 }
 
-int worker_take_over(struct worker *worker, int fd, uint16_t port, bool is_stream)
+int worker_take_over(struct worker *worker, int fd, const struct address *local, bool is_stream)
 {
 	struct client_message *message = hg_calloc(1, sizeof(*message));
 
@@ -37,7 +37,8 @@ int worker_take_over(struct worker *worker, int fd, uint16_t port, bool is_strea
 		return -ENOMEM;
 	message->message.run = worker_on_client;
 	message->fd = fd;
-	message->port = port;
+	message->local = *local;
+	address_unmap(&message->local);
 	message->is_stream = is_stream;
 	atomic_fetch_add(&worker->proxy.shared->resumptions_left, 1);
 	mailbox_send(worker->mailbox, &message->message);

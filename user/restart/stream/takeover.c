@@ -45,6 +45,11 @@ bool takeover_take_port(struct takeover *takeover, const struct address *address
 	return true;
 }
 
+bool takeover_drop_port(struct takeover *takeover, uint16_t port)
+{
+	return inherited_fds_drop_listeners(&takeover->inherited, port);
+}
+
 /* Time for children to end: they got SIGTERM and EOF when they were found. */
 enum { LATE_MS = 2000 };
 
@@ -74,7 +79,7 @@ static uint32_t hand_out(struct takeover *takeover, struct inherited_fds_socket 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t index = takeover->next_worker++ % host->worker_count;
 
-		if (host->take_over(host->context, index, sockets[i].fd, address_port(&sockets[i].local),
+		if (host->take_over(host->context, index, sockets[i].fd, &sockets[i].local,
 				    sockets[i].backend_fd >= 0) < 0)
 			continue;
 		sockets[i].fd = -1;

@@ -13,8 +13,11 @@ struct takeover_host {
 	const atomic_uint *resumptions_left; /* streams that workers have and have not resumed yet */
 	uint32_t worker_count;
 	void *context;
-	/* Passes the connection of a client of this port to a worker; see worker_take_over(). 0 or -errno. */
-	int (*take_over)(void *context, uint32_t worker, int fd, uint16_t port, bool is_stream);
+	/*
+	 * Passes the connection of a client, which connected to `local`, to a worker; see
+	 * worker_take_over(). 0 or -errno.
+	 */
+	int (*take_over)(void *context, uint32_t worker, int fd, const struct address *local, bool is_stream);
 };
 
 /*
@@ -46,6 +49,8 @@ uint32_t takeover_workers(const struct takeover *takeover, uint32_t wanted);
 /* Takes the sockets of one port, one for each worker; false: there are none. */
 bool takeover_take_port(struct takeover *takeover, const struct address *address, uint32_t count,
 			int *ret_fds);
+/* Closes what nobody has taken of this port, on other addresses; false: there is nothing. */
+bool takeover_drop_port(struct takeover *takeover, uint16_t port);
 /* Call when ports are open and workers run: passes them idle clients and streams, and closes the rest. */
 void takeover_end(struct takeover *takeover, const struct takeover_host *host);
 /* Call when this gateway drains: the old program keeps the connections that it has not sent. */

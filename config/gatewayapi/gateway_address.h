@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/gatewayapi/gateway.h"
+
+/*
+ * `spec.addresses` of a Gateway: its listeners, and those of its ListenerSets, are on these addresses only. A
+ * listener on several of them becomes several listeners of the same name, each with its own routes.
+ */
+enum { GATEWAY_ADDRESSES_MAX = 16 }; /* as in the CRD */
+
+/*
+ * Fills the addresses of the source, and those of its status. An address that cannot be used is a fault of
+ * the Gateway, with the condition of Gateway API: it must not be served on others.
+ */
+void gateway_addresses_decode(struct manifests *m, const struct yaml_node *list,
+			      struct gateway_source *source);
+/* Gives the listener, which is complete, its first address; adds the listeners for the others. */
+void gateway_addresses_apply(struct manifests *m, struct gateway_source *source, struct gateway_listener *l);
