@@ -143,6 +143,36 @@ def words():
     check("broken.yaml:1:" in error, error)
 
 
+ADDRESSES = """
+gateways:
+  one: {port: 80, bind: 127.0.0.1}
+  two: {port: 80, bind: 127.0.0.2}
+  six: {port: 81, bind: "::1"}
+  all: {port: 81}
+routes: [{gateways: [one, two, six, all]}]
+"""
+
+
+@test("of several addresses with the port, that of the URL or of --destination is asked")
+def destinations():
+    path = os.path.join(tmpdir(), "addresses.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(ADDRESSES)
+
+    def listener(*args):
+        status, out, error = check_request(*args, "--json", "-f", path)
+        return json.loads(out)["listener"].split("/")[1] if status == 0 else error
+    for args, want in ((["http://127.0.0.2/"], "two"), (["http://a/", "--destination", "127.0.0.1"], "one"),
+                       (["http://127.0.0.2/", "--destination", "127.0.0.1"], "one"),
+                       (["http://a:81/"], "all"), (["http://[::1]:81/"], "six"),
+                       (["http://10.0.0.1:81/"], "all"), (["http://a:81/", "--destination", "::2"], "all")):
+        eq(listener(*args), want, f"{args}")
+    for args in (["http://a/"], ["http://a:80/"], ["http://a/", "--destination", "127.0.0.3"]):
+        check("http://a:80 with --destination 127.0.0.1, http://a:80 with --destination 127.0.0.2"
+              in listener(*args), f"{args}: {listener(*args)}")
+    eq(check_request("http://a/", "--destination", "b", "-f", path)[0], 2, "no address")
+
+
 UNKNOWN = """
 config: {forwarded: {trusted: [127.0.0.0/8]}}
 gateways: {default: {port: @port@}}

@@ -18,6 +18,10 @@ static int parse(const struct options *options, struct check_request *request)
 	if (address_parse_ip(source, 0, &request->client) < 0)
 		return options_fail("--source is no address:", options->source,
 				    "write one as 192.0.2.1 or ::1");
+	if (options->destination &&
+	    address_parse_ip(span_str(options->destination), 0, &request->destination) < 0)
+		return options_fail("--destination is no address:", options->destination,
+				    "write one as 192.0.2.1 or ::1");
 	request->header_list = options->header_list;
 	request->header_count = options->header_count;
 	return 0;

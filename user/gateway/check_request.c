@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/gateway/check_request.h"
 
+#include "user/gateway/check_bind.h"
+
 #include <errno.h>
 
 #include "admin/dump/config_dump.h"
@@ -337,57 +339,7 @@ static void write_found(struct check_request *request, const struct route_found 
 	json_close(request->w);
 }
 
-/* ---- ports */
-
-static bool fits(const struct check_request *request, const struct bind *bind)
-{
-	return bind->protocol == BIND_TCP || (bind->protocol == BIND_TLS) == request->is_tls;
-}
-
-static int refuse_port(const struct check_request *request)
-{
-	const struct snapshot *snapshot = request->snapshot;
-	struct text ports;
-
-	text_init(&ports);
-	text_str(&ports, "write one of ");
-	for (uint32_t i = 0; i < snapshot->bind_count; i++)
-		text_fmt(&ports, "%s%s://%.*s:%u", i ? ", " : "",
-			 snapshot->bind_list[i].protocol == BIND_TLS ? "https" : "http",
-			 SPAN_FMT(authority_host(request->authority)), snapshot->bind_list[i].port);
-	text_char(&ports, '\0');
-	options_fail("no port of the configuration serves this URL", NULL,
-		     text_error(&ports) || !snapshot->bind_count ? "add one under gateways" : ports.data);
-	text_done(&ports);
-	return -EINVAL;
-}
-
-/* The port of the URL; without one the default port of the scheme, or the only port that fits. */
-static int find_bind(struct check_request *request)
-{
-	const struct snapshot *snapshot = request->snapshot;
-	struct span digits = authority_port(request->authority);
-	uint64_t port = request->is_tls ? 443 : 80;
-	uint32_t count = 0;
-
-	if (digits.len && span_parse_u63(digits, &port) < 0)
-		return refuse_port(request);
-	for (uint32_t i = 0; i < snapshot->bind_count; i++) {
-		const struct bind *bind = &snapshot->bind_list[i];
-
-		if (!fits(request, bind))
-			continue;
-		if (bind->port == port) {
-			request->bind = bind;
-			return 0;
-		}
-		if (!digits.len) {
-			request->bind = bind;
-			count++;
-		}
-	}
-	return count == 1 ? 0 : refuse_port(request);
-}
+/* ---- the connection */
 
 static void write_tcp(struct check_request *request, struct span sni)
 {
@@ -444,7 +396,7 @@ static const struct listener *listener_of_name(const struct check_request *reque
 	struct span host = authority_host(request->authority);
 	struct address address;
 
-	if (span_starts(host, SPAN("[")) || address_parse_ip(host, 0, &address) == 0)
+	if (address_parse_ip(check_bind_ip(request->authority), 0, &address) == 0)
 		host = (struct span){ 0 };
 	*ret_sni = host;
 	return listener_find(request->bind, host);
@@ -525,7 +477,7 @@ static void check_connection(struct check_request *request)
 
 int check_request(struct check_request *request, struct json_writer *w)
 {
-	int error = find_bind(request);
+	int error = check_bind_find(request);
 
 	if (error)
 		return error;

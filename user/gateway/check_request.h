@@ -21,6 +21,7 @@ struct check_request {
 	const char *const *header_list; /* "name: value" */
 	size_t header_count;
 	struct address client;
+	struct address destination; /* that the client connects to, without port; len 0: that of the URL */
 
 	/* set by check_request(): */
 	struct arena arena; /* owner: the head */

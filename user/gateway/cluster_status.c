@@ -5,6 +5,7 @@
 #include "config/snapshot.h"
 #include "user/base/log.h"
 #include "user/net/host_addresses.h"
+#include "user/net/own_address.h"
 
 void cluster_status_write(struct cluster *cluster, const struct snapshot *snapshot)
 {

@@ -194,6 +194,9 @@ static int options_set(struct options *options, enum option_id id, const char *v
 	case OPTION_SOURCE:
 		options->source = value;
 		return 0;
+	case OPTION_DESTINATION:
+		options->destination = value;
+		return 0;
 	case OPTION_JSON:
 		options->as_json = true;
 		return 0;

@@ -66,6 +66,7 @@ struct options {
 	const char *header_list[OPTIONS_HEADERS_MAX]; /* "name: value" */
 	size_t header_count;
 	const char *source; /* NULL: not given */
+	const char *destination; /* the same */
 	bool as_json;
 	uint32_t worker_threads; /* WORKER_THREADS; 0: not set */
 };

@@ -16,6 +16,7 @@ complete -c headgate -n __fish_use_subcommand -a check-request -d 'what happens 
 complete -c headgate -n '__fish_seen_subcommand_from check-request' -s f -l file -r -F -d 'a configuration; may be repeated'
 complete -c headgate -n '__fish_seen_subcommand_from check-request' -s H -l header -x -d 'a field of the request; may be repeated'
 complete -c headgate -n '__fish_seen_subcommand_from check-request' -l source -x -d 'the address of the client, 127.0.0.1 by default'
+complete -c headgate -n '__fish_seen_subcommand_from check-request' -l destination -x -d 'the address that the client connects to'
 complete -c headgate -n '__fish_seen_subcommand_from check-request' -l json -d 'JSON instead of YAML or a table'
 complete -c headgate -n '__fish_seen_subcommand_from check-request' -s h -l help -d 'the usage'
 complete -c headgate -n __fish_use_subcommand -a convert -d 'print a file in the current form'
