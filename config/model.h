@@ -494,6 +494,8 @@ struct snapshot {
 	uint32_t policy_count;
 	struct backend *backend_list;
 	uint32_t backend_count;
+	struct span services_json; /* of a standalone file, for the dump: an array; empty: none */
+	struct span workloads_json;
 	bool has_secrets; /* keys, passwords: no core file */
 	bool has_users; /* basicAuth: passwords are verified */
 	struct jwk_remote *jwk_remote_list;

@@ -336,14 +336,23 @@ static void dump_empty_array(struct json_writer *w, const char *key)
 	json_close(w);
 }
 
+/* A list that the configuration only passes on. */
+static void dump_written(struct json_writer *w, const char *key, struct span json)
+{
+	if (json.len)
+		json_number(w, key, json);
+	else
+		dump_empty_array(w, key);
+}
+
 int config_dump(const struct snapshot *snapshot, const struct config_dump_facts *facts, struct text *out)
 {
 	struct json_writer w;
 
 	json_begin(&w, out);
 	json_open_object(&w, NULL);
-	dump_empty_array(&w, "workloads");
-	dump_empty_array(&w, "services");
+	dump_written(&w, "workloads", snapshot->workloads_json);
+	dump_written(&w, "services", snapshot->services_json);
 	json_open_array(&w, "binds");
 	for (uint32_t i = 0; i < snapshot->bind_count; i++)
 		dump_bind(&w, &snapshot->bind_list[i]);

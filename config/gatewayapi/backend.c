@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/backend.h"
 
+#include "config/core/values/forward_value.h"
 #include "config/core/values/values.h"
 #include "config/gatewayapi/backend_policy.h"
 #include "config/gatewayapi/mcp_backend.h"
@@ -8,7 +9,6 @@
 #include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
 #include "user/base/check.h"
-#include "user/base/hash.h"
 
 #define ALLOWED_ADDRESSES "headgate/allowed-addresses"
 
@@ -73,21 +73,11 @@ static bool decode_allowed(struct decoder *d, const struct yaml_node *node, stru
 static bool decode_dynamic(struct decoder *d, const struct yaml_node *node,
 			   const struct manifest_object *object, struct backend *backend)
 {
-	struct endpoint *endpoint = decode_take(d, 1, sizeof(*endpoint));
-
 	const struct yaml_node *allowed =
 		object->annotations ? yaml_get(object->annotations, SPAN(ALLOWED_ADDRESSES)) : NULL;
 
-	if (!endpoint || !decode_any_map(d, node) || !decode_map(d, node, NULL, 0))
-		return false;
-	/* Never connected to: each request has an endpoint of its own. */
-	*endpoint = (struct endpoint){ .text = SPAN("dynamic"), .is_inner = true };
-	backend->kind = BACKEND_DYNAMIC;
-	backend->target = SPAN("dynamic");
-	backend->endpoint_list = endpoint;
-	backend->endpoint_count = 1;
-	backend->forward_key = hash_bytes(allowed ? allowed->text : SPAN("")) | 1;
-	return decode_allowed(d, allowed, backend);
+	return decode_any_map(d, node) && decode_map(d, node, NULL, 0) &&
+	       decode_allowed(d, allowed, backend) && forward_value_backend(d, backend);
 }
 
 /* -------------------------------------------------------------------------------- objects */

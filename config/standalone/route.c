@@ -88,17 +88,18 @@ static bool decode_ref_splice(struct decoder *d, const struct yaml_node *node, v
 static const struct schema_row ref_rows[] = {
 	{ "weight", AS_U64(struct backend_ref, weight), RANGE(0, WEIGHT_MAX), .default_value = 1,
 	  .doc = "0 is never chosen" },
-	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES, .default_doc = "one of these four",
+	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES, .default_doc = "one of these five",
 	  .doc = "the address" },
 	{ "service", AS_REST(struct backend_ref), .child = &service_schema },
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
 	{ "mcp", AS_REST(struct backend_ref), .value_doc = "map", .doc = "MCP servers: [below](#mcp)" },
+	{ "dynamic", AS_REST(struct backend_ref), .child = &dynamic_schema, .value_doc = "map, such as `{}`",
+	  .doc = "the host that each request names: [below](#dynamic-backends)" },
 	{ "routeGroup", AS_REST(struct backend_ref), .value_doc = "name",
 	  .doc = "of a [route group](#routegroups), whose best match serves; only with `weight`" },
 	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
 	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` and `backendTLS` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
-	{ "dynamic", .refusal = NOT_YET_DYNAMIC },
 	{ "ai", .refusal = NOT_YET_AI },
 	{ "aws", .refusal = NOT_YET_AWS },
 	{ "internal", .refusal = NOT_YET_INTERNAL },
@@ -127,6 +128,10 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 	if (is_tcp && ref->backend && ref->backend->kind == BACKEND_MCP)
 		config_error(d->report, node,
 			     "an MCP backend needs HTTP; put the route into `routes` of an HTTP listener");
+	if (is_tcp && ref->backend && ref->backend->kind == BACKEND_DYNAMIC)
+		config_error(d->report, node,
+			     "dynamic needs the host of a request, which a connection does not have; write "
+			     "host: name:port");
 	policies = decode_get(node, "policies");
 	if (!policies || (is_tcp && !DECODE_MAP(d, policies, tcp_policy_keys)))
 		return;
@@ -209,7 +214,7 @@ static const struct schema_row named_backend_rows[] = {
 	{ "splice", AS_BOOL(struct backend, splice_off), .decode = decode_backend_splice, SPLICE_DOC },
 	{ "ai", .refusal = NOT_YET_AI },
 	{ "aws", .refusal = NOT_YET_AWS },
-	{ "dynamic", .refusal = NOT_YET_DYNAMIC },
+	{ "dynamic", .refusal = "belongs to the backends of a route; write it there" },
 	{ "internal", .refusal = NOT_YET_INTERNAL },
 };
 const struct schema named_backend_schema =

@@ -8,6 +8,7 @@
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/route_group.h"
+#include "config/standalone/service.h"
 #include "config/standalone/static.h"
 #include "config/core/values/values.h"
 #include "user/base/check.h"
@@ -146,6 +147,10 @@ static const struct schema_row root_rows[] = {
 	  .doc = "the older form of `gateways`, with the routes inside: [below](#binds)" },
 	{ "backends", AS_REST(struct standalone), .child = &named_backend_schema,
 	  .doc = "named backends for routes: [below](#backends)" },
+	{ "services", AS_REST(struct standalone), .child = &defined_service_schema,
+	  .doc = "services that are lists of workloads: [below](#services-and-workloads)" },
+	{ "workloads", AS_REST(struct standalone), .child = &workload_schema,
+	  .doc = "processes behind services: [below](#services-and-workloads)" },
 	{ "policies", AS_REST(struct standalone), .child = &attached_schema,
 	  .doc = "attached policies: [below](#policies)" },
 	{ "frontendPolicies", AS_REST(struct standalone), .value_doc = "map",
@@ -153,8 +158,6 @@ static const struct schema_row root_rows[] = {
 	{ "mcp", AS_REST(struct standalone), .value_doc = "map",
 	  .doc = "MCP servers with their own port: [below](#mcp)" },
 	{ "llm", .refusal = NOT_YET_LLM },
-	{ "workloads", .refusal = NOT_YET_WORKLOADS },
-	{ "services", .refusal = "is not supported yet; write host: name:port under backends" },
 	{ "ui", .refusal = NOT_YET_UI },
 };
 const struct schema root_schema = SCHEMA(root_rows, struct standalone);
@@ -178,6 +181,7 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	if (!schema_decode(s.decoder, root, &root_schema, &s))
 		return;
 	schema_decode(s.decoder, decode_get(root, "config"), &static_schema, &builder->snapshot->config);
+	standalone_services(&s, root);
 	standalone_route_groups(&s, decode_get(root, "routeGroups"));
 	standalone_named_backends(&s, decode_get(root, "backends"));
 	binds = decode_get(root, "binds");
@@ -192,4 +196,5 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	standalone_gateways_done(&s);
 	name_map_done(&s.named_backends);
 	name_map_done(&s.addresses);
+	standalone_services_done(&s);
 }

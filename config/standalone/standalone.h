@@ -19,6 +19,7 @@ struct standalone {
 	struct name_map named_backends; /* struct backend */
 	struct name_map
 		gateways; /* "gateway", "gateway/listener": struct gateway, config/standalone/gateway.h */
+	struct name_map services; /* "namespace/hostname": struct service, config/standalone/service.h */
 	struct name_map route_groups; /* struct route_group, config/standalone/route_group.h */
 	bool has_bad_gateway; /* reported: what names it is not */
 	struct span base; /* key of the object whose policy is being decoded */

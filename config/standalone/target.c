@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/target.h"
 
+#include "config/core/values/forward_value.h"
 #include "config/core/values/values.h"
 #include "config/standalone/mcp.h"
+#include "config/standalone/service.h"
 #include "user/base/check.h"
 
 static const struct schema_row service_rows[] = {
 	{ "name", AS_TEXT(struct backend_ref, service_name), .need = "write \"namespace/host name\"",
-	  .value_doc = "`namespace/host`", .doc = "the gateway resolves the host name by DNS" },
+	  .value_doc = "`namespace/host`",
+	  .doc = "of `services`; in a file without these the gateway resolves the host name by DNS" },
 	{ "port", AS_U16(struct backend_ref, service_port), RANGE(1, UINT16_MAX),
 	  .need = "write the port of the service", .doc = "of the service" },
 };
@@ -30,6 +33,10 @@ static bool service_target(struct standalone *s, const struct yaml_node *node, s
 		config_error(d->report, decode_get(node, "name"),
 			     "%s is not a service; write \"namespace/host name\"", QUOTE(name));
 		return false;
+	}
+	if (s->services.entries.count) {
+		ref->backend = standalone_service_backend(s, node, name, port);
+		return ref->backend;
 	}
 	backend = build_backend(s->builder);
 	if (!backend)
@@ -107,10 +114,39 @@ static bool mcp_target(struct standalone *s, const struct yaml_node *node, struc
 	return true;
 }
 
+static bool decode_allowed(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	return value_cidr(d, node, element);
+}
+
+static const struct schema_row dynamic_rows[] = {
+	{ "target", .refusal = NOT_YET("the host is the one that the request names") },
+	{ "allowedAddresses", AS_LIST(SCHEMA_CIDRS, struct backend, allowed_list, allowed_count, struct cidr),
+	  .element = decode_allowed, .default_doc = "none",
+	  .doc = "extension: networks of this host, or link-local ones, that requests may reach" },
+};
+const struct schema dynamic_schema = SCHEMA(dynamic_rows, struct backend);
+
+static bool dynamic_target(struct standalone *s, const struct yaml_node *node, struct span name,
+			   struct backend_ref *ref)
+{
+	struct backend *backend = build_backend(s->builder);
+	struct decoder *d = s->decoder;
+
+	if (!backend)
+		return false;
+	backend->name = name;
+	backend->is_listed = true;
+	ref->backend_name = decode_text(d, "/%.*s", SPAN_FMT(name));
+	ref->backend = backend;
+	return decode_any_map(d, node) && schema_decode(d, node, &dynamic_schema, backend) &&
+	       forward_value_backend(d, backend);
+}
+
 bool standalone_target(struct standalone *s, const struct yaml_node *node, struct span name,
 		       struct backend_ref *ref)
 {
-	static const char *const choices[] = { "host", "service", "backend", "mcp" };
+	static const char *const choices[] = { "host", "service", "backend", "mcp", "dynamic" };
 	const struct yaml_node *chosen;
 	unsigned index;
 	bool is_valid;
@@ -125,7 +161,9 @@ bool standalone_target(struct standalone *s, const struct yaml_node *node, struc
 		is_valid = service_target(s, chosen, ref);
 	else if (index == 2)
 		is_valid = named_target(s, chosen, ref);
-	else
+	else if (index == 3)
 		is_valid = mcp_target(s, chosen, name, ref);
+	else
+		is_valid = dynamic_target(s, chosen, name, ref);
 	return is_valid && build_ref(s->builder, ref);
 }

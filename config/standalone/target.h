@@ -4,6 +4,7 @@
 #include "config/standalone/standalone.h"
 
 extern const struct schema service_schema; /* of a struct backend_ref */
+extern const struct schema dynamic_schema; /* of a struct backend */
 
 /*
  * Decodes `host`, `service` or `backend` of `node` into a registered reference. `name` becomes the name of a

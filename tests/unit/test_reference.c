@@ -20,7 +20,9 @@
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/route_group.h"
+#include "config/standalone/service.h"
 #include "config/standalone/static.h"
+#include "config/standalone/target.h"
 #include "policy/expression/expression_table.h"
 
 /* One table of the document: the keys of one schema, or of several under a key each. */
@@ -44,6 +46,9 @@ static const struct reference references[] = {
 	{ "routeGroups", false, { { "", .schema = &route_group_schema } } },
 	{ "refs", false, { { "", .schema = &ref_schema } } },
 	{ "backends", false, { { "", .schema = &named_backend_schema } } },
+	{ "dynamic", false, { { "", .schema = &dynamic_schema } } },
+	{ "services", false, { { "", .schema = &defined_service_schema } } },
+	{ "workloads", false, { { "", .schema = &workload_schema } } },
 	{ "policies", false, { { "", .schema = &attached_schema } } },
 	{ "frontendPolicies",
 	  false,
