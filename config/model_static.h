@@ -116,6 +116,8 @@ struct static_config {
 	struct opt_duration upstream_ping_timeout;
 	uint64_t dns_refresh_ns;
 	enum dns_family dns_family;
+	bool dns_has_edns0; /* false: that of resolv.conf(5) */
+	bool dns_edns0_is_on;
 	struct timeouts_config timeouts;
 	struct splice_config splice;
 	struct http2_config http2;

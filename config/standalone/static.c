@@ -195,7 +195,10 @@ static const struct schema_row dns_rows[] = {
 	{ "lookupFamily", AS_WORD(struct static_config, dns_family),
 	  WORDS("Auto", "All", "V4Preferred", "V4Only", "V6Only"), .reload = RELOAD_START,
 	  .doc = "addresses of backend names that are used; `Auto`: all, or IPv4 with `enableIpv6: false`" },
-	{ "edns0", .refusal = NOT_YET_EDNS0 },
+	{ "edns0", AS_BOOL(struct static_config, dns_edns0_is_on),
+	  SET_BY(struct static_config, dns_has_edns0), .dump = DUMP_NULL, .reload = RELOAD_START,
+	  .default_doc = "that of `/etc/resolv.conf`",
+	  .doc = "queries allow UDP responses of more than 512 bytes (RFC 6891)" },
 };
 static const struct schema dns_schema = SCHEMA(dns_rows, struct static_config);
 

@@ -15,7 +15,7 @@ NEEDS = ("root", "netns", "unshare")
 
 
 class Question:
-    """What was asked: .name, .kind (A, AAAA), .is_tcp, .peer; .id and .raw, as in the message."""
+    """What was asked: .name, .kind (A, AAAA), .is_tcp, .peer, .has_edns; .id and .raw, as in the message."""
 
     def __init__(self, message, peer, is_tcp):
         labels, at = [], 12
@@ -24,6 +24,7 @@ class Question:
             at += 1 + message[at]
         self.name, self.peer, self.is_tcp = ".".join(labels), peer, is_tcp
         self.kind = message[at + 2]
+        self.has_edns = message[10:12] != b"\0\0"
         self.id, self.raw = message[:2], message[12:at + 5]
 
     def answer(self, addresses=(), flags=NO_ERROR, records=()):

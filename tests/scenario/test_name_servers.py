@@ -183,3 +183,19 @@ def silent_names():
     for client in clients:
         client.rst()
     gateway.stop(deadline=8)  # the look-ups go on for 30 s
+
+
+@test("dns.edns0 decides whether queries have EDNS, without it options edns0 of resolv.conf", needs=NEEDS)
+def edns():
+    server = NameServer(lambda question: [question.answer([TRUE])])
+    machine = Machine(resolv_conf(server))
+    true, _ = two_backends()
+    for resolv, config, want in (("", "", False), ("options edns0\n", "", True),
+                                 ("options edns0\n", "config: {dns: {edns0: false}}", False),
+                                 ("", "config: {dns: {edns0: true}}", True)):
+        machine.resolv(resolv_conf(server, more=resolv))
+        server.asked.clear()
+        gateway = Gateway(routes(["edns.test"], true.port, config), workers=1)
+        eq(asked(gateway, "edns"), "true", "the backend")
+        eq({question.has_edns for question in server.asked}, {want}, f"EDNS with {resolv!r}, {config!r}")
+        gateway.stop()

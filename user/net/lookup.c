@@ -278,9 +278,11 @@ static void read_options(const char *text, struct ares_options *options)
 	options->tries = number_of(text, "attempts:", 5, options->tries);
 	if (strstr(text, "use-vc"))
 		options->flags |= ARES_FLAG_USEVC;
+	if (strstr(text, "edns0"))
+		options->flags |= ARES_FLAG_EDNS;
 }
 
-/* Reads timeout, attempts and use-vc of resolv.conf(5), which have other names in c-ares 1.18. */
+/* Reads timeout, attempts, use-vc and edns0 of resolv.conf(5), which c-ares 1.18 does not know. */
 static void read_resolv_conf(struct ares_options *options)
 {
 	const char *environment = getenv("RES_OPTIONS");
@@ -297,7 +299,7 @@ static void read_resolv_conf(struct ares_options *options)
 		read_options(environment, options);
 }
 
-static int lookup_open(struct lookup *lookup, const char *servers)
+static int lookup_open(struct lookup *lookup, const struct lookup_options *wanted)
 {
 	struct ares_options options = {
 		.timeout = 5000,
@@ -310,10 +312,16 @@ static int lookup_open(struct lookup *lookup, const char *servers)
 		   (lookup->is_localhost ? ARES_OPT_LOOKUPS : 0);
 
 	read_resolv_conf(&options);
+	if (wanted->edns == LOOKUP_EDNS_ON)
+		options.flags |= ARES_FLAG_EDNS;
+	else if (wanted->edns == LOOKUP_EDNS_OFF)
+		options.flags &= ~ARES_FLAG_EDNS;
 	if (ares_init_options(&lookup->channel, &options, mask) != ARES_SUCCESS)
 		return -ENOMEM;
 	ares_set_socket_functions(lookup->channel, &socket_functions, NULL);
-	return servers && ares_set_servers_ports_csv(lookup->channel, servers) != ARES_SUCCESS ? -ENOMEM : 0;
+	if (wanted->servers && ares_set_servers_ports_csv(lookup->channel, wanted->servers) != ARES_SUCCESS)
+		return -ENOMEM;
+	return 0;
 }
 
 /* Numbers, also "127.1" and "fe80::1%eth0": what the C library parses as an address needs no query. */
@@ -349,7 +357,7 @@ struct lookup *lookup_start(struct loop *loop, const struct lookup_options *opti
 	loop_deferred_init(&lookup->end, lookup_on_end);
 	if (lookup_number(lookup, host))
 		return lookup;
-	if (lookup_open(lookup, options->servers) != 0) {
+	if (lookup_open(lookup, options) != 0) {
 		lookup_cancel(lookup);
 		return NULL;
 	}

@@ -25,6 +25,11 @@ enum lookup_family {
 struct lookup_options {
 	const char *servers; /* "127.0.0.1:5353,[::1]:53" instead of those of /etc/resolv.conf; or NULL */
 	enum lookup_family family; /* of names: a number is its own answer */
+	enum lookup_edns {
+		LOOKUP_EDNS_SYSTEM, /* as resolv.conf(5) says */
+		LOOKUP_EDNS_OFF,
+		LOOKUP_EDNS_ON,
+	} edns; /* RFC 6891: UDP responses may have more than 512 bytes */
 };
 
 /*

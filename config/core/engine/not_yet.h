@@ -68,7 +68,6 @@
 #define NOT_YET_INTERNAL NOT_YET("write host: with the address of config.adminAddr for the admin pages")
 #define NOT_YET_INVALID NOT_YET("write backends: [] for a route that answers 500")
 #define NOT_YET_DATABASE_LOGGING NOT_YET("the log goes only to standard error and output")
-#define NOT_YET_EDNS0 NOT_YET("name servers are queried without EDNS")
 #define NOT_YET_NETWORK NOT_YET("all endpoints are assumed to be in one network")
 #define NOT_YET_HBONE NOT_YET("there is no mesh: backends are connected directly")
 #define NOT_YET_SESSION NOT_YET("sessions of MCP are bound to this process")
