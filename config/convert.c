@@ -8,6 +8,7 @@
 #include "config/core/engine/yaml_write.h"
 #include "config/source.h"
 #include "config/standalone/convert.h"
+#include "user/base/check.h"
 #include "user/base/limits.h"
 
 #define BLOCK_BYTES (64 * 1024)
@@ -61,6 +62,37 @@ static int check_shape(struct arena *arena, const struct source_text *text, stru
 	return config_report_has_errors(report) ? -EINVAL : 0;
 }
 
+/* Kinds and versions that have a successor, which has the same fields. */
+static const struct successor {
+	const char *kind, *version, *advice;
+} successors[] = {
+	{ "XListenerSet", NULL, "apiVersion: gateway.networking.k8s.io/v1 and kind: ListenerSet" },
+	{ "BackendTLSPolicy", "gateway.networking.k8s.io/v1alpha3",
+	  "apiVersion: gateway.networking.k8s.io/v1" },
+};
+
+/* Manifests are a form of their own: each object says what is to be done with it. False: it is none. */
+static bool refuse_manifest(struct config_report *report, const struct yaml_node *root)
+{
+	const struct yaml_node *kind = yaml_get(root, SPAN("kind")),
+			       *version = yaml_get(root, SPAN("apiVersion"));
+	const char *advice = NULL;
+
+	if (!kind && !version)
+		return false;
+	for (size_t i = 0; kind && i < ARRAY_LEN(successors); i++)
+		if (span_eq(kind->text, span_str(successors[i].kind)) &&
+		    (!successors[i].version ||
+		     (version && span_eq(version->text, span_str(successors[i].version)))))
+			advice = successors[i].advice;
+	config_error(report, root,
+		     "this %s is not converted: Kubernetes manifests are a form of their own%s%s",
+		     kind && kind->text.len ? QUOTE(kind->text) : "object",
+		     advice ? ", whose current one is " : ", which is current; leave it as it is",
+		     advice ? advice : "");
+	return true;
+}
+
 /* Without expanding variables: they are the same in the new file. */
 static int parse(struct arena *arena, const struct source_text *text, struct config_report *report,
 		 const struct yaml_node **ret)
@@ -69,6 +101,7 @@ static int parse(struct arena *arena, const struct source_text *text, struct con
 	struct yaml_budget budget = { LIMIT_CONFIG_NODES };
 	struct yaml_documents documents = { 0 };
 	int r = yaml_load(arena, &source, &budget, report, &documents);
+	bool has_manifest = false;
 
 	if (r == -EINVAL)
 		config_message_at(
@@ -77,13 +110,17 @@ static int parse(struct arena *arena, const struct source_text *text, struct con
 			"quotes around them");
 	if (r < 0)
 		return r;
-	*ret = documents.count == 1 ? documents.list[0]->root : NULL;
-	if (*ret && !yaml_get(*ret, SPAN("apiVersion")) && !yaml_get(*ret, SPAN("kind")))
-		return check_shape(arena, text, report, *ret);
-	config_message_at(report, CONFIG_ERROR, text->name,
-			  "is not one standalone configuration; convert does not read Kubernetes manifests, "
-			  "which stay as they are");
-	return -EINVAL;
+	for (uint32_t i = 0; i < documents.count; i++)
+		has_manifest |= refuse_manifest(report, documents.list[i]->root);
+	if (has_manifest)
+		return -EINVAL;
+	if (documents.count != 1) {
+		config_message_at(report, CONFIG_ERROR, text->name,
+				  "is not one standalone configuration; write it as one document");
+		return -EINVAL;
+	}
+	*ret = documents.list[0]->root;
+	return check_shape(arena, text, report, *ret);
 }
 
 static int convert(struct arena *arena, const struct yaml_node *root, struct config_report *report,

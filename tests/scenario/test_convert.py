@@ -63,6 +63,9 @@ binds:
   listeners: [{name: default, protocol: TCP, tcpRoutes: [{backends: [{host: 'd:1', weight: 3}]}]}]
 - port: 1005
   listeners: [{name: only2, protocol: TLS, hostname: t.example, tcpRoutes: [{hostnames: [t.example]}]}]
+- port: 1001
+  bind: 127.0.0.3
+  listeners: [{routes: [{backends: [{service: {name: n/s, "port": 80}}, {dynamic: {}}]}]}]
 gateways: {mcp: {port: 1006}}
 routes: [{gateways: mcp, matches: [{path: {exact: "/it's"}}], backends: [{host: "unix:/run/a b"}]}]
 mcp:
@@ -70,6 +73,8 @@ mcp:
   bind: 127.0.0.2
   targets: [{name: t, stdio: {cmd: "true", args: ["", " a", "1", "#", "$$"]}}]
 backends: [{name: shared, host: 's:1'}]
+services: [{namespace: n, hostname: s, ports: {80: 81}}]
+workloads: [{workloadIps: [10.0.0.1], services: {n/s: {}}}]
 routeGroups: [{name: g, routes: [{backends: [{host: 'g:1'}]}]}]
 policies:
 - name: {name: a}

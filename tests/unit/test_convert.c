@@ -160,9 +160,15 @@ TEST(what_has_no_place_in_the_new_form_is_refused)
 	refuses(LISTENERS("name: a/b, hostname: c, ", ""),
 		"a.yaml:1:39: binds[0].listeners[0].name: ", "give it a name without \"/\"");
 	refuses("binds: [{port: 80, listeners: [{}]}]\n", "a.yaml:1:32: ", "requires 'routes'");
-	refuses("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\n"
+	refuses("config: {}\n---\n"
+		"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\n"
 		"spec: {gatewayClassName: agentgateway, listeners: [{name: a, port: 80, protocol: HTTP}]}\n",
-		"a.yaml: ", "does not read Kubernetes manifests");
+		"a.yaml:3:1: ",
+		"this \"Gateway\" is not converted: Kubernetes manifests are a form of their own");
+	refuses("apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XListenerSet\n"
+		"metadata: {name: s}\n"
+		"spec: {parentRef: {name: g}, listeners: [{name: a, port: 80, protocol: HTTP}]}\n",
+		"a.yaml:1:1: ", "one is apiVersion: gateway.networking.k8s.io/v1 and kind: ListenerSet");
 }
 
 static void write(const char *text, struct text *out)
