@@ -226,6 +226,7 @@ struct example {
 static const struct example examples[] = {
 	{ EXAMPLES "quickstart.yaml", NULL },
 	{ EXAMPLES "gateways.yaml", NULL },
+	{ EXAMPLES "services.yaml", NULL },
 	{ EXAMPLES "weighted.yaml", NULL },
 	{ EXAMPLES "websocket.yaml", NULL },
 	{ EXAMPLES "tcp.yaml", NULL },
@@ -276,7 +277,7 @@ TEST(no_example_is_forgotten)
 	while ((entry = readdir(folder)))
 		count += strstr(entry->d_name, ".yaml") != NULL;
 	closedir(folder);
-	assert_int_equal(count, 11);
+	assert_int_equal(count, 12);
 }
 
 TEST(the_mcp_page_is_accepted_as_it_is)
