@@ -347,7 +347,7 @@ static void decode_spec(struct source *source)
 /* Targets of policies; `claims` maps "service/port" to the policy that has it. */
 struct targets {
 	struct name_map owners;
-	struct pointer_list late; /* struct target: policies for ports that do not exist */
+	struct pointer_list late; /* struct target: refused where no policy has them */
 };
 
 struct target {
@@ -412,6 +412,18 @@ static void claim(struct targets *targets, const struct target *target, bool is_
 		status_fail_text(d, &target->status->conditions, CONDITION_ACCEPTED, why, "Conflicted");
 }
 
+/* Applies if no policy has this target. */
+static void add_late(struct targets *targets, const struct target *target)
+{
+	struct decoder *d = target->source->m->decoder;
+	struct target *late = decode_take(d, 1, sizeof(*late));
+
+	if (!late)
+		return;
+	*late = *target;
+	build_push(d, &targets->late, late);
+}
+
 /*
  * A port that does not exist: the intended one is unknown, so ports without their own policy are not served.
  */
@@ -419,9 +431,8 @@ static void take_later(struct targets *targets, struct target target, struct spa
 {
 	struct decoder *d = target.source->m->decoder;
 	struct backend_tls *tls = decode_take(d, 1, sizeof(*tls));
-	struct target *late = decode_take(d, 1, sizeof(*late));
 
-	if (!tls || !late)
+	if (!tls)
 		return;
 	config_warning(d->report, target.node,
 		       "TargetNotFound: Service %.*s/%.*s has no port named %s; its ports without a "
@@ -433,8 +444,7 @@ static void take_later(struct targets *targets, struct target target, struct spa
 		status_fail_text(d, &target.status->conditions, CONDITION_ACCEPTED, tls->invalid_reason,
 				 "TargetNotFound");
 	target.tls = tls;
-	*late = target;
-	build_push(d, &targets->late, late);
+	add_late(targets, &target);
 }
 
 static void decode_service_target(struct targets *targets, struct target target)
@@ -454,11 +464,16 @@ static void decode_service_target(struct targets *targets, struct target target)
 		claim(targets, &target, false);
 }
 
+static bool is_service_ref(const struct yaml_node *node)
+{
+	return !text_of(node, "group").len && span_eq(text_of(node, "kind"), SPAN("Service"));
+}
+
 static void decode_target(struct targets *targets, const struct source *source, const struct yaml_node *node)
 {
 	struct manifests *m = source->m;
 	struct target target = { .source = source, .node = node, .tls = source->tls };
-	struct span group = text_of(node, "group"), kind = text_of(node, "kind");
+	struct span kind = text_of(node, "kind");
 
 	target.name = decode_keep(m->decoder, text_of(node, "name"));
 	if (!target.name.len) {
@@ -466,7 +481,7 @@ static void decode_target(struct targets *targets, const struct source *source, 
 			       "names nothing; write {group: \"\", kind: Service, name: ...}");
 		return;
 	}
-	if (!group.len && span_eq(kind, SPAN("Service"))) {
+	if (is_service_ref(node)) {
 		decode_service_target(targets, target);
 		return;
 	}
@@ -481,6 +496,39 @@ static void decode_target(struct targets *targets, const struct source *source, 
 		config_warning(m->decoder->report, node,
 			       "InvalidKind: has no effect: there are no backends of kind %s here",
 			       QUOTE(kind));
+}
+
+/*
+ * The policy is in force as it was before the reload. To what only its new version names requests would be
+ * sent in clear text: they are refused there, unless another policy has that target. The errors of the new
+ * version have been reported.
+ */
+static void refuse_new_targets(struct targets *targets, const struct source *source)
+{
+	const struct yaml_node *spec = decode_get(source->object->refused_root, "spec"),
+			       *list = decode_get(spec, "targetRefs");
+	struct manifests *m = source->m;
+	struct span namespace = source->object->namespace;
+	struct backend_tls *tls = decode_take(m->decoder, 1, sizeof(*tls));
+
+	if (!tls || !list || list->kind != YAML_LIST)
+		return;
+	tls->invalid_reason =
+		SPAN("Invalid: the policy has an error, and its version from before, which is in "
+		     "force, did not have this target");
+	yaml_each(node, list) {
+		struct target target = { .source = source, .node = node, .tls = tls };
+		struct span section = text_of(node, "sectionName");
+
+		target.name = decode_keep(m->decoder, text_of(node, "name"));
+		if (!is_service_ref(node)) {
+			unknown_kind_refuse(m, text_of(node, "kind"), namespace, target.name, section);
+			continue;
+		}
+		if (section.len)
+			(void)service_port_named(m, namespace, target.name, section, &target.port);
+		add_late(targets, &target);
+	}
 }
 
 static void decode_policy(struct targets *targets, struct source *source)
@@ -502,6 +550,8 @@ static void decode_policy(struct targets *targets, struct source *source)
 	for (const struct yaml_node *node = list && list->kind == YAML_LIST ? list->first : NULL; node;
 	     node = node->next)
 		decode_target(targets, source, node);
+	if (source->object->refused_root)
+		refuse_new_targets(targets, source);
 }
 
 /* The older policy first, then by namespace and name. */

@@ -385,7 +385,7 @@ static void add_data(struct manifests *m, struct yaml_document *document, struct
 }
 
 /* "HTTPRoute app/r", from names without a check; the decoder of the metadata reports them. */
-static bool label_early(struct decoder *d, struct yaml_document *document, enum manifest_kind kind)
+static void label_early(struct decoder *d, struct yaml_document *document, enum manifest_kind kind)
 {
 	const struct yaml_node *metadata = decode_get(document->root, "metadata");
 	const struct yaml_node *name = decode_get(metadata, "name");
@@ -393,33 +393,31 @@ static bool label_early(struct decoder *d, struct yaml_document *document, enum 
 	struct manifest_object object = { .kind = kind };
 
 	if (!name || name->kind != YAML_SCALAR || (namespace && namespace->kind != YAML_SCALAR))
-		return false;
+		return;
 	object.name = name->text;
 	if (kind != MANIFEST_NAMESPACE && kind != MANIFEST_GATEWAY_CLASS)
 		object.namespace = namespace ? namespace->text : SPAN("default");
 	label_document(d, document, &object);
-	return true;
 }
 
 /* Uses the object from before the reload instead of one with errors. */
 static struct yaml_document *restore(struct manifests *m, struct yaml_document *document,
 				     struct manifest_object *object)
 {
-	struct yaml_document *kept = NULL;
+	struct yaml_document *kept = m->builder->is_restoring ? kept_object_restore(m, document) : NULL;
 
-	if (m->builder->is_restoring && label_early(m->decoder, document, object->kind))
-		kept = kept_object_restore(m, document);
-	document->label = (struct span){ 0 };
 	if (!kept)
 		return document;
+	kept->label = document->label;
 	object->root = kept->root;
 	object->spec = decode_get(kept->root, "spec");
-	object->is_restored = true;
+	object->refused_root = document->root;
 	return kept;
 }
 
 static void add_object(struct manifests *m, struct yaml_document *document, struct manifest_object *object)
 {
+	label_early(m->decoder, document, object->kind);
 	document = restore(m, document, object);
 	/* Objects that clusters generate may have more keys. */
 	if (!is_cluster_made(object->kind))

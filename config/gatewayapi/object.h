@@ -34,7 +34,8 @@ struct manifest_object {
 	enum manifest_kind kind;
 	struct span name;
 	struct span namespace; /* empty for a Namespace and a GatewayClass */
-	bool is_restored; /* as it was before the reload: it has an error now */
+	/* The object is as it was before the reload; this is its new version, which is wrong. NULL: no. */
+	const struct yaml_node *refused_root;
 	bool is_foreign; /* a Gateway whose class belongs to another program */
 	int64_t created_s; /* INT64_MAX if absent */
 	struct status_object *status; /* arena; NULL: its kind has none */

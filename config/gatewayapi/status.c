@@ -292,7 +292,7 @@ static void note_restored(const struct manifest_object *object)
 		SPAN("Fall Back: the object has an error now, and is in force as it was before its change");
 	struct status_object *status = object->status;
 
-	if (!object->is_restored)
+	if (!object->refused_root)
 		return;
 	if (status->form != STATUS_ROUTE && status->form != STATUS_POLICY)
 		condition_hold(&status->conditions, CONDITION_ACCEPTED, "Accepted", message);

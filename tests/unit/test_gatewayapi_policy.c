@@ -333,9 +333,9 @@ TEST(wrong_gateways_and_routes_are_refused)
 		  "a.yaml:1:43: metadata: ", "\"name\" is missing" },
 		{ "{apiVersion: v1, kind: Namespace, metadata: {name: x, creationTimestamp: "
 		  "2026-13-01T00:00:00Z}}\n",
-		  "a.yaml:1:74: metadata.creationTimestamp: ", "is not a time stamp" },
+		  "a.yaml:1:74: Namespace x: metadata.creationTimestamp: ", "is not a time stamp" },
 		{ "{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {a: 1}}}\n",
-		  "a.yaml:1:67: metadata.labels.a: ", "put it in quotes" },
+		  "a.yaml:1:67: Namespace x: metadata.labels.a: ", "put it in quotes" },
 		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}}\n",
 		  "a.yaml:1:1: Gateway default/g: ", "\"spec\" is missing" },
 		{ GATEWAY(""), "a.yaml:1:86: Gateway default/g: spec: ", "\"listeners\" is missing" },
@@ -372,7 +372,7 @@ TEST(wrong_gateways_and_routes_are_refused)
 		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, specs: "
 		  "{}, spec: {"
 		  "parentRefs: []}}\n",
-		  "a.yaml:1:82: specs: ", "did you mean \"spec\"?" },
+		  "a.yaml:1:82: HTTPRoute default/r: specs: ", "did you mean \"spec\"?" },
 		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTP, hostname: [a]}]"),
 		  "a.yaml:2:58: " IN_GATEWAY "listeners[0].hostname: ", "expected a text, found a list" },
 		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: TCPRoute, metadata: {name: r}, spec: "

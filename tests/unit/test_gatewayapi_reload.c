@@ -55,6 +55,13 @@ static void check_history(const struct history *history)
 
 #define ONE(path, more) ROUTE(TO_G "rules: [" RULE(path, more) "]")
 #define TWO(path) OBJECT("HTTPRoute", "z", TO_G "rules: [" RULE(path, "") "]")
+#define TIMEOUT(value) "timeouts: {request: " value "}"
+#define NAMED G SERVICE ROUTE(TO_G "rules: [{name: one, " BACKEND "}]")
+#define BACKEND_TLS(service, more)                                                                           \
+	"{" API "kind: BackendTLSPolicy, " META("b") more                                                    \
+		"spec: {targetRefs: [{group: '', kind: Service, name: " service                              \
+		"}], validation: {hostname: a.example, "                                                     \
+		"caCertificateRefs: [{group: '', kind: ConfigMap, name: c}]}}}\n---\n"
 #define STAYS "the object stays in force as it was before its change"
 
 TEST(an_object_that_becomes_wrong_stays_in_force_as_it_was)
@@ -89,8 +96,48 @@ TEST(an_object_that_becomes_wrong_stays_in_force_as_it_was)
 		  { "/ ok\n", "/ ok\n" },
 		  1,
 		  STAYS },
+		/* What only the wrong version protects has no protection, so it is not served. */
+		{ { ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r", "traffic: {headerModifiers: {}}"),
+		    ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r}, {kind: HTTPRoute, name: z",
+					    "traffic: {odd: {}}") },
+		  { "/ ok\n/x ok\n", "/ ok\n/x 500\n" },
+		  1,
+		  STAYS },
+		/* Timeouts protect nothing. */
+		{ { ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r", "traffic: {" TIMEOUT("1s") "}"),
+		    ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r}, {kind: HTTPRoute, name: z",
+					    "traffic: {" TIMEOUT("soon") "}") },
+		  { "/ ok\n/x ok\n", "/ ok\n/x ok\n" },
+		  1,
+		  STAYS },
+		/* What the old version has as a whole, it has in parts, but not the other way round. */
+		{ { ROUTED POLICY("kind: HTTPRoute, name: r", "traffic: {headerModifiers: {}}"),
+		    ROUTED POLICY("kind: HTTPRoute, name: r, sectionName: one", "traffic: {odd: {}}") },
+		  { "/ ok\n", "/ ok\n" },
+		  1,
+		  STAYS },
+		{ { NAMED POLICY("kind: HTTPRoute, name: r, sectionName: one", "traffic: {cors: {}}"),
+		    NAMED POLICY("kind: HTTPRoute, name: r", "traffic: {odd: {}}") },
+		  { "/ ok\n", "/ 500\n" },
+		  1,
+		  STAYS },
+		/* TLS to a Service that only the wrong version asks for. */
+		{ { ROUTED BACKEND_TLS("o", ""), ROUTED BACKEND_TLS("s", "odd: 1, ") },
+		  { "/ ok\n", "/ 500\n" },
+		  1,
+		  STAYS },
+		{ { ROUTED BACKEND_TLS("o", ""), ROUTED BACKEND_TLS("s, sectionName: http", "odd: 1, ") },
+		  { "/ ok\n", "/ 500\n" },
+		  1,
+		  STAYS },
 		{ { ROUTED,
 		    GATEWAY("{name: a, port: 80, protocol: HTTP, odd: 1}") SERVICE ROUTE(TO_G RULES) },
+		  { "/ ok\n", "/ ok\n" },
+		  1,
+		  STAYS },
+		/* Errors beside the spec are reported, too. */
+		{ { ROUTED, G SERVICE "{" API "kind: HTTPRoute, metadata: {name: r, labels: [1]}, "
+				      "spec: {" TO_G RULES "}}\n" },
 		  { "/ ok\n", "/ ok\n" },
 		  1,
 		  STAYS },
