@@ -6,6 +6,7 @@
 #include "config/gatewayapi/policy_target.h"
 #include "config/gatewayapi/status.h"
 #include "config/core/values/policy_value.h"
+#include "policy/guard/guard.h"
 
 /* -------------------------------------------------------------------------------- frontend */
 
@@ -93,6 +94,26 @@ static void decode_host_rewrite(struct decoder *d, const struct yaml_node *node,
 	found_add(&source->found, &plain, rewrite, node);
 }
 
+/* Some policies need to know the route. The error refuses the targets, so the phase does not matter. */
+static void check_phase(struct decoder *d, const struct yaml_node *phase, struct policy_source *source)
+{
+	bool is_possible = true;
+
+	for (uint32_t i = 0; source->is_gateway_phase && i < source->found.count; i++) {
+		const struct found_policy *one = &source->found.list[i];
+		const struct guard_kind *guard = guard_kind_of(one->value.kind);
+
+		if (!guard || guard->phases & GUARD_PHASE_GATEWAY)
+			continue;
+		config_error(d->report, phase,
+			     "%s cannot decide before a route is chosen; leave out phase, or move it to "
+			     "another policy",
+			     QUOTE(one->node->key));
+		is_possible = false;
+	}
+	source->is_gateway_phase &= is_possible;
+}
+
 static void decode_traffic(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
@@ -140,6 +161,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 	decode_credentials(m, node, source);
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
 	decode_host_rewrite(d, decode_get(node, "hostRewrite"), source);
+	check_phase(d, decode_get(node, "phase"), source);
 }
 
 /* -------------------------------------------------------------------------------- policies */

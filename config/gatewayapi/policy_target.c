@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/policy_target.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "config/gatewayapi/policy_safety.h"
@@ -8,6 +9,7 @@
 #include "config/gatewayapi/status.h"
 #include "config/gatewayapi/target_kind.h"
 #include "config/gatewayapi/unknown_kind.h"
+#include "policy/guard/guard.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -37,12 +39,31 @@ static bool set_kind(struct decoder *d, const struct yaml_node *node, const stru
 	return false;
 }
 
+static bool has_guard(const struct policy_source *source)
+{
+	bool is_guard = source->found.lacks_guard;
+
+	for (uint32_t i = 0; i < source->found.count; i++) {
+		enum policy_kind kind = source->found.list[i].value.kind;
+
+		is_guard |= guard_kind_of(kind) || kind == POLICY_MCP_AUTHORIZATION ||
+			    kind == POLICY_MCP_AUTHENTICATION;
+	}
+	return is_guard;
+}
+
 /* Sections by kind of target, from the reference table of the CRD. */
 static bool check_sections(struct decoder *d, const struct yaml_node *node,
 			   const struct policy_source *source, const struct policy_target *target)
 {
 	if (source->has_section[SECTION_FRONTEND] && target->kind != TARGET_GATEWAY) {
 		config_error(d->report, node, "a policy with a section frontend can only target a Gateway");
+		return false;
+	}
+	if (source->is_gateway_phase && target->kind == TARGET_ROUTE && has_guard(source)) {
+		config_error(d->report, node,
+			     "a policy with phase PreRouting decides before a route is chosen, so it cannot "
+			     "target one; target a Gateway, or leave out phase");
 		return false;
 	}
 	if (source->has_section[SECTION_TRAFFIC] &&
@@ -142,24 +163,86 @@ static void create_policies(struct manifests *m, const struct policy_source *sou
 	}
 }
 
+static void __attribute__((format(printf, 4, 5)))
+fail_target(struct manifests *m, struct status_target *target, const char *reason, const char *format, ...)
+{
+	struct conditions *conditions = target ? &target->conditions : NULL;
+	char sentence[1024];
+	va_list arguments;
+
+	if (!conditions)
+		return;
+	va_start(arguments, format);
+	vsnprintf(sentence, sizeof(sentence), format, arguments);
+	va_end(arguments);
+	status_fail(m->decoder, conditions, CONDITION_ACCEPTED, reason, "%s", sentence);
+	status_fail(m->decoder, conditions, CONDITION_ATTACHED, reason, "%s", sentence);
+}
+
 /* The status of the policy for a target; a target that a wrong policy may be to protect is not served. */
-static void note_target(struct manifests *m, const struct yaml_node *node, const struct policy_source *source,
-			enum manifest_kind kind, const struct manifest_ref *ref)
+static struct status_target *note_target(struct manifests *m, const struct yaml_node *node,
+					 const struct policy_source *source, enum manifest_kind kind,
+					 const struct manifest_ref *ref)
 {
 	struct status_target *target =
 		status_target_new(m, source->object->status, kind, ref->namespace, ref->name);
 
 	if (source->is_unsafe || node->fault)
 		unknown_kind_refuse_object(m, kind, ref->namespace, ref->name, (struct span){ 0 });
-	if (!target || manifest_find(m, kind, ref->namespace, ref->name))
-		return;
-	status_fail(m->decoder, &target->conditions, CONDITION_ACCEPTED, "TargetNotFound",
-		    "there is no %s %.*s/%.*s", manifest_kind_name(kind), SPAN_FMT(ref->namespace),
-		    SPAN_FMT(ref->name));
-	status_fail(m->decoder, &target->conditions, CONDITION_ATTACHED, "TargetNotFound",
-		    "there is no %s %.*s/%.*s", manifest_kind_name(kind), SPAN_FMT(ref->namespace),
-		    SPAN_FMT(ref->name));
+	if (!manifest_find(m, kind, ref->namespace, ref->name))
+		fail_target(m, target, "TargetNotFound", "there is no %s %.*s/%.*s", manifest_kind_name(kind),
+			    SPAN_FMT(ref->namespace), SPAN_FMT(ref->name));
+	return target;
 }
+
+/* -------------------------------------------------------------------------------- guards without effect */
+
+/* `Gateway app/g has no listener "x"`; empty: it has what the target names. */
+static struct span missing_part(struct decoder *d, const struct manifest_object *object,
+				const struct policy_target *target)
+{
+	if (target->kind == TARGET_BACKEND || !target->section.len ||
+	    target_kind_section(object, target->section))
+		return (struct span){ 0 };
+	return decode_text(d, "%s %.*s/%.*s has no %s %s", manifest_kind_name(object->kind),
+			   SPAN_FMT(object->namespace), SPAN_FMT(object->name),
+			   target->kind == TARGET_ROUTE ? "rule" : "listener", QUOTE(target->section));
+}
+
+/*
+ * False if a policy would protect nothing: its target has no part of that name, or no requests. All that may
+ * be meant is refused.
+ */
+static bool check_place(struct manifests *m, const struct yaml_node *node, const struct policy_source *source,
+			const struct manifest_object *object, const struct policy_target *target,
+			struct status_target *status)
+{
+	struct decoder *d = m->decoder;
+	struct span missing = missing_part(d, object, target);
+
+	if (missing.len) {
+		fail_target(m, status, "TargetNotFound", "%.*s", SPAN_FMT(missing));
+		if (!has_guard(source))
+			return true;
+		config_warning(
+			d->report, decode_get(node, "sectionName"),
+			"TargetNotFound: %.*s; everything of it gets status 500, because it is unknown "
+			"what the policy is to protect: write the name of one",
+			SPAN_FMT(missing));
+	} else {
+		if (!has_guard(source) ||
+		    target_kind_has_requests(object, target_kind_section(object, target->section)))
+			return true;
+		fail_target(m, status, "Invalid", "the target has no HTTP, so the policy cannot protect it");
+		config_warning(d->report, node,
+			       "has no HTTP, so the policy cannot protect it: its connections are closed; "
+			       "name a listener with protocol HTTP or HTTPS");
+	}
+	unknown_kind_refuse_object(m, object->kind, object->namespace, object->name, target->section);
+	return false;
+}
+
+/* -------------------------------------------------------------------------------- adding */
 
 static struct span target_key(char *out, size_t size, const struct manifest_ref *ref,
 			      const struct policy_target *target)
@@ -199,6 +282,7 @@ static void add_target(struct manifests *m, const struct yaml_node *node, struct
 					.attach_namespace = ref->namespace };
 	const struct manifest_object *object;
 	struct decoder *d = m->decoder;
+	struct status_target *status;
 	enum manifest_kind kind;
 
 	if (!set_kind(d, node, ref, &kind, &target))
@@ -220,9 +304,11 @@ static void add_target(struct manifests *m, const struct yaml_node *node, struct
 	}
 	if (!is_new_target(d, source, ref, &target))
 		return;
-	note_target(m, node, source, kind, ref);
+	status = note_target(m, node, source, kind, ref);
 	if (source->found.lacks_guard || source->is_refused)
 		refuse_target(m, kind, ref, &target);
+	if (object && !check_place(m, node, source, object, &target, status))
+		return;
 	if (target.kind == TARGET_SERVICE)
 		target.name = service_hostname(d, ref->namespace, ref->name);
 	if (m->builder->policies.count + source->found.count > LIMIT_CONFIG_POLICIES ||

@@ -77,3 +77,59 @@ void target_kind_correct(struct decoder *d, const struct yaml_node *node, struct
 	ref->kind = span_str(manifest_kind_name(kind));
 	ref->group = span_str(manifest_kind_group(kind));
 }
+
+/* -------------------------------------------------------------------------------- parts */
+
+static bool is_text(const struct yaml_node *map, const char *key, struct span text)
+{
+	const struct yaml_node *node = decode_get(map, key);
+
+	return node && node->kind == YAML_SCALAR && span_eq(node->text, text);
+}
+
+static bool has_listeners(const struct manifest_object *object)
+{
+	return object->kind == MANIFEST_GATEWAY || object->kind == MANIFEST_LISTENER_SET ||
+	       object->kind == MANIFEST_X_LISTENER_SET;
+}
+
+/* NULL: none. */
+static const struct yaml_node *parts_of(const struct manifest_object *object)
+{
+	const char *key = has_listeners(object)		     ? "listeners"
+			  : object->kind == MANIFEST_SERVICE ? "ports"
+							     : "rules";
+	const struct yaml_node *list = decode_get(object->spec, key);
+
+	return list && list->kind == YAML_LIST ? list : NULL;
+}
+
+const struct yaml_node *target_kind_section(const struct manifest_object *object, struct span name)
+{
+	const struct yaml_node *list = parts_of(object);
+
+	for (const struct yaml_node *node = list ? list->first : NULL; node; node = node->next)
+		if (is_text(node, "name", name) ||
+		    (object->kind == MANIFEST_SERVICE && is_text(node, "port", name)))
+			return node;
+	return NULL;
+}
+
+static bool is_http(const struct yaml_node *listener)
+{
+	return is_text(listener, "protocol", SPAN("HTTP")) || is_text(listener, "protocol", SPAN("HTTPS"));
+}
+
+bool target_kind_has_requests(const struct manifest_object *object, const struct yaml_node *section)
+{
+	const struct yaml_node *list = parts_of(object);
+
+	if (!has_listeners(object))
+		return true;
+	if (section)
+		return is_http(section);
+	for (const struct yaml_node *node = list ? list->first : NULL; node; node = node->next)
+		if (is_http(node))
+			return true;
+	return false;
+}

@@ -15,3 +15,13 @@ struct span target_kind_group(struct span kind);
  * refuses, instead of leaving it without protection.
  */
 void target_kind_correct(struct decoder *d, const struct yaml_node *node, struct manifest_ref *ref);
+/*
+ * The part of an object that a sectionName names: a listener, a rule, or a port of a Service by name or
+ * number. NULL: there is none, or objects of this kind have no parts.
+ */
+const struct yaml_node *target_kind_section(const struct manifest_object *object, struct span name);
+/*
+ * True if a policy for requests can have an effect on the object, or on a part of it: a listener without HTTP
+ * has no requests.
+ */
+bool target_kind_has_requests(const struct manifest_object *object, const struct yaml_node *section);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "config/core/engine/typo.h"
+#include "config/gatewayapi/target_kind.h"
 #include "user/base/check.h"
 
 struct unknown_kind {
@@ -145,6 +146,15 @@ static struct span refusal_key(struct decoder *d, enum manifest_kind kind, struc
 	return decode_text(d, "%d/%.*s/%.*s", (int)kind, SPAN_FMT(namespace), SPAN_FMT(name));
 }
 
+/* If the object has no such part, it is unknown which one is meant: all of it is refused. */
+static struct span known_section(struct manifests *m, enum manifest_kind kind, struct span namespace,
+				 struct span name, struct span section)
+{
+	const struct manifest_object *object = manifest_find(m, kind, namespace, name);
+
+	return object && target_kind_section(object, section) ? section : (struct span){ 0 };
+}
+
 static void refuse(struct manifests *m, bool is_backend_tls, enum manifest_kind kind, struct span namespace,
 		   struct span name, struct span section)
 {
@@ -154,7 +164,7 @@ static void refuse(struct manifests *m, bool is_backend_tls, enum manifest_kind 
 
 	if (!key.data || !refusal)
 		return;
-	refusal->section = section;
+	refusal->section = known_section(m, kind, namespace, name, section);
 	refusal->is_backend_tls = is_backend_tls;
 	first = name_map_get(&m->refusals, key);
 	if (!first) {

@@ -226,7 +226,7 @@ static void guard_check(const struct targeted_policy *policy, struct config_repo
 
 	if (!guard)
 		return;
-	if (target != TARGET_GATEWAY && target != TARGET_ROUTE)
+	if (target != TARGET_GATEWAY && target != TARGET_LISTENER_SET && target != TARGET_ROUTE)
 		report_sentence(report, CONFIG_ERROR, policy,
 				"guards nothing: attach it to a gateway or a route");
 	else if (policy->is_gateway_phase && !(guard->phases & GUARD_PHASE_GATEWAY))
@@ -327,13 +327,16 @@ struct attachment_run attachments_of(const struct attachments *attachments, enum
 	return (struct attachment_run){ attachments->list + start, end - start };
 }
 
-/* What the guard was meant for would be open. */
+/*
+ * What the guard was meant for would be open. The loader of manifests has refused that, unless it is not
+ * there.
+ */
 static bool is_open(const struct attachment *attachment)
 {
 	const struct targeted_policy *policy = attachment->policy;
 
 	return (guard_kind_of(policy->value.kind) || guards_mcp(policy->value.kind)) &&
-	       (attachment->is_met || span_eq(policy->name_kind, SPAN("Local")));
+	       span_eq(policy->name_kind, SPAN("Local"));
 }
 
 void attachments_finish(const struct attachments *attachments, struct config_report *report)

@@ -30,7 +30,6 @@ struct attachment {
 	bool is_foreign; /* the namespace differs from the one in the policy: see attachments_build */
 	bool is_excused; /* another warning already reports why it has no effect */
 	bool is_tied; /* the tie has been reported */
-	bool is_met; /* set by the caller: its target is there, perhaps without the part that it names */
 };
 
 struct attachments {
@@ -55,8 +54,8 @@ int attachments_build(struct snapshot *snapshot, struct arena *scratch, struct c
 struct attachment_run attachments_of(const struct attachments *attachments, enum target_kind kind,
 				     struct span namespace, struct span name);
 /*
- * Warns about every policy that has no existing target and is not excused. A guard is an error if its target
- * is there (is_met), or if it is of a standalone file, which is complete: manifests may get the target later.
+ * Warns about every policy that has no existing target and is not excused. A guard of a standalone file,
+ * which is complete, is an error then: manifests may get the target later.
  */
 void attachments_finish(const struct attachments *attachments, struct config_report *report);
 

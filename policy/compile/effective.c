@@ -60,7 +60,6 @@ static void enter_gateway(const struct compile *compile, struct precedence *prec
 			i < runs[0].count ? &runs[0].list[i] : &runs[1].list[i - runs[0].count];
 		enum policy_level level = attachment_on_listener(attachment, listener, port);
 
-		attachment->is_met = true;
 		if (guard_kind_of(attachment->policy->value.kind) && is_without_requests(listener))
 			continue;
 		if (scope_of(attachment->policy) != (scope == SCOPE_SHARED_BIND ? SCOPE_BIND : scope))

@@ -247,8 +247,6 @@ static void enter_route(const struct compile *compile, struct precedence *preced
 	for (uint32_t i = 0; i < run.count; i++) {
 		const struct targeted_policy *policy = run.list[i].policy;
 
-		run.list[i].is_met |=
-			!policy->target.route_kind.len || span_eq(policy->target.route_kind, kind);
 		if (is_http || (policy_section_of(policy->value.kind) == SECTION_BACKEND &&
 				policy->value.kind != POLICY_MCP_AUTHORIZATION &&
 				policy->value.kind != POLICY_MCP_AUTHENTICATION))

@@ -41,3 +41,30 @@ static inline void served_add(struct text *out, const struct route *route)
 
 	text_fmt(out, "%.*s %s\n", SPAN_FMT(route->match_list[0].path), is_refused ? "500" : "ok");
 }
+
+/* What the first listener of each port serves, HTTP before TCP. */
+static inline void serves(const char *text, const char *expected)
+{
+	struct config_case c;
+	struct text found;
+
+	config_case_text(&c, text);
+	assert_int_equal(c.result, 0);
+	assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
+	text_init(&found);
+	for (uint32_t b = 0; b < c.snapshot->bind_count; b++) {
+		const struct listener *listener = &c.snapshot->bind_list[b].listener_list[0];
+
+		for (uint32_t i = 0; i < listener->route_count; i++)
+			served_add(&found, &listener->route_list[i]);
+		for (uint32_t i = 0; i < listener->tcp_route_count; i++)
+			text_fmt(&found, "tcp %s\n",
+				 listener->tcp_route_list[i].backend_list[0].backend->kind == BACKEND_INVALID
+					 ? "500"
+					 : "ok");
+	}
+	if (!span_eq(text_span(&found), span_str(expected)))
+		fail_msg("\"%.*s\" instead of \"%s\" for\n%s", SPAN_FMT(text_span(&found)), expected, text);
+	text_done(&found);
+	config_case_done(&c);
+}

@@ -356,24 +356,6 @@ TEST(policies_have_conditions_for_each_ancestor)
 	"{ports: [{port: 80}]}}\n---\n"
 #define FAR ROUTE(TO_G "rules: [{backendRefs: [{name: s, namespace: n, port: 80}]}]")
 
-static void serves(const char *text, const char *expected)
-{
-	struct config_case c;
-	struct text found;
-
-	config_case_text(&c, text);
-	assert_int_equal(c.result, 0);
-	assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
-	text_init(&found);
-	for (uint32_t b = 0; b < c.snapshot->bind_count; b++)
-		for (uint32_t i = 0; i < c.snapshot->bind_list[b].listener_list[0].route_count; i++)
-			served_add(&found, &c.snapshot->bind_list[b].listener_list[0].route_list[i]);
-	if (!span_eq(text_span(&found), span_str(expected)))
-		fail_msg("\"%.*s\" instead of \"%s\" for\n%s", SPAN_FMT(text_span(&found)), expected, text);
-	text_done(&found);
-	config_case_done(&c);
-}
-
 TEST(what_is_wrong_answers_500_and_the_rest_is_served)
 {
 	static const struct {

@@ -105,7 +105,7 @@ static void put_pair(struct fixture *f, struct policy_target target, bool is_loc
 	}
 }
 
-TEST(a_guard_whose_target_lacks_the_part_or_serves_no_http_is_refused)
+TEST(a_guard_of_a_file_whose_target_lacks_the_part_or_serves_no_http_is_refused)
 {
 	const struct policy_target targets[] = {
 		target_of(TARGET_ROUTE, "app", "shop", "none"),
@@ -119,7 +119,7 @@ TEST(a_guard_whose_target_lacks_the_part_or_serves_no_http_is_refused)
 
 		fixture_init(&f);
 		f.listener->protocol = i < 2 ? PROTOCOL_HTTP : PROTOCOL_TCP;
-		put_pair(&f, targets[i], false);
+		put_pair(&f, targets[i], true);
 		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), -EINVAL);
 		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "(cors on"), 1);
 		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "guards nothing: nothing"), 1);

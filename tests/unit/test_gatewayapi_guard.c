@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/gatewayapi_status.h"
+
+/* Policies that protect, and cannot do so where they are attached: nothing is open, the rest is served. */
+
+#define SET(listeners) OBJECT("ListenerSet", "set", "parentRef: {name: g}, listeners: [" listeners "]")
+#define OPEN                                                                                                 \
+	OBJECT("Gateway", "g",                                                                               \
+	       "allowedListeners: {namespaces: {from: Same}}, listeners: [" HTTP("a", "80") ", " HTTP(       \
+		       "b", "81") ", {name: t, port: 82, protocol: TCP}]")
+#define TCP_ROUTE OBJECT("TCPRoute", "t", TO_G RULES)
+#define TWO_RULES                                                                                            \
+	ROUTE(TO_G "rules: [{name: one, matches: [{path: {value: /a}}], " BACKEND "}, " RULE("/b", "") "]")
+#define OTHER OBJECT("HTTPRoute", "z", TO_G "rules: [" RULE("/z", "") "]")
+#define ROUTED_TWICE                                                                                         \
+	OPEN SERVICE TCP_ROUTE ROUTE("parentRefs: [{name: g, sectionName: a}], " RULES) OBJECT(              \
+		"HTTPRoute", "z", "parentRefs: [{name: g, sectionName: b}], rules: [" RULE("/b", "") "]")
+#define NO_HTTP GATEWAY("{name: t, port: 82, protocol: TCP}") SERVICE TCP_ROUTE
+#define NAMED                                                                                                \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayBackend, metadata: {name: b}, spec: "     \
+	"{static: {host: a.example, port: 80}}}\n---\n"
+#define TO_BACKEND "rules: [{backendRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}]}]"
+#define GUARD "traffic: {csrf: {}}"
+#define LACKING "traffic: {extAuth: {}}"
+#define BOTH(text, target, routes)                                                                           \
+	{ text POLICY(target, GUARD), routes },                                                              \
+	{                                                                                                    \
+		text POLICY(target, LACKING), routes                                                         \
+	}
+
+TEST(a_guard_whose_target_lacks_the_part_refuses_the_target)
+{
+	static const struct {
+		const char *text, *routes;
+	} rows[] = {
+		BOTH(ROUTED_TWICE, "kind: Gateway, name: g, sectionName: c", "/ 500\n/b 500\ntcp 500\n"),
+		BOTH(NO_HTTP, "kind: Gateway, name: g", "tcp 500\n"),
+		BOTH(G SERVICE TWO_RULES OTHER, "kind: HTTPRoute, name: r, sectionName: two",
+		     "/a 500\n/b 500\n/z ok\n"),
+		/* A listener without HTTP has no requests to guard. */
+		BOTH(ROUTED_TWICE, "kind: Gateway, name: g, sectionName: t", "/ ok\n/b ok\ntcp 500\n"),
+		{ ROUTED_TWICE POLICY("kind: Gateway, name: g", GUARD), "/ ok\n/b ok\ntcp ok\n" },
+		/* What is not there needs no protection. */
+		{ ROUTED POLICY("kind: HTTPRoute, name: none, sectionName: x", GUARD), "/ ok\n" },
+		{ ROUTED POLICY("kind: GRPCRoute, name: r", GUARD), "/ ok\n" },
+		{ ROUTED POLICY("kind: Gateway, name: none, sectionName: x", GUARD), "/ ok\n" },
+		{ GATEWAY(HTTP("a", "80") ", {name: b, port: 81, protocol: HTTP, odd: 1}")
+			  SERVICE ROUTE(TO_G RULES) POLICY("kind: Gateway, name: g, sectionName: b", GUARD),
+		  "/ ok\n" },
+		/* A policy that protects nothing refuses nothing. */
+		{ ROUTED POLICY("kind: HTTPRoute, name: r, sectionName: x",
+				"traffic: {timeouts: {request: 1s}}"),
+		  "/ ok\n" },
+		/* Of a ListenerSet. */
+		{ OPEN SERVICE SET(HTTP("s", "83"))
+			  ROUTE("parentRefs: [{kind: ListenerSet, name: set}], " RULES)
+				  POLICY("kind: ListenerSet, name: set", GUARD),
+		  "/ ok\n" },
+		{ OPEN SERVICE SET(HTTP("s", "83"))
+			  ROUTE("parentRefs: [{kind: ListenerSet, name: set}], " RULES)
+				  POLICY("kind: ListenerSet, name: set, sectionName: x", GUARD),
+		  "/ 500\n" },
+		/* Of an AgentgatewayBackend the whole is refused. */
+		{ G NAMED ROUTE(TO_G TO_BACKEND) POLICY(
+			  "group: agentgateway.dev, kind: AgentgatewayBackend, name: b, sectionName: x",
+			  "backend: {extAuth: {}}"),
+		  "/ 500\n" },
+		{ G SERVICE ROUTE(TO_G RULES) POLICY("group: '', kind: Service, name: s, sectionName: '80'",
+						     "backend: {extAuth: {}}"),
+		  "/ 500\n" },
+		{ G SERVICE ROUTE(TO_G RULES) POLICY("group: '', kind: Service, name: s, sectionName: '81'",
+						     "backend: {extAuth: {}}"),
+		  "/ 500\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		serves(rows[i].text, rows[i].routes);
+}
+
+TEST(a_guard_that_cannot_decide_before_a_route_is_chosen_refuses_its_targets)
+{
+	static const struct {
+		const char *text, *routes;
+	} rows[] = {
+		{ ROUTED POLICY("kind: Gateway, name: g", "traffic: {phase: PreRouting, csrf: {}}"),
+		  "/ 500\n" },
+		{ ROUTED POLICY("kind: Gateway, name: g", "traffic: {phase: PreRouting, cors: {}}"),
+		  "/ ok\n" },
+		{ ROUTED OTHER POLICY("kind: HTTPRoute, name: r", "traffic: {phase: PreRouting, cors: {}}"),
+		  "/ 500\n/z ok\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		serves(rows[i].text, rows[i].routes);
+}
+
+TEST_GROUP(NULL, NULL);
