@@ -5,43 +5,38 @@
 
 /* Written by jwt_vectors.py with PyJWT 2.6.0. */
 /* clang-format off */
+#define FOUR(text) text text text text
 #define VECTOR_NOW 1800000000
 #define VECTOR_KEYS 10
 #define VECTOR_GOOD_KEYS 5
 
 static const char vector_set[] =
-	"{\"keys\":[{\"kty\":\"RSA\",\"n\":\"qS9DYNB5O0zIfmxuU2x1ZODfT8t-JZVBK1tGLDLjkIsOeqvQ_Xqrt"
-	"q39AmPX6f6NQQhjZVbWpNNVTRdiHgCssCmWG9LhHjwo-Na_J5nOFCYZnfdeEghGxk2B242n915uLMelW"
-	"2jxaub5w_J7fRG3GnZBKAqxIA-s2mobeckpX9WJLHEyIy5bWzbXDuQAdh7llwDg5-ubmRz_u6w7qk7-o"
-	"9-N1WRs7lYI4WeswN5Ys73mQCGFGQDk2DKmdaHxkWhu5DoxQD6WqLdsRJcPWb37PG15uXmMTQ0qSYbFY"
-	"eNgcShbr1gAcXM3OknlXpxoiL-dutJ7hJFrEXOVa7bVnS0__w\",\"e\":\"AQAB\",\"kid\":\"rsa\"},{\"kty"
-	"\":\"EC\",\"crv\":\"P-256\",\"x\":\"o9ZjC3sluKx5khAXxYHtbpGKz5LglrRsvZpisR9RZ6A\",\"y\":\"6UOc"
-	"SbeYrHZgCCC9x96bB4uwPwaee8Vu7cX_uCzfZ9w\",\"kid\":\"p256\",\"use\":\"sig\"},{\"kty\":\"EC\",\""
-	"crv\":\"P-384\",\"x\":\"9DxJaKu76VILG6P_gn83Qlhv2GeKIT8vmQjO-7Dhnx70bo6onvpBz__jVMk8cS"
-	"La\",\"y\":\"hUkgI019vv-zCaugB5CAUJDvy8py_MHy-v0fc1hfoO7P5_Omxbv6P-HViUoeWhyI\",\"kid\""
-	":\"p384\"},{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"fVvFpoT3NTmN0ykNz5GBwCtjDjZqNLA2SfU1t"
-	"mKSiZ8\",\"kid\":\"ed\",\"alg\":\"EdDSA\"},{\"kty\":\"RSA\",\"n\":\"qS9DYNB5O0zIfmxuU2x1ZODfT8t-"
-	"JZVBK1tGLDLjkIsOeqvQ_Xqrtq39AmPX6f6NQQhjZVbWpNNVTRdiHgCssCmWG9LhHjwo-Na_J5nOFCYZ"
-	"nfdeEghGxk2B242n915uLMelW2jxaub5w_J7fRG3GnZBKAqxIA-s2mobeckpX9WJLHEyIy5bWzbXDuQA"
-	"dh7llwDg5-ubmRz_u6w7qk7-o9-N1WRs7lYI4WeswN5Ys73mQCGFGQDk2DKmdaHxkWhu5DoxQD6WqLds"
-	"RJcPWb37PG15uXmMTQ0qSYbFYeNgcShbr1gAcXM3OknlXpxoiL-dutJ7hJFrEXOVa7bVnS0__w\",\"e\":"
-	"\"AQAB\",\"kid\":\"rs512\",\"alg\":\"RS512\"},{\"kty\":\"RSA\",\"n\":\"lO3x4QecnnidQpvtyLa-Ww58Uq"
-	"B039t72Jfsand66dIwXvFgmtswrkN-DV5jL-iRKd5PymhCKjcm80K48JEeNgthiGNidamSQ8A5RCQDSh"
-	"ZTWatf7blewxPnaADtJ4GbEsdzBstnCr8yW8tUO0WhcxP1bcD3TbQCI_lJhveyzUE\",\"e\":\"AQAB\",\"k"
-	"id\":\"short\"},{\"kty\":\"EC\",\"crv\":\"P-521\",\"x\":\"ASitD-0M-_dSU88RuIyl-NQhn7mZNHDklpsw"
-	"-iZed9KjM0hOQakA7-TzrpEOh69xj9MajlyjfQ--X1LmfC321WvI\",\"y\":\"Abk3aLPcua4Ef8RmuJec-"
-	"FpNpu9JzRYSitENIyyHACLiIj6ot_tXHlZFZIez46gG7Js8UiGem4FEaVAJ32feaTQ5\",\"kid\":\"p521"
-	"\"},{\"kty\":\"RSA\",\"n\":\"qS9DYNB5O0zIfmxuU2x1ZODfT8t-JZVBK1tGLDLjkIsOeqvQ_Xqrtq39AmP"
-	"X6f6NQQhjZVbWpNNVTRdiHgCssCmWG9LhHjwo-Na_J5nOFCYZnfdeEghGxk2B242n915uLMelW2jxaub"
-	"5w_J7fRG3GnZBKAqxIA-s2mobeckpX9WJLHEyIy5bWzbXDuQAdh7llwDg5-ubmRz_u6w7qk7-o9-N1WR"
-	"s7lYI4WeswN5Ys73mQCGFGQDk2DKmdaHxkWhu5DoxQD6WqLdsRJcPWb37PG15uXmMTQ0qSYbFYeNgcSh"
-	"br1gAcXM3OknlXpxoiL-dutJ7hJFrEXOVa7bVnS0__w\",\"e\":\"AQAB\",\"kid\":\"enc\",\"use\":\"enc\"}"
-	",{\"kty\":\"oct\",\"kid\":\"secret\",\"k\":\"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg\"},"
-	"{\"kty\":\"RSA\",\"n\":\"qS9DYNB5O0zIfmxuU2x1ZODfT8t-JZVBK1tGLDLjkIsOeqvQ_Xqrtq39AmPX6f"
-	"6NQQhjZVbWpNNVTRdiHgCssCmWG9LhHjwo-Na_J5nOFCYZnfdeEghGxk2B242n915uLMelW2jxaub5w_"
-	"J7fRG3GnZBKAqxIA-s2mobeckpX9WJLHEyIy5bWzbXDuQAdh7llwDg5-ubmRz_u6w7qk7-o9-N1WRs7l"
-	"YI4WeswN5Ys73mQCGFGQDk2DKmdaHxkWhu5DoxQD6WqLdsRJcPWb37PG15uXmMTQ0qSYbFYeNgcShbr1"
-	"gAcXM3OknlXpxoiL-dutJ7hJFrEXOVa7bVnS0__w\",\"e\":\"AQAB\"}]}";
+	"{\"keys\":[{\"kty\":\"RSA\",\"n\":\"zJMsMRlLlsFxrBPlm-FV9a-aFRdNarC0daD9tXX2R3md_2CPLCq4Rw6VMPDXTsY9UvmbJUZEA"
+	"8ASTO_hTffmMIpNVPsAuSU84miOJ-q-MAAsqC78T0p7cu36dPKyx60nYfDtgUlslLG_Pb7VeiC1enzzs_R_aZZ1oI-1XC2be4ESQ"
+	"jFzMo-vr3xPhE7vFSfp54XMHkZq403CB_NHiDxS06-vi-WcXjnf2_Sj7gsU18moUZBV7PJJclZa5HiZS-X8qylnhurKUpVSWrJP9"
+	"yD_8eMN4kZqS1ad8I8it33g9OIlyf_LcYPlWzssqiLW3446thjCfsZ-KCJvEW7t0dZp1w\",\"e\":\"AQAB\",\"kid\":\"rsa\"},{\"kty"
+	"\":\"EC\",\"crv\":\"P-256\",\"x\":\"Xc2q4MvJBmyxLkuS8tnOzBW57Nkt7xLV4ylDGI8qb2w\",\"y\":\"VZJizZi8UmnkXwf6IJKh1_Pz"
+	"y9ui903QzbK2ceEuc3g\",\"kid\":\"p256\",\"use\":\"sig\"},{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"h1JyEHR8KTNmpJBsQ7vSXu"
+	"1GvVRlDOuohnWG0KFdyXKhFpfwRp1kNYoPkTiXhX0S\",\"y\":\"xBRUxrNtJ0iVf5ZwkbzbQEcexfvYbtjshCP1ufY5Oyefsqgz2kG"
+	"Q7GI3eR4Ox09M\",\"kid\":\"p384\"},{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"iKLwuyyoNvjCKhBTI5CY6ih2jRoD5XWxIA3tL"
+	"Wf9P-Y\",\"kid\":\"ed\",\"alg\":\"EdDSA\"},{\"kty\":\"RSA\",\"n\":\"zJMsMRlLlsFxrBPlm-FV9a-aFRdNarC0daD9tXX2R3md_2CP"
+	"LCq4Rw6VMPDXTsY9UvmbJUZEA8ASTO_hTffmMIpNVPsAuSU84miOJ-q-MAAsqC78T0p7cu36dPKyx60nYfDtgUlslLG_Pb7VeiC1"
+	"enzzs_R_aZZ1oI-1XC2be4ESQjFzMo-vr3xPhE7vFSfp54XMHkZq403CB_NHiDxS06-vi-WcXjnf2_Sj7gsU18moUZBV7PJJclZa"
+	"5HiZS-X8qylnhurKUpVSWrJP9yD_8eMN4kZqS1ad8I8it33g9OIlyf_LcYPlWzssqiLW3446thjCfsZ-KCJvEW7t0dZp1w\",\"e\":"
+	"\"AQAB\",\"kid\":\"rs512\",\"alg\":\"RS512\"},{\"kty\":\"RSA\",\"n\":\"uJVNM0GKErF8FcpqwTrH77TlLqlqtoLUsscmX20g9TJxCH"
+	"nry679-sDPu5NbhgL8m5Uuxpgj-KMf7GZ7DLH-ryvt1jphH22nCsEwYspXqR_BGl9CCmL6eSFDYzxxbj-hRc9F5PjDoNXgqQc77S"
+	"pAGEoEI6glHzrrSz1-ByDVxY0\",\"e\":\"AQAB\",\"kid\":\"short\"},{\"kty\":\"EC\",\"crv\":\"P-521\",\"x\":\"Ae_7dkulZSKBQdT0"
+	"HhrqDlVxq_OTjjiC_TMI0Nvid-ldoGmzKYo6XdFGNaOjnBpp8AKNYOf5kD0rckr2D43rJbeL\",\"y\":\"AKfcpwclIiNgQKzw2THu-"
+	"9VPxr_uNLHCbv2pcMRAsgHJY9iCoUT0lwQhE58XpCEhxYBRyYBv6nDDJvb5NMQ8kHNF\",\"kid\":\"p521\"},{\"kty\":\"RSA\",\"n\":"
+	"\"zJMsMRlLlsFxrBPlm-FV9a-aFRdNarC0daD9tXX2R3md_2CPLCq4Rw6VMPDXTsY9UvmbJUZEA8ASTO_hTffmMIpNVPsAuSU84mi"
+	"OJ-q-MAAsqC78T0p7cu36dPKyx60nYfDtgUlslLG_Pb7VeiC1enzzs_R_aZZ1oI-1XC2be4ESQjFzMo-vr3xPhE7vFSfp54XMHkZ"
+	"q403CB_NHiDxS06-vi-WcXjnf2_Sj7gsU18moUZBV7PJJclZa5HiZS-X8qylnhurKUpVSWrJP9yD_8eMN4kZqS1ad8I8it33g9OI"
+	"lyf_LcYPlWzssqiLW3446thjCfsZ-KCJvEW7t0dZp1w\",\"e\":\"AQAB\",\"kid\":\"enc\",\"use\":\"enc\"},{\"kty\":\"oct\",\"kid\":"
+	"\"secret\",\"k\":\"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg\"},{\"kty\":\"RSA\",\"n\":\"zJMsMRlLlsFxrBPlm-FV9a"
+	"-aFRdNarC0daD9tXX2R3md_2CPLCq4Rw6VMPDXTsY9UvmbJUZEA8ASTO_hTffmMIpNVPsAuSU84miOJ-q-MAAsqC78T0p7cu36dP"
+	"Kyx60nYfDtgUlslLG_Pb7VeiC1enzzs_R_aZZ1oI-1XC2be4ESQjFzMo-vr3xPhE7vFSfp54XMHkZq403CB_NHiDxS06-vi-WcXj"
+	"nf2_Sj7gsU18moUZBV7PJJclZa5HiZS-X8qylnhurKUpVSWrJP9yD_8eMN4kZqS1ad8I8it33g9OIlyf_LcYPlWzssqiLW3446th"
+	"jCfsZ-KCJvEW7t0dZp1w\",\"e\":\"AQAB\"}]}";
 
 static const struct {
 	const char *name;
@@ -49,806 +44,552 @@ static const struct {
 	const char *token;
 } vectors[] = {
 	{ "RS256", JWT_GOOD,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
-	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
-	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
-	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
-	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnREMHoje82d"
+	"v004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjrk"
+	"sMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4Lt"
+	"lj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE2"
+	"aerrr-WdSfpqsZQ" },
 	{ "RS384", JWT_GOOD,
-	"eyJhbGciOiJSUzM4NCIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.Ub0XyLNM2JVNecFdVnlDehQpNaxMceeDwpASM3V1nIecF5s57rzTxihgnqiU3guUgZZ"
-	"-AKolT81pOuJpNmzOAnSnJc9MA3bN9mVTkWH8eg5M9Zw909sU-HzCY1ikRz3_XpBMTBSFnPvb1pPbpsr"
-	"i-oKdwQtOOPK7FCoZMR7YzbkAqjT4lfODaT11oOfWKYWnBAoSP5RjMf9FoNscbk5S5ADDsm4JX8xzUXe"
-	"OSmawmG4StVY-CNQilqP2r_6Wk6fT7CrbwmHSUT_Lnc1uORyQC5D22WSbZNuO1eDa71ZyUcltLXJyTGJ"
-	"jx8oHz8GkZ7lE6cPbwoit1Fc_y9Fmg6ZUZA" },
+	"eyJhbGciOiJSUzM4NCIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.nj8uUu4XOizw7lsexGi2fmKaPip"
+	"AkY-a6DqmzFY6NnoI36np-uXKg_gwBXjJ21kL0kM4OoXwrDSiMCtFmr--Bxo-dP1bcTDQWbkTy4kS4fQXHnVreZl3Kl1rHQjUSec"
+	"0aKR6Euah5HIozzpHVXmcmZz4oGpJ18JkRcCHu9i-4LaX8gEm-6EpNcnmSw8fvbKJ3_7E-SBsCuQ7aaubIcsE3CbzFGfSv5c_Zz3"
+	"KMf8WR1WvxFJEd61Qo_mP6YesrweqvxfqaznabitkTQ8X6Ct2BgX9pEdgsgC16XhPjVAc8CKfObYBy7TdoIf7Wgn2CUcusI0cunY"
+	"EmrMdmhX2KU6xKA" },
 	{ "RS512", JWT_GOOD,
-	"eyJhbGciOiJSUzUxMiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.Pkz9bEmj9pD_qqXWjxGTGVvKOaIeRlGn0iMi27ADLQluJ2deYd_qUFIcXQt0OM86SLW"
-	"-k2PXKMtClAwqmQNnhlBdMPowKgI0lqKH7IPgM_4pMPz4VQK5yzr6ETyQFVzHCFf5nBVDNzcZyecg2cN"
-	"5DG880FKhycGroCqGL1XudSxlT0wBY6IHHvYeXVzjHlnXhKX23N1Jb0GXK2CWH5IGrloKSpi81hqnsPL"
-	"Xfgh-FzS4O6kkLsUiKwamNzIYLmogrPC8XWp0AiUGFTijJjTmCOyH-_zSqnOu-E_eqA_XbOLgGM93tUD"
-	"fM9ROHzSsBFF5D6os_8NR1D6svyJeOTBeiQ" },
+	"eyJhbGciOiJSUzUxMiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.otETEAUPneTthSacC1mcb6TbEBE"
+	"mGJc9h6NxClyt2EghVdeJuwH2kxo4mdV-YuDDL5BDyceWGIj-LpNLJcxcF5RS2AjjXuzZnMXSvD7uRCtaMYI5XiaT-Vhns5AKXKh"
+	"e9F5bLlL9ckZtolTF2YlpPKDFk9AccyzQn0TOBT4M_zILOPly1TkHAADJ-4Q-6xI5H7GbFdb8F6J40uyoTcYaAT8kvqVXFjGPiZl"
+	"tBfqH5K3niC2aYMCGGgz5SfQMY6EtmB7urHJvwHwGFN5IVextxFZPLPzC8uxGNCOFb49ifXDdEI7_nTRMx1CT7JV8OJBKEGRu08m"
+	"3i1W8fbYpFXoiUA" },
 	{ "PS256", JWT_GOOD,
-	"eyJhbGciOiJQUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.khnMlunxnu1Dye5n7qPWakv2rdMMSD01gftADAZy9IDNouoaIMF7uy5sapmusGE99rX"
-	"R-9gl6-aGC1le9tHEAeSt2Ern05vlS4O-0FLzqNW3OgVSFLZskO7wuA7w6UYT3vD_ZJpLV-a2qfX4yST"
-	"QzEHLOftpZiSHpeN_wSHXn8xzOIqkyKml1k3VcJwR5NBwwJR3GrklM-K7Md4trCLpwPd28y0F98sn5zH"
-	"TUMHsKJ8hbKeWzHQWpSikmu5DLAuFi8rZO_BSm3f3G8YcvxzXtpmnwnErcMakgKX6rOwi15dxMTuAFzz"
-	"egYSzANdHORAIz0nrAQFx2rMe14nAvI3z_A" },
+	"eyJhbGciOiJQUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.Z5hdR1WSlclQG_oHJ_NbaVXOYE4"
+	"pQN90lpcx7EknuKIQKCT9mBgqPPj5tffy8OQvmc--3dlqks9qrG4aVQP69aCax7XXFLGBSG_q6CDtm3ODLJpTj9pOYlQWOJdBzXv"
+	"rjdoNOdafI5P7-iQwX9Sq_pRprBF-NsrFRlceU1O_pGl-KW8NMjwyVcLyGL92bq8c6ehin1RDGDRZJjRAdN0WE6ohXHCLb2gyDm3"
+	"gE6aCF_0m44ng_7X2SGBCWy6x1g3P5FKwNd55hD8vdfgyuk7HvAlj8DbQHlceIz32FjAKkPU4OrL2FQv4z-QKzwkbUqvJMykttaA"
+	"iUCsJD5GheDUngw" },
 	{ "PS384", JWT_GOOD,
-	"eyJhbGciOiJQUzM4NCIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.PEqK0ky5FW58UknIriqUgiGwasSoUF_bfFgCe_k6iSLMsQ3sfmvcmpF2DXd7DTxfi0N"
-	"yCf5liWQzRT8avHjclXmnoMK2UHO45TDs5bl9SX8e16PM2iR-FOVNGr57SliSoz-NGJ-MTWu7o2fi_K9"
-	"s9ILsnp4R8V4tejiBzS_mHqjIfr3Vj_MzOsyeeedhYzzTrSipvEgoJaG_Ah9DZU4pBuT_rqJ-PHvUYJJ"
-	"uQAvebWn8Kad9nW9MgNOXnEG4FKLBvgPKcAWpFARz_7NwNEJp4aXz_ykQVCWNB8GjNuTYe53PVsC53Av"
-	"4I4MVJSCTrWGMRGvb96UW_X5zab3zhfdjmw" },
+	"eyJhbGciOiJQUzM4NCIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.kXVKBCV8B9xlOwYNNIKCaEKk6CX"
+	"j1yu-2M4aIBktAdAyaY8lbJo999wWXt0wPAvckOax-6CFJ-teSl3wgmuoxN1bNKwmQVcs9G_Kaa2mpMCyx2y4rq3TQKUcx_ncRlf"
+	"jVaha_F_rKANR04dSXABNhiik3NYpygPkA2u6yJp1nX5aY14m-O6jXwQ7T7HN1gb98ihSq63Q0rtcfqIJxvZNp-pD4OrBwj2wy9A"
+	"29qFTyL8S6Lj6yV9vjGTboDYCop-5tmOCraF8CGltSacAsUDUX8G9D-8wM6boXaqwVBiv0zNvCAPusikVvkvGjRgcYy83TbxdVIr"
+	"cW_rDPRD8x95dNw" },
 	{ "PS512", JWT_GOOD,
-	"eyJhbGciOiJQUzUxMiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.YqlaQfwTL53wGK4sCJFgYlgtyysjcSyCITdtzSMTgJd6W0guztXcy9xCJD0Ezby4cQA"
-	"CVCKfVaKVJ1dwHiIhGsVAUIZVPnungMmpLaoW7-ccWkpp0eX7-O6HkIUcfpxKLsdwTnWjzjMqQ7Qy5oA"
-	"rM3GbU5eyncSCdTx8nHeoSxElvxsCTkhK0eupxne3A4cBZXhJGTcliTJAVGiiHRaxPsgQzoWKcNBo7KD"
-	"Q2Cf1v3_FLs2-kfJL-3bVPYfdXRYCqehzLAG4M7T9LyU2nN2OebtfeXYlvQCDXyGORtqF_UyOL5b0_UL"
-	"iSvRjsNTvBNYd8vPwIkXGYlddegeFD93pRw" },
+	"eyJhbGciOiJQUzUxMiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.o14lFcvOMcJczfU0T3D3BNm56-L"
+	"iq_GDwzxe1yKf8nn0khgRCvUrWx21Z2pA2c3RNoewC02j1NN8bdzVfacJLq31O4LtHU69XgK9vHZLf-9AqBamOz2gdKGFPJy5ZON"
+	"5P94hPEzzWc1pTLGpFCn1Kwm1wb59pmaVoYVVuBkBJQOpyccUVAp8-CjqSeel7KViwkqnxCznE1zl_IjzG6YnGDJf0_hv_jB5pNg"
+	"KpXcXM7KfOdtA6hcBMMA0_3Ux3G0Pc1ecRBvxNP_yfWMQEwsrAWloWOCpPnAsMUU8hx_-Ldde5QG9LXzWPcuOXi6ZJmJnprhAqxY"
+	"xWJmYXcomN2zm7w" },
 	{ "ES256", JWT_GOOD,
-	"eyJhbGciOiJFUzI1NiIsImtpZCI6InAyNTYiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc"
-	"3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6M"
-	"TgwMDAwMDYwMH0.xaEpg-tuNpT3Dix6PYXLi-J0sSN9rZg1ZZOXJO6bKXI_TNktwU3BWubGnVBn7Bz3V"
-	"O6IXD6ZR-TN4sVJZS5Byw" },
+	"eyJhbGciOiJFUzI1NiIsImtpZCI6InAyNTYiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiY"
+	"XVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.sNGDRvI7_4T1dtgbDeBpbTvz4"
+	"csSbqpwY70edoi_F6DnwCgy2-iXqxJk__p879Sfl0gwBaAa2rv3URj0-mITfg" },
 	{ "ES384", JWT_GOOD,
-	"eyJhbGciOiJFUzM4NCIsImtpZCI6InAzODQiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc"
-	"3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6M"
-	"TgwMDAwMDYwMH0.F45wPFfqrwMiA9Rq23iuZZs0RNBOcC2szH13HnffqL8nwPs1T9W2byHRae1sJjBqb"
-	"PM-qLNJ7fWxwfR0QEUAx_H2XncHhaTpDhynGXAbi2E4RVZZpOkgBBaRA6KYkMDi" },
+	"eyJhbGciOiJFUzM4NCIsImtpZCI6InAzODQiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiY"
+	"XVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.b6Wl8uYiMZW-lq44Hj_0Zz1SY"
+	"DQnqjht-Z-irARli4Yaj_Sou4wn4_sKivGpEvhZkuqLbsGWtTKYPtRFelx1D1OhH2PVSPY-osCJkXxPsD37pWtqBupxTuL_y3HSb"
+	"ZjC" },
 	{ "EdDSA", JWT_GOOD,
-	"eyJhbGciOiJFZERTQSIsImtpZCI6ImVkIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lzc3Vl"
-	"ci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgw"
-	"MDAwMDYwMH0.-BFQomrMWOGSNizQVLIa3WrF1CdxhJNbqvcfha5Vokz7u3qSw2o_TbGcjD8O4I6iyHt6"
-	"ljEzNaXFgbA38RZZDg" },
+	"eyJhbGciOiJFZERTQSIsImtpZCI6ImVkIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVk"
+	"IjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.ipFS2MAlkvqZcTDcPwnWzFDauRt7"
+	"IX-IEpn_wl1j4J15PxyH-mLX-4K2lTvTTvhsELp_v9HG0jfAVY24W7NAAw" },
 	{ "RS512 with a key of RS512", JWT_GOOD,
-	"eyJhbGciOiJSUzUxMiIsImtpZCI6InJzNTEyIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lz"
-	"c3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6"
-	"MTgwMDAwMDYwMH0.ZBU5VvKuwMLf-JyjDgk39Wjge58Srjn93IrtoAAYxmQdg5KmJSuf8saLlkgyzhs9"
-	"8pgvaPlX3wdp1OQOWE9RQXB1P7MMsAvsWhlY4FtZoQkXurbGofD-U-WYUzuOIkgWVeomUpl8jz0E2Qlr"
-	"0odvZX-yQyDOBhEEG_6_iETlKPCZACHcYcTB6jBp65VLGgo-Bz_MLBpfFR5oA-EoQUGRc152LGUWFBEs"
-	"S404I3Sa1ZH2jGoyxGCeOsT2eGFmExRyeUCki_coHP85ZqCLTXNL1Kb99G-sKNM5ej-bQbyDkAbSRpRa"
-	"muP9LXPtvTdtOkBuH6JuupPT-M-7Lm28gLyNFA" },
+	"eyJhbGciOiJSUzUxMiIsImtpZCI6InJzNTEyIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwi"
+	"YXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.BrQ3H6N0WzMlFv9IjfgI71PH"
+	"ax9ppnNVSjvDfcBLC93unqC7RacWz64MSjHa29P0ST3Zs98PKu12h49n8zGwoz6iNEusaHFBwrKR4x87BOAjj-jhMuo_6ZBGkyi_"
+	"7Ff3VPE3n7IOCeqn4xaEQmfGUSNCRVmLA1h0m67O7hJLh958aEjbN_rjRjPFuPOzqTdzZZAY4Us0ASdgDRrtbT42dWZjCt-XdrU5"
+	"5BByVQA4hdufvTD6qwZGlWAgak2EzBNedAMTwtDCVNVDhxd7dCZJ-9fKke8WdGerk2LRuENWdo-JVanz4YsOVcpCZVPZSqg8N_eu"
+	"Bhq6BHiw0ph4djr79A" },
 	{ "one audience as a string", JWT_GOOD,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjoiZ2F0ZXdheSIsInN1YiI6ImFsaWNlIiwiZXhwIjoxODAwMDAwNjAwfQ."
-	"HMx-ufrzZnOv7lX9YOvdBNNf7rjr8d0SdzlhIsbgtIgF0BqdTJmk5EYpuqe28mf10epUF1q3TAEZJFyZ"
-	"9a3nvI5NGoQpGhnGfOtLICSAaM45BXKrw6NzLETy6tlQOypg2gw1mqqUqdmQ9jfio4Caj4YC5OVq8p_v"
-	"2Xenw-qCXL0UWiflPHD3LkqKYNFv1Sgybp6pIz56EZNQns4eNMTKweL0KaNLnLfkY4R8wqjgP-NoI6hM"
-	"PVtSsSuYmfWNv__HOY9OzMb2YTwy9q6V8G9o0ol2oZGbF4n3Pg011bc7pCeXpFIRFaAdv-RZPY8x7hT_"
-	"y_JkTqoLHoahdT7om_g6AQ" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjoiZ2F0ZXdheSIsInN1YiI6ImFsaWNlIiwiZXhwIjoxODAwMDAwNjAwfQ.eQEGvOTu6zFJ9DAOpHZisgmTlB6AVbvAQMM35DdA"
+	"hre8-h_KxG3wJr-aemN-T1unfVb92j_jMdKcgbL5BiVaRPUT3U50MIwaUzCfGQFNll6s90ivZ3ZWlSWL5DAKSTMPRas_LaQwK7UK"
+	"1bBJrD74T6k4SiTCM6Lf4fEYBIx4-Pr4AKXzGCxlXrEvopn1Dfh96daSKCwWhu8nvHZIcGNCzlVAe-tx_jqWFtBGRKwxRUaaHTNJ"
+	"8_WqdH9j9smnXdDIBPiAUC-0_gmb6GyP1-hbfJ1NfFWE-Xy1zd3GFbq3KdhoU-6KcOLCwtdi1YKtwIvURAli2G2CFyev1qO6Ux-H"
+	"uA" },
 	{ "dates with fractions", JWT_GOOD,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
-	"wMDAwMDAwLjUsICJuYmYiOiAxODAwMDAwMDU5LjV9.JFYgpYLM2IlkF1zOGxX-QGA3zY2YEuUKOywnPl"
-	"1CfzIEMjq13hXXFp6Ga7d9TmSIklBiuZfEHtTWAjQAOUCa7g43GUjHFuG7N1lM9UeVeqicuqOKimh0Mh"
-	"tGLVuO2sa0-h51UnKoAodlgWtCZvZnB7zofuj7-4VLYdpJIwQb9vKIVVq9iqDQu1BG4XNr2uQ7k73dP7"
-	"qZy3hOnfPu-M5nMC756EIwTcgECXRY7vZTjim-Zl-yvPueGmCcddR-h5UzGC9u-i8_elNhPtkITE-TAq"
-	"gnFK3dEensy8QIz0LT-A7ISjcY6Xn4D8n9q7E53Gze0QFdRRCPVYQPJvoI7RTEfQ" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwMDAwLjUsICJuYmYiOiAxODAwMDAwMDU5LjV"
+	"9.c2bQK7fdKsluDmBqpTTSFYJb1nnH91dIryQZYUFGjG5pbRtlDrFtV389v_YQQhwBC8Wt-AJGzgVn3bPg1Cw5miTgcPqmR9K43A"
+	"OcJLyuD85cj2i_yNHkgBqQ_j0bB7t1ciHDLZ3HkDOlIB5tq5O8tLRn9L4vQSxs-ARibi72kmRg-8aOJGvz3gURQx3CdE3mK3Q0QF"
+	"uQdh3sMTwkzLmA3wy3ssNT_Q3MxUjRyhj_Rx9cQy7ZOIVD58sNKouzXa90KBlmIBV7IbtLh2lyYm82AieyBuZOasEVDpNFy7eATq"
+	"7RbzDPG9TwVjfq5JhuMEqmdHmcICACZxUQnXEkecCkhw" },
 	{ "expired within the leeway", JWT_GOOD,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTc"
-	"5OTk5OTk0MX0.KvkKYvYUyN8xDt8qd2L-YxnxsdqPQGnXktEsvWzyWHdGSr3ywj8jArtWIqZOLedmswQ"
-	"V0_KEm3ATZhm8W6fL5bw8WsKtifABIHQ3E_x-UuxP9odYL9wSvdLReIWaUxC8l-BJPWVlnL0ti-tPAwx"
-	"ZqSDlsy6h0MyvNZS3c5zFtBmOmqgwpLg6mEdH5MMccyw3XNbi81tmHoMyg2XNbDI1cy4etZ2d-kXygXy"
-	"r-K_RkIUWXETsV4hbk8qke7PK2GBh55PQ8KMjgZc4lk8-T4X3F8knetTPGiYq7h_iB8zBDomcwj_HLW8"
-	"_JiFds8RCUKzJo8HFI3_V169L6UC1fqJ6lQ" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTc5OTk5OTk0MX0.NoaQkM1TxO4LREkDyhJsMij8XlQ"
+	"aQ-IkCx5qi3OuMUNb43hdHPMNwb-CTXxRoO1pAXmD1koz-RD-xB9Pix42-lW2Ryx_vYj9MEI9Nf8k6rW560I-oPITlUz4Z5gDeU9"
+	"D1wNANmA5JsI2RSzainnbGHzBZJuy863Aq3wdXUfGVYIxd8tHKAO-K_1Lwsbp6b57MmH5B0ory8Q6CkSmdajlAOY9aZxgi34RWeS"
+	"mAR0AvHcTm7CSwsMKZmWROHsXQWrG93nZY_VMYpPKJRcSzRgj2Bcw1djb6SwRXfiCiWh6tdhrqxSGosEdnrnXXDV1kGOO6cilFDJ"
+	"upJ651DcX81BUsw" },
 	{ "escapes in names of claims' values", JWT_GOOD,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdcdTAwNjF0ZXdheSJdLCAic3ViIjogImFsaWNlIiwgImV4cCI"
-	"6IDE4MDAwMDA2MDB9.JdYf0y1whWlwlDEoTSc1Z9T6UON7jJL0TuYE5WcgrfrygunKvP-SuhM0Zn6cin"
-	"LAfTihfyEgLotakMlpnVPU18YbsT7B3K1zv12AwIi4fFwNuiqVNIagkLaxNpiIHpQU6IxbcBqkg2h8xY"
-	"S3pV9RtkAEmr5s9bIajjoMjkmBIPzWY90mNo87ccFZbvCngCqN9MhhDMm7xMKet5EAoh4MbDNTBuArsw"
-	"dQwL8XozjZuBHs0QIIZ0Kao4veCvImk8mpYZDCURBCzMvwA9HXOsnXrT1EBwl8nbjJ9wSbhbskLjVxwD"
-	"vry32u-YLDr1p9GEe8jHk-iktpiE6QCboLxCLicg" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdcdTAwNjF0ZXdheSJdLCAic3ViIjogImFsaWNlIiwgImV4cCI6IDE4MDAwMDA2MDB9.eOifxpnmBiv3y_J8jmf_2X"
+	"xVmZGoNuB09VXeDXg860wYPG86HWHPn2vL1dBs7oxLwN_b2cvSU4jNOJkFp4oHuWvUckGQlpdmkTX5HDpUuXU4r32dEwcQGOZGIe"
+	"PGp5NuFN1jzFAWgUKjguoYqzZl5iR8RzVX7C-fUjRio5Kpnl625Wrot3mhs6rd4LGI2kAhl3enDTcn-RN2U2CIqquEy8ODDgNySi"
+	"zqZHPZJ4TmAJxvoNfSRgclAHeRxA6EGsu5wMhM50R4M3dt4s2quUUu-mOnB3PuJAIXFYmK3srgLJQ3BWNw6iG9LzOW9LsYv_n3Tk"
+	"00mQdc9rDviQwgZMbrBw" },
 	{ "none", JWT_MALFORMED,
-	"eyJhbGciOiAibm9uZSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBs"
-	"ZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAw"
-	"MDAwNjAwfQ." },
+	"eyJhbGciOiAibm9uZSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90"
+	"aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ." },
 	{ "none with a signature", JWT_ALGORITHM,
-	"eyJhbGciOiAibm9uZSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBs"
-	"ZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAw"
-	"MDAwNjAwfQ.WxHZU6euLj_2f60twjGa8_-KnHKXeFvofrpSHqIcEE94RgsyxWQCBgzqOuKbHhARmhEgD"
-	"lb0P01uT_l_XjKvPzFeSwDjTadqxk3Lmqf0UJvQQWI7-cWusrkT0Z81Sua9mIyQvGXSorsDzgZpNp_s6"
-	"jdJHQxxjv6fgAJnZSP0YIh2hfYQCVvPZ9Es6qk4ZqPC7RMW40to6LcC10vJEpIiOMChip1nZSjCFXnqH"
-	"EeCLzjdJsfV6H_S9Ql3XwZ0iO12iHXr30WyT7RTAL1gWr9OrtkvdZKK1TjIkTx2aIQG4HJ2lrUHbWvRu"
-	"C6cAxq6Y6fwPGdoKno143S1A3AJXlQaNw" },
+	"eyJhbGciOiAibm9uZSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90"
+	"aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.Sk6ZgfBzQWyzdfDoxqHSOQxdzDrhZ"
+	"KXa4eDcqNHjMJ-x3YNe8YuRPQ03_lvFkO5LRdD2Q5RAxA1VwbsNIoJJvKGr4brvOf9Kmnpz6f6a6VW5-G_eVyDYqZaeZ8bh3nKXs"
+	"6sGr8dwQhy4Y0BnGAYi3QKExoK7r8V46S9Khk7N985IQgY6WPwQpYWSp5jNO_vHf-yEg1RfxEzWztjdi-9NVCUokStJ2tra1K0Qb"
+	"-YZHd2yY0eQvoUJjfXyEAogboSQblgW3t93YKZvs9eVE00x_PG303suFkrmNlTHLdP7x2-JX8AiXcfxZjURL5eaam5d_spXL_ZpH"
+	"Pn0fn4SEkWJVg" },
 	{ "NONE", JWT_ALGORITHM,
-	"eyJhbGciOiAiTk9ORSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBs"
-	"ZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAw"
-	"MDAwNjAwfQ.D1EiCb_hX-uBqXNaV4PkLtIxNrD3sxr95_qTrklbtzGDqhdgtzu3t5VHRIe79Thk0Ab_w"
-	"al8TTtLY_wn8BABtCJupCoI9OdxYhHdL7rUepsdcUXWiMiCYq2nPB-gwJSSw0puyipbAFuPUtGtM-n01"
-	"dyYyczgChAcrnw99BczyodJ2PIDA42hJgNJIMo6kkekZt8P809EI_Z92hWiNuCM-2eGAkyuRdoNLPcsB"
-	"_fjxhdcJgwcCHZTh6L72C6SFc-YD974RbpivnPiClZEWlDLajZHvHa9EBK6vu9phQPX98jBWqZCE3vAG"
-	"aqBXk9ENrbootx4MeA6G1iRpHha8fH3yQ" },
+	"eyJhbGciOiAiTk9ORSIsICJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90"
+	"aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.iOM_Siz_-OGykT39jeOUq2zi87_HM"
+	"XAU0hplS0xYFOcYFVvrM-MOSxx_-KNo-fyQ8vVZuF6MKA829pdrE6RDoHKcPC7Vi5722b3xXL1YnryJH7FWW-xjgmW1sEsMapmtf"
+	"eHrPQiE_nsiy7SWLVO_r__6RBDTv3c5BRFqw5zz23I4bhbtvmFGig6T45-LsYao5qaj-WimsODQnfMgQFF-MIFvVqe5DIcrEz52T"
+	"518Ei0FeiMOlO3di3oKQrmo8whBLsZ-wC4rxBovrVWEgRqAs4sAonWaKPG4NyDpYLYz2WCjKDn7YDnp-Xs1DMobo0_21DqxAEaPo"
+	"i6qvnDfwFuUAw" },
 	{ "no alg", JWT_ALGORITHM,
-	"eyJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90"
-	"aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.LBVWgcJcb"
-	"43PCFSb8YBHlSzrbG_F9BQ1kMLDIZ0dRzYRmuSdl2t8z1s5bgYi33go4AZv7p6gHvhiI7BxFQYwJtIKj"
-	"nJo7s2gucMCWIzps-03Dvs4L0GsYqvXUM3iTTnnrtYt3UIUAYGOFVLPHoGCocxMkTPZVz7Hn_UPm1wCT"
-	"wqtxeZJeH6hA7p5fTpuy97gwakxYb8Wp_mwxaVCqF7ouK0Up12O2CZa0tKWTpKRqXZ3uhrWU16rFL6uu"
-	"NfuzOtp_rQMJMsqFIlHKzaHHDU1fJW3nbO0HKZNgC2IHS3skw2UHCbUdnNxqMJqQe01VijgKgK_3fxYw"
-	"lY8_6-ri-yfcA" },
+	"eyJraWQiOiAicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXki"
+	"XSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.FHuDUokWXJcl2P9BYKfc6_wYdAdnkHfGMdajn0m3hMzGfpyXY"
+	"O7GNZsQu-tLM5FQhd9AnkYXDNDmmxBXDF-PzjKqsn1MR2QNXtlmkI31UV9qXc5nKOGzTA7Avhj4yBBVxVdl_ftmr1BJi1_rF9N2A"
+	"IQ1XfhBqsZaILYh7CVwjg1DZigT03E2p7CJFArXafUxjGF3KHRofEo4hNb5HkvVlkzU8o6x_KX4xXG_BHfSyw8XjW95f7k_y56DN"
+	"76ZJtePm_8ruIbk4nP8XCjMEY6Q-OXLPTcYPnBt690UmMoHiGrwEsagh8rB3IeEWrph8CYWXzlI_uKWMU4swiPu1-gF8w" },
 	{ "alg is a number", JWT_ALGORITHM,
-	"eyJhbGciOiAxLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJ"
-	"hdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjA"
-	"wfQ.FzIrLFwbdMSZLdHIkUCeiWDfPF8GjmntjyF9Ek4-fa4Q9cggNEgU91oeOOFjc7TIDKTNIHzbweEZ"
-	"Vi1ZXo6kqwkCUiGnkaq4Uc2z3Npp_9g4AhRI7gMZBvzNGOsMvqEaJx4Yk_GaSKUsft0SQHkpjrr2vwzJ"
-	"4MuEwNRk85gHPXqaklTGgeu0hRkecWUkZdXwsaNPagU8ll6ko7p3vomaiozRI9vBClIUZPbVoQ6qC4vk"
-	"ZuKH2jWAVynaAJOilmJXmkt89jDH4xRP63tZb13Sw1bq87ZKV11cpFCaurIHOigulM04za5eVvZIUevv"
-	"w8LFz_QKGqfbwv1cOsLhtwk8eg" },
+	"eyJhbGciOiAxLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiw"
+	"gImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.sYA6lAWIVVeCMWJBLBhUT5dnxDuFQVpMt62Y"
+	"3JdAQVLtay-DMsl_kR1lvOUJCi2v7kK9EwNTUBllXBtw9CYZRyOM0MmviYLH8cw0pXKbKHXRLMV--wJ7ZBq6229lh_ces6bsW55J"
+	"EgOv7T8-ABqTmWQbpI26OcPSZA0gnkuygJDpcUaFPeRIl0mQxAyB9kQApXv4ooCQY0mrytQ_fLcvu3qVLQZQU4j0jMZ9zTMqBJuS"
+	"FPmDsZaY7hg97Gy7cj5KQ7By4wIB0HjxvlX0t_uLm_vaGQP7rZlOJv6tjaJ4bSXHxWE5LsSVdyYonQ-xgu3zwf0W3BdKT2iteFbA"
+	"-FqSmA" },
 	{ "rs256 in lower case", JWT_ALGORITHM,
-	"eyJhbGciOiAicnMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
-	"wMDAwNjAwfQ.Shkt69iuyUN8VJ-Yeb7Z1RUY_Y1nM_OQIEBuquuV8Y3WFf6ymeYFBtYv0vaYvMA52aTm"
-	"MMhRcwSr20PcFxGqWLnPxCLVkuJgJeBh7R3dxJP88y5SKUazzBpfovJYyM4_mn371HKr1SQyvdeyPwPn"
-	"8RFokhTwn4n16L_sG9zTEN2u1iX8SZK3vgzNPEdxnrr2gQXBV4ehuNjCfupqH1TOE6qAFtM_xUEtUeqT"
-	"O-0q9eU3GUcx9yMlcSWoLoQnb1wGEgPB-hEgUWVriaHn3wtE3SdEKg8L6oJdew_34fINrjKSlY3cDKjO"
-	"LOrmAO592dbpfifOBK1K00Bh9XT4yplnPA" },
+	"eyJhbGciOiAicnMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.HXoIrFSlN5h4rYbXXe8fVgIcfjRp"
+	"EdpZCzp38TEpQHclrTmwlwpIOie5dEMm7Lu5fReC6t3cFqn2_HQkSbOKedvcGnUQnvcUkKpGzkZmCcfjy56NAuD3XOzUyABUs1hf"
+	"qjFtllth0QKKFgwFF0X4Py9h4i7mnkyp4XC3V8Q-dw34TTvvKc__k-mAiMpS67ldcdCOV_pArlzW3nS3Ch9hZgVbwRw3aNRzKFzX"
+	"x-LfGG7r-gsudKq9N--C7JLY7Xwl8vgKljnDed66cV4dBdbpPzYMDU2Fg_zdDRzGvTMVJBF3E1HYGTMDTiOxkm7qPsscc2aY8p6T"
+	"GTNjuGu9WYspzQ" },
 	{ "HS256 with the public key as secret", JWT_ALGORITHM,
-	"eyJhbGciOiAiSFMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
-	"wMDAwNjAwfQ.Q4or02hdCpoY5MSQ-TiQwN7qkydJFNXc_87zUYciJ58" },
+	"eyJhbGciOiAiSFMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.R2584oUSlvv_KzjnJcSLuL4ukvNe"
+	"f1spFk6EbQhxJFc" },
 	{ "HS256 with the secret of the set", JWT_ALGORITHM,
-	"eyJhbGciOiAiSFMyNTYiLCAia2lkIjogInNlY3JldCJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXh"
-	"hbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiA"
-	"xODAwMDAwNjAwfQ.wv3-GP9MOvwVTyyuhggMiRLB2QUYHCjrgRSU9uN7ImM" },
+	"eyJhbGciOiAiSFMyNTYiLCAia2lkIjogInNlY3JldCJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiB"
+	"bIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.wv3-GP9MOvwVTyyuhggMiRLB"
+	"2QUYHCjrgRSU9uN7ImM" },
 	{ "ES256 with an RSA key", JWT_KEY_TYPE,
-	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
-	"wMDAwNjAwfQ.ng00bPIUSKwTPIfWTD4TxUZKCrz44r_GP9MPs6E301w5sEVzt3DGB4YxKf2Hpx4RvHUe"
-	"Juw7-T5ivuspXQrL61A2p5InM2OFz5G810HGBmtpckD6ZnJ3vr81MRluXk-khNq5-eTyJ88YxN9kWg5y"
-	"NEyNcKqz6OcIAFsHWt2Io6stLdSG14EHYPsK3gLrcS3292Mcb6sSLTbjq-fu0ISYDc5L8zhXEzgZge0t"
-	"0k0dlb4qWLWDWCh13ZrDPlPJA-R21AVXJcZKw4GQKKbklw2dyXjt1six3PHVmiEOSF1LrDvqGiJxkTir"
-	"ZEOBiWI5LogFb0KsDRSNC4tuT0xjEDFhaQ" },
+	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.CTAEwBndIGjIin62ZJ9pLrxSzieB"
+	"WetwdeEqofgv9JjsOLgGgAM8Ko8y7OwNyw76bMnamC56G2EOFvHRd5xgcD2LugWlb8zRRUw3apNR0Q2ksj9iU1vyPm3bhq07xTNl"
+	"3UZJtnP_Wj9zBEb9HObbv6o9zyCjsqQxbrK4lzYNDYfO11NClWsoyt80F4W6yOu-oVS4iV01uv3z7cItp6ZiAS9t5qoE6zVrn7BL"
+	"Xs-xPXAeHFBjYXZBjJ02Dh1GAYg0BynN8laITQCrnvD3kZR6nvQvHSicUWDUE7o9MSTHONFnOBx1qrP-LF9IFm_duA1Rv92kJXyU"
+	"3gdsbu4pK1gNMg" },
 	{ "RS256 with a key of P-256", JWT_KEY_TYPE,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhb"
-	"XBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
-	"DAwMDAwNjAwfQ.dS2kaKViQ0caG3x3qU95ZvRQ8F2rr-1BNfrmGqlwdEMmDH-S_p3NJsXDI9pLWVGiEq"
-	"aKUjdUArMHbvU2pqmogOK4gsu-KMuAqyGZpGLPRFQt8N2fX7qhNlTomlko85ue0utOGluzbkMdxEW3n8"
-	"jSJ1zp6hQLwIHLOKydV5WkN58HvQzX2CoLOYg9oNBBsIpTkdqs6tveQixmKfz63mDpyl8OukN7gxZXyq"
-	"NG_m4TDLAKqurOj7CbmvvV3i9mcvMN-zpUctBLyyk3mxWEz3D-ctoeI8S8CNZDM3bYaQB4KBvMmvtleP"
-	"Lt4vUt4PCZdpuAxG22hljpV1rlvO0CeA-5hQ" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbI"
+	"m90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.Q0PCyc6IRYrxTQWCKHKnoEZen1"
+	"CYBXowg7RRwMnPaoBoDWCtmDW-0hhJXZxvkLcck85SA-SMHgxsQZ2i2tfB0pMsA_DiaqTixlgU0DI5HfTSEFT8k4B5k4SVPSA7eH"
+	"xYa1riOrwTW1Im48ptkCyc_SBum4QXKUaIxGjQ27ZWkh3N7gcwFIbnjKx2vGJPX0QX7UIrldySZv1HeMp1Qpv0IJmjpVSO9YK_vy"
+	"LYGBRzqkxO4I5Y_NDrp0ZIbET7983exfUtwu9PHwfffPs77dMH6mjoWv64-Jp8QO2EnQ05EUUB-MdHy_UsdtkNnxV3MntPv5dvPq"
+	"XrKMlX9uKbqcSW3w" },
 	{ "ES256 with a key of P-384", JWT_KEY_TYPE,
-	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAzODQifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhb"
-	"XBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
-	"DAwMDAwNjAwfQ.ZF_8XzXvZm7V6HI6loh9-tMgel3s7vxuB7rkvgdZuNt_jmGU5w6bq1dKpnUP4ukxY4"
-	"F0_SeA5fkHlHubdHgS1IMTSEelhHwQIPGc4B7iUGV4BEu-C3KGKXaX2lhsk2naqh1el_T5RpH7l3nwIU"
-	"zQD7M_hB732uGXyyCs36sAnpvaSlK2qQXajl8JA_okVxhXldqDFBWnm2wrasTqwotFBJ19Z9Pe0lx2ig"
-	"jhbrWsLkPjwCk5tdSnNAhZb_2703zSlJR8iR3fGTC1bxLcqkLJNbAbFq-Ao_jh8r9ipDvL_K4rmdZFz_"
-	"L0TrIRJkNYn3O3ZUbXYw3nTuvr4Q3gFvdUcg" },
+	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAzODQifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbI"
+	"m90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.G4u4ntAga6xzLt4IjHr05gkaMv"
+	"V5YNxzGYcuSX-JN_0v-CsX1wuga0wziC08cXUB7O6h2xQiumMaOk4raInTvY7jSVlBoknKZ_xgPSR8fKs_teYM05S3SHWrxW4E1I"
+	"4Mx0Ai48eP7JszI8hg1MDvQ9mYwDdcHDgd9u2HN1aard8EknVCUvrPrf9WXR7sfWSlPfSaILrkIYja2c29bT6OXv_3-j_E1y5ePq"
+	"zjGtA-_a_Dq0H10_wogmSXhk0SO0DVYxVCUSLF3sJX5QycqA3e9wib6qia2Sb-7AgQIG7AGZXbmbPfV0QdWO2VfCPYK7-0VT6o06"
+	"Gzd6UrA-YOvoBjQw" },
 	{ "EdDSA with an RSA key", JWT_KEY_TYPE,
-	"eyJhbGciOiAiRWREU0EiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
-	"wMDAwNjAwfQ.cKXYNaMRXQaPu3q4eZyvEkJbmy95qTgLVmVRRImScY0yYBRSq9MTf542wNccTf3J2TsK"
-	"yOst535LBo9hP2iO41pcOwNgvtfXuOXh8amTkUyhjUxwrFWH45BWKCxD-0ODLWF_zJ7zdr_dCygV6GpD"
-	"RV1XUACXMcPO3gIbtvJlA396JnVXrNXDepWfIn-VYg8Dy8YmLWCLPYLYJdhfQPcA30Xxdx-BlzlgCKAz"
-	"PXzi24s6kowTaGK1B4LlkQdG8r6cd97KBzpoOyWRKXaFzFZBYG-RmqouD2JPwRz_1slb4jVKt-QWU5FS"
-	"_VpjSFvYMvVEvvQPorxejxA_4jcKQIVPbw" },
+	"eyJhbGciOiAiRWREU0EiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.BeHwdCNjAIpDV-MiE5MppDTvmGW3"
+	"M3X4xReQcV8cQNanJqlftc9mC7y7XvJXlF-DGFt-vLMlLa0VnXPXV4_RdMbeoIDl3ySM5TRzNJ71RfEuH_MILPSdna7mH8O5H0m9"
+	"xXL0hf45IQ6orwYER-ywn_pQO8TGWns29NMzruqfWd0MoTDo63xqbw9GbxRzygcS94pwjH_slcEIFuva6QzFOUGeu496BfkYHkY4"
+	"Gi3xzlQWwpNg9xExzUz86mStdVTETCM1YDEM2_a5MR5hFQisCDZcVdoBSEXIYVG2rVQO9D9SJDaBpD3_98Wp9dgM2cdl7vBvpEZW"
+	"LzFcgejuvc6MKg" },
 	{ "RS256 with a key of RS512", JWT_KEY_TYPE,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzNTEyIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lz"
-	"c3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6"
-	"MTgwMDAwMDYwMH0.Ou8BPOdZasNyqfQCkbfBQESPIHgqI8soo_PLUExwEqXv_Z_id8o35EZ91dnx4Zro"
-	"6dTjKWs2xm3mNqDujb368OsSPyXlDuChwxMpy2Mk7iInGIdM5rioBj2t6J2cYCVkdaC-am7t1XU4NqwA"
-	"ttEbECAB9KRohFRXBJ9Jr9RlpFk9mbfqTh2twN1q4vlvIYyMmUOUF2v_UgElFJGsdLatFFkAGrP7fi-8"
-	"ItPp-5eZAq502VIrOWhhNox2CrU8CqJZZUYl22FKfI-YmrBT36iOvKh2YXDC03UcToWcbOpZGYrlJ79l"
-	"S_mKPWENALQ6r_edatFgbxyaWteJsccuR4uDVw" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzNTEyIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwi"
+	"YXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.Yv1zLpwSpQ-CCKmyczuPx3pf"
+	"-nwpAaL4yl76Kl-DgbxYmRcRIS2deW3ZWoSPSdeKhbyEg0zv29sPGHCDQ0y9bJX0QLcWmD3IRgsqoM7s-lNfeFvSRL9z14xz_NCI"
+	"ClMGynDWX4iC9FaMKDi_PY3GwwkPhtN7Ht45zsP7Ldzz8hcaH1wNywwHOvzLxBHQE_wsC2L7nrqqKIc_0Zw2BI52jTDfRCJCqxPr"
+	"qKjLvT7YvQ-RZeo4U7trzsj-eVahYgc2AU9oAme3mcZIp_Q1FJKifMrXgCuRg6-4aRGOJOlQGEIwhJ3KiD8C8ptD5jQ2539oaxof"
+	"h7bkieuSCes4vQs0yQ" },
 	{ "ES512", JWT_ALGORITHM,
-	"eyJhbGciOiJFUzUxMiIsImtpZCI6InA1MjEiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc"
-	"3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6M"
-	"TgwMDAwMDYwMH0.AUEGMK9faQdnsC_HQSfWrW-y2wcElagHrmYjsr61F8vIBswDc0rQXO9Adj2kZXFQi"
-	"hLPYW4nCwIufahu9khihTYDAVHKxw8mi38Vm7fMzqQnVSOHGHLOPlgI8FqMpFlOvuuyOhmuPe0FiLFjZ"
-	"nBAfUqdM4WmwlxoS4IX7tYxyd0LFy0P" },
+	"eyJhbGciOiJFUzUxMiIsImtpZCI6InA1MjEiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiY"
+	"XVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.ALy06R9sDzZXevVUz76QYJMOr"
+	"ZWUOJaETKLReuDGoQS79NS7EP9MseaudllOWs8qVqpeWNWWEqQ_FnEwCamBiEt3AGu-2Z4RZH43YE2yQlf61mq8Mu31A0kypEIM8"
+	"5EHkVDsms6gJarqKOWqjNqBZ5CPca2ZRfNuFRYOAA6axGFOhCNl" },
 	{ "no kid", JWT_NO_KID,
-	"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiw"
-	"iYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.SFy"
-	"GAIEJLw7414fElBjFDb3RGauBSihNZ1FIQznwZAp7wRlegSsTQHTPXPkAlPb7_wYJmt21n_MZy7oAqkB"
-	"Y5Vr5a4IgJa4yBVlCL-KARPwU05emCul592oaJ9iZotQoqz3fzU6o6kBRVTXeO7YzRzo7S-IdTT3dshG"
-	"Ihp3R6Z6l3CxgnQcylUpLulTDr_QfyVmqgB8gi0e_BEylllrJ8zYVyLhlF9d6pktGISecxkpS8A4v4wW"
-	"niXyQaYy9Y3uGTQeAPkklBeIjkg7qY0Pr7-WLzNn_xokh8uJLq-2MxgTLFmiK3UcmvDf7Y-iggq4qAPl"
-	"xjPPExo1kGpFvvrDHbQ" },
+	"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiw"
+	"iZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.TtSYKR3nrTMnr2trmmPV83PzW2AqlKNS1W90Cw8oX3v"
+	"WyR5uqy2d6gMQjizVsbFMLWLD_G7pBoMGA_qp6tQsC5CNTojhzYPi8WGGcWW1C9-Jz5GMUh097Sl3eGVB3v6yD5HWlUhSfMEN__v"
+	"UB5KkfDIxrdc_LaZZ-2Zlq5r2NkvOlDVW8ZTzmhnPnCIoz3xTsXMP8qdfTkunKWK9EWN5QB1c4xR3EARdDOrC4aV4gGRDJIJc81e"
+	"I9_4b9ffBqDdPazFq6tTu1uz4Bn0RGc97uTiaRjacqD6FJH7DAkezaqrQvnLnGCDFKbWPCTXk1ZFpkAXU3Imr6GSCwjS5ABjtOg" },
 	{ "empty kid", JWT_NO_KID,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6IiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5"
-	"leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDA"
-	"wMDYwMH0.cZHdp0cXYMBGExyVCIumGNl0hYjeuooPh0_CB0DikDk9L46bvNFvmob02v-dVdRsdssqo2s"
-	"sOlsiQooSN-11xdyEzjzG_Np7BkwfnOg5Tkqa0izFbTNogOQLINySJjJdciNarD6IAYYlJPgg4dh32ns"
-	"FJep9fb5FMiTamxDl8OqNYPmhoRj4_i4vuDsMEPo4DVw9vySYcoAA4MqCRnVYVXvW_9Chuyj85gp_Sdd"
-	"etzV3PEnBbLNifHa5XAVQf24st7D2njNW7-dV_0cjvOmUc1jp9YGMu8ZOmuJV0yDJvjPnw3UmhYDOnsp"
-	"uzAqLBmpvX9ay4QpmUi_fWB1B5DaHlA" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6IiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjp"
+	"bIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.G2Rn0whjy9Vlo21W9GS_QHS_aXMOCqA"
+	"coSle_veu_HzlbE_KlflcuccZ7BXaDeHWbslRvU1y8NE5fis0Kaz1Tn6Ey_yftloCtfmSPyLG3UrTrdvi9zUMq9pLQmLg38t2ujl"
+	"HjOMKcICbfx1eoj98eniKC71J1R6A589SOkZpDKUPxpzIT5x-JCIAx1zTZupMFh_uoDmAvazqSeUKxJd4Vmpju0YKnXzueSRG53C"
+	"tkZypxPKXKDj_ogodJ0HmI89H1OIi2X1qHqwiTXPtzFhw-HDIJtJZEWQIWMyV-FGpCf4A9VANaQFhRdJD74MtL3pI1cdhgxi_M6G"
+	"7AuiZhtHZGQ" },
 	{ "kid is a number", JWT_NO_KID,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogMX0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIs"
-	"ICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAw"
-	"NjAwfQ.VHg9bGZj-QRdOQmYjW4PulILMZxfABhdPwnD3M2Z8pr0XSPPH7oulIgt-bwWZQJ51gjtBqqsn"
-	"TIEKqbKpskLS3-z_DNpN0foBtxZxIHNspwTUCf5k9vxB_gj3TgoIvS1RIJwe34-FFIM0zsddCaPFLgWr"
-	"1qwvjg_JajnOFR4Aor2_p_qH2rrVqQlfrkMZj8a1aqpyUKmCA8YhzBb-qWX8i12Wq8T1_QJOO8JAp2zY"
-	"rpzq3KHb5C8GYU9Au-M6jt9-0bQbWIT4m-nmvVw-tQOuODWrZNDk1JPDggpFOZoDnrQ-wXo8l1K8wpLq"
-	"ScJhiguUVIoPwtdKCZbEp-j9rmbsA" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogMX0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVy"
+	"IiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.dRVNsD7nkkAuDB2IH6gevEZDVqlp3CDMs"
+	"1SAo_J5k5a0KptYeeYDRYkt0hKhhYg_1Qc7L5tIqfGIC_slus_417i64ycKxf8prFJ9X__TSGmIeT1Ev66ps_xy21TRNh92nmnUI"
+	"MzOpBYWLnaAByKiv4mxMS8cp9JcAUk6E6y7ONRFogK_VFaHqWJzYjStBnpzigYH_C-wmwkCjRmwk9_n4Cv2rsAH_Ob2B7WTGtugH"
+	"Ju6SSCSuGtDaYiH6xNt293MM-vjdPi6MqjfoNa0aaTBKbnmo0ok1GyVsFemjlDeBmFIKsIsa1fM00Q65NwEOdlV3ru3aVeGeiFQ8"
+	"1W4spI2ag" },
 	{ "unknown kid", JWT_UNKNOWN_KEY,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6Im5vYm9keSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2l"
-	"zc3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI"
-	"6MTgwMDAwMDYwMH0.XSJIkvsjcTyqRtckN-IqTuzZUKVqIRFv7wT_D8XM6MfiWYrBF1sS8Od0tCxi8fR"
-	"zH_K49Nb549XSG-jQG0BMtWXhF0rYRzBd9AD_pYjrcD_nYyF0TFDO0-bbrOwt4C0enkMEzCL2F7jHYY1"
-	"WgnUovUDO0OAzZ7Nzr25CPIF-igAmHQT0m6GZLc9B5UTKCLMhQhnTBA3-vu2ScC8zbzT1yvPmGdNR_nC"
-	"s6v3zKUNe6x4LUSxJZg6u0YzyvwoqdWrsTtn6frBVeGtZNEx6B3nukF4dKI7msi3zIW9sa842porNtNF"
-	"tBj4ozCLdyMtu3k-dTSWK0Qa7tEGHjZOz85Bxiw" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6Im5vYm9keSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiw"
+	"iYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.OHifzSrTvMumVLDaCXdz6iu"
+	"aJVvHefcPAyZn46LDB15MiPxDsKFg-ULG_qlV1uEidkWmm2Sn_qoqFv1S2XqRB0SN4sgfxMCfpa2WdnxUAJpUrh-YJwwJe5VJLDK"
+	"XUt7qDuAK_L3cj3PSlDZqFpyWQOP2sGLbxRLw3xiCv_Tcn_Q7CnNyEe81ROm0Pwkjh8N7XKRhuwNk06ouUG4Fp9v7Cra96mGb76g"
+	"oAoMfy0mxRgsukhT4sg8knehCDHk3zKNszkTy0xw_UWF0GB57XmBoB6iQ8EV2j_TPLkOvABnNRaM4-iSd1-OZs7r2BL0l1pujSb2"
+	"3tO1nr6gjUZp00BfHFA" },
 	{ "a key that is too short", JWT_UNKNOWN_KEY,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InNob3J0IiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lz"
-	"c3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6"
-	"MTgwMDAwMDYwMH0.LVpU248ZabLtDY-JTJ1kQl9EqHN5nd4SrnwhXYJyEBPSsuUjU-AJFD0GeJmd6rgM"
-	"CB7MtY5dyTfvdC4837C0ECj2hHRhj48GnDf-yhwbN7cye-S7KCW6wLelsNX4c8k0J1K9L9hKaMacmzVQ"
-	"c1z0L53CVFzGlalzJT_tam82egU" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InNob3J0IiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwi"
+	"YXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.JWMDNNRTdAUjWWdUzM7dlRW3"
+	"nYSzZWk4Qn4SUqmmnENSrWQI_UO93QIW5Bk-NXZVyJ7U1N5VgIZ7hIrsy3egnUmMDp1VaC6jCfhWp_GzLK_cc-i0RVf4ZYG6b6JR"
+	"CL1zNi79DhYZ-QkqGHUbqG5zwuk2QplVi0UE-dMHjnHQnOU" },
 	{ "a key for encryption", JWT_UNKNOWN_KEY,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6ImVuYyIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.TU83zhRx9uq_77WSNNBAX7lP4xMamviSCulI9iTuncUcTHiowBlGOIG6JZH6Mr1pkmZ"
-	"7gdCbEmJm3uVqiRWQrALYjuza8VR3PV5n0fXRc-cJtPcIX86zmhrc8Hx_Tf73U9jniexXAL4DSKyxpo2"
-	"KBJ_txjrv_pVAjKA36JNm57Qo6KV1-fQxR4rVMo_2DH6X5IRIheabNIIK84fc-oJsQcKTWqrFy0jfWsG"
-	"UKohW4VEirzxJXArFQNjaQ6HUgZnqyrESLlhi9ZSzf7kj9ZpnGZA2cANDe4MmmmnJ7ZA5lK35vAqcMkN"
-	"KO7oeVocuhHNEa9fKlAnmjYF4lY_n8SZycg" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6ImVuYyIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.Kba0gXXYX-JcS-_30eK_sriM-m7"
+	"FrjPuvyg3AKD4p7uZe26Bv-sXZwB8hpqni-sNY7Ddj2ssh19JMXsQ_aijsaTTY2mi50Ddo-6_apaMUlCGwBINW-SIIo72oQQgsYv"
+	"dkMkq1kHhmPT_1FgQjRDyPjCEza4-GwaNM-ccZIVtDGmlFLxiHh654q9ogSDgnf5sJYGrSY4PYlCkc3kDI56rMb5BdDe3qYOQtz8"
+	"1YKUMKGk9iYkk_qJ4AQoFIX-qPb82wLAF6KWwi_e5N3Zy3Hwd--TxEW4Jxj6UMlZClD92vzoGCNrQ5yLLLS62LL2nRg6empxqRU1"
+	"dasXVBhIu3KBdEA" },
 	{ "another key with this kid", JWT_SIGNATURE,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.oGQZHC_PBOubGROMNtMok8AgI043PRopMFRnl0bTb5T-6qzuX-E_2-IHrnxxw4nwhcp"
-	"42uV4U02BVG0yvJPFf1Kis4Lf9p6CecUtcc4WAPwznvcwKIdhKCIC16oNOygQVuo3n_TPB3zlrn8IapO"
-	"4Yfr9usPX1uXkjuZbdyi4-UwpSLly-Iz25Y-tmtRE80anHH982t-lZQ1HXD6yVi2fhiX7gkEiWwEVTfW"
-	"N1h_gbpXuznhqyhZkeoG67bDefiw5ohC4fHTVruJ-Z1hWeTNL713ufaHV3-u2A87t83dFmiBj1i_m6lL"
-	"Jnb5mpQ4BG17_VIKH3T5z0qASRGJ88RKb8Q" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.mST5AxFfWph5ZatyEeZZGXMvpTB"
+	"-8SIu7ejdTOsF0isvZxVmK6pmq35FcwuUd8uqqZvQAiLNnvYKiTCORqqtxsWoOnBv8eNLfVfqVUeQ0l1tixYYIY0AoM7B2qrfUSr"
+	"uD7oUEZ-U59bTnamTYN7Qejr-bJI60fmB7JRE0MNaOeXpreuCoPVkFTUS-mlcM_1KZkgGV21pZ3LqNglGiOuMK5nQyQY6MbZHwpB"
+	"kPSNRAeJjR6Og9Zc75TyepBbJ0MzR9OAbJYEaKuGJPA3I463r4mSqzlWFsbWP2uyELvk6v06WSAicera1tJVFFoGJk_9YT3tFe1M"
+	"WKVtaIzX1Ruc2XQ" },
 	{ "the key in the header", JWT_SIGNATURE,
-	"eyJhbGciOiJSUzI1NiIsImp3ayI6eyJlIjoiQVFBQiIsImtpZCI6InJzYSIsImt0eSI6IlJTQSIsIm4i"
-	"OiI1a3lZOS1DenFiX2wtRGZmbDk5SnNDeUtGTkViQ2lTNjk2Q3Z4cnVnTmVVVkNTUDJxdU0ydGwwclRk"
-	"YUZfclhJTmlxaURVVldwOVhqU1loRW1BU2pob2o3VGJQVG1YTEJ6UGxQa1BRM3ppcmdrLS1xMmlsaHBL"
-	"dnVhdW9raWk3MTVRYTBiLWFMN3hKYlJfSkhlMHFldWxLcHhaV3BPbUJVUzFzb0pndXllcXFDREVhbHk2"
-	"SzZWdXhoOHBRQ2lmODlLck1FWmV6ZURudkdPOU53cHV4MXhEZ2VVanFQcElLcW1jSHJ2RFI0aEIxaW5q"
-	"Qjczb1lvc3RBTXpBdkk0cmpGTzZwYl9QOGhRMk5RV0FzRjdEdzFWREI1NmxWeXNTbmpRZGo1dGU5STEw"
-	"MXNRSGt5MTRfTGtoN01RbjJnUWxYRFVSZHBFX3MzaGZlS201RWlmSzg4WlEifSwia2lkIjoicnNhIiwi"
-	"dHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwi"
-	"Z2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.nxJUeN00IavvhbHUrv3ya-gR"
-	"cR7sXIZel5Zh-CCMr9NBdalwX86y_1a1zZRIm5AnTWO3B0eX5of1DvZ8U2Q1dSiQqQuU3KkGZGalvXhF"
-	"MLzpVDvXq7zUqg97f11QtTTcTn5TPVRmOAFQxtZzWi4oaGxNvu40St9NFjutQQeLEpYRPgOZRG-dnEVy"
-	"ERgi0yliad-icT-uFw5kZ906pauBv4ur9HXZv_MDMv8x4WDpsJJr_jVDIqv9ESkykgL3ABaYuV0EWb_7"
-	"mrvCSqXCj85JTuGFpKTwX6FWzPuKqDIrIOvvkaMEKgoPYibiJnHzvflndGSX21lhd-6Gim3onaz3FA" },
+	"eyJhbGciOiJSUzI1NiIsImp3ayI6eyJlIjoiQVFBQiIsImtpZCI6InJzYSIsImt0eSI6IlJTQSIsIm4iOiJxbkQzMk9oN1ZocWda"
+	"UFNOZVRxZDEtSGR5a3ZtTnVtVUtMdnAxMFVKcUNaeEFwVXhJZ0huTC1ZSy1nLWliNVU4UFJWM3NWSFRiT3JfUTk3ZFBHMktGSklE"
+	"cnI4ckFhckVPQTJqaENEMDlzRkJXWHNjS1RSY0ZRLXhFX0w0NnUxbFNaWi1rcW1hX0pUSUVxZVJ0SEt6dGdzSmFNSzFLS2FITVpX"
+	"cmIwS0U4ME9tdzgyLXVyTnd1Zy0xaC1aVEEzTWVLdTA3WVI5ZEpnQlB0bFVmZ2hGaGIyQ3hDNDVKODZxZmpYdS1VQmFjZXh1TjRF"
+	"bFNlZUM5d185YU9IR0ZQUEZmNEZjYW5NV3g5NzlQQzJDZGRabUo3bXhHRDVsdndCLUpGSE92emNWLThUeUY1RURaT1B6MXFZSXhp"
+	"OEJ4ZTFsZ1pVQ0ZUR282b1JhQmRnMXlZb3UtN1EifSwia2lkIjoicnNhIiwidHlwIjoiSldUIn0.eyJpc3MiOiJodHRwczovL2lz"
+	"c3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.LnxM"
+	"_2M2aOVUNZWLM55z_LoJR9qwNZvxK4xJvw4azw_B_MP93NYxVJ7dZ9RhfYum1arg5PyqtcET-oVF2nBQH7Tz84ZfQDDONht5O_sM"
+	"iz4N1-6S_VGWRRfKKJcveRvQwTCNJGMXz58xRp6Z5y6M6d-TEe5cylcB8dpzQFSiZmFXpepsKstchEIHenXvEftgN-2Hp9Nu6hJI"
+	"wR_zO1zSJj2vFLiYRmour2bNQtzoLkunNqFyiRlXLmKk4npU9KuA-sFMdOcvqVtwljBt8Vuug0Iv3DiJ-_WuQpfVsoMTX6p6lZv0"
+	"CsEN71iB_t2OR3cM3uAk0gPdl_RfB6sjf0DfsQ" },
 	{ "no signature", JWT_MALFORMED,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0." },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0." },
 	{ "two parts", JWT_MALFORMED,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0" },
 	{ "four parts", JWT_MALFORMED,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
-	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
-	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
-	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
-	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5Puo"
-	"OiaCI9hFxepEzSyA-zhbTKKFezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoR"
-	"wtU-x_ehuCUgXs0w992kT23xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafR"
-	"msuTL0MRMm60QdJ-hR34o7bCbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCb"
-	"UF_0dGTyndzaHeZ2sNGwh8X8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnREMHoje82d"
+	"v004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjrk"
+	"sMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4Lt"
+	"lj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE2"
+	"aerrr-WdSfpqsZQ.NgzXUDIBMG81rYMEnREMHoje82dv004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7"
+	"tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjrksMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-n"
+	"bSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4Ltlj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHE"
+	"Foji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE2aerrr-WdSfpqsZQ" },
 	{ "a changed signature", JWT_SIGNATURE,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.AfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
-	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
-	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
-	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
-	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.AgzXUDIBMG81rYMEnREMHoje82d"
+	"v004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjrk"
+	"sMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4Lt"
+	"lj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE2"
+	"aerrr-WdSfpqsZQ" },
 	{ "half a signature", JWT_SIGNATURE,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
-	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
-	"xJxXjV1JZQOWNuSn37dkDvFOO" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnREMHoje82d"
+	"v004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjrk"
+	"sMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4A" },
 	{ "changed claims", JWT_SIGNATURE,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N"
-	"1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJib2IiLCAiZXh"
-	"wIjogMTgwMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSy"
-	"A-zhbTKKFezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0"
-	"w992kT23xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ"
-	"-hR34o7bCbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ"
-	"2sNGwh8X8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJ"
+	"hdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJib2IiLCAiZXhwIjogMTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnRE"
+	"MHoje82dv004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553"
+	"c0_QHjrksMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH8"
+	"5k-md4Ltlj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFh"
+	"zDlzbcE2aerrr-WdSfpqsZQ" },
 	{ "PS256 signed as RS256", JWT_SIGNATURE,
-	"eyJhbGciOiAiUFMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
-	"wMDAwNjAwfQ.WHj4AnvOwdXz9OxASJJ5RsUG_KEpW3D1ZyopCXxCI7S6Q8bFL5IR8zDo6QCbisAb56kH"
-	"wYuiWqtcn8MQSpNpnqFZaxPHuuFTSJaC34MMsOoSGFvZkV_HNAbxC_tYTBzHKzjMvrnvITU3rOufbkkd"
-	"mTBR8qGkp1P678qW298Om_dpTuaHnVeVVQKMnP-L5Zq8DaPdHW2RESV6gtr1mWakdo2t9H4xHjfhHrIP"
-	"CRfxTEGfrmzJSbnBUEHYztbYlahlCg4vDMIMd7rqROkXgI-LfMSb-w65UqPIgP-lBz-fiEHG70P9svQN"
-	"T1o4zuUNmBQCir_4aPCh6n4vV3Uf_beNkQ" },
+	"eyJhbGciOiAiUFMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.dR4lKzs7iODjmDG75tMZHipWzu2l"
+	"cavPL75nmUOVDj9NBEb853QntSBcWy3QxGYBvPk2Hc_fXACTF8Birsx_4fYrOf8N9aHNIFzXfbr9gqlddqkcHzk4MpcAozYR-IqU"
+	"0XaNb8jLJhny3KX8OGCqBrkbKm2qXyQyM5n7tIgHUSdMa9OZFaEkEtWwf7E6WMXbgBhFwzC4O9MVAsvJtoDmpx6M810NQhniA-9q"
+	"jmYBJlgd11w0y9gtOvDkyvQNfPHjk4hnv0NHJuRid9MReaS674sVNBss-yJz7L2Ff6pJw56DPlRF_nFMZsRsR5dNCrISivAsIqpE"
+	"ioPAdvIkDi-E3w" },
 	{ "ES256 in DER", JWT_SIGNATURE,
-	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhb"
-	"XBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
-	"DAwMDAwNjAwfQ.MEQCICIfBNnBitscwcfhJOmvRBvwir7Lf25LEgxwxr_BgzfuAiBK-nOa-TBy2mrjFa"
-	"Ul_5aYMI4_mqK_Yckq5KvO-fhL5g" },
+	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbI"
+	"m90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.MEQCIDYdvIhg0zRia5cCYmGvns"
+	"Q-soh4EDI_okM16IRZXa4KAiAWoTvdXCS67O97JDmm82-fLALzidctbe_MUVGIYmR0Xg" },
 	{ "ES256 of zeros", JWT_SIGNATURE,
-	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhb"
-	"XBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
-	"DAwMDAwNjAwfQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	"AAAAAAAAAAAAAAAAAAAA" },
+	"eyJhbGciOiAiRVMyNTYiLCAia2lkIjogInAyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbI"
+	"m90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.AAAAAAAAAAAAAAAAAAAAAAAAAA"
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" },
 	{ "padding", JWT_MALFORMED,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9=.eyJpc3MiOiJodHRwczovL2lzc3"
-	"Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MT"
-	"gwMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTK"
-	"KFezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT2"
-	"3xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7"
-	"bCbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8"
-	"X8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9=.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYX"
+	"VkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnREMHoje82"
+	"dv004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjr"
+	"ksMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4L"
+	"tlj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE"
+	"2aerrr-WdSfpqsZQ" },
 	{ "a blank at the end", JWT_MALFORMED,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
-	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
-	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
-	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
-	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw " },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnREMHoje82d"
+	"v004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjrk"
+	"sMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4Lt"
+	"lj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE2"
+	"aerrr-WdSfpqsZQ " },
 	{ "a blank in front", JWT_MALFORMED,
-	" eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3"
-	"Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MT"
-	"gwMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTK"
-	"KFezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT2"
-	"3xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7"
-	"bCbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8"
-	"X8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIw" },
+	" eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYX"
+	"VkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnREMHoje82"
+	"dv004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjr"
+	"ksMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4L"
+	"tlj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE"
+	"2aerrr-WdSfpqsZQ" },
 	{ "empty", JWT_MALFORMED,
 	"" },
 	{ "dots", JWT_MALFORMED,
 	".." },
 	{ "standard base64", JWT_MALFORMED,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
-	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
-	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
-	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
-	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26+/A" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnREMHoje82d"
+	"v004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjrk"
+	"sMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4Lt"
+	"lj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE2"
+	"aerrr-WdSfpq+/A" },
 	{ "bits behind the last byte", JWT_MALFORMED,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.hfqFNCdk353A-dUPDzQ4XOXnC63lumcLPKEZ2Hem5PuoOiaCI9hFxepEzSyA-zhbTKK"
-	"FezfvIfyarp9LRPSG9-61VV-xIbsn9vs_CwirFsyplzhq3Qups1OfvDoRwtU-x_ehuCUgXs0w992kT23"
-	"xJxXjV1JZQOWNuSn37dkDvFOOBd1STqUAifokNgW-UJYQGIV5ss_QCafRmsuTL0MRMm60QdJ-hR34o7b"
-	"CbQG3XEH3QgPZfmBw4_Xu4kVhvB0wyl2V8QwIm1OP67KDJ78PLwSlIsCbUF_0dGTyndzaHeZ2sNGwh8X"
-	"8sVvUYULRynOqX0El8tNTrA2Iy3Mix26SIx" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.NgzXUDIBMG81rYMEnREMHoje82d"
+	"v004hJqtUXXAKarhXhdoqwjELHJl4pqmqKs8-uj-Omjj0v_izmCdLgdy7tk225zhBR-QIoq2B_5TvIlczGIDtKptJ553c0_QHjrk"
+	"sMPA1j0mJxxIE91Yh3evprYmyflE8Lnq_Ee3ujOZA4u4AdmN57Zjw3h-nbSwisgFdVtqlokwaxLgqApncpIB9PjWUGH85k-md4Lt"
+	"lj2VLGFAfLCvzCf_qCeiHGBM7pjSdnSG03FaMN4ZDQowhtboCbV0RaMHEFoji3tkcBVeVsCqWg3MmT_zY6pyRiKzdHFhzDlzbcE2"
+	"aerrr-WdSfpqsZR" },
 	{ "crit", JWT_CRITICAL,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSIsICJjcml0IjogWyJiNjQiXSwgImI2NCI6IGZhbHNl"
-	"fQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3Y"
-	"XkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.GL-OeBpzj1ef43dqiZj1xpOjpa"
-	"4Y50weLq_8uqIgA0JHQWcw1uDQ3JEqqDtAgLToCLbxTIjcmMbQVimKUsIcdPTXCZ7uXeLX2ElLXC7IfL"
-	"qqseXWz_DXvKg2qFZyfwjmgt45vP6QhaldFzDsyIAiIM-d0M7Z36sbMah5dw5aew45WCbxxLW6U0gvnD"
-	"mQsa_xp_Bs0S5UnARE0HC_U2pccPsB0fttrI3S0wywmwbLBFiXeetxsMFBDIBt_whWgfqfAB-HhIzA0x"
-	"cba5OIiCMOG8XvmTgGtUMM8ZJpFd-tLfBD-UUQwGLIyqqLpcFUy1670cYYVHVvgJazLGHXbtDqRA" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSIsICJjcml0IjogWyJiNjQiXSwgImI2NCI6IGZhbHNlfQ.eyJpc3MiOiAiaHR0c"
+	"HM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxO"
+	"DAwMDAwNjAwfQ.jNK6wms_CGHsNuzqcUGe2cbfkF5UtO6KQTvc8_C6Sn0bGSw6AFIf8AT9lS8q5QtS9waLXKt6TYpRBWLOEJATav"
+	"rO8w_gyDPUPc2ymafOf4hX7u1axbGculAb14eqnUdctBCgLHCigfA_mGb1vDaaODM0bxuRBce6D3yGh1u9QW6EVijcKKMKg5ZzRi"
+	"KmV5y8Xan-7y0eQ6ppZspg78SS4RLxpqctrW49E1CZUdAkKuEtUlriJgOLHejm7YfBxWVx3cXS8v5U7Q2FZlP3LGPSFFEpyEoidv"
+	"76rhHYfyPZhi30QTQ6R-MZ91tkPLslSW0B2M4kjeKALSkKQBd1tdnzKg" },
 	{ "empty crit", JWT_CRITICAL,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSIsICJjcml0IjogW119.eyJpc3MiOiAiaHR0cHM6Ly9"
-	"pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSI"
-	"sICJleHAiOiAxODAwMDAwNjAwfQ.As1Jf4OxDswZW2dhyfpww8tWQcRlMkZzGK9Mjd1WifI2QPBJ8ACs"
-	"CSHQtDjiXuKtjFfA7dvuW_9DXQezzF0-ydtdCV0aViJd3V0l2RGD-mmUqC5Ge9xvkeZDEOz0QqxJ1_23"
-	"iYyvSYQAtewYWgVQITBdjvJBSjzigchW-N1DF_c-lxfPy9_Pyg5UbPjJzk63TZPy50ePojT_3eCeS65I"
-	"7Vb7CNhAOsqKWyScZ8u2HwIQ5C1NoxjY8qk_LaQmYcmt-3yxqq7P5wPQL3DjW7kut3bKS2n0HI8FmL03"
-	"sOwJMfJJjd8qR65NxpR1fG_JkHGKhyEUMMlJswERsYLxYqM_8Q" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSIsICJjcml0IjogW119.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSI"
+	"sICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.LJdNvMZfuo75"
+	"dJZUYa49FleYQdyl_4daMdrX4AFH6Xx0ybJoJlffsgmgDXHtiEXbbgPCC5GoZMziKNUjYiAnnXHer_I-3K-RHjj-yAmIUTU_HuEw"
+	"vY4r1eze2s36oqKRExHmeepWwztv-1TstGMOtehN9A0g-MJ_RcOPBjFt4x07fxkE0XtTNINiVuK18PHKha7nUBq_lK2Ovcca6Bfc"
+	"fSiLtXoEkVw03BXbiS4lF0OFJOYpxrUuRJhnIBIbwW3TdO_cANCWZLH_XPi3KnSck37-Ptjv6sTcaxByVl6m6eMo0wvu2hZLksEU"
+	"uQB1HN-En1-0i04tDe_w0jvKOcRFVw" },
 	{ "alg twice", JWT_MALFORMED,
-	"eyJhbGciOiJSUzI1NiIsImFsZyI6Im5vbmUiLCJraWQiOiJyc2EifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc"
-	"3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsI"
-	"CJleHAiOiAxODAwMDAwNjAwfQ.hezUbTE00QLP2cruzBKdrxnE3qlNoqnEAfoOXAZfY0Ig8kJ9VujYUM"
-	"992jdYeIZFFrTWdZ0fiG5R1t7IcXna1BxA208s5s-_cmD-QKfqzk-SpbRtRvPj4ON-ZUg5bm35XcZoA1"
-	"63hHJSDa7om29Xpbi2ZJLgQVbR264ZHAQt1MrcSYfStTKYTv8q2Xn7vTJQ9VUiA72UeoK8IuJbgWi3Ll"
-	"EPmXAgcKrpRN0i-VqVF2ft4BKJKMaH40wdravMlCY4dX-e7PSqv5-3XqARJttpg0OeBPSV-TZjytgVLU"
-	"1a9GKKtAIc-X-q3PMFS4XTcjvwr3EbWqfiK6B7IQhgASUYUw" },
+	"eyJhbGciOiJSUzI1NiIsImFsZyI6Im5vbmUiLCJraWQiOiJyc2EifQ.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsI"
+	"CJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.heA-pLP_CvLlIG"
+	"ifBs5kRoDsTQguXs8r8Jw0PRbkeZmZCMRvD9QZ6b1bfLa01n23hW1_mfZvleEe9NaQ-6PktALWkHXJLU5UIw5cUvLao5TYAKAGde"
+	"l4pNt5uiDPRTKagsJej5N94ATVKnaBYdT2E2HQLRXYz4Xs385Y2-Y0Am8e3HnVipBYzkuy8DRfD-sipbVmBqmSow3xKxtwyGmCNj"
+	"hFhKNrEuuWpyxwmDD8A6HP6b2xrdrbmTKod-onguVmXXQIYkTd_Qjg4NRN6Cf6ZkNtRCsl96gW0hcWLD9W_00wBtbCcMoUBYVvMP"
+	"xDpEKlqv-aQ7A9aJtNSC8EZu7qEw" },
 	{ "alg with an escape", JWT_MALFORMED,
-	"eyJcdTAwNjFsZyI6IlJTMjU2Iiwia2lkIjoicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhh"
-	"bXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAx"
-	"ODAwMDAwNjAwfQ.Jv5EJuaVOsQDbnBzegV_UkIn697ozbIxSNAgKfB_hDglH_KoObYfM9yywMlRRW0Rr"
-	"ica-4aJ4areEMwUhnHBzu2_gSi_CWEDpb71fqkr_d028Rv-hZ_izAJB-XKv2dIgD0nZnydWevuyPUSYF"
-	"nw_HA_00xPr97Cs8xa3ObPpZn8pkJ_hlvSl1ve06-QhVuhaj-UaQZUphmOSG-FYuQMEZhJ0rBVJeCISb"
-	"zevXhyyYw7uXEmgMtRNFOuNowYn7O-iRl8JNBX72GyA_Y2g8-PjvT3GGKZt3qFqar8HHZcWeHO52f_2H"
-	"SbcMJT93gDtzl2_fLiQ6iRQIeeMWKP8vttthA" },
+	"eyJcdTAwNjFsZyI6IlJTMjU2Iiwia2lkIjoicnNhIn0.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBb"
+	"Im90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.BPjbLsWziq2kHIirnkO_ZtOMD"
+	"pEbEgjq7az5AqAiN1XhWGdlFDyXFpMYM-gMvlcfs0djQWBtABFoz2htXnauxtVws04H-ypGLUpXn3Hciwfbko0qbGw-2EyWG_KpK"
+	"uGE8brE8hPpHy28xbje9_miZvsmbv0aVVUfIt1HYx-cKaVH0Ynby-AGVN2wEXqV1kZM8cneQY9LDNGJRGD8z344Ccx99W8AdF5wQ"
+	"KzWeNt51-D4RLQP2IAWBpFU307NGsWbLtn9qhzSBcSJiBiL4ChFR4eYQijBqgHBc5JbgVdoCno6fwCVIWYR0bga-7RAsNoR5wblq"
+	"XwLPtL4GO_BbPuvkg" },
 	{ "header is a list", JWT_MALFORMED,
-	"WyJSUzI1NiJd.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiw"
-	"gImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.dde309NOH5NRx3oF"
-	"K8awH185I0RGg9eP6lPuJbWVcZkaYhrCpJ0M1sppGc4fURJxK7W4LHG4QXOvk2UlfZar2yYjE9MXv-Zw"
-	"wm3wvk4lcvUqwI_BiZxQT2eN6k9Y1uzZg1sPD6-itHtWBU5fBIS9ZtydM0btTI46I4YnMUtd2wLqpeH9"
-	"Afjn7RpDjNiGS_PKnKJeNp0ioQP4DXzLyrEnUMCm4_trUNOjq9et3cjAU28Uk_knYtYwJU1Tl3BKn97l"
-	"_w5imRVzyx4IqepQ9WiT3p7zpKABgKkVT-2pYCeXfEIy_nvoe4dzSUyFirUV9HxhrWbKaLM_rF7okHRw"
-	"gxApNg" },
+	"WyJSUzI1NiJd.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN"
+	"1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.Q5jD4a8TOC39pBZKg0r3Z1OffEA2LfuOoSLYMj096_-2IaoEgI1s4Gi1"
+	"xe-qjGeYBkO4o7lNpgotPfuwtyKH79DbC5gBJY6zoZFLi8F7TyqD39R8xrEdW6rUOo4bQgl9OVIdXqUeSyOciolOvm_F0VMxd-ty"
+	"ksBZ3E0Cgs9M6ALa5SIF4b2bc3g17yc5PprGEOM8uTPiVq4oMi0z6BuZS1ulX5MIewdFUvFZa0RY3XtYiF-wgyI4qzaE1qA_LsPn"
+	"KFUVohk_chH3a8X8-_vQ_O5iMRhW4uI1HrYLl2TC7z3Agz0YWPFHQ5mbz078b888w-4LdSVSaUoMCz6AF4nQSw" },
 	{ "claims are a string", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.ImFsaWNlIg.PjIa-2J1l0YWeeFe4eAI8yDN7MEg"
-	"cs0KjLCSzTTvduH_EqQoEI5TlOfrKpIBWWb4awR3mZ2HzTt6nwo1wFOmMWPIjUufzm0GwHCuhrWG001F"
-	"66RNx_mQ-W8hWLMGRNTi14Gm0VPSUeDySdmaznb1bugzdkPbxoZJeytZWah2VYPYtpVso1KF0s_u8NL5"
-	"2-kpsZD1fwzYf2rya2WZxDs7H50yl8amcpfIBKkTY0qGkHK9BNHDWPYV3EpxfHxkCowV4yMwlARjDjbY"
-	"-1Usg_yy_Xs6QI6Okewp1AQYGLnwR3Bbr6aSPCJObKqSga9yZxkOPG8Xu2MC9h7KxxqEzZjRTg" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.ImFsaWNlIg.qJ5dhZxpcEUNGa4FnbtKZBXfICo_-_x9n7QeBm8sXVtXjyB6"
+	"RdteKUvQqoVY3_zInoagmQ0PlKWdmooEdCySj0-9odqxOXf92Q-oDtblIR_Rt8oFkVaveJdU0c88xsO4Ra8rN8hO2Cgedz0toEmp"
+	"uZax63Vf6M5rqxNZrVLfUOG4Z3IGiMe39Ug3fW2dvZibk-hWQJTov3dm-8fQ331IpygAfi2uOPraLt8TevQ6qkAeWvux273uw2y7"
+	"ab6StE-6GkXPCik8Sq3At512Vk_shnSiEC2crg4P4cPGOPyaUTW1x_C8Xmm5SIb8bWgwn1zcdn9RTlg-aHwbOFd-qR6OGA" },
 	{ "claims are no JSON", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOg.gCUjkuphM2dZr82Psz_OuuQyI7yR"
-	"ei8sfgG47jfnHQ5kvQE0OSVgt9O12W9HmJ2MWHdORZaLXsMsJST40CblBByLN4ArPxL1T2efEHk2qGjG"
-	"EdSR4vN4r0sJUAC_wWE-yYCXn-zFyrgH8i5YAKueWuuBz-7vElnb4oLBx5TCooztinP0kafq0espkLu_"
-	"KODNTBd4u6sDxwb29dT4SzDEXP7ud8jLgeSHyBaDrlifOajaNY9ZCE-dd-qpWkrLCulevwQtzSJkpTW4"
-	"wHYJTzUmM9sLnvXvEj_npZtOvjR6rvVyZI_iJr3g_hxAI9Y1JIf_1MieD2bisGjXYysfbEvOeg" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOg.BuuCG5P7WsibNkHjYm31ZDlowXhoVI8Ir0QHc7rQfu646Bli"
+	"FJ-endV6Pgn6dEOkSAhfvHjv4iWMr-bhrZWrbwOOB8d_0W_UI1mdSPbZ_kGTW4uO8fsZAYCohgVfK_YpH7ot_31jwPCACJHV2Elx"
+	"SyVnKQIoqy90_zYR_jslnViK-MTDfY0qedr0hm47du_2lJHm4mmcAHSYSbckNp_yzzDJlcWH7bvMOnCbJ7mpYDrmu9UwJy7nWbaQ"
+	"cFnxuyDILrVn-7G3xofRXndODNSlZD-iG-LKb0aFVL4z7FN7E9zz6HKPqblapHoc4se0RDXUMF7xwW0_blJBPYxJJuddCQ" },
 	{ "claims are no UTF-8", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiL_In0.CCdD0DBMUutzor0vVLorW1m"
-	"pmRk3UI3N05fOnYonuD3POLSrgMJrPtBi2FjUt8QWZMiJjwH2YYwZVRjqGij-_sdWyWOPmm0aaW-GU8x"
-	"Wm3EbrupLSQVqXaDNd8ACZmS2ptCLXciku4Am9JDvGjkLqZaZt8phS161etFjej_-XnbEiBC3Hy5ylG0"
-	"Dxm-936CLrutAp6grDAcPt5Fcc6NmXYDcBjNH78K2SI3NGiqSc-7jymt4nyKXnpHIfeAbdqy1u2Gty99"
-	"38IzBPCxRK3L8qxayY2RluNCLX4z9VgT4-UB5gDDuCmIC97X58Ofed65KWO_E7briMXiTPk2xbIa9dQ" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiL_In0.TxTZNLLP_3zRPgOU4dmtGOPYFnEYXq2vDoz365V8I0y"
+	"0DBttyxP5GI_IdLXC14yCilo2yFEdWx6rKLeNuz7cy0rnMPyDsq9yWyIsQfzC8mmFp9tAyvVHK-MzKZIEycqWTKmsPqSemX4Vkxd"
+	"bSNCjochUsLp489qRnMN8mTQv4Y70j4lHuqxLV7KBhNkXWSQzjo2cRR1gur_VRzqUOnlOPw7VIfoJ0cF1evbX9dF50xTgHWjE1su"
+	"wAgb2OH-cljsG7zf7tIKPWtmPy6MOO77_dW8jXocEdkLLO1zajQclUT8aQdN3UPDQtiTmREBulpInJYsDpe8Cqm6jXKDyW50ePg" },
 	{ "iss twice", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZSI"
-	"sImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJleHAiOjE4MDAwMDA2MDAsImF1ZCI6ImdhdGV"
-	"3YXkifQ.MId87wpgX8C6qouhl8L9ZRF9Zcy6bKqHqvRMYInjXMdFEebD-0rusIsZnEasTiWgvzy7SEJM"
-	"09nvQWQIPFiZTU32gi8Dx1yVJtPpjUV6v4InsrYyThz4V8nc8cca9QVwd1JOTQ85hQDqAq47Mp77YRrl"
-	"7Qsi5OwGGqsvmv4klSziTtdLgYXsRkpenkY9bQUAPFG05Mujsj9bIAXUhlHHoLq_KZhsDZflcERIp9PL"
-	"VovlqnRy4yOzC9DR5wf2uq7vpGYoFiaJ1MU1Jy2IonadxXcI8tGvRtfr6yuZF4ijGfg4UEhMvGE5erwv"
-	"JEBU88BAmY1WI1rHzjHVI4Mwn-40rQ" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZSIsImlzcyI6Imh0dHBzOi8"
+	"vaXNzdWVyLmV4YW1wbGUiLCJleHAiOjE4MDAwMDA2MDAsImF1ZCI6ImdhdGV3YXkifQ.TtbzzhCWoHLCIc32FV_jgA5d4Qp2DDtg"
+	"6xZhcfw5uyZN-sboxiAxBTqU2EaBSO9f1-9PBvdMMif_I0lZ2ygdrhFe5sVNq9r--__QwezZyhkAYEwWX_yho3ql05qZRakRW7_1"
+	"PinZwsCkPc2LsLHF1N1t7QKV2eDIjpxqzIXd8aRqkgtuZ7D71s3vLnbwuSmMaCNnSwBgGKN4UGZEkYAN7GIUZIgb2XhOfsfofy5j"
+	"QakaB2_j9PsUCzaInlfYZ0y8jA-FHCzPSsgJvElg3iaEl5qwB3ZeijnegEtAGGZhgqs0A7gQUc9mRV_kjIc8Fn-QvaxPG8Rrs22W"
+	"RPbmYNkzSA" },
 	{ "exp twice", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGx"
-	"lIiwiZXhwIjoxLCJleHAiOjE4MDAwMDA2MDAsImF1ZCI6ImdhdGV3YXkifQ.p7CN4mRGkz_sTy48jeLq"
-	"qkBrWSYH7iqyTZ9YYycUbfKkTvzk3Z3biTIM1i87cHmn0JIh6lxwHsbh942qZDB3hmhbRa4Wieq9wnr_"
-	"sJMWpUvmVGmb78POtp_viya0i2KsCIgrNad90U2B5i7YVfR9_9lu9mLEa83tlLjH_zhDVy2Z8rLokp_l"
-	"EEUcLDVl5wGTAImzY-JUGWCH_wbVDzFyBVlR-m3zYb4yNvFNLL6h3CV7Bx5uz3c48iQAUQO1D1hE79FM"
-	"eH6Vl7o2NW5x7u-y0XLsnqxlMKVOXqoNQ1QVL_mfpgUfyWTH3MZo3ITyJZqhaS9kfESdGvG9PxVJOVOc"
-	"Yg" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiZXhwIjoxLCJleHA"
+	"iOjE4MDAwMDA2MDAsImF1ZCI6ImdhdGV3YXkifQ.dGTFVx3SeZ-eNZZF5jNQOJtQvPV_-LZt5Kgu5te9Pu6ZcY9WIsr8ZXx9iOlu"
+	"0VdJXh1WqbjxL3CQ-cK-R9HWAEB6ySNUbjxw9JOViZuAOcQkLv3G-OiBtyuT5jfi0r3tmFzrWQwN2kYtD608dSDgmuGLdfeuchCn"
+	"wlzE4y9Cse82yKEiwZ9t43bnWPVyiqtioWQTtc62Qc1N69dhLtGmviL3J9WUf4OUBxwR1_2S8FJ7N0z33mWLIrUlhvAal7ZOj_Ds"
+	"Q68ZGDLu2Q0FD8wROQMMdiMK40ICwuH8qTmIK2n-JtvOqu61vCEZdZPOsl7sb32mt_n870ooHeF2A-ZFBg" },
 	{ "no iss", JWT_ISSUER,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJhdWQiOlsib3RoZXIiLCJnYXR"
-	"ld2F5Il0sInN1YiI6ImFsaWNlIiwiZXhwIjoxODAwMDAwNjAwfQ.bOy3ljLD5XyCTi8dyBMhOUhn2J0x"
-	"2er0T0oc1JlPaszOeExTdEp1O72cx6x_pD74X-IZQOqDXklEB_WtINmjT1oEhC2fWnjtg4e-_xBK7hpQ"
-	"8sayJ6ZK_ZMdop8nUk3hHRF-6beZvFLTqk4APDsiLqZ5LdWiCUwZ2XGn5As-xx8LVGKWfYSCpdSv1p9C"
-	"u-yssvC5p1DMJzSE0tEJwS2rAk_vazPEw3w_GVkGz4JBVes0qWwSB0pxWSYe6-8W8BN6K6f2GLScZg_k"
-	"aBB1moHoTGrrjB2-H0bT9_WQVUxOCwU8YEbp7TEQ3bXytwmIvYQX-Ir9ywlNmdH2MhKkC4T3CQ" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJhdWQiOlsib3RoZXIiLCJnYXRld2F5Il0sInN1YiI6ImF"
+	"saWNlIiwiZXhwIjoxODAwMDAwNjAwfQ.jJZb2H7npN6PrscxYZWEFU_PsopkQA7CYdSVoNANNFtc3Te77Ku3HscGvBBk4GtN5RG_"
+	"tebGCKnPKKBOnbCBM5G2MqdhgppIMlNu8SuVNaATWAsdoOSm-7trqrBsODLjI0Q7GmJoKNAqVv1ASltEVCtmP7HoNav9DlsrYsKX"
+	"oZ_2w8WHw6S3-oZ-D1nMIGTscjGupODwr_6fguIUN8-xYu-D0LU0EB3Agg3MDGg4D-kIskmnwVpCC8zkkXtJiQO-xdeBvjmXyoEh"
+	"YT7bPDlrZ3sTHfzoHeIdEDNtYaeuT9QZY_X2CUzwNgVXvT_D2tq2MIEQp1ZTk-1CUiSr1QXkcg" },
 	{ "another iss", JWT_ISSUER,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlLyIsImF1ZCI6WyJvdGhlciIsImdhdGV3YXkiXSwic3ViIjoiYWxpY2UiLCJleHAiOjE"
-	"4MDAwMDA2MDB9.IU_MvnmyoJRUWlJn2XfT3CbzHUKzl08zVe5enhMmkOuBwTDqJ1do62cHEgS8rTMwnq"
-	"c-MCPe2Nw2zb6by5J2flEtwZwIKYch1VnRKDNUN5VDwJoEUo39kFGQw6gGnr8fJmDO-y3YXezVvTtWzX"
-	"Vw9u2QirfMcYTYX-XS48x9-Oxx3vfri2i2_zVnImwilft8B94KKH6B4PaMun2ibvZPlmngfe0U4-Prrp"
-	"h_s3YjbQq1eFHLSBloNm4PaLJbmNuSS6vuIWXojrXOU3LwMVJs8xvUXtgddtW7zCliFgbtSuzUzBLq3L"
-	"-aLcKJdB7VEpZ7eqOWaWMOLA_WzdxJrANxvw" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlLyIsImF"
+	"1ZCI6WyJvdGhlciIsImdhdGV3YXkiXSwic3ViIjoiYWxpY2UiLCJleHAiOjE4MDAwMDA2MDB9.IaoQQqFnmal0DUM1XIE20JNhgM"
+	"9Xpg6qWd27aGzGtZun1EaQnoV20CZO-VO2pRO2B5EIjAgiGtzz8wzpBAGaulmE_-Gd1Y9QhWioEADbZOm3YC90cSUMq-n3gCX48u"
+	"YAE1HeAni15yagU2UJpO0Pkysfay5pUbGZaw3Q8ciq_0yR4DofmbdKDNLBD2IZ1WguG_xW-aGt6Zzw2AH59m6hz5EAUeRJBIyaiA"
+	"ylDoPjxzuT_pZvDnTxfZ4J0-NMsoYvOKrJOTZ5L4FVvOGaEdl7NXSWzgGr1FbrxyEaB07aiOcRlyxZd6S2jP5a5P_C88JjQwXS5I"
+	"5_M1seMpjiFxPr5A" },
 	{ "iss in another case", JWT_ISSUER,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL0lTU1V"
-	"FUi5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMH0.KQzUmI4D8DmvrcnjZNfo45_aLUTVAvgKWoeQo1OkbWS-83sawpG2ahDY82r1oHoJxhl"
-	"KvtK5ngUowghIWpovqeY69BUB1QrilRHFnILX3OUJtwYaiCoxwxowuTmbpTZLL8RLpg9by-CN6oCmWM4"
-	"TvMNCEoNt_4lPed6SXIzkyBV7rEpVrTf1ZsFr14GcNZCKDcUC2O3gVY62F9PihizhDgw44CCAUwYhUe0"
-	"Xv0X5wH63I8nrdWugKM9N3YYUds5TkYioO4pxGb6eoCZf8z7ustoGsgMIT4NZ3QEnF9P_CL9-lBtT0hS"
-	"PBI4OrxekKWKVBRdM_4LhOwBWOzt12OvgYA" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL0lTU1VFUi5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.MYpykIMSb30QbLfA3RREsQbJNgR"
+	"Si-a0NEwcC2zpfDzaWe1lee9wBicr7zJ96ZWtwOlzOofd6A7hagECg9IGsUcb-VPcuOxVJ5oCuVZQjjmpPGpWsvgybpHYbKICsfU"
+	"ScSBgOyC3PIij45o1P7rW4Q9DOaFy5ke6EokKda1rLZ5Nj1nMlr-Sk84igptfwS-XjQ-mahA95samHv9SOv29BGbBplQVRulSSPm"
+	"WrligCL2G34scM_VDh8VaUoz1Lr2xffuVV2yllSraMT9YFcYrfrgQd3OcvkmiQfrHXfrgVeIf-2Msc4ahCu_0KpUxsmqjKKR6JXr"
+	"EEQf6RhKdEdFm1A" },
 	{ "iss is a list", JWT_ISSUER,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiBbImh0dHBzOi8vaXNzdWVyLmV4YW1"
-	"wbGUiXSwgImF1ZCI6IFsib3RoZXIiLCAiZ2F0ZXdheSJdLCAic3ViIjogImFsaWNlIiwgImV4cCI6IDE"
-	"4MDAwMDA2MDB9.oOtioB1s2kzncpGT6MYDN7NSfbmov6ysMaaECu51RAYVQJ3XmkYJmi2F5AB-xsMZMX"
-	"MONcjdCnTE8PA3MPlO-eo-HqJTt1Zk4LG-906cV9GHCB8pYXFOzJe3bsUNB5BALd79wWb3G5M2BWzcBH"
-	"ra2o1bgwnRCnaoL6JxOyfTW55qMHA6lncNiQqJ7gFsTXuUXhCUKLvWrrOQSpYZ_2i98Z7EzuikVNjT9v"
-	"KzMTA8ohavzX9_0LfGkQ-z-Ai9tqpGknXKYPmraUjUJ3Zu0EtYcrtR_KioZjt-kZYK_ubI7kqJKJuhJW"
-	"3sZIDdyx-7oZK0nylHF7euETB_sxbCgkGN0A" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiBbImh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiXSwgImF1ZCI6IFs"
+	"ib3RoZXIiLCAiZ2F0ZXdheSJdLCAic3ViIjogImFsaWNlIiwgImV4cCI6IDE4MDAwMDA2MDB9.kWDrjhIHTxpTOAMAiSmeoGvwLZ"
+	"fL6NIJ8agN7SWJ3YhdlbbPs-6-85sgz4rFOlnw3CZcckV99-H2TR3AeJ63oclm8OXFjl_TbsHkpEBGLLuGZWG7flqCru78YlxVdw"
+	"d3xOGO2zeFZ28u-_nCQcKMEgUV1ZPcvCqIhueDQEHf5WLTRk1jsd7JP-AAOYy686u5nnYu-T103yVCLG8OSUSMcZuFH1vNBAjAB_"
+	"NnIFCmHG72Xw_h3I_ledvDf2vKGg-B2hYfBG980rDrJFw50kJqK0qFgES63H6hdVx2fP8GfikxYzb1HIr7Xfsm9EjtmS4gqc4ZJP"
+	"Nxk3vaubTID84o9A" },
 	{ "no aud", JWT_AUDIENCE,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwic3ViIjoiYWxpY2UiLCJleHAiOjE4MDAwMDA2MDB9.Ll3nocVkeQnQWy93ldcA1F"
-	"Y3x80QntKuqtyvFfHFQ5zL0gKi2BjQVjnRTbQQZ-KZXIAoywURv380ovNVMlgGtlgvD8gdzBBhzg9uEn"
-	"mSV23lQhoQe4PkSPsyJ7aqz-jT0YbSebUK90qFD6654Q5Fs-mnCGbrRrSS7Jag_ANi-CI6k7fDaxKMMd"
-	"TaZQ--oKEGr4IYxMdFFufkh1vEFaBGrhYNEFOjn5Aw8-4SjvqCLstAKn2F__yhyxFSR3SpUEaOb5667l"
-	"nos7TNagxt4olM7Fe_WN5iXG5Tmv0PtNkndXz7E0EYP_6JNfCSQSU-zzsAAD7_FuAYlnoDchtGVhnnFg" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwic3V"
+	"iIjoiYWxpY2UiLCJleHAiOjE4MDAwMDA2MDB9.hOFDer97rXNUuCTWzuTnRwCthMb-dtx7hTL93uFpeVynrWsJWcslbzRm94i1zi"
+	"-jm5BGEMedKiqD1A1Oyg_YxzcqdqMooX0FZa-bjsrcYbA7AHTvhhNTOnU2rXdDRTZ1_1XZMkhTu0wTLWZd1tiD36P3dZKfmvxlN7"
+	"Nm7T--ydHn_3hCt8sAWE8kAFSfGZNydlWxTS-w3a_tFaaoOx8scpfa2IkxoAoS_7Hw0lcL09LyscSojZuiXDcibHZO5d9LaZvWoV"
+	"FTXxl5SJkrzGFcJgqmdRGNHaFUxBccAVHqtMU5weelT_wW9zvsrTL9OQKSZxfATk4QhonXSw69mn46rw" },
 	{ "another aud", JWT_AUDIENCE,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjoiZ2F0ZXdheTIiLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0"
-	".UGOwsXMChwZevi7PjT96ytbcO9EnyojPdkSKkCicFDvI6lzBSgVEHF4yHUoWZfLoBDhajpxZXB4NqMC"
-	"ZGKg-zY1KsNC7SICrIBpvxb7SvdkG1u7sF6GGQgjg8KEKl72GHDG3BaQsHkyCSZObivzArutSQAEIOWc"
-	"czt8fNh5oRlPrQeK_fWMt5G07hCClqMHFZC1IHZ1NAHU3fRPybv_e4-WMdPSvJuwpbxrtbTV_I70EIwk"
-	"yTrCoVPGs-uOQ8MdaQkmnJVGftZDbxQi5PsWv0zJjn0Ym5Z5pCVljXTeIEixSELgrHZD1hLdmJGe53jx"
-	"i5B2UOBuBA9z5Rb51_5PvXA" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjoiZ2F0ZXdheTIiLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.RTFBI-RGjESI_FOQSLQmhL4PEb38jtqsslFBkUV"
+	"31F9nUa-XJODtybXhmVKUqFq54QPgzBKN5qZGJVdrUSsGvrcDf8qPq1yQv0iUZgIPsEAAhmWvyEY0kg83CTz3m7hrxEiz-9_Gv-T"
+	"PvZjV9TyfvImkePFWxJ9IN8B0y1xr5MvtHhJOJRxeTkfqDxKOj4hJ-zW157wJHk_aDekKFnuWAf8SerBkdGM1tPVXgpA_Rkp7fZ3"
+	"yo-HL6nGilUEYCv1ZlwyH8ZmQ_QDSeotHEPTUcmuyFmXNWNKw6Ab_B0FKeah0dG6Dm8tD9NRqxktmx2SPJDIezO4dfScZe1ZQ5Qu"
+	"plQ" },
 	{ "empty aud", JWT_AUDIENCE,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbXSwic3ViIjoiYWxpY2UiLCJleHAiOjE4MDAwMDA2MDB9.YxpDj7qEVD"
-	"oyeVQ1colxDIMH-YwPVwCJHOBZOKTtMCDYRrr3I5ukJjwu4ZxeYLFurWc5QQmbyxcnmjxh53Y92KUM5G"
-	"vKAMU31n-F-Qz1BkLejz8z-AXUHzLTs2u9JCS7ijSMLxE5sKkYhtUOd1mWhxtiXmRZzKmgh4OtjxvnrO"
-	"9lndRj1zAXTY922DZrjj6vY7NxNn2nbbD88K9E20azu-a3K3LigMq0GVuQL2SEGWIzYUqj_o12QZED1v"
-	"jUylGtx-Y4GOLN9HY2756b-doBim1DBtM-f45CaJ5ielc3geWHtGzUBHPSFYzJnB8df0ymWBSsQkCvYT"
-	"UjrwF_-ZUwrg" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbXSwic3ViIjoiYWxpY2UiLCJleHAiOjE4MDAwMDA2MDB9.apTsG9l-AfokotnHy0jYGhbqKXkDyAsHq2sPpXZ8u5-FU6Z9uJ"
+	"cPe4pUZzW8sp8I_yoRLJPRF6BomIpk75FOH2J586T8sc57C72KYOEjLLvEvzZK0vqquj0dw1Qjtmyg7Ff5Qcmy4ixTNyuMlaiIp6"
+	"nPOfUATa5Je-Shs8RGcahkam2GCQqJv64LaK4alH6UUWSieazvnaH-blO6DbLGJ7yJtaXwh8mdSE5SR1T825AT-o-IxxooikzdzO"
+	"cLS5v68cXz_oi9vJ43-jEgpLaFzS3GhoN_uuOrmi7E4Y2koqPCnoFbkSnals_BS-TGrcWwEW2giMyYdEM2y8_VGJr04g" },
 	{ "aud in a list in a list", JWT_AUDIENCE,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbWyJnYXRld2F5Il1dLCAic3ViIjogImFsaWNlIiwgImV4cCI6IDE4MDAwMDA2MDB"
-	"9.i7WQ5AcKUQlycUHIeEBgyz_hpvDZwgYM2Fu2YH_EdomvCW3WyRHug3RodWIeYhFLv_vL4N-eEC2Us_"
-	"MILAj8J-QoZtEkHQCGXXk1Xzl3qmN1u2soiuzcWK7PahTeIpItxapvk3w4dCkXSEDO-DuVUKSuWCrzpP"
-	"zTgU7Tj06DZ_PQ772qFbBDs6AGckGJzS1U6o75rSfJwSv54oMMQ_dMYT-c7d-NN1mARr4JYp_dgQhaTs"
-	"eKgBsKyHmVLi6UfUUyr-rjKcAjdWWHHUD-3h1KVKTsmlgjK6IvOUd9uSwX83oeG3XDFTG9enqj7vNMmc"
-	"7IdXvRZA-StpzjlN53glZwag" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbWyJ"
+	"nYXRld2F5Il1dLCAic3ViIjogImFsaWNlIiwgImV4cCI6IDE4MDAwMDA2MDB9.QTg6FM4bbvTAVUefL4iX1nlUNoV2ilXcXEiQct"
+	"MVk2XnC4SDovOnveRp__j2991cCHkbGY_wUJnHeANu1jjVD956pORClLqg0wQc89S2oj6aviMakwoa4SHB0ziqZrm3tKP0H-ZOYc"
+	"FgZtL4UPC8XopB8_lihNfaPTAN1WcVbi5RRk9a2Zk5m6aBbKX-1iz80WbckTO4U-FxyuYTs7465M_CU_olr5fr9mEF0OYCRiJc7n"
+	"3j2vIuycHhPKcetAw9jz7nyU8xRpUzxNW68h4-97DsAcABRQKC8hwTtlbQYzFuttAKl8po-1xZlmXfBMnYrFJ9kq6tHrBS1DQwSK"
+	"RwOw" },
 	{ "aud as a name", JWT_AUDIENCE,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiB7ImdhdGV3YXkiOiAiZ2F0ZXdheTIifSwgInN1YiI6ICJhbGljZSIsICJleHAiOiA"
-	"xODAwMDAwNjAwfQ.LU5WtpFtffXqFfsmLyfJMvJlPlAGVbK3GFnJZMlWHkxo5YfAAXfBKvJKUYMvRU5L"
-	"4mXsfbKQisuKlmd_6NRIkcqfEIUeKZ0ZO-BoskAsbozRReXs1WyDQGY4waqu9Jg8Npn9iFfGtSy_M5hU"
-	"G3dgVBv9J8t9QeRr1kAmUGUqV-mVLEtfzmFgH7m2L5coLzpAyNAgoEiJ-4pYiBqA5bVzNwgTo47Cnrnm"
-	"fKskp0X740ccdaA3uhji3VeTALLobOhpFw5cLP225LQRXoPJnWmYGQk7LJcXIRsnxodwZFxyvIxdRvY3"
-	"ggP5f55NtyE81DTthv99GdMOyMe1ZRfJ1qnuBA" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiB7Imd"
+	"hdGV3YXkiOiAiZ2F0ZXdheTIifSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwfQ.XIgc5fjz9OPron8ZMeMm9N1v"
+	"8S9DeTLnOM45sF_geXquUhhz5J39cHUlkJlqFb0PxKkARWWwvvpiwjndpkZ1NIMhWcTu79csOlcFYREgCxY61U_A9-4sn-lG9Q93"
+	"hTVHnngwCKn_M-oI6JKoPY7Sx2pi0aqXXM0hSQV4B1QkzFXaxMwB7yIIZTpTSRyib-GNV4hmT2URFKjwkvbs2e8JHYOTi9xNpPmb"
+	"wXpkKmGvhIgYLpfINix_ifegSkM85QTSJhBON4DPDvEIcg6RdybKMdqobYG__olVPo7rvs9EKDqmZ_UyegZq1IHPmZcm6sHnxX0Q"
+	"hUPvUfM9omfiFC5z5A" },
 	{ "no exp", JWT_CLAIM,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSJ9.WL69NosTxZ"
-	"eO5_SW-bpptPOPB8hNMeSxWb42n1kK_M_4DnA85Jwp25ewsQPWoisc-5wGbFUctE5ZRhosDxgwNKtubF"
-	"KKo5QpbPHaKq19wWZEJ8f1BTrml3QSN8RM_5RwFo28M7M2ezdRNHaNoPUmfclVtsxZEIZVpXH051b1vm"
-	"SA6HwbdCvgWMgBapygCmndnB-bhfOSrV9C_ETtkwywrvIiG0Pg5kb_-qtScFo0lh_kvAQ1xuFx_kzMQW"
-	"ScMLQD_gamNaE5BotV7ZI5KXuiZfmKSuLFjjD7MsnKrZkQxDD9KATZcKELpIv8cHlkyB1ulxeVEbQPM8"
-	"nibAvuNhJGdA" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSJ9.mLPMxJ2-ehu_3u5Bx-9AQjJwW_iDsKe9WyUgnZ1ED0bS6-2eiA"
+	"DU9dAaFc82Wte6TWxnlY4cuypvr6vT9KzHdUMWwynaaJ3Pa654aGOfQAH1LazEGLjZI5OZzG71VfJbTWpnIqkPuWkNPhkjM9YkEI"
+	"v62kII-E82PSGpDJI2cHc1TjoAgn---Oh4Wq2ktUsDcH6MIK4dCocvXPKvGDgkcNR5Y9xI45-RgcvDAFhTl_n6lEJo3qwS0Ke6SW"
+	"uFSAInMC_i_bYS_sMgppE-ux4BL26A7S56dUhJdv_B3zmStu5-il6i58bIh5HXONnWzGnukPHW9V970CI6ITetfQMXkg" },
 	{ "exp is null", JWT_CLAIM,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiBudWx"
-	"sfQ.kP7whWjjR6PgZj_JapL1G9x41SChwDc8HDD511QcAEOGeL0lh58yS1ZtfR3YgZrqNJC3u4t1SDI8"
-	"oVIgVOz4YOHmPHAgsdYAOlJMV20i_j9K8oFy3wmp6KpPiHt6RWo78wPXIccnZfg7kACt5qW-a29WRtlc"
-	"2eq2yvhLK7Cz16AeE_QCTUEFaHdZd24Fgqoqij9UV5vAaEKHCNOQ5Mq7OTlHs-1PG8I1tz5t40qo1C1b"
-	"kTo44TtbKmndNWRfNHzjZ3KhrFE_B6jWWMeGSfTlJ8RU2phTDyadaqp_VXIuniMU8AS3dQhhg9oswdmD"
-	"9dw_SEoboF76piV-rqAOC5O47A" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiBudWxsfQ.vWdF_3Vw3LhNL8bseWPQzN6CM8JIIRpwoy7f"
+	"GefPIXDNgL_upnoNnVRf6zwcxa2gNG9KkvxyqSVxvaYe5yGH5NgBwRiIvsRaipCCOL17sR6kJ93xMJvcWy7_obOpt_1PJGz_yRZa"
+	"riSvnXOm1Fjd_uMPa0QaIBO7jdRDPFZEVgKA0DqamQ2BUtDTBDWSZn5rNsQEM6wMbEOClrRCi6orQdwonUloEzGD8M6WjqUr-LWT"
+	"SugNQj4JyAVmSKdIjgbqWdUYGSioTkqwD6cOexhH3o87g6dOA33Fk-5tSbYOGAvu3S0mnKhdhwiWd4jTAfJpzUOofDQ-Ly6QeY7I"
+	"Ngzv1Q" },
 	{ "expired", JWT_EXPIRED,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTc"
-	"5OTk5OTk0MH0.lPeszo47jRge4Ao_hbv-N0eZq_G9kmkcQriuaObkPzCkqVuvLGp078WwT89tU8U4UyV"
-	"d2GHH1b1c1_NIcXAlcJg9cAlt9xcxahEoK-Fj2tKwr-CIQOWMFgojkd_HjkVHR42Tl_S2BakwmvWFEg1"
-	"iHLYhx6UzpEM-isilYsQ5JZLAzW8M3m9Ao_ZYePT3EZxI2HhFQbXzkRxpwDYVWmhAzb9cotoYXDlemhO"
-	"Daehkw_bPIRP_FcvXuJSEqO9tTxG73_UfyimzLGn6jIica7NxdFhzu5z2AZMNqztmaq2lYTnzDQmuWZg"
-	"YLiugGQRraqtjH2W1PzD3mcXExSMDlzFjJg" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTc5OTk5OTk0MH0.iAo2Rwxr01K0Hg8WlfgU5ykkslh"
+	"v1AaeX_l-KHvUgaI4k4nn9SMNvvj223S4IwUHO-1CGO2JOaTpPfkVoF_GEfQu0nioeVu9McL8UPAwnD5QJMp18nO1EkWe_1Yq39l"
+	"efprWw34ueMUwPPlUtDeSoyz43dyvRdx5XSG42aR84RZjDKQxQAH5f28w6FmVR3QRNflJvBIGDcOgeLUzBvlBGZbycKZnb3golOG"
+	"QdTNv9yybZ8PAtsGRLIAv6OsvNq_IxnULh-dB55Rde4E3rUWYZdb9N5IdWXHZVzXjRj0dmDiko2BM1LxxTmLLyb9Qh_DrLZll72g"
+	"cijPl-S4zIIfzhA" },
 	{ "exp is a string", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAiMTg"
-	"wMDAwMDYwMCJ9.Lgwg4UTrbFfRQBVIp17xZl2DCikO3kQ_wGv809VdsQI43nG9tbrFj-SqFsJaIEEdde"
-	"71W2LAsC0Q4E30FOP2oixrD4dn8fyHAkcuJPwSyCiXK-lu47rzQdqqUMgTER1lnUBJJ9SC7IyS1LaLce"
-	"jAnQ7o-pUM-TNBllr5xAyl_KwTB86glFuiticvs66wF_SGDeYwOeWPLUPHkCs7Z7CHRbk_agLfadlHv7"
-	"m_dFeVpd1N1Q_op6NsJvYiVcmaLgyJEtcBecnZaQ97Qr-LjVREmygQc_h3soZnIv5f1b6qs_WcKkAkAs"
-	"ysnH97x-Tt60f7pmAvtk2oUI7HMhb4GKFf4Q" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAiMTgwMDAwMDYwMCJ9.tDB42LR2IFqMsJY-hfw6q61DmZ"
+	"x94408yJzXoY3AW0vkHMo_Th5rdGSNmwLVPdD22KcPBSYkmzwT9or1tNREoSbNSRsPGtClqXlV08N2ToyVm1TQcC7EjFds1MDEb9"
+	"xHvR_mFIAqpVL2vAMzvK_tHSqq20ahkoHpOqyrTeuzi9oKJCbaocIzlu16UIZ4_afs6Ty8SQ_o0TGwIcV70gmMZ8D_3E82zWuF-P"
+	"5b9xMJt-5eIqEgEiSMw5rRcYlQu4JjkmlXz2jzVIhvIPGoH4xjw_snrLY8ouE5Nqtgv_Z_E9XqwNOySEx_88VECD1SCEFnhXrLFc"
+	"4yaKvEv3xzId1PQA" },
 	{ "exp is negative", JWT_EXPIRED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAtMX0"
-	".P9U5Lw2nAG1puHl8EONx2917NoDQoVj9wUQGx8NwB4XxSCodBXBPpbM7CBWFItmPk3e4OxH0YusjyXd"
-	"QD3BS2K6r0YF7k_Z7eJUZ1oltUlkdnKnx2g1fNxsXHWcmf8glOfe0Xfk6VlGB_jggQFuHWNx9-xQMzCu"
-	"uphbHwV4hb-Ri1rRmSYo-c8lnC02POwQ9V82omleMb2oc9B9eC8g6nwtFc3m8UY15gMibBtNSqqYizxh"
-	"j5Qz2ibQ_SwTs8KpCZv7vcwW2FRSLWQ31qDZ9n4J8GcriIEBHpawF7B6AZt4Fdmqg66ss4NXKKX8T4xs"
-	"sgN26C-F9THJFOVNz25UvZg" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAtMX0.kGiczIVSSv8VLtr9oWqNgPRXNNAvESPbJDm3uc0"
+	"y4Aq2Voj6G3tYphHe-5n_LAaIEHc6L5-E5U9e8q6TR1hudXQbR40asPMLfEqIsAmD9wkQNwcOIWIdGGlyZf4hUDPLwXGIcdMC2jF"
+	"fgGKvr7u1pXt5bm1pjwcSy-Y6OTvSIDXerillVk5nuZrNgt5yWDZo4RXsLbNYCmiE6XQIQZYkZdvUNCF9u15CUBcJvdcjlyxAfNH"
+	"D_CO1HblHrlCaRw4QSRYj2xx2DvPpn8FZZugwVpSEKq-9Fk3JWI29gVoLPSKHqNsgibzqV9uP95paLOdSeV7yee9Nq71MgjyfgKs"
+	"3zw" },
 	{ "exp is endless", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxZTk"
-	"5OX0.Q52ZLWtWl6Uyi36aBftmLULqz9ffdI97fAt3b8ptudicOnTJmfeasxK82F8gh7kdyBHdYV8F9a8"
-	"zcsum-ARBbSwOcCj71nS1XRztr_uhloUGI0On7k3thXcxK40tzY33pO3FePCECKR_Gza--F4-THLoNh5"
-	"O358UUaU6_91k4J5foFsGlTmkwiHCIZY9Ew2hHRsWEtasfgyaiRUDh5hcRrnQTKkZCod1Rx-KOJjk07x"
-	"c2Y-e4qYrA8qDzGhK9uFxPDWtGuECbQCNF5ajqefdZWFSc9Je2p359vu83_ViVB1qL_36AHWe6tIlS6q"
-	"5m-ouWdtytr102qEz03TdWybGRg" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxZTk5OX0.bwa5a9UTvwrdpJF8j2a5PSiGxKLTMFNHzzX"
+	"aECywcFKyM1Bi5CLbpiou0oYZHvZaBvBa03IaQMG7oBJTXcn9JhTCk4d1EX250wPSpKo1Cs8szptfPH9jaldojk1yaBGQSGYXnsK"
+	"vIShSBPWxd83ocmXBvEolY1GiINgIIQ9khcszr6vA0QmzCRVQQGIX84Fzwn_oAmjg3tGSVuLz_uBNiw-rVPVlojkDoWmYM9iDVqZ"
+	"UHilBxha1s_jmxapYoqLbd21gyNboh9iz7lVDxYHCgzHhwWVyg3g6R_3iG3HV5YB5BFYs_Hm8hTE8HaHJaY-iNzVCmcWycMAi2mx"
+	"JXDkvTA" },
 	{ "exp has too many digits", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxMDA"
-	"wMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMH0.J_nEqdPsX2kgTNx2rsgik4DJQ1w"
-	"vJkX1ymsJhS7PzPnOV01jVJJPtohLQFEtIMJ_96krI2SA9nOfPTeADPH7dD63agVkexiarUbzCZBqKOV"
-	"Xkz0XlDIj_b_bl2bdODidgw19gCcU_Y4z77XRZqyDicPXjuWvrVBxILH4M1awafM1OnzhtlIFkhEk7Ul"
-	"LNI770-9iOXSBYOsage9r59BxyuBAaB80lJAZmvgk8W-nJgVj0H-ODeeDMcs2XkMxM-oEDDBwkSTOtoh"
-	"KKN6bPX2KfactsJHXuiOJen25fnHrEPz2yVPKlJhK0ZddHuWtdH-SY4kTCl_bZQqoFD4JhHqtGg" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA"
+	"wMDAwMDAwMH0.cf4pXJhSegB2WLNS4uOb3M28C0iV5lDfNV46w6mPh8dxjYqzKmUBUOUFCRUq4YGk5lMVB2beXkF9vVfTBqglBQs"
+	"rXbjD2EbiKUvfMThcpFovNxLA8pEmsQJwJqv5Artvhgsy0d-iy_RPgpkdskSr8s7wmoIJLZJOcLVCuSPPuAMoa4e_lSpTopL7HW_"
+	"Xw8o_aQNV_Cl-IE2oc8nY-NkIgIlnF4seFOJGsOilfl_o_mV3x1UoAnxHFK5lDpICCuGtR054ogswwGSDdJ-oGNfyRx7lKxUcZfZ"
+	"gLK2I57TqRg1rRPkOtBT_9i4yCHEs2YoMYfA-y2uF8u-gFLGW91qPUQ" },
 	{ "not yet", JWT_NOT_YET,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMCwibmJmIjoxODAwMDAwMDYxfQ.UV5xWWfCnB3o0kpde5XNLpE0cR6HE6is9yDWEe013FJW"
-	"hXZ7dA222pZBiY7W-MQOWxoLh2pxtHTPQdAhIbdxwHXHTxxp9YxqlO1mlB9-FO1KURYFjf6G3Lnhberb"
-	"TnSq8Cybl8Y4KmJ57-bsXSMPd5pbEBjpLdKePXnS3lGLS9fqd4PWoOJWGS59bhJcXXJbtwp_FU8n7eAO"
-	"kuQpTcNWGkPEfqgLXAEDisFxtnt8FBx8GluIneER77643oUrXuHC9_BM_oITC67dkX8Jhn6E51nXo5Z7"
-	"Cg3WRpZGSdSVvuHmWFQeYmb5GPxfJXB4GkIOUUdksjZUKR63goA9siFapA" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMCwibmJmIjoxODAwMDAwMDYxfQ.SJaz"
+	"ddTw2BaTyDuP55vrIyVQLeAymEgXdmuoTqrVSDipEAXoIMDrCFTMmuv6CjasXgpaIourqQgK9X3wasdm8Jm9NkGED0Tv17VxbtyA"
+	"Qkue3_s9cdJ--ugEg6i4YOufqWrYuVQJZDga7wetmi72jnNlFRNhwp_HUU2ciscto2HBwPDacHqCpJi6wlsEn5z9Dc8DM4wlynMs"
+	"5rI-l6T7jI-OZqYVBIJUz0czvxp_3O3UabkrYOIt4oXs_zgnwuZwrQpjUbvgZzl5YFkUbT00lKFBF-s2I_hmZ24_yUdJOdMXZ1rn"
+	"9f_ftd9z3Vv8HT3A8d4pCiUX7CpqVa2wJ_QUFQ" },
 	{ "nbf is a string", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXB"
-	"sZSIsICJhdWQiOiBbIm90aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODA"
-	"wMDAwNjAwLCAibmJmIjogIjAifQ.YvyTa_oi5-QkII4NmLn74u9demFu0NXH3den9PB0IMAtywcdQLfZ"
-	"AsBIdhvVjU7v-JYztWWy3yeCV2kkb5lJBpPiWPO8YW-G-BKBIFoRpquRrvH_rROyQcH00Jjyd4t3fqpm"
-	"MInXpQ37397EY0zELSDI7vrHDFTdlPfkFvkJEQyI_OvXOoeGncICrQxw0sCHGRqSWlHOplh5CWc8qO2c"
-	"Xu4cNpqzlwZr5UmqyWjAXUM-fHKOIZv8YIlyMds00pJR1rNqwKVt-ZjlAKawvhKuXQ5OCDBqeKh498gP"
-	"PKxE_5MIcSF0zRAhpLNHkm5dtx8P9P1ski-OBwlQLwNyY4IJmQ" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOiAiaHR0cHM6Ly9pc3N1ZXIuZXhhbXBsZSIsICJhdWQiOiBbIm9"
+	"0aGVyIiwgImdhdGV3YXkiXSwgInN1YiI6ICJhbGljZSIsICJleHAiOiAxODAwMDAwNjAwLCAibmJmIjogIjAifQ.fDOx0bGHwMKP"
+	"hqTBNvkPTj6S57bu-1qgmrb10LoQQTL_2AoECzdDmWSiszugADjBrv8_UJZMizsqUqORgeJNT_xcm3DnjbIe69ljmyktdwKWwean"
+	"2s57zVDOtt2SqZzfGaShaD3mtPdyGBV7OZWBw6_wbG39duKh0Q6U58kwOkgoYKQO60h78foSqsP8lp820P4tk5h5jJJbRahqGsWE"
+	"Mq0Sj4OPZslZFhQ91CE6DkhTlj4hYSfqp96pVtzryNbsOh1LCOK3MTorwR4AFYuoWcxpcX_Zp1tS_HCZ1plFemTHOZxQsMlYKgZl"
+	"l3ecQ2Ec5i70c1T3jop1BSE5HMV5_w" },
 	{ "many claims", JWT_TOO_LONG,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3V"
-	"lci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTg"
-	"wMDAwMDYwMCwicGFkIjoieHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
-	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHgifQ.e15BzdJNGyqm"
-	"b-iFMUmaaKgEtUaLqqt7EJ5sNBncrF63qP0CZqChLlnWAJFC7dRMrRiSbiHUOskOlC_NZx-eYvjP4sfA"
-	"34n0B7wFpukiLz8EFx1CrCAY8sh8_WLS_bJ7RN3kXQd1FhgxRCrgfjZu3Dd-RN2nJUso-UCzjb2axyVo"
-	"uqZTfjOvRcwzWl6NazUEj--Opi3C9ut_qnozBgGL8ioYRlEy_loSq9uYj7syiR1dRPD0cjMd0Y0kWEYI"
-	"hAinolFdS5JnHR3iwqQrbGUcC1BcarTyxzQr0AK-J0vnwgMzOlLNm9lkdbT8wgdOz52swbM4MApCF9mo"
-	"cDeN2CPsYQ" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXV"
+	"kIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMCwicGFkIjoieHh4eHh4eHh4eHh4eHh"
+	FOUR(FOUR(FOUR("4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh")))
+	FOUR(FOUR("4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"))
+	FOUR(FOUR("4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"))
+	FOUR("4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh")
+	FOUR("4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh")
+	FOUR("4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh")
+	"4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh"
+	"4eHgifQ.m-3UMLa9oJnZ9eMLtWYQFPqM5rFWIsk7nolZ2yMySJ_QSWLOPly1IfskKAGcHIKdxWNv93kRYD4gqzfpUWar-HsBqZy7"
+	"v9lc8nMVh0Wc1JfMR-xUTzEJJrKKygFpQyMTS8Rqu1mFozoUnB8tMeMKN2Hx_rLZmJ1jr-_3Ky_pJAx6K9kCkwekI4C2cCQVzgLw"
+	"BNfnbneOn2OY47fQvC4g9VT4o19RP0Vz7i_MsnBEj_WCkFVhbT7lkv_PSVdJykhwp0X6Dwbk4EyRdjYlc_kmg7dHDJkrrsCCpaMv"
+	"T8qfjcYdhV3rT4kF8AEOgf-vs0I83A9MEydEiGLUyiLAkXLkWg" },
 	{ "a long header", JWT_TOO_LONG,
-	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInBhZCI6Inh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
-	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4IiwidHlwIjoiSldUIn0.eyJp"
-	"c3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIi"
-	"OiJhbGljZSIsImV4cCI6MTgwMDAwMDYwMH0.aZA0Qa3zfFgaIn2wXokEjA_ebbO3lBv6MgpTXQuz2Hui"
-	"ts09vo_U5L8mz4MJzztOCODGiJhL5D4bM8Yav_YVF8zBt9Wy0TN7-yYhmpguIewJY38vLYqdQWACrBpn"
-	"3H6-QvQdfNNKeT_f7zwbT2YD7j4CmliKwrg7s5GseTQEzQIvS0ALx1xNLjJcFIhsWxqVf9IGHLH0QYDu"
-	"PRPwQVpPPWd1T1_etbPl81OK0I3D32Ab_-rzvcdaH0G_0-dpl7taGqo2UMRHADGSJPj_XhtDbiaGUwXF"
-	"UG4-xQh8rrsBCD0cFYm8MrMlQmIgYMVW6eOpcjJSBaNF0CHdF_1ZE0SL1g" },
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInBhZCI6Inh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	FOUR(FOUR("eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"))
+	FOUR("eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4")
+	FOUR("eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4")
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+	"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4IiwidHlwIjoiSldUIn0.eyJp"
+	"c3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjpbIm90aGVyIiwiZ2F0ZXdheSJdLCJzdWIiOiJhbGljZSIsImV4cCI6"
+	"MTgwMDAwMDYwMH0.XvUJjUoj7y-V9D82g1V3htQj6NYvENonu3SmpzoLHwQ2rGZPiQRqZO1Dx710TRvtZgRKe6Jfdo2S4weKUsyY"
+	"KPqKJsO9n9jCaFfnX7kObQhh4o21RCVSnbJue-onqMfx-VrjEZHuHA-bbT-8Jk9mgrQycYx63SRM1uwZT-MglLSlFd6nsBtRN9H2"
+	"vNAuTF1xgtWq2clhfQpAK4xjZs4952Vt714MhljxzJw7Hk80c30DAd7ShgcKY5lglT0hmjQdTHcDtItryMpcoNDadH0k2hHhJo4F"
+	"f0vJ9ieAeKPtl4orGKAXJXHQJPf3FkmLAOcQHY2aIEhGpoxjlm262P9--g" },
 	{ "deep claims", JWT_MALFORMED,
-	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOltbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
-	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW11dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
-	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXX0.FNAv9DEzLI-xa6SCv4FeIEEVvan"
-	"SrCO-XbLFTBtF_YZ-eiqUw9SH4jwgTyizWmfOp6tqiTDCbfW1YaeUtEetm18czqlcrJMJCebcOB182QQ"
-	"cw16o7h1tIy4N-nEypNps8FsT8CzYrFdTmac3LB8-gIk1HYWsvKYJp_QGIV4DBb9XP5SiPk21YwcXRIM"
-	"ROEs5C0BF-KRUEEgNYEBqupBTRS-7tszXbzUWk5UAdGese0GoeXeI7tFkvKlv8kOHcvPwOAi83h0woAs"
-	"eN9cz3C_H4ZAb-RtVC7bl124RJ23BBUTU4n0ko05TpOrF50mursIDFWTT97AoTM6PX7OJ5mRKMA" },
+	"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInJzYSJ9.eyJpc3MiOltbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	FOUR("bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t")
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1t"
+	"bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW11dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	FOUR("dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1")
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1"
+	"dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXX0.VsV5yoYdrn6rkvan0C0Ys9VGZ9ppoGkmyO-hJqKnFvuArIC"
+	"SNJm7a04EhrXWbFplEHCpQqMrMcJyZqaW0R9DjY_aNJ7SjA4PCyvkNElFf5l0_0cllzRQcbAnBLM6d27Ql1QAn0lvxr4CywVDtwt"
+	"nXWC8WyejK8VdvFoXkXszgyTXwA-9JK9VT-LCXR-WPTR-wF5MOdPptcN_oIL35zWkx3dKxmgsEzbxU99tHJJM6JHWIdzyp2HP4o4"
+	"yTF8KNduEVeoXcRg22B9DfYynvPDoPkAi2eQ92avAYLAcAObxcolM8s4NAVDkHlwlUT1LjwHMXUpcoPBtkD1-gzWtXjkjBA" },
 };
 /* clang-format on */
