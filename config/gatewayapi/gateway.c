@@ -293,10 +293,12 @@ static struct gateway_listener *decode_listener(struct manifests *m, const struc
 	return l;
 }
 
-void gateway_listeners_decode(struct manifests *m, const struct yaml_node *list,
-			      struct gateway_source *source)
+void gateway_listeners_decode(struct manifests *m, struct gateway_source *source)
 {
 	struct decoder *d = m->decoder;
+	const struct yaml_node *list =
+		decode_need(d, source->owner->spec, "listeners",
+			    "write listeners: [{name: http, port: 80, protocol: HTTP}]");
 
 	if (!decode_list(d, list))
 		return;
@@ -317,7 +319,7 @@ void gateway_listeners_decode(struct manifests *m, const struct yaml_node *list,
 	name_map_done(&source->names);
 }
 
-void gateway_refuse_broken(struct decoder *d, const struct gateway_source *source)
+static void refuse_broken(struct decoder *d, const struct gateway_source *source)
 {
 	static const char *const parts[] = { "listeners", NULL };
 	const struct manifest_object *owner = source->owner;
@@ -338,6 +340,18 @@ void gateway_refuse_broken(struct decoder *d, const struct gateway_source *sourc
 	}
 }
 
+void gateway_source_add(struct manifests *m, struct gateway_source *source)
+{
+	const struct manifest_object *owner = source->owner;
+	struct decoder *d = m->decoder;
+	struct span key = decode_text(d, "%d/%.*s/%.*s", (int)owner->kind, SPAN_FMT(owner->namespace),
+				      SPAN_FMT(owner->name));
+
+	refuse_broken(d, source);
+	if (key.data)
+		name_map_put(d, &m->gateways, key, source);
+}
+
 /* None unless it says otherwise, as in Gateway API. */
 static void decode_allowed_listeners(struct decoder *d, const struct yaml_node *node,
 				     struct allowed_namespaces *allowed)
@@ -347,12 +361,6 @@ static void decode_allowed_listeners(struct decoder *d, const struct yaml_node *
 	allowed->from = ROUTES_FROM_NONE;
 	if (DECODE_MAP(d, node, keys))
 		gateway_decode_namespaces(d, decode_get(node, "namespaces"), allowed);
-}
-
-struct span gateway_source_key(struct decoder *d, const struct manifest_object *object)
-{
-	return decode_text(d, "%d/%.*s/%.*s", (int)object->kind, SPAN_FMT(object->namespace),
-			   SPAN_FMT(object->name));
 }
 
 static void decode_gateway(struct manifests *m, const struct manifest_object *gateway)
@@ -369,7 +377,6 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 	};
 	struct decoder *d = m->decoder;
 	struct gateway_source *source = decode_take(d, 1, sizeof(*source));
-	struct span key;
 	bool is_map;
 
 	if (!source)
@@ -388,16 +395,9 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 		gateway_tls_decode(m, gateway, &source->tls);
 		decode_allowed_listeners(d, decode_get(gateway->spec, "allowedListeners"),
 					 &source->allowed_sets);
-		gateway_listeners_decode(
-			m,
-			decode_need(d, gateway->spec, "listeners",
-				    "write listeners: [{name: http, port: 80, protocol: HTTP}]"),
-			source);
+		gateway_listeners_decode(m, source);
 	}
-	gateway_refuse_broken(d, source);
-	key = gateway_source_key(d, gateway);
-	if (key.data)
-		name_map_put(d, &m->gateways, key, source);
+	gateway_source_add(m, source);
 }
 
 /* -------------------------------------------------------------------------------- all Gateways */

@@ -76,12 +76,13 @@ struct gateway_listener *gateway_listeners(const struct manifests *m, enum manif
 					   struct span namespace, struct span name);
 struct gateway_source *gateway_source_find(const struct manifests *m, enum manifest_kind kind,
 					   struct span namespace, struct span name);
-struct span gateway_source_key(struct decoder *d, const struct manifest_object *object); /* in m->gateways */
 /* Decodes the listeners and adds them, also those with an error, which get no port. */
-void gateway_listeners_decode(struct manifests *m, const struct yaml_node *list,
-			      struct gateway_source *source);
-/* An error outside of the listeners may concern each of them, as those in `tls` do. */
-void gateway_refuse_broken(struct decoder *d, const struct gateway_source *source);
+void gateway_listeners_decode(struct manifests *m, struct gateway_source *source);
+/*
+ * When all of its object is decoded: adds it to m->gateways. An error outside of the listeners may concern
+ * each of them, as those in `tls` do: they are not served.
+ */
+void gateway_source_add(struct manifests *m, struct gateway_source *source);
 void gateway_decode_namespaces(struct decoder *d, const struct yaml_node *namespaces,
 			       struct allowed_namespaces *allowed);
 /* True if an object in `namespace` may attach to one in `own`. */

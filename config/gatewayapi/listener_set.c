@@ -65,7 +65,6 @@ static void decode_set(struct manifests *m, const struct manifest_object *object
 	struct gateway_source *set = decode_take(m->decoder, 1, sizeof(*set));
 	const struct gateway_source *gateway = NULL;
 	struct decoder *d = m->decoder;
-	struct span key;
 
 	if (!set)
 		return;
@@ -82,16 +81,9 @@ static void decode_set(struct manifests *m, const struct manifest_object *object
 		set->tls = gateway->tls;
 		set->address_list = gateway->address_list;
 		set->address_count = gateway->address_count;
-		gateway_listeners_decode(
-			m,
-			decode_need(d, object->spec, "listeners",
-				    "write listeners: [{name: http, port: 80, protocol: HTTP}]"),
-			set);
+		gateway_listeners_decode(m, set);
 	}
-	gateway_refuse_broken(d, set);
-	key = gateway_source_key(d, object);
-	if (key.data)
-		name_map_put(d, &m->gateways, key, set);
+	gateway_source_add(m, set);
 }
 
 void listener_sets_decode(struct manifests *m)

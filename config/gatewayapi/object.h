@@ -53,7 +53,7 @@ struct manifests {
 	struct name_map index; /* "kind/namespace/name" */
 	struct pointer_list listeners; /* struct gateway_listener */
 	struct name_map
-		gateways; /* gateway_source_key() -> struct gateway_source, of Gateways and ListenerSets */
+		gateways; /* "kind/namespace/name" of a Gateway or ListenerSet -> struct gateway_source */
 	struct name_map services; /* "namespace/name" -> struct service */
 	struct name_map backends; /* "namespace/name" of an AgentgatewayBackend -> struct named_backend */
 	struct pointer_list unknown_kinds; /* struct stranger */

@@ -93,6 +93,14 @@ static int ask(struct stage *stage, const char *name, const char *password, uint
 	return result;
 }
 
+/* Asks, and waits for every answer: returns how many questions have been right so far. */
+static uint32_t right_after(struct stage *stage, const char *name, const char *password, uint64_t client)
+{
+	assert_int_equal(ask(stage, name, password, client), 0);
+	play(stage->loop);
+	return stage->answers[PASSWORD_RIGHT];
+}
+
 static bool is_known(struct stage *stage, const char *name, const char *password, uint64_t later_ms)
 {
 	struct password_question *question = question_of(stage, name, password);
@@ -148,8 +156,7 @@ TEST(a_changed_hash_ends_what_was_remembered)
 	struct htpasswd_fault fault, weak;
 
 	stage_open(&stage);
-	assert_int_equal(ask(&stage, "alice", ALICE, 1), 0);
-	play(stage.loop);
+	assert_int_equal(right_after(&stage, "alice", ALICE, 1), 1);
 	assert_true(is_known(&stage, "alice", ALICE, 0));
 	assert_int_equal(htpasswd_parse(&arena, SPAN("alice:OzJ6/2K4ZAKEY\n"), &stage.users, &fault, &weak),
 			 0);
@@ -183,9 +190,7 @@ TEST(a_client_that_repeats_a_question_fills_its_own_share_of_the_waiters_only)
 	for (uint32_t i = 0; i < PASSWORD_WAITERS; i++)
 		taken += ask(&stage, "bob", "right", 8) == 0;
 	assert_in_range(taken, PASSWORD_WAITERS_CLIENT, PASSWORD_WAITERS - 1);
-	assert_int_equal(ask(&stage, "alice", ALICE, 9), 0);
-	play(stage.loop);
-	assert_int_equal(stage.answers[PASSWORD_RIGHT], taken + 1);
+	assert_int_equal(right_after(&stage, "alice", ALICE, 9), taken + 1);
 	stage_close(&stage);
 }
 
@@ -198,14 +203,10 @@ TEST(a_client_that_guesses_fills_its_own_share_of_the_queue_only)
 	stage_open(&stage);
 	taken = guess(&stage, "bob", 2000, true);
 	assert_true(taken < 2000);
-	assert_int_equal(ask(&stage, "alice", ALICE, 8), 0);
-	play(stage.loop);
-	assert_int_equal(stage.answers[PASSWORD_RIGHT], 1);
+	assert_int_equal(right_after(&stage, "alice", ALICE, 8), 1);
 	assert_int_equal(stage.answers[PASSWORD_WRONG], taken);
 	/* The share is free again. */
-	assert_int_equal(ask(&stage, "bob", "right", 7), 0);
-	play(stage.loop);
-	assert_int_equal(stage.answers[PASSWORD_RIGHT], 2);
+	assert_int_equal(right_after(&stage, "bob", "right", 7), 2);
 	stage_close(&stage);
 }
 

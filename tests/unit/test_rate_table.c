@@ -29,59 +29,60 @@ static struct rate_result take(struct rate_table *table, const char *key, uint64
 	return result;
 }
 
-static void expect(struct rate_table *table, uint64_t now_ns, bool is_admitted, uint64_t left,
-		   uint64_t reset_ns)
-{
-	struct rate_result result = take(table, "k", now_ns);
+struct step {
+	uint64_t now_ns;
+	bool is_admitted;
+	uint64_t left;
+	uint64_t reset_ns;
+};
 
-	assert_int_equal(result.is_admitted, is_admitted);
-	assert_int_equal(result.left, left);
-	assert_int_equal(result.reset_ns, reset_ns);
+#define STEPS(...)                                                                                           \
+	(const struct step[])                                                                                \
+	{                                                                                                    \
+		__VA_ARGS__,                                                                                 \
+		{                                                                                            \
+			.now_ns = UINT64_MAX                                                                 \
+		}                                                                                            \
+	}
+
+/* Takes from one bucket of a new table, up to the step at UINT64_MAX. */
+static void expect(uint64_t most, uint64_t fill, uint64_t interval_ns, uint32_t count,
+		   const struct step *step)
+{
+	struct rate_table *table = table_of(most, fill, interval_ns);
+
+	for (; step->now_ns != UINT64_MAX; step++) {
+		struct rate_result result = take(table, "k", step->now_ns);
+
+		assert_int_equal(result.is_admitted, step->is_admitted);
+		assert_int_equal(result.left, step->left);
+		assert_int_equal(result.reset_ns, step->reset_ns);
+	}
+	assert_int_equal(rate_table_count(table), count);
+	rate_table_free(table);
 }
 
 TEST(a_bucket_begins_full_and_is_filled_at_whole_intervals)
 {
-	struct rate_table *table = table_of(3, 2, 10);
-
-	expect(table, 100, true, 2, 10);
-	expect(table, 101, true, 1, 9);
-	expect(table, 109, true, 0, 1);
-	expect(table, 109, false, 0, 1);
-	expect(table, 110, true, 1, 10);
-	expect(table, 119, true, 0, 1);
-	expect(table, 119, false, 0, 1);
-	/* two intervals at once, never more than it holds */
-	expect(table, 145, true, 2, 5);
-	rate_table_free(table);
+	/* At last two intervals at once, never more than it holds. */
+	expect(3, 2, 10, 1,
+	       STEPS({ 100, true, 2, 10 }, { 101, true, 1, 9 }, { 109, true, 0, 1 }, { 109, false, 0, 1 },
+		     { 110, true, 1, 10 }, { 119, true, 0, 1 }, { 119, false, 0, 1 }, { 145, true, 2, 5 }));
 }
 
 TEST(a_time_that_goes_back_fills_nothing)
 {
-	struct rate_table *table = table_of(2, 1, 10);
-
-	expect(table, 100, true, 1, 10);
-	expect(table, 110, true, 1, 10);
-	expect(table, 95, true, 0, 10);
-	expect(table, 95, false, 0, 10);
-	expect(table, 120, true, 0, 10);
-	rate_table_free(table);
+	expect(2, 1, 10, 1,
+	       STEPS({ 100, true, 1, 10 }, { 110, true, 1, 10 }, { 95, true, 0, 10 }, { 95, false, 0, 10 },
+		     { 120, true, 0, 10 }));
 }
 
 TEST(extreme_shapes)
 {
-	struct rate_table *table = table_of(0, 0, 10);
-
-	expect(table, 1, false, 0, 0);
-	assert_int_equal(rate_table_count(table), 0);
-	rate_table_free(table);
-	table = table_of(1, 0, 1);
-	expect(table, 1, true, 0, 1);
-	expect(table, UINT64_MAX / 2, false, 0, 1);
-	rate_table_free(table);
-	table = table_of(INT64_MAX, INT64_MAX, 1);
-	expect(table, 0, true, INT64_MAX - 1, 1);
-	expect(table, UINT64_MAX / 2, true, INT64_MAX - 1, 1);
-	rate_table_free(table);
+	expect(0, 0, 10, 0, STEPS({ 1, false, 0, 0 }));
+	expect(1, 0, 1, 1, STEPS({ 1, true, 0, 1 }, { UINT64_MAX / 2, false, 0, 1 }));
+	expect(INT64_MAX, INT64_MAX, 1, 1,
+	       STEPS({ 0, true, INT64_MAX - 1, 1 }, { UINT64_MAX / 2, true, INT64_MAX - 1, 1 }));
 }
 
 TEST(keys_have_buckets_of_their_own)

@@ -164,10 +164,12 @@ static void write_share(struct json_writer *w, uint64_t weight, uint64_t sum)
 	json_str(w, "share", text);
 }
 
-static void write_policy(struct json_writer *w, enum policy_kind kind, const void *object)
+/* Leaves out what has no policy. */
+static void write_policies(struct json_writer *w, const struct policy_value *list, size_t count)
 {
-	if (object)
-		dump_policy_value(w, &(struct policy_value){ kind, object });
+	for (size_t i = 0; i < count; i++)
+		if (list[i].object)
+			dump_policy_value(w, &list[i]);
 }
 
 /* What the backend receives in the first line and in Host. */
@@ -186,22 +188,18 @@ static void write_sent(struct check_request *request, const struct route *route,
 	json_close(w);
 }
 
-static void write_backend_policies(struct json_writer *w, const struct backend_ref *ref)
-{
-	json_open_object(w, "policies");
-	write_policy(w, POLICY_BACKEND_HTTP, ref->http);
-	write_policy(w, POLICY_BACKEND_TCP, ref->tcp);
-	write_policy(w, POLICY_BACKEND_TLS, ref->tls);
-	write_policy(w, POLICY_BACKEND_HEALTH, ref->health);
-	write_policy(w, POLICY_REQUEST_HEADERS, ref->request_headers);
-	write_policy(w, POLICY_RESPONSE_HEADERS, ref->response_headers);
-	write_policy(w, POLICY_URL_REWRITE, ref->rewrite);
-	write_policy(w, POLICY_REDIRECT, ref->redirect);
-	json_close(w);
-}
-
 static void write_backend(struct json_writer *w, const struct backend_ref *ref, uint64_t sum)
 {
+	const struct policy_value policies[] = {
+		{ POLICY_BACKEND_HTTP, ref->http },
+		{ POLICY_BACKEND_TCP, ref->tcp },
+		{ POLICY_BACKEND_TLS, ref->tls },
+		{ POLICY_BACKEND_HEALTH, ref->health },
+		{ POLICY_REQUEST_HEADERS, ref->request_headers },
+		{ POLICY_RESPONSE_HEADERS, ref->response_headers },
+		{ POLICY_URL_REWRITE, ref->rewrite },
+		{ POLICY_REDIRECT, ref->redirect },
+	};
 	const struct backend *backend = ref->backend;
 
 	json_string(w, "backend", backend->target.len ? backend->target : backend->name);
@@ -216,7 +214,9 @@ static void write_backend(struct json_writer *w, const struct backend_ref *ref, 
 	for (uint32_t i = 0; i < backend->endpoint_count; i++)
 		json_string(w, NULL, backend->endpoint_list[i].text);
 	json_close(w);
-	write_backend_policies(w, ref);
+	json_open_object(w, "policies");
+	write_policies(w, policies, ARRAY_LEN(policies));
+	json_close(w);
 }
 
 static void write_backends(struct check_request *request, const struct route *route,
@@ -237,19 +237,23 @@ static void write_backends(struct check_request *request, const struct route *ro
 
 /* ---- routes */
 
-static void write_policies(struct json_writer *w, const struct route_policies *policies)
+static void write_route_policies(struct json_writer *w, const struct route_policies *policies)
 {
+	const struct policy_value list[] = {
+		{ POLICY_TIMEOUT, policies->timeout },
+		{ POLICY_RETRY, policies->retry },
+		{ POLICY_DELAY, policies->delay },
+		{ POLICY_REQUEST_HEADERS, policies->request_headers },
+		{ POLICY_RESPONSE_HEADERS, policies->response_headers },
+		{ POLICY_REDIRECT, policies->redirect },
+		{ POLICY_URL_REWRITE, policies->rewrite },
+		{ POLICY_DIRECT_RESPONSE, policies->direct },
+	};
+
 	json_open_object(w, "policies");
-	write_policy(w, POLICY_TIMEOUT, policies->timeout);
-	write_policy(w, POLICY_RETRY, policies->retry);
-	write_policy(w, POLICY_DELAY, policies->delay);
-	write_policy(w, POLICY_REQUEST_HEADERS, policies->request_headers);
-	write_policy(w, POLICY_RESPONSE_HEADERS, policies->response_headers);
-	write_policy(w, POLICY_REDIRECT, policies->redirect);
-	write_policy(w, POLICY_URL_REWRITE, policies->rewrite);
+	write_policies(w, list, ARRAY_LEN(list));
 	for (uint32_t i = 0; i < policies->mirror_count; i++)
-		write_policy(w, POLICY_MIRROR, policies->mirror_list[i]);
-	write_policy(w, POLICY_DIRECT_RESPONSE, policies->direct);
+		dump_policy_value(w, &(struct policy_value){ POLICY_MIRROR, policies->mirror_list[i] });
 	json_close(w);
 }
 
@@ -316,7 +320,7 @@ static void write_route(struct check_request *request, const struct route *route
 		write_result(request, "the gateway's", 500, SPAN("the route is refused"));
 		return;
 	}
-	write_policies(w, &route->effective);
+	write_route_policies(w, &route->effective);
 	if (!pass_guards(request, &route->effective.guards))
 		return;
 	if (!route->effective.redirect)
