@@ -153,6 +153,25 @@ static void decode_documents(struct builder *b, const struct document_set *set)
 				  set->manifests.count);
 }
 
+/* At the first document: what is missing has no place. */
+static void warn_of_no_port(struct decoder *d, const struct document_set *set)
+{
+	bool is_manifest = set->manifests.count > 0;
+	const struct pointer_list *list = is_manifest ? &set->manifests : &set->standalone;
+	const struct yaml_document *first = list->count ? list->list[0] : NULL;
+	struct span where = { 0 };
+
+	if (first)
+		where = decode_text(d, "%.*s:%u:%u", SPAN_FMT(first->file), first->root->line,
+				    first->root->column);
+	config_message_at(d->report, CONFIG_WARNING, where,
+			  "the configuration listens on no port, so nothing is served: %s",
+			  is_manifest
+				  ? "add a Gateway with a listener that is valid, as in spec: {listeners: "
+				    "[{name: http, port: 80, protocol: HTTP}]}"
+				  : "write gateways: {default: {port: 8080}}, and routes beside it");
+}
+
 /* What one decoding of the texts needs, and leaves for the next one. */
 struct load {
 	const struct snapshot *previous; /* NULL: none */
@@ -185,9 +204,7 @@ static int load_snapshot(struct load *load, struct snapshot *snapshot)
 		decode_documents(&builder, &set);
 		build_finish(&builder);
 		if (snapshot->bind_count == 0 && !config_report_has_errors(report))
-			config_warning(
-				report, NULL,
-				"the configuration listens on no port: it has no gateways and no binds");
+			warn_of_no_port(&builder.decoder, &set);
 	}
 	if (builder.decoder.failed || report->failed)
 		r = -ENOMEM;

@@ -29,8 +29,8 @@ static const struct manifest_object *named_object(struct manifests *m, const str
 		return NULL;
 	object = manifest_find(m, kind, from->namespace, name);
 	if (!object)
-		config_error(d->report, node, "there is no %s %.*s/%.*s in the loaded files; add it",
-			     manifest_kind_name(kind), SPAN_FMT(from->namespace), SPAN_FMT(name));
+		decode_lacking(d, node, "there is no %s %.*s/%.*s in the loaded files; add it",
+			       manifest_kind_name(kind), SPAN_FMT(from->namespace), SPAN_FMT(name));
 	return object;
 }
 
@@ -216,10 +216,14 @@ static bool take_keys(struct key_list *list, const struct yaml_node *node, unsig
 
 static bool keep_keys(struct decoder *d, const struct key_list *list, struct api_key_policy *policy)
 {
-	if (list->keys.count == 0 || list->keys.count > API_KEYS) {
-		config_error(d->report, list->node,
-			     list->keys.count ? "has more than 65536 keys"
-					      : "finds no keys; nobody could enter");
+	if (list->keys.count == 0) {
+		decode_lacking(d, list->node,
+			       "finds no keys in the loaded files, so nobody could enter; add an object with "
+			       "these labels and at least one key");
+		return false;
+	}
+	if (list->keys.count > API_KEYS) {
+		config_error(d->report, list->node, "has more than %d keys; write fewer", API_KEYS);
 		return false;
 	}
 	policy->keys.key_count = list->keys.count;

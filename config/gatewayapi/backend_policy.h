@@ -19,7 +19,8 @@ struct found_policy {
 struct found_policies {
 	struct found_policy list[FOUND_POLICIES_MAX];
 	uint32_t count;
-	bool lacks_guard; /* one that protects is not supported: what it is for must not be served */
+	/* One that protects is not supported, or lacks a part: what it is for must not be served. */
+	bool lacks_guard;
 };
 
 /* A kind with schema rows. */

@@ -335,9 +335,10 @@ static void decode_spec(struct source *source)
 	options = decode_get(spec, "options");
 	if (options && options->kind == YAML_MAP)
 		yaml_each(option, options)
-			config_warning(source->m->decoder->report, option,
-				       "this gateway does not know the option %s; it has no effect",
-				       QUOTE(option->key));
+			config_warning(
+				source->m->decoder->report, option,
+				"this gateway does not know the option %s; it has no effect: remove it",
+				QUOTE(option->key));
 	decode_validation(source, decode_get(spec, "validation"));
 	compile(source->m, spec, source->tls);
 }
@@ -466,7 +467,10 @@ static void decode_service_target(struct targets *targets, struct target target)
 
 static bool is_service_ref(const struct yaml_node *node)
 {
-	return !text_of(node, "group").len && span_eq(text_of(node, "kind"), SPAN("Service"));
+	struct span group = text_of(node, "group");
+
+	return (!group.len || span_eq(group, SPAN("core"))) &&
+	       span_eq(text_of(node, "kind"), SPAN("Service"));
 }
 
 static void decode_target(struct targets *targets, const struct source *source, const struct yaml_node *node)

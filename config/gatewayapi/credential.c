@@ -140,7 +140,8 @@ static const struct manifest_object *resolve(struct manifests *m, const struct y
 
 static void warn(struct manifests *m, const struct yaml_node *node, struct span why, const char *effect)
 {
-	config_warning(m->decoder->report, node, "%.*s; %s", SPAN_FMT(why), effect);
+	config_warning(m->decoder->report, node, "%.*s; %s: correct it, or name another object",
+		       SPAN_FMT(why), effect);
 }
 
 static struct span why_text(struct decoder *d, const struct credential_place *place,

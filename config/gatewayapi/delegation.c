@@ -83,8 +83,8 @@ static bool admits(struct expansion *e, const struct route_source *child, const 
 		return false;
 	config_warning(
 		e->m->decoder->report, delegation->node,
-		"HTTPRoute %.*s/%.*s is not delegated to: it is in another namespace, and neither names "
-		"this route in its parentRefs nor a ReferenceGrant there allows it",
+		"RefNotPermitted: HTTPRoute %.*s/%.*s in another namespace is not delegated to; add this "
+		"route to its parentRefs, or a ReferenceGrant for HTTPRoutes there",
 		SPAN_FMT(target.namespace), SPAN_FMT(target.name));
 	return false;
 }

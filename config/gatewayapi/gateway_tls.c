@@ -52,7 +52,7 @@ static void decode_validation(struct manifests *m, const struct manifest_object 
 	if (mode) {
 		config_warning(d->report, decode_get(node, "mode"),
 			       "InsecureFrontendValidationMode: clients without a certificate, or with one "
-			       "that does not verify, are served, too");
+			       "that does not verify, are served, too; write AllowValidOnly to refuse them");
 		condition_hold(&gateway->status->conditions, CONDITION_INSECURE_FRONTEND,
 			       "ConfigurationChanged",
 			       SPAN("AllowInsecureFallback: clients without a certificate, or with one that "
@@ -222,7 +222,9 @@ static void check_options(struct manifests *m, const struct gateway_tls_listener
 			is_needed |=
 				memmem(option->key.data, option->key.len, words[i], strlen(words[i])) != NULL;
 		config_warning(d->report, option, "this gateway does not know the option %s; %s",
-			       QUOTE(option->key), is_needed ? REFUSED : "it has no effect");
+			       QUOTE(option->key),
+			       is_needed ? REFUSED ": write certificateRefs instead, and remove it"
+					 : "it has no effect: remove it");
 		if (!is_needed)
 			continue;
 		set_invalid(tls,

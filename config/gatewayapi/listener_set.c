@@ -40,7 +40,7 @@ static const struct gateway_source *find_gateway(struct manifests *m, const stru
 	if (!source) {
 		config_warning(d->report, node,
 			       "there is no Gateway %.*s/%.*s in the loaded files; these listeners are not "
-			       "served",
+			       "served: add it, or name another one",
 			       SPAN_FMT(ref.namespace), SPAN_FMT(ref.name));
 		refuse(d, object, "ParentNotAccepted", "there is no such Gateway in the loaded files");
 		return NULL;

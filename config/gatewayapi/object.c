@@ -507,9 +507,11 @@ bool manifest_ref(struct decoder *d, const struct yaml_node *node, const struct 
 	const struct yaml_node *group_node = yaml_get(node, SPAN("group"));
 	struct manifest_ref ref = { span_str(group), span_str(kind), { 0 }, from->namespace };
 
-	/* The core group is the empty string. */
+	/* The core group is the empty string; documentation calls it "core", and other gateways take that. */
 	if (group_node && !yaml_is_null(group_node))
 		decode_string(d, group_node, &ref.group);
+	if (span_eq(ref.group, SPAN("core")))
+		ref.group = SPAN("");
 	decode_name(d, decode_get(node, "kind"), &ref.kind);
 	decode_name(d, decode_get(node, "namespace"), &ref.namespace);
 	if (!decode_name(d, decode_need(d, node, "name", "write the name of the object"), &ref.name))

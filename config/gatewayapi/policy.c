@@ -64,7 +64,10 @@ static void decode_credentials(struct manifests *m, const struct yaml_node *map,
 		{ { "apiKeyAuthentication", "traffic/", ":apikeyauth:", POLICY_API_KEY },
 		  auth_policy_api_key },
 	};
+	bool *outer;
 
+	outer = m->decoder->lacks_guard;
+	m->decoder->lacks_guard = &source->found.lacks_guard;
 	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
 		const struct yaml_node *node = decode_get(map, list[i].plain.key);
 
@@ -72,6 +75,7 @@ static void decode_credentials(struct manifests *m, const struct yaml_node *map,
 			found_add(&source->found, &list[i].plain, list[i].decode(m, node, source->object),
 				  node);
 	}
+	m->decoder->lacks_guard = outer;
 }
 
 /* The host for the backend: its own, or the client's. A URLRewrite filter of a rule is stronger. */
@@ -175,8 +179,8 @@ static void decode_strategy(struct decoder *d, const struct yaml_node *node)
 	if (DECODE_MAP(d, node, keys) && DECODE_WORD(d, decode_get(node, "inheritance"), words, &index) &&
 	    index == 1)
 		config_error(d->report, decode_get(node, "inheritance"),
-			     "Override is not supported yet; the more specific policy "
-			     "always wins here");
+			     "Override is not supported yet: the more specific policy always wins here; "
+			     "write Default, and make the more specific policies agree");
 }
 
 /* An empty object was probably intended to have an effect. */
@@ -199,7 +203,8 @@ static void settle_status(struct decoder *d, const struct policy_source *source)
 			    source->is_unsafe ? "; its targets get status 500" : "; the rest is in force");
 	if (source->found.lacks_guard)
 		status_fail(d, conditions, CONDITION_ACCEPTED, "Invalid",
-			    "asks for a protection that is not supported yet; its targets get status 500");
+			    "asks for a protection that is not supported yet, or lacks a part of it; its "
+			    "targets get status 500");
 	/* This kind has no condition for them. */
 	if (refs->is_set && !refs->is_true)
 		condition_fail(conditions, CONDITION_ACCEPTED, "Invalid", refs->message);

@@ -29,7 +29,8 @@ static void decode_http_rule(struct manifests *m, const struct route_source *sou
 	if (!node->fault && template->backend_count == 0 && rule->delegation_count == 0 &&
 	    !build_value_find(&template->inline_policies, POLICY_REDIRECT))
 		config_warning(m->decoder->report, node,
-			       "this rule has no backendRefs and answers every request with 500");
+			       "this rule has no backendRefs and answers every request with 500; write "
+			       "backendRefs: [{name: the name of a Service, port: ...}]");
 	rule->is_unknown = node->has_own_fault || (matches && matches->fault);
 	if (template->is_refused)
 		rule->refusal = FILTER_REFUSAL;

@@ -401,12 +401,30 @@ bool service_ref_refuse(struct manifests *m, struct span name, const char *reaso
 	return true;
 }
 
+/* What to write instead of an invalid reference; the reason goes without it into the condition. */
+static const char *advice_for(const char *reason)
+{
+	static const struct {
+		const char *reason;
+		const char *advice;
+	} list[] = {
+		{ "BackendNotFound", "add it, or name another one" },
+		{ "RefNotPermitted", "add a ReferenceGrant there" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++)
+		if (span_starts(span_str(reason), span_str(list[i].reason)))
+			return list[i].advice;
+	return "name another backend, or correct what stands in the way";
+}
+
 bool service_ref_invalid(struct manifests *m, const struct yaml_node *node, struct backend_ref *ref,
 			 const struct manifest_ref *target, const char *reason)
 {
 	config_warning(m->decoder->report, node,
-		       "%s %.*s/%.*s cannot be used: %s; requests for it get status 500", QUOTE(target->kind),
-		       SPAN_FMT(target->namespace), SPAN_FMT(target->name), reason);
+		       "%s %.*s/%.*s cannot be used: %s; requests for it get status 500: %s",
+		       QUOTE(target->kind), SPAN_FMT(target->namespace), SPAN_FMT(target->name), reason,
+		       advice_for(reason));
 	if (m->ref_conditions)
 		status_fail_text(m->decoder, m->ref_conditions, CONDITION_RESOLVED_REFS,
 				 decode_text(m->decoder, "%s (%.*s %.*s/%.*s)", reason,

@@ -286,9 +286,11 @@ static void report_unknown(struct manifests *m, const struct unknown_kind *unkno
 			       QUOTE(unknown_kind->kind), QUOTE(unknown_kind->group), meant,
 			       *group ? group : "v1");
 	else
-		config_warning(report, unknown_kind->root,
-			       "skipped: %s of %s is not supported by this gateway and has no effect",
-			       QUOTE(unknown_kind->kind), QUOTE(unknown_kind->group));
+		config_warning(
+			report, unknown_kind->root,
+			"skipped: %s of %s is not supported by this gateway and has no effect; remove it, "
+			"or write what it is for in routes and AgentgatewayPolicies",
+			QUOTE(unknown_kind->kind), QUOTE(unknown_kind->group));
 }
 
 /* Kubernetes enforces objects of its own groups itself. */

@@ -182,8 +182,8 @@ bool standalone_listener_list(struct decoder *d, const struct yaml_node *list)
 		return false;
 	if (list->count > 0 && list->count <= LIMIT_CONFIG_LISTENERS)
 		return true;
-	config_error(d->report, list, "a port needs 1 to %d listeners, this one has %u",
-		     LIMIT_CONFIG_LISTENERS, list->count);
+	config_error(d->report, list, "a port needs 1 to %d listeners, this one has %u; write %s",
+		     LIMIT_CONFIG_LISTENERS, list->count, list->count ? "fewer" : "one, as in [{name: web}]");
 	return false;
 }
 

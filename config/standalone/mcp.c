@@ -282,8 +282,10 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 	if (!decode_list(d, list))
 		return false;
 	if (list->count == 0 || list->count > LIMIT_MCP_TARGETS) {
-		config_error(d->report, list, "an MCP backend needs 1 to %d targets, this one has %u",
-			     LIMIT_MCP_TARGETS, list->count);
+		config_error(d->report, list,
+			     "an MCP backend needs 1 to %d targets, this one has %u; write %s",
+			     LIMIT_MCP_TARGETS, list->count,
+			     list->count ? "fewer" : "one, as in {name: tools, stdio: {cmd: ...}}");
 		return false;
 	}
 	servers->server_list = decode_take(d, list->count, sizeof(*servers->server_list));

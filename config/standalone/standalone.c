@@ -172,12 +172,33 @@ bool standalone_has_routing(const struct yaml_node *root)
 	return false;
 }
 
+static bool has_row(const struct schema *schema, struct span key)
+{
+	for (size_t i = 0; i < schema->row_count; i++)
+		if (schema->rows[i].key && span_eq(key, span_str(schema->rows[i].key)))
+			return true;
+	return false;
+}
+
+/* People write keys of the file under `config`, and keys of `config` beside it. */
+static const char *place_of(const struct yaml_node *member)
+{
+	const struct yaml_node *map = member->parent;
+
+	if (!map || !map->parent)
+		return has_row(&static_schema, member->key) ? "under config" : NULL;
+	if (!map->parent->parent && span_eq(map->key, SPAN("config")) && has_row(&root_schema, member->key))
+		return "at the top level of the file, beside config";
+	return NULL;
+}
+
 void standalone_decode(struct builder *builder, const struct yaml_node *root)
 {
 	struct standalone s = { .builder = builder, .decoder = &builder->decoder };
 	const struct yaml_node *binds;
 
 	s.decoder->style = &s;
+	s.decoder->place_of = place_of;
 	if (!schema_decode(s.decoder, root, &root_schema, &s))
 		return;
 	schema_decode(s.decoder, decode_get(root, "config"), &static_schema, &builder->snapshot->config);
@@ -197,4 +218,5 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	name_map_done(&s.named_backends);
 	name_map_done(&s.addresses);
 	standalone_services_done(&s);
+	s.decoder->place_of = NULL;
 }

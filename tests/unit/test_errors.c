@@ -30,15 +30,17 @@ TEST(who_is_to_blame_is_named_once)
 		const char *expected;
 	} rows[] = {
 		{ { GATEWAY("g", ", foo: 1, bar: 2") "---\n" NAMESPACE("n", "") },
-		  NOT_SERVED "Gateway default/g in a.yaml" },
+		  NOT_SERVED "Gateway default/g in a.yaml:1:135" },
 		{ { GATEWAY("g", ", foo: 1"), GATEWAY("h", ", foo: 1") },
-		  NOT_SERVED "Gateway default/g in a.yaml, Gateway default/h in b.yaml" },
-		{ { NAMESPACE("n", ", labels: []"), GATEWAY("g", "") }, NOT_SERVED "a.yaml" },
+		  NOT_SERVED "Gateway default/g in a.yaml:1:135, Gateway default/h in b.yaml:1:135" },
+		{ { NAMESPACE("n", ", labels: []"), GATEWAY("g", "") },
+		  NOT_SERVED "Namespace n in a.yaml:1:63" },
 		{ { GATEWAY("g", "") "---\n" NAMESPACE("n", ""), "x: ]", "# nothing\n" },
-		  "to load the rest, correct or remove b.yaml" },
+		  "to load the rest, correct or remove b.yaml:1:4" },
 		/* Two of one port: removing the second would do. */
-		{ { GATEWAY("g", ""), GATEWAY("h", "") }, NOT_SERVED "Gateway default/h in b.yaml" },
-		{ { GATEWAY("g", ""), "config: {bad: 1}\n" }, "to load the rest, correct or remove b.yaml" },
+		{ { GATEWAY("g", ""), GATEWAY("h", "") }, NOT_SERVED "Gateway default/h in b.yaml:1:99" },
+		{ { GATEWAY("g", ""), "config: {bad: 1}\n" },
+		  "to load the rest, correct or remove b.yaml:1:10" },
 		/* One file, and one error or no objects: it is clear without. */
 		{ { GATEWAY("g", "") "---\n" NAMESPACE("n", "") "---\nx: 1\n" }, "" },
 		{ { "binds: [{port: 0, listeners: []}]\n" }, "" },
@@ -67,7 +69,8 @@ TEST(many_are_counted)
 			 "spec: 1}\n---\n",
 			 i);
 		if (i < 10)
-			text_fmt(&expected, "%sGateway default/g%d in a.yaml", i ? ", " : "", i);
+			text_fmt(&expected, "%sGateway default/g%d in a.yaml:%d:87", i ? ", " : "", i,
+				 2 * i + 1);
 	}
 	text_str(&expected, " and 3 more");
 	texts[0] = text.data;

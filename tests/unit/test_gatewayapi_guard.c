@@ -94,4 +94,30 @@ TEST(a_guard_that_cannot_decide_before_a_route_is_chosen_refuses_its_targets)
 		serves(rows[i].text, rows[i].routes);
 }
 
+#define LACKS(traffic) ROUTED OTHER POLICY("kind: HTTPRoute, name: r", "traffic: {" traffic "}")
+
+/* A reference that breaks is no error of the object, but it must not be served without what it lacks. */
+TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
+{
+	static const char *const rows[] = {
+		LACKS("apiKeyAuthentication: {secretRef: {name: k}}"),
+		LACKS("apiKeyAuthentication: {secretSelector: {matchLabels: {a: b}}}"),
+		LACKS("apiKeyAuthentication: {configMapSelector: {matchLabels: {a: b}}}"),
+		LACKS("basicAuthentication: {secretRef: {name: k}}"),
+		LACKS("rateLimit: {global: {}}"),
+		LACKS("jwtAuthentication: {providers: [{issuer: a, "
+		      "jwks: {remote: {jwksPath: /k, backendRef: {name: s}}}}]}"),
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+
+		config_case_text(&c, rows[i]);
+		config_case_accepted(&c);
+		config_case_says(&c, CONFIG_WARNING, "a.yaml:", "gets status 500");
+		config_case_done(&c);
+		serves(rows[i], "/ 500\n/z ok\n");
+	}
+}
+
 TEST_GROUP(NULL, NULL);

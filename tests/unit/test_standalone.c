@@ -117,7 +117,8 @@ TEST(server_end_policies_are_attached_with_defaults_filled_in)
 	assert_int_equal(tcp->keepalives.interval_ns, 5000000000);
 	assert_int_equal(tcp->keepalives.retries, 3);
 	assert_true(tcp->keepalives.enabled);
-	config_case_says(&c, CONFIG_WARNING, "the configuration listens on no port", "");
+	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:1: the configuration listens on no port",
+			 "write gateways: {");
 	config_case_done(&c);
 }
 

@@ -99,14 +99,18 @@ static void report_unknown(struct decoder *d, const struct yaml_node *member,
 {
 	const char *names[64];
 	size_t name_count = 0;
-	const char *suggestion;
+	const char *suggestion, *place;
 	char list[1000];
 
 	for (size_t i = 0; i < key_count && name_count < ARRAY_LEN(names); i++)
 		if (!key_list[i].refusal)
 			names[name_count++] = key_list[i].name;
+	place = d->place_of ? d->place_of(member) : NULL;
 	suggestion = suggest(d, member->key, names, name_count);
-	if (suggestion)
+	if (place)
+		config_error_key(d->report, member, "unknown key %s; it stands %s", QUOTE(member->key),
+				 place);
+	else if (suggestion)
 		config_error_key(d->report, member, "unknown key %s; did you mean \"%s\"?",
 				 QUOTE(member->key), suggestion);
 	else if (d->unknown_is_harmless && d->unknown_is_harmless(member->key))
@@ -138,6 +142,22 @@ static void report_refusal(struct decoder *d, const struct yaml_node *member, co
 	} else {
 		config_error_key(d->report, member, "\"%s\" %s", key->name, key->refusal);
 	}
+}
+
+void decode_lacking(struct decoder *d, const struct yaml_node *node, const char *format, ...)
+{
+	char sentence[600];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(sentence, sizeof(sentence), format, arguments);
+	va_end(arguments);
+	if (!d->lacks_guard) {
+		config_error(d->report, node, "%s", sentence);
+		return;
+	}
+	*d->lacks_guard = true;
+	config_warning(d->report, node, "%s. Until then what the policy is for gets status 500", sentence);
 }
 
 static void check_key(struct decoder *d, const struct yaml_node *member, const struct decode_key *key_list,
@@ -319,7 +339,9 @@ bool decode_string(struct decoder *d, const struct yaml_node *node, struct span 
 	return true;
 }
 
-bool decode_name(struct decoder *d, const struct yaml_node *node, struct span *ret)
+/* `blanks`: the control characters that it may have. */
+static bool decode_printable(struct decoder *d, const struct yaml_node *node, const char *blanks,
+			     struct span *ret)
 {
 	struct span s;
 
@@ -330,8 +352,12 @@ bool decode_name(struct decoder *d, const struct yaml_node *node, struct span *r
 		return false;
 	}
 	for (size_t i = 0; i < s.len; i++) {
-		if ((unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f) {
-			config_error(d->report, node, "%s contains a control character", QUOTE(s));
+		char c = s.data[i];
+
+		if (((unsigned char)c < 0x20 || c == 0x7f) && (!c || !strchr(blanks, c))) {
+			config_error(d->report, node,
+				     "%s contains a control character; write a text of one line without it",
+				     QUOTE(s));
 			return false;
 		}
 	}
@@ -340,6 +366,16 @@ bool decode_name(struct decoder *d, const struct yaml_node *node, struct span *r
 		return false;
 	*ret = s;
 	return true;
+}
+
+bool decode_name(struct decoder *d, const struct yaml_node *node, struct span *ret)
+{
+	return decode_printable(d, node, "", ret);
+}
+
+bool decode_lines(struct decoder *d, const struct yaml_node *node, struct span *ret)
+{
+	return decode_printable(d, node, "\t\r\n", ret);
 }
 
 bool decode_bool(struct decoder *d, const struct yaml_node *node, bool *ret)

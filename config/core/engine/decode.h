@@ -31,6 +31,8 @@ struct decoder {
 	void *style; /* borrowed: struct standalone, for standalone files */
 	/* True for unknown keys of the current map that are only warnings; NULL: all are errors. */
 	bool (*unknown_is_harmless)(struct span key);
+	/* Where a key stands that a map does not know, as in "under config"; NULL: nowhere. May be NULL. */
+	const char *(*place_of)(const struct yaml_node *member);
 	bool failed;
 	uint64_t selections; /* steps of all selectors so far: manifest_select() */
 };
@@ -58,6 +60,12 @@ bool decode_map(struct decoder *d, const struct yaml_node *node, const struct de
 		size_t key_count);
 #define DECODE_MAP(d, node, keys) decode_map(d, node, keys, ARRAY_LEN(keys))
 bool decode_any_map(struct decoder *d, const struct yaml_node *node); /* any keys */
+/*
+ * A policy that protects lacks something that is not there: an error, or, where a caller refuses what it is
+ * for (lacks_guard), a warning that ends with that.
+ */
+void decode_lacking(struct decoder *d, const struct yaml_node *node, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 bool decode_list(struct decoder *d, const struct yaml_node *node);
 /* Returns a member of a map; NULL if it is missing or null, or if `map` is NULL or not a map. */
 const struct yaml_node *decode_get(const struct yaml_node *map, const char *key);
@@ -72,6 +80,8 @@ const struct yaml_node *decode_choice(struct decoder *d, const struct yaml_node 
 bool decode_string(struct decoder *d, const struct yaml_node *node, struct span *ret);
 /* A non-empty string without control bytes, copied into the snapshot. */
 bool decode_name(struct decoder *d, const struct yaml_node *node, struct span *ret);
+/* The same for a text that may have several lines: an expression. */
+bool decode_lines(struct decoder *d, const struct yaml_node *node, struct span *ret);
 struct span decode_keep(struct decoder *d, struct span s);
 bool decode_bool(struct decoder *d, const struct yaml_node *node, bool *ret);
 bool decode_u64(struct decoder *d, const struct yaml_node *node, uint64_t min, uint64_t max, uint64_t *ret);

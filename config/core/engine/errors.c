@@ -89,7 +89,7 @@ static void add_culprit(const struct config_message *message, uint32_t count, bo
 	text_add(out, message->object);
 	if (message->object.len)
 		text_str(out, " in ");
-	text_add(out, message->file);
+	text_add(out, message->place);
 }
 
 void config_report_culprits(const struct config_report *report, bool is_refused, struct text *out)
@@ -163,10 +163,11 @@ static void find_parts(struct span where, struct config_message *message)
 	ptrdiff_t colon, blank;
 
 	if (!find_position(where, &begin, &end)) {
-		message->file = where;
+		message->file = message->place = where;
 		return;
 	}
 	message->file = span_first(where, begin);
+	message->place = span_first(where, end);
 	rest = span_from(where, end);
 	if (rest.len < 2)
 		return;

@@ -32,6 +32,7 @@ struct config_message {
 	bool is_fault; /* an error of one object */
 	struct span text; /* one line, no newline; owned by the report */
 	struct span file; /* part of `text`; empty: no file */
+	struct span place; /* part of `text`: FILE:LINE:COLUMN, as far as it is known */
 	struct span object; /* part of `text`: "HTTPRoute app/r"; empty: no Kubernetes object */
 };
 
@@ -75,7 +76,8 @@ void config_report_print(const struct config_report *report, enum config_severit
 			 const char *prefix, struct text *out);
 
 /*
- * Appends a sentence, without a newline, that names the objects and files with errors: those that the rest
+ * Appends a sentence, without a newline, that names the objects and files with errors, and the place of the
+ * first one of each: those that the rest
  * could be loaded without, or, if it was loaded (is_refused == false), those of which a part is not served.
  * Appends nothing if there is no error, or if a refusal has only one file without Kubernetes objects, or one
  * error.

@@ -13,7 +13,7 @@ static bool decode_condition(struct decoder *d, const struct yaml_node *node, en
 	char error[EXPRESSION_ERROR_BYTES];
 	int result;
 
-	if (!decode_name(d, node, ret_text))
+	if (!decode_lines(d, node, ret_text))
 		return false;
 	result = expression_compile(*ret_text, point, d->arena, ret, error);
 	if (result == -ENOMEM)

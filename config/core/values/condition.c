@@ -39,7 +39,7 @@ bool value_request_condition(struct decoder *d, const struct yaml_node *node, vo
 {
 	struct policy_condition *condition = container_of(member, struct policy_condition, text);
 
-	if (!decode_name(d, node, &condition->text))
+	if (!decode_lines(d, node, &condition->text))
 		return false;
 	condition->expression = value_condition(d, node, condition->text, EXPRESSION_AT_REQUEST);
 	return condition->expression != NULL;

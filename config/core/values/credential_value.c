@@ -50,7 +50,7 @@ static bool decode_location_expression(struct decoder *d, const struct yaml_node
 	char error[EXPRESSION_ERROR_BYTES];
 	int result;
 
-	if (!expression || !decode_name(d, node, &location->text))
+	if (!expression || !decode_lines(d, node, &location->text))
 		return false;
 	result = expression_compile(location->text, EXPRESSION_AT_HEAD, d->arena, expression, error);
 	if (result == -ENOMEM)

@@ -10,7 +10,7 @@ static bool decode_body(struct decoder *d, const struct yaml_node *node, void *r
 {
 	struct direct_response *direct = container_of(ret, struct direct_response, body_text);
 
-	if (!decode_name(d, node, &direct->body_text))
+	if (!decode_lines(d, node, &direct->body_text))
 		return false;
 	direct->body_expression = value_expression(d, node, direct->body_text, EXPRESSION_AT_REQUEST);
 	return direct->body_expression != NULL;
@@ -39,7 +39,7 @@ static bool decode_header(struct decoder *d, const struct yaml_node *node, void 
 			return false;
 	}
 	return value_header_name(d, name_node, name, &pair->name) &&
-	       decode_name(d, value_of(d, node), &pair->value);
+	       decode_lines(d, value_of(d, node), &pair->value);
 }
 
 /* Headers with an error are not in the list, which then does not count. */

@@ -227,7 +227,7 @@ static bool decode_key(struct decoder *d, const struct yaml_node *node, void *re
 	struct rate_rule *rule = container_of(ret, struct rate_rule, key_text);
 	struct span text;
 
-	if (!decode_name(d, node, &text))
+	if (!decode_lines(d, node, &text))
 		return false;
 	rule->key_text = text;
 	rule->key = value_expression(d, node, text, EXPRESSION_AT_REQUEST);
@@ -306,7 +306,12 @@ static const struct yaml_node *manifest_rules(struct decoder *d, const struct ya
 						  KEY_REFUSED("global", NOT_YET_LOCAL_RATE_LIMIT),
 						  KEY_REFUSED("conditional", NOT_YET_RATE_CONDITIONAL) };
 
-	return DECODE_MAP(d, node, keys) ? decode_need(d, node, "local", "write a list of limits") : NULL;
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	/* Alone, it has been reported. */
+	if (decode_get(node, "global") && !decode_get(node, "local"))
+		return NULL;
+	return decode_need(d, node, "local", "write a list of limits");
 }
 
 const struct local_rate_limit *rate_limit_value(struct decoder *d, const struct yaml_node *node)

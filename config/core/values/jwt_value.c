@@ -51,8 +51,11 @@ bool jwt_read_keys(struct decoder *d, const struct yaml_node *node, struct span 
 	if (result == -ENOMEM)
 		d->failed = true;
 	else if (result == -ENOKEY && report.what)
-		config_error(d->report, node, "has no key that can verify tokens; the one at index %u: %s",
-			     report.index, report.what);
+		config_error(
+			d->report, node,
+			"has no key that can verify tokens; write RSA, P-256, P-384 or Ed25519 keys; the "
+			"one at index %u: %s",
+			report.index, report.what);
 	else if (result == -ENOKEY)
 		config_error(d->report, node, "has no keys; write those of the issuer, or its URL");
 	else
@@ -119,8 +122,7 @@ bool jwt_decode_remote(struct decoder *d, const struct yaml_node *node, void *pr
 {
 	static const struct decode_key keys[] = {
 		KEY("url"),
-		KEY_REFUSED("backendRef",
-			    "is not supported yet; write url: http://NAME.NAMESPACE.svc:PORT/PATH"),
+		KEY_REFUSED("backendRef", NOT_YET_JWKS_BACKEND),
 		KEY_REFUSED("jwksPath", "is not supported yet; write it into url"),
 		KEY_IGNORED("cacheDuration",
 			    "has no effect: keys are kept as long as the response says (max-age), "
@@ -130,6 +132,9 @@ bool jwt_decode_remote(struct decoder *d, const struct yaml_node *node, void *pr
 	struct span text;
 
 	if (!DECODE_MAP(d, node, keys))
+		return false;
+	url = decode_get(node, "url");
+	if (!url && decode_get(node, "backendRef"))
 		return false;
 	url = decode_need(d, node, "url", "write url: https://...");
 	return decode_name(d, url, &text) && jwt_remote_keys(d, url, text, provider);

@@ -68,7 +68,7 @@ static bool decode_delay(struct decoder *d, const struct yaml_node *node, void *
 
 	if (node->kind == YAML_SCALAR && looks_like_duration(node->text))
 		decode_fixed(d, node, node->text, policy);
-	else if (decode_name(d, node, &text))
+	else if (decode_lines(d, node, &text))
 		decode_computed(d, node, text, policy);
 	return true;
 }
@@ -91,7 +91,7 @@ static bool decode_condition(struct decoder *d, const struct yaml_node *node, vo
 	struct health_policy *policy = container_of(ret, struct health_policy, text);
 	struct span text;
 
-	if (!decode_name(d, node, &text))
+	if (!decode_lines(d, node, &text))
 		return false;
 	policy->text = text;
 	policy->unhealthy = value_condition(d, node, text, EXPRESSION_AT_RESPONSE);
