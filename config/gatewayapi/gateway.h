@@ -95,10 +95,9 @@ bool gateway_admits_namespace(struct manifests *m, const struct gateway_listener
 			      struct span namespace);
 
 /*
- * Finds the host names of a route that a listener serves, wholly or in part. They stay as the route writes
- * them: among several routes the one with the most specific name of its own wins, whatever the listener's
- * name. Requests for other names do not reach the listener. A route without names has every name of the
- * listener. False: no name is left.
+ * Lists the host names of a route that share requests with a listener, as the route writes them: the listener
+ * gets requests for its own names only, and among routes the most specific name of a route wins. A route
+ * without names has every name of the listener. False: no name shares requests.
  */
 bool gateway_hostnames(struct decoder *d, struct span listener_hostname, const struct span *name_list,
 		       uint32_t name_count, struct span **ret_list, uint32_t *ret_count);

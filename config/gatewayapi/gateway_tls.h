@@ -36,6 +36,6 @@ struct gateway_tls_listener {
 	struct conditions *conditions; /* get what is wrong */
 };
 
-/* Builds the TLS settings of a listener that terminates TLS. Returns NULL only if memory is exhausted. */
+/* Returns the TLS settings of a listener that terminates TLS, valid or not; NULL: no memory. */
 struct listener_tls *gateway_tls_listener(struct manifests *m, const struct gateway_tls_listener *listener,
 					  const struct gateway_tls *gateway);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
+
 #include "tests/lib/alloc.h"
 #include "tests/unit/gatewayapi_status.h"
 
@@ -198,6 +200,45 @@ TEST(each_allocation_of_a_reload_with_a_wrong_object_may_fail)
 	struct snapshot *before = load_after(G SERVICE ONE("/a", "") TWO("/x"), NULL, &report);
 
 	assert_true(alloc_fail_each(load_changed, before) > 10);
+	snapshot_unref(before);
+	config_report_done(&report);
+}
+
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t heap_bytes(void)
+{
+	return __sanitizer_get_current_allocated_bytes ? __sanitizer_get_current_allocated_bytes()
+						       : mallinfo2().uordblks;
+}
+
+/* Objects that stay as they were, change, and come back: each snapshot has its own copy, and no older one. */
+TEST(a_thousand_reloads_take_no_more_memory_than_ten)
+{
+	static const char *const texts[] = {
+		G SERVICE ONE("/a", "") TWO("/x"),
+		G SERVICE ONE("/b", WRONG) TWO("/x"),
+		G SERVICE ONE("x", "") TWO("/y"),
+		G SERVICE TWO("x"),
+		G SERVICE ONE("/c", WRONG) TWO("/x") POLICY("kind: HTTPRoute, name: r", "traffic: {odd: {}}"),
+	};
+	enum { CYCLE = ARRAY_LEN(texts), FIRST = 2 * CYCLE, RELOADS = 1000 };
+	struct config_report report = { 0 };
+	struct snapshot *before = NULL;
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i <= RELOADS; i++) {
+		struct snapshot *now;
+
+		config_report_done(&report);
+		now = load_after(texts[i % CYCLE], before, &report);
+		snapshot_unref(before);
+		before = now;
+		if (i == FIRST)
+			bytes = heap_bytes();
+	}
+	assert_int_equal(RELOADS % CYCLE, FIRST % CYCLE);
+	assert_int_equal(heap_bytes(), bytes);
 	snapshot_unref(before);
 	config_report_done(&report);
 }

@@ -106,8 +106,8 @@ static struct span sentence_of_errno(struct decoder *d, struct span path, int er
 				   "has no right to read the files of others: give it to that user, or to a "
 				   "group of it",
 				   QUOTE(path), (unsigned)geteuid());
-	return decode_text(d, "%s cannot be read: %s; write the path of a readable file", QUOTE(path),
-			   strerrordesc_np(error));
+	return decode_text(d, "%s cannot be read: %s; correct the path, or the rights of the file",
+			   QUOTE(path), strerrordesc_np(error));
 }
 
 static ssize_t read_all(int fd, char *bytes, size_t size)
