@@ -105,6 +105,8 @@ TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 		LACKS("apiKeyAuthentication: {configMapSelector: {matchLabels: {a: b}}}"),
 		LACKS("basicAuthentication: {secretRef: {name: k}}"),
 		LACKS("rateLimit: {global: {}}"),
+		LACKS("rateLimit: {local: [{tokens: 1, unit: Seconds}]}"),
+		LACKS("rateLimit: {local: [{requests: 1, tokens: 1, unit: Seconds}]}"),
 		LACKS("jwtAuthentication: {providers: [{issuer: a, "
 		      "jwks: {remote: {jwksPath: /k, backendRef: {name: s}}}}]}"),
 	};

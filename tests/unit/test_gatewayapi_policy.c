@@ -102,6 +102,30 @@ TEST(one_entry_for_each_kind_and_target)
 	config_case_done(&c);
 }
 
+/* The entries have the keys of the policy one level deeper than in files. */
+TEST(a_direct_response_may_have_conditions)
+{
+	const struct direct_response *direct;
+	struct config_case c;
+
+	config_case_text(
+		&c, POLICY TO_GATEWAY
+		"traffic: {directResponse: {conditional: [{condition: 'request.path == \"/a\"', policy: "
+		"{status: 204}}, {policy: {status: 503, body: x}}]}}" END);
+	config_case_accepted(&c);
+	direct = c.snapshot->policy_list[0].value.object;
+	assert_int_equal(direct->case_count, 2);
+	assert_non_null(direct->case_list[0].condition.expression);
+	assert_int_equal(direct->case_list[0].response.status, 204);
+	assert_null(direct->case_list[1].condition.expression);
+	assert_int_equal(direct->case_list[1].response.status, 503);
+	config_case_done(&c);
+	config_case_text(&c, POLICY TO_GATEWAY
+			 "traffic: {directResponse: {conditional: [{policy: {status: 204, body: x}}]}}" END);
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:2:", "has no body; remove body");
+	config_case_done(&c);
+}
+
 TEST(selectors_find_objects_of_their_own_namespace)
 {
 	struct config_case c;

@@ -62,6 +62,11 @@ static const struct place {
 	  "}}}\n",
 	  { "extAuth", "extProc", "buffer", "concurrencyLimit", "conditional" },
 	  { "transformation", "compression" } },
+	{ MANIFEST
+	  "traffic: {jwtAuthentication: {providers: [{issuer: a, jwks: {remote: {url: 'https://a/k'}}}], ",
+	  "}}}}\n",
+	  { NULL },
+	  { "mcp" } },
 	{ MANIFEST "backend: {",
 	  "}}}\n",
 	  { "ai", "extAuth", "authorization" },

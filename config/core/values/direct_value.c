@@ -97,6 +97,17 @@ static const struct schema_row case_rows[] = {
 };
 static const struct schema case_schema = SCHEMA(case_rows, struct direct_case, .check = check_case);
 
+/* In manifests the keys of an entry are one level deeper. */
+static const struct schema_row case_response_rows[] = { DIRECT_ROWS(struct direct_response, ) };
+static const struct schema case_response_schema =
+	SCHEMA(case_response_rows, struct direct_response, .check = check_direct);
+static const struct schema_row manifest_case_rows[] = {
+	CONDITION_ROW(struct direct_case),
+	{ "policy", AS_MAP(struct direct_case, response, &case_response_schema, struct direct_response),
+	  .need = "write policy: {status: 503}" },
+};
+static const struct schema manifest_case_schema = SCHEMA(manifest_case_rows, struct direct_case);
+
 static bool never(struct decoder *d, const struct yaml_node *node, void *element)
 {
 	(void)d;
@@ -123,6 +134,8 @@ const struct direct_response *value_direct(struct decoder *d, const struct yaml_
 	if (!value_has_cases(node))
 		return schema_decode_new(d, node, &direct_schema);
 	direct = decode_take(d, 1, sizeof(*direct));
-	return direct && value_cases(d, node, &case_schema, &direct->case_list, &direct->case_count) ? direct
-												     : NULL;
+	return direct && value_cases(d, node, d->is_manifest ? &manifest_case_schema : &case_schema,
+				     &direct->case_list, &direct->case_count)
+		       ? direct
+		       : NULL;
 }

@@ -218,9 +218,7 @@ const struct schema csrf_schema = SCHEMA(csrf_rows, struct csrf_policy, .check =
 
 /* -------------------------------------------------------------------------------- localRateLimit */
 
-#define TOKENS_NOT_YET                                                                                       \
-	"is not supported yet: tokens of models are not counted, and it protects: without it clients may "   \
-	"use as many as they like. Do not just leave it out: limit requests, or block what it guards"
+#define TOKENS_NOT_YET NOT_YET_GUARD("clients may use as many tokens of models as they like")
 
 static bool decode_key(struct decoder *d, const struct yaml_node *node, void *ret)
 {
@@ -288,8 +286,12 @@ static bool decode_manifest_rule(struct decoder *d, const struct yaml_node *node
 	uint64_t burst = 0;
 	unsigned unit;
 
-	if (!DECODE_MAP(d, node, keys) ||
-	    !decode_u64(d, decode_need(d, node, "requests", "write how many requests of a unit pass"), 1,
+	if (!DECODE_MAP(d, node, keys))
+		return false;
+	/* Alone, it has been reported. */
+	if (decode_get(node, "tokens") && !decode_get(node, "requests"))
+		return false;
+	if (!decode_u64(d, decode_need(d, node, "requests", "write how many requests of a unit pass"), 1,
 			INT32_MAX, &rule->shape.fill) ||
 	    !DECODE_WORD(d, decode_need(d, node, "unit", "write Seconds, Minutes or Hours"), units, &unit))
 		return false;
