@@ -154,13 +154,16 @@ static void decode_documents(struct builder *b, const struct document_set *set)
 }
 
 /* At the first document: what is missing has no place. */
-static void warn_of_no_port(struct decoder *d, const struct document_set *set)
+static void warn_of_no_port(struct decoder *d, const struct document_set *set,
+			    const struct source_texts *texts)
 {
 	bool is_manifest = set->manifests.count > 0;
 	const struct pointer_list *list = is_manifest ? &set->manifests : &set->standalone;
 	const struct yaml_document *first = list->count ? list->list[0] : NULL;
 	struct span where = { 0 };
 
+	if (!first && texts->count)
+		where = decode_text(d, "%.*s:1:1", SPAN_FMT(texts->list[0].name));
 	if (first)
 		where = decode_text(d, "%.*s:%u:%u", SPAN_FMT(first->file), first->root->line,
 				    first->root->column);
@@ -204,7 +207,7 @@ static int load_snapshot(struct load *load, struct snapshot *snapshot)
 		decode_documents(&builder, &set);
 		build_finish(&builder);
 		if (snapshot->bind_count == 0 && !config_report_has_errors(report))
-			warn_of_no_port(&builder.decoder, &set);
+			warn_of_no_port(&builder.decoder, &set, load->texts);
 	}
 	if (builder.decoder.failed || report->failed)
 		r = -ENOMEM;

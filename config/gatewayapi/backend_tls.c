@@ -494,11 +494,12 @@ static void decode_target(struct targets *targets, const struct source *source, 
 				text_of(node, "sectionName")))
 		config_warning(m->decoder->report, node,
 			       "InvalidKind: a BackendTLSPolicy is for Services; the %s it names gets status "
-			       "500",
+			       "500: name a Service, or write backend.tls of an AgentgatewayPolicy",
 			       QUOTE(kind));
 	else
 		config_warning(m->decoder->report, node,
-			       "InvalidKind: has no effect: there are no backends of kind %s here",
+			       "InvalidKind: has no effect: there are no backends of kind %s here; name a "
+			       "Service",
 			       QUOTE(kind));
 }
 

@@ -81,7 +81,7 @@ static void report_parent(struct decoder *d, const struct yaml_node *node, const
 	case PARENT_NO_LISTENER:
 		refuse_parent(d, node, parent, "NoMatchingParent",
 			      "the parent has no listener with this sectionName and port; nothing is served "
-			      "there");
+			      "there: write those of a listener, or leave them out");
 		return;
 	case PARENT_NO_KIND:
 		snprintf(sentence, sizeof(sentence),

@@ -38,7 +38,11 @@ static void decode_http_rule(struct manifests *m, const struct route_source *sou
 
 static void decode_tcp_rule(struct manifests *m, const struct route_source *source, struct rule_source *rule)
 {
-	static const struct decode_key keys[] = { KEY("name"), KEY("backendRefs") };
+	/* An API server drops what the kind does not have. */
+	static const struct decode_key keys[] = {
+		KEY("name"), KEY("backendRefs"),
+		KEY_IGNORED("matches", "has no effect: a connection has nothing to match; remove it")
+	};
 	const struct manifest_object *object = source->object;
 	struct tcp_route *template = &rule->tcp;
 	const struct yaml_node *node = rule->node;

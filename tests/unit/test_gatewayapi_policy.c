@@ -251,6 +251,11 @@ TEST(what_is_not_supported_is_left_out_with_a_warning)
 		  "use config.timeouts.maxConnectionAge" },
 		{ POLICY TO_GATEWAY "traffic: {transformation: {}}" END,
 		  "a.yaml:2:101: " IN "traffic.transformation: ", "is not supported yet" },
+		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: TCPRoute, metadata: {name: r}, spec: "
+		  "{parentRefs: [], rules: [\n{matches: [], backendRefs: []}]}}\n",
+		  "a.yaml:2:11: TCPRoute default/r: spec.rules[0].matches: ",
+		  "a connection has nothing to match; remove it" },
+		{ "# nothing\n---\n# at all\n", "a.yaml:1:1: ", "listens on no port" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
