@@ -76,6 +76,11 @@ static bool decode_environment(struct decoder *d, const struct yaml_node *map, s
 	return is_valid && !d->failed;
 }
 
+static bool decode_clear_env(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_bool(d, node, &((struct mcp_server *)ret)->clear_environment);
+}
+
 static const struct schema_row stdio_rows[] = {
 	{ "cmd", AS_REST(struct mcp_server), .value_doc = "string",
 	  .need = "write the program to start, as in cmd: npx",
@@ -86,6 +91,8 @@ static const struct schema_row stdio_rows[] = {
 	  .doc = "added to the gateway's environment; shown as `<redacted>` in the dump" },
 	{ "clearEnv", AS_BOOL(struct mcp_server, clear_environment),
 	  .doc = "only `env`, not the gateway's environment" },
+	/* agentgateway writes it so. */
+	{ "clear_env", AS_REST(struct mcp_server), .decode = decode_clear_env, .is_hidden = true },
 };
 static const struct schema stdio_schema = SCHEMA(stdio_rows, struct mcp_server);
 

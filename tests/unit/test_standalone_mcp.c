@@ -66,6 +66,15 @@ TEST(a_port_of_its_own_is_a_bind_with_one_route_to_one_inner_endpoint)
 	config_case_done(&c);
 }
 
+TEST(agentgateways_spelling_of_clear_env_is_known)
+{
+	struct config_case c;
+
+	config_case_text(&c, "mcp: {targets: [{name: a, stdio: {cmd: npx, clear_env: true}}]}\n");
+	assert_true(only_mcp(&c)->server_list[0].clear_environment);
+	config_case_done(&c);
+}
+
 TEST(targets_behind_http_have_an_address_and_a_path)
 {
 	static const struct {
