@@ -466,6 +466,8 @@ struct bind {
 	const struct frontend_tls *tls; /* may be NULL; the listeners' settings include it */
 	const struct frontend_connect *connect; /* may be NULL: CONNECT_DENY */
 	struct listener_table *table; /* set by policy_compile(); in the arena */
+	/* set by policy_compile(): rules about connections of all listeners; NULL: none, or they differ */
+	const struct guard_use *network;
 	/*
 	 * set by policy_compile(): clients of this host may bypass TCP. All listeners must allow it, because
 	 * the listener is not known early enough.

@@ -139,7 +139,8 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 	json_open_object(w, policy_kind_name(value->kind));
 	if (value->kind == POLICY_BACKEND_TCP)
 		dump_backend_tcp(w, value->object);
-	else if (value->kind == POLICY_AUTHORIZATION || value->kind == POLICY_MCP_AUTHORIZATION)
+	else if (value->kind == POLICY_AUTHORIZATION || value->kind == POLICY_MCP_AUTHORIZATION ||
+		 value->kind == POLICY_NETWORK_AUTHORIZATION)
 		dump_authorization(w, value->object);
 	else if (value->kind == POLICY_JWT_AUTH || value->kind == POLICY_MCP_AUTHENTICATION)
 		dump_jwt_auth(w, value->object);

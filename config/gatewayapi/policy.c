@@ -21,13 +21,15 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 		KEY_REFUSED("metrics", NOT_YET_METRICS),
 		KEY("connect"),
 		KEY_REFUSED("proxyProtocol", NOT_YET_PROXY),
-		KEY_REFUSED("networkAuthorization", NOT_YET_NETWORK_AUTHORIZATION),
+		KEY("networkAuthorization"),
 	};
 	static const struct plain_policy plain[] = {
 		{ "http", "frontend/", ":frontend-http:", POLICY_FRONTEND_HTTP },
 		{ "tcp", "frontend/", ":frontend-tcp:", POLICY_FRONTEND_TCP },
 		{ "tls", "frontend/", ":frontend-tls:", POLICY_FRONTEND_TLS },
 		{ "connect", "frontend/", ":frontend-connect:", POLICY_FRONTEND_CONNECT },
+		{ "networkAuthorization", "frontend/",
+		  ":frontend-network-authz:", POLICY_NETWORK_AUTHORIZATION },
 		{ "accessLog", "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG },
 	};
 

@@ -15,6 +15,7 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, enu
 		[POLICY_FRONTEND_TCP] = "frontend/tcp",
 		[POLICY_FRONTEND_TLS] = "frontend/tls",
 		[POLICY_FRONTEND_CONNECT] = "frontend/connect",
+		[POLICY_NETWORK_AUTHORIZATION] = "frontend/networkAuthorization",
 		[POLICY_FRONTEND_ACCESS_LOG] = "frontend/accessLog",
 	};
 	struct targeted_policy *policy = object ? build_policy(s->builder) : NULL;
@@ -42,7 +43,7 @@ static const struct policy_entry frontend_entries[] = {
 	{ "metrics", POLICY_KIND_COUNT, NOT_YET_METRICS },
 	{ "proxy", POLICY_KIND_COUNT, NOT_YET_PROXY },
 	{ "proxyProtocol", POLICY_KIND_COUNT, NOT_YET_PROXY },
-	{ "networkAuthorization", POLICY_KIND_COUNT, NOT_YET_NETWORK_AUTHORIZATION },
+	{ "networkAuthorization", POLICY_NETWORK_AUTHORIZATION, NULL },
 	{ "networkExtAuthz", POLICY_KIND_COUNT, NOT_YET_NETWORK_EXT_AUTHZ },
 };
 

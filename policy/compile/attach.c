@@ -218,6 +218,13 @@ static int attachment_order(const void *left, const void *right)
 	return order ? order : attachment_compare(a, b);
 }
 
+static bool guards_connections(const struct targeted_policy *policy)
+{
+	const struct guard_kind *guard = guard_kind_of(policy->value.kind);
+
+	return guard && guard->phases & GUARD_PHASE_CONNECTION;
+}
+
 /* A guard without effect would let requests in. */
 static void guard_check(const struct targeted_policy *policy, struct config_report *report)
 {
@@ -226,7 +233,10 @@ static void guard_check(const struct targeted_policy *policy, struct config_repo
 
 	if (!guard)
 		return;
-	if (target != TARGET_GATEWAY && target != TARGET_LISTENER_SET && target != TARGET_ROUTE)
+	if (guards_connections(policy) && target != TARGET_GATEWAY)
+		report_sentence(report, CONFIG_ERROR, policy,
+				"guards connections, which have no route yet: attach it to a gateway");
+	else if (target != TARGET_GATEWAY && target != TARGET_LISTENER_SET && target != TARGET_ROUTE)
 		report_sentence(report, CONFIG_ERROR, policy,
 				"guards nothing: attach it to a gateway or a route");
 	else if (policy->is_gateway_phase && !(guard->phases & GUARD_PHASE_GATEWAY))
@@ -352,8 +362,12 @@ void attachments_finish(const struct attachments *attachments, struct config_rep
 					"check its kind, namespace, name and section");
 		else
 			report_sentence(report, CONFIG_ERROR, attachment->policy,
-					"guards nothing: nothing that is loaded and serves HTTP fits this "
-					"target; check its kind, namespace, name and section");
+					guards_connections(attachment->policy)
+						? "guards nothing: nothing that is loaded fits this target; "
+						  "check its kind, namespace, name and section"
+						: "guards nothing: nothing that is loaded and serves HTTP "
+						  "fits this target; check its kind, namespace, name and "
+						  "section");
 	}
 }
 

@@ -28,21 +28,28 @@ const struct frontend_http frontend_http_default = {
 /* Selects policies of a gateway. */
 enum gateway_scope {
 	SCOPE_ROUTES, /* all but those of connections and guards of the gateway phase */
-	SCOPE_GUARDS, /* guards of the gateway phase */
+	SCOPE_GUARDS, /* guards of the gateway phase, and of connections */
 	SCOPE_BIND, /* those of connections */
 	SCOPE_SHARED_BIND, /* only the gateway's own: the listener is not known when a connection starts */
 };
 
 static enum gateway_scope scope_of(const struct targeted_policy *policy)
 {
-	if (policy_section_of(policy->value.kind) == SECTION_FRONTEND)
-		return SCOPE_BIND;
-	return policy->is_gateway_phase && guard_kind_of(policy->value.kind) ? SCOPE_GUARDS : SCOPE_ROUTES;
+	const struct guard_kind *guard = guard_kind_of(policy->value.kind);
+
+	if (guard)
+		return policy->is_gateway_phase || guard->phases & GUARD_PHASE_CONNECTION ? SCOPE_GUARDS
+											  : SCOPE_ROUTES;
+	return policy_section_of(policy->value.kind) == SECTION_FRONTEND ? SCOPE_BIND : SCOPE_ROUTES;
 }
 
-static bool is_without_requests(const struct listener *listener)
+/* A guard of requests, on a listener that has none. */
+static bool is_of_requests_elsewhere(const struct targeted_policy *policy, const struct listener *listener)
 {
-	return listener->protocol != PROTOCOL_HTTP && listener->protocol != PROTOCOL_HTTPS;
+	const struct guard_kind *guard = guard_kind_of(policy->value.kind);
+
+	return guard && !(guard->phases & GUARD_PHASE_CONNECTION) && listener->protocol != PROTOCOL_HTTP &&
+	       listener->protocol != PROTOCOL_HTTPS;
 }
 
 static void enter_gateway(const struct compile *compile, struct precedence *precedence,
@@ -60,7 +67,7 @@ static void enter_gateway(const struct compile *compile, struct precedence *prec
 			i < runs[0].count ? &runs[0].list[i] : &runs[1].list[i - runs[0].count];
 		enum policy_level level = attachment_on_listener(attachment, listener, port);
 
-		if (guard_kind_of(attachment->policy->value.kind) && is_without_requests(listener))
+		if (is_of_requests_elsewhere(attachment->policy, listener))
 			continue;
 		if (scope_of(attachment->policy) != (scope == SCOPE_SHARED_BIND ? SCOPE_BIND : scope))
 			continue;
@@ -82,10 +89,29 @@ static int compile_tls(struct compile *compile, struct listener *listener, uint1
 				    compile->snapshot->arena, compile->report);
 }
 
+/* frontendPolicies are for one gateway, and a listener with a namespace of its own may belong to another. */
+static void check_network(const struct compile *compile, const struct listener *listener)
+{
+	for (uint32_t i = 0; i < compile->snapshot->policy_count; i++) {
+		const struct targeted_policy *policy = &compile->snapshot->policy_list[i];
+
+		if (policy->value.kind != POLICY_NETWORK_AUTHORIZATION || policy->has_name ||
+		    (span_eq(policy->target.attach_namespace, listener->gateway_namespace) &&
+		     span_eq(policy->target.name, listener->gateway_name)))
+			continue;
+		config_message_at(
+			compile->report, CONFIG_ERROR, listener->where,
+			"frontendPolicies.networkAuthorization does not guard this listener, which has "
+			"the namespace %s; remove the namespace",
+			QUOTE(listener->gateway_namespace));
+	}
+}
+
 static int compile_guards(struct compile *compile, struct listener *listener, uint16_t port)
 {
 	struct precedence precedence = { 0 };
 
+	check_network(compile, listener);
 	enter_gateway(compile, &precedence, listener, port, SCOPE_GUARDS);
 	return guard_list_build(&precedence, GUARD_PHASE_GATEWAY, compile->snapshot->arena,
 				&listener->guards);
@@ -161,7 +187,7 @@ static bool excuse_listener_policies(const struct compile *compile, const struct
 							   ? attachment->policy->value.object
 							   : NULL;
 
-		if (policy_section_of(attachment->policy->value.kind) != SECTION_FRONTEND ||
+		if (scope_of(attachment->policy) != SCOPE_BIND ||
 		    attachment->policy->value.kind == POLICY_FRONTEND_TLS ||
 		    !is_of_listener(attachment, listener))
 			continue;
@@ -252,6 +278,41 @@ static void compile_connection(const struct compile *compile, struct bind *bind)
 	}
 }
 
+static bool are_same_rules(const struct guard_use *a, const struct guard_use *b)
+{
+	const struct authorization_policy *x, *y;
+
+	if (!a || !b)
+		return a == b;
+	x = a->object;
+	y = b->object;
+	if (x->rule_count != y->rule_count)
+		return false;
+	for (uint32_t i = 0; i < x->rule_count; i++)
+		if (x->rule_list[i].expression_list != y->rule_list[i].expression_list)
+			return false;
+	return true;
+}
+
+/*
+ * The guard that decides about plain connections when they are accepted, before their listener is known. If
+ * the listeners differ, each request has the guard of its listener.
+ */
+static const struct guard_use *network_of(const struct bind *bind)
+{
+	const struct guard_use *first = NULL;
+
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		const struct guard_use *own = guard_of_connections(&bind->listener_list[i].guards);
+
+		if (i == 0)
+			first = own;
+		else if (!are_same_rules(first, own))
+			return NULL;
+	}
+	return first;
+}
+
 static int compile_bind(struct compile *compile, struct bind *bind)
 {
 	int result = listener_table_build(bind, compile->snapshot->arena);
@@ -265,6 +326,7 @@ static int compile_bind(struct compile *compile, struct bind *bind)
 		bind->is_same_host &= bind->listener_list[i].is_same_host;
 	for (uint32_t i = 0; i < bind->listener_count && result == 0; i++)
 		result = compile_listener(compile, &bind->listener_list[i], bind->port);
+	bind->network = network_of(bind);
 	return result;
 }
 

@@ -45,10 +45,11 @@ struct precedence {
 	bool is_full; /* there were more */
 };
 
-/* True if the policies of a kind add up over all levels: rules of authorization. */
+/* True if the policies of a kind add up over all levels: rules about who may do what. */
 static inline bool precedence_adds_up(enum policy_kind kind)
 {
-	return kind == POLICY_AUTHORIZATION || kind == POLICY_MCP_AUTHORIZATION;
+	return kind == POLICY_AUTHORIZATION || kind == POLICY_MCP_AUTHORIZATION ||
+	       kind == POLICY_NETWORK_AUTHORIZATION;
 }
 
 /*

@@ -43,6 +43,13 @@ bool authorization_allows(const struct authorization_policy *policy, const struc
 	return is_allowed || !has_allow;
 }
 
+/* Rules about an address that is not known: a `deny` must not be skipped for that. */
+static bool lacks_address(const struct authorization_policy *policy, const struct expression_facts *facts)
+{
+	return policy->needs & EXPRESSION_NEEDS_ADDRESS &&
+	       (!facts->source || !facts->source->address || !facts->source->raw_address);
+}
+
 int authorization_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)
 {
 	const struct authorization_policy *policy = object;
@@ -51,7 +58,7 @@ int authorization_check(const void *object, const struct guard_facts *facts, str
 
 	if (error)
 		return error;
-	if (authorization_allows(policy, seen))
+	if (!lacks_address(policy, seen) && authorization_allows(policy, seen))
 		return GUARD_PASS;
 	answer->status = 403;
 	answer->body = SPAN("authorization failed");

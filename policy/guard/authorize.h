@@ -12,4 +12,8 @@ struct expression_facts;
  * request, whatever its effect, because the client can cause that.
  */
 bool authorization_allows(const struct authorization_policy *policy, const struct expression_facts *facts);
+/*
+ * For requests, and for connections (networkAuthorization). If a rule reads the client's address and it is
+ * not known, the answer is a refusal.
+ */
 int authorization_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer);

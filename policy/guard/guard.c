@@ -7,6 +7,7 @@
 #include "policy/guard/csrf.h"
 #include "policy/guard/rate_limit.h"
 
+#define CONNECTION GUARD_PHASE_CONNECTION
 #define GATEWAY GUARD_PHASE_GATEWAY
 #define ROUTE GUARD_PHASE_ROUTE
 
@@ -24,6 +25,22 @@ const struct guard_kind *guard_kind_of(enum policy_kind kind)
 			return &guard_kinds[i];
 	}
 	return NULL;
+}
+
+const struct guard_use *guard_of_connections(const struct guard_list *list)
+{
+	return list->count && list->list[0].guard->phases & GUARD_PHASE_CONNECTION ? &list->list[0] : NULL;
+}
+
+void guard_refusal_text(const struct guard_use *use, const struct guard_answer *answer, struct span rule,
+			struct text *out)
+{
+	text_fmt(out, "%.*s (", SPAN_FMT(answer->why.len ? answer->why : answer->body));
+	if (answer->part)
+		text_fmt(out, "rule %u of ", answer->part);
+	text_fmt(out, "%s of ", use->guard->name);
+	text_escaped(out, rule);
+	text_char(out, ')');
 }
 
 #define VARY SPAN("vary")

@@ -4,6 +4,7 @@
 #include "config/model.h"
 #include "user/auth/jwt.h"
 #include "user/base/end_reason.h"
+#include "user/base/text.h"
 #include "user/http/head.h"
 
 struct expression_facts;
@@ -79,6 +80,7 @@ struct guard_answer {
 enum guard_phase {
 	GUARD_PHASE_GATEWAY = 1,
 	GUARD_PHASE_ROUTE = 2,
+	GUARD_PHASE_CONNECTION = 4,
 };
 
 struct guard_kind {
@@ -100,6 +102,13 @@ enum guard_id {
 extern const struct guard_kind guard_kinds[GUARD_COUNT]; /* in the order in which they decide */
 
 const struct guard_kind *guard_kind_of(enum policy_kind kind); /* NULL: policies of this kind guard nothing */
+
+/* The guard of a listener that also decides when a connection is accepted; NULL: none. */
+const struct guard_use *guard_of_connections(const struct guard_list *list);
+
+/* For the log: what was refused, by which part of which policy. rule: its name. */
+void guard_refusal_text(const struct guard_use *use, const struct guard_answer *answer, struct span rule,
+			struct text *out);
 
 /* Puts the fields of the guards into a response, as struct guard_answer describes. 0 or -ENOMEM. */
 int guard_apply(const struct fields *from, struct fields *response);

@@ -56,8 +56,6 @@ for _name, _targets, _section, _refused in (
         ("on selected routes: these", "targetSelectors: [{group: gateway.networking.k8s.io, kind: HTTPRoute, "
          "matchLabels: {guard: 'yes'}}]", GUARD, {"/first", "/status/204"}),
         ("on a Gateway: everything", GATEWAY_REF, GUARD, set(PATHS)),
-        ("of connections on a Gateway: everything", GATEWAY_REF,
-         "frontend: {networkAuthorization: {policy: {matchExpressions: ['true']}}}", set(PATHS)),
         ("on a Service: what goes to it", "targetRefs: [{group: '', kind: Service, name: svc}]",
          "backend: {extAuth: {}}", {"/first", "/status/204", "/headers"}),
         ("on an AgentgatewayBackend: what goes to it",

@@ -95,6 +95,10 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 	struct mirror_policy whole = { .ref = NULL, .per_million = 1000000 };
 	struct direct_response direct = { .status = 418, .body = SPAN("hello\n") };
 	struct access_log_policy access_log = { &removed, 1 };
+	struct span texts[] = { SPAN("a"), SPAN("b") };
+	struct authorization_rule rules[] = { { AUTHORIZATION_DENY, texts, NULL, 2 },
+					      { AUTHORIZATION_ALLOW, texts, NULL, 1 } };
+	struct authorization_policy network = { rules, 2, 0 };
 
 	assert_value(POLICY_REQUEST_HEADERS, &headers,
 		     "{\"requestHeaderModifier\":{\"add\":{\"x-add\":\"1\"},\"set\":{\"x-set\":\"2\"},"
@@ -117,6 +121,8 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		     "{\"directResponse\":{\"body\":\"aGVsbG8K\",\"status\":418}}");
 	assert_value(POLICY_FRONTEND_CONNECT, &(struct frontend_connect){ CONNECT_ROUTE },
 		     "{\"connect\":{\"mode\":\"route\"}}");
+	assert_value(POLICY_NETWORK_AUTHORIZATION, &network,
+		     "{\"networkAuthorization\":{\"rules\":[{\"deny\":\"(a) && (b)\"},{\"allow\":\"a\"}]}}");
 	assert_value(POLICY_FRONTEND_ACCESS_LOG, &access_log, "{\"accessLog\":{\"remove\":[\"x-gone\"]}}");
 }
 

@@ -86,6 +86,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_FRONTEND_TCP:
 	case POLICY_FRONTEND_TLS:
 	case POLICY_FRONTEND_CONNECT:
+	case POLICY_NETWORK_AUTHORIZATION:
 	case POLICY_FRONTEND_ACCESS_LOG:
 	case POLICY_BACKEND_HTTP:
 	case POLICY_BACKEND_TCP:

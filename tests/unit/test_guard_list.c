@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "policy/compile/precedence.h"
+#include "policy/expression/expression.h"
 #include "policy/guard/guard.h"
 #include "tests/unit/policy_fixture.h"
 
@@ -24,6 +25,38 @@ TEST(a_guard_of_the_gateway_phase_guards_its_listener_and_no_route)
 	assert_true(span_eq(f.listener->guards.list[0].rule, SPAN("l")));
 	assert_int_equal(f.route->effective.guards.count, 0);
 	fixture_done(&f);
+}
+
+/* Nothing that a listener adds may be lost, nor decide for another one. */
+TEST(rules_about_connections_add_up_for_each_listener_and_decide_at_once_where_all_agree)
+{
+	struct authorization_rule rules[2] = { 0 };
+	struct authorization_policy policies[] = { { &rules[0], 1, 0 }, { &rules[1], 1, 0 } };
+	struct expression expressions[2];
+
+	for (size_t i = 0; i < 2; i++)
+		rules[i].expression_list = &expressions[i];
+	for (uint32_t attached = 0; attached <= 2; attached++) {
+		struct fixture f;
+
+		fixture_init(&f);
+		for (uint32_t i = 0; i < attached; i++)
+			fixture_put(&f, i ? AT_LISTENER : AT_GATEWAY, POLICY_NETWORK_AUTHORIZATION,
+				    &policies[i], i ? "l" : "g");
+		fixture_compile(&f);
+		assert_int_equal(f.listener->guards.count, attached > 0);
+		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, ""), 0);
+		if (attached) {
+			const struct authorization_policy *all = f.listener->guards.list[0].object;
+
+			assert_ptr_equal(guard_of_connections(&f.listener->guards), f.listener->guards.list);
+			assert_int_equal(all->rule_count, attached);
+		}
+		assert_int_equal(f.bind->network != NULL,
+				 attached == 1 || (attached && f.bind->listener_count == 1));
+		assert_int_equal(f.route->effective.guards.count, 0);
+		fixture_done(&f);
+	}
 }
 
 TEST(a_guard_of_the_route_phase_guards_the_routes_of_its_target)
@@ -174,8 +207,10 @@ TEST(rules_of_more_policies_than_add_up_are_refused_attached_or_written_in_the_r
 /* agentgateway's; others may come between them. */
 TEST(guards_decide_in_the_order_of_their_table)
 {
-	static const char *const names[] = { "cors",	      "jwtAuth",	"basicAuth", "apiKey",
-					     "authorization", "localRateLimit", "csrf" };
+	static const char *const names[] = {
+		"networkAuthorization", "cors",		  "jwtAuth", "basicAuth", "apiKey",
+		"authorization",	"localRateLimit", "csrf"
+	};
 	size_t next = 0;
 
 	for (size_t i = 0; i < GUARD_COUNT; i++)
@@ -183,7 +218,7 @@ TEST(guards_decide_in_the_order_of_their_table)
 	assert_int_equal(next, ARRAY_LEN(names));
 	for (size_t i = 0; i < GUARD_COUNT; i++) {
 		assert_ptr_equal(guard_kind_of(guard_kinds[i].kind), &guard_kinds[i]);
-		assert_true(guard_kinds[i].phases & GUARD_PHASE_ROUTE);
+		assert_true(guard_kinds[i].phases & (GUARD_PHASE_ROUTE | GUARD_PHASE_CONNECTION));
 	}
 	assert_null(guard_kind_of(POLICY_TIMEOUT));
 }

@@ -26,7 +26,7 @@ static const struct place {
 	    "sessionAffinity" } },
 	{ "frontendPolicies: {",
 	  "}\n",
-	  { "networkAuthorization", "networkExtAuthz" },
+	  { "networkExtAuthz" },
 	  { "tracing", "metrics", "proxy", "proxyProtocol" } },
 	{ "config: {",
 	  "}\n",
@@ -72,10 +72,7 @@ static const struct place {
 	  { "ai", "extAuth", "authorization" },
 	  { "auth", "tunnel", "transformation" } },
 	{ MANIFEST "backend: {mcp: {", "}}}}\n", { "guardrails" }, { NULL } },
-	{ MANIFEST "frontend: {",
-	  "}}}\n",
-	  { "networkAuthorization" },
-	  { "tracing", "metrics", "proxyProtocol" } },
+	{ MANIFEST "frontend: {", "}}}\n", { NULL }, { "tracing", "metrics", "proxyProtocol" } },
 };
 
 static void check_key(const struct place *place, const char *key, bool protects)

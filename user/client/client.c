@@ -7,6 +7,7 @@
 #include "user/base/mem.h"
 #include "user/client/admission.h"
 #include "user/client/client_h2.h"
+#include "user/client/client_network.h"
 #include "user/client/client_tls.h"
 #include "user/relay/conn_bypass.h"
 #include "user/relay/head_reader.h"
@@ -353,8 +354,14 @@ int client_make_http(struct client *client, const struct bind *bind)
 	return 0;
 }
 
-void client_begin_http(struct client *client, const struct bind *bind)
+void client_begin_http(struct client *client, const struct bind *bind, const struct guard_use *network)
 {
+	enum end_reason reason = client_network_begins(client, network);
+
+	if (reason != END_OK) {
+		client_close(client, reason, true);
+		return;
+	}
 	if (client_make_http(client, bind) < 0) {
 		client_close(client, END_INTERNAL, true);
 		return;

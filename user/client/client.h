@@ -87,8 +87,8 @@ struct client_handler {
 	void (*on_ready)(struct stream *stream);
 	/* The connection has ended, and so the stream must. */
 	void (*on_close)(struct stream *stream, enum end_reason reason);
-	/* Logs why the connection ended when no stream logs it. */
-	void (*log_end)(struct client *client, enum end_reason reason);
+	/* Logs why the connection ended when no stream logs it. error: more about it, or empty. */
+	void (*log_end)(struct client *client, enum end_reason reason, struct span error);
 	/*
 	 * on_state: the state of the client has changed. on_reading: the client is about to receive bytes
 	 * that may belong to a request.
@@ -132,8 +132,11 @@ static inline struct head_limits client_head_limits(const struct static_config *
 int client_make_http(struct client *client, const struct bind *bind);
 /* Frees a closed client. */
 void client_free(struct client *client);
-/* Starts HTTP, or the tunnel of a TCP or TLS route; after a TLS handshake, too. */
-void client_begin_http(struct client *client, const struct bind *bind);
+/*
+ * Starts HTTP, or the tunnel of a TCP or TLS route; after a TLS handshake, too. network: the rules about the
+ * connection; NULL: none.
+ */
+void client_begin_http(struct client *client, const struct bind *bind, const struct guard_use *network);
 void client_open_tunnel(struct client *client, bool is_tls, struct span sni);
 
 /*

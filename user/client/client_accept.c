@@ -125,7 +125,7 @@ static void client_begin(struct client *client, const struct bind *bind)
 {
 	switch (bind->protocol) {
 	case BIND_HTTP:
-		client_begin_http(client, bind);
+		client_begin_http(client, bind, bind->network);
 		break;
 	case BIND_TCP:
 		client_open_tunnel(client, false, (struct span){ 0 });

@@ -272,7 +272,7 @@ static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 
 	h2->is_counted = had_streams;
 	if ((end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) && !had_streams)
-		client->proxy->handler->log_end(client, reason);
+		client->proxy->handler->log_end(client, reason, (struct span){ 0 });
 	if (end == H2_LINK_PROTOCOL)
 		counter_add(client->proxy->counters, COUNTER_BAD_REQUESTS, 1);
 	if (end == H2_LINK_FLOOD)

@@ -49,10 +49,24 @@ void client_peer_name(struct client *client, const struct address *peer)
 	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
 }
 
+/* "fe80::1%eth0", "[fe80::1%25eth0]:80": the zone has a meaning only on the proxy (RFC 4007 11). */
+static bool parse_zoned(struct span text, size_t zone_at, struct address *ret_address)
+{
+	text = span_first(text, zone_at);
+	if (text.len && text.data[0] == '[')
+		text = span_from(text, 1);
+	return address_parse_ip(text, 0, ret_address) == 0 && ret_address->any.sa_family == AF_INET6;
+}
+
 /* An element of X-Forwarded-For: an address, with or without a port. */
 static bool parse_forwarded(struct span text, struct address *ret_address)
 {
+	ptrdiff_t zone_at;
+
 	text = span_trim(text);
+	zone_at = span_find(text, '%');
+	if (zone_at >= 0)
+		return parse_zoned(text, (size_t)zone_at, ret_address);
 	if (address_parse_ip(text, 0, ret_address) == 0)
 		return true;
 	if (text.len > 2 && text.data[0] == '[' && text.data[text.len - 1] == ']')

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "policy/guard/guard.h"
 #include "policy/match/certificate.h"
 #include "policy/match/route.h"
 #include "user/base/limits.h"
@@ -337,7 +338,7 @@ static void client_tls_open(struct client *client)
 	if (tls->forwards && client_xfcc_make(session, &tls->forwarded) < 0)
 		client_close(client, END_INTERNAL, true);
 	else if (listener->protocol == PROTOCOL_HTTPS)
-		client_begin_http(client, bind);
+		client_begin_http(client, bind, guard_of_connections(&listener->guards));
 	else
 		client_open_tunnel(client, true, tls->server_name);
 }

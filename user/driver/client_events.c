@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "user/client/client_h2.h"
+#include "user/client/client_tls.h"
 #include "user/driver/driver.h"
 #include "user/phase/tunnel.h"
 #include "user/restart/stream/conn_status.h"
@@ -79,14 +80,16 @@ static bool begin_tunnel(struct client *client, bool is_tls, struct span sni)
 }
 
 /* Logs the end of a connection that no stream logs. */
-static void log_end(struct client *client, enum end_reason reason)
+static void log_end(struct client *client, enum end_reason reason, struct span error)
 {
 	struct proxy *proxy = client->proxy;
 	struct stream_record record = {
 		.id = stream_history_next_id(proxy->history),
 		.source = span_of(client->source, client->source_len),
 		.protocol = SPAN("http"),
-		.version = SPAN("HTTP/2.0"),
+		.version = client->h2 ? SPAN("HTTP/2.0") : (struct span){ 0 },
+		.sni = client->tls ? client->tls->server_name : (struct span){ 0 },
+		.error = error,
 		.reason = reason,
 	};
 

@@ -73,6 +73,7 @@ static bool is_decided(enum policy_kind kind)
 	case POLICY_API_KEY:
 	case POLICY_CSRF:
 	case POLICY_AUTHORIZATION:
+	case POLICY_NETWORK_AUTHORIZATION:
 		return true;
 	default:
 		return false;
@@ -99,7 +100,7 @@ static const char *unknown_of(const struct check_guard *guard, enum policy_kind 
 {
 	if (guard->lacks_keys)
 		return "unknown: the keys of the issuer are behind a URL, which only a running gateway reads";
-	if (kind != POLICY_AUTHORIZATION)
+	if (kind != POLICY_AUTHORIZATION && kind != POLICY_NETWORK_AUTHORIZATION)
 		return NULL;
 	if (guard->needs & (EXPRESSION_NEEDS_CERTIFICATE | EXPRESSION_NEEDS_DESTINATION))
 		return "unknown: it depends on the connection";

@@ -36,12 +36,7 @@ static enum stream_step refuse(struct stream *stream, const struct guard_use *us
 
 	request_metrics_refusal(stream->proxy->metrics, policy, rule);
 	text_init(&text);
-	text_fmt(&text, "%.*s (", SPAN_FMT(answer->why.len ? answer->why : answer->body));
-	if (answer->part)
-		text_fmt(&text, "rule %u of ", answer->part);
-	text_fmt(&text, "%.*s of ", SPAN_FMT(policy));
-	text_escaped(&text, rule);
-	text_char(&text, ')');
+	guard_refusal_text(use, answer, rule, &text);
 	detail = arena_copy(&stream->exchange->arena, text_span(&text));
 	text_done(&text);
 	return with_type(stream, answer,

@@ -2,22 +2,43 @@
 #include "user/phase/tunnel.h"
 
 #include "policy/balance.h"
+#include "policy/guard/guard.h"
 #include "policy/match/route.h"
 #include "user/client/client.h"
+#include "user/client/client_network.h"
 #include "user/client/client_tls.h"
 #include "user/stream/downstream.h"
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
 
+/* False: the log has why. */
+static bool admit(struct stream *stream, const struct guard_use *use, struct stream_texts *texts)
+{
+	struct text why;
+	bool is_admitted;
+
+	text_init(&why);
+	is_admitted = client_network_admits(stream->client, use, &why);
+	texts->refusal = text_span(&why);
+	if (!is_admitted)
+		(void)stream_keep_texts(stream, texts, NULL);
+	text_done(&why);
+	return is_admitted;
+}
+
 enum stream_step tunnel_open(struct stream *stream, struct span sni)
 {
 	const struct bind *bind = stream->client->bind->bind;
 	struct stream_texts texts = { .host = sni };
+	const struct guard_use *network;
 	const struct tcp_route *route;
 
+	stream->listener = bind ? listener_find(bind, sni) : NULL;
+	network = stream->listener ? guard_of_connections(&stream->listener->guards) : NULL;
+	if (network && !admit(stream, network, &texts))
+		return step_end(stream, network->guard->reason, STREAM_END_RESET);
 	if (sni.len && stream_keep_texts(stream, &texts, NULL) < 0)
 		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
-	stream->listener = bind ? listener_find(bind, sni) : NULL;
 	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;
 	stream->tcp_route = route;
 	if (!route)

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "policy/expression/expression.h"
+#include "user/client/client_facts.h"
 #include "user/stream/stream.h"
 
 /* What expressions can read of a stream. */
 struct stream_facts {
 	struct expression_facts facts;
-	struct expression_source source;
-	struct address address, raw_address, destination;
+	struct client_facts client;
 	struct expression_backend backend;
 	struct expression_scratch scratch;
 };

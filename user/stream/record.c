@@ -78,6 +78,7 @@ static void record_fill_texts(const struct stream *stream, struct stream_record 
 		return;
 	if (stream->is_tcp) {
 		record->sni = texts->host;
+		record->error = texts->refusal;
 		return;
 	}
 	record->method = texts->method;

@@ -60,6 +60,11 @@ static bool decode_rule(struct decoder *d, const struct yaml_node *node, void *e
 	return decode_rule_at(d, node, EXPRESSION_AT_REQUEST, element);
 }
 
+static bool decode_network_rule(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	return decode_rule_at(d, node, EXPRESSION_AT_CONNECTION, element);
+}
+
 static bool decode_mcp_rule(struct decoder *d, const struct yaml_node *node, void *element)
 {
 	return decode_rule_at(d, node, EXPRESSION_AT_MCP, element);
@@ -83,10 +88,10 @@ static const struct yaml_node *expressions_of(struct decoder *d, const struct ya
 	return NULL;
 }
 
-/* All of them must hold: one rule. */
-static bool decode_expressions(struct decoder *d, const struct yaml_node *node, void *ret)
+/* {matchExpressions: […]}: all of them must hold: one rule. */
+static bool decode_all(struct decoder *d, const struct yaml_node *node, enum expression_point point,
+		       struct authorization_policy *policy)
 {
-	struct authorization_policy *policy = ret;
 	struct authorization_rule *rule = decode_take(d, 1, sizeof(*rule));
 	const struct yaml_node *list =
 		expressions_of(d, node, "write matchExpressions: ['request.method == \"GET\"']");
@@ -97,8 +102,7 @@ static bool decode_expressions(struct decoder *d, const struct yaml_node *node, 
 	yaml_each(child, list) {
 		uint32_t i = rule->expression_count++;
 
-		is_valid &= decode_condition(d, child, EXPRESSION_AT_REQUEST, &rule->text_list[i],
-					     &rule->expression_list[i]);
+		is_valid &= decode_condition(d, child, point, &rule->text_list[i], &rule->expression_list[i]);
 	}
 	policy->rule_list = rule;
 	policy->rule_count = 1;
@@ -126,6 +130,16 @@ static bool decode_mcp_expressions(struct decoder *d, const struct yaml_node *no
 	return is_valid;
 }
 
+static bool decode_expressions(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_all(d, node, EXPRESSION_AT_REQUEST, ret);
+}
+
+static bool decode_network_expressions(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_all(d, node, EXPRESSION_AT_CONNECTION, ret);
+}
+
 static void check_authorization(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	static const char *const actions[] = { "Allow", "Deny", "Require" };
@@ -143,20 +157,28 @@ static void check_authorization(struct decoder *d, const struct yaml_node *node,
 	}
 }
 
+/* clang-format off */
+#define RULES(decode_one, example, words)                                                                    \
+	{ "rules",                                                                                           \
+	  AS_OBJECTS(struct authorization_policy, rule_list, rule_count, NULL, struct authorization_rule),   \
+	  .element = decode_one, RANGE(1, RULES_MAX), .style = STYLE_STANDALONE,                             \
+	  .need = "write the rules, as in rules: ['" example "']",                                           \
+	  .value_doc = "list of [expressions](../docs/expressions.md), `{allow}`, `{deny}`, `{require}`",    \
+	  .doc = words }
+/* check_authorization() reads the action. */
+#define MATCH_EXPRESSIONS(decode_one)                                                                        \
+	{ "action", AS_REST(struct authorization_policy), .style = STYLE_MANIFEST },                         \
+	{ "policy", AS_REST(struct authorization_policy), .decode = decode_one, .style = STYLE_MANIFEST,     \
+	  .need = "write policy: {matchExpressions: [...]}" }
+
 static const struct schema_row authorization_rows[] = {
-	{ "rules",
-	  AS_OBJECTS(struct authorization_policy, rule_list, rule_count, NULL, struct authorization_rule),
-	  .element = decode_rule, RANGE(1, RULES_MAX), .style = STYLE_STANDALONE,
-	  .need = "write the rules, as in rules: ['jwt.team == \"a\"']",
-	  .value_doc = "list of [expressions](../docs/expressions.md), `{allow}`, `{deny}`, `{require}`",
-	  .doc = "conditions: a request is refused if any `deny` holds, if any `require` does not, or if "
-		 "there are rules to `allow` and none of them holds; an expression alone allows. The rules "
-		 "of all levels count" },
-	/* check_authorization() reads it. */
-	{ "action", AS_REST(struct authorization_policy), .style = STYLE_MANIFEST },
-	{ "policy", AS_REST(struct authorization_policy), .decode = decode_expressions,
-	  .style = STYLE_MANIFEST, .need = "write policy: {matchExpressions: [...]}" },
+	RULES(decode_rule, "jwt.team == \"a\"",
+	      "conditions: a request is refused if any `deny` holds, if any `require` does not, or if "
+	      "there are rules to `allow` and none of them holds; an expression alone allows. The rules "
+	      "of all levels count"),
+	MATCH_EXPRESSIONS(decode_expressions),
 };
+/* clang-format on */
 const struct schema authorization_schema =
 	SCHEMA(authorization_rows, struct authorization_policy, .check = check_authorization);
 
@@ -174,3 +196,15 @@ static const struct schema_row mcp_authorization_rows[] = {
 };
 const struct schema mcp_authorization_schema =
 	SCHEMA(mcp_authorization_rows, struct authorization_policy, .check = check_authorization);
+/* clang-format off */
+static const struct schema_row network_rows[] = {
+	RULES(decode_network_rule, "cidr(\"10.0.0.0/8\").containsIP(source.address)",
+	      "as those of `authorization`, for connections of every protocol: `source` and `destination` "
+	      "only. A refused connection is closed without a byte, before TCP and TLS routes dial a "
+	      "backend. Behind a proxy of `config.forwarded.trusted`, and where listeners of a plain port "
+	      "differ, each request is refused with 403 instead"),
+	MATCH_EXPRESSIONS(decode_network_expressions),
+};
+/* clang-format on */
+const struct schema network_authorization_schema =
+	SCHEMA(network_rows, struct authorization_policy, .check = check_authorization);

@@ -5,5 +5,7 @@
 #include "config/model_auth.h"
 
 /* Rules of authorization: in files a list of rules, in manifests an action with expressions. */
-extern const struct schema authorization_schema; /* struct authorization_policy */
-extern const struct schema mcp_authorization_schema; /* the same for what messages to MCP backends name */
+/* All: struct authorization_policy. */
+extern const struct schema authorization_schema;
+extern const struct schema network_authorization_schema; /* of connections */
+extern const struct schema mcp_authorization_schema; /* of what messages to MCP backends name */

@@ -434,6 +434,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_FRONTEND_TCP] = &frontend_tcp_schema,
 		[POLICY_FRONTEND_TLS] = &frontend_tls_schema,
 		[POLICY_FRONTEND_CONNECT] = &frontend_connect_schema,
+		[POLICY_NETWORK_AUTHORIZATION] = &network_authorization_schema,
 		[POLICY_FRONTEND_ACCESS_LOG] = &access_log_schema,
 		[POLICY_TIMEOUT] = &timeout_schema,
 		[POLICY_RETRY] = &retry_schema,

@@ -48,8 +48,8 @@ class Tls(Raw):
     """
 
     def __init__(self, target, authority=None, name=None, context=None, session=None, timeout=10.0,
-                 rcvbuf=None, netns=None, **options):
-        super().__init__(target, timeout, rcvbuf, netns=netns)
+                 rcvbuf=None, netns=None, source=None, **options):
+        super().__init__(target, timeout, rcvbuf, source, netns)
         self.context = context or client_context(authority, **options)
         self.is_cut = False  # the connection ended without close_notify
         self.socket.settimeout(self.timeout)
