@@ -65,6 +65,31 @@ struct local_rate_limit {
 	uint32_t rule_count;
 };
 
+/* How large a request may be. */
+struct request_limits {
+	struct opt_u64 body_bytes;
+	struct opt_u64 header_bytes;
+};
+
+/* In the order of the words. */
+enum buffer_failure {
+	BUFFER_FAIL_CLOSED,
+	BUFFER_FAIL_OPEN, /* no limit */
+};
+
+struct buffer_side {
+	bool is_set;
+	bool is_closed; /* it is set, and refuses */
+	uint64_t max_bytes;
+	unsigned failure_mode; /* enum buffer_failure */
+};
+
+/* agentgateway's limits of bodies. */
+struct buffer_policy {
+	struct buffer_side request;
+	struct buffer_side response;
+};
+
 struct guard_kind; /* policy/guard/guard.h */
 
 /* One policy that guards a listener or a route. */

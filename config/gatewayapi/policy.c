@@ -140,7 +140,8 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		KEY("jwtAuthentication"),
 		KEY("basicAuthentication"),
 		KEY("apiKeyAuthentication"),
-		KEY_REFUSED("buffer", NOT_YET_BUFFER),
+		KEY("limits"),
+		KEY("buffer"),
 		KEY_REFUSED("compression", NOT_YET_COMPRESSION),
 		KEY_REFUSED("concurrencyLimit", NOT_YET_CONCURRENCY_LIMIT),
 		KEY_REFUSED("conditional", NOT_YET_CONDITIONAL),
@@ -153,6 +154,8 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		{ "directResponse", "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE },
 		{ "cors", "traffic/", ":cors:", POLICY_CORS },
 		{ "authorization", "traffic/", ":authorization:", POLICY_AUTHORIZATION },
+		{ "limits", "traffic/", ":limits:", POLICY_LIMITS },
+		{ "buffer", "traffic/", ":buffer:", POLICY_BUFFER },
 		{ "csrf", "traffic/", ":csrf:", POLICY_CSRF },
 		{ "rateLimit", "traffic/", ":rl-local:", POLICY_LOCAL_RATE_LIMIT },
 	};

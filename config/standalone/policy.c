@@ -73,7 +73,8 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 		{ "mcpAuthentication", POLICY_MCP_AUTHENTICATION, NULL },                                    \
 		{ "basicAuth", POLICY_BASIC_AUTH, NULL }, { "apiKey", POLICY_API_KEY, NULL },                \
 		{ "authorization", POLICY_AUTHORIZATION, NULL },                                             \
-		{ "localRateLimit", POLICY_LOCAL_RATE_LIMIT, NULL }, { "csrf", POLICY_CSRF, NULL }
+		{ "localRateLimit", POLICY_LOCAL_RATE_LIMIT, NULL }, { "limits", POLICY_LIMITS, NULL },      \
+		{ "buffer", POLICY_BUFFER, NULL }, { "csrf", POLICY_CSRF, NULL }
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL },       \
@@ -85,7 +86,6 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 		REFUSED("extProc", NOT_YET_EXT_PROC), REFUSED("oidc", NOT_YET_OIDC),                         \
 		REFUSED("mcpGuardrails", NOT_YET_MCP_GUARDRAILS), REFUSED("a2a", NOT_YET_A2A),               \
 		REFUSED("ai", NOT_YET_AI), REFUSED("transformations", NOT_YET_TRANSFORMATIONS),              \
-		REFUSED("buffer", NOT_YET_BUFFER),                                                           \
 		REFUSED("hostRewrite", "is not supported yet; use urlRewrite.authority"),                    \
 		REFUSED("backendAuth", NOT_YET_BACKEND_AUTH),                                                \
 		REFUSED("backendTunnel", NOT_YET_BACKEND_TUNNEL),                                            \
@@ -99,7 +99,8 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 	REFUSED("cors", GUARD_ELSEWHERE), REFUSED("jwtAuth", GUARD_ELSEWHERE),                               \
 		REFUSED("mcpAuthentication", GUARD_ELSEWHERE), REFUSED("basicAuth", GUARD_ELSEWHERE),        \
 		REFUSED("apiKey", GUARD_ELSEWHERE), REFUSED("authorization", GUARD_ELSEWHERE),               \
-		REFUSED("localRateLimit", GUARD_ELSEWHERE), REFUSED("csrf", GUARD_ELSEWHERE)
+		REFUSED("localRateLimit", GUARD_ELSEWHERE), REFUSED("limits", GUARD_ELSEWHERE),              \
+		REFUSED("buffer", GUARD_ELSEWHERE), REFUSED("csrf", GUARD_ELSEWHERE)
 
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,

@@ -6,6 +6,7 @@
 #include "policy/guard/cors.h"
 #include "policy/guard/csrf.h"
 #include "policy/guard/rate_limit.h"
+#include "policy/guard/size.h"
 
 #define CONNECTION GUARD_PHASE_CONNECTION
 #define GATEWAY GUARD_PHASE_GATEWAY

@@ -39,6 +39,7 @@ struct expression_facts; /* policy/expression/expression.h */
 /* What a guard knows besides its policy. */
 struct guard_facts {
 	const struct request_head *head; /* as received; its path is normalized */
+	uint64_t declared_bytes; /* of the body; 0: none, or not known */
 	struct span scheme; /* of the client's connection, or what a trusted proxy says: http or https */
 	struct guard_identity *identity; /* of this request; guards add to it */
 	const struct guard_verifier *verifier;
@@ -74,6 +75,7 @@ struct guard_answer {
 	struct span body;
 	struct span type; /* of the body; empty: text */
 	struct span why; /* for the log; empty: the body */
+	enum end_reason reason; /* END_OK: that of the guard */
 	uint32_t part; /* which rule of the policy refuses, from 1 on; 0: it has only one */
 };
 

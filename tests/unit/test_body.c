@@ -481,3 +481,57 @@ TEST(the_numbers_of_the_states_are_fixed)
 	assert_int_equal(body_decode(&decoder, SPAN("\r\n0\r\n\r\n"), &consumed, &payload), BODY_END);
 	body_decoder_done(&decoder);
 }
+
+/* Bytes that two calls of body_decode() deliver of the text, split at `cut`. */
+static enum http_error decode_limited(const struct body_framing *framing, struct span text, size_t cut,
+				      uint64_t most_bytes, size_t *ret_delivered)
+{
+	struct body_decoder d;
+
+	body_decoder_init(&d, framing);
+	d.is_limited = true;
+	d.most_bytes = most_bytes;
+	*ret_delivered = 0;
+	for (int part = 0; part < 2; part++) {
+		struct span rest = part ? span_from(text, cut) : span_first(text, cut), payload;
+		enum body_step step = BODY_DATA;
+
+		while (step == BODY_DATA) {
+			size_t consumed = 0;
+
+			step = body_decode(&d, rest, &consumed, &payload);
+			*ret_delivered += payload.len;
+			rest = span_from(rest, consumed);
+		}
+	}
+	body_decoder_done(&d);
+	return d.http_error;
+}
+
+TEST(a_limited_body_may_have_so_many_bytes_and_delivers_no_more_wherever_its_bytes_are_split)
+{
+	static const struct body_framing framed = { .kind = BODY_FRAMED };
+	static const struct {
+		const struct body_framing *framing;
+		struct span text;
+		uint64_t bytes;
+	} rows[] = {
+		{ &chunked, TEXT("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), 5 },
+		{ &chunked, TEXT("0\r\n\r\n"), 0 },
+		{ &framed, TEXT("abcde"), 5 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t cut = 0; cut <= rows[i].text.len; cut++) {
+			for (uint64_t most = 0; most < 8; most++) {
+				size_t delivered;
+				enum http_error error =
+					decode_limited(rows[i].framing, rows[i].text, cut, most, &delivered);
+
+				assert_int_equal(error, most < rows[i].bytes ? HTTP_ERROR_BODY_TOO_LARGE : 0);
+				assert_true(delivered <= most || most >= rows[i].bytes);
+				assert_true(most < rows[i].bytes || delivered == rows[i].bytes);
+			}
+		}
+	}
+}

@@ -98,6 +98,7 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 	struct span texts[] = { SPAN("a"), SPAN("b") };
 	struct authorization_rule rules[] = { { AUTHORIZATION_DENY, texts, NULL, 2 },
 					      { AUTHORIZATION_ALLOW, texts, NULL, 1 } };
+	struct buffer_policy buffer = { .request = { true, true, 9, BUFFER_FAIL_CLOSED } };
 	struct authorization_policy network = { rules, 2, 0 };
 
 	assert_value(POLICY_REQUEST_HEADERS, &headers,
@@ -121,6 +122,10 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		     "{\"directResponse\":{\"body\":\"aGVsbG8K\",\"status\":418}}");
 	assert_value(POLICY_FRONTEND_CONNECT, &(struct frontend_connect){ CONNECT_ROUTE },
 		     "{\"connect\":{\"mode\":\"route\"}}");
+	assert_value(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },
+		     "{\"limits\":{\"maxRequestBytes\":0}}");
+	assert_value(POLICY_BUFFER, &buffer,
+		     "{\"buffer\":{\"request\":{\"maxBytes\":9,\"failureMode\":\"failClosed\"}}}");
 	assert_value(POLICY_NETWORK_AUTHORIZATION, &network,
 		     "{\"networkAuthorization\":{\"rules\":[{\"deny\":\"(a) && (b)\"},{\"allow\":\"a\"}]}}");
 	assert_value(POLICY_FRONTEND_ACCESS_LOG, &access_log, "{\"accessLog\":{\"remove\":[\"x-gone\"]}}");

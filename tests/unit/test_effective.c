@@ -76,6 +76,8 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_API_KEY:
 	case POLICY_AUTHORIZATION:
 	case POLICY_CSRF:
+	case POLICY_LIMITS:
+	case POLICY_BUFFER:
 	case POLICY_LOCAL_RATE_LIMIT:
 		for (uint32_t i = 0; i < effective->guards.count; i++) {
 			if (effective->guards.list[i].guard->kind == kind)
@@ -151,6 +153,8 @@ static const struct domain {
 	{ POLICY_CORS, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_CSRF, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_LOCAL_RATE_LIMIT, OWNER_ROUTE, ROUTE_PLACES },
+	{ POLICY_LIMITS, OWNER_ROUTE, ROUTE_PLACES },
+	{ POLICY_BUFFER, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TCP, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TLS, OWNER_REF, REF_PLACES },
@@ -217,7 +221,7 @@ TEST(every_place_beats_every_weaker_one_for_every_kind)
 			}
 		}
 	}
-	assert_int_equal(pairs, 4 * 3 + 12 * 15 + 4 * 55 + 2 * 10 + 4 * 28);
+	assert_int_equal(pairs, 4 * 3 + 14 * 15 + 4 * 55 + 2 * 10 + 4 * 28);
 }
 
 TEST(every_place_alone_sets_what_it_may_and_nothing_else)

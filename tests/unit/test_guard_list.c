@@ -209,7 +209,7 @@ TEST(guards_decide_in_the_order_of_their_table)
 {
 	static const char *const names[] = {
 		"networkAuthorization", "cors",		  "jwtAuth", "basicAuth", "apiKey",
-		"authorization",	"localRateLimit", "csrf"
+		"authorization",	"localRateLimit", "buffer",  "csrf",
 	};
 	size_t next = 0;
 

@@ -17,7 +17,7 @@ static const struct place {
 } places[] = {
 	{ ROUTE "}], policies: {",
 	  "}}]}]}]\n",
-	  { "remoteRateLimit", "extAuthz", "extProc", "oidc", "mcpGuardrails", "ai", "buffer" },
+	  { "remoteRateLimit", "extAuthz", "extProc", "oidc", "mcpGuardrails", "ai" },
 	  { "a2a", "transformations", "backendAuth", "backendTunnel" } },
 	{ ROUTE ", policies: {",
 	  "}}]}]}]}]\n",
@@ -60,7 +60,7 @@ static const struct place {
 	{ "", "\n", { NULL }, { "llm", "ui" } },
 	{ MANIFEST "traffic: {",
 	  "}}}\n",
-	  { "extAuth", "extProc", "buffer", "concurrencyLimit", "conditional" },
+	  { "extAuth", "extProc", "concurrencyLimit", "conditional" },
 	  { "transformation", "compression" } },
 	{ MANIFEST
 	  "traffic: {jwtAuthentication: {providers: [{issuer: a, jwks: {remote: {url: 'https://a/k'}}}], ",

@@ -76,6 +76,8 @@ static const struct reference references[] = {
 	    { "authorization.", .kind = POLICY_AUTHORIZATION },
 	    { "mcpAuthorization.", .kind = POLICY_MCP_AUTHORIZATION },
 	    { "csrf.", .kind = POLICY_CSRF },
+	    { "limits.", .kind = POLICY_LIMITS },
+	    { "buffer.", .kind = POLICY_BUFFER },
 	    { "localRateLimit[].", .schema = &rate_rule_schema } } },
 	{ "backendPolicies",
 	  false,

@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/driver/expire.h"
 #include "user/phase/attempt.h"
+#include "user/phase/guard.h"
 #include "user/phase/mirror.h"
 #include "user/phase/replay_body.h"
 #include "user/phase/reply.h"
@@ -40,7 +41,9 @@ static enum stream_step check_upload(struct stream *stream)
 	case RELAY_FAIL_SOURCE_ERROR:
 		return step_end(stream, client_reason(stream, relay_source_error(upload)), STREAM_END_RESET);
 	case RELAY_FAIL_SOURCE_BAD:
-		return step_bad_request(stream, upload->decoder.http_error);
+		return upload->decoder.http_error == HTTP_ERROR_BODY_TOO_LARGE
+			       ? guard_refuse_body(stream)
+			       : step_bad_request(stream, upload->decoder.http_error);
 	case RELAY_FAIL_INTEGRITY_ERROR:
 		return step_end(stream, END_INTEGRITY_ERROR, STREAM_END_RESET);
 	case RELAY_FAIL_MEMORY:
@@ -71,6 +74,8 @@ static enum stream_step check_download(struct stream *stream)
 		return step_end(stream, conn_end_reason(relay_source_error(download), END_UPSTREAM_RST),
 				response_truncated(stream));
 	case RELAY_FAIL_SOURCE_BAD:
+		if (download->decoder.http_error == HTTP_ERROR_BODY_TOO_LARGE)
+			return step_end(stream, END_BODY_TOO_LARGE, response_truncated(stream));
 		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
 		return step_end(stream, END_RESPONSE_BAD, response_truncated(stream));
 	case RELAY_FAIL_SINK:

@@ -72,6 +72,8 @@ static bool is_decided(enum policy_kind kind)
 	case POLICY_BASIC_AUTH:
 	case POLICY_API_KEY:
 	case POLICY_CSRF:
+	case POLICY_LIMITS:
+	case POLICY_BUFFER:
 	case POLICY_AUTHORIZATION:
 	case POLICY_NETWORK_AUTHORIZATION:
 		return true;

@@ -316,6 +316,8 @@ static enum body_step body_payload(struct body_decoder *d, struct span in, size_
 	}
 	if (payload.len == 0)
 		return BODY_MORE;
+	if (d->is_limited && payload.len > d->most_bytes - d->payload_bytes)
+		return body_refuse(d, HTTP_ERROR_BODY_TOO_LARGE);
 	d->payload_bytes += payload.len;
 	if (d->left == 0 && d->kind == BODY_LENGTH)
 		d->is_done = true;

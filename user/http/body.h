@@ -56,9 +56,11 @@ struct body_decoder {
 	enum http_error http_error : 8;
 	uint8_t chunk_state; /* enum chunk_state */
 	bool is_done;
+	bool is_limited; /* set by the owner after body_decoder_init(): refuses more than most_bytes */
 	uint32_t line_bytes; /* of the current chunk line or trailer section */
 	uint64_t left; /* LENGTH: of the body; CHUNKED: of the chunk */
 	uint64_t payload_bytes; /* delivered */
+	uint64_t most_bytes; /* of payload, if is_limited */
 	uint64_t framing_bytes; /* of chunk lines, CRLFs and trailers */
 	struct buf *trailers; /* raw trailer section without the empty line, owner; NULL: none */
 };

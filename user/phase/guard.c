@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "policy/guard/credential.h"
+#include "policy/guard/size.h"
 #include "user/base/text.h"
 #include "user/client/client_tls.h"
 #include "user/obs/requests.h"
@@ -40,7 +41,19 @@ static enum stream_step refuse(struct stream *stream, const struct guard_use *us
 	detail = arena_copy(&stream->exchange->arena, text_span(&text));
 	text_done(&text);
 	return with_type(stream, answer,
-			 step_reply_kind(stream, answer->status, answer->body, detail, use->guard->reason));
+			 step_reply_kind(stream, answer->status, answer->body, detail,
+					 answer->reason ? answer->reason : use->guard->reason));
+}
+
+enum stream_step guard_refuse_body(struct stream *stream)
+{
+	const struct guard_answer answer = { .status = 413, .body = SIZE_REFUSED };
+	uint64_t most_bytes;
+	const struct guard_use *use = size_guard(&stream->route->effective.guards, false, &most_bytes);
+
+	/* The rest of the body is not read. */
+	stream->close_client = true;
+	return use ? refuse(stream, use, &answer) : step_end(stream, END_BODY_TOO_LARGE, STREAM_END_RESET);
 }
 
 static enum stream_step wait_for_guard(struct stream *stream)
@@ -163,6 +176,7 @@ bool guard_pass(struct stream *stream, const struct guard_list *list, enum strea
 	const struct guard_verifier verifier = verify_for(stream);
 	struct fact_place place;
 	struct guard_facts facts = { .head = &exchange->head,
+				     .declared_bytes = exchange->request_framing.length,
 				     .scheme = route_rules_scheme(&exchange->head.fields,
 								  stream->client->is_trusted,
 								  client_is_tls(stream->client)),

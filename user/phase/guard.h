@@ -13,3 +13,5 @@
  * then STEP_GUARD calls this again, beginning with the guard that waits.
  */
 bool guard_pass(struct stream *stream, const struct guard_list *list, enum stream_step *ret_step);
+/* The body of the request has become larger than a policy of its route allows. */
+enum stream_step guard_refuse_body(struct stream *stream);

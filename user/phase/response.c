@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/phase/response.h"
 
-#include "policy/guard/guard.h"
+#include "policy/guard/size.h"
 #include "policy/headers.h"
 #include "user/base/text.h"
 #include "user/http/body.h"
@@ -113,6 +113,8 @@ enum stream_step response_start(struct stream *stream)
 	struct body_framing framing;
 	struct body_framing out;
 	enum relay_encoding encoding;
+	const struct guard_use *size;
+	uint64_t most_bytes;
 
 	if (stream->upstream_side->framing(stream, &framing))
 		return step_fail(stream, TRY_RESPONSE_BAD, 0);
@@ -123,6 +125,9 @@ enum stream_step response_start(struct stream *stream)
 	if (stream->exchange->upgrade.must_switch && stream->exchange->response.status < 300)
 		return step_reply(stream, 502, SPAN("the backend did not open the WebSocket"),
 				  END_UPGRADE_MISMATCH);
+	size = size_guard(&stream->route->effective.guards, true, &most_bytes);
+	if (size && framing.kind == BODY_LENGTH && framing.length > most_bytes)
+		return step_reply(stream, 502, SPAN("response body too large"), size->guard->reason);
 	out = framing;
 	if (response_prepare_head(stream) < 0 || stream->downstream->send_head(stream, &out, &encoding) < 0)
 		return response_no_head(stream);
@@ -133,6 +138,8 @@ enum stream_step response_start(struct stream *stream)
 	relay_start(&stream->download, stream->upstream_side->end(stream), stream->downstream->end(stream),
 		    &framing, encoding, stream->lease->snapshot->config.splice.lane_pipe,
 		    proxy_now_ms(stream->proxy));
+	if (size && framing.kind != BODY_LENGTH)
+		relay_limit(&stream->download, most_bytes);
 	stream_offer_sockmap(stream, &stream->download, stream_has_whole_request(stream));
 	stream_set_state(stream, STREAM_RELAY);
 	return STEP_PUMP;

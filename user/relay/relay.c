@@ -92,13 +92,19 @@ int relay_resume(struct relay *relay, const struct relay_past *past)
 	return past->is_in_sockmap ? lane_sockmap_resume(relay) : 0;
 }
 
+void relay_limit(struct relay *relay, uint64_t most_bytes)
+{
+	relay->decoder.is_limited = true;
+	relay->decoder.most_bytes = most_bytes;
+}
+
 void relay_allow_sockmap(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes,
 			 uint32_t credit_bytes)
 {
 	relay->sockmap_is_adaptive = is_adaptive;
 	relay->sockmap_credit_bytes = credit_bytes;
 	relay->sockmap_allowed =
-		relay->shared->sockmap != NULL && relay_is_between_tcp(relay) &&
+		relay->shared->sockmap != NULL && relay_is_between_tcp(relay) && !relay->decoder.is_limited &&
 		(relay->decoder.kind != BODY_LENGTH || relay->decoder.left >= min_body_bytes);
 	/* The pipe lane would take the bytes first. */
 	if (relay->sockmap_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH)

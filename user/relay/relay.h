@@ -205,6 +205,11 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
 		 uint64_t now_ms);
 /*
+ * Call after relay_start() for a body whose length is not known: with more payload the relay fails
+ * (HTTP_ERROR_BODY_TOO_LARGE). It stays in user space, where its bytes are counted.
+ */
+void relay_limit(struct relay *relay, uint64_t most_bytes);
+/*
  * Allows the kernel lane from now on: when the pace says that it pays, or at once if not is_adaptive; for a
  * body of known length only if at least min_body_bytes are left. credit_bytes: as in struct
  * sockmap_direction_options (user/kernel/sockmap/direction.h).

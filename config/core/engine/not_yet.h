@@ -34,7 +34,6 @@
 	NOT_YET("headers and bodies stay unchanged; requestHeaderModifier has fixed values")
 #define NOT_YET_TRANSFORMATION \
 	NOT_YET("headers and bodies stay unchanged; headerModifiers has fixed values")
-#define NOT_YET_BUFFER NOT_YET_GUARD("bodies of any size are passed on as they arrive")
 #define NOT_YET_BACKEND_AUTH NOT_YET("the backend gets no credentials from the gateway")
 #define NOT_YET_BACKEND_TUNNEL NOT_YET("backends are connected directly, not through a proxy")
 #define NOT_YET_INFERENCE_ROUTING NOT_YET("endpoints are chosen as for any other backend")

@@ -7,6 +7,7 @@
 #include "config/core/values/jwt_value.h"
 #include "config/core/values/mcp_auth_value.h"
 #include "config/core/values/resiliency.h"
+#include "config/core/values/size_value.h"
 #include "config/core/values/tls_value.h"
 #include "config/core/values/values.h"
 #include "policy/compile/effective.h"
@@ -449,6 +450,8 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_BASIC_AUTH] = &basic_auth_schema,
 		[POLICY_API_KEY] = &api_key_schema,
 		[POLICY_AUTHORIZATION] = &authorization_schema,
+		[POLICY_LIMITS] = &limits_schema,
+		[POLICY_BUFFER] = &buffer_schema,
 		[POLICY_CSRF] = &csrf_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,

@@ -243,6 +243,8 @@ static bool is_at_a_mark(const struct relay *relay)
 {
 	const struct body_decoder *decoder = &relay->decoder;
 
+	if (decoder->is_limited)
+		return false;
 	if (decoder->kind != BODY_CHUNKED)
 		return true;
 	return relay->chunk_raw == 0 &&
