@@ -285,6 +285,7 @@ struct backend_ref {
 	const struct url_rewrite *rewrite; /* NULL: that of the route */
 	const struct redirect_policy *redirect; /* may be NULL: requests that are for this backend */
 	const struct mirror_policy *const *mirror_list; /* beside those of the route */
+	struct guard_list guards; /* of requests that are for this backend */
 	uint32_t mirror_count;
 	/* both: configured here or at the backend; off wins */
 	bool splice_off;

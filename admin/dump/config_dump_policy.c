@@ -140,7 +140,7 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 	if (value->kind == POLICY_BACKEND_TCP)
 		dump_backend_tcp(w, value->object);
 	else if (value->kind == POLICY_AUTHORIZATION || value->kind == POLICY_MCP_AUTHORIZATION ||
-		 value->kind == POLICY_NETWORK_AUTHORIZATION)
+		 value->kind == POLICY_NETWORK_AUTHORIZATION || value->kind == POLICY_BACKEND_AUTHORIZATION)
 		dump_authorization(w, value->object);
 	else if (value->kind == POLICY_JWT_AUTH || value->kind == POLICY_MCP_AUTHENTICATION)
 		dump_jwt_auth(w, value->object);

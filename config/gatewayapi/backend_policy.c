@@ -78,7 +78,7 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 		KEY("mcp"),
 		KEY_REFUSED("ai", NOT_YET_AI),
 		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
-		KEY_REFUSED("authorization", NOT_YET_AUTHORIZATION),
+		KEY("authorization"),
 	};
 	static const struct decode_key target_keys[] = {
 		KEY_IGNORED("http", NOT_FOR_A_TARGET),
@@ -92,6 +92,7 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 		{ "http", "", ":backend-http:", POLICY_BACKEND_HTTP },
 		{ "tcp", "backend/", ":backend-tcp:", POLICY_BACKEND_TCP },
 		{ "health", "", ":health:", POLICY_BACKEND_HEALTH },
+		{ "authorization", "backend/", ":backend-authorization:", POLICY_BACKEND_AUTHORIZATION },
 	};
 	static const struct plain_policy tls_kind = { "tls", "", ":tls:", POLICY_BACKEND_TLS };
 	bool is_target = place == BACKEND_POLICIES_OF_TARGET;

@@ -193,7 +193,9 @@ static void decode_attached(struct standalone *s, const struct yaml_node *node)
 	is_valid = d->report->count[CONFIG_ERROR] == errors;
 	target_default(&policy.target);
 	policy.key = decode_text(d, "%.*s/%.*s", SPAN_FMT(policy.namespace), SPAN_FMT(policy.name));
-	is_valid &= standalone_single_policy(s, decode_get(node, "policy"), policy.key, &policy.value);
+	is_valid &= standalone_single_policy(
+		s, decode_get(node, "policy"), policy.key,
+		policy.target.kind == TARGET_BACKEND || policy.target.kind == TARGET_SERVICE, &policy.value);
 	policy.where = config_where(d->arena, node);
 	kept = is_valid ? build_policy(s->builder) : NULL;
 	if (kept)

@@ -98,7 +98,7 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define GUARDS_ELSEWHERE                                                                                     \
 	REFUSED("cors", GUARD_ELSEWHERE), REFUSED("jwtAuth", GUARD_ELSEWHERE),                               \
 		REFUSED("mcpAuthentication", GUARD_ELSEWHERE), REFUSED("basicAuth", GUARD_ELSEWHERE),        \
-		REFUSED("apiKey", GUARD_ELSEWHERE), REFUSED("authorization", GUARD_ELSEWHERE),               \
+		REFUSED("apiKey", GUARD_ELSEWHERE),                                                          \
 		REFUSED("localRateLimit", GUARD_ELSEWHERE), REFUSED("limits", GUARD_ELSEWHERE),              \
 		REFUSED("buffer", GUARD_ELSEWHERE), REFUSED("csrf", GUARD_ELSEWHERE)
 
@@ -122,6 +122,7 @@ static const struct policy_entry backend_entries[] = {
 			   "here"),
 	REFUSED("retry", "belongs to a route; write it under routes[].policies"),
 	REFUSED("requestRedirect", "is not supported yet on a backend; write it under routes[].policies"),
+	{ "authorization", POLICY_BACKEND_AUTHORIZATION, NULL },
 	GUARDS_ELSEWHERE,
 	LATER_POLICIES,
 };
@@ -138,6 +139,7 @@ static const struct policy_entry target_entries[] = {
 	REFUSED("mcpAuthorization",
 		"is for all targets of a backend; write it under the policies of the route, "
 		"the backend or mcp, and name the target in the rule (mcp.tool.target)"),
+	REFUSED("authorization", GUARD_ELSEWHERE),
 	GUARDS_ELSEWHERE,
 	LATER_POLICIES,
 };
@@ -267,7 +269,7 @@ void standalone_listener_policies(struct standalone *s, const struct yaml_node *
 }
 
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
-			      struct policy_value *ret)
+			      bool is_of_backend, struct policy_value *ret)
 {
 	if (!policy_entries_known(s->decoder, node, single_entries, ARRAY_LEN(single_entries)))
 		return false;
@@ -279,13 +281,15 @@ bool standalone_single_policy(struct standalone *s, const struct yaml_node *node
 		return false;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(single_entries); i++) {
-		const struct policy_entry *entry = &single_entries[i];
-		const struct yaml_node *child = entry->refusal ? NULL : decode_get(node, entry->name);
+		struct policy_entry entry = single_entries[i];
+		const struct yaml_node *child = entry.refusal ? NULL : decode_get(node, entry.name);
 
 		if (!child)
 			continue;
-		ret->kind = kind_of(entry);
-		ret->object = decode_entry(s, entry, child, base);
+		if (is_of_backend && entry.kind == POLICY_AUTHORIZATION)
+			entry.kind = POLICY_BACKEND_AUTHORIZATION;
+		ret->kind = kind_of(&entry);
+		ret->object = decode_entry(s, &entry, child, base);
 		return ret->object != NULL;
 	}
 	return false;

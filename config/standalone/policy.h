@@ -37,9 +37,9 @@ void standalone_target_policies(struct standalone *s, const struct yaml_node *no
 bool standalone_listener_policies_known(struct standalone *s, const struct yaml_node *node);
 void standalone_listener_policies(struct standalone *s, const struct yaml_node *node, struct span prefix,
 				  const struct listener *listener);
-/* A map with exactly one policy, of a route or a backend. */
+/* A map with exactly one policy, of a route or a backend. is_of_backend: for a backend, as its target. */
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
-			      struct policy_value *ret);
+			      bool is_of_backend, struct policy_value *ret);
 
 /* The policies that are known at a place, for readers. */
 enum policy_place {

@@ -233,7 +233,14 @@ static void guard_check(const struct targeted_policy *policy, struct config_repo
 
 	if (!guard)
 		return;
-	if (guards_connections(policy) && target != TARGET_GATEWAY)
+	if (guard->phases & GUARD_PHASE_BACKEND) {
+		if (target != TARGET_BACKEND && target != TARGET_SERVICE)
+			report_sentence(report, CONFIG_ERROR, policy, "guards a backend: attach it to one");
+		else if (policy->target.section.len || policy->is_gateway_phase)
+			report_sentence(report, CONFIG_ERROR, policy,
+					"guards a whole backend, after a route was chosen: leave out the "
+					"section and the phase");
+	} else if (guards_connections(policy) && target != TARGET_GATEWAY)
 		report_sentence(report, CONFIG_ERROR, policy,
 				"guards connections, which have no route yet: attach it to a gateway");
 	else if (target != TARGET_GATEWAY && target != TARGET_LISTENER_SET && target != TARGET_ROUTE)

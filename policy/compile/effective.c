@@ -360,7 +360,13 @@ static void compile_servers(const struct compile *compile, const struct backend 
 
 		if (!server->backend)
 			continue;
-		compile_enter_backend(compile, &precedence, server->backend, server->service_port);
+		(void)compile_enter_backend(compile, &precedence, server->backend, server->service_port);
+		if (precedence_object(&precedence, POLICY_BACKEND_AUTHORIZATION))
+			config_message_at(
+				compile->report, CONFIG_ERROR, backend->name,
+				"authorization of the backend of target %s refuses requests of routes, "
+				"and would not apply here; guard the routes of the MCP backend",
+				QUOTE(server->name));
 		for (uint32_t k = 0; k < run.count; k++)
 			precedence_enter(&precedence, &run.list[k],
 					 attachment_on_target(&run.list[k], server->name), compile->report);
@@ -384,7 +390,7 @@ static void compile_backends(const struct compile *compile)
 		const struct backend *backend = &compile->snapshot->backend_list[i];
 		struct precedence precedence = { 0 };
 
-		compile_enter_backend(compile, &precedence, backend, 0);
+		(void)compile_enter_backend(compile, &precedence, backend, 0);
 		compile_servers(compile, backend, precedence_object(&precedence, POLICY_BACKEND_TLS));
 	}
 }

@@ -9,9 +9,17 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
+static void refuse_too_many(const struct compile *compile, struct span where, const char *what)
+{
+	config_message_at(
+		compile->report, CONFIG_ERROR, where,
+		"more than %d policies with rules of authorization apply to this %s; join some of them",
+		PRECEDENCE_ADDED, what);
+}
+
 /* ---- backend references */
 
-void compile_enter_backend(const struct compile *compile, struct precedence *precedence,
+bool compile_enter_backend(const struct compile *compile, struct precedence *precedence,
 			   const struct backend *backend, uint16_t port)
 {
 	bool is_service = backend->kind == BACKEND_SERVICE;
@@ -27,8 +35,8 @@ void compile_enter_backend(const struct compile *compile, struct precedence *pre
 	for (uint32_t i = 0; i < run.count; i++)
 		precedence_enter(precedence, &run.list[i],
 				 attachment_on_backend(&run.list[i], is_service ? port : 0), compile->report);
-	precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND,
-				(struct span){ 0 });
+	return precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND,
+				       (struct span){ 0 });
 }
 
 /* The place of a reference. */
@@ -54,6 +62,22 @@ static enum backend_http_version version_of(const struct backend_ref *ref, bool 
 	return is_grpc ? BACKEND_HTTP2 : BACKEND_HTTP_AUTO;
 }
 
+/* Rules of a backend decide about requests of routes: where there are none, nothing would be refused. */
+static int compile_ref_guards(const struct compile *compile, const struct ref_place *place,
+			      const struct precedence *own, struct backend_ref *ref)
+{
+	int result = guard_list_build(own, GUARD_PHASE_BACKEND, compile->snapshot->arena, &ref->guards);
+
+	if (result == 0 && ref->guards.count && (place->is_tcp || !place->listener))
+		config_message_at(
+			compile->report, CONFIG_ERROR, ref->where,
+			"authorization of backend %s refuses requests, and would not apply to %s; name "
+			"another backend",
+			QUOTE(ref->backend->name),
+			place->is_tcp ? "this route, which carries bytes" : "copies of requests");
+	return result;
+}
+
 /* Rules for MCP guard nothing at a backend whose messages the gateway does not read. */
 static void refuse_mcp_rules(const struct compile *compile, const struct backend_ref *ref)
 {
@@ -74,11 +98,6 @@ static int resolve_mcp_rules(const struct compile *compile, const struct ref_pla
 
 	ref->mcp_rules = NULL;
 	ref->mcp_rule = winner->attachment ? winner->attachment->policy->key : (struct span){ 0 };
-	if (own->is_full)
-		config_message_at(compile->report, CONFIG_ERROR, ref->where,
-				  "more than %d policies with rules of authorization apply to this backend; "
-				  "join some of them",
-				  PRECEDENCE_ADDED);
 	if (ref->backend->kind != BACKEND_MCP) {
 		if (inner->object || place->has_mcp_rules)
 			refuse_mcp_rules(compile, ref);
@@ -97,16 +116,20 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 {
 	struct precedence own = { .candidate_arena = place->precedence->candidate_arena };
 	const struct tls_place tls_place = { place->precedence, &own, place->listener, place->is_tcp };
+	bool has_room = compile_enter_backend(compile, &own, ref->backend, ref->service_port);
 	int result;
 
-	compile_enter_backend(compile, &own, ref->backend, ref->service_port);
-	precedence_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF, ref->where);
-	precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF, ref->where);
+	has_room &= precedence_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF, ref->where);
+	has_room &= precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF, ref->where);
+	if (!has_room || own.is_full)
+		refuse_too_many(compile, ref->where, "backend");
 	if (place->watched_list)
 		place->watched_list[index] = own;
 	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
 	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
-	result = tls_compile_ref(&tls_place, ref, compile->snapshot->arena, compile->report);
+	result = compile_ref_guards(compile, place, &own, ref);
+	if (result == 0)
+		result = tls_compile_ref(&tls_place, ref, compile->snapshot->arena, compile->report);
 	if (result == 0)
 		result = resolve_mcp_rules(compile, place, &own, ref);
 	ref->http_version = version_of(ref, place->is_grpc);
@@ -389,10 +412,7 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 
 	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
 	if (!precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE, route->where))
-		config_message_at(compile->report, CONFIG_ERROR, route->where,
-				  "more than %d policies with rules of authorization apply to this route; "
-				  "join some of them",
-				  PRECEDENCE_ADDED);
+		refuse_too_many(compile, route->where, "route");
 	place.has_mcp_rules = has_own_mcp_rules(outer, &precedence);
 	route->effective = (struct route_policies){
 		.timeout = precedence_object(&precedence, POLICY_TIMEOUT),

@@ -26,7 +26,7 @@ int compile_routes(struct compile *compile, const struct precedence *outer, cons
 int compile_tcp_route(const struct compile *compile, const struct precedence *outer,
 		      const struct listener *listener, struct tcp_route *route);
 /* Adds the policies of a backend; `port` is that of a Service, otherwise 0. */
-void compile_enter_backend(const struct compile *compile, struct precedence *precedence,
+bool compile_enter_backend(const struct compile *compile, struct precedence *precedence,
 			   const struct backend *backend, uint16_t port);
 /* "namespace/name", in memory of the arena. */
 int compile_label_make(struct arena *arena, struct span namespace, struct span name, struct span *ret_label);

@@ -49,7 +49,7 @@ struct precedence {
 static inline bool precedence_adds_up(enum policy_kind kind)
 {
 	return kind == POLICY_AUTHORIZATION || kind == POLICY_MCP_AUTHORIZATION ||
-	       kind == POLICY_NETWORK_AUTHORIZATION;
+	       kind == POLICY_NETWORK_AUTHORIZATION || kind == POLICY_BACKEND_AUTHORIZATION;
 }
 
 /*

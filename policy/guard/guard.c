@@ -11,6 +11,7 @@
 #define CONNECTION GUARD_PHASE_CONNECTION
 #define GATEWAY GUARD_PHASE_GATEWAY
 #define ROUTE GUARD_PHASE_ROUTE
+#define BACKEND GUARD_PHASE_BACKEND
 
 const struct guard_kind guard_kinds[GUARD_COUNT] = {
 #define GUARD(id, name, kind, phases, reason, function)                                                      \

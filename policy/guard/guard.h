@@ -83,6 +83,7 @@ enum guard_phase {
 	GUARD_PHASE_GATEWAY = 1,
 	GUARD_PHASE_ROUTE = 2,
 	GUARD_PHASE_CONNECTION = 4,
+	GUARD_PHASE_BACKEND = 8,
 };
 
 struct guard_kind {

@@ -96,6 +96,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_BACKEND_HEALTH:
 	case POLICY_MCP_AUTHORIZATION:
 	case POLICY_MCP_AUTHENTICATION:
+	case POLICY_BACKEND_AUTHORIZATION:
 	case POLICY_KIND_COUNT:
 		break;
 	}

@@ -59,6 +59,23 @@ TEST(rules_about_connections_add_up_for_each_listener_and_decide_at_once_where_a
 	}
 }
 
+TEST(rules_of_a_backend_add_up_for_its_references_and_are_refused_where_there_are_no_requests)
+{
+	struct authorization_rule rules[2] = { 0 };
+	struct authorization_policy policies[] = { { &rules[0], 1, 0 }, { &rules[1], 1, 0 } };
+	struct fixture f;
+
+	fixture_init(&f);
+	fixture_put(&f, AT_SERVICE, POLICY_BACKEND_AUTHORIZATION, &policies[0], "k");
+	fixture_put(&f, IN_REF, POLICY_BACKEND_AUTHORIZATION, &policies[1], "");
+	assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), -EINVAL);
+	assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "would not apply to this route"), 1);
+	assert_int_equal(f.ref->guards.count, 1);
+	assert_int_equal(((const struct authorization_policy *)f.ref->guards.list[0].object)->rule_count, 2);
+	assert_int_equal(f.route->effective.guards.count, 0);
+	fixture_done(&f);
+}
+
 TEST(a_guard_of_the_route_phase_guards_the_routes_of_its_target)
 {
 	struct fixture f;
@@ -218,7 +235,8 @@ TEST(guards_decide_in_the_order_of_their_table)
 	assert_int_equal(next, ARRAY_LEN(names));
 	for (size_t i = 0; i < GUARD_COUNT; i++) {
 		assert_ptr_equal(guard_kind_of(guard_kinds[i].kind), &guard_kinds[i]);
-		assert_true(guard_kinds[i].phases & (GUARD_PHASE_ROUTE | GUARD_PHASE_CONNECTION));
+		assert_true(guard_kinds[i].phases &
+			    (GUARD_PHASE_ROUTE | GUARD_PHASE_CONNECTION | GUARD_PHASE_BACKEND));
 	}
 	assert_null(guard_kind_of(POLICY_TIMEOUT));
 }

@@ -69,7 +69,7 @@ static const struct place {
 	  { "mcp" } },
 	{ MANIFEST "backend: {",
 	  "}}}\n",
-	  { "ai", "extAuth", "authorization" },
+	  { "ai", "extAuth" },
 	  { "auth", "tunnel", "transformation" } },
 	{ MANIFEST "backend: {mcp: {", "}}}}\n", { "guardrails" }, { NULL } },
 	{ MANIFEST "frontend: {", "}}}\n", { NULL }, { "tracing", "metrics", "proxyProtocol" } },

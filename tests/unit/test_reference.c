@@ -84,7 +84,8 @@ static const struct reference references[] = {
 	  { { "http.", .kind = POLICY_BACKEND_HTTP },
 	    { "tcp.", .kind = POLICY_BACKEND_TCP },
 	    { "backendTLS.", .kind = POLICY_BACKEND_TLS },
-	    { "health.", .kind = POLICY_BACKEND_HEALTH } } },
+	    { "health.", .kind = POLICY_BACKEND_HEALTH },
+	    { "authorization.", .kind = POLICY_BACKEND_AUTHORIZATION } } },
 	{ "mcp", false, { { "", .schema = &mcp_schema } } },
 	{ "config", true, { { "", .schema = &static_schema } } },
 };

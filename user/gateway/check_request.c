@@ -224,11 +224,15 @@ static void write_backends(struct check_request *request, const struct route *ro
 {
 	struct json_writer *w = request->w;
 	uint64_t sum = route->weight_sum + route->delegate_sum;
+	struct span text;
+	uint16_t status;
 
 	json_open_array(w, "backends");
 	for (uint32_t i = 0; i < route->backend_count; i++) {
 		json_open_object(w, NULL);
 		write_backend(w, &route->backend_list[i], sum);
+		(void)check_guard_ask(&request->guard, &route->backend_list[i].guards, &request->head,
+				      request->scheme, &request->arena, w, &status, &text);
 		write_sent(request, route, match, &route->backend_list[i]);
 		json_close(w);
 	}

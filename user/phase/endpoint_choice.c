@@ -212,7 +212,8 @@ int place_change_backend(struct stream *stream)
 	    !balance_has_untried(next->backend, attempt->previous_hosts))
 		next = balance_backend_again(list, count, next, attempt->previous_hosts,
 					     proxy_random(stream->proxy));
-	if (next == stream->backend || next->backend->endpoint_count == 0)
+	/* Rules of another backend would see a request that was changed for this one. */
+	if (next == stream->backend || next->backend->endpoint_count == 0 || next->guards.count)
 		return 0;
 	attempt_leave_endpoint(stream);
 	stream->backend = next;

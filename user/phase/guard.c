@@ -15,7 +15,10 @@
 
 static struct span rule_of(const struct stream *stream, const struct guard_use *use)
 {
-	return !use->rule.len && stream->route ? stream->route->label : use->rule;
+	if (use->rule.len || !stream->route)
+		return use->rule;
+	return use->guard->phases & GUARD_PHASE_BACKEND ? stream->backend->backend->name
+							: stream->route->label;
 }
 
 /* The body is not always text; with `exposeCloseReason` it is the detail, which is. */

@@ -329,6 +329,9 @@ enum stream_step exchange_forward(struct stream *stream)
 		return step;
 	if (!exchange_choose_backend(stream, &step))
 		return step;
+	/* Before copies are made of the request. */
+	if (!guard_pass(stream, &stream->backend->guards, &step))
+		return step;
 	if (stream->backend->redirect)
 		return exchange_redirect(stream, stream->backend->redirect);
 	if (exchange_prepare_head(stream) < 0)

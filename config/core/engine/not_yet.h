@@ -22,7 +22,6 @@
 #define NOT_YET_EXT_AUTHZ NOT_YET_GUARD("no external service checks requests")
 #define NOT_YET_EXT_PROC NOT_YET_GUARD("the external processor neither sees, changes nor refuses a message")
 #define NOT_YET_OIDC NOT_YET_GUARD("users need no login")
-#define NOT_YET_AUTHORIZATION NOT_YET_GUARD("its rules refuse no request")
 #define NOT_YET_MCP_GUARDRAILS NOT_YET_GUARD("requests to tools and their responses are not checked")
 #define NOT_YET_A2A \
 	NOT_YET("calls between agents are passed on like any other request, with the backend's own " \

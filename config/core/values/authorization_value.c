@@ -60,6 +60,11 @@ static bool decode_rule(struct decoder *d, const struct yaml_node *node, void *e
 	return decode_rule_at(d, node, EXPRESSION_AT_REQUEST, element);
 }
 
+static bool decode_backend_rule(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	return decode_rule_at(d, node, EXPRESSION_AT_BACKEND, element);
+}
+
 static bool decode_network_rule(struct decoder *d, const struct yaml_node *node, void *element)
 {
 	return decode_rule_at(d, node, EXPRESSION_AT_CONNECTION, element);
@@ -135,6 +140,11 @@ static bool decode_expressions(struct decoder *d, const struct yaml_node *node, 
 	return decode_all(d, node, EXPRESSION_AT_REQUEST, ret);
 }
 
+static bool decode_backend_expressions(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_all(d, node, EXPRESSION_AT_BACKEND, ret);
+}
+
 static bool decode_network_expressions(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	return decode_all(d, node, EXPRESSION_AT_CONNECTION, ret);
@@ -196,6 +206,18 @@ static const struct schema_row mcp_authorization_rows[] = {
 };
 const struct schema mcp_authorization_schema =
 	SCHEMA(mcp_authorization_rows, struct authorization_policy, .check = check_authorization);
+/* clang-format off */
+static const struct schema_row backend_rows[] = {
+	RULES(decode_backend_rule, "jwt.team == \"a\"",
+	      "as those of a route, for requests that are for this backend, after those of the route; "
+	      "`backend` can be read, too. A request that failed is not repeated to another backend with such "
+	      "rules"),
+	MATCH_EXPRESSIONS(decode_backend_expressions),
+};
+/* clang-format on */
+const struct schema backend_authorization_schema =
+	SCHEMA(backend_rows, struct authorization_policy, .check = check_authorization);
+
 /* clang-format off */
 static const struct schema_row network_rows[] = {
 	RULES(decode_network_rule, "cidr(\"10.0.0.0/8\").containsIP(source.address)",

@@ -453,6 +453,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_LIMITS] = &limits_schema,
 		[POLICY_BUFFER] = &buffer_schema,
 		[POLICY_CSRF] = &csrf_schema,
+		[POLICY_BACKEND_AUTHORIZATION] = &backend_authorization_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_TLS] = &backend_tls_schema,
