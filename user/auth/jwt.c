@@ -23,6 +23,7 @@ struct jwt_verifier {
 	struct siphash_key key;
 	struct mcp_json_checker *checker; /* owner */
 	struct credential_cache *cache; /* owner; of struct jwt_claims */
+	struct jwt_prepared prepared;
 	char header[JWT_HEADER_BYTES + 3];
 	char claims[JWT_CLAIMS_BYTES + 3];
 	char signature[JWT_SIGNATURE_BYTES + 3];
@@ -100,6 +101,7 @@ void jwt_verifier_free(struct jwt_verifier *verifier)
 		return;
 	mcp_json_checker_free(verifier->checker);
 	credential_cache_free(verifier->cache);
+	jwt_prepared_done(&verifier->prepared);
 	explicit_bzero(verifier, sizeof(*verifier));
 	hg_free(verifier);
 }
@@ -328,10 +330,11 @@ static struct jwt_claims *claims_create(struct span json)
 	return claims;
 }
 
-static enum jwt_fault signature_check(const struct found_key *found, const struct jwt_algorithm *algorithm,
-				      const struct parts *parts)
+static enum jwt_fault signature_check(struct jwt_verifier *verifier, const struct found_key *found,
+				      const struct jwt_algorithm *algorithm, const struct parts *parts)
 {
-	int result = jwt_algorithm_verify(algorithm, found->key->key, parts->signed_text, parts->signature);
+	int result = jwt_algorithm_verify(&verifier->prepared, algorithm, found->key->key, parts->signed_text,
+					  parts->signature);
 
 	return result == 1 ? JWT_GOOD : result == 0 ? JWT_SIGNATURE : JWT_MEMORY;
 }
@@ -356,7 +359,7 @@ static enum jwt_fault token_verify(struct jwt_verifier *verifier, const struct j
 		fault = key_find(providers, values[CLAIM_ISS], kid, algorithm, &found);
 	if (fault != JWT_GOOD)
 		return fault;
-	fault = signature_check(&found, algorithm, &parts);
+	fault = signature_check(verifier, &found, algorithm, &parts);
 	if (fault == JWT_GOOD)
 		fault = claims_check(found.provider, parts.claims, values, now_s, &until_s);
 	claims = fault == JWT_GOOD ? claims_create(parts.claims) : NULL;

@@ -65,12 +65,38 @@ static bool verify_init(EVP_MD_CTX *context, const struct jwt_algorithm *algorit
 		EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_DIGEST) == 1);
 }
 
-int jwt_algorithm_verify(const struct jwt_algorithm *algorithm, EVP_PKEY *key, struct span text,
-			 struct span signature)
+void jwt_prepared_done(struct jwt_prepared *prepared)
+{
+	EVP_MD_CTX_free(prepared->context);
+	EVP_MD_CTX_free(prepared->copy);
+	*prepared = (struct jwt_prepared){ 0 };
+}
+
+/* A context for one verification; NULL without memory. */
+static EVP_MD_CTX *prepare(struct jwt_prepared *prepared, const struct jwt_algorithm *algorithm,
+			   EVP_PKEY *key)
+{
+	if (!prepared->context || prepared->algorithm != algorithm || prepared->key != key) {
+		jwt_prepared_done(prepared);
+		prepared->context = EVP_MD_CTX_new();
+		prepared->copy = EVP_MD_CTX_new();
+		if (!prepared->context || !prepared->copy ||
+		    !verify_init(prepared->context, algorithm, key)) {
+			jwt_prepared_done(prepared);
+			return NULL;
+		}
+		prepared->algorithm = algorithm;
+		prepared->key = key;
+	}
+	return EVP_MD_CTX_copy_ex(prepared->copy, prepared->context) == 1 ? prepared->copy : NULL;
+}
+
+int jwt_algorithm_verify(struct jwt_prepared *prepared, const struct jwt_algorithm *algorithm, EVP_PKEY *key,
+			 struct span text, struct span signature)
 {
 	unsigned char der[DER_BYTES];
 	EVP_MD_CTX *context;
-	int result;
+	int result = 0;
 
 	if (algorithm->type == JWK_P256 || algorithm->type == JWK_P384) {
 		int len = der_of(signature, algorithm->type == JWK_P256 ? 32 : 48, der);
@@ -79,15 +105,11 @@ int jwt_algorithm_verify(const struct jwt_algorithm *algorithm, EVP_PKEY *key, s
 			return len;
 		signature = span_of(der, (size_t)len);
 	}
-	context = EVP_MD_CTX_new();
-	if (!context)
-		return -ENOMEM;
-	result = verify_init(context, algorithm, key)
-			 ? EVP_DigestVerify(context, (const unsigned char *)signature.data, signature.len,
-					    (const unsigned char *)text.data, text.len)
-			 : -1;
-	EVP_MD_CTX_free(context);
+	context = prepare(prepared, algorithm, key);
+	if (context)
+		result = EVP_DigestVerify(context, (const unsigned char *)signature.data, signature.len,
+					  (const unsigned char *)text.data, text.len);
 	ERR_clear_error();
 	/* Anything but 1 is no: a malformed signature gives -1, too. */
-	return result == 1;
+	return context ? result == 1 : -ENOMEM;
 }

@@ -53,16 +53,19 @@ ssize_t base64_decode(struct span text, char *out)
 	return digits ? -EINVAL : (ssize_t)len;
 }
 
-static int url_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
+/* The value of a digit and one more; 0: none. */
+/* clang-format off */
+static const uint8_t url_digits[256] = {
+	['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8,
+	['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+	['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+	['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+	['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+	['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+	['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
+};
+/* clang-format on */
 
 ssize_t base64url_decode(struct span text, char *out)
 {
@@ -71,11 +74,11 @@ ssize_t base64url_decode(struct span text, char *out)
 	size_t len = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
-		int digit = url_digit(text.data[i]);
+		unsigned digit = url_digits[(unsigned char)text.data[i]];
 
-		if (digit < 0)
+		if (digit == 0)
 			return -EINVAL;
-		bits = bits << 6 | (uint32_t)digit;
+		bits = bits << 6 | (digit - 1);
 		bit_count += 6;
 		if (bit_count < 8)
 			continue;
