@@ -182,7 +182,7 @@ TEST(a_guard_of_a_listener_waits_no_longer_than_the_limit)
 	stream->state = STREAM_GUARD;
 	stream->start_ns = 5 * NS_PER_S;
 	stream->exchange->request_deadline_ms = 0;
-	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
+	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_GUARD);
 	assert_int_equal(at_ms, 5000 + LIMIT_GUARD_MS);
 	stream->exchange->request_deadline_ms = 5001;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);

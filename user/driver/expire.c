@@ -30,6 +30,8 @@ static enum stream_step fire(struct stream *stream, enum stream_deadline due)
 	case DEADLINE_REQUEST:
 		outcome_failed(stream, TRY_REQUEST_TIMEOUT);
 		return step_reply(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
+	case DEADLINE_GUARD:
+		return step_reply(stream, 504, SPAN("request timeout"), END_GUARD_TIMEOUT);
 	case DEADLINE_PER_TRY:
 		return step_fail(stream, TRY_PER_TRY_TIMEOUT, 0);
 	case DEADLINE_CONNECT:

@@ -134,7 +134,7 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	case STREAM_GUARD:
 		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
 		/* Guards of a listener decide before there is a route with a timeout. */
-		deadline_offer(&pick, DEADLINE_REQUEST, stream->start_ns / NS_PER_MS + LIMIT_GUARD_MS);
+		deadline_offer(&pick, DEADLINE_GUARD, stream->start_ns / NS_PER_MS + LIMIT_GUARD_MS);
 		break;
 	case STREAM_DELAY:
 		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);

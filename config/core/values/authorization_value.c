@@ -210,8 +210,8 @@ const struct schema mcp_authorization_schema =
 static const struct schema_row backend_rows[] = {
 	RULES(decode_backend_rule, "jwt.team == \"a\"",
 	      "as those of a route, for requests that are for this backend, after those of the route; "
-	      "`backend` can be read, too. A request that failed is not repeated to another backend with such "
-	      "rules"),
+	      "`backend` can be read, too. A request that failed is not repeated to another backend with "
+	      "such rules"),
 	MATCH_EXPRESSIONS(decode_backend_expressions),
 };
 /* clang-format on */
