@@ -32,6 +32,7 @@ class Rig:
         self.line = htpasswd("alice", "-m")
         self.policies = {
             "cors": "{allowOrigins: ['%s'], allowMethods: [GET, POST], allowHeaders: ['*']}" % ORIGIN,
+            "limits": "{maxHeaderBytes: 8000}",
             "jwtAuth": "{mode: strict, issuer: 'https://issuer', audiences: [gw], jwks: {file: %s}, "
                        "location: {header: {name: X-Token}}}" % keys,
             "basicAuth": "{mode: strict, htpasswd: '%s'}" % self.line,
@@ -39,6 +40,7 @@ class Rig:
             "authorization": "{rules: [{deny: 'request.headers[\"x-bad\"] == \"1\"'}]}",
             "localRateLimit": "[{maxTokens: 1, tokensPerFill: 1, fillInterval: 1h, "
                               "key: 'request.headers[\"x-client\"]'}]",
+            "buffer": "{request: {maxBytes: 100}}",
             "csrf": "{additionalOrigins: ['%s']}" % ORIGIN,
             "requestRedirect": "{scheme: https}",
             "delay": "{duration: 1h}",
@@ -62,11 +64,14 @@ binds:
 
 # The order of docs/tasks/guards.md: the policy, the answer it refuses with, and what makes it refuse.
 REFUSALS = (
+    ("networkAuthorization", 403, "authorization failed"),
+    ("limits", 431, "request headers too large"),
     ("jwtAuth", 401, "authentication failure: no bearer token found"),
     ("basicAuth", 401, "basic authentication failure: no basic authentication credentials found"),
     ("apiKey", 401, "api key authentication failure: no API Key found"),
     ("authorization", 403, "authorization failed"),
     ("localRateLimit", 429, "rate limit exceeded"),
+    ("buffer", 413, "request body too large"),
     ("csrf", 403, "CSRF validation failed"),
     ("requestRedirect", 302, ""),
 )
@@ -77,16 +82,26 @@ def headers_for(rig, refusing, number):
     fields = [field for name, field in rig.fields.items() if name not in refusing]
     if "authorization" in refusing:
         fields.append(("X-Bad", "1"))
+    if "networkAuthorization" in refusing:
+        fields.append(("X-Forwarded-For", "203.0.113.9"))
+    if "limits" in refusing:
+        fields.append(("X-Large", "x" * 8000))
     fields.append(("X-Client", "limited" if "localRateLimit" in refusing else f"free-{number}"))
     fields.append(("Origin", "https://evil.test" if "csrf" in refusing else ORIGIN))
     return fields
+
+
+NETWORK = """
+frontendPolicies: {networkAuthorization: {rules: [{deny: 'source.address == "203.0.113.9"'}]}}
+config: {forwarded: {trusted: [127.0.0.0/8]}}
+"""
 
 
 @test("of two guards that would both refuse a request, the first one answers; redirects come after them",
       timeout=60)
 def order():
     rig = Rig()
-    gateway, backend = acted(rig.text(rig.policies))
+    gateway, backend = acted(rig.text(rig.policies) + NETWORK)
     exhausted = headers_for(rig, (), 0)[:-2] + [("X-Client", "limited"), ("Origin", ORIGIN)]
     eq(gateway.fetch("/x", method="POST", headers=exhausted).status, 302, "the token of the limit")
     number = 0
@@ -95,12 +110,14 @@ def order():
                       tuple(other[0] for other in REFUSALS[at + 1:-1])]:
             number += 1
             fields = headers_for(rig, (name, *later), number)
-            response = gateway.fetch("/x", method="POST", headers=fields)
+            sent = b"x" * (101 if "buffer" in (name, *later) else 100)
+            response = gateway.fetch("/x", method="POST", headers=fields, body=sent)
             eq((response.status, response.text), (status, body), f"{name} before {later}")
-            if "csrf" not in (name, *later):
+            if "csrf" not in (name, *later) and name != "networkAuthorization":
                 eq(response.header("access-control-allow-origin"), ORIGIN, f"CORS of {name}")
     for name, _, _ in REFUSALS[:-1]:
-        check(gateway.metrics()("headgate_policy_refusals_total", policy=name, rule="default/all") > 1, name)
+        rule = "frontend/networkAuthorization" if name == "networkAuthorization" else "default/all"
+        check(gateway.metrics()("headgate_policy_refusals_total", policy=name, rule=rule) > 1, name)
     preflight = [("Origin", ORIGIN), ("Access-Control-Request-Method", "POST"), ("X-Bad", "1")]
     for _ in range(3):
         response = gateway.fetch("/x", method="OPTIONS", headers=preflight)
