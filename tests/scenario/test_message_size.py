@@ -106,6 +106,50 @@ def counted():
     check(len(got) < MOST + 2000 and not got.endswith(b"0\r\n\r\n"), f"a complete request: {got[-40:]}")
 
 
+def spellings():
+    """(head without its end, body) of requests that are too large in another way."""
+    big, host = MOST + 1, "Host: a\r\n"
+    whole = b"x" * big
+    chunk = b"%x\r\n" % big + whole + b"\r\n0\r\n\r\n"
+    for method in ("GET", "DELETE", "OPTIONS", "PUT", "PROPFIND"):
+        yield f"{method} /x HTTP/1.1\r\n{host}Content-Length: {big}\r\n", b""
+    for target in ("http://a/x", "//x", "/%2e/x", "/x?Content-Length=1", "/%78"):
+        yield f"POST {target} HTTP/1.1\r\n{host}Content-Length: {big}\r\n", b""
+    for fields in (f"Content-Length: 000{big}", f"Content-Length: +{big}", f"Content-Length: {big}, {big}",
+                   f"Content-Length: 1\r\nContent-Length: {big}",
+                   f"Content-Length: {big}\r\nContent-Length: 1",
+                   f"content-LENGTH: {big}", f"Content-Length:\t{big} ",
+                   f"Content-Length: {big}\r\nContent_Length: 1", f"Content-Length: {1 << 64}",
+                   f"Content-Length: {(1 << 64) + 1}", f"Content-Length: {big}\r\nConnection: Content-Length",
+                   f"Content-Length: {big}\r\nConnection: upgrade\r\nUpgrade: websocket"):
+        yield f"POST /x HTTP/1.1\r\n{host}{fields}\r\n", b""
+    yield f"POST /x HTTP/1.0\r\nContent-Length: {big}\r\n", b""
+    for fields in ("Transfer-Encoding: chunked", "transfer-encoding: CHUNKED",
+                   "Transfer-Encoding: chunked\r\nContent-Length: 1",
+                   "Transfer-Encoding: chunked\r\nExpect: 100-continue"):
+        yield f"POST /x HTTP/1.1\r\n{host}{fields}\r\n", chunk
+    yield f"POST /x HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n", b"1;a=b\r\nx\r\n" * (big // 1)
+
+
+@test("no spelling of a length, a method or a target leads past the limit of a body", timeout=60)
+def inputs():
+    gateway, backend = acted(CONFIG % (LIMITS, ""))
+    for head, body in spellings():
+        client = gateway.client()
+        client.send(head + "\r\n")
+        try:
+            client.send(body)
+        except ConnectionError:
+            pass
+        if body and "Content-Length" not in head:
+            got = backend.accept().expect_end()[1]
+            check(not got.endswith(b"0\r\n\r\n"), f"{head}: a complete request")
+        status = client.response("HEAD" if head.startswith("HEAD") else "GET").status
+        check(status in (400, 413), f"{head!r}: {status}")
+        client.close()
+    backend.expect_no_connection(0.1)
+
+
 STEADY = "config: {splice: {mode: require, adaptive: false}}\n"
 
 
