@@ -185,7 +185,8 @@ def wrong_manifests():
                    "authorization: {action: Denny, policy: {matchExpressions: ['true']}}",
                    "cors: {allowOrigins: ['*', 'https://a.example']}",
                    "csrf: {additionalOrigins: ['*']}",
-                   "rateLimit: {local: [{requests: many, unit: Seconds}]}"):
+                   "rateLimit: {local: [{requests: many, unit: Seconds}]}",
+                   "rateLimit: {local: [{tokens: 5, unit: Seconds}]}"):
         gateway = Gateway(BASE + TRAFFIC % policy)
         eq(gateway.fetch("/a").status, 500, policy)
         gateway.stop()

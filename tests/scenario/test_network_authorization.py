@@ -166,6 +166,36 @@ binds:
     check(status != 0 and "does not guard this listener" in errors, errors)
 
 
+MUTUAL = """
+frontendPolicies:
+  networkAuthorization:
+    rules:
+    - require: 'source.subjectCn == "front" && "front.test" in source.subjectAltNames'
+    - require: 'destination.hostname == "web.test" && destination.port == @port@'
+binds:
+- port: @port@
+  listeners:
+  - {protocol: HTTPS, tls: {cert: @cert@, key: @key@, root: @root@, clientAuth: optional},
+     routes: [{backends: [{host: @origin@}]}]}
+"""
+
+
+@test("rules see the names of the verified client certificate and the server name, before the first request")
+def certificates():
+    servers, people, strangers = Authority("servers"), Authority("people"), Authority("strangers")
+    leaf = servers.issue("web.test", "other.test")
+    gateway = Gateway(MUTUAL, origin=Origin(), cert=leaf.cert, key=leaf.key, root=people.cert)
+    good = people.issue("front.test", cn="front", client=True)
+    client = tls.Tls(gateway.port, servers, "web.test", identity=good)
+    eq(client.get("/get").status, 200, "the right certificate")
+    for name, identity in (("web.test", None), ("other.test", good),
+                           ("web.test", people.issue("front.test", cn="back", client=True)),
+                           ("web.test", people.issue("back.test", cn="front", client=True)),
+                           ("web.test", strangers.issue("front.test", cn="front", client=True))):
+        tls.refused(gateway.port, servers, name, identity=identity)
+    gateway.wait_log(lambda line: line["close_reason"] == REASON, 4)
+
+
 LISTENERS = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
