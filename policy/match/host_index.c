@@ -146,6 +146,9 @@ const struct host_bucket *host_index_find(const struct host_index *index, struct
 	const struct host_bucket *best;
 	uint64_t hash, at;
 
+	/* No pattern names a host. */
+	if (index->count == (index->any != NULL))
+		return index->any;
 	if (host.len && host.data[host.len - 1] == '.')
 		host.len--;
 	best = host_wildcard(index, host, &hash);

@@ -266,18 +266,23 @@ void fields_remove(struct fields *f, struct span name)
 		fields_drop(f, 0, id, name);
 }
 
-int fields_set(struct fields *f, struct span name, struct span value)
+int fields_replace(struct fields *f, const struct field *field)
 {
-	enum field_id id = field_id_of(name);
-
-	for (uint32_t i = 0; fields_have(f, id) && i < f->count; i++) {
-		if (!field_is(&f->list[i], id, name))
+	for (uint32_t i = 0; fields_have(f, field->id) && i < f->count; i++) {
+		if (!field_is(&f->list[i], field->id, field->name))
 			continue;
-		f->list[i] = (struct field){ .name = name, .value = value, .id = id };
-		fields_drop(f, i + 1, id, name);
+		f->list[i] = *field;
+		fields_drop(f, i + 1, field->id, field->name);
 		return 0;
 	}
-	return fields_put(f, &(struct field){ .name = name, .value = value, .id = id });
+	return fields_put(f, field);
+}
+
+int fields_set(struct fields *f, struct span name, struct span value)
+{
+	struct field field = { .name = name, .value = value, .id = field_id_of(name) };
+
+	return fields_replace(f, &field);
 }
 
 bool fields_list_has(const struct fields *f, enum field_id id, struct span token)

@@ -50,7 +50,7 @@ struct span field_name_of(enum field_id id); /* lower case */
 void fields_init(struct fields *f, struct arena *arena);
 /* Stores spans as given: they must live as long as the arena. 0 or -ENOMEM. */
 int fields_add(struct fields *f, struct span name, struct span value);
-/* The same for a field of another list, whose id is already known. */
+/* The same for a field whose id is already known. */
 int fields_put(struct fields *f, const struct field *field);
 static inline bool fields_have(const struct fields *f, enum field_id id)
 {
@@ -66,6 +66,8 @@ void fields_remove_id(struct fields *f, enum field_id id);
 void fields_remove(struct fields *f, struct span name);
 /* Replaces all fields of this name by one. 0 or -ENOMEM. */
 int fields_set(struct fields *f, struct span name, struct span value);
+/* The same for a field whose id is already known. */
+int fields_replace(struct fields *f, const struct field *field);
 /*
  * Keeps the fields for which `keep` returns true, in their order. It gets the pointer to the field before any
  * field is moved, so that a single field can be identified by its address.

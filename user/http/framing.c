@@ -76,18 +76,11 @@ static struct body_framing framing_of(const struct framing_fields *said, enum bo
 	return (struct body_framing){ .kind = otherwise };
 }
 
-enum http_error framing_request(const struct request_head *head, struct body_framing *ret_framing)
+enum http_error framing_request_of(const struct request_head *head, const struct framing_fields *said,
+				   struct body_framing *ret_framing)
 {
-	struct framing_fields said;
-	struct body_framing framing;
-	enum http_error http_error;
+	struct body_framing framing = framing_of(said, BODY_NONE);
 
-	if (head->version_major == 2 && fields_have(&head->fields, FIELD_TRANSFER_ENCODING))
-		return HTTP_ERROR_TRANSFER_ENCODING;
-	http_error = framing_fields_read(&head->fields, head->version_minor, &said);
-	if (http_error != HTTP_ERROR_NONE)
-		return http_error;
-	framing = framing_of(&said, BODY_NONE);
 	/* RFC 9110 9.3.6 and 9.3.8: other servers take these bytes for a tunnel or for the next request. */
 	if (framing.kind != BODY_NONE && (head->method == METHOD_CONNECT || head->method == METHOD_TRACE))
 		return HTTP_ERROR_BODY_FORBIDDEN;
@@ -95,9 +88,40 @@ enum http_error framing_request(const struct request_head *head, struct body_fra
 	return HTTP_ERROR_NONE;
 }
 
+enum http_error framing_request(const struct request_head *head, struct body_framing *ret_framing)
+{
+	struct framing_fields said;
+	enum http_error http_error;
+
+	if (head->version_major == 2 && fields_have(&head->fields, FIELD_TRANSFER_ENCODING))
+		return HTTP_ERROR_TRANSFER_ENCODING;
+	http_error = framing_fields_read(&head->fields, head->version_minor, &said);
+	return http_error ? http_error : framing_request_of(head, &said, ret_framing);
+}
+
 static bool is_interim(uint16_t status)
 {
 	return status < 200;
+}
+
+enum http_error framing_response_of(const struct response_head *head, const struct framing_fields *said,
+				    enum http_method method, struct body_framing *ret_framing)
+{
+	if (is_interim(head->status) || head->status == 204) {
+		if (said->is_chunked || (is_interim(head->status) && said->length > 0))
+			return HTTP_ERROR_BODY_FORBIDDEN;
+		*ret_framing = framing_none(said, false);
+		if (head->status == 101)
+			ret_framing->kind = BODY_TUNNEL;
+		return HTTP_ERROR_NONE;
+	}
+	if (method == METHOD_CONNECT && head->status < 300)
+		*ret_framing = (struct body_framing){ .kind = BODY_TUNNEL };
+	else if (method == METHOD_HEAD || head->status == 304)
+		*ret_framing = framing_none(said, true);
+	else
+		*ret_framing = framing_of(said, BODY_UNTIL_CLOSE);
+	return HTTP_ERROR_NONE;
 }
 
 enum http_error framing_response(const struct response_head *head, enum http_method method,
@@ -109,23 +133,7 @@ enum http_error framing_response(const struct response_head *head, enum http_met
 	if (head->version_major == 2 && fields_have(&head->fields, FIELD_TRANSFER_ENCODING))
 		return HTTP_ERROR_TRANSFER_ENCODING;
 	http_error = framing_fields_read(&head->fields, head->version_minor, &said);
-	if (http_error != HTTP_ERROR_NONE)
-		return http_error;
-	if (is_interim(head->status) || head->status == 204) {
-		if (said.is_chunked || (is_interim(head->status) && said.length > 0))
-			return HTTP_ERROR_BODY_FORBIDDEN;
-		*ret_framing = framing_none(&said, false);
-		if (head->status == 101)
-			ret_framing->kind = BODY_TUNNEL;
-		return HTTP_ERROR_NONE;
-	}
-	if (method == METHOD_CONNECT && head->status < 300)
-		*ret_framing = (struct body_framing){ .kind = BODY_TUNNEL };
-	else if (method == METHOD_HEAD || head->status == 304)
-		*ret_framing = framing_none(&said, true);
-	else
-		*ret_framing = framing_of(&said, BODY_UNTIL_CLOSE);
-	return HTTP_ERROR_NONE;
+	return http_error ? http_error : framing_response_of(head, &said, method, ret_framing);
 }
 
 static bool fields_keep(const struct fields *fields, uint8_t version_major, uint8_t version_minor)

@@ -49,6 +49,11 @@ enum http_error framing_request(const struct request_head *head, struct body_fra
  */
 enum http_error framing_response(const struct response_head *head, enum http_method method,
 				 struct body_framing *ret_framing);
+/* The same when the fields have been read; only for heads of HTTP/1. */
+enum http_error framing_request_of(const struct request_head *head, const struct framing_fields *said,
+				   struct body_framing *ret_framing);
+enum http_error framing_response_of(const struct response_head *head, const struct framing_fields *said,
+				    enum http_method method, struct body_framing *ret_framing);
 /*
  * RFC 9112 9.3: whether the sender of this head will keep the connection after the message. "close" overrides
  * "keep-alive". A response with BODY_UNTIL_CLOSE always ends its connection.

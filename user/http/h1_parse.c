@@ -311,9 +311,9 @@ enum http_error h1_parse_request(struct span bytes, struct arena *arena, struct 
 	if (http_error == HTTP_ERROR_NONE)
 		http_error = head_check_host(ret_head, host_port_of(ret_head));
 	if (http_error == HTTP_ERROR_NONE)
-		http_error = framing_request(ret_head, ret_framing);
-	if (http_error == HTTP_ERROR_NONE)
 		http_error = framing_fields_read(&ret_head->fields, ret_head->version_minor, &said);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = framing_request_of(ret_head, &said, ret_framing);
 	if (http_error == HTTP_ERROR_NONE)
 		http_error = head_check_expect(&ret_head->fields);
 	if (http_error == HTTP_ERROR_NONE)
@@ -338,9 +338,9 @@ enum http_error h1_parse_response(struct span bytes, struct arena *arena, struct
 	if (http_error == HTTP_ERROR_NONE)
 		http_error = fields_read(at, end, &ret_head->fields);
 	if (http_error == HTTP_ERROR_NONE)
-		http_error = framing_response(ret_head, METHOD_GET, &framing);
-	if (http_error == HTTP_ERROR_NONE)
 		http_error = framing_fields_read(&ret_head->fields, ret_head->version_minor, &said);
+	if (http_error == HTTP_ERROR_NONE)
+		http_error = framing_response_of(ret_head, &said, METHOD_GET, &framing);
 	if (http_error == HTTP_ERROR_NONE)
 		http_error = nominations_check(&ret_head->fields);
 	return http_error == HTTP_ERROR_NONE ? response_read_again(bytes, ret_head, &said) : http_error;

@@ -139,36 +139,35 @@ void bypass_drop_identities(struct fields *fields)
 }
 
 /* From a trusted peer, keeps an existing field; otherwise sets our own value. */
-static int forwarded_set(struct fields *fields, struct span name, struct span value, bool is_trusted)
+static int forwarded_set(struct fields *fields, const struct field *own, bool is_trusted)
 {
-	if (is_trusted && fields_find(fields, name))
+	if (is_trusted && fields_have(fields, own->id))
 		return 0;
-	if (value.len)
-		return fields_set(fields, name, value);
-	fields_remove(fields, name);
+	if (own->value.len)
+		return fields_replace(fields, own);
+	fields_remove_id(fields, own->id);
 	return 0;
 }
 
 int hop_by_hop_add_forwarded(struct request_head *head, const struct forwarded_facts *facts)
 {
 	struct fields *fields = &head->fields;
-	struct span client = facts->client_ip;
+	struct field client = { SPAN("X-Forwarded-For"), facts->client_ip, FIELD_X_FORWARDED_FOR };
+	struct field proto = { SPAN("X-Forwarded-Proto"), facts->proto, FIELD_X_FORWARDED_PROTO };
+	struct field host = { SPAN("X-Forwarded-Host"), head->authority, FIELD_X_FORWARDED_HOST };
 	int error;
 
 	if (!facts->is_trusted)
 		fields_retain(fields, is_not_forwarding, NULL);
 	if (facts->is_trusted && fields_have(fields, FIELD_X_FORWARDED_FOR)) {
-		client = forwarded_for(fields, facts->client_ip);
-		if (!client.data)
+		client.value = forwarded_for(fields, facts->client_ip);
+		if (!client.value.data)
 			return -ENOMEM;
 	}
-	error = fields_set(fields, SPAN("X-Forwarded-For"), client);
-	if (error)
-		return error;
-	error = forwarded_set(fields, SPAN("X-Forwarded-Proto"), facts->proto, facts->is_trusted);
-	if (error)
-		return error;
-	return forwarded_set(fields, SPAN("X-Forwarded-Host"), head->authority, facts->is_trusted);
+	error = fields_replace(fields, &client);
+	if (!error)
+		error = forwarded_set(fields, &proto, facts->is_trusted);
+	return error ? error : forwarded_set(fields, &host, facts->is_trusted);
 }
 
 int hop_by_hop_add_via(struct fields *fields, uint8_t version_major, uint8_t version_minor)

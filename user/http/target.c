@@ -41,17 +41,21 @@ struct span authority_host(struct span authority)
 	return end < 0 ? authority : span_first(authority, (size_t)end);
 }
 
+/* What follows the host and its colon. */
+static struct span port_after(struct span authority, struct span host)
+{
+	return authority.len > host.len ? span_from(authority, host.len + 1) : SPAN("");
+}
+
 struct span authority_port(struct span authority)
 {
-	struct span host = authority_host(authority);
-
-	return authority.len > host.len ? span_from(authority, host.len + 1) : SPAN("");
+	return port_after(authority, authority_host(authority));
 }
 
 bool authority_is_valid(struct span authority)
 {
 	struct span host = authority_host(authority);
-	struct span port = authority_port(authority);
+	struct span port = port_after(authority, host);
 	uint64_t number;
 
 	if (host.len == 0)

@@ -24,11 +24,31 @@ static inline size_t wire_field_bytes(const struct field *field)
 	return field->name.len + 2 + field->value.len + 2;
 }
 
-/* All functions return the position after the bytes they put. */
+enum { WIRE_SHORT_BYTES = 16 };
+
+/* Most pieces are so short that a call of memcpy() costs more than the copy: two words that may overlap. */
+static inline void wire_put_short(char *at, struct span s)
+{
+	if (s.len >= 8) {
+		memcpy(at, s.data, 8);
+		memcpy(at + s.len - 8, s.data + s.len - 8, 8);
+	} else if (s.len >= 4) {
+		memcpy(at, s.data, 4);
+		memcpy(at + s.len - 4, s.data + s.len - 4, 4);
+	} else if (s.len) {
+		at[0] = s.data[0];
+		at[s.len / 2] = s.data[s.len / 2];
+		at[s.len - 1] = s.data[s.len - 1];
+	}
+}
+
+/* Functions return the position after the bytes they put. */
 static inline char *wire_put(char *at, struct span s)
 {
-	if (s.len)
+	if (s.len > WIRE_SHORT_BYTES)
 		memcpy(at, s.data, s.len);
+	else
+		wire_put_short(at, s);
 	return at + s.len;
 }
 

@@ -173,7 +173,7 @@ static int facts_of(void *context, uint32_t needs, const struct expression_facts
 	return stream_facts_fill(&place->facts, place->stream, needs, &place->stream->exchange->arena);
 }
 
-bool guard_pass(struct stream *stream, const struct guard_list *list, enum stream_step *ret_step)
+static bool ask_all(struct stream *stream, const struct guard_list *list, enum stream_step *ret_step)
 {
 	struct exchange *exchange = stream->exchange;
 	const struct guard_verifier verifier = verify_for(stream);
@@ -190,7 +190,7 @@ bool guard_pass(struct stream *stream, const struct guard_list *list, enum strea
 				     .now_ns = loop_now_ns(stream->proxy->loop) };
 
 	place.stream = stream;
-	if (list->count && !exchange->guard_fields.arena)
+	if (!exchange->guard_fields.arena)
 		fields_init(&exchange->guard_fields, &exchange->arena);
 	for (; exchange->guards_passed < list->count; exchange->guards_passed++) {
 		if (!ask(stream, &list->list[exchange->guards_passed], &facts, ret_step))
@@ -198,4 +198,9 @@ bool guard_pass(struct stream *stream, const struct guard_list *list, enum strea
 	}
 	exchange->guards_passed = 0;
 	return true;
+}
+
+bool guard_pass(struct stream *stream, const struct guard_list *list, enum stream_step *ret_step)
+{
+	return list->count == 0 || ask_all(stream, list, ret_step);
 }

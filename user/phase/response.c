@@ -18,7 +18,7 @@ static int response_add_date(struct stream *stream)
 
 	if (fields_have(fields, FIELD_DATE) || stream->exchange->response.status < 200)
 		return 0;
-	return fields_add(fields, SPAN("Date"), proxy_date(stream->proxy));
+	return fields_put(fields, &(struct field){ SPAN("Date"), proxy_date(stream->proxy), FIELD_DATE });
 }
 
 static int response_prepare_head(struct stream *stream)

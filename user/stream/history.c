@@ -43,10 +43,15 @@ uint64_t stream_history_next_id(struct stream_history *history)
 
 static void history_copy(struct history_entry *entry, size_t *used, struct span *text)
 {
-	struct span from = span_first(*text, HISTORY_TEXT_BYTES - *used);
+	struct span from;
 
-	if (from.len)
-		memcpy(entry->text + *used, from.data, from.len);
+	/* Most are: nothing may point to memory that ends with the stream. */
+	if (!text->len) {
+		text->data = NULL;
+		return;
+	}
+	from = span_first(*text, HISTORY_TEXT_BYTES - *used);
+	memcpy(entry->text + *used, from.data, from.len);
 	*text = span_of(entry->text + *used, from.len);
 	*used += from.len;
 }
