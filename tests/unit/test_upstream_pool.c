@@ -325,6 +325,31 @@ SCENE_TEST(a_connection_that_spoke_or_ended_is_not_given_out)
 	upstream_pool_leave(pool, endpoint);
 }
 
+SCENE_TEST(a_connection_that_spoke_since_the_last_event_is_not_given_out_even_if_the_request_may_be_repeated)
+{
+	struct scene *scene = *state;
+	struct upstream_pool *pool = &scene->proxy.pool;
+	struct upstream_endpoint *endpoint = endpoint_of(scene);
+
+	for (int is_end = 0; is_end <= 1; is_end++) {
+		struct upstream *upstream;
+		int far;
+
+		upstream = connect_one(scene, endpoint, &far);
+		upstream_pool_give(pool, upstream);
+		play_turn(scene->proxy.loop);
+		if (is_end)
+			shutdown(far, SHUT_WR);
+		else
+			assert_int_equal(write(far, "HTTP/1.1 200 OK\r\n", 17), 17);
+		pair_wait(conn_fd(&upstream->conn), POLLIN);
+		assert_null(upstream_pool_take(pool, endpoint, true));
+		assert_int_equal(count(scene, COUNTER_POOL_STALE), is_end + 1);
+		close(far);
+	}
+	upstream_pool_leave(pool, endpoint);
+}
+
 static void pool_await_empty(struct scene *scene)
 {
 	for (int i = 0; i < PAIR_WAIT_MS && scene->proxy.pool.idle_count; i++)

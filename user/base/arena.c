@@ -109,9 +109,14 @@ static char *arena_raw(struct arena *a, size_t size_bytes, size_t align)
 	return block->bytes + start;
 }
 
+void *arena_room(struct arena *a, size_t size_bytes)
+{
+	return arena_raw(a, size_bytes, alignof(max_align_t));
+}
+
 void *arena_take(struct arena *a, size_t size_bytes)
 {
-	char *memory = arena_raw(a, size_bytes, alignof(max_align_t));
+	void *memory = arena_room(a, size_bytes);
 
 	if (memory)
 		memset(memory, 0, size_bytes);

@@ -22,6 +22,7 @@ void arena_wipe(struct arena *a); /* overwrites the content; only arena_done() m
 void arena_join(struct arena *a, struct arena *from);
 /* Zeroed, and aligned for any object. NULL without memory. */
 void *arena_take(struct arena *a, size_t size_bytes);
+void *arena_room(struct arena *a, size_t size_bytes); /* the same, not zeroed */
 /* Unaligned bytes, not zeroed. */
 char *arena_bytes(struct arena *a, size_t size_bytes);
 /*

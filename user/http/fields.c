@@ -129,7 +129,7 @@ void fields_init(struct fields *f, struct arena *arena)
 
 static int fields_grow(struct fields *f, uint32_t capacity)
 {
-	struct field *list = arena_take(f->arena, capacity * sizeof(*list));
+	struct field *list = arena_room(f->arena, capacity * sizeof(*list));
 
 	if (!list)
 		return -ENOMEM;

@@ -124,8 +124,9 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 					       uint32_t *ret_index);
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /*
- * Returns an idle connection that is open and silent, or NULL. may_repeat: skip the check that it is still
- * open, because a request that it does not take will be sent on another one.
+ * Returns an idle connection that is open and silent, or NULL. may_repeat: where counters show without a
+ * system call that nothing is to be read (conn_is_drained()), skip the check that it is still open, because a
+ * request that it does not take will be sent on another one.
  */
 struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint,
 				    bool may_repeat);
