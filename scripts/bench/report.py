@@ -208,6 +208,11 @@ def chapter(model, made):
             *growth(model, made), *texts(model)]
 
 
+def tried():
+    with open(os.path.join(RESULTS, "tried.md"), encoding="utf-8") as file:
+        return ["## Tried and not kept", "", file.read().rstrip(), ""]
+
+
 def document():
     """{path: text}."""
     made = {}
@@ -226,6 +231,7 @@ def document():
         ""]
     for model in models():
         lines += chapter(model, made)
+    lines += tried()
     made["PERFORMANCE.md"] = "\n".join(lines).rstrip() + "\n"
     return made
 
