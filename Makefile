@@ -187,6 +187,9 @@ COMPILE   := $(CC) $(BASE_C) $(CPPFLAGS_) $(WARNINGS)
 # Without type information there is nothing for the check of virtual tables to look at.
 COMPILE_CXX := $(CXX) -std=gnu++17 -fno-rtti $(BASE) $(if $(findstring undefined,$(BASE)),-fno-sanitize=vptr) \
 	$(CPPFLAGS_) $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARNINGS))
+# The path of a request runs fewer instructions so; elsewhere the program would only grow.
+HOT       := $(if $(filter release,$(PROFILE)),$(addsuffix /%,$(addprefix user/,base client codec driver http loop obs \
+	phase relay stream upstream) policy/match))
 LINK      := $(CC) -pthread $(filter -f% -g% -O%,$(CFLAGS_$(PROFILE))) $(LDFLAGS_$(PROFILE)) -Wl,--as-needed $(EXTRA_LDFLAGS)
 # What is generated at the link is a file in the debug symbols: without the map, with the path of the build.
 LINK_LTO  := $(if $(filter -fno-lto,$(LINK)),$(filter-out -fno-lto,$(LINK)) -flto=auto -ffile-prefix-map=$(CURDIR)=.,$(LINK))
@@ -216,7 +219,7 @@ objects: $(call objects_of,$(OUR_SRC)) $(LLHTTP_OBJ) $(SKELETONS) ## compile eve
 fuzzers: $(FUZZ_BIN) ## build the fuzz targets (PROFILE=fuzz)
 
 $(OBJ)/flags: FORCE
-	$(call keep_text,$@,$(COMPILE) $(COMPILE_CXX) $(shell $(firstword $(CC)) -dumpfullversion 2>/dev/null || $(CC) -dumpversion))
+	$(call keep_text,$@,$(COMPILE) $(COMPILE_CXX) $(HOT) $(shell $(firstword $(CC)) -dumpfullversion 2>/dev/null || $(CC) -dumpversion))
 
 $(B)/link: FORCE
 	$(call keep_text,$@,$(LINK_LTO) $(LIBS) $(LIB_SRC) $(ORIGIN_SRC) $(HELPER_SRC))
@@ -224,7 +227,8 @@ $(B)/link: FORCE
 $(OBJ)/%.o: %.c $(OBJ)/flags | $(GENERATED)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) $(if $(filter tests/% admin/ui/page_file.c,$<),$(if $(HAS_LTO),-fno-lto)) -MD -MP -c $< -o $@
+	$(Q)$(COMPILE) $(if $(filter $(HOT),$<),-O3) $(if $(filter tests/% admin/ui/page_file.c,$<),$(if $(HAS_LTO),-fno-lto)) \
+		-MD -MP -c $< -o $@
 
 # The assembler includes the files of the page; optimisation across files does not see what the assembler defines.
 $(OBJ)/admin/ui/page_file.o: $(wildcard admin/ui/page/*)
