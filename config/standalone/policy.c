@@ -98,9 +98,9 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define GUARDS_ELSEWHERE                                                                                     \
 	REFUSED("cors", GUARD_ELSEWHERE), REFUSED("jwtAuth", GUARD_ELSEWHERE),                               \
 		REFUSED("mcpAuthentication", GUARD_ELSEWHERE), REFUSED("basicAuth", GUARD_ELSEWHERE),        \
-		REFUSED("apiKey", GUARD_ELSEWHERE),                                                          \
-		REFUSED("localRateLimit", GUARD_ELSEWHERE), REFUSED("limits", GUARD_ELSEWHERE),              \
-		REFUSED("buffer", GUARD_ELSEWHERE), REFUSED("csrf", GUARD_ELSEWHERE)
+		REFUSED("apiKey", GUARD_ELSEWHERE), REFUSED("localRateLimit", GUARD_ELSEWHERE),              \
+		REFUSED("limits", GUARD_ELSEWHERE), REFUSED("buffer", GUARD_ELSEWHERE),                      \
+		REFUSED("csrf", GUARD_ELSEWHERE)
 
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,

@@ -199,7 +199,7 @@ TEST(a_unix_socket_serves_any_host_and_only_its_owner)
 	free(answer);
 	text_init(&body);
 	text_init(&error);
-	assert_int_equal(top_fetch(span_str(where), "/logging", &body, &error), 0);
+	assert_int_equal(top_fetch(span_str(where), "GET", "/logging", &body, &error), 0);
 	assert_true(span_starts(text_span(&body), SPAN("current log level is ")));
 	text_done(&body);
 	text_done(&error);

@@ -67,10 +67,7 @@ static const struct place {
 	  "}}}}\n",
 	  { NULL },
 	  { "mcp" } },
-	{ MANIFEST "backend: {",
-	  "}}}\n",
-	  { "ai", "extAuth" },
-	  { "auth", "tunnel", "transformation" } },
+	{ MANIFEST "backend: {", "}}}\n", { "ai", "extAuth" }, { "auth", "tunnel", "transformation" } },
 	{ MANIFEST "backend: {mcp: {", "}}}}\n", { "guardrails" }, { NULL } },
 	{ MANIFEST "frontend: {", "}}}\n", { NULL }, { "tracing", "metrics", "proxyProtocol" } },
 };

@@ -14,7 +14,8 @@ void cluster_status_write(struct cluster *cluster, const struct snapshot *snapsh
 
 	text_init(&status);
 	host_addresses_read(&host);
-	status_write(snapshot, &(struct status_host){ host.list, host.count, own_address_has, true }, &status);
+	status_write(snapshot, &(struct status_host){ host.list, host.count, own_address_has, true },
+		     &status);
 	if (text_error(&status))
 		log_error("no memory for the status of the objects: it is not written");
 	else

@@ -427,32 +427,9 @@ static void gateway_take_over(struct gateway *gateway)
 	takeover_end(&gateway->takeover, &host);
 }
 
-static enum lookup_family family_of(const struct static_config *config)
-{
-	static const enum lookup_family families[] = {
-		[DNS_ALL] = LOOKUP_ALL,
-		[DNS_V4_PREFERRED] = LOOKUP_V4_FIRST,
-		[DNS_V4_ONLY] = LOOKUP_V4_ONLY,
-		[DNS_V6_ONLY] = LOOKUP_V6_ONLY,
-	};
-
-	if (config->dns_family == DNS_AUTO)
-		return config->ipv6_enabled ? LOOKUP_ALL : LOOKUP_V4_ONLY;
-	return families[config->dns_family];
-}
-
-static enum lookup_edns edns_of(const struct static_config *config)
-{
-	if (!config->dns_has_edns0)
-		return LOOKUP_EDNS_SYSTEM;
-	return config->dns_edns0_is_on ? LOOKUP_EDNS_ON : LOOKUP_EDNS_OFF;
-}
-
 static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
-	struct resolver_options resolver = { .refresh_ms = ns_to_ms(snapshot->config.dns_refresh_ns),
-					     .lookup.family = family_of(&snapshot->config),
-					     .lookup.edns = edns_of(&snapshot->config) };
+	struct resolver_options resolver = resources_resolver(&snapshot->config);
 	struct admin_addresses addresses;
 	int result = gateway_settle_privileges(gateway, &snapshot->config, error);
 

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "user/base/clock.h"
 #include "user/net/descriptors.h"
 
 void resources_set_connections(struct snapshot *snapshot, uint32_t workers)
@@ -43,4 +44,32 @@ void resources_name(struct proxy_shared *shared)
 	(void)!getrandom(&shared->clients.secret, sizeof(shared->clients.secret), 0);
 	(void)!getrandom(&shared->backends.secret, sizeof(shared->backends.secret), 0);
 	snprintf(shared->loop_id, sizeof(shared->loop_id), "headgate-%016llx", (unsigned long long)id);
+}
+
+static enum lookup_family family_of(const struct static_config *config)
+{
+	static const enum lookup_family families[] = {
+		[DNS_ALL] = LOOKUP_ALL,
+		[DNS_V4_PREFERRED] = LOOKUP_V4_FIRST,
+		[DNS_V4_ONLY] = LOOKUP_V4_ONLY,
+		[DNS_V6_ONLY] = LOOKUP_V6_ONLY,
+	};
+
+	if (config->dns_family == DNS_AUTO)
+		return config->ipv6_enabled ? LOOKUP_ALL : LOOKUP_V4_ONLY;
+	return families[config->dns_family];
+}
+
+static enum lookup_edns edns_of(const struct static_config *config)
+{
+	if (!config->dns_has_edns0)
+		return LOOKUP_EDNS_SYSTEM;
+	return config->dns_edns0_is_on ? LOOKUP_EDNS_ON : LOOKUP_EDNS_OFF;
+}
+
+struct resolver_options resources_resolver(const struct static_config *config)
+{
+	return (struct resolver_options){ .refresh_ms = ns_to_ms(config->dns_refresh_ns),
+					  .lookup.family = family_of(config),
+					  .lookup.edns = edns_of(config) };
 }

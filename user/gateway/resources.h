@@ -3,6 +3,7 @@
 
 #include "config/snapshot.h"
 #include "user/client/worker_state.h"
+#include "user/net/resolver.h"
 
 /* Resources of the process that its parts share. */
 
@@ -16,3 +17,5 @@ void resources_set_connections(struct snapshot *snapshot, uint32_t workers);
  * 508 without a loop.
  */
 void resources_name(struct proxy_shared *shared);
+/* How names are looked up, by config.dns. */
+struct resolver_options resources_resolver(const struct static_config *config);

@@ -15,6 +15,7 @@ _headgate() {
 	check-request,-f|check-request,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	check-request,-H|check-request,--header) return ;;
 	check-request,--source) return ;;
+	check-request,--destination) return ;;
 	explain,-f|explain,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	lint,-f|lint,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	top,--admin) return ;;
@@ -24,7 +25,7 @@ _headgate() {
 	esac
 	case $command in
 	'') words='-f --file --kubernetes --kubeconfig --kubernetes-copy --validate-only --strict --log-level --log-format --no-keeper --restart-limit -V --version -h --help' ;;
-	check-request) words='-f --file -H --header --source --json -h --help' ;;
+	check-request) words='-f --file -H --header --source --destination --json -h --help' ;;
 	convert) words='' ;;
 	explain) words='-f --file --json -h --help route' ;;
 	lint) words='-f --file -h --help' ;;
