@@ -62,11 +62,6 @@ static const struct place {
 	  "}}}\n",
 	  { "extAuth", "extProc", "concurrencyLimit", "conditional" },
 	  { "transformation", "compression" } },
-	{ MANIFEST
-	  "traffic: {jwtAuthentication: {providers: [{issuer: a, jwks: {remote: {url: 'https://a/k'}}}], ",
-	  "}}}}\n",
-	  { NULL },
-	  { "mcp" } },
 	{ MANIFEST "backend: {", "}}}\n", { "ai", "extAuth" }, { "auth", "tunnel", "transformation" } },
 	{ MANIFEST "backend: {mcp: {", "}}}}\n", { "guardrails" }, { NULL } },
 	{ MANIFEST "frontend: {", "}}}\n", { NULL }, { "tracing", "metrics", "proxyProtocol" } },
