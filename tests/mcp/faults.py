@@ -159,8 +159,20 @@ def flood(call):
     return text("flooded")
 
 
+def wait_for_file(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+def busy(call):
+    """Reads nothing until a file exists."""
+    wait_for_file(call.argument("until"))
+    return text("done")
+
+
 def flood_progress(call):
-    """Sends count progress notifications of the call, as many in one write as its pipe takes."""
+    """Sends count progress notifications of the call in one write, once a file exists."""
+    wait_for_file(call.argument("until"))
     line = encode({"jsonrpc": "2.0", "method": "notifications/progress",
                    "params": {"progressToken": call.meta["progressToken"], "progress": 1}}) + b"\n"
     raw(call, line * int(call.argument("count", 10000)))
@@ -208,13 +220,6 @@ def reorder(call):
                            for one in reversed(waiting)))
         waiting.clear()
     yield Never()
-
-
-def busy(call):
-    """Reads nothing until a file exists."""
-    while not os.path.exists(call.argument("until")):
-        time.sleep(0.01)
-    return text("done")
 
 
 TOOLS = {

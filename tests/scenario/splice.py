@@ -36,7 +36,7 @@ binds:
 
 # What may differ between the lanes: the lane, the times, and the ports that the kernel picked.
 FREE_FIELDS = ("lane", "bypass", "bypass_reason_client", "bypass_reason_backend", "duration", "src.addr",
-               "endpoint", "http.host", "id")
+               "endpoint", "http.host", "id", "stream.id", "backend.connect", "backend.head")
 
 
 def acted(mode, config=TUNNEL, **options):

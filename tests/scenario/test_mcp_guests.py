@@ -7,6 +7,7 @@ import time
 
 from hg import *
 from hg.mcp import MODERN, Mcp, McpServer, text_of
+from hg.process import read_text
 from mcpplays import child, expect_gone, expect_no_zombie, fails, play, runs
 
 # Memory that a guest may cost for a moment: a line, the queues of a session, what malloc keeps.
@@ -280,10 +281,17 @@ def slow_reader():
 @test("mcp guests: a client whose stream breaks while it holds up its targets does not leave them held",
       timeout=90)
 def broken_reader():
-    # One read of the child's short messages makes more than may wait for a client.
+    # One read of the child's short messages makes more than may wait for a client, when they fill its pipe.
     gateway, journal = play(child("one"), more="config: {limits: {mcpMessageBytes: 65536}}")
     client = Mcp(gateway)
-    flood = client.begin("flood_progress", {"count": 80000}, {"progressToken": "t" * 240})
+    ready = os.path.join(tmpdir(), "may go on")
+    flood = client.begin("flood_progress", {"count": 80000, "until": ready}, {"progressToken": "t" * 240})
+    wait_until(lambda: journal.messages("tools/call"), 20, "the call")
+    gateway.signal(signal.SIGSTOP)
+    open(ready, "w").close()
+    pid, = journal.pids()
+    wait_until(lambda: read_text(f"/proc/{pid}/syscall").startswith("1 "), 20, "a write that waits for a reader")
+    gateway.signal(signal.SIGCONT)
     wait_until(lambda: journal.messages("notifications/cancelled"), 20, "the end of the call")
     eq(client.text("echo"), "{}", "a call after it")
     eq(len(journal.pids()), 1, "children")
