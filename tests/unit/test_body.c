@@ -489,8 +489,7 @@ static enum http_error decode_limited(const struct body_framing *framing, struct
 	struct body_decoder d;
 
 	body_decoder_init(&d, framing);
-	d.is_limited = true;
-	d.most_bytes = most_bytes;
+	body_decoder_limit(&d, most_bytes);
 	*ret_delivered = 0;
 	for (int part = 0; part < 2; part++) {
 		struct span rest = part ? span_from(text, cut) : span_first(text, cut), payload;

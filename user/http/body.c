@@ -37,9 +37,12 @@ void body_decoder_init(struct body_decoder *d, const struct body_framing *framin
 
 void body_decoder_done(struct body_decoder *d)
 {
-	if (d->trailers)
-		buf_done(d->trailers);
-	hg_free(d->trailers);
+	struct buf *trailers = d->is_limited ? NULL : d->trailers;
+
+	if (trailers)
+		buf_done(trailers);
+	hg_free(trailers);
+	d->is_limited = false;
 	d->trailers = NULL;
 }
 
@@ -266,6 +269,9 @@ static enum http_error trailers_keep(struct body_decoder *d, struct span bytes)
 		bytes.len = bytes.len >= 2 ? bytes.len - 2 : 0;
 	if (bytes.len == 0)
 		return HTTP_ERROR_NONE;
+	if (d->is_limited)
+		d->trailers = NULL;
+	d->is_limited = false;
 	if (!d->trailers)
 		d->trailers = hg_calloc(1, sizeof(*d->trailers));
 	if (!d->trailers)

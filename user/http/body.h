@@ -55,22 +55,31 @@ struct body_decoder {
 	enum body_kind kind : 8;
 	enum http_error http_error : 8;
 	uint8_t chunk_state; /* enum chunk_state */
-	bool is_done;
-	bool is_limited; /* set by the owner after body_decoder_init(): refuses more than most_bytes */
+	bool is_done : 1;
+	bool is_limited : 1; /* body_decoder_limit(), until the trailer section begins */
 	uint32_t line_bytes; /* of the current chunk line or trailer section */
 	uint64_t left; /* LENGTH: of the body; CHUNKED: of the chunk */
 	uint64_t payload_bytes; /* delivered */
-	uint64_t most_bytes; /* of payload, if is_limited */
 	uint64_t framing_bytes; /* of chunk lines, CRLFs and trailers */
-	struct buf *trailers; /* raw trailer section without the empty line, owner; NULL: none */
+	/* There are many tunnels, with two of these each, and no payload follows trailers. */
+	union {
+		struct buf *trailers; /* raw trailer section without the empty line, owner; NULL: none */
+		uint64_t most_bytes; /* of payload, if is_limited */
+	};
 };
 
 void body_decoder_init(struct body_decoder *d, const struct body_framing *framing);
 void body_decoder_done(struct body_decoder *d);
+/* Right after the start: more than most_bytes of payload are BODY_BAD, HTTP_ERROR_BODY_TOO_LARGE. */
+static inline void body_decoder_limit(struct body_decoder *d, uint64_t most_bytes)
+{
+	d->is_limited = true;
+	d->most_bytes = most_bytes;
+}
 /* The raw trailer section so far; may be empty. */
 static inline struct span body_trailer_bytes(const struct body_decoder *d)
 {
-	return d->trailers && d->trailers->data ? buf_span(d->trailers) : SPAN("");
+	return !d->is_limited && d->trailers && d->trailers->data ? buf_span(d->trailers) : SPAN("");
 }
 /*
  * One step. *ret_consumed includes payload; *ret_payload is empty except for BODY_DATA, and points into `in`.

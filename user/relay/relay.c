@@ -94,8 +94,7 @@ int relay_resume(struct relay *relay, const struct relay_past *past)
 
 void relay_limit(struct relay *relay, uint64_t most_bytes)
 {
-	relay->decoder.is_limited = true;
-	relay->decoder.most_bytes = most_bytes;
+	body_decoder_limit(&relay->decoder, most_bytes);
 }
 
 void relay_allow_sockmap(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes,

@@ -119,7 +119,7 @@ int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, c
 	size_t user_bytes = user ? sizeof(*user) + user->jwt_subject.len + user->basic.len +
 					    user->request_id.len + user->user_agent.len
 				 : 0;
-	size_t len = texts->method.len + texts->host.len + texts->path.len + texts->refusal.len + user_bytes;
+	size_t len = texts->method.len + texts->host.len + texts->path.len + user_bytes;
 	struct stream_texts *kept = hg_malloc(sizeof(*kept) + len);
 	char *at;
 
@@ -130,7 +130,6 @@ int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, c
 	kept->method = stream_put_text(&at, texts->method);
 	kept->host = stream_put_text(&at, texts->host);
 	kept->path = stream_put_text(&at, texts->path);
-	kept->refusal = stream_put_text(&at, texts->refusal);
 	if (user) {
 		struct stream_user *kept_user = (struct stream_user *)(kept + 1);
 

@@ -96,8 +96,10 @@ struct stream_user {
 struct stream_texts {
 	struct span method;
 	struct span host; /* TLS route: the server name in the ClientHello */
-	struct span path;
-	struct span refusal; /* of a tunnel: why it was refused */
+	union {
+		struct span path;
+		struct span refusal; /* of a TCP or TLS tunnel, which has no path: why it was refused */
+	};
 };
 
 /* The result of the last check of a client that does not read its response. */
