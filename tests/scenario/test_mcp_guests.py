@@ -290,7 +290,7 @@ def broken_reader():
     gateway.signal(signal.SIGSTOP)
     open(ready, "w").close()
     pid, = journal.pids()
-    wait_until(lambda: read_text(f"/proc/{pid}/syscall").startswith("1 "), 20, "a write that waits for a reader")
+    wait_until(lambda: read_text(f"/proc/{pid}/syscall").startswith("1 "), 20, "a write that waits")
     gateway.signal(signal.SIGCONT)
     wait_until(lambda: journal.messages("notifications/cancelled"), 20, "the end of the call")
     eq(client.text("echo"), "{}", "a call after it")
