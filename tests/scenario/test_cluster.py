@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects of a Kubernetes API server: followed, kept while it is away, and their status written."""
 import os
+import signal
 import time
 
 from hg import *
@@ -155,6 +156,19 @@ def incomplete():
     server.refused = {}
     gateway.await_ready(30)
     eq(location(gateway, "/one"), "/to", "once it is complete")
+
+
+@test("a gateway that waits for its API server ends when it is told to, with and without a keeper")
+def ends_while_waiting():
+    server = ApiServer()
+    server.stop()
+    for keeper in (False, True):
+        gateway = serve(server, ready=False, checked=False, keeper=keeper)
+        wait_until(lambda: "trying again" in gateway.stderr, 10, "the first failure")
+        gateway.signal(signal.SIGTERM)
+        eq(gateway.wait(10), 0, "the exit status")
+        check("killing it" not in gateway.stderr, "it ends by itself")
+        eq(gateway.stderr.count("trying again"), 1, "lines about one failure")
 
 
 @test("a kubeconfig that is wrong, starts a program or trusts anybody, is an error that says what to write")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "user/base/list.h"
+#include "user/base/log.h"
 #include "user/base/text.h"
 #include "user/cluster/access.h"
 #include "user/loop/loop.h"
@@ -15,6 +16,8 @@ struct api {
 	const struct cluster_access *access; /* borrowed */
 	void *multi; /* owner, CURLM */
 	struct timer timer; /* when libcurl wants to be called */
+	struct log_rate unreachable; /* of its users: they all meet the same failure */
+	struct log_rate reachable;
 	struct list requests; /* struct api_request: under way */
 	struct list sockets; /* struct api_socket */
 };

@@ -2,10 +2,12 @@
 #include "user/cluster/cluster.h"
 
 #include <errno.h>
+#include <signal.h>
 
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/cluster/cluster_file.h"
+#include "user/loop/signals.h"
 
 enum {
 	SOURCES = 256, /* of the loop that waits */
@@ -189,7 +191,19 @@ void cluster_stop(struct cluster *cluster)
 struct waiting {
 	struct cluster *cluster;
 	struct timer timer;
+	struct signals signals;
+	bool must_end;
 };
+
+static void on_signal(struct signals *signals, int number)
+{
+	struct waiting *waiting = container_of(signals, struct waiting, signals);
+
+	if (number == SIGHUP)
+		return;
+	waiting->must_end = true;
+	loop_stop(waiting->cluster->loop);
+}
 
 static void on_waiting(struct timer *timer, uint64_t now_ms)
 {
@@ -229,13 +243,20 @@ int cluster_wait(struct cluster *cluster)
 	if (cluster->file)
 		read_file(cluster);
 	timer_init(&waiting.timer, on_waiting);
-	error = cluster_start(cluster, loop, NULL, NULL);
+	error = signals_block();
+	if (!error)
+		error = signals_start(&waiting.signals, loop, on_signal);
+	if (!error)
+		error = cluster_start(cluster, loop, NULL, NULL);
 	if (!error) {
 		timer_arm(loop_timers(loop), &waiting.timer,
 			  loop_now_ms(loop) + (cluster->is_from_file ? FILE_WAIT_MS : SAY_MS));
 		error = loop_run(loop);
 		timer_cancel(loop_timers(loop), &waiting.timer);
 	}
+	if (waiting.must_end)
+		error = -EINTR;
+	signals_stop(&waiting.signals, loop);
 	cluster_stop(cluster);
 	cluster->reported = cluster->store.changes;
 	loop_free(loop);

@@ -43,7 +43,7 @@ int cluster_init(struct cluster *cluster, const char *kubeconfig, const char *fi
 void cluster_done(struct cluster *cluster);
 /*
  * Waits until the objects are complete, with a loop of its own. If there is a copy on disk, not for longer
- * than some seconds. 0 or a negative errno.
+ * than some seconds. 0, -EINTR (a signal tells the process to end), or another negative errno.
  */
 int cluster_wait(struct cluster *cluster);
 /* Follows the objects: on_change comes after each burst of changes that matter to a configuration. */

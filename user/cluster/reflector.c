@@ -17,6 +17,7 @@ enum {
 	RETRY_MAX_MS = 30 * 1000,
 	ABSENT_MS = 60 * 1000, /* until a kind that the server does not know is looked for again */
 	PAGE_OBJECTS = 500,
+	SAY_MS = 10 * 1000, /* between two lines about what all kinds have in common */
 	PATH_BYTES = 1024,
 };
 
@@ -63,16 +64,29 @@ static uint64_t pause_ms(struct reflector *reflector)
 
 /* ------------------------------------------------------------------------------------ problems */
 
-/* Logs the first failure in a row, and each when the reason changes. */
-static void fail(struct reflector *reflector, const char *reason)
+/* Logs the first failure in a row, and each when the reason changes. No connection: once for all kinds. */
+static void say(struct reflector *reflector, struct span problem, bool is_connection)
+{
+	uint64_t suppressed;
+
+	if (span_eq(problem, text_span(&reflector->problem)))
+		return;
+	if (!is_connection)
+		log_warn("API server: %s: %.*s; trying again", kind_list[reflector->kind].plural,
+			 SPAN_FMT(problem));
+	else if (log_rate_pass(&reflector->api->unreachable, loop_now_ms(reflector->api->loop), SAY_MS,
+			       &suppressed))
+		log_warn("API server: %.*s; what it has sent stays in force; trying again",
+			 SPAN_FMT(problem));
+}
+
+static void fail(struct reflector *reflector, const char *reason, bool is_connection)
 {
 	struct text problem;
 
 	text_init(&problem);
 	text_escaped(&problem, span_str(reason));
-	if (!span_eq(text_span(&problem), text_span(&reflector->problem)))
-		log_warn("API server: %s: %.*s; trying again", kind_list[reflector->kind].plural,
-			 SPAN_FMT(text_span(&problem)));
+	say(reflector, text_span(&problem), is_connection);
 	if (!reflector->away_us)
 		reflector->away_us = clock_wall_us();
 	text_done(&reflector->problem);
@@ -84,7 +98,10 @@ static void fail(struct reflector *reflector, const char *reason)
 
 static void succeed(struct reflector *reflector)
 {
-	if (reflector->problem.len)
+	uint64_t suppressed;
+
+	if (reflector->problem.len &&
+	    log_rate_pass(&reflector->api->reachable, loop_now_ms(reflector->api->loop), SAY_MS, &suppressed))
 		log_info("API server: %s are watched again", kind_list[reflector->kind].plural);
 	text_clear(&reflector->problem);
 	reflector->away_us = 0;
@@ -111,6 +128,8 @@ static void fail_absent(struct reflector *reflector)
 		log_info("API server: it does not know %s", kind_list[reflector->kind].plural);
 	reflector->is_absent = true;
 	reflector->is_in_step = true;
+	reflector->away_us = 0;
+	text_clear(&reflector->problem);
 	store_sweep(reflector->store, reflector->kind, ++reflector->round);
 	wait(reflector, ABSENT_MS);
 	reflector->on_step(reflector);
@@ -257,7 +276,7 @@ static void end_page(struct reflector *reflector)
 	if (!is_good) {
 		text_clear(&reflector->page);
 		text_clear(&reflector->position);
-		fail(reflector, "its list cannot be read");
+		fail(reflector, "its list cannot be read", false);
 		return;
 	}
 	if (!reflector->page.len) {
@@ -274,17 +293,19 @@ static void end_page(struct reflector *reflector)
 /* The sentence of the server's Status, else the status or what libcurl says. */
 static void fail_status(struct reflector *reflector, const struct api_result *result)
 {
+	bool has_answer;
 	struct text reason;
 
 	if (store_can_read(reflector->store, result->body))
 		take_error(reflector, result->body);
+	has_answer = reflector->answer.len;
 	text_init(&reason);
 	if (result->status || !reflector->answer.len)
 		text_str(&reason, result->error);
 	if (result->status && reflector->answer.len)
 		text_str(&reason, ": ");
 	text_add(&reason, text_span(&reflector->answer));
-	fail(reflector, reason.data ? reason.data : "no memory");
+	fail(reflector, reason.data ? reason.data : "no memory", !result->status && !has_answer);
 	text_done(&reason);
 	text_clear(&reflector->answer);
 }
@@ -312,7 +333,7 @@ static void on_end(struct api_request *request, const struct api_result *result)
 		succeed(reflector);
 		wait(reflector, RETRY_MS); /* the server has ended the watch */
 	} else if (result->status == 200) {
-		fail(reflector, "its list ended early");
+		fail(reflector, "its list ended early", false);
 	} else {
 		fail_status(reflector, result);
 	}
@@ -391,7 +412,7 @@ static void try_again(struct reflector *reflector)
 					  (struct span){ 0 }, 0);
 	text_done(&path);
 	if (error)
-		fail(reflector, strerrordesc_np(-error));
+		fail(reflector, strerrordesc_np(-error), false);
 	else
 		arm(reflector, SILENCE_MS);
 }
@@ -407,7 +428,7 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	}
 	api_request_stop(&reflector->request);
 	text_clear(&reflector->page);
-	fail(reflector, "it has sent nothing for 90 s");
+	fail(reflector, "it has sent nothing for 90 s", true);
 }
 
 void reflector_init(struct reflector *reflector, struct store *store, enum kind_id kind)

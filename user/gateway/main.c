@@ -94,12 +94,19 @@ static int serve(void *argument, struct restart_state *restart_state)
 		messages_done(&messages);
 		inherited_fds_leave(&takeover.inherited);
 		snapshot_unref(snapshot);
-		return !error ? EXIT_OK : error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
+		if (cluster)
+			cluster_done(cluster);
+		return !error || error == -EINTR	      ? EXIT_OK
+		       : error == -EINVAL || error == -ENOMEM ? EXIT_INVALID
+							      : EXIT_USAGE;
 	}
 	options_apply_logging(options, NULL, &snapshot->config);
 	if (signals_block() < 0)
 		return EXIT_INVALID;
-	return gateway_run(&gateway, options, cluster, snapshot, &messages, seen, &takeover);
+	error = gateway_run(&gateway, options, cluster, snapshot, &messages, seen, &takeover);
+	if (cluster)
+		cluster_done(cluster);
+	return error;
 }
 
 static int run(struct options *options, char **argv)
