@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/load.h"
+#include "config/snapshot.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/cluster/cluster.h"
@@ -142,6 +143,33 @@ TEST(texts_for_a_configuration_are_split_below_the_limit_of_a_file)
 				 "\"namespace\":\"n\"}}\n---\n"
 				 "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s2\","
 				 "\"namespace\":\"n\"}}\n")));
+	cluster_texts_done(&texts);
+	store_done(&store);
+}
+
+/* Anybody in the cluster may write a ConfigMap. The characters are those that YAML refuses or folds. */
+TEST(characters_that_are_none_of_YAML_are_escaped)
+{
+	struct snapshot *snapshot = NULL;
+	struct cluster_texts texts;
+	struct config_report report;
+
+	setup();
+	assert_int_equal(put(KIND_CONFIG_MAP,
+			     "{\"metadata\":{\"name\":\"c\"},\"data\":{\"k\":\"\x7f.\xc2\x80\xc2\x85\xc2\xa0"
+			     "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xef\xbf\xbd\xef\xbf\xbe\xef\xbf\xbf\"}}",
+			     1),
+			 0);
+	assert_string_equal(text_of(KIND_CONFIG_MAP, "c"),
+			    "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"},"
+			    "\"data\":{\"k\":\"\\u007f.\\u0080\\u0085\xc2\xa0\xe2\x80\xa7\\u2028\\u2029"
+			    "\xef\xbf\xbd\\ufffe\\uffff\"}}");
+	config_report_init(&report);
+	assert_int_equal(cluster_texts_make(&texts, &store), 0);
+	assert_int_equal(config_load(texts.source_list, texts.count, NULL, &report, &snapshot), 0);
+	assert_int_equal(report.count[CONFIG_ERROR], 0);
+	snapshot_unref(snapshot);
+	config_report_done(&report);
 	cluster_texts_done(&texts);
 	store_done(&store);
 }

@@ -112,12 +112,54 @@ static void grow(struct store *store)
 
 /* ---------------------------------------------------------------------------------------- one object */
 
+/*
+ * The code of the character that `s` begins with, if JSON may have it in a string as it is, but YAML 1.1
+ * refuses it or takes it for a line break; else 0.
+ */
+static unsigned barred_code(struct span s, size_t *ret_len)
+{
+	unsigned char c = (unsigned char)s.data[0], second = s.len > 1 ? (unsigned char)s.data[1] : 0,
+		      third = s.len > 2 ? (unsigned char)s.data[2] : 0;
+
+	*ret_len = c == 0x7f ? 1 : c == 0xc2 ? 2 : 3;
+	if (c == 0x7f)
+		return c;
+	if (c == 0xc2 && second >= 0x80 && second < 0xa0)
+		return second;
+	if (c == 0xe2 && second == 0x80 && (third == 0xa8 || third == 0xa9))
+		return 0x2028u + (third - 0xa8u);
+	if (c == 0xef && second == 0xbf && third >= 0xbe)
+		return 0xfffeu + (third - 0xbeu);
+	return 0;
+}
+
+/* Appends JSON so that it is YAML too: a DEL in one ConfigMap must not make all objects unreadable. */
+static void add_value(struct text *out, struct span value)
+{
+	size_t at = 0, len = 0;
+
+	while (at < value.len) {
+		bool is_plain = (unsigned char)value.data[at] < 0x7f;
+		unsigned code = is_plain ? 0 : barred_code(span_from(value, at), &len);
+
+		if (!code) {
+			at++;
+			continue;
+		}
+		text_add(out, span_first(value, at));
+		text_fmt(out, "\\u%04x", code);
+		value = span_from(value, at + len);
+		at = 0;
+	}
+	text_add(out, value);
+}
+
 static void add_member(struct text *out, struct span key, struct span value)
 {
 	text_str(out, out->len && out->data[out->len - 1] != '{' ? ",\"" : "\"");
 	text_add(out, key);
 	text_str(out, "\":");
-	text_add(out, value);
+	add_value(out, value);
 }
 
 /* Appends `metadata` without managedFields, and mixes the rest but resourceVersion into the digest. */
