@@ -139,8 +139,18 @@ def from_copy():
     again.ports["port"] = gateway.port
     again.await_ready(30)
     eq((location(again, "/one"), location(again, "/two")), ("/to", "/to"), "from the copy")
+    server.put(route("three"), route("four"))
+    server.refused = {"AgentgatewayPolicy": (403, failure(403, "Forbidden", "cannot list policies"))}
     server.start()
+    wait_until(lambda: "cannot list policies" in again.stderr and
+               again.metrics()("headgate_api_server_objects", kind="HTTPRoute") == 3, 60, "a part of all")
+    again.signal(signal.SIGHUP)
+    wait_until(lambda: again.admin_json("/config_status")["generation"] == 2, 10, "a reload meanwhile")
+    eq([location(again, path) for path in ("/one", "/two", "/three")], ["/to", "/to", 404],
+       "the copy, and nothing of what could need an object that was not read")
+    server.refused = {}
     becomes(again, "/two", 404, "what was deleted meanwhile")
+    becomes(again, "/three", "/to", "what is new")
     eq(location(again, "/one"), "/to", "what is still there")
     again.settle()
 

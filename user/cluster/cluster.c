@@ -52,6 +52,17 @@ static void arm(struct cluster *cluster, struct timer *timer, uint64_t ms)
 	timer_arm(loop_timers(cluster->loop), timer, loop_now_ms(cluster->loop) + ms);
 }
 
+/* The file has served its turn: what the server has sent is complete. */
+static void leave_copy(struct cluster *cluster)
+{
+	if (!cluster->is_from_file)
+		return;
+	cluster->is_from_file = false;
+	store_done(&cluster->copy);
+	/* Whatever the copy was: the configuration in force is not made of these objects. */
+	cluster->store.changes++;
+}
+
 /* Until everything was listed once, nothing is reported: a part is no configuration. */
 static void on_step(struct reflector *reflector)
 {
@@ -60,7 +71,7 @@ static void on_step(struct reflector *reflector)
 
 	if (!cluster_is_complete(cluster))
 		return;
-	cluster->is_from_file = false;
+	leave_copy(cluster);
 	if (cluster->looked != cluster->store.status_changes)
 		status_writer_look(&cluster->writer);
 	cluster->looked = cluster->store.status_changes;
@@ -148,6 +159,8 @@ void cluster_done(struct cluster *cluster)
 		reflector_done(&cluster->reflectors[kind]);
 	status_writer_done(&cluster->writer);
 	cluster_lease_done(&cluster->lease);
+	if (cluster->is_from_file)
+		store_done(&cluster->copy);
 	store_done(&cluster->store);
 	cluster_access_done(&cluster->access);
 }
@@ -224,12 +237,15 @@ static void on_waiting(struct timer *timer, uint64_t now_ms)
 
 static void read_file(struct cluster *cluster)
 {
-	int error = cluster_file_read(&cluster->store, cluster->file);
+	int error = store_init(&cluster->copy);
 
+	if (!error)
+		error = cluster_file_read(&cluster->copy, cluster->file);
 	if (error && error != -ENOENT)
 		log_warn("%s cannot be read: %s", cluster->file, strerrordesc_np(-error));
-	cluster->is_from_file = store_count(&cluster->store);
-	cluster->saved = cluster->store.changes;
+	cluster->is_from_file = store_count(&cluster->copy);
+	if (!cluster->is_from_file)
+		store_done(&cluster->copy);
 }
 
 int cluster_wait(struct cluster *cluster)

@@ -11,7 +11,8 @@
  */
 struct cluster {
 	struct cluster_access access;
-	struct store store;
+	struct store store; /* what the server has sent */
+	struct store copy; /* what the file has, while is_from_file */
 	struct api api;
 	struct reflector reflectors[KIND_COUNT];
 	struct cluster_lease lease;
@@ -24,7 +25,7 @@ struct cluster {
 	uint64_t reported; /* store.changes at the last on_change */
 	uint64_t looked; /* store.status_changes at the last look of the writer */
 	uint64_t saved; /* store.changes in the file */
-	bool is_from_file; /* the objects are those of the file, until the lists are complete */
+	bool is_from_file; /* the configuration is made of `copy`, until the lists are complete */
 	void (*on_change)(void *context); /* NULL: cluster_wait() */
 	void *context;
 };
@@ -50,6 +51,11 @@ int cluster_wait(struct cluster *cluster);
 int cluster_start(struct cluster *cluster, struct loop *loop, void (*on_change)(void *context),
 		  void *context);
 void cluster_stop(struct cluster *cluster);
+/* What a configuration is made of: the server's objects, or those of the file; never some of each. */
+static inline const struct store *cluster_objects(const struct cluster *cluster)
+{
+	return cluster->is_from_file ? &cluster->copy : &cluster->store;
+}
 /* Each kind was listed completely at least once. */
 bool cluster_is_complete(const struct cluster *cluster);
 /* Since when a kind cannot be watched, microseconds since the epoch; 0: all are watched. */

@@ -147,7 +147,7 @@ static void gateway_reload(struct gateway *gateway)
 		return;
 	timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
 	messages_init(&messages);
-	error = gateway_load(gateway->options, gateway->cluster ? &gateway->cluster->store : NULL,
+	error = gateway_load(gateway->options, gateway->cluster ? cluster_objects(gateway->cluster) : NULL,
 			     gateway->snapshot, &messages, &snapshot);
 	if (!error)
 		error = gateway_replace(gateway, snapshot, &messages);

@@ -87,7 +87,8 @@ static int serve(void *argument, struct restart_state *restart_state)
 	messages_init(&messages);
 	error = open_cluster(options, &objects, &cluster);
 	if (!error)
-		error = gateway_load(options, cluster ? &cluster->store : NULL, NULL, &messages, &snapshot);
+		error = gateway_load(options, cluster ? cluster_objects(cluster) : NULL, NULL, &messages,
+				     &snapshot);
 	if (error || options->validate_only) {
 		if (!error)
 			say_valid(messages.warning_count);
