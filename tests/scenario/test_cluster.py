@@ -126,6 +126,36 @@ def cut_and_forgotten():
     wait_until(lambda: gateway.metrics()(AWAY) == 0, 60, "the metric to say that it is back")
 
 
+@test("a 404 for a kind that has objects does not remove them")
+def forgotten_kind():
+    server, gateway = begin(route("one"))
+    server.absent = {"HTTPRoute"}
+    server.cut()
+    wait_until(lambda: "httproutes: the server does not know it any more" in gateway.stderr, 20, "the reason")
+    server.put(*service("s", 80))
+    wait_until(lambda: gateway.metrics()("headgate_api_server_objects", kind="Service") == 1, 20,
+               "other kinds to go on")
+    eq(location(gateway, "/one"), "/to", "while the kind is unknown")
+    server.absent = set()
+    server.put(route("one", "/changed"))
+    becomes(gateway, "/one", "/changed", "when it is known again")
+
+
+@test("a list without a position to watch from is refused: it would be asked for again and again")
+def no_position():
+    server, port = ApiServer(), free_port()
+    server.put(CLASS, gateway_object(port), route("one"))
+    server.refused = {"HTTPRoute": (422, failure(422, "Invalid", "sendInitialEvents: Forbidden"))}
+    gateway = serve(server, ready=False, checked=False)
+    gateway.ports["port"] = port
+    wait_until(lambda: "httproutes: status 422" in gateway.stderr, 20, "pages to be asked for")
+    server.refused = {"HTTPRoute": (200, {"kind": "HTTPRouteList", "items": [], "metadata": {}})}
+    wait_until(lambda: "its list has no resourceVersion" in gateway.stderr, 20, "the reason")
+    server.refused = {}
+    gateway.await_ready(30)
+    eq(location(gateway, "/one"), "/to", "once it has a position")
+
+
 @test("the gateway starts without the API server from the copy on disk, and follows it when it comes back")
 def from_copy():
     copy = os.path.join(tmpdir(), "objects")

@@ -18,7 +18,7 @@ enum {
 	ABSENT_MS = 60 * 1000, /* until a kind that the server does not know is looked for again */
 	PAGE_OBJECTS = 500,
 	SAY_MS = 10 * 1000, /* between two lines about what all kinds have in common */
-	PATH_BYTES = 1024,
+	MESSAGE_BYTES = 500, /* kept of a sentence of the server's */
 };
 
 static void try_again(struct reflector *reflector);
@@ -109,7 +109,10 @@ static void succeed(struct reflector *reflector)
 	reflector->is_absent = false;
 }
 
-/* The server does not know the kind in this version. */
+/*
+ * The server does not know the kind in this version. It deletes the objects of a kind, with an event each,
+ * before it forgets the kind: if there are some, the 404 is of something on the way, and changes nothing.
+ */
 static void fail_absent(struct reflector *reflector)
 {
 	const char *versions = kind_list[reflector->kind].versions;
@@ -119,18 +122,22 @@ static void fail_absent(struct reflector *reflector)
 		count += *versions == ' ';
 	text_clear(&reflector->data);
 	text_clear(&reflector->position);
+	text_clear(&reflector->page);
 	if (++reflector->version_index < count) {
 		try_again(reflector);
 		return;
 	}
 	reflector->version_index = 0;
+	if (reflector->store->count[reflector->kind]) {
+		fail(reflector, "the server does not know it any more; its objects stay in force", false);
+		return;
+	}
 	if (!reflector->is_absent)
 		log_info("API server: it does not know %s", kind_list[reflector->kind].plural);
 	reflector->is_absent = true;
 	reflector->is_in_step = true;
 	reflector->away_us = 0;
 	text_clear(&reflector->problem);
-	store_sweep(reflector->store, reflector->kind, ++reflector->round);
 	wait(reflector, ABSENT_MS);
 	reflector->on_step(reflector);
 }
@@ -162,7 +169,8 @@ static bool take_error(struct reflector *reflector, struct span status)
 	uint64_t seconds = 0;
 
 	text_clear(&reflector->answer);
-	text_add(&reflector->answer, mcp_json_string(mcp_json_member(status, SPAN("message"))));
+	text_add(&reflector->answer,
+		 span_first(mcp_json_string(mcp_json_member(status, SPAN("message"))), MESSAGE_BYTES));
 	/* 410: what changed since the position is forgotten. List again. */
 	if (span_eq(mcp_json_member(status, SPAN("code")), SPAN("410")))
 		reflector->is_expired = true;
@@ -184,6 +192,16 @@ static bool put(struct reflector *reflector, struct span api_version, struct spa
 	return !error;
 }
 
+/* The bookmark behind the last object of a list that comes as events. */
+static bool is_end_of_list(struct span object)
+{
+	struct span metadata = mcp_json_member(object, SPAN("metadata"));
+
+	return mcp_json_member(mcp_json_member(metadata, SPAN("annotations")),
+			       SPAN("k8s.io/initial-events-end"))
+		.len;
+}
+
 /* A line: {"type": ..., "object": ...}. */
 static bool take_event(struct reflector *reflector, struct span line)
 {
@@ -200,8 +218,7 @@ static bool take_event(struct reflector *reflector, struct span line)
 	}
 	if (reflector->state == REFLECTOR_WATCH) {
 		set_position(reflector, object);
-	} else if (span_eq(type, SPAN("BOOKMARK")) &&
-		   memmem(object.data, object.len, "k8s.io/initial-events-end", 25)) {
+	} else if (span_eq(type, SPAN("BOOKMARK")) && is_end_of_list(object)) {
 		set_position(reflector, object);
 		complete_list(reflector);
 		set_state(reflector, REFLECTOR_WATCH);
@@ -279,6 +296,10 @@ static void end_page(struct reflector *reflector)
 		fail(reflector, "its list cannot be read", false);
 		return;
 	}
+	if (!reflector->page.len && !reflector->position.len) {
+		fail(reflector, "its list has no resourceVersion to watch from", false);
+		return;
+	}
 	if (!reflector->page.len) {
 		complete_list(reflector);
 		reflector->on_step(reflector);
@@ -296,6 +317,11 @@ static void fail_status(struct reflector *reflector, const struct api_result *re
 	bool has_answer;
 	struct text reason;
 
+	/* It may be the position, or the token of a page, that it does not take. */
+	if (result->status == 400) {
+		text_clear(&reflector->position);
+		text_clear(&reflector->page);
+	}
 	if (store_can_read(reflector->store, result->body))
 		take_error(reflector, result->body);
 	has_answer = reflector->answer.len;
@@ -320,6 +346,7 @@ static void on_end(struct api_request *request, const struct api_result *result)
 		text_clear(&reflector->position);
 		text_clear(&reflector->page);
 		text_clear(&reflector->data);
+		text_clear(&reflector->answer);
 		wait(reflector, RETRY_MS);
 	} else if (result->status == 404) {
 		fail_absent(reflector);
