@@ -302,6 +302,19 @@ def foreign_parents():
     check(foreign in server.status("HTTPRoute", "one")["parents"], "the other one is as it was")
 
 
+@test("statuses that the server refuses are sent more and more seldom, and at once for a new configuration")
+def refused_statuses():
+    server, port = ApiServer(), free_port()
+    server.refused = {"PATCH": (403, failure(403, "Forbidden", "cannot patch"))}
+    server.put(CLASS, gateway_object(port))
+    serve(server)
+    wait_until(lambda: len(server.refusals) >= 7, 60, "four passes with two objects")
+    check(server.refusals[6] - server.refusals[0] > 3, lambda: f"pauses grow: {server.refusals}")
+    server.refused = {}
+    server.put(route("one"))
+    wait_until(lambda: has_status(server, "GatewayClass", "headgate"), 20, "the status")
+
+
 def renew(server):
     server.lease = {"metadata": {"name": "headgate", "resourceVersion": str(server.version)},
                     "spec": {"holderIdentity": "another", "leaseDurationSeconds": 15,

@@ -16,9 +16,13 @@ static void walk(struct status_writer *writer);
 static void plan(struct status_writer *writer)
 {
 	struct loop *loop = writer->api->loop;
+	uint64_t ms = STATUS_PAUSE_MS;
 
-	if (!timer_is_armed(&writer->timer))
-		timer_arm(loop_timers(loop), &writer->timer, loop_now_ms(loop) + STATUS_PAUSE_MS);
+	if (timer_is_armed(&writer->timer))
+		return;
+	for (uint32_t i = 1; writer->is_bad && i < writer->bad_passes && ms < STATUS_PAUSE_MAX_MS; i++)
+		ms *= 2;
+	timer_arm(loop_timers(loop), &writer->timer, loop_now_ms(loop) + ms);
 }
 
 /* ------------------------------------------------------------------------------------ one object */
@@ -100,13 +104,17 @@ static struct status_write *free_slot(struct status_writer *writer)
 	return NULL;
 }
 
-/* Goes on until all slots are in use. */
+/* Goes on until all slots are in use, or the lease is lost. */
 static void walk(struct status_writer *writer)
 {
 	struct mcp_json_walk left = { .left = writer->rest };
 	struct status_write *slot;
 	struct span key, item;
 
+	if (writer->is_walking && !cluster_lease_is_held(writer->lease)) {
+		writer->is_walking = false;
+		writer->is_stale = true;
+	}
 	while (writer->is_walking && (slot = free_slot(writer))) {
 		writer->is_walking = mcp_json_next(&left, &key, &item);
 		writer->rest = left.left;
@@ -127,6 +135,9 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	    !cluster_lease_is_held(writer->lease))
 		return;
 	writer->is_stale = false;
+	if (!writer->is_bad)
+		writer->bad_passes = 0;
+	writer->is_bad = false;
 	writer->is_walking = true;
 	writer->rest = mcp_json_walk_of(mcp_json_member(text_span(&writer->wanted), SPAN("items"))).left;
 	walk(writer);
@@ -149,6 +160,9 @@ static void on_end(struct api_request *request, const struct api_result *result)
 		writer->written++;
 	} else {
 		writer->is_stale = true;
+		if (!writer->is_bad)
+			writer->bad_passes++;
+		writer->is_bad = true;
 		/* 404: the object is gone; 409: it has changed. */
 		if (result->status != 404 && result->status != 409) {
 			writer->failed++;
@@ -205,6 +219,9 @@ void status_writer_want(struct status_writer *writer, struct span items)
 	if (writer->wanted.failed)
 		text_clear(&writer->wanted);
 	writer->is_walking = false; /* the old pass walks over the old text */
+	writer->bad_passes = 0;
+	if (writer->api)
+		timer_cancel(loop_timers(writer->api->loop), &writer->timer);
 	status_writer_look(writer);
 }
 

@@ -10,9 +10,10 @@
  * Writes the status of the objects while this gateway holds the lease. After each configuration, and when an
  * object's status was changed by somebody, it goes through all objects and patches those whose status is not
  * as wanted, a few at a time. A patch names the version that it was made for: if the object has changed
- * meanwhile (409), the next pass makes a new one.
+ * meanwhile (409), the next pass makes a new one. While the server refuses patches, the pause before each pass
+ * doubles, up to STATUS_PAUSE_MAX_MS; a new configuration ends that.
  */
-enum { STATUS_WRITES = 8, STATUS_PAUSE_MS = 500 };
+enum { STATUS_WRITES = 8, STATUS_PAUSE_MS = 500, STATUS_PAUSE_MAX_MS = 64 * 1000 };
 
 struct status_writer;
 
@@ -33,6 +34,8 @@ struct status_writer {
 	struct status_write writes[STATUS_WRITES];
 	uint64_t written; /* patches that the server took */
 	uint64_t failed;
+	uint32_t bad_passes; /* in a row: with a patch that the server did not take */
+	bool is_bad; /* such is the current pass, or the last one */
 	struct log_rate rate;
 };
 

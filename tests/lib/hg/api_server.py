@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 import urllib.parse
 
 import h2.config
@@ -49,12 +50,13 @@ class ApiServer:
         self.objects = objects if objects is not None else {kind: {} for kind in KINDS}
         self.version, self.forgotten = 100, 0
         self.absent = set()  # paths or kinds that it answers with 404
-        self.refused = {}  # kind -> (status, body) of its requests
+        self.refused = {}  # kind, or "PATCH" -> (status, body) of its requests
         self.lists_as_events = True
         self.page = 2  # objects of a page of a list, whatever the client asks for
         self.requests = []  # (method, path with query)
         self.lease = None
         self.patches = []  # (kind, name, status) that were taken
+        self.refusals = []  # when a patch was refused for `refused`: seconds of a monotonic clock
         self.frozen = False  # reads and sends nothing
         self._history, self._open, self._lock = [], [], threading.RLock()
         self._authority = authority or Authority()
@@ -199,6 +201,9 @@ class ApiServer:
             return connection.send(stream, 401, failure(401, "Unauthorized", "Unauthorized"))
         if path.startswith(LEASES):
             return connection.send(stream, *self._lease(method, path, json.loads(body) if body else None))
+        if method == "PATCH" and method in self.refused:
+            self.refusals.append(time.monotonic())
+            return connection.send(stream, *self.refused[method])
         if method == "PATCH":
             return connection.send(stream, *self._patch(path, headers, json.loads(body)))
         kind = next((name for name, place in KINDS.items() if place == path), None)
