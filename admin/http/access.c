@@ -96,9 +96,13 @@ static bool check_credential(const struct access_request *request, const struct 
 					   .identity = &identity,
 					   .verifier = &verifier };
 	struct guard_answer answer = { 0 };
+	int verdict;
 
 	fields_init(&answer.fields, &request->conn->http.arena);
-	switch (check(config, &facts, &answer)) {
+	verdict = check(config, &facts, &answer);
+	/* After a reload the check may not have asked for it: it is not for the next request. */
+	request->conn->has_verdict = false;
+	switch (verdict) {
 	case GUARD_PASS:
 		return true;
 	case GUARD_WAIT:

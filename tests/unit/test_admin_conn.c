@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "admin/http/access.h"
+#include "policy/guard/guard.h"
 #include "tests/lib/alloc.h"
 #include "tests/unit/admin_stage.h"
 #include "user/base/limits.h"
@@ -360,4 +362,90 @@ TEST(a_connection_survives_lack_of_memory_at_every_step)
 
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++)
 		assert_true(alloc_fail_each(serve_one, (void *)requests[i]) >= 8);
+}
+
+/* ---- passwords of other hosts */
+
+/* A reload replaces the passwords by keys while the first password is verified. */
+struct access_stage {
+	struct stage stage;
+	struct admin_hooks hooks;
+	struct snapshot snapshot;
+	struct basic_auth_policy basic;
+	struct api_key_policy key;
+	unsigned int verified;
+};
+
+static const struct snapshot *access_snapshot(void *context)
+{
+	struct access_stage *own = context;
+
+	return &own->snapshot;
+}
+
+static void access_verify(void *context, const struct htpasswd *users, struct span name, struct span password,
+			  uint64_t client, void (*done)(void *argument, int verdict), void *argument)
+{
+	struct access_stage *own = context;
+	bool is_first = own->verified++ == 0;
+
+	(void)users, (void)name, (void)client;
+	own->snapshot.config.admin_basic = is_first ? NULL : &own->basic;
+	done(argument, span_eq(password, SPAN("right")) ? GUARD_PASS : GUARD_REFUSE);
+	own->snapshot.config.admin_basic = &own->basic;
+}
+
+static void access_serve(void *context, struct admin_conn *conn)
+{
+	struct access_stage *own = context;
+
+	if (access_check(&(struct access_request){ &own->hooks, conn, &conn->http.head, access_serve, own }))
+		admin_conn_say(conn, 200, "served\n");
+}
+
+static void access_on_request(void *context, struct admin_conn *conn, const struct request_head *head)
+{
+	(void)head;
+	conn->is_local = false;
+	access_serve(container_of((struct stage *)context, struct access_stage, stage), conn);
+}
+
+TEST(a_verdict_is_for_no_other_request_of_the_connection)
+{
+	/* alice:right, alice:wrong, alice:right */
+	static const char requests[] =
+		"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6cmlnaHQ=\r\n\r\n"
+		"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6d3Jvbmc=\r\n\r\n"
+		"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6cmlnaHQ=\r\n"
+		"Connection: close\r\n\r\n";
+	static const struct credential_location location = { .kind = LOCATION_HEADER,
+							     .name = SPAN("authorization"),
+							     .prefix = SPAN("Basic ") };
+	static const char *const statuses[] = { "401", "401", "200" };
+	static struct access_stage own;
+	char answer[8192];
+	const char *at = answer;
+	int fd;
+
+	stage_start(&own.stage);
+	own.hooks = (struct admin_hooks){ .context = &own,
+					  .snapshot = access_snapshot,
+					  .verify_password = access_verify };
+	own.basic.location = location;
+	own.key.location = (struct credential_location){ .kind = LOCATION_HEADER, .name = SPAN("x-key") };
+	own.snapshot.config.admin_basic = &own.basic;
+	own.snapshot.config.admin_key = &own.key;
+	own.stage.owner.on_request = access_on_request;
+	fd = client_open(&own.stage.address);
+	client_send(fd, requests, sizeof(requests) - 1);
+	client_read(fd, answer, sizeof(answer), SIZE_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+		at = strstr(at, "HTTP/1.1 ");
+		assert_non_null(at);
+		at += strlen("HTTP/1.1 ");
+		assert_memory_equal(at, statuses[i], 3);
+	}
+	assert_int_equal(own.verified, 3);
+	close(fd);
+	stage_stop(&own.stage);
 }
