@@ -35,6 +35,22 @@ NAMELESS = """return [...document.querySelectorAll("button, select, input, progr
       node.querySelector("title")?.textContent)).map(node => node.outerHTML)"""
 TEXT = "return document.querySelector(arguments[0])?.innerText ?? ''"
 
+# What a list shows after each of some changes, while its element "b" has the focus.
+LISTS = """return import("/ui/dom.js").then(({el, reconcile}) => {
+    const list = document.body.appendChild(el("div"));
+    const show = keys => reconcile(list, [...keys], key => key, key => el("button", {}, key), () => {});
+
+    show("abc");
+    const focused = list.children[1];
+    focused.focus();
+    const seen = arguments[0].map(keys => {
+        show(keys);
+        return list.textContent + (document.activeElement === focused ? "" : " without the focus");
+    });
+    list.remove();
+    return seen;
+})"""
+
 
 class Page:
     """The page of a gateway, in a browser that is used by the keyboard only."""
@@ -140,6 +156,12 @@ def policies(page):
     page.shows("#config", "Generation 1")
 
 
+def lists(page):
+    """An element that stays keeps the focus, and equal keys leave nothing behind."""
+    changes = ["abc", "bc", "xbc", "cb", "bd", "bdd", "bdd", "bdd", "b"]
+    eq(page.browser.run(LISTS, changes), changes, "a list after each change")
+
+
 def looks(page):
     """Themes, by the system and by the button; a width for phones, without a scroll bar below."""
     background = "return getComputedStyle(document.body).backgroundColor"
@@ -190,6 +212,7 @@ def page_in_chromium():
     closing(page, gateway)
     filtering(page)
     policies(page)
+    lists(page)
     looks(page)
     labels(page)
     eq([line for line in page.browser.console() if "favicon" not in line], [], "messages in the console")

@@ -37,27 +37,35 @@ export function setAttribute(node, name, value) {
 
 // Makes the children of `parent` those of `items`, by key: an element that stays keeps the focus.
 export function reconcile(parent, items, keyOf, create, update) {
-    const old = new Map([...parent.children].map(child => [child.dataset.key, child]));
-    let place = parent.firstElementChild;
+    const keys = items.map(item => String(keyOf(item)));
+    const wanted = new Set(keys);
+    const old = new Map();
 
-    for (const item of items) {
-        const key = String(keyOf(item));
-        let child = old.get(key);
+    // First, so that those that stay need not move: that takes the focus away. Of equal keys one is kept.
+    for (const child of [...parent.children]) {
+        const {key} = child.dataset;
+
+        if (wanted.has(key) && !old.has(key))
+            old.set(key, child);
+        else
+            child.remove();
+    }
+    let place = parent.firstElementChild;
+    items.forEach((item, at) => {
+        let child = old.get(keys[at]);
 
         if (child) {
-            old.delete(key);
+            old.delete(keys[at]);
         } else {
             child = create(item);
-            child.dataset.key = key;
+            child.dataset.key = keys[at];
         }
         update(child, item);
         if (child === place)
             place = place.nextElementSibling;
         else
             parent.insertBefore(child, place);
-    }
-    for (const child of old.values())
-        child.remove();
+    });
 }
 
 // A table whose rows are reconciled. columns: {label, number, text, cell(item): text or node, title(item)}
