@@ -55,11 +55,11 @@ void seconds_begin(struct seconds *seconds, uint64_t now_s)
 	struct sample *sample = &seconds->samples[current % SECONDS_KEPT];
 
 	values_read(seconds->counters, values);
-	/* A reader that sees this does not use the base, which changes now. */
-	atomic_store_explicit(&seconds->current, 0, memory_order_release);
-	atomic_thread_fence(memory_order_seq_cst);
+	/* A reader that sees one of these uses neither base nor sample: they change after the fence. */
+	atomic_store_explicit(&seconds->current, 0, memory_order_relaxed);
 	if (current)
-		atomic_store_explicit(&sample->second, 0, memory_order_release);
+		atomic_store_explicit(&sample->second, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
 	for (uint32_t i = 0; i < SECOND_VALUE_COUNT; i++) {
 		uint64_t gained = values[i] - tally_read(&seconds->base[i]);
 
@@ -96,6 +96,7 @@ static bool read_sample(const struct seconds *seconds, uint64_t second, uint64_t
 		return false;
 	for (uint32_t i = 0; i < SECOND_VALUE_COUNT; i++)
 		ret[i] = tally_read(&sample->values[i]);
+	atomic_thread_fence(memory_order_acquire);
 	return tally_read(&sample->second) == second;
 }
 
