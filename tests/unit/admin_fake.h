@@ -27,6 +27,7 @@ struct fake {
 	atomic_bool is_ready;
 	atomic_uint quits;
 	atomic_size_t stream_count;
+	atomic_bool has_long_texts; /* all that a client can choose, and more */
 	int start_result;
 	struct text start_error;
 	struct admin_addresses addresses;
@@ -80,6 +81,16 @@ static inline void fake_worker_numbers(void *context, size_t index, struct worke
 	};
 }
 
+static inline void fake_long_texts(struct stream_record *record)
+{
+	static char bytes[64 * 1024];
+	struct span text = span_of(bytes, sizeof(bytes));
+
+	memset(bytes, 0xff, sizeof(bytes));
+	record->method = record->host = record->path = record->error = text;
+	record->listener = record->route = record->backend = record->endpoint = text;
+}
+
 static inline void fake_list_streams(void *context, const struct stream_query *query,
 				     void (*done)(void *argument, struct stream_list *list), void *argument)
 {
@@ -100,6 +111,8 @@ static inline void fake_list_streams(void *context, const struct stream_query *q
 		view->state = history ? "closed" : "RELAY";
 		view->record.source = source;
 		view->record.path = SPAN("/\x1b\xff");
+		if (fake->has_long_texts)
+			fake_long_texts(&view->record);
 		view->record.protocol = SPAN("http");
 		view->record.status = 200;
 		view->record.bytes_in = 5;
