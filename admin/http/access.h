@@ -5,8 +5,8 @@
 #include "admin/http/conn.h"
 
 /*
- * Who may use the admin port from another host: nobody may change anything without config.adminAuth, and with
- * it each request needs a credential. Clients of this host, over loopback or a Unix socket, need none.
+ * Who may use the admin port from another host. Without config.adminAuth nobody may change anything, and with
+ * it each request needs a credential. Clients that come over loopback or a Unix socket need none.
  */
 struct access_request {
 	const struct admin_hooks *hooks;

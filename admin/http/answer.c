@@ -10,8 +10,8 @@
 #include "user/http/reply.h"
 
 /*
- * The page loads only its own files, sends requests to its own server only, and is not shown in another page.
- * What clients sent stands in it as text, so that these are a second wall.
+ * The page loads only its own files, sends requests only to its own server, and cannot be framed by another
+ * page. It inserts what clients sent as text only; these fields are the second line of defense.
  */
 static const struct {
 	struct span name;

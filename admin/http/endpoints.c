@@ -106,8 +106,8 @@ static bool check_site(enum admin_port port, struct admin_conn *conn, const stru
 	}
 	if (head->method != METHOD_GET && head->method != METHOD_HEAD && !site_origin_is_safe(head)) {
 		admin_conn_say(conn, 403,
-			       "requests of pages on other sites are refused (Origin, Sec-Fetch-Site); "
-			       "a page of this one sends X-Headgate, too\n");
+			       "requests from pages of other sites are refused (Origin, Sec-Fetch-Site); "
+			       "a page of this site must send X-Headgate\n");
 		return false;
 	}
 	return true;

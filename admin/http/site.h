@@ -13,8 +13,8 @@
 /* True if Host is localhost or an IP literal, any port: no foreign DNS server can point such a name here. */
 bool site_host_is_safe(struct span authority);
 /*
- * True if a request that changes something comes from no browser, or from a page of this host and port that
- * sends the field X-Headgate, too: a form cannot, and a script of another origin has to ask first
- * (Fetch 4.8).
+ * True if a request that changes something does not come from a browser, or comes from a page of this host
+ * and port and has the field X-Headgate. A form cannot send that field, and a script of another origin needs
+ * a preflight for it (Fetch 4.8), which this server does not grant.
  */
 bool site_origin_is_safe(const struct request_head *head);

@@ -11,8 +11,8 @@
 #include "user/base/units.h"
 
 enum {
-	DATA_SAMPLES = 400, /* of one response; the next one has those behind it */
-	DATA_SESSIONS_BYTES = 12 * 1024, /* of MCP sessions; of more only the number is said */
+	DATA_SAMPLES = 400, /* in one response; the next one continues after them */
+	DATA_SESSIONS_BYTES = 12 * 1024, /* of MCP sessions; a longer list is left out */
 	DATA_REFUSALS = 60,
 };
 

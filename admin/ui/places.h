@@ -6,7 +6,7 @@
 #include "user/obs/paths.h"
 
 /*
- * The numbers of listeners, routes, backends and endpoints: sums of the ways of all workers
+ * The numbers of listeners, routes, backends and endpoints: sums over the paths of all workers
  * (user/obs/paths.h).
  */
 enum place_kind {

@@ -3,7 +3,7 @@
 
 #include "user/base/units.h"
 
-enum { ROW_TEXT_BYTES = 100 }; /* of a text that a client chose */
+enum { ROW_TEXT_BYTES = 100 }; /* longer texts, which a client may have chosen, are cut */
 
 /* Absent texts are left out: most rows have few. */
 static void write_text(struct json_writer *w, const char *key, struct span text)

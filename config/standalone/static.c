@@ -538,7 +538,7 @@ static const struct schema_row static_rows[] = {
 	  .value_doc = "`{basicAuth: …}` or `{apiKey: …}`, as in policies, with `mode: strict`",
 	  .default_doc = "none",
 	  .doc = "extension: credentials for requests to the admin port from other hosts; without it they "
-		 "may read, and not change anything. Requests on the gateway's host need none" },
+		 "may read, and not change anything. Requests over loopback or a Unix socket need none" },
 	{ "statsAddr", AS_TEXT(struct static_config, stats_addr), .default_text = "[::]:15020",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = "the same",
 	  .doc = "environment: `STATS_ADDR`" },

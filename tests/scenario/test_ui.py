@@ -92,7 +92,7 @@ def overview(page, gateway):
         eq(gateway.fetch("/get").status, 200, "a request")
     gateway.fetch("/status/200")
     eq(gateway.fetch("/status/200").status, 429, "the second request of a limit of one")
-    wait_until(lambda: page.browser.run(TILE, "Requests in all") == "32", 60, "32 requests in the page")
+    wait_until(lambda: page.browser.run(TILE, "Total requests") == "32", 60, "32 requests in the page")
     page.shows("#map-route", "default/all")
     page.shows("#map-endpoint", gateway.names["origin"].address)
 

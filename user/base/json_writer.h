@@ -15,12 +15,12 @@ struct json_writer {
 	uint32_t depth;
 	uint32_t filled; /* bit per depth: the container there has a member */
 	uint32_t arrays; /* bit per depth: it is an array */
-	bool is_compact; /* no blanks and lines */
+	bool is_compact; /* without spaces and line breaks */
 	struct span key; /* of the next value; data == NULL: none */
 };
 
 void json_begin(struct json_writer *w, struct text *out);
-/* The same without blanks and lines, for programs that read it often. */
+/* The same without spaces and line breaks, for programs that read it often. */
 void json_begin_compact(struct json_writer *w, struct text *out);
 /* For keys that are not literals: applies to the next value, whose own key argument must be NULL. */
 void json_key(struct json_writer *w, struct span key);

@@ -6,9 +6,9 @@
 #include "user/obs/series.h"
 
 /*
- * What each way through the gateway has served: a listener, a route, a backend and an endpoint together. A
- * request is counted once here; the numbers of a route, of a backend or of an endpoint are sums of ways.
- * At most LIMIT_PATH_SERIES of them: one with all labels "overflow" collects the rest.
+ * What each path through the gateway has served. A path is a combination of listener, route, backend and
+ * endpoint. Each request counts for one path; the numbers of a route, a backend or an endpoint are sums over
+ * paths. There are at most LIMIT_PATH_SERIES of them: one with all labels "overflow" collects the rest.
  */
 enum path_label {
 	PATH_BIND,

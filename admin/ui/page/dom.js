@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elements. Texts become text nodes only: paths and host names come from strangers.
+// Makes elements. Text is inserted as text nodes only, because clients choose paths and host names.
 
 const SVG = 'http://www.w3.org/2000/svg';
 

@@ -9,9 +9,8 @@ import {streamsView} from './streams.js';
 import {trafficView} from './traffic.js';
 
 const THEMES = ['system', 'dark', 'light'];
-const THEME_LABELS = {system: 'as the system', dark: 'dark', light: 'light'};
-const KEYS = [['1 to 4', 'the views'], ['t', 'the theme'], ['c', 'removes the filter'], ['?', 'this help'],
-    ['Tab, Enter', 'the next control, and its action']];
+const KEYS = [['1 to 4', 'the views'], ['t', 'the theme'], ['c', 'clear the filter'], ['?', 'this help'],
+    ['Tab, Enter', 'go to the next control, use it']];
 
 const views = [trafficView(), streamsView(), policiesView(), stateView()];
 const tabs = document.getElementById('tabs');
@@ -68,7 +67,7 @@ function applyTheme() {
     const resolved = theme !== 'system' ? theme : systemIsDark.matches ? 'dark' : 'light';
 
     document.documentElement.dataset.theme = resolved;
-    setText(document.getElementById('theme'), `Theme: ${THEME_LABELS[theme]}`);
+    setText(document.getElementById('theme'), `Theme: ${theme}`);
 }
 
 function setTheme(wanted) {
@@ -93,7 +92,7 @@ function showFilter() {
             const {[kind]: gone, ...rest} = state.filter;
 
             setFilter(rest);
-            announce(`${gone} is no longer a filter`);
+            announce(`Filter ${gone} removed`);
             showFilter();
         }}), (node, [kind, value]) => setText(node, `${kind}: ${value} ✕`));
 }

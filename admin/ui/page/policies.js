@@ -33,7 +33,7 @@ function refusalRows(rows) {
 export function policiesView() {
     const route = el('select', {id: 'route', onchange: () => { state.routeKey = route.value; refresh(); }});
     const name = el('p', {class: 'soft'});
-    const effective = table('The stronger first', [
+    const effective = table('Strongest first', [
         {label: 'Policy', text: true, update: (cell, row) => {
             if (!cell.firstChild)
                 cell.append(el('pre'));

@@ -24,7 +24,7 @@ function objectOf(row) {
 
 function configText(config) {
     const fate = config.ok ? 'The last change was accepted.'
-        : 'The last change was refused: the one before is in force.';
+        : 'The last change was refused: the one before it is in force.';
 
     return `Generation ${config.generation}, loaded ${date(config.loaded)}. ${fate} ` +
         `${config.reloads} reloads accepted, ${config.refused} refused.`;
@@ -50,7 +50,7 @@ export function stateView() {
         {label: 'Reason', cell: row => row.reason},
         {label: 'Message', text: true, cell: row => row.message},
     ], row => `${objectOf(row)} ${row.type}`);
-    const certificates = table('The one that expires first is first', [
+    const certificates = table('Soonest expiry first', [
         {label: 'Names', text: true, cell: row => row.names.join(', ') || row.subject},
         {label: 'Days left', number: true, cell: row => row.daysLeft,
             state: row => row.daysLeft < 0 ? 'bad' : row.daysLeft < SOON_DAYS ? 'warn' : 'good'},

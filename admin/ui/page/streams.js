@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What runs, what each stream waits for and the deadline that will end it; what has ended, and why.
+// Running streams: what each waits for, and the deadline that will end it. Streams that ended, and why.
 
 import {announce, ask, el, setText, table} from './dom.js';
 import {bytes, clock, milliseconds, short} from './format.js';
@@ -12,8 +12,8 @@ const WAITS = {
     relay: 'for bytes of the bodies',
     tunnel: 'for bytes of the tunnel', reply: 'for the client to read the answer',
 };
-const SORTS = [['deadline', 'the nearest deadline'], ['age', 'age'], ['bytes', 'bytes'], ['idle', 'silence'],
-    ['id', 'number']];
+const SORTS = [['deadline', 'nearest deadline'], ['age', 'age'], ['bytes', 'bytes'], ['idle', 'idle time'],
+    ['id', 'ID']];
 const SOON_MS = 3000;
 const TICK_MS = 200;
 
@@ -99,7 +99,7 @@ export function streamsView() {
         {label: 'Waits', text: true, cell: row => WAITS[row.state] ?? row.state},
         {label: 'Deadline', update: showDeadline},
         {label: 'Age', number: true, cell: row => milliseconds(row.age)},
-        {label: 'Silent', number: true, cell: row => milliseconds(row.idle)},
+        {label: 'Idle', number: true, cell: row => milliseconds(row.idle)},
         {label: 'In', number: true, cell: row => bytes(row.in)},
         {label: 'Out', number: true, cell: row => bytes(row.out)},
         {label: 'Lane', cell: row => row.lane},
@@ -141,9 +141,9 @@ export function streamsView() {
         id: 'streams', label: 'Streams', fast: ['streams', 'ends'], slow: ['words'], show,
         nodes: [
             el('section', {id: 'running'}, el('h2', {}, 'Running'),
-                el('p', {class: 'soft'}, el('label', {for: 'sort'}, 'First by '), sort), running.node),
+                el('p', {class: 'soft'}, el('label', {for: 'sort'}, 'Sort by '), sort), running.node),
             el('section', {id: 'ended'}, el('h2', {}, 'Ended'),
-                el('p', {class: 'soft'}, failed, el('label', {for: 'failed'}, ' Only those that failed')),
+                el('p', {class: 'soft'}, failed, el('label', {for: 'failed'}, ' Only failures')),
                 ended.node),
         ],
     };

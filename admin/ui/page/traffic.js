@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first view: what goes through, how fast, what fails, and who moves the bytes.
+// The first view: rates, latency, failures, and which lane moves the bytes.
 
 import {el, reconcile, setText, table} from './dom.js';
 import {byteRate, bytes, clock, count, microseconds, rate, seconds, short} from './format.js';
@@ -45,7 +45,7 @@ function tileRows(totals, all) {
         ['Backend connections', `${count(totals.upstreams)} (${count(totals.pooled)} idle)`],
         ['Memory', bytes(totals.memory)],
         ['Running for', seconds(totals.uptime / 1000)],
-        ['Requests in all', count(totals.requests)],
+        ['Total requests', count(totals.requests)],
     ];
 }
 
@@ -93,7 +93,7 @@ export function trafficView() {
         {label: '90 %', number: true, cell: row => microseconds(row.us[1])},
         {label: '99 %', number: true, cell: row => microseconds(row.us[2])},
         {label: 'Requests', number: true, cell: row => row.recent},
-        {label: 'Failed in all', number: true, cell: row => row.failures,
+        {label: 'Failures since the start', number: true, cell: row => row.failures,
             state: row => row.failures ? 'bad' : null},
     ], row => row.name);
 
