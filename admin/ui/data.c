@@ -118,7 +118,8 @@ static void write_samples(struct json_writer *w, const struct ui_facts *facts)
 	uint64_t first = now_s > SECONDS_KEPT - 2 ? now_s - (SECONDS_KEPT - 2) : 1, second;
 	uint32_t written = 0;
 
-	if (facts->query->since >= first)
+	/* A second that is still to come was one before the host started again. */
+	if (facts->query->since >= first && facts->query->since < now_s)
 		first = facts->query->since + 1;
 	json_open_object(w, "samples");
 	json_open_array(w, "rows");

@@ -88,6 +88,23 @@ PLAYED(samples_come_once_and_in_portions)
 	assert_int_equal(answers, 3);
 }
 
+PLAYED(a_page_that_is_older_than_the_host_gets_samples)
+{
+	struct fake *fake = *state;
+	uint64_t now_s = clock_now_ns() / NS_PER_S;
+	struct json_value *root;
+	const struct json_value *samples;
+
+	seconds_begin(fake->seconds, now_s - 5);
+	tally_add(&fake->counters.requests, 1);
+	seconds_begin(fake->seconds, now_s - 1);
+	root = ask_json(fake, "GET /ui/data?parts=samples&since=99999999999");
+	samples = part(root, "samples");
+	assert_int_equal(rows_of(part(samples, "rows")), 1);
+	assert_in_range(json_member_whole(samples, "until"), now_s - 1, now_s + 3600);
+	json_free(root);
+}
+
 PLAYED(streams_are_a_few_rows_of_many)
 {
 	struct fake *fake = *state;

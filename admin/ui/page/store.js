@@ -95,6 +95,9 @@ function restarted(data) {
 function take(data) {
     if (restarted(data))
         polls = [];
+    // Seconds count from the start of the gateway's host, which has started again.
+    if (data.now < state.data.now)
+        state.samples = [];
     Object.assign(state.data, data);
     state.receivedAt = performance.now();
     if (data.samples)
