@@ -58,13 +58,14 @@ PLAYED(totals_are_those_of_all_workers)
 
 PLAYED(samples_come_once_and_in_portions)
 {
-	enum { LAST_S = 900 };
+	enum { LAST_S = 900, PORTION = 400 };
 	struct fake *fake = *state;
 	uint64_t now_s = clock_now_ns() / NS_PER_S, since = 0;
+	uint64_t kept = now_s > LAST_S ? LAST_S : now_s - 1; /* the machine may have started just now */
 	size_t rows = 0, answers = 0;
 	bool has_more = true;
 
-	for (uint64_t second = now_s - LAST_S; second < now_s; second++) {
+	for (uint64_t second = now_s - kept; second < now_s; second++) {
 		seconds_begin(fake->seconds, second);
 		tally_add(&fake->counters.requests, 1);
 	}
@@ -77,15 +78,15 @@ PLAYED(samples_come_once_and_in_portions)
 			 (unsigned long long)since);
 		root = ask_json(fake, line);
 		samples = part(root, "samples");
-		assert_in_range(rows_of(part(samples, "rows")), 0, 400);
+		assert_in_range(rows_of(part(samples, "rows")), 0, PORTION);
 		rows += rows_of(part(samples, "rows"));
 		since = json_member_whole(samples, "until");
 		has_more = cJSON_IsTrue(tree(json_member(samples, "more")));
 		json_free(root);
 		answers++;
 	}
-	assert_int_equal(rows, LAST_S);
-	assert_int_equal(answers, 3);
+	assert_int_equal(rows, kept);
+	assert_int_equal(answers, (kept + PORTION - 1) / PORTION);
 }
 
 PLAYED(a_page_that_is_older_than_the_host_gets_samples)
