@@ -193,9 +193,10 @@ static void add_members(const cJSON *object, bool first, struct text *out)
 		{
 			char name[64];
 
+			if (!cJSON_IsObject(member) || !cJSON_IsNumber(inner))
+				continue;
 			snprintf(name, sizeof(name), "%.30s.%.30s", member->string, inner->string);
-			if (cJSON_IsNumber(inner))
-				add_member(name, inner, out);
+			add_member(name, inner, out);
 		}
 	}
 }
@@ -211,7 +212,7 @@ int top_table_detail(struct span json, uint64_t id, struct text *out)
 	error = -ENOENT;
 	cJSON_ArrayForEach(stream, root)
 	{
-		if (whole_member(stream, "id") != id)
+		if (!cJSON_IsObject(stream) || whole_member(stream, "id") != id)
 			continue;
 		add_members(stream, true, out);
 		add_members(stream, false, out);

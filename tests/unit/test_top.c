@@ -254,6 +254,11 @@ TEST(details_begin_with_the_reason)
 				      "lane_bytes_in.copy       5\n");
 	assert_int_equal(top_table_detail(SPAN(json), 3, &out), -ENOENT);
 	assert_int_equal(top_table_detail(SPAN("{}"), 3, &out), -EPROTO);
+	/* Lists have no names: neither as a row, which has no id, nor in one. */
+	text_clear(&out);
+	assert_int_equal(top_table_detail(SPAN("[[1]]"), 0, &out), -ENOENT);
+	assert_int_equal(top_table_detail(SPAN("[{\"id\":1,\"x\":[7]}]"), 1, &out), 0);
+	assert_string_equal(out.data, "id                       1\n");
 	text_done(&out);
 }
 
