@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generates pictures and tables in documents from the rows (*.def) that are compiled.
 
-    scripts/states.py user/base/stream_states.def      prints the picture of a state table
+    scripts/states.py user/base/stream_states.def        prints the picture of a state table
     scripts/states.py --write user/stream/README.md      regenerates the tables of a document
     scripts/states.py --check user/stream/README.md      reports whether it is stale; exit 1
 

@@ -29,7 +29,7 @@ static const struct series *at(const struct path_metrics *m, uint32_t index)
 	return series_table_at(path_metrics_table(m), index);
 }
 
-TEST(a_request_is_counted_once_at_its_way)
+TEST(a_request_counts_for_one_path)
 {
 	struct path_metrics *m = path_metrics_create();
 	struct stream_record record = some_record();
@@ -55,7 +55,7 @@ TEST(a_request_is_counted_once_at_its_way)
 	path_metrics_free(m);
 }
 
-TEST(other_texts_in_the_same_place_are_another_way)
+TEST(other_texts_in_the_same_place_are_another_path)
 {
 	struct path_metrics *m = path_metrics_create();
 	struct stream_record record = some_record();
@@ -71,7 +71,7 @@ TEST(other_texts_in_the_same_place_are_another_way)
 	path_metrics_free(m);
 }
 
-TEST(beyond_the_limit_one_way_collects_the_rest)
+TEST(beyond_the_limit_one_path_collects_the_rest)
 {
 	struct path_metrics *m = path_metrics_create();
 	struct stream_record record = some_record();
