@@ -15,10 +15,19 @@ static enum expression_truth rule_test(const struct authorization_rule *rule,
 	return EXPRESSION_IS_TRUE;
 }
 
+/* Rules about an address that is not known: a `deny` must not be skipped for that. */
+static bool lacks_address(const struct authorization_policy *policy, const struct expression_facts *facts)
+{
+	return policy->needs & EXPRESSION_NEEDS_ADDRESS &&
+	       (!facts->source || !facts->source->address || !facts->source->raw_address);
+}
+
 bool authorization_allows(const struct authorization_policy *policy, const struct expression_facts *facts)
 {
 	bool has_allow = false, is_allowed = false;
 
+	if (lacks_address(policy, facts))
+		return false;
 	for (uint32_t i = 0; i < policy->rule_count; i++) {
 		const struct authorization_rule *rule = &policy->rule_list[i];
 		enum expression_truth truth = rule_test(rule, facts);
@@ -43,13 +52,6 @@ bool authorization_allows(const struct authorization_policy *policy, const struc
 	return is_allowed || !has_allow;
 }
 
-/* Rules about an address that is not known: a `deny` must not be skipped for that. */
-static bool lacks_address(const struct authorization_policy *policy, const struct expression_facts *facts)
-{
-	return policy->needs & EXPRESSION_NEEDS_ADDRESS &&
-	       (!facts->source || !facts->source->address || !facts->source->raw_address);
-}
-
 int authorization_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)
 {
 	const struct authorization_policy *policy = object;
@@ -58,7 +60,7 @@ int authorization_check(const void *object, const struct guard_facts *facts, str
 
 	if (error)
 		return error;
-	if (!lacks_address(policy, seen) && authorization_allows(policy, seen))
+	if (authorization_allows(policy, seen))
 		return GUARD_PASS;
 	answer->status = 403;
 	answer->body = SPAN("authorization failed");

@@ -98,3 +98,23 @@ TEST(all_expressions_of_a_rule_must_hold)
 	both[1] = truth.expression_list[0];
 	assert_false(authorization_allows(&policy, &facts));
 }
+
+/* A `deny` of an address must not be skipped because nobody knows it, wherever the rules apply. */
+TEST(rules_that_read_an_address_refuse_if_it_is_not_known)
+{
+	struct authorization_rule rule = rule_of("df");
+	struct authorization_policy policy = { .rule_list = &rule, .rule_count = 1 };
+	struct address address = { 0 };
+	struct expression_source source = { 0 };
+	struct expression_facts facts = { 0 };
+
+	assert_true(authorization_allows(&policy, &facts));
+	policy.needs = EXPRESSION_NEEDS_ADDRESS;
+	assert_false(authorization_allows(&policy, &facts));
+	facts.source = &source;
+	assert_false(authorization_allows(&policy, &facts));
+	source.raw_address = &address;
+	assert_false(authorization_allows(&policy, &facts));
+	source.address = &address;
+	assert_true(authorization_allows(&policy, &facts));
+}
