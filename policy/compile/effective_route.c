@@ -47,7 +47,7 @@ struct ref_place {
 	bool splice_off;
 	bool is_grpc;
 	struct precedence *watched_list; /* for the own policies of each; NULL: nobody looks on */
-	bool has_mcp_rules; /* the route has some of its own */
+	bool has_mcp_rules; /* the route, or one above it, has some */
 };
 
 /* A policy is more specific than the Service; gRPC requires HTTP/2. */
@@ -346,6 +346,12 @@ static int watch_end(const struct compile *compile, const struct watched_route *
 
 /* ---- rules */
 
+/* It is of the route itself, or of the routes that delegate to it: those of a gateway are for all routes. */
+static bool is_of_route(const struct precedence *precedence, enum policy_kind kind)
+{
+	return precedence->of[kind].level >= LEVEL_PARENT;
+}
+
 /* The policy for MCP backends that applies to one of them: its own, or that of the levels above. */
 static const struct precedence_winner *mcp_auth_of_ref(const struct compile *compile,
 						       const struct precedence *outer, struct precedence *own,
@@ -367,13 +373,14 @@ static void take_mcp_auth(const struct compile *compile, struct precedence *prec
 {
 	struct precedence_winner *jwt = &precedence->of[POLICY_JWT_AUTH], found = { 0 };
 	const char *fault = NULL;
-	bool has_mcp = false;
+	bool has_mcp = false, guards_none = is_of_route(precedence, POLICY_MCP_AUTHENTICATION);
 
 	for (uint32_t i = 0; i < route->backend_count && !fault; i++) {
 		const struct backend_ref *ref = &route->backend_list[i];
 		struct precedence own = { 0 };
 		const struct precedence_winner *winner = mcp_auth_of_ref(compile, precedence, &own, ref);
 
+		guards_none &= ref->backend->kind != BACKEND_MCP && ref->backend->kind != BACKEND_INVALID;
 		if (own.of[POLICY_MCP_AUTHENTICATION].object && ref->backend->kind != BACKEND_MCP)
 			fault = "mcp.authentication guards nothing at a backend that is not an MCP backend";
 		else if (ref->backend->kind == BACKEND_MCP && has_mcp && winner->object != found.object)
@@ -382,6 +389,9 @@ static void take_mcp_auth(const struct compile *compile, struct precedence *prec
 			found = *winner;
 		has_mcp |= ref->backend->kind == BACKEND_MCP;
 	}
+	if (!fault && guards_none && route->backend_count)
+		fault = "mcp.authentication guards nothing at a route without an MCP backend; "
+			"write jwtAuthentication instead";
 	if (found.object && jwt->object)
 		fault = "tokens are verified twice, by jwtAuthentication and by mcp.authentication; write "
 			"jwtAuthentication with mcp instead of both";
@@ -389,15 +399,6 @@ static void take_mcp_auth(const struct compile *compile, struct precedence *prec
 		config_message_at(compile->report, CONFIG_ERROR, route->where, "%s", fault);
 	else if (found.object)
 		*jwt = found;
-}
-
-/* Rules of the route itself, or of the routes that delegate to it: those of a gateway are for all routes. */
-static bool has_own_mcp_rules(const struct precedence *outer, const struct precedence *precedence)
-{
-	const struct precedence_winner *winner = &precedence->of[POLICY_MCP_AUTHORIZATION];
-
-	return winner->object && (winner->level != outer->of[POLICY_MCP_AUTHORIZATION].level ||
-				  winner->object != outer->of[POLICY_MCP_AUTHORIZATION].object);
 }
 
 static int compile_route(struct compile *compile, const struct precedence *outer,
@@ -413,7 +414,7 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 	enter_route(compile, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
 	if (!precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE, route->where))
 		refuse_too_many(compile, route->where, "route");
-	place.has_mcp_rules = has_own_mcp_rules(outer, &precedence);
+	place.has_mcp_rules = is_of_route(&precedence, POLICY_MCP_AUTHORIZATION);
 	route->effective = (struct route_policies){
 		.timeout = precedence_object(&precedence, POLICY_TIMEOUT),
 		.retry = retry_of(&precedence),

@@ -240,6 +240,9 @@ def guards_nothing():
             ("policies: {%s}\n      backends: [{host: '127.0.0.1:1'}]" % rules("true"),
              "is not an MCP backend"),
             ("backends: [{host: '127.0.0.1:1', policies: {%s}}]" % rules("true"), "is not an MCP backend"),
+            ("policies: {%s}\n      backends: [{routeGroup: g}]\n"
+             "routeGroups: [{name: g, routes: [{name: b, backends: [{host: '127.0.0.1:1'}]}]}]" %
+             rules("true"), "is not an MCP backend"),
             ("policies: {%s}\n      backends: []" % "mcpAuthorization: {rules: []}", "is empty"),
             ("policies: {%s}\n      backends: []" % rules("mcp.tool.nam == 'x'"), "mcp.tool.name"),
             ("policies: {%s}\n      backends: []" % rules("response.code == 200"), "does not exist here"),

@@ -221,6 +221,34 @@ TEST(rules_of_more_policies_than_add_up_are_refused_attached_or_written_in_the_r
 	}
 }
 
+/* Its backend is a service, whose messages the gateway does not read. */
+TEST(policies_for_mcp_backends_are_refused_where_a_route_has_none)
+{
+	static const struct {
+		enum policy_kind kind;
+		const char *words;
+	} rows[] = {
+		{ POLICY_MCP_AUTHORIZATION, "mcpAuthorization does not guard this backend" },
+		{ POLICY_MCP_AUTHENTICATION, "mcp.authentication guards nothing" },
+	};
+	static const struct {
+		enum place place;
+		bool is_refused;
+	} places[] = { { AT_GATEWAY, false }, { AT_LISTENER, false }, { AT_ROUTE, true },
+		       { AT_RULE, true },     { IN_RULE, true },      { IN_REF, true } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows) * ARRAY_LEN(places); i++) {
+		bool is_refused = places[i / 2].is_refused;
+		struct fixture f;
+
+		fixture_init(&f);
+		fixture_put(&f, places[i / 2].place, rows[i % 2].kind, objects[0], "k");
+		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), is_refused ? -EINVAL : 0);
+		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, rows[i % 2].words), is_refused);
+		fixture_done(&f);
+	}
+}
+
 /* agentgateway's; others may come between them. */
 TEST(guards_decide_in_the_order_of_their_table)
 {
