@@ -344,16 +344,19 @@ struct attachment_run attachments_of(const struct attachments *attachments, enum
 	return (struct attachment_run){ attachments->list + start, end - start };
 }
 
+/* Of a standalone file. What is written at a listener has no name; policies of manifests have one. */
+static bool is_of_file(const struct targeted_policy *policy)
+{
+	return !policy->has_name || span_eq(policy->name_kind, SPAN("Local"));
+}
+
 /*
  * What the guard was meant for would be open. The loader of manifests has refused that, unless it is not
  * there.
  */
-static bool is_open(const struct attachment *attachment)
+static bool is_open(const struct targeted_policy *policy)
 {
-	const struct targeted_policy *policy = attachment->policy;
-
-	return (guard_kind_of(policy->value.kind) || guards_mcp(policy->value.kind)) &&
-	       span_eq(policy->name_kind, SPAN("Local"));
+	return (guard_kind_of(policy->value.kind) || guards_mcp(policy->value.kind)) && is_of_file(policy);
 }
 
 void attachments_finish(const struct attachments *attachments, struct config_report *report)
@@ -363,7 +366,7 @@ void attachments_finish(const struct attachments *attachments, struct config_rep
 
 		if (attachment->policy->is_attached || attachment->is_excused)
 			continue;
-		if (!is_open(attachment))
+		if (!is_open(attachment->policy))
 			attachment_warn(report, attachment->policy,
 					"has no effect: nothing that is loaded fits this target; "
 					"check its kind, namespace, name and section");

@@ -141,8 +141,11 @@ TEST(a_guard_that_would_guard_nothing_is_refused)
 	}
 }
 
+/* Of policies[] of a file; written at a listener; of a manifest. */
+static const char *const written[] = { "Local", "", "AgentgatewayPolicy" };
+
 /* A guard with a timeout beside it, which stays a warning. */
-static void put_pair(struct fixture *f, struct policy_target target, bool is_local)
+static void put_pair(struct fixture *f, struct policy_target target, const char *name_kind)
 {
 	static const enum policy_kind kind_list[] = { POLICY_CORS, POLICY_TIMEOUT };
 
@@ -150,8 +153,8 @@ static void put_pair(struct fixture *f, struct policy_target target, bool is_loc
 		struct targeted_policy *policy =
 			model_policy(&f->model, i ? "t" : "g", kind_list[i], objects[0], target);
 
-		if (is_local)
-			policy->name_kind = SPAN("Local");
+		policy->has_name = *name_kind;
+		policy->name_kind = span_str(name_kind);
 	}
 }
 
@@ -164,12 +167,13 @@ TEST(a_guard_of_a_file_whose_target_lacks_the_part_or_serves_no_http_is_refused)
 		target_of(TARGET_GATEWAY, "infra", "gw", "http"),
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+	for (size_t k = 0; k < ARRAY_LEN(targets) * 2; k++) {
+		size_t i = k / 2;
 		struct fixture f;
 
 		fixture_init(&f);
 		f.listener->protocol = i < 2 ? PROTOCOL_HTTP : PROTOCOL_TCP;
-		put_pair(&f, targets[i], true);
+		put_pair(&f, targets[i], written[k % 2]);
 		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), -EINVAL);
 		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "(cors on"), 1);
 		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "guards nothing: nothing"), 1);
@@ -182,18 +186,20 @@ TEST(a_guard_without_a_target_is_refused_in_a_file_that_is_complete)
 {
 	static const char *const kinds[] = { "", "GRPCRoute" };
 
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(written); i++) {
 		struct policy_target target =
-			target_of(TARGET_ROUTE, "app", kinds[i / 2][0] ? "shop" : "none", "");
-		bool is_local = i % 2;
+			target_of(TARGET_ROUTE, "app", kinds[i % 2][0] ? "shop" : "none", "");
+		bool is_of_file = i / 2 < 2;
 		struct fixture f;
 
-		target.route_kind = span_str(kinds[i / 2]);
+		target.route_kind = span_str(kinds[i % 2]);
 		fixture_init(&f);
-		put_pair(&f, target, is_local);
-		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), is_local ? -EINVAL : 0);
-		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "guards nothing: nothing"), is_local);
-		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "has no effect"), is_local ? 1 : 2);
+		put_pair(&f, target, written[i / 2]);
+		assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), is_of_file ? -EINVAL : 0);
+		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "guards nothing: nothing"),
+				 is_of_file);
+		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "has no effect"),
+				 is_of_file ? 1 : 2);
 		fixture_done(&f);
 	}
 }
