@@ -346,6 +346,25 @@ static int watch_end(const struct compile *compile, const struct watched_route *
 
 /* ---- rules */
 
+/* Resolves the references of a rule, and shows them to whoever watches it. watched: with its route. */
+static int compile_refs(const struct compile *compile, struct ref_place *place, struct watched_route watched,
+			struct backend_ref *list, uint32_t count, uint64_t *ret_sum)
+{
+	const struct route *route = watched.route;
+	int result = watch_begin(compile, route ? route->label : watched.tcp_route->label,
+				 route ? route->rule_name : watched.tcp_route->rule_name, count,
+				 &place->watched_list);
+
+	if (result == 0)
+		result = resolve_refs(compile, place, list, count, ret_sum);
+	if (result < 0 || !place->watched_list)
+		return result;
+	watched.listener = place->listener;
+	watched.precedence = place->precedence;
+	watched.ref_list = place->watched_list;
+	return watch_end(compile, &watched, count);
+}
+
 /* It is of the route itself, or of the routes that delegate to it: those of a gateway are for all routes. */
 static bool is_of_route(const struct precedence *precedence, enum policy_kind kind)
 {
@@ -443,20 +462,9 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 		result = compile_ref_mirrors(compile, route);
 	if (result == 0 && route->delegate_count)
 		result = compile_delegates(compile, &precedence, listener, route);
-	if (result == 0)
-		result = watch_begin(compile, route->label, route->rule_name, route->backend_count,
-				     &place.watched_list);
-	if (result == 0)
-		result = resolve_refs(compile, &place, route->backend_list, route->backend_count,
-				      &route->weight_sum);
-	return result < 0 || !place.watched_list
-		       ? result
-		       : watch_end(compile,
-				   &(struct watched_route){ .listener = listener,
-							    .route = route,
-							    .precedence = &precedence,
-							    .ref_list = place.watched_list },
-				   route->backend_count);
+	return result < 0 ? result
+			  : compile_refs(compile, &place, (struct watched_route){ .route = route },
+					 route->backend_list, route->backend_count, &route->weight_sum);
 }
 
 int compile_routes(struct compile *compile, const struct precedence *outer, const struct listener *listener,
@@ -484,18 +492,7 @@ int compile_tcp_route(const struct compile *compile, const struct precedence *ou
 		    false);
 	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE, route->where);
 	result = compile_label_make(compile->snapshot->arena, route->namespace, route->name, &route->label);
-	if (result == 0)
-		result = watch_begin(compile, route->label, route->rule_name, route->backend_count,
-				     &place.watched_list);
-	if (result == 0)
-		result = resolve_refs(compile, &place, route->backend_list, route->backend_count,
-				      &route->weight_sum);
-	return result < 0 || !place.watched_list
-		       ? result
-		       : watch_end(compile,
-				   &(struct watched_route){ .listener = listener,
-							    .tcp_route = route,
-							    .precedence = &precedence,
-							    .ref_list = place.watched_list },
-				   route->backend_count);
+	return result < 0 ? result
+			  : compile_refs(compile, &place, (struct watched_route){ .tcp_route = route },
+					 route->backend_list, route->backend_count, &route->weight_sum);
 }
