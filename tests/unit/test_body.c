@@ -482,15 +482,20 @@ TEST(the_numbers_of_the_states_are_fixed)
 	body_decoder_done(&decoder);
 }
 
-/* Bytes that two calls of body_decode() deliver of the text, split at `cut`. */
-static enum http_error decode_limited(const struct body_framing *framing, struct span text, size_t cut,
-				      uint64_t most_bytes, size_t *ret_delivered)
+struct limited {
+	enum http_error http_error;
+	size_t payload_bytes, trailer_bytes;
+};
+
+/* What two calls of body_decode() deliver of the text, split at `cut`. */
+static struct limited decode_limited(const struct body_framing *framing, struct span text, size_t cut,
+				     uint64_t most_bytes)
 {
+	struct limited result = { 0 };
 	struct body_decoder d;
 
 	body_decoder_init(&d, framing);
 	body_decoder_limit(&d, most_bytes);
-	*ret_delivered = 0;
 	for (int part = 0; part < 2; part++) {
 		struct span rest = part ? span_from(text, cut) : span_first(text, cut), payload;
 		enum body_step step = BODY_DATA;
@@ -499,12 +504,14 @@ static enum http_error decode_limited(const struct body_framing *framing, struct
 			size_t consumed = 0;
 
 			step = body_decode(&d, rest, &consumed, &payload);
-			*ret_delivered += payload.len;
+			result.payload_bytes += payload.len;
 			rest = span_from(rest, consumed);
 		}
 	}
+	result.http_error = d.http_error;
+	result.trailer_bytes = body_trailer_bytes(&d).len;
 	body_decoder_done(&d);
-	return d.http_error;
+	return result;
 }
 
 TEST(a_limited_body_may_have_so_many_bytes_and_delivers_no_more_wherever_its_bytes_are_split)
@@ -514,22 +521,26 @@ TEST(a_limited_body_may_have_so_many_bytes_and_delivers_no_more_wherever_its_byt
 		const struct body_framing *framing;
 		struct span text;
 		uint64_t bytes;
+		size_t trailer_bytes;
 	} rows[] = {
-		{ &chunked, TEXT("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), 5 },
-		{ &chunked, TEXT("0\r\n\r\n"), 0 },
-		{ &framed, TEXT("abcde"), 5 },
+		{ &chunked, TEXT("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), 5, 0 },
+		{ &chunked, TEXT("3\r\nabc\r\n2\r\nde\r\n0\r\nA: b\r\nC: d\r\n\r\n"), 5, 12 },
+		{ &chunked, TEXT("0\r\n\r\n"), 0, 0 },
+		{ &chunked, TEXT("0\r\nA: b\r\n\r\n"), 0, 6 },
+		{ &framed, TEXT("abcde"), 5, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		for (size_t cut = 0; cut <= rows[i].text.len; cut++) {
 			for (uint64_t most = 0; most < 8; most++) {
-				size_t delivered;
-				enum http_error error =
-					decode_limited(rows[i].framing, rows[i].text, cut, most, &delivered);
+				bool is_refused = most < rows[i].bytes;
+				struct limited got =
+					decode_limited(rows[i].framing, rows[i].text, cut, most);
 
-				assert_int_equal(error, most < rows[i].bytes ? HTTP_ERROR_BODY_TOO_LARGE : 0);
-				assert_true(delivered <= most || most >= rows[i].bytes);
-				assert_true(most < rows[i].bytes || delivered == rows[i].bytes);
+				assert_int_equal(got.http_error, is_refused ? HTTP_ERROR_BODY_TOO_LARGE : 0);
+				assert_true(got.payload_bytes <= most);
+				assert_true(is_refused || got.payload_bytes == rows[i].bytes);
+				assert_int_equal(got.trailer_bytes, is_refused ? 0 : rows[i].trailer_bytes);
 			}
 		}
 	}
