@@ -188,6 +188,29 @@ def failed():
     backend.expect_no_connection(0.3)
 
 
+@test("a body that a policy counts does not go on: how many bytes it had died with the gateway", waits=True)
+def counted():
+    chunk = b"5\r\nabcde\r\n"
+    gateway, backend = acted("off", "limits: {maxRequestBytes: 9999}, buffer: {response: {maxBytes: 9999}}")
+    upload, download = gateway.client(), gateway.client()
+    upload.send(b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+    first = backend.accept()
+    first.read_until(chunk)
+    download.request("GET", "/down", host="a")
+    second = backend.accept()
+    second.read_request()
+    second.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+    download.read_until(chunk)
+    time.sleep(WORTH_S)
+    for end in (upload, second):
+        end.send(chunk)
+    first.read_until(chunk)
+    download.read_until(chunk)
+    kill(gateway)
+    for end in (upload, download, first, second):
+        reset(end)
+
+
 @test("half the head of an answer was in the dead gateway: that request is reset; so is one that was to "
       "upgrade, and one that waits for a 100")
 def not_resumed():
