@@ -12,6 +12,39 @@ from hg.process import read_text
 
 INITIALIZED = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
                "serverInfo": {"name": "told", "version": "1"}}
+# The HTTPRoute tools leads to an AgentgatewayBackend, whose spec is to be filled in.
+MANIFESTS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: ns}
+spec: {gatewayClassName: headgate, listeners: [{name: http, port: @port@, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: tools, namespace: ns}
+spec:
+  parentRefs: [{name: gw}]
+  rules: [{backendRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}]}]
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayBackend
+metadata: {name: b, namespace: ns}
+spec:
+  %s
+"""
+# A policy of one of these, whose policies are to be filled in.
+ATTACHED = """
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: p, namespace: ns}
+spec:
+  targetRefs: [%s]
+  %s
+"""
+TARGETS = {"Gateway": "{group: gateway.networking.k8s.io, kind: Gateway, name: gw}",
+           "HTTPRoute": "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: tools}",
+           "AgentgatewayBackend": "{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}"}
 
 
 class Told:
@@ -69,6 +102,10 @@ class Told:
 
     def target(self, name="one", **more):
         return {"name": name, "mcp": {"host": f"http://127.0.0.1:{self.port}/mcp"}, **more}
+
+    def backend(self, more=""):
+        """The spec of an AgentgatewayBackend with this target."""
+        return "mcp: {targets: [{name: one, static: {host: 127.0.0.1, port: %d}}]}\n  %s" % (self.port, more)
 
 
 def play(*targets, policies=None, more="", settings=None, workers=2, **options):

@@ -7,7 +7,7 @@ from credentials import Issuer, bearer, public_jwk, token, written
 from cryptography.hazmat.primitives.asymmetric import ec
 from hg import *
 from hg.mcp import BOTH, Mcp, McpGateway
-from mcpplays import Told
+from mcpplays import ATTACHED, MANIFESTS, TARGETS, Told
 
 METADATA = "/.well-known/oauth-protected-resource"
 SERVER = "/.well-known/oauth-authorization-server"
@@ -166,40 +166,6 @@ def port_of_mcp():
     Mcp(gateway, headers=bearer(token(KEY, "k"))).request("ping")
 
 
-MANIFESTS = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: ns}
-spec: {gatewayClassName: headgate, listeners: [{name: http, port: @port@, protocol: HTTP}]}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: tools, namespace: ns}
-spec:
-  parentRefs: [{name: gw}]
-  rules: [{backendRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}]}]
----
-apiVersion: agentgateway.dev/v1alpha1
-kind: AgentgatewayBackend
-metadata: {name: b, namespace: ns}
-spec:
-  mcp: {targets: [{name: one, static: {host: 127.0.0.1, port: %d}}]}
-  %s
----
-"""
-ATTACHED = """
-apiVersion: agentgateway.dev/v1alpha1
-kind: AgentgatewayPolicy
-metadata: {name: p, namespace: ns}
-spec:
-  targetRefs: [%s]
-  %s
-"""
-TARGETS = {"Gateway": "{group: gateway.networking.k8s.io, kind: Gateway, name: gw}",
-           "HTTPRoute": "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: tools}",
-           "AgentgatewayBackend": "{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}"}
-
-
 @test("mcp authentication: manifests ask for tokens at every place and in both forms", timeout=120)
 def manifests():
     issuer, target = Issuer(), Told()
@@ -210,9 +176,9 @@ def manifests():
            "jwks: {inline: '%s'}}]}}" % (metadata, jwks))
     old = ("mcp: {authentication: {issuer: 'https://issuer', audiences: [gw], jwks: {url: '%s'}, %s}}" %
            (issuer.url, metadata))
-    texts = [(MANIFESTS % (target.port, "policies: {%s}" % old), "in the backend")]
+    texts = [(MANIFESTS % target.backend("policies: {%s}" % old), "in the backend")]
     for kind, ref in TARGETS.items():
-        plain = MANIFESTS % (target.port, "")
+        plain = MANIFESTS % target.backend()
         texts.append((plain + ATTACHED % (ref, "backend: {%s}" % old), f"old, {kind}"))
         if kind != "AgentgatewayBackend":
             texts.append((plain + ATTACHED % (ref, new), f"new, {kind}"))

@@ -5,7 +5,7 @@ import json
 from credentials import Issuer, bearer, token
 from hg import *
 from hg.mcp import MODERN, Mcp, McpGateway, OldMcp
-from mcpplays import Told, fails
+from mcpplays import ATTACHED, MANIFESTS, TARGETS, Told, fails
 
 ROUTE = """
 %(more)s
@@ -173,33 +173,6 @@ policies:
     check(texts.count('"mcpAuthorization"') >= 3, "three policies in the dump")
 
 
-MANIFESTS = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: ns}
-spec: {gatewayClassName: headgate, listeners: [{name: http, port: @port@, protocol: HTTP}]}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: tools, namespace: ns}
-spec:
-  parentRefs: [{name: gw}]
-  rules: [{backendRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}]}]
----
-apiVersion: agentgateway.dev/v1alpha1
-kind: AgentgatewayBackend
-metadata: {name: b, namespace: ns}
-spec:
-  mcp: {targets: [{name: one, static: {host: 127.0.0.1, port: %(port)d}}]}
-  %(inline)s
----
-apiVersion: agentgateway.dev/v1alpha1
-kind: AgentgatewayPolicy
-metadata: {name: p, namespace: ns}
-spec:
-  targetRefs: [%(target)s]
-  backend: {mcp: {authorization: %(rules)s}}
-"""
 NAMED = "{action: %s, policy: {matchExpressions: [%s]}}"
 
 
@@ -207,13 +180,11 @@ NAMED = "{action: %s, policy: {matchExpressions: [%s]}}"
 def manifests():
     target = told()
     deny = NAMED % ("Deny", "'mcp.tool.name == \"time\"', 'mcp.tool.name == \"rm\"'")
-    for name in ("{group: gateway.networking.k8s.io, kind: Gateway, name: gw}",
-                 "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: tools}",
-                 "{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}"):
+    for name, ref in TARGETS.items():
         for inline, tools in (("", ["echo"]), ("policies: {mcp: {authorization: %s}}" %
                                                (NAMED % ("Require", "'mcp.tool.name != \"echo\"'")), [])):
-            gateway = McpGateway(MANIFESTS % {"port": target.port, "target": name, "rules": deny,
-                                              "inline": inline})
+            gateway = McpGateway(MANIFESTS % target.backend(inline) +
+                                 ATTACHED % (ref, "backend: {mcp: {authorization: %s}}" % deny))
             client = Mcp(gateway)
             eq(client.tools(), tools, f"with a policy of {name} {inline}")
             unknown(client, "rm")
