@@ -32,6 +32,17 @@ metadata: {name: b, namespace: ns}
 spec:
   %s
 """
+# The same below the HTTPRoute top, which delegates to it.
+TOP = "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: top}"
+DELEGATED = MANIFESTS.replace("[{name: gw}]", f"[{TOP}]") + """
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: top, namespace: ns}
+spec:
+  parentRefs: [{name: gw}]
+  rules: [{backendRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: tools, namespace: ns}]}]
+"""
 # A policy of one of these, whose policies are to be filled in.
 ATTACHED = """
 ---

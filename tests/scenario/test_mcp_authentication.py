@@ -7,7 +7,7 @@ from credentials import Issuer, bearer, public_jwk, token, written
 from cryptography.hazmat.primitives.asymmetric import ec
 from hg import *
 from hg.mcp import BOTH, Mcp, McpGateway
-from mcpplays import ATTACHED, MANIFESTS, TARGETS, Told
+from mcpplays import ATTACHED, DELEGATED, MANIFESTS, TARGETS, TOP, Told
 
 METADATA = "/.well-known/oauth-protected-resource"
 SERVER = "/.well-known/oauth-authorization-server"
@@ -207,3 +207,17 @@ def refusals():
         check(old in text, old)
         status, _, stderr = validate(text.replace(old, new))
         check(status != 0 and words in stderr, f"{new}: {status} {stderr}")
+
+
+@test("mcp authentication: at a route without an MCP backend it would guard nothing, which is an error")
+def guards_nothing():
+    policy = ("backend: {mcp: {authentication: {issuer: 'https://issuer', audiences: [gw], "
+              "jwks: {url: 'https://issuer/keys'}}}}")
+    static = "static: {host: 127.0.0.1, port: 1}"
+    for text, ref, is_valid in ((MANIFESTS, TARGETS["HTTPRoute"], False),
+                                (MANIFESTS, TARGETS["AgentgatewayBackend"], False),
+                                (DELEGATED, TOP, False),
+                                (MANIFESTS, TARGETS["Gateway"], True)):
+        status, _, stderr = validate(text % static + ATTACHED % (ref, policy))
+        eq(status == 0, is_valid, f"{ref}: {stderr}")
+        check(is_valid or "guards nothing" in stderr, stderr)

@@ -5,7 +5,7 @@ import json
 from credentials import Issuer, bearer, token
 from hg import *
 from hg.mcp import MODERN, Mcp, McpGateway, OldMcp
-from mcpplays import ATTACHED, MANIFESTS, TARGETS, Told, fails
+from mcpplays import ATTACHED, DELEGATED, MANIFESTS, TARGETS, TOP, Told, fails
 
 ROUTE = """
 %(more)s
@@ -222,3 +222,8 @@ def guards_nothing():
         status, _, stderr = validate("binds:\n- port: 3000\n  listeners:\n  - routes:\n    - name: a\n"
                                      "      " + text)
         check(status != 0 and words in stderr, f"{text}: {status} {stderr}")
+    # A route above it, whose policies apply below.
+    status, _, stderr = validate(DELEGATED % ("static: {host: 127.0.0.1, port: 1}") +
+                                 ATTACHED % (TOP, "backend: {mcp: {authorization: %s}}" %
+                                             (NAMED % ("Deny", "'true'"))))
+    check(status != 0 and "is not an MCP backend" in stderr, f"delegated: {status} {stderr}")
