@@ -92,7 +92,7 @@ static const char *const everything[] = {
 	"mcp.methodName == 'tools/call'",
 };
 
-static const struct authorization_policy *policy_of(const char *text)
+static struct authorization_policy *policy_of(const char *text)
 {
 	struct authorization_policy *policy = arena_take(&arena, sizeof(*policy));
 	struct authorization_rule *rule = arena_take(&arena, sizeof(*rule));
@@ -106,6 +106,7 @@ static const struct authorization_policy *policy_of(const char *text)
 		fail_msg("%s: %s", text, error);
 	policy->rule_list = rule;
 	policy->rule_count = 1;
+	policy->needs = rule->expression_list[0].needs;
 	return policy;
 }
 
@@ -175,6 +176,23 @@ TEST(a_rule_that_gives_up_allows_nothing)
 	mcp_access_unref(access);
 	access = mcp_access_create(policy_of("size(request.path + request.path) > 0 || true"),
 				   &request->facts, NULL, snapshot);
+	assert_false(mcp_access_may(access, &echo));
+	mcp_access_unref(access);
+	request_free(request);
+	snapshot_unref(snapshot);
+}
+
+/* Whom a rule would deny is not known. */
+TEST(a_rule_about_an_address_that_is_not_known_allows_nothing)
+{
+	struct authorization_policy *policy = policy_of("cidr('10.0.0.0/24').containsIP(source.address)");
+	struct snapshot *snapshot = snapshot_create();
+	struct request *request = request_make();
+	struct mcp_access *access;
+
+	policy->rule_list[0].effect = AUTHORIZATION_DENY;
+	request->source.address = NULL;
+	access = mcp_access_create(policy, &request->facts, NULL, snapshot);
 	assert_false(mcp_access_may(access, &echo));
 	mcp_access_unref(access);
 	request_free(request);
