@@ -84,6 +84,8 @@ static int drop(void **state __attribute__((unused)))
 	"\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","                             \
 	"\"io.modelcontextprotocol/clientCapabilities\":{}}"
 
+#define LISTEN(filter) REQUEST("1", "subscriptions/listen", "\"notifications\":{" filter "}," META)
+
 static int sent_to_targets(void)
 {
 	int sent = 0;
@@ -501,6 +503,34 @@ SHARED(each_resource_of_a_subscription_is_checked)
 		assert_holds(sc.to[0], "\"resourceSubscriptions\":[\"a://b\"]");
 		mcp_session_sink_gone(sc.s, &seen.sink, MCP_GONE_CLIENT, sc.now_ms);
 	}
+}
+
+/* The extension for tasks subscribes to them, too; what other members name is not known. */
+SHARED_ONE(each_task_of_a_subscription_is_checked)
+{
+	static struct scene_sink seen;
+	int before = sent_to_targets();
+
+	denied(LISTEN("\"taskIds\":[\"t2\"]"), "Unknown task");
+	denied(LISTEN("\"taskIds\":[\"t1\",\"t2\"]"), "Unknown task");
+	denied(LISTEN("\"taskIds\":[\"t1\"],\"TaskIds\":[\"t2\"]"), "only in its case");
+	denied(LISTEN("\"taskIds\":\"t2\""), "error");
+	denied(LISTEN("\"promptNames\":[\"rm\"]"), "error");
+	assert_int_equal(sent_to_targets(), before);
+	scene_waits(&sc, &seen, LISTEN("\"promptsListChanged\":false,\"taskIds\":[\"t1\"]"));
+	assert_holds(sc.to[0], "\"taskIds\":[\"t1\"]");
+	mcp_session_sink_gone(sc.s, &seen.sink, MCP_GONE_CLIENT, sc.now_ms);
+}
+
+SHARED(a_target_gets_the_tasks_of_a_subscription_that_are_its_own)
+{
+	static struct scene_sink seen;
+
+	denied(LISTEN("\"taskIds\":[\"two+t1\"]"), "Unknown task");
+	scene_waits(&sc, &seen, LISTEN("\"taskIds\":[\"one+t1\",\"t2\"]"));
+	assert_holds(sc.to[0], "\"taskIds\":[\"t1\"]");
+	assert_holds(sc.to[1], "\"taskIds\":[]");
+	mcp_session_sink_gone(sc.s, &seen.sink, MCP_GONE_CLIENT, sc.now_ms);
 }
 
 /* The post waits until the targets are initialized, and has its rules then, too. */

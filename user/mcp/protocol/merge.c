@@ -451,7 +451,7 @@ static void listen_filter(struct text *to, const struct mcp_names *names, struct
 		text_char(to, '"');
 		text_add(to, key);
 		text_str(to, "\":");
-		if (mcp_json_means(key, SPAN("resourceSubscriptions")))
+		if (mcp_json_means(key, MCP_MERGE_URIS) || mcp_json_means(key, MCP_MERGE_TASKS))
 			listen_uris(to, names, value, target);
 		else
 			text_add(to, value);
@@ -479,8 +479,7 @@ static void acknowledged_uris(struct text *to, const struct mcp_names *names,
 	const char *comma = ",\"resourceSubscriptions\":[";
 
 	for (uint32_t i = 0; i < count; i++) {
-		struct mcp_json_walk walk =
-			mcp_json_walk_of(mcp_json_member(filters[i], SPAN("resourceSubscriptions")));
+		struct mcp_json_walk walk = mcp_json_walk_of(mcp_json_member(filters[i], MCP_MERGE_URIS));
 		struct span key, value;
 
 		while (!walk.is_object && mcp_json_next(&walk, &key, &value)) {

@@ -50,7 +50,10 @@ int mcp_merge_discover(struct text *to, const struct mcp_names *names, const str
 /* Appends the params of notifications/subscriptions/acknowledged. answers: the params from each target. */
 void mcp_merge_acknowledged(struct text *to, const struct mcp_names *names, const struct mcp_answer *answers,
 			    uint32_t count, struct span id);
-/* Appends the params of subscriptions/listen for one target: only its own URIs, without prefix. */
+/* Members of the filter of subscriptions/listen that name something; tasks are those of an extension. */
+#define MCP_MERGE_URIS SPAN("resourceSubscriptions")
+#define MCP_MERGE_TASKS SPAN("taskIds")
+/* Appends the params of subscriptions/listen for one target: only its own URIs and tasks, without prefix. */
 void mcp_merge_listen(struct text *to, const struct mcp_names *names, struct span params, uint32_t target);
 /* Appends the data of the error "unsupported version": the versions that we support. */
 void mcp_merge_version_data(struct text *to, struct span requested);

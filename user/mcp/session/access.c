@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/session/access.h"
 
+#include "user/mcp/protocol/merge.h"
 #include "user/mcp/session/session_internal.h"
 
 /* ---- items ---- */
@@ -99,38 +100,58 @@ bool mcp_access_shows(const struct mcp_session *s, const struct mcp_access *acce
 
 /* ---- the form of a message ---- */
 
-/* One URI of a subscription, as the target will see it. */
-static enum mcp_fault check_uri(const struct mcp_session *s, const struct mcp_message *m, struct span value)
+/* One URI or task of a subscription, as the target will see it. */
+static enum mcp_fault check_one(const struct mcp_session *s, const struct mcp_message *m,
+				enum mcp_item_kind kind, struct span value)
 {
 	struct span own = mcp_json_string(value);
 	uint32_t target = 0;
 
 	if (mcp_json_type(value) != MCP_JSON_STRING)
 		return MCP_DENIED_FORM;
-	/* A URI of no target is not sent to any. */
+	/* One of no target is not sent to any (mcp_merge_listen()). */
 	if (s->setup.names.count > 1 && mcp_names_find(&s->setup.names, own, '+', &target, &own) != 0)
 		return MCP_NONE;
-	return check_item(s, m, MCP_ITEM_RESOURCE, target, own);
+	return check_item(s, m, kind, target, own);
 }
 
-/* subscriptions/listen: all resources of params.notifications.resourceSubscriptions. */
+/* A member of the filter: a list of things to hear about, or a flag, which names nothing. */
+static enum mcp_fault check_filter(const struct mcp_session *s, const struct mcp_message *m, struct span key,
+				   struct span list)
+{
+	bool is_task = mcp_json_means(key, MCP_MERGE_TASKS);
+	enum mcp_json_type type = mcp_json_type(list);
+	enum mcp_fault fault = MCP_NONE;
+	struct mcp_json_walk walk;
+	struct span none, value;
+
+	if (!is_task && !mcp_json_means(key, MCP_MERGE_URIS))
+		return type == MCP_JSON_TRUE || type == MCP_JSON_FALSE ? MCP_NONE : MCP_DENIED_FORM;
+	if (type != MCP_JSON_ARRAY)
+		return MCP_DENIED_FORM;
+	walk = mcp_json_walk_of(list);
+	while (!fault && mcp_json_next(&walk, &none, &value))
+		fault = check_one(s, m, is_task ? MCP_ITEM_TASK : MCP_ITEM_RESOURCE, value);
+	return fault;
+}
+
+/* subscriptions/listen: all that params.notifications names. */
 static enum mcp_fault check_listen(const struct mcp_session *s, const struct mcp_message *m)
 {
-	static const struct span filter_name = SPAN("notifications"),
-				 uris_name = SPAN("resourceSubscriptions");
-	struct span filter, uris, key, value;
+	static const struct span filter_name = SPAN("notifications");
+	static const struct span lists[] = { MCP_MERGE_URIS, MCP_MERGE_TASKS };
+	struct span filter, key, value, found[ARRAY_LEN(lists)];
 	enum mcp_fault fault = MCP_NONE;
 	struct mcp_json_walk walk;
 	bool has_alias = false;
 
 	if (!mcp_json_members_strict(m->params, &filter_name, 1, &filter, &has_alias) ||
-	    !mcp_json_members_strict(filter, &uris_name, 1, &uris, &has_alias) || has_alias ||
-	    (filter.len && mcp_json_type(filter) != MCP_JSON_OBJECT) ||
-	    (uris.len && mcp_json_type(uris) != MCP_JSON_ARRAY))
+	    !mcp_json_members_strict(filter, lists, ARRAY_LEN(lists), found, &has_alias) || has_alias ||
+	    (filter.len && mcp_json_type(filter) != MCP_JSON_OBJECT))
 		return MCP_DENIED_FORM;
-	walk = mcp_json_walk_of(uris);
-	while (!fault && mcp_json_next(&walk, &key, &value))
-		fault = check_uri(s, m, value);
+	walk = mcp_json_walk_of(filter);
+	while (!fault && filter.len && mcp_json_next(&walk, &key, &value))
+		fault = check_filter(s, m, key, value);
 	return fault;
 }
 
