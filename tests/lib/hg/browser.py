@@ -47,7 +47,8 @@ class Browser:
 
     def __init__(self):
         if not (shutil.which("chromium") and shutil.which("chromedriver")):
-            skip("needs chromium and chromium-driver: run scripts/deps.sh browser", "chromium", "tools")
+            # Not one of the tools that `make thorough` has just installed.
+            skip("needs chromium and chromium-driver: run scripts/deps.sh browser", "chromium")
         self._session = None
         self._url = f"http://127.0.0.1:{free_port()}"
         self._driver = Process(["chromedriver", f"--port={self._url.rpartition(':')[2]}"], "chromedriver",
