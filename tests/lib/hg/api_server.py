@@ -2,7 +2,7 @@
 """A small Kubernetes API server: lists, watches, updates and patches over HTTP/2 with TLS, and misbehaves
 when told.
 
-Its truthfulness is that of what the tests need: `make conformance` runs the real one.
+It knows what the tests need of the real one, no more.
 """
 import copy
 import json
