@@ -148,6 +148,8 @@ def child_main(test, directory, log, env, report_fd):
 
 
 def on_sigterm(*_):
+    # Once: the kernel sends it for each thread of a runner that is killed, and cleaning up must not be cut off.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise TimedOut("told to end")
 
 
