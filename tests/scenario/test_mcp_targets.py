@@ -372,11 +372,12 @@ def client_headers():
 def headers_apart():
     target = Told()
     gateway, _ = play(target.target(), settings={"statefulMode": "stateless"})
-    for name in ("first", "second"):
+    for count, name in enumerate(("first", "second"), 1):
         one = Mcp(gateway, start=False, headers={"Authorization": name})
         one.request("tools/list")
-    # The notification of a session goes its own way: the client may have its answer before it arrives.
-    wait_until(lambda: len(seen_by(target, "notifications/initialized")) == 2, 10, "both notifications")
+        # The notification of a session goes its own way: the client may have its answer before it arrives.
+        wait_until(lambda count=count: len(seen_by(target, "notifications/initialized")) == count, 10,
+                   "the notification")
     for method in ("initialize", "notifications/initialized", "tools/list"):
         eq([headers["authorization"] for headers in seen_by(target, method)], ["first", "second"], method)
     modern = Told()
