@@ -98,8 +98,8 @@ def idle_tunnel_bytes(protocol, routes, is_websocket, mode="auto"):
     clients += open_tunnels(gateway, server, COUNT, is_websocket)
     if mode == "require":
         wake(clients, server, gateway)
-    note(f"{protocol}, {mode}: {(pss_bytes(gateway) - before) / COUNT:.0f} bytes each")
     bytes_each = (pss_bytes(gateway) - before) / COUNT
+    note(f"{protocol}, {mode}: {bytes_each:.0f} bytes each")
     eq([stream["state"] for stream in gateway.streams()], ["tunnel"] * (WARM + COUNT), "states")
     for client in clients:
         client.close()
