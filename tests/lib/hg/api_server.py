@@ -127,8 +127,8 @@ class ApiServer:
     def cut(self):
         """Closes all connections."""
         with self._lock:
-            for connection in list(self._open):
-                connection.close()
+            for connection in self._open:
+                connection.cut()
 
     def stop(self):
         """Closes the port and all connections. start() opens it again, with the same objects."""
@@ -188,9 +188,8 @@ class ApiServer:
             connection.run()
         finally:
             with self._lock:
-                if connection in self._open:
-                    self._open.remove(connection)
-            connection.close()
+                self._open.remove(connection)
+            connection.raw.close()
 
     def answer(self, connection, stream, method, target, headers, body):
         """Called with the lock held."""
@@ -382,9 +381,10 @@ class Connection:
         except (OSError, h2.exceptions.ProtocolError):
             pass
 
-    def close(self):
+    def cut(self):
+        """Wakes the thread in run(), which then closes the socket. If another thread closed it, a new connection
+        could get its descriptor, and the thread in run() would take the first bytes of that."""
         try:
             self.raw.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-        self.raw.close()
