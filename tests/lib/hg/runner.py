@@ -148,7 +148,7 @@ def child_main(test, directory, log, env, report_fd):
 
 
 def on_sigterm(*_):
-    # Once: the kernel sends it for each thread of a runner that is killed, and cleaning up must not be cut off.
+    # Once: the kernel sends it for each thread of a killed runner, and must not interrupt the clean-up.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise TimedOut("told to end")
 
