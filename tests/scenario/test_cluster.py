@@ -56,7 +56,8 @@ def location(gateway, path):
 
 
 def becomes(gateway, path, want, what):
-    wait_until(lambda: location(gateway, path) == want, 10, what)
+    """Within the longest pause before a server that was away is asked again."""
+    wait_until(lambda: location(gateway, path) == want, 40, what)
 
 
 @test("objects of an API server are served; changes, deletions and new objects are followed; one connection")
@@ -108,7 +109,8 @@ def older_server():
     becomes(gateway, "/r3", "/changed", "a change after the pages")
 
 
-@test("a connection that is cut, and a forgotten position: changed and deleted objects are noticed")
+@test("a connection that is cut, and a forgotten position: changed and deleted objects are noticed",
+      timeout=120)
 def cut_and_forgotten():
     server, gateway = begin(route("one"), route("two"))
     server.cut()
@@ -156,7 +158,8 @@ def no_position():
     eq(location(gateway, "/one"), "/to", "once it has a position")
 
 
-@test("the gateway starts without the API server from the copy on disk, and follows it when it comes back")
+@test("the gateway starts without the API server from the copy on disk, and follows it when it comes back",
+      timeout=120)
 def from_copy():
     copy = os.path.join(tmpdir(), "objects")
     server, gateway = begin(route("one"), route("two"), args=["--kubernetes-copy", copy])
