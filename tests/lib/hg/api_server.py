@@ -382,8 +382,8 @@ class Connection:
             pass
 
     def cut(self):
-        """Wakes the thread in run(), which then closes the socket. If another thread closed it, a new connection
-        could get its descriptor, and the thread in run() would take the first bytes of that."""
+        """Wakes the thread in run(), which then closes the socket. If another thread closed it, a new
+        connection could get its descriptor, and the thread in run() would take the first bytes of that."""
         try:
             self.raw.shutdown(socket.SHUT_RDWR)
         except OSError:
