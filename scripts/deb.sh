@@ -8,10 +8,9 @@ cd "$(dirname "$0")/.."
 base=$1
 out=$(realpath -m "${2:-build/deb}")
 
-# Versions of commits sort by their date, and before the release. An export has no commit: its newest file has
-# the date.
-if [ -e .git ]; then
-	date=$(git log -1 --format=%ct)
+# Versions of commits sort by their date, and before the release. An export has no commit, nor has a clone of
+# another user, which git does not read: the newest file has the date.
+if [ -e .git ] && date=$(git log -1 --format=%ct 2>/dev/null); then
 	version=$(GIT_OPTIONAL_LOCKS=0 git describe --tags --exact-match --dirty 2>/dev/null | sed 's/^v//')
 	if [ -z "$version" ]; then
 		version=$(date -u -d "@$date" "+$base~git%Y%m%d%H%M%S").
