@@ -96,8 +96,12 @@ def base_system(packages):
         made = path + ".part"
         shutil.rmtree(made, ignore_errors=True)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        status, _, error = run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-                                f"--include={wanted}", codename, made, *entries], timeout=BASE_S)
+        try:
+            status, _, error = run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
+                                    f"--include={wanted}", codename, made, *entries], timeout=BASE_S,
+                                   env={"TMPDIR": tmpdir()})
+        except Failure as why:  # a mirror that does not answer
+            status, error = 1, str(why)
         if status:
             skip(f"mmdebstrap cannot make a system here: {error.strip()[-300:]}", "debian")
         os.rename(made, path)
