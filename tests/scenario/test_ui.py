@@ -14,7 +14,7 @@ binds:
     routes:
     - name: slow
       matches: [{path: {pathPrefix: /delay}}]
-      policies: {timeout: {requestTimeout: 2s}}
+      policies: {timeout: {requestTimeout: 10s}}
       backends: [{host: @origin@}]
     - name: held
       matches: [{path: {exact: /delay/55}}]
@@ -101,14 +101,14 @@ def countdown(page, gateway):
     """A deadline runs down, and its end names the timer."""
     page.view("2", "Streams")
     slow = gateway.client()
-    slow.send("GET /delay/9 HTTP/1.1\r\nHost: x\r\n\r\n")
+    slow.send("GET /delay/30 HTTP/1.1\r\nHost: x\r\n\r\n")
     page.shows("#running", "request_timeout")
-    check(page.browser.run('return document.querySelector("#running progress").value') <= 2000, "the bar")
+    check(page.browser.run('return document.querySelector("#running progress").value') <= 10000, "the bar")
     page.shows("#running", "for the response of the backend")
     page.shot("countdown")
     page.shows("#ended", "a timer fired")
     page.shows("#ended", "request_timeout")
-    page.lacks("#running", "/delay/9")
+    page.lacks("#running", "/delay/30")
     eq(slow.response().status, 504, "the answer")
 
 
@@ -149,7 +149,7 @@ def policies(page):
     page.browser.run("""const route = document.getElementById("route");
         route.value = [...route.options].find(option => option.text.startsWith("default/slow")).value;
         route.dispatchEvent(new Event("change"))""")
-    page.shows("#effective", '"requestTimeout":"2s"')
+    page.shows("#effective", '"requestTimeout":"10s"')
     page.shows("#effective", "written in the rule")
     page.shows("#refusals", "localRateLimit")
     page.view("4", "State")
