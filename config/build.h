@@ -60,8 +60,8 @@ bool build_push(struct decoder *d, struct pointer_list *list, void *pointer); /*
 /* Allocate a zeroed, registered object in the arena. NULL without memory. */
 struct bind *build_bind(struct builder *b);
 /*
- * Sets the address and the key of a bind that has its port. NULL: all addresses. The section `config` must
- * have been decoded.
+ * Sets the address and the key of a bind whose port is set. `address` NULL: all addresses. Call it after the
+ * section `config` has been decoded, which says whether IPv6 is on.
  */
 void build_bind_address(struct builder *b, struct bind *bind, const struct address *address);
 struct targeted_policy *build_policy(struct builder *b);

@@ -25,8 +25,8 @@ static int check(const char *name, struct span text, struct config_report *repor
 }
 
 /*
- * A variable may stand for a text only: the parts of a map or list have a place of their own in the new form.
- * `node` is without expanding variables. The depth is bounded by LIMIT_CONFIG_DEPTH.
+ * A variable may only stand for a text: convert moves the parts of a map or list separately. `node` has its
+ * variables unexpanded. The depth is bounded by LIMIT_CONFIG_DEPTH.
  */
 static void compare_shape(struct config_report *report, const struct yaml_node *node,
 			  const struct yaml_node *expanded)
@@ -37,7 +37,7 @@ static void compare_shape(struct config_report *report, const struct yaml_node *
 	    !span_eq(node->key, expanded->key)) {
 		config_error(report, node,
 			     "has a variable that stands for more than a text; write its value, because "
-			     "convert moves the parts of it");
+			     "convert moves its parts");
 		return;
 	}
 	for (const struct yaml_node *child = node->first; child; child = child->next, other = other->next)
@@ -62,16 +62,16 @@ static int check_shape(struct arena *arena, const struct source_text *text, stru
 	return config_report_has_errors(report) ? -EINVAL : 0;
 }
 
-/* Kinds and versions that have a successor, which has the same fields. */
-static const struct successor {
+/* Outdated kinds and versions, whose replacement has the same fields. */
+static const struct replacement {
 	const char *kind, *version, *advice;
-} successors[] = {
+} replacements[] = {
 	{ "XListenerSet", NULL, "apiVersion: gateway.networking.k8s.io/v1 and kind: ListenerSet" },
 	{ "BackendTLSPolicy", "gateway.networking.k8s.io/v1alpha3",
 	  "apiVersion: gateway.networking.k8s.io/v1" },
 };
 
-/* Manifests are a form of their own: each object says what is to be done with it. False: it is none. */
+/* Manifests are not converted: reports for each object what to do instead. False: it is not a manifest. */
 static bool refuse_manifest(struct config_report *report, const struct yaml_node *root)
 {
 	const struct yaml_node *kind = yaml_get(root, SPAN("kind")),
@@ -80,11 +80,11 @@ static bool refuse_manifest(struct config_report *report, const struct yaml_node
 
 	if (!kind && !version)
 		return false;
-	for (size_t i = 0; kind && i < ARRAY_LEN(successors); i++)
-		if (span_eq(kind->text, span_str(successors[i].kind)) &&
-		    (!successors[i].version ||
-		     (version && span_eq(version->text, span_str(successors[i].version)))))
-			advice = successors[i].advice;
+	for (size_t i = 0; kind && i < ARRAY_LEN(replacements); i++)
+		if (span_eq(kind->text, span_str(replacements[i].kind)) &&
+		    (!replacements[i].version ||
+		     (version && span_eq(version->text, span_str(replacements[i].version)))))
+			advice = replacements[i].advice;
 	config_error(report, root,
 		     "this %s is not converted: Kubernetes manifests are a form of their own%s%s",
 		     kind && kind->text.len ? QUOTE(kind->text) : "object",
@@ -93,7 +93,7 @@ static bool refuse_manifest(struct config_report *report, const struct yaml_node
 	return true;
 }
 
-/* Without expanding variables: they are the same in the new file. */
+/* Does not expand variables: the new file keeps them. */
 static int parse(struct arena *arena, const struct source_text *text, struct config_report *report,
 		 const struct yaml_node **ret)
 {

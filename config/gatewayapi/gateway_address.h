@@ -10,10 +10,10 @@
 enum { GATEWAY_ADDRESSES_MAX = 16 }; /* as in the CRD */
 
 /*
- * Fills the addresses of the source, and those of its status. An address that cannot be used is a fault of
- * the Gateway, with the condition of Gateway API: it must not be served on others.
+ * Sets the addresses of the source and of its status. An address that cannot be used is a fault of the
+ * Gateway, with Gateway API's condition, so that the Gateway is not served on other addresses.
  */
 void gateway_addresses_decode(struct manifests *m, const struct yaml_node *list,
 			      struct gateway_source *source);
-/* Gives the listener, which is complete, its first address; adds the listeners for the others. */
+/* Gives a completely decoded listener its first address, and adds a copy of it for each other address. */
 void gateway_addresses_apply(struct manifests *m, struct gateway_source *source, struct gateway_listener *l);

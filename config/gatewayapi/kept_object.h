@@ -6,7 +6,7 @@
 /*
  * Objects from before a reload. An object that becomes wrong stays in force as it was, as if an API server
  * had refused the change: a slip of the pen must not turn a working route into answers of 500. But what only
- * the new version of a policy is to protect has no protection: it answers 500.
+ * the new version of a policy was to protect would be unprotected: it answers 500.
  *
  * Each snapshot keeps the text of its objects without errors, except Secrets, ConfigMaps and endpoints; the
  * next load takes from it what it needs, and decodes everything a second time. A restart has no objects from

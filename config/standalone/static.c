@@ -344,9 +344,9 @@ static const struct schema_row splice_rows[] = {
 	  .doc = "`direct` is for tunnels between processes of this host, `bypass` for connections of the "
 		 "gateway to one: see below" },
 	{ "adaptive", AS_BOOL(struct splice_config, adaptive), .default_value = true,
-	  .doc = "tunnels and bodies enter and leave the kernel lane depending on their rate; `false`: they "
-		 "enter it at once and stay, which is slower for small messages in quick succession and "
-		 "for fast bodies of known length" },
+	  .doc = "moves tunnels and bodies into the kernel lane, and back to user space, depending on their "
+		 "data rate; `false`: they use the lane from the start to the end, which is slower for "
+		 "rapid small messages and for fast bodies of known length" },
 	{ "force", AS_BOOL(struct splice_config, force), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
 	  .doc = "use the lanes `direct` and `bypass` also on kernels with the fault CVE-2026-74589, which "
 		 "a hostile process on this host can exploit" },

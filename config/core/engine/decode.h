@@ -61,8 +61,8 @@ bool decode_map(struct decoder *d, const struct yaml_node *node, const struct de
 #define DECODE_MAP(d, node, keys) decode_map(d, node, keys, ARRAY_LEN(keys))
 bool decode_any_map(struct decoder *d, const struct yaml_node *node); /* any keys */
 /*
- * A policy that protects lacks something that is not there: an error, or, where a caller refuses what it is
- * for (lacks_guard), a warning that ends with that.
+ * Reports that something is missing which a protective policy needs: as an error, or, if the caller refuses
+ * the policy's targets (lacks_guard), as a warning that says so.
  */
 void decode_lacking(struct decoder *d, const struct yaml_node *node, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -4,9 +4,9 @@
 #include "config/core/engine/decode.h"
 
 /*
- * An address to listen on, without a port: an IP address that an interface can have, or that of all
- * interfaces (0.0.0.0, ::). An IPv4 address in the form of IPv6 becomes IPv4. False: reported; `example`
- * shows what to write.
+ * Decodes an IP address to listen on, without a port: one that an interface can have, or the unspecified one
+ * (0.0.0.0, ::). Turns an IPv4-mapped IPv6 address into IPv4. False: reported, with `example` as what to
+ * write.
  */
 bool bind_address_decode(struct decoder *d, const struct yaml_node *node, const char *example,
 			 struct address *ret);

@@ -4,7 +4,7 @@
 #include "config/core/engine/decode.h"
 
 /*
- * Makes it a backend that sends each request to the host that the request names. allowed_list is complete.
- * False: no memory.
+ * Turns `backend`, whose allowed_list is complete, into one that sends each request to the host that the
+ * request names. False: no memory.
  */
 bool forward_value_backend(struct decoder *d, struct backend *backend);

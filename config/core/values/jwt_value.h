@@ -12,13 +12,13 @@ bool jwt_read_keys(struct decoder *d, const struct yaml_node *node, struct span 
 /* Keys behind a URL: the gateway fetches them. False: reported. */
 bool jwt_remote_keys(struct decoder *d, const struct yaml_node *node, struct span url,
 		     struct jwt_provider *provider);
-/* For rows: keys as text, {file} or {url}; and {url} of a manifest. */
+/* Decode a row `jwks`: text, {file} or {url}, and in manifests {url}. */
 bool jwt_decode_keys(struct decoder *d, const struct yaml_node *node, void *provider);
 bool jwt_decode_remote(struct decoder *d, const struct yaml_node *node, void *provider);
 extern const struct schema jwt_options_schema; /* struct jwt_provider */
-/* For schemas of a provider: the default of jwtValidationOptions. */
+/* `check` of a provider's schema: sets the default of jwtValidationOptions. */
 void jwt_provider_check(struct decoder *d, const struct yaml_node *node, void *provider);
-/* The only provider of the policy, whose members stand beside its own. NULL without memory. */
+/* Decodes a provider whose keys are written beside those of the policy. NULL: no memory. */
 struct jwt_provider *jwt_decode_single(struct decoder *d, const struct yaml_node *node,
 				       const struct schema *schema, struct jwt_auth_policy *policy);
 /* What follows from the members: the id, the location, the challenges. */
