@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "config/core/engine/typo.h"
 #include "config/gatewayapi/policy_safety.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/status.h"
@@ -22,23 +23,6 @@ static bool is_http_route(enum manifest_kind kind)
 	return kind == MANIFEST_HTTP_ROUTE || kind == MANIFEST_GRPC_ROUTE;
 }
 
-static bool set_kind(struct decoder *d, const struct yaml_node *node, const struct manifest_ref *ref,
-		     enum manifest_kind *ret_kind, struct policy_target *target)
-{
-	if (target_kind_find(ref, ret_kind, &target->kind)) {
-		if (is_http_route(*ret_kind))
-			target->route_kind = ref->kind;
-		return true;
-	}
-	config_warning(
-		d->report, node,
-		"has no effect: a policy cannot target objects of kind %s in group %s here; use Gateway, "
-		"ListenerSet, HTTPRoute or GRPCRoute (group " GROUP_GATEWAY
-		"), Service (group \"\") or AgentgatewayBackend (group " GROUP_AGENTGATEWAY ")",
-		QUOTE(ref->kind), QUOTE(ref->group));
-	return false;
-}
-
 static bool has_guard(const struct policy_source *source)
 {
 	bool is_guard = source->found.lacks_guard;
@@ -50,6 +34,45 @@ static bool has_guard(const struct policy_source *source)
 			    kind == POLICY_MCP_AUTHENTICATION;
 	}
 	return is_guard;
+}
+
+/* Also TLS to backends: requests must not be sent in plaintext instead. */
+static bool protects(const struct policy_source *source)
+{
+	bool has_tls = false;
+
+	for (uint32_t i = 0; i < source->found.count; i++)
+		has_tls |= source->found.list[i].value.kind == POLICY_BACKEND_TLS;
+	return has_tls || has_guard(source) || source->is_unsafe || source->is_refused;
+}
+
+#define NO_TARGET                                                                                            \
+	"a policy cannot have objects of kind %s in group %s as its targets here%s; use Gateway, "           \
+	"ListenerSet, HTTPRoute or GRPCRoute (group " GROUP_GATEWAY                                          \
+	"), Service (group \"\") or AgentgatewayBackend (group " GROUP_AGENTGATEWAY ")"
+
+/* No policy is for objects of this kind: what a protective one names is not served. */
+static void refuse_kind(struct manifests *m, const struct yaml_node *node, const struct policy_source *source,
+			const struct manifest_ref *ref)
+{
+	bool is_refused = protects(source) && unknown_kind_refuse_target(m, source->object->namespace, node);
+
+	config_warning(m->decoder->report, node, is_refused ? NO_TARGET : "has no effect: " NO_TARGET,
+		       QUOTE(ref->kind), QUOTE(ref->group),
+		       is_refused ? ", so what it names is not served" : "");
+}
+
+/* It is unknown which objects of the kind the target names. After a reload those of before are protected. */
+static void refuse_unknown(struct manifests *m, const struct yaml_node *node,
+			   const struct policy_source *source)
+{
+	if (source->is_refused || !policy_may_protect(source->object->spec))
+		return;
+	if (unknown_kind_refuse_target(m, source->object->namespace, node))
+		config_warning(m->decoder->report, node,
+			       "may protect any object of this kind in namespace %s, so all of them get "
+			       "status 500: correct it",
+			       QUOTE(source->object->namespace));
 }
 
 /* Sections by kind of target, from the reference table of the CRD. */
@@ -119,15 +142,18 @@ static bool set_port(struct decoder *d, const struct yaml_node *node, const stru
 	return decode_port(d, node, &target->port);
 }
 
+/* The part of an object that a target names; empty: the whole object. */
+static struct span part_of(struct decoder *d, const struct policy_target *target)
+{
+	return target->kind == TARGET_SERVICE && target->port ? decode_text(d, "%u", target->port)
+							      : target->section;
+}
+
 /* The policy protects, and is not supported: without it nothing may be served there. */
 static void refuse_target(struct manifests *m, enum manifest_kind kind, const struct manifest_ref *ref,
 			  const struct policy_target *target)
 {
-	struct span section = target->section;
-
-	if (target->port && kind == MANIFEST_SERVICE)
-		section = decode_text(m->decoder, "%u", target->port);
-	unknown_kind_refuse_object(m, kind, ref->namespace, ref->name, section);
+	unknown_kind_refuse_object(m, kind, ref->namespace, ref->name, part_of(m->decoder, target));
 }
 
 static void create_policies(struct manifests *m, const struct policy_source *source,
@@ -197,16 +223,28 @@ static struct status_target *note_target(struct manifests *m, const struct yaml_
 
 /* -------------------------------------------------------------------------------- guards without effect */
 
+/* A Service without a list of ports, such as an ExternalName, has any. */
+static bool has_any_port(const struct manifest_object *object)
+{
+	const struct yaml_node *ports = decode_get(object->spec, "ports");
+
+	return object->kind == MANIFEST_SERVICE && (!ports || ports->kind != YAML_LIST || !ports->count);
+}
+
 /* `Gateway app/g has no listener "x"`; empty: it has what the target names. */
 static struct span missing_part(struct decoder *d, const struct manifest_object *object,
 				const struct policy_target *target)
 {
-	if (target->kind == TARGET_BACKEND || !target->section.len ||
-	    target_kind_section(object, target->section))
+	const char *word = target->kind == TARGET_ROUTE	    ? "rule"
+			   : target->kind == TARGET_SERVICE ? "port"
+							    : "listener";
+	struct span part = part_of(d, target);
+
+	if (target->kind == TARGET_BACKEND || !part.len || has_any_port(object) ||
+	    target_kind_section(object, part))
 		return (struct span){ 0 };
 	return decode_text(d, "%s %.*s/%.*s has no %s %s", manifest_kind_name(object->kind),
-			   SPAN_FMT(object->namespace), SPAN_FMT(object->name),
-			   target->kind == TARGET_ROUTE ? "rule" : "listener", QUOTE(target->section));
+			   SPAN_FMT(object->namespace), SPAN_FMT(object->name), word, QUOTE(part));
 }
 
 /*
@@ -222,7 +260,7 @@ static bool check_place(struct manifests *m, const struct yaml_node *node, const
 
 	if (missing.len) {
 		fail_target(m, status, "TargetNotFound", "%.*s", SPAN_FMT(missing));
-		if (!has_guard(source))
+		if (!protects(source))
 			return true;
 		config_warning(
 			d->report, decode_get(node, "sectionName"),
@@ -238,40 +276,27 @@ static bool check_place(struct manifests *m, const struct yaml_node *node, const
 			       "has no HTTP, so the policy cannot protect it: its connections are closed; "
 			       "name a listener with protocol HTTP or HTTPS");
 	}
-	unknown_kind_refuse_object(m, object->kind, object->namespace, object->name, target->section);
+	unknown_kind_refuse_object(m, object->kind, object->namespace, object->name, part_of(d, target));
 	return false;
 }
 
 /* -------------------------------------------------------------------------------- adding */
 
-static struct span target_key(char *out, size_t size, const struct manifest_ref *ref,
+static struct span target_key(struct decoder *d, const struct manifest_ref *ref,
 			      const struct policy_target *target)
 {
-	int len = snprintf(out, size, "%.*s/%.*s/%.*s/%u", SPAN_FMT(ref->kind), SPAN_FMT(ref->name),
+	return decode_text(d, "%.*s/%.*s/%.*s/%u", SPAN_FMT(ref->kind), SPAN_FMT(ref->name),
 			   SPAN_FMT(target->section), target->port);
-
-	return span_of(out, (size_t)len < size ? (size_t)len : size - 1);
-}
-
-static bool has_target(const struct policy_source *source, const struct manifest_ref *ref,
-		       const struct policy_target *target)
-{
-	char key[1000];
-
-	return name_map_get(&source->targets, target_key(key, sizeof(key), ref, target));
 }
 
 /* An object that two selectors select, or that is named twice, has the policy once. */
 static bool is_new_target(struct decoder *d, struct policy_source *source, const struct manifest_ref *ref,
 			  const struct policy_target *target)
 {
-	char key[1000];
-	struct span kept;
+	struct span key = target_key(d, ref, target);
 
-	if (has_target(source, ref, target))
-		return false;
-	kept = decode_keep(d, target_key(key, sizeof(key), ref, target));
-	return kept.data && name_map_put(d, &source->targets, kept, source);
+	return key.data && !name_map_get(&source->targets, key) &&
+	       name_map_put(d, &source->targets, key, source);
 }
 
 static void add_target(struct manifests *m, const struct yaml_node *node, struct policy_source *source,
@@ -285,10 +310,14 @@ static void add_target(struct manifests *m, const struct yaml_node *node, struct
 	struct status_target *status;
 	enum manifest_kind kind;
 
-	if (!set_kind(d, node, ref, &kind, &target))
+	if (!target_kind_find(ref, &kind, &target.kind)) {
+		refuse_kind(m, node, source, ref);
 		return;
+	}
+	if (is_http_route(kind))
+		target.route_kind = ref->kind;
 	/* The version in force protects the whole object. */
-	if (source->is_refused && has_target(source, ref, &target))
+	if (source->is_refused && name_map_get(&source->targets, target_key(d, ref, &target)))
 		return;
 	if (!set_section(d, decode_get(node, "sectionName"), &target) ||
 	    !set_port(d, decode_get(node, "port"), source, &target) ||
@@ -340,8 +369,10 @@ static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
 		return;
 	if (!decode_need(d, node, "kind", TARGET_KINDS))
 		return;
-	if (!manifest_ref(d, node, source->object, "", "", &ref))
+	if (!manifest_ref(d, node, source->object, "", "", &ref)) {
+		refuse_unknown(m, node, source);
 		return;
+	}
 	if (!yaml_get(node, SPAN("group")))
 		ref.group = target_kind_group(ref.kind);
 	ref.namespace = source->object->namespace;
@@ -366,15 +397,14 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 	if (!decode_name(d, decode_need(d, node, "kind", TARGET_KINDS), &ref.kind))
 		return;
 	labels = decode_need(d, node, "matchLabels", "write the labels of the objects it applies to");
-	if (!labels)
+	if (!labels) {
+		refuse_unknown(m, node, source);
 		return;
+	}
 	ref.group = target_kind_group(ref.kind);
 	target_kind_correct(d, node, &ref);
 	if (!target_kind_find(&ref, &kind, &target)) {
-		config_warning(d->report, decode_get(node, "kind"),
-			       "has no effect: a policy cannot select objects of kind %s here; use Gateway, "
-			       "ListenerSet, HTTPRoute, GRPCRoute, Service or AgentgatewayBackend",
-			       QUOTE(ref.kind));
+		refuse_kind(m, node, source, &ref);
 		return;
 	}
 	if (!manifest_select(d, node, m->objects[kind].count))
@@ -389,21 +419,32 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 		add_target(m, node, source, &ref);
 		count++;
 	}
-	if (count == 0)
+	if (labels->fault)
+		refuse_unknown(m, node, source);
+	else if (count == 0)
 		config_warning(d->report, node, "selects nothing: no %s in namespace %s has these labels",
 			       manifest_kind_name(kind), QUOTE(ref.namespace));
 }
 
-static void decode_list_of(struct manifests *m, const struct yaml_node *list, unsigned choice,
-			   struct policy_source *source)
+/* A single target, or a similar key, is an error, but what it names must not be served without the policy. */
+static void decode_all(struct manifests *m, const struct yaml_node *spec, struct policy_source *source)
 {
-	if (!decode_list(m->decoder, list))
-		return;
-	yaml_each(node, list) {
-		if (choice == 0)
-			decode_target_ref(m, node, source);
-		else
-			decode_target_selector(m, node, source);
+	static const struct {
+		const char *key;
+		void (*decode)(struct manifests *m, const struct yaml_node *node,
+			       struct policy_source *source);
+	} lists[] = { { "targetRefs", decode_target_ref }, { "targetSelectors", decode_target_selector } };
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		yaml_each(list, spec) {
+			if (!typo_is_of(list->key, lists[i].key))
+				continue;
+			if (decode_list(m->decoder, list))
+				yaml_each(node, list)
+					lists[i].decode(m, node, source);
+			else if (list->kind == YAML_MAP)
+				lists[i].decode(m, list, source);
+		}
 	}
 }
 
@@ -415,18 +456,14 @@ static void decode_targets(struct manifests *m, const struct yaml_node *spec, st
 	unsigned index;
 
 	list = decode_choice(d, spec, choices, ARRAY_LEN(choices), &index);
-	if (!list) {
+	if (!list)
 		source->is_unsafe = true;
-		decode_list_of(m, decode_get(spec, choices[0]), 0, source);
-		decode_list_of(m, decode_get(spec, choices[1]), 1, source);
-		return;
-	}
-	if (list->kind == YAML_LIST && (list->count < 1 || list->count > TARGETS_MAX)) {
+	else if (list->kind == YAML_LIST && (list->count < 1 || list->count > TARGETS_MAX)) {
 		config_error(d->report, list, "a policy has 1 to %d targets, this one has %u", TARGETS_MAX,
 			     list->count);
 		source->is_unsafe = true;
 	}
-	decode_list_of(m, list, index, source);
+	decode_all(m, spec, source);
 }
 
 /*
@@ -445,8 +482,7 @@ static void refuse_new_targets(struct manifests *m, struct policy_source *source
 	m->decoder->report = &reported;
 	source->is_refused = true;
 	source->found.count = 0;
-	decode_list_of(m, decode_get(spec, "targetRefs"), 0, source);
-	decode_list_of(m, decode_get(spec, "targetSelectors"), 1, source);
+	decode_all(m, spec, source);
 	m->decoder->report = report;
 	report->failed |= reported.failed;
 	if (config_report_refuses(&reported))

@@ -202,8 +202,9 @@ static bool selects(struct decoder *d, const struct yaml_node *selector, const s
 	yaml_each(label, labels) {
 		const struct yaml_node *found = object->labels ? yaml_get(object->labels, label->key) : NULL;
 
-		if (!found || found->kind != YAML_SCALAR || label->kind != YAML_SCALAR ||
-		    !span_eq(found->text, label->text))
+		/* A label that cannot be read may be any. */
+		if (label->kind == YAML_SCALAR &&
+		    (!found || found->kind != YAML_SCALAR || !span_eq(found->text, label->text)))
 			return false;
 	}
 	return true;
@@ -413,6 +414,17 @@ void unknown_kind_refuse_object(struct manifests *m, enum manifest_kind kind, st
 				struct span name, struct span section)
 {
 	refuse(m, false, kind, namespace, name, section);
+}
+
+bool unknown_kind_refuse_target(struct manifests *m, struct span namespace, const struct yaml_node *node)
+{
+	struct unknown_kind unknown_kind = { .namespace = namespace, .is_refusal = true };
+
+	if (scalar(node, "name").len)
+		take_ref(m, &unknown_kind, node);
+	else
+		take_selector(m, &unknown_kind, node);
+	return unknown_kind.targets;
 }
 
 void strangers_done(struct manifests *m)

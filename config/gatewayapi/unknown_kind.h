@@ -40,4 +40,10 @@ bool unknown_kind_refuse(struct manifests *m, struct span kind, struct span name
 /* The same for a policy that needs what is missing here: TLSRoutes are refused, too. */
 void unknown_kind_refuse_object(struct manifests *m, enum manifest_kind kind, struct span namespace,
 				struct span name, struct span section);
+/*
+ * Refuses what a target of a policy names, as far as it can be read: an object by its name, objects by their
+ * labels, or, without a name and labels, all objects of its kind in the namespace. False: no objects of that
+ * kind are served here.
+ */
+bool unknown_kind_refuse_target(struct manifests *m, struct span namespace, const struct yaml_node *node);
 void strangers_done(struct manifests *m);

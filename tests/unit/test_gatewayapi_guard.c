@@ -77,6 +77,69 @@ TEST(a_guard_whose_target_lacks_the_part_refuses_the_target)
 		serves(rows[i].text, rows[i].routes);
 }
 
+#define OF_TARGETS(targets, more)                                                                            \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: p}, spec: "      \
+	"{" targets ", " more "}}\n---\n"
+
+/* It is an error of the policy, so its target must be found in spite of it. */
+TEST(a_guard_whose_target_is_written_wrong_refuses_what_it_may_mean)
+{
+	static const struct {
+		const char *text, *routes;
+	} rows[] = {
+		{ ROUTED OTHER OF_TARGETS("targetRefs: {kind: HTTPRoute, name: r}", GUARD),
+		  "/ 500\n/z ok\n" },
+		{ ROUTED OTHER OF_TARGETS("targetRef: {kind: HTTPRoute, name: r}", GUARD), "/ 500\n/z ok\n" },
+		{ ROUTED OTHER OF_TARGETS("targetrefs: [{kind: HTTPRoute, name: r}]", GUARD),
+		  "/ 500\n/z ok\n" },
+		{ ROUTED OTHER OF_TARGETS("targetRefs: [{kind: HTTPRoute, name: z}], "
+					  "targetRef: {kind: HTTPRoute, name: r}",
+					  GUARD),
+		  "/ 500\n/z 500\n" },
+		{ ROUTED OTHER POLICY("kind: HTTPRoute, nam: r", GUARD), "/ 500\n/z 500\n" },
+		{ ROUTED OTHER POLICY("kind: HTTPRoute, nam: r", "traffic: {timeouts: {request: 1s}}"),
+		  "/ ok\n/z ok\n" },
+		{ ROUTED OTHER OF_TARGETS("targetSelectors: [{kind: HTTPRoute}]", GUARD), "/ 500\n/z 500\n" },
+		{ ROUTED OTHER OF_TARGETS("targetSelectors: [{kind: HTTPRoute, matchLabels: {a: [b]}}]",
+					  GUARD),
+		  "/ 500\n/z 500\n" },
+		{ ROUTED OTHER OF_TARGETS("targetSelectors: [{kind: HTTPRoute, matchLabels: {a: b}}]", GUARD),
+		  "/ ok\n/z ok\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		serves(rows[i].text, rows[i].routes);
+}
+
+/* Kinds that policies cannot target here, and ports that a Service does not have. */
+TEST(what_a_policy_cannot_protect_is_not_served_without_it)
+{
+	static const struct {
+		const char *text, *routes;
+	} rows[] = {
+		BOTH(ROUTED_TWICE, "kind: TCPRoute, name: t", "/ ok\n/b ok\ntcp 500\n"),
+		{ ROUTED_TWICE POLICY("kind: TCPRoute, name: t", "traffic: {timeouts: {request: 1s}}"),
+		  "/ ok\n/b ok\ntcp ok\n" },
+		{ ROUTED_TWICE OF_TARGETS("targetSelectors: [{kind: TCPRoute, matchLabels: {}}]", GUARD),
+		  "/ ok\n/b ok\ntcp 500\n" },
+		{ ROUTED POLICY("group: '', kind: Service, name: s, sectionName: '81'",
+				"backend: {tls: {insecureSkipVerify: All}}"),
+		  "/ 500\n" },
+		{ ROUTED POLICY("group: '', kind: Service, name: s, sectionName: '80'",
+				"backend: {tls: {insecureSkipVerify: All}}"),
+		  "/ ok\n" },
+		{ ROUTED POLICY("group: '', kind: Service, name: s, sectionName: '81'",
+				"backend: {http: {}}"),
+		  "/ ok\n" },
+		{ ROUTED POLICY("kind: Gateway, name: g, sectionName: x",
+				"backend: {tls: {insecureSkipVerify: All}}"),
+		  "/ 500\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		serves(rows[i].text, rows[i].routes);
+}
+
 TEST(a_guard_that_cannot_decide_before_a_route_is_chosen_refuses_its_targets)
 {
 	static const struct {

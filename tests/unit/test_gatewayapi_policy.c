@@ -241,9 +241,9 @@ TEST(what_is_not_supported_is_left_out_with_a_warning)
 {
 	static const struct config_refusal rows[] = {
 		{ POLICY "targetRefs: [{kind: Pod, name: g}], backend: {http: {}}" END,
-		  "a.yaml:2:14: " IN "targetRefs[0]: ", "cannot target objects of kind \"Pod\"" },
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "cannot have objects of kind \"Pod\"" },
 		{ POLICY "targetSelectors: [{kind: Pod, matchLabels: {a: b}}], backend: {http: {}}" END,
-		  "a.yaml:2:26: " IN "targetSelectors[0].kind: ", "cannot select objects of kind \"Pod\"" },
+		  "a.yaml:2:19: " IN "targetSelectors[0]: ", "cannot have objects of kind \"Pod\"" },
 		{ POLICY TO_GATEWAY "traffic: {retry: {condition: x}}" END,
 		  "a.yaml:2:104: " IN "traffic.retry.condition: ", "is not supported yet" },
 		{ POLICY TO_GATEWAY "frontend: {http: {maxConnectionDuration: 1h}}" END,
