@@ -113,6 +113,19 @@ static const struct yaml_node *string_map(struct decoder *d, const struct yaml_n
 	return node;
 }
 
+/* The limit of Kubernetes: names of subdomains (RFC 1123). Keys of fixed size are made of names. */
+static bool decode_object_name(struct decoder *d, const struct yaml_node *node, struct span *ret)
+{
+	enum { NAME_BYTES_MAX = 253 };
+
+	if (!decode_name(d, node, ret))
+		return false;
+	if (ret->len <= NAME_BYTES_MAX)
+		return true;
+	config_error(d->report, node, "has %zu bytes; %d are the most", ret->len, NAME_BYTES_MAX);
+	return false;
+}
+
 static bool decode_metadata(struct manifests *m, const struct yaml_node *root, struct manifest_object *object)
 {
 	struct decoder *d = m->decoder;
@@ -121,10 +134,11 @@ static bool decode_metadata(struct manifests *m, const struct yaml_node *root, s
 
 	if (!decode_any_map(d, metadata))
 		return false;
-	if (!decode_name(d, decode_need(d, metadata, "name", "every object has a name"), &object->name))
+	if (!decode_object_name(d, decode_need(d, metadata, "name", "every object has a name"),
+				&object->name))
 		return false;
 	if (object->kind != MANIFEST_NAMESPACE && object->kind != MANIFEST_GATEWAY_CLASS &&
-	    !decode_name(d, decode_get(metadata, "namespace"), &object->namespace))
+	    !decode_object_name(d, decode_get(metadata, "namespace"), &object->namespace))
 		object->namespace = SPAN("default");
 	decode_created(d, decode_get(metadata, "creationTimestamp"), object);
 	object->labels = string_map(d, decode_get(metadata, "labels"));

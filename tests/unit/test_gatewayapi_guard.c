@@ -140,6 +140,28 @@ TEST(what_a_policy_cannot_protect_is_not_served_without_it)
 		serves(rows[i].text, rows[i].routes);
 }
 
+#define NAME_63 "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+#define NAME_253 NAME_63 NAME_63 NAME_63 NAME_63 "r"
+#define NAMED_ROUTE(name, version)                                                                           \
+	G SERVICE OBJECT("HTTPRoute", name,                                                                  \
+			 TO_G RULES) "{apiVersion: agentgateway.dev/" version                                \
+				     ", kind: AgentgatewayPolicy, metadata: {name: p}, spec: "               \
+				     "{targetRefs: [{kind: HTTPRoute, name: " name "}], " LACKING "}}\n"
+
+/* The longest name of Kubernetes has its policies; no object has a longer one. */
+TEST(an_object_with_a_long_name_is_not_open)
+{
+	struct config_case c;
+
+	serves(NAMED_ROUTE(NAME_253, "v1alpha1"), "/ 500\n");
+	serves(NAMED_ROUTE(NAME_253, "v9"), "/ 500\n");
+	serves(NAMED_ROUTE(NAME_253 "r", "v9"), "");
+	serves(NAMED_ROUTE(NAME_253 NAME_253 NAME_253, "v9"), "");
+	config_case_text(&c, NAMED_ROUTE(NAME_253 "r", "v9"));
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:5:", "has 254 bytes; 253 are the most");
+	config_case_done(&c);
+}
+
 TEST(a_guard_that_cannot_decide_before_a_route_is_chosen_refuses_its_targets)
 {
 	static const struct {
