@@ -23,27 +23,32 @@ static bool is_http_route(enum manifest_kind kind)
 	return kind == MANIFEST_HTTP_ROUTE || kind == MANIFEST_GRPC_ROUTE;
 }
 
-static bool has_guard(const struct policy_source *source)
+/* A guard that decides about requests, not about connections. */
+static bool has_request_guard(const struct policy_source *source)
 {
 	bool is_guard = source->found.lacks_guard;
 
 	for (uint32_t i = 0; i < source->found.count; i++) {
 		enum policy_kind kind = source->found.list[i].value.kind;
+		const struct guard_kind *guard = guard_kind_of(kind);
 
-		is_guard |= guard_kind_of(kind) || kind == POLICY_MCP_AUTHORIZATION ||
-			    kind == POLICY_MCP_AUTHENTICATION;
+		is_guard |= (guard && !(guard->phases & GUARD_PHASE_CONNECTION)) ||
+			    kind == POLICY_MCP_AUTHORIZATION || kind == POLICY_MCP_AUTHENTICATION;
 	}
 	return is_guard;
 }
 
-/* Also TLS to backends: requests must not be sent in plaintext instead. */
+/* Guards, and TLS to backends: requests must not be sent in plaintext instead. */
 static bool protects(const struct policy_source *source)
 {
-	bool has_tls = false;
+	bool is_other = source->is_unsafe || source->is_refused;
 
-	for (uint32_t i = 0; i < source->found.count; i++)
-		has_tls |= source->found.list[i].value.kind == POLICY_BACKEND_TLS;
-	return has_tls || has_guard(source) || source->is_unsafe || source->is_refused;
+	for (uint32_t i = 0; i < source->found.count; i++) {
+		enum policy_kind kind = source->found.list[i].value.kind;
+
+		is_other |= kind == POLICY_BACKEND_TLS || kind == POLICY_NETWORK_AUTHORIZATION;
+	}
+	return is_other || has_request_guard(source);
 }
 
 #define NO_TARGET                                                                                            \
@@ -83,7 +88,7 @@ static bool check_sections(struct decoder *d, const struct yaml_node *node,
 		config_error(d->report, node, "a policy with a section frontend can only target a Gateway");
 		return false;
 	}
-	if (source->is_gateway_phase && target->kind == TARGET_ROUTE && has_guard(source)) {
+	if (source->is_gateway_phase && target->kind == TARGET_ROUTE && has_request_guard(source)) {
 		config_error(d->report, node,
 			     "a policy with phase PreRouting decides before a route is chosen, so it cannot "
 			     "target one; target a Gateway, or leave out phase");
@@ -145,15 +150,16 @@ static bool set_port(struct decoder *d, const struct yaml_node *node, const stru
 /* The part of an object that a target names; empty: the whole object. */
 static struct span part_of(struct decoder *d, const struct policy_target *target)
 {
-	return target->kind == TARGET_SERVICE && target->port ? decode_text(d, "%u", target->port)
-							      : target->section;
+	return target->port ? decode_text(d, "%u", target->port) : target->section;
 }
 
 /* The policy protects, and is not supported: without it nothing may be served there. */
 static void refuse_target(struct manifests *m, enum manifest_kind kind, const struct manifest_ref *ref,
 			  const struct policy_target *target)
 {
-	unknown_kind_refuse_object(m, kind, ref->namespace, ref->name, part_of(m->decoder, target));
+	/* A port of a Gateway may have several listeners. */
+	unknown_kind_refuse_object(m, kind, ref->namespace, ref->name,
+				   kind == MANIFEST_SERVICE ? part_of(m->decoder, target) : target->section);
 }
 
 static void create_policies(struct manifests *m, const struct policy_source *source,
@@ -224,26 +230,33 @@ static struct status_target *note_target(struct manifests *m, const struct yaml_
 /* -------------------------------------------------------------------------------- guards without effect */
 
 /* A Service without a list of ports, such as an ExternalName, has any. */
-static bool has_any_port(const struct manifest_object *object)
+static bool has_any_port(const struct manifest_object *service)
 {
-	const struct yaml_node *ports = decode_get(object->spec, "ports");
+	const struct yaml_node *ports = decode_get(service->spec, "ports");
 
-	return object->kind == MANIFEST_SERVICE && (!ports || ports->kind != YAML_LIST || !ports->count);
+	return !ports || ports->kind != YAML_LIST || !ports->count;
+}
+
+static bool has_part(const struct manifests *m, const struct manifest_object *object,
+		     const struct policy_target *target, struct span part)
+{
+	if (target->kind == TARGET_BACKEND || (target->kind == TARGET_SERVICE && has_any_port(object)))
+		return true;
+	if (target->kind == TARGET_GATEWAY && target->port)
+		return target_kind_gateway_has_port(m, object, part);
+	return target_kind_section(object, part);
 }
 
 /* `Gateway app/g has no listener "x"`; empty: it has what the target names. */
-static struct span missing_part(struct decoder *d, const struct manifest_object *object,
+static struct span missing_part(struct manifests *m, const struct manifest_object *object,
 				const struct policy_target *target)
 {
-	const char *word = target->kind == TARGET_ROUTE	    ? "rule"
-			   : target->kind == TARGET_SERVICE ? "port"
-							    : "listener";
-	struct span part = part_of(d, target);
+	const char *word = target->kind == TARGET_ROUTE ? "rule" : target->port ? "port" : "listener";
+	struct span part = part_of(m->decoder, target);
 
-	if (target->kind == TARGET_BACKEND || !part.len || has_any_port(object) ||
-	    target_kind_section(object, part))
+	if (!part.len || has_part(m, object, target, part))
 		return (struct span){ 0 };
-	return decode_text(d, "%s %.*s/%.*s has no %s %s", manifest_kind_name(object->kind),
+	return decode_text(m->decoder, "%s %.*s/%.*s has no %s %s", manifest_kind_name(object->kind),
 			   SPAN_FMT(object->namespace), SPAN_FMT(object->name), word, QUOTE(part));
 }
 
@@ -256,19 +269,21 @@ static bool check_place(struct manifests *m, const struct yaml_node *node, const
 			struct status_target *status)
 {
 	struct decoder *d = m->decoder;
-	struct span missing = missing_part(d, object, target);
+	struct span missing = missing_part(m, object, target);
 
 	if (missing.len) {
 		fail_target(m, status, "TargetNotFound", "%.*s", SPAN_FMT(missing));
 		if (!protects(source))
 			return true;
 		config_warning(
-			d->report, decode_get(node, "sectionName"),
+			d->report,
+			decode_get(node,
+				   target->kind == TARGET_GATEWAY && target->port ? "port" : "sectionName"),
 			"TargetNotFound: %.*s; everything of it gets status 500, because it is unknown "
 			"what the policy is to protect: write the name of one",
 			SPAN_FMT(missing));
 	} else {
-		if (!has_guard(source) ||
+		if (!has_request_guard(source) ||
 		    target_kind_has_requests(object, target_kind_section(object, target->section)))
 			return true;
 		fail_target(m, status, "Invalid", "the target has no HTTP, so the policy cannot protect it");
@@ -276,7 +291,8 @@ static bool check_place(struct manifests *m, const struct yaml_node *node, const
 			       "has no HTTP, so the policy cannot protect it: its connections are closed; "
 			       "name a listener with protocol HTTP or HTTPS");
 	}
-	unknown_kind_refuse_object(m, object->kind, object->namespace, object->name, part_of(d, target));
+	unknown_kind_refuse_object(m, object->kind, object->namespace, object->name,
+				   missing.len ? (struct span){ 0 } : target->section);
 	return false;
 }
 

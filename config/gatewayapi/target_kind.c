@@ -115,6 +115,42 @@ const struct yaml_node *target_kind_section(const struct manifest_object *object
 	return NULL;
 }
 
+static bool has_port(const struct manifest_object *object, struct span port)
+{
+	const struct yaml_node *list = parts_of(object);
+
+	for (const struct yaml_node *node = list ? list->first : NULL; node; node = node->next)
+		if (is_text(node, "port", port))
+			return true;
+	return false;
+}
+
+static bool is_set_of(const struct manifest_object *set, const struct manifest_object *gateway)
+{
+	const struct yaml_node *parent = decode_get(set->spec, "parentRef");
+	bool is_same = span_eq(set->namespace, gateway->namespace);
+
+	return is_text(parent, "name", gateway->name) && (is_text(parent, "namespace", gateway->namespace) ||
+							  (is_same && !decode_get(parent, "namespace")));
+}
+
+bool target_kind_gateway_has_port(const struct manifests *m, const struct manifest_object *gateway,
+				  struct span port)
+{
+	static const enum manifest_kind kinds[] = { MANIFEST_LISTENER_SET, MANIFEST_X_LISTENER_SET };
+
+	if (has_port(gateway, port))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		const struct pointer_list *sets = &m->objects[kinds[i]];
+
+		for (uint32_t at = 0; at < sets->count; at++)
+			if (is_set_of(sets->list[at], gateway) && has_port(sets->list[at], port))
+				return true;
+	}
+	return false;
+}
+
 static bool is_http(const struct yaml_node *listener)
 {
 	return is_text(listener, "protocol", SPAN("HTTP")) || is_text(listener, "protocol", SPAN("HTTPS"));

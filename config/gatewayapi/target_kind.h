@@ -20,6 +20,9 @@ void target_kind_correct(struct decoder *d, const struct yaml_node *node, struct
  * number. NULL: there is none, or objects of this kind have no parts.
  */
 const struct yaml_node *target_kind_section(const struct manifest_object *object, struct span name);
+/* True if a listener of a Gateway, or of a ListenerSet that names it as its parent, has the port. */
+bool target_kind_gateway_has_port(const struct manifests *m, const struct manifest_object *gateway,
+				  struct span port);
 /*
  * True if a policy for requests can have an effect on the object, or on a part of it: a listener without HTTP
  * has no requests.

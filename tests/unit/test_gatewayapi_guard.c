@@ -140,6 +140,38 @@ TEST(what_a_policy_cannot_protect_is_not_served_without_it)
 		serves(rows[i].text, rows[i].routes);
 }
 
+#define NETWORK                                                                                              \
+	"frontend: {networkAuthorization: {action: Deny, policy: {matchExpressions: ["                       \
+	"'source.address == \"10.0.0.1\"']}}}"
+
+/* It decides about connections of every protocol. */
+TEST(a_guard_of_connections_needs_a_listener_and_no_http)
+{
+	static const struct {
+		const char *text, *routes;
+	} rows[] = {
+		{ NO_HTTP POLICY("kind: Gateway, name: g", NETWORK), "tcp ok\n" },
+		{ ROUTED_TWICE POLICY("kind: Gateway, name: g, sectionName: t", NETWORK),
+		  "/ ok\n/b ok\ntcp ok\n" },
+		{ ROUTED_TWICE POLICY("kind: Gateway, name: g, sectionName: x", NETWORK),
+		  "/ 500\n/b 500\ntcp 500\n" },
+		{ NO_HTTP POLICY("kind: Gateway, name: g", NETWORK ", traffic: {csrf: {}}"), "tcp 500\n" },
+		{ ROUTED_TWICE POLICY("kind: Gateway, name: g, port: 82", NETWORK), "/ ok\n/b ok\ntcp ok\n" },
+		{ ROUTED_TWICE POLICY("kind: Gateway, name: g, port: 83", NETWORK),
+		  "/ 500\n/b 500\ntcp 500\n" },
+		{ ROUTED_TWICE SET(HTTP("s", "83")) POLICY("kind: Gateway, name: g, port: 83", NETWORK),
+		  "/ ok\n/b ok\ntcp ok\n" },
+		{ ROUTED_TWICE SET(HTTP("s", "84")) POLICY("kind: Gateway, name: g, port: 83", NETWORK),
+		  "/ 500\n/b 500\ntcp 500\n" },
+		{ ROUTED_TWICE POLICY("kind: Gateway, name: g, port: 83",
+				      "frontend: {tcp: {keepalive: {retries: 3}}}"),
+		  "/ ok\n/b ok\ntcp ok\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		serves(rows[i].text, rows[i].routes);
+}
+
 #define NAME_63 "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
 #define NAME_253 NAME_63 NAME_63 NAME_63 NAME_63 "r"
 #define NAMED_ROUTE(name, version)                                                                           \
