@@ -62,6 +62,9 @@ static void check_history(const struct history *history)
 		"spec: {targetRefs: [{group: '', kind: Service, name: " service                              \
 		"}], validation: {hostname: a.example, "                                                     \
 		"caCertificateRefs: [{group: '', kind: ConfigMap, name: c}]}}}\n---\n"
+#define ANY_POLICY(version, targets)                                                                         \
+	"{apiVersion: agentgateway.dev/" version                                                             \
+	", kind: AgentgatewayPolicy, metadata: {name: p}, spec: {" targets ", traffic: {csrf: {}}}}\n---\n"
 #define STAYS "the object stays in force as it was before its change"
 
 TEST(an_object_that_becomes_wrong_stays_in_force_as_it_was)
@@ -103,6 +106,28 @@ TEST(an_object_that_becomes_wrong_stays_in_force_as_it_was)
 		  { "/ ok\n/x ok\n", "/ ok\n/x 500\n" },
 		  1,
 		  STAYS },
+		{ { ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r", "traffic: {headerModifiers: {}}"),
+		    ROUTED TWO("/x") ANY_POLICY("v1alpha1", "targetRefs: {kind: HTTPRoute, name: z}") },
+		  { "/ ok\n/x ok\n", "/ ok\n/x 500\n" },
+		  1,
+		  STAYS },
+		/* A target that cannot be read leaves the others as they were. */
+		{ { ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r", "traffic: {headerModifiers: {}}"),
+		    ROUTED TWO("/x") ANY_POLICY("v1alpha1", "targetRefs: [{kind: HTTPRoute, nam: z}]") },
+		  { "/ ok\n/x ok\n", "/ ok\n/x ok\n" },
+		  1,
+		  STAYS },
+		/* Another version, known or not, is no error of an object that is known. */
+		{ { ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r", "traffic: {headerModifiers: {}}"),
+		    ROUTED TWO("/x") ANY_POLICY("v9", "targetRefs: [{kind: HTTPRoute, name: z}]") },
+		  { "/ ok\n/x ok\n", "/ ok\n/x 500\n" },
+		  0,
+		  "does not know that version" },
+		{ { ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r", "traffic: {headerModifiers: {}}"),
+		    ROUTED TWO("/x") ANY_POLICY("odd", "targetRefs: [{kind: HTTPRoute, name: z}]") },
+		  { "/ ok\n/x ok\n", "/ ok\n/x 500\n" },
+		  1,
+		  NULL },
 		/* Timeouts protect nothing. */
 		{ { ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r", "traffic: {" TIMEOUT("1s") "}"),
 		    ROUTED TWO("/x") POLICY("kind: HTTPRoute, name: r}, {kind: HTTPRoute, name: z",
