@@ -279,8 +279,8 @@ static bool check_place(struct manifests *m, const struct yaml_node *node, const
 			d->report,
 			decode_get(node,
 				   target->kind == TARGET_GATEWAY && target->port ? "port" : "sectionName"),
-			"TargetNotFound: %.*s; everything of it gets status 500, because it is unknown "
-			"what the policy is to protect: write the name of one",
+			"TargetNotFound: %.*s; the whole target gets status 500, because it is unknown "
+			"what the policy is to protect: name one that exists",
 			SPAN_FMT(missing));
 	} else {
 		if (!has_request_guard(source) ||

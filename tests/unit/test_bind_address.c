@@ -69,9 +69,9 @@ TEST(the_same_address_twice_and_what_is_none_are_refused)
 		  "a.yaml:3:10: binds[1].port: ", "port 80 is configured twice on 127.0.0.1:80; " },
 		{ "gateways: {a: {port: 80, bind: 224.0.0.1}}\nroutes: [{gateways: a}]\n",
 		  "a.yaml:1:32: gateways.a.bind: ",
-		  "\"224.0.0.1\" is the address of a group; write another" },
+		  "\"224.0.0.1\" is a multicast or broadcast address; write another" },
 		{ "gateways: {a: {port: 80, bind: 'ff02::1'}}\nroutes: [{gateways: a}]\n",
-		  "a.yaml:1:32: gateways.a.bind: ", "\"ff02::1\" is the address of a group; write another" },
+		  "a.yaml:1:32: gateways.a.bind: ", "\"ff02::1\" is a multicast or broadcast address; write another" },
 		{ "gateways: {a: {port: 80, bind: 'fe80::1'}}\nroutes: [{gateways: a}]\n",
 		  "a.yaml:1:32: gateways.a.bind: ", "\"fe80::1\" is a link-local address" },
 		{ "gateways: {a: {port: 80, bind: eth0}}\nroutes: [{gateways: a}]\n",
@@ -127,7 +127,7 @@ TEST(what_is_no_address_to_listen_on_leaves_the_gateway_without_ports)
 	} rows[] = {
 		{ "{type: Hostname, value: a.example}", "UnsupportedAddress: a Gateway of this program" },
 		{ "{value: a.example}", "is not an address" },
-		{ "{value: 224.0.0.1}", "is the address of a group" },
+		{ "{value: 224.0.0.1}", "is a multicast or broadcast address" },
 		{ "{value: 'fe80::1'}", "is a link-local address" },
 	};
 

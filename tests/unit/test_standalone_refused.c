@@ -13,8 +13,8 @@ TEST(wrong_structure_is_refused)
 	static const struct config_refusal rows[] = {
 		{ "foo: 1\n",
 		  "a.yaml:1:1: foo: ", "unknown key \"foo\"; known here: config, gateways, routes" },
-		{ "workerThreads: 2\n", "a.yaml:1:1: workerThreads: ", "it stands under config" },
-		{ "config: {routes: []}\n", "a.yaml:1:10: config.routes: ", "it stands at the top level" },
+		{ "workerThreads: 2\n", "a.yaml:1:1: workerThreads: ", "it belongs under config" },
+		{ "config: {routes: []}\n", "a.yaml:1:10: config.routes: ", "it belongs at the top level" },
 		{ "bind: []\n", "a.yaml:1:1: bind: ", "did you mean \"binds\"?" },
 		{ "Binds: []\n", "a.yaml:1:1: Binds: ", "did you mean \"binds\"?" },
 		{ "binds: {}\n",

@@ -108,7 +108,7 @@ static void report_unknown(struct decoder *d, const struct yaml_node *member,
 	place = d->place_of ? d->place_of(member) : NULL;
 	suggestion = suggest(d, member->key, names, name_count);
 	if (place)
-		config_error_key(d->report, member, "unknown key %s; it stands %s", QUOTE(member->key),
+		config_error_key(d->report, member, "unknown key %s; it belongs %s", QUOTE(member->key),
 				 place);
 	else if (suggestion)
 		config_error_key(d->report, member, "unknown key %s; did you mean \"%s\"?",

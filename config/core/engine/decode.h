@@ -31,7 +31,7 @@ struct decoder {
 	void *style; /* borrowed: struct standalone, for standalone files */
 	/* True for unknown keys of the current map that are only warnings; NULL: all are errors. */
 	bool (*unknown_is_harmless)(struct span key);
-	/* Where a key stands that a map does not know, as in "under config"; NULL: nowhere. May be NULL. */
+	/* Where a key belongs that a map does not know, as in "under config"; NULL: nowhere. May be NULL. */
 	const char *(*place_of)(const struct yaml_node *member);
 	bool failed;
 	uint64_t selections; /* steps of all selectors so far: manifest_select() */

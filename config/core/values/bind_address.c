@@ -26,7 +26,7 @@ bool bind_address_decode(struct decoder *d, const struct yaml_node *node, const 
 	}
 	address_unmap(ret);
 	if (is_group(ret))
-		wrong = "is the address of a group";
+		wrong = "is a multicast or broadcast address";
 	else if (ret->any.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&ret->v6.sin6_addr))
 		wrong = "is a link-local address, which is unique only with the name of an interface";
 	if (wrong)
