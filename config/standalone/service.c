@@ -74,7 +74,7 @@ static const struct schema_row workload_rows[] = {
 	{ "name", AS_TEXT(struct workload, name), .doc = "no effect" },
 	{ "uid", AS_TEXT(struct workload, uid), .doc = "no effect" },
 	{ "services", AS_REST(struct workload), .value_doc = "map", .default_doc = "none",
-	  .doc = "services that it belongs to: `namespace/hostname: {80: 8080}`, the map for ports that differ" },
+	  .doc = "services it belongs to: `namespace/hostname: {80: 8080}`, the map for ports that differ" },
 	{ "status", AS_WORD(struct workload, status), WORDS("Healthy", "Unhealthy"),
 	  .default_doc = "`Healthy`", .doc = "`Unhealthy`: gets no requests" },
 	{ "capacity", AS_U32(struct workload, capacity), .decode = decode_capacity, .default_value = 1,

@@ -534,8 +534,7 @@ TEST(a_limited_body_may_have_so_many_bytes_and_delivers_no_more_wherever_its_byt
 		for (size_t cut = 0; cut <= rows[i].text.len; cut++) {
 			for (uint64_t most = 0; most < 8; most++) {
 				bool is_refused = most < rows[i].bytes;
-				struct limited got =
-					decode_limited(rows[i].framing, rows[i].text, cut, most);
+				struct limited got = decode_limited(rows[i].framing, rows[i].text, cut, most);
 
 				assert_int_equal(got.http_error, is_refused ? HTTP_ERROR_BODY_TOO_LARGE : 0);
 				assert_true(got.payload_bytes <= most);

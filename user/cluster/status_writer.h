@@ -10,8 +10,8 @@
  * Writes the status of the objects while this gateway holds the lease. After each configuration, and when an
  * object's status was changed by somebody, it goes through all objects and patches those whose status is not
  * as wanted, a few at a time. A patch names the version that it was made for: if the object has changed
- * meanwhile (409), the next pass makes a new one. While the server refuses patches, the pause before each pass
- * doubles, up to STATUS_PAUSE_MAX_MS; a new configuration ends that.
+ * meanwhile (409), the next pass makes a new one. While the server refuses patches, the pause before each
+ * pass doubles, up to STATUS_PAUSE_MAX_MS; a new configuration ends that.
  */
 enum { STATUS_WRITES = 8, STATUS_PAUSE_MS = 500, STATUS_PAUSE_MAX_MS = 64 * 1000 };
 
