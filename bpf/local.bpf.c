@@ -192,6 +192,48 @@ static __always_inline bool receiver_needs_window(const struct message *m, const
 	return BPF_CORE_READ_BITFIELD(sk, sk_userlocks) & RECEIVE_BUFFER_LOCK || memory_is_short(sk);
 }
 
+/* True if the receiver has not yet read all messages that were redirected to it. */
+static __always_inline bool psock_holds(const struct sk_psock *psock)
+{
+	const void *first = BPF_CORE_READ(psock, ingress_msg.next);
+
+	return first != (const void *)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
+}
+
+static __always_inline bool socket_holds(const struct sock *sk)
+{
+	__u64 psock = (__u64)sk->sk_user_data & ~USER_DATA_FLAGS;
+
+	return psock && psock_holds((const struct sk_psock *)psock);
+}
+
+static __always_inline bool receiver_holds(__u64 cookie)
+{
+	struct local_end *end = bpf_map_lookup_elem(&local_ends, &cookie);
+
+	return end && socket_holds(&sock_of(end)->inet_conn.icsk_inet.sk);
+}
+
+/* As many messages as the limit allows have been redirected since the queue was last seen empty. */
+static __always_inline bool messages_are_many(const struct local_record *record)
+{
+	return (__u64)LOAD(record->kernel.queued_messages) * LOCAL_MESSAGE_BYTES >
+	       LOAD(record->user.receiver_bytes);
+}
+
+/*
+ * The bytes in the receiver's queue; more than its limit if the memory of its messages may be more. How many
+ * of them have been read is not known, so they count until the queue is empty.
+ */
+static __always_inline __s32 queue_weight(const struct local_record *record, const struct sock *sk)
+{
+	__s32 queued = sk->sk_backlog.rmem_alloc.counter;
+
+	if (!messages_are_many(record) || BROKEN(LOCAL_BREAK_SMALL) || !socket_holds(sk))
+		return queued;
+	return queued > (__s32)record->user.receiver_bytes ? queued : (__s32)record->user.receiver_bytes + 1;
+}
+
 /*
  * May the message go straight into the receiver's queue? Only if the receiver has read every byte that came
  * through TCP, from the sender of its own connection, because recvmsg() reads the redirected queue first.
@@ -214,7 +256,7 @@ static __always_inline enum local_reason receiver_check(const struct message *m,
 		return LOCAL_REASON_RECEIVER_GONE;
 	if (receiver->copied_seq != sender_write_seq && !BROKEN(LOCAL_BREAK_UNREAD))
 		return LOCAL_REASON_RECEIVER_UNREAD;
-	queued = sk->sk_backlog.rmem_alloc.counter;
+	queued = queue_weight(m->record, sk);
 	if (!BROKEN(LOCAL_BREAK_RECEIVER) && (queued > (__s32)LOAD(m->record->user.receiver_bytes) ||
 					      receiver_needs_window(m, receiver, queued)))
 		return LOCAL_REASON_RECEIVER_FULL;
@@ -223,36 +265,19 @@ static __always_inline enum local_reason receiver_check(const struct message *m,
 	return LOCAL_REASON_NONE;
 }
 
-/* True if the receiver has not yet read all messages that were redirected to it. */
-static __always_inline bool psock_holds(const struct sk_psock *psock)
-{
-	const void *first = BPF_CORE_READ(psock, ingress_msg.next);
-
-	return first != (const void *)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
-}
-
-static __always_inline bool receiver_holds(__u64 cookie)
-{
-	struct local_end *end = bpf_map_lookup_elem(&local_ends, &cookie);
-	const struct sock *sk;
-	__u64 psock;
-
-	if (!end)
-		return false;
-	sk = &sock_of(end)->inet_conn.icsk_inet.sk;
-	psock = (__u64)sk->sk_user_data & ~USER_DATA_FLAGS;
-	return psock && psock_holds((const struct sk_psock *)psock);
-}
-
 /* NONE: redirected into the receiver's queue. */
 static __always_inline enum local_reason message_deliver(const struct message *m, __u64 cookie,
 							 enum local_lane lane)
 {
+	struct local_kernel *k = &m->record->kernel;
 	enum local_reason reason = LOCAL_REASON_USER;
 
 	if (lane_enter(m, lane)) {
-		if (bpf_msg_redirect_hash(m->msg, &local_sockets, &cookie, BPF_F_INGRESS) == SK_PASS)
+		if (bpf_msg_redirect_hash(m->msg, &local_sockets, &cookie, BPF_F_INGRESS) == SK_PASS) {
+			/* If they were too many, receiver_check() has found the queue empty. */
+			STORE(k->queued_messages, messages_are_many(m->record) ? 1 : k->queued_messages + 1);
 			return LOCAL_REASON_NONE;
+		}
 		reason = LOCAL_REASON_RECEIVER_GONE;
 	}
 	lane_leave(m, lane);
@@ -372,8 +397,7 @@ static __always_inline void sender_tell(struct local_record *out, const struct l
 	struct local_lane_event *event;
 	void *events;
 
-	if (waits == out->kernel.told ||
-	    sk->sk_backlog.rmem_alloc.counter > (__s32)(out->user.receiver_bytes >> 1))
+	if (waits == out->kernel.told || queue_weight(out, sk) > (__s32)(out->user.receiver_bytes >> 1))
 		return;
 	events = bpf_map_lookup_elem(&local_rings, &ring);
 	event = events ? bpf_ringbuf_reserve(events, sizeof(*event), 0) : NULL;

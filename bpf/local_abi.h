@@ -81,7 +81,7 @@ struct local_kernel {
 	__u8 pad[1];
 	__u32 told; /* bypass: the last value of waits that an event answered */
 	__u32 receiver_peak_bytes; /* most bytes ever seen in the receiver's queue */
-	__u32 pad_of_line;
+	__u32 queued_messages; /* redirected since the receiver's queue was last seen empty */
 };
 
 /* One direction of a tunnel in lane direct, or of a connection in lane bypass. */
@@ -156,3 +156,8 @@ struct local_lane_event {
  * to TCP.
  */
 #define LOCAL_RECEIVER_BYTES (1024u * 1024)
+/*
+ * What a queued message costs the receiver's limit at least. The kernel allocates a struct sk_msg for each,
+ * about 980 bytes whatever the message's size, and charges nobody for it.
+ */
+#define LOCAL_MESSAGE_BYTES 1024u

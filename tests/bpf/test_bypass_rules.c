@@ -70,6 +70,55 @@ static bool scenario_room(struct scene *s)
 	return pair_fill(s->pair.app, 1, 0, 64 << 20) < 32 << 20;
 }
 
+/*
+ * Single bytes to a receiver that sleeps cost as many messages as its limit allows; after it has read them,
+ * others follow, and all arrive.
+ */
+static bool scenario_small(struct scene *s)
+{
+	struct bypass_pair *p = &s->pair;
+	uint64_t sent, first;
+
+	pair_start(p);
+	for (sent = 0; sent < 1000; sent++)
+		pair_send(p->app, 1, sent, 1);
+	first = bypass_received_bytes(&p->bypass);
+	assert_true(pair_expect(p->own, 1, 0, sent));
+	pair_send(p->app, 1, sent++, 1);
+	assert_true(pair_expect(p->own, 1, sent - 1, 1));
+	return first > 0 && first <= 65536 / LOCAL_MESSAGE_BYTES + 1 &&
+	       bypass_received_bytes(&p->bypass) == first + 1;
+}
+
+/* The same from the gateway, which is refused, and told when the queue is empty. */
+static bool scenario_small_out(struct scene *s)
+{
+	struct bypass_pair *p = &s->pair;
+	uint64_t sent = 0, read;
+
+	pair_start(p);
+	while (sent < 1000) {
+		char byte = (char)sent;
+
+		if (send(p->own, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+			break;
+		sent++;
+	}
+	if (sent != 65536 / LOCAL_MESSAGE_BYTES + 1 || bypass_refusals(&p->bypass) != 1)
+		return false;
+	bypass_wait(&p->bypass);
+	for (read = 0; read < sent; read++) {
+		char byte;
+
+		local_worker_poll(p->worker);
+		assert_true(bypass_waits(&p->bypass));
+		assert_int_equal(recv(p->app, &byte, 1, MSG_DONTWAIT), 1);
+		assert_int_equal(byte, (char)read);
+	}
+	local_worker_poll(p->worker);
+	return !bypass_waits(&p->bypass) && send(p->own, "x", 1, MSG_DONTWAIT) == 1 && says(p->app, "x");
+}
+
 /* Both queues have bytes behind one edge; the reader stops where recv() was short and it may. */
 static bool scenario_empty(struct scene *s)
 {
@@ -297,6 +346,8 @@ static struct rule rules[] = {
 	{ "TCP bytes are read before others bypass TCP", LOCAL_BREAK_UNREAD, scenario_order, 0, 0 },
 	{ "the same from the gateway", LOCAL_BREAK_UNREAD, scenario_order_out, 0, 0 },
 	{ "a receiver's queue is bounded", LOCAL_BREAK_RECEIVER, scenario_room, 65536, 0 },
+	{ "a queued message costs more than its bytes", LOCAL_BREAK_SMALL, scenario_small, 65536, 0 },
+	{ "the same from the gateway", LOCAL_BREAK_SMALL, scenario_small_out, 65536, 0 },
 	{ "a short read is the last one when TCP has nothing", BYPASS_BREAK_EMPTY, scenario_empty, 65536, 0 },
 	{ "what was counted and not read waits", BYPASS_BREAK_DRAINED, scenario_drained, 65536, 0 },
 	{ "who closes what was not read says so", BYPASS_BREAK_UNREAD, scenario_unread, 0, 0 },
