@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "config/model_auth.h"
+#include "config/model_callout.h"
 #include "config/model_direct.h"
 #include "config/model_frontend.h"
 #include "config/model_guard.h"
@@ -503,6 +504,8 @@ struct snapshot {
 	bool has_users; /* basicAuth: passwords are verified */
 	struct jwk_remote *jwk_remote_list;
 	uint32_t jwk_remote_count;
+	struct callout_target *callout_list; /* helper services of policies */
+	uint32_t callout_count;
 	const struct access_log_policy *access_log; /* may be NULL */
 	const struct kept_object *kept_list;
 	struct status_object *status_list; /* of manifests, by kind; NULL: none */

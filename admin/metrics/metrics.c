@@ -85,6 +85,33 @@ static void add_limits(const struct totals *totals, struct text *out)
 				  totals->limits[i]);
 }
 
+static void add_callouts(const struct totals *totals, struct text *out)
+{
+	static const struct span kinds[CALLOUT_KIND_COUNT] = {
+#define CALLOUT_KIND(id, name) { name, sizeof(name) - 1 },
+#include "user/base/callout_kinds.def"
+#undef CALLOUT_KIND
+	};
+	static const struct span results[CALLOUT_RESULT_COUNT] = {
+		{ "answered", 8 }, { "failed", 6 }, { "late", 4 }, { "skipped", 7 }
+	};
+
+	prometheus_begin(out, METRIC_UPSTREAM_CALL);
+	for (uint32_t i = 0; i < CALLOUT_KIND_COUNT; i++)
+		prometheus_histogram(out, METRIC_UPSTREAM_CALL,
+				     (const struct span[]){ SPAN("policy"), kinds[i] }, &histogram_processing,
+				     &totals->callouts[i]);
+	prometheus_begin(out, METRIC_CALLOUTS);
+	for (uint32_t i = 0; i < CALLOUT_KIND_COUNT * CALLOUT_RESULT_COUNT; i++) {
+		const struct span labels[] = { kinds[i / CALLOUT_RESULT_COUNT],
+					       results[i % CALLOUT_RESULT_COUNT] };
+
+		prometheus_sample(
+			out, METRIC_CALLOUTS, labels,
+			totals->callout_results[i / CALLOUT_RESULT_COUNT][i % CALLOUT_RESULT_COUNT]);
+	}
+}
+
 static void add_histograms(const struct totals *totals, struct text *out)
 {
 	prometheus_begin(out, METRIC_UPSTREAM_CONNECT);
@@ -274,6 +301,7 @@ int metrics_write(const struct admin_hooks *hooks, struct text *out)
 	if (error)
 		return error;
 	totals_collect(hooks, &totals);
+	add_callouts(&totals, out);
 	add_histograms(&totals, out);
 	add_counters(&totals, out);
 	add_lanes(&totals, out);

@@ -17,6 +17,10 @@ static void collect_counters(const struct counters *c, struct totals *totals)
 	sum_up(totals->limits, c->limits, LIMIT_KIND_COUNT);
 	sum_up(totals->lane_bytes_in, c->lane_bytes_in, LANE_COUNT);
 	sum_up(totals->lane_bytes_out, c->lane_bytes_out, LANE_COUNT);
+	for (size_t i = 0; i < CALLOUT_KIND_COUNT; i++) {
+		sum_up(totals->callout_results[i], c->callout_results[i], CALLOUT_RESULT_COUNT);
+		histogram_collect(&c->callouts[i], &histogram_processing, &totals->callouts[i]);
+	}
 	histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
 	histogram_collect(&c->upstream_connect_tls, &histogram_connect, &totals->upstream_connect_tls);
 	histogram_collect(&c->upstream_tls_handshake, &histogram_connect, &totals->upstream_tls_handshake);

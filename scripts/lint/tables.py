@@ -3,7 +3,7 @@
 
 # Directory of the including file -> allowed includes (fnmatch, from the root). A file may always include its
 # own directory. From the bottom up:
-#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < http1
+#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < http1 < callout
 #   < client < stream < codec < phase < restart/stream < driver < worker < gateway
 # with policy, the configuration's model, and restart (beside upstream) beside them. Rooms inside:
 #   config/core/engine < policy/match < policy/expression < policy, policy/compile < config/core/values
@@ -11,9 +11,9 @@
 #   admin < admin/dump < admin/metrics < admin/ui < admin/http < admin/top
 GROUND = ["user/base/*", "user/loop/*"]
 # What is decided for a request: nothing of it compiles a configuration.
-DECISIONS = ["policy/balance.h", "policy/h2_settings.h", "policy/headers.h", "policy/health.h",
-             "policy/keepalive.h", "policy/previous_hosts.h", "policy/retry.h", "policy/timeout.h",
-             "policy/match/*", "policy/expression/*", "policy/guard/*"]
+DECISIONS = ["policy/balance.h", "policy/circuit.h", "policy/h2_settings.h", "policy/headers.h",
+             "policy/health.h", "policy/keepalive.h", "policy/previous_hosts.h", "policy/retry.h",
+             "policy/timeout.h", "policy/match/*", "policy/expression/*", "policy/guard/*"]
 MODEL = DECISIONS + ["user/auth/*.h", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
 # What policies are made of, and what they are applied to.
 POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/path.h",
@@ -23,7 +23,7 @@ POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/ta
 MCP = ["user/mcp/json/*", "user/mcp/protocol/*", "user/mcp/session/*"]
 # A client and everything that serves it.
 CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*", "user/relay/*",
-                   "user/upstream/*", "user/restart/state.h"] + MODEL
+                   "user/upstream/*", "user/callout/*", "user/restart/state.h"] + MODEL
 # What a worker and the admin servers may use: objects of a thread, none of the process.
 THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
                    "user/codec/*", "user/phase/*", "user/driver/*"]
@@ -52,7 +52,7 @@ LAYERS = {
                           "policy/match/match_value.h"],
     "policy/match": POLICY,
     "policy/guard": POLICY + ["config/policy_kinds.def", "user/auth/*", "user/net/address.h",
-                              "policy/expression/*"],
+                              "policy/expression/*", "policy/headers.h"],
     "policy": POLICY + ["user/net/socket.h", "policy/match/*", "policy/expression/*"],
     "policy/compile": POLICY + ["user/tls/settings.h", "user/tls/identity.h", "config/policy_kinds.def",
                                 "policy/match/*", "policy/guard/*"],
@@ -74,6 +74,8 @@ LAYERS = {
     "user/upstream": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
                                "user/kernel/local/*", "user/relay/*"] + MODEL,
     "user/http1": GROUND + ["user/http/*", "user/relay/*", "user/upstream/*"],
+    "user/callout": GROUND + ["user/http/*", "user/h2/*", "user/http1/*", "user/obs/*", "user/relay/*",
+                              "user/upstream/*"] + MODEL,
     "user/mcp/json": ["user/base/*"],
     "user/mcp/protocol": ["user/base/*", "user/mcp/json/*"],
     "user/mcp/session": ["user/base/*", "user/mcp/json/*", "user/mcp/protocol/*"],

@@ -182,6 +182,15 @@ enum limits {
 	LIMIT_MIRRORS = 256, /* mirrored requests under way in a worker; further copies are not made */
 	LIMIT_MIRROR_MS = 10000, /* from the start to the end of its response; then it is aborted */
 	LIMIT_MIRROR_BODY_BYTES = 1024 * 1024, /* of its response; then its connection is closed */
+	/* A call of a helper service, user/callout. */
+	LIMIT_CALLOUT_MS = 2000, /* for its response, unless its backend policy says otherwise */
+	LIMIT_CALLOUTS = 4096, /* under way in a worker: more fail at once */
+	LIMIT_CALLOUT_NAMES = 64, /* headers of a list of its policy: refused when loading */
+	LIMIT_CALLOUT_BYTES = 64 * 1024, /* of a response: a longer one is a failure */
+	LIMIT_CALLOUT_REQUEST_BYTES = 256 * 1024, /* of a message of gRPC: a failure */
+	/* No calls to a service that did not answer: at first, and at most. */
+	LIMIT_CIRCUIT_LEAST_MS = 250,
+	LIMIT_CIRCUIT_MS = 5000,
 	LIMIT_ENDPOINT_AVOID_MS = 30 * 1000, /* longest time an endpoint is avoided after failed connects */
 	LIMIT_ROUTE_ENTRIES =
 		1024 * 1024, /* host names x matches of a listener's routes: more are refused when loading */

@@ -57,6 +57,7 @@ static int upstream_codec_h2_send_head(struct stream *stream)
 	if (!stream->upstream_codec_h2)
 		return -ENOMEM;
 	stream->upstream_codec_h2->owner = stream;
+	stream->upstream_codec_h2->on_event = stream->proxy->pool.on_stream;
 	return 0;
 }
 

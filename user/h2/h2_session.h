@@ -89,6 +89,7 @@ struct h2_stream {
 	struct list ready; /* in the session while there is news */
 	struct list node; /* of all streams of the session */
 	void *owner; /* borrowed; set by the code that takes the stream */
+	void (*on_event)(void *owner); /* client: there is news; set with the owner */
 	struct buf in; /* payload not consumed yet */
 	struct buf out; /* payload not framed yet */
 	uint64_t received_bytes; /* payload, in total */

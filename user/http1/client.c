@@ -319,6 +319,7 @@ static void client_send(struct http1_client *client, struct upstream *upstream)
 		client->most_bytes ? upstream->conn.received_bytes + client->most_bytes : UINT64_MAX;
 	upstream_attach(upstream, client, client_pump);
 	upstream->is_bound |= client->is_bound;
+	client->was_sent = true;
 	client_arm(client);
 	if (buf_append(&upstream->conn.out, buf_span(&client->out), BUF_MAX_BYTES) < 0) {
 		client_fail_later(client, SPAN("no memory for the request"));

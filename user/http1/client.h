@@ -50,6 +50,7 @@ struct http1_client {
 	uint64_t received_end; /* limit for upstream->conn.received_bytes, from most_bytes */
 	uint16_t interim_count;
 	bool is_counted; /* in options.quota */
+	bool was_sent; /* the request, or a part of it, was passed to a connection */
 	bool has_head;
 	bool is_held;
 	bool is_over;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "user/base/callout_kind.h"
 #include "user/base/end_reason.h"
 #include "user/base/h2_flood_kind.h"
 #include "user/base/limit_kind.h"
@@ -28,6 +29,8 @@ struct counters {
 	atomic_uint_fast64_t limits[LIMIT_KIND_COUNT]; /* what was refused, by limit */
 	atomic_uint_fast64_t lane_bytes_in[LANE_COUNT]; /* payload from clients, by lane */
 	atomic_uint_fast64_t lane_bytes_out[LANE_COUNT];
+	atomic_uint_fast64_t callout_results[CALLOUT_KIND_COUNT][CALLOUT_RESULT_COUNT];
+	struct histogram callouts[CALLOUT_KIND_COUNT]; /* seconds */
 	struct histogram upstream_connect; /* seconds, without TLS */
 	struct histogram upstream_connect_tls; /* including the handshake */
 	struct histogram upstream_tls_handshake;

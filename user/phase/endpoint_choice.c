@@ -13,17 +13,6 @@
 #include "user/upstream/forward.h"
 #include "user/upstream/upstream.h"
 
-struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config)
-{
-	return (struct upstream_wants){
-		.keepalive = ref->tcp && ref->tcp->has_keepalives ? &ref->tcp->keepalives
-								  : &config->upstream_keepalives,
-		.tls = ref->tls ? &ref->tls->settings : NULL,
-		.bypasses = ref->is_same_host && splice_bypasses(&config->splice),
-		.forward_key = ref->backend->forward_key,
-	};
-}
-
 static const struct list *place_bound(const struct stream *stream)
 {
 	const struct client *client = stream->client;
@@ -129,7 +118,7 @@ int place_choose(struct stream *stream)
 {
 	uint32_t bound = place_bound_index(stream, stream->backend);
 	struct attempt *attempt = &stream->attempt;
-	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
+	struct upstream_wants wants = upstream_wants_of(stream->backend, &stream->lease->snapshot->config);
 
 	if (stream->backend->backend->kind == BACKEND_DYNAMIC)
 		return place_choose_dynamic(stream, &wants);

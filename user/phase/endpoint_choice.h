@@ -13,8 +13,6 @@
 int place_choose(struct stream *stream);
 /* A backend of the route with a connection bound to this client (connection_auth.h); NULL: none. */
 const struct backend_ref *place_bound_backend(const struct stream *stream);
-/* How connections to a backend are made. Borrows from both. */
-struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config);
 /* True if another backend than the chosen one may be tried. */
 bool place_may_change_backend(const struct stream *stream);
 /* Makes the head for stream->backend. 0 or -ENOMEM. */

@@ -78,7 +78,7 @@ static bool mirror_choose(struct mirror *mirror)
 {
 	struct proxy *proxy = mirror->proxy;
 	const struct static_config *config = &mirror->lease->snapshot->config;
-	struct upstream_wants wants = place_wants(mirror->ref, config);
+	struct upstream_wants wants = upstream_wants_of(mirror->ref, config);
 	const struct backend *backend = mirror->ref->backend;
 	uint32_t index;
 

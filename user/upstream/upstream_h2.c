@@ -103,7 +103,7 @@ static void upstream_h2_on_news(struct h2_link *link, struct h2_stream *h2_strea
 		list_remove(&h2->node);
 	h2_stream->news = 0;
 	if (h2_stream->owner)
-		h2->upstream->pool->on_stream(h2_stream->owner);
+		h2_stream->on_event(h2_stream->owner);
 }
 
 static void upstream_h2_settle(struct upstream_h2 *h2)
@@ -156,7 +156,7 @@ static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
 	while ((h2_stream = h2_session_next(link->session)) != NULL) {
 		h2_stream->news = 0;
 		if (h2_stream->owner)
-			upstream->pool->on_stream(h2_stream->owner);
+			h2_stream->on_event(h2_stream->owner);
 	}
 	upstream_h2_settle(h2);
 	upstream_h2_leave(upstream);

@@ -18,6 +18,17 @@ void upstream_pool_init(struct upstream_pool *pool)
 	list_init(&pool->discarding);
 }
 
+struct upstream_wants upstream_wants_of(const struct backend_ref *ref, const struct static_config *config)
+{
+	return (struct upstream_wants){
+		.keepalive = ref->tcp && ref->tcp->has_keepalives ? &ref->tcp->keepalives
+								  : &config->upstream_keepalives,
+		.tls = ref->tls ? &ref->tls->settings : NULL,
+		.bypasses = ref->is_same_host && splice_bypasses(&config->splice),
+		.forward_key = ref->backend->forward_key,
+	};
+}
+
 static void endpoint_recall(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
 {
 	if (list_is_empty(&endpoint->remembered))
@@ -114,6 +125,7 @@ static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, con
 static bool endpoint_is_over(const struct upstream_endpoint *endpoint, uint64_t now_ms)
 {
 	return endpoint->user_count == 0 && endpoint->load.avoid_until_ms <= now_ms &&
+	       endpoint->circuit.open_until_ms <= now_ms &&
 	       (list_is_empty(&endpoint->remembered) || endpoint->remember_until_ms <= now_ms);
 }
 
@@ -217,7 +229,7 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
  */
 static bool endpoint_has_failed(const struct upstream_endpoint *endpoint)
 {
-	return endpoint->load.failures && !endpoint->forward_key;
+	return (endpoint->load.failures || endpoint->circuit.failures) && !endpoint->forward_key;
 }
 
 /* Keeps an endpoint without users for its tickets for a while; beyond the limit the oldest are dropped. */

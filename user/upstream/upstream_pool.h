@@ -3,6 +3,7 @@
 
 #include "config/model.h"
 #include "policy/balance.h"
+#include "policy/circuit.h"
 #include "policy/keepalive.h"
 #include "user/base/list.h"
 #include "user/base/log.h"
@@ -24,6 +25,9 @@ struct upstream_wants {
 	/* 0: none. Rules for addresses (struct backend): connections made under other rules are not used */
 	uint64_t forward_key;
 };
+
+/* Those of a backend. Borrows from both. */
+struct upstream_wants upstream_wants_of(const struct backend_ref *ref, const struct static_config *config);
 
 /* What a backend chose by ALPN at the last handshake. */
 enum upstream_spoken {
@@ -67,6 +71,7 @@ struct upstream_endpoint {
 	uint32_t idle_count;
 	uint32_t user_count; /* streams that hold it */
 	struct endpoint_load load;
+	struct circuit circuit; /* of calls to a helper service */
 };
 
 enum { UPSTREAM_POOL_BUCKETS = 1024 };
@@ -81,7 +86,7 @@ struct upstream_pool {
 	struct slab *upstreams; /* of struct upstream */
 	const struct static_config *config; /* current configuration */
 	const struct inner *inner; /* services of this process; NULL: none */
-	/* something can be read from, or sent on, an HTTP/2 stream */
+	/* something can be read from, or sent to, the backend of a stream */
 	void (*on_stream)(void *owner);
 	/*
 	 * make_room: without a free descriptor, closes something idle. may_use: may *fd be used? See

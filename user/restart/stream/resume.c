@@ -191,7 +191,7 @@ static void count_upstream(struct stream *stream)
 /* 0 or -errno; on error backend_fd is closed. */
 static int bind_upstream(struct stream *stream, int backend_fd, bool bypasses)
 {
-	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
+	struct upstream_wants wants = upstream_wants_of(stream->backend, &stream->lease->snapshot->config);
 	struct proxy *proxy = stream->proxy;
 	struct attempt *attempt = &stream->attempt;
 	struct address address = { 0 };

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+
+#include "config/model_direct.h"
+
+/* Part of config/model.h: policies that ask a helper service (user/callout). */
+
+struct backend_ref;
+
+/* A service that a policy calls, for what looks at all of them. */
+struct callout_target {
+	struct backend_ref *ref;
+	bool is_grpc;
+};
+
+/* Names with expressions, as in `{x-user: jwt.sub}`. */
+struct named_expressions {
+	struct header_pair *list; /* their values are expressions, as written */
+	const struct expression **expression_list; /* NULL until they are compiled */
+	uint32_t count;
+};
+
+/* When there is no answer. In the order of the words, which begin with DENY. */
+enum callout_failure {
+	CALLOUT_FAILURE_STATUS = 1, /* of extAuthz: failure_status */
+	CALLOUT_FAILURE_DENY,
+	CALLOUT_FAILURE_ALLOW,
+};
+
+enum ext_authz_protocol {
+	EXT_AUTHZ_GRPC,
+	EXT_AUTHZ_HTTP,
+};
+
+/* Envoy's service.auth.v3.Authorization. */
+struct ext_authz_grpc {
+	struct header_pair *context_list; /* texts, sent as they are written */
+	uint32_t context_count;
+};
+
+struct ext_authz_http {
+	struct span path_text; /* as written; empty: that of the request */
+	const struct expression *path;
+	struct span prefix; /* of a filter ExternalAuth: stands before the path of the request */
+	struct span redirect_text; /* empty: 401 and 403 are passed on */
+	const struct expression *redirect;
+	struct named_expressions added; /* headers of the call */
+	struct span *request_header_list; /* of manifests: that of the policy */
+	uint32_t request_header_count;
+	struct span *response_header_list; /* lower case: those of an answer that the request gets */
+	uint32_t response_header_count;
+	bool takes_all; /* instead of the list: all of them */
+};
+
+struct ext_authz_policy {
+	struct policy_condition condition; /* of one of several forms */
+	struct backend_ref *ref;
+	unsigned protocol; /* enum ext_authz_protocol */
+	struct ext_authz_grpc grpc;
+	struct ext_authz_http http;
+	unsigned failure_mode; /* enum callout_failure */
+	uint16_t failure_status;
+	struct span *request_header_list; /* lower case; empty: HTTP: authorization, gRPC: all */
+	uint32_t request_header_count;
+	/* Not empty: the first one whose condition is true counts, and the members above are not used. */
+	struct ext_authz_policy *case_list;
+	uint32_t case_count;
+};
+
+/* What the service counts a request by. */
+struct rate_descriptor {
+	struct named_expressions entries; /* all need a value, or the descriptor is left out */
+	struct span cost_text; /* empty: 1 */
+	const struct expression *cost;
+};
+
+/* Envoy's service.ratelimit.v3.RateLimitService. */
+struct remote_rate_limit {
+	struct policy_condition condition; /* of one of several forms */
+	struct backend_ref *ref;
+	struct span domain;
+	struct rate_descriptor *descriptor_list;
+	uint32_t descriptor_count;
+	unsigned failure_mode; /* enum callout_failure */
+	struct remote_rate_limit *case_list;
+	uint32_t case_count;
+};
