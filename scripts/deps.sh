@@ -11,8 +11,8 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 build="gcc g++ make pkg-config libc6-dev clang bpftool libbpf-dev libelf-dev zlib1g-dev libnghttp2-dev
 	libllhttp-dev|node-llhttp libyaml-dev libcjson-dev libre2-dev libsimdjson-dev
 	libssl-dev libc-ares-dev libcrypt-dev libcurl4-openssl-dev libncurses-dev libcmocka-dev curl"
-check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-cryptography python3-jwt
-	python3-jsonschema python3-yaml python3-pyte
+check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-protobuf
+	python3-cryptography python3-jwt python3-jsonschema python3-yaml python3-pyte
 	apache2-utils whois jq wrk strace
 	nghttp2-client nftables iproute2
 	libclang-rt-dev llvm openssl clang-format"

@@ -5,6 +5,7 @@
 
 #include "admin/dump/config_dump_schema.h"
 #include "admin/dump/config_dump_tls.h"
+#include "config/core/values/callout_value.h"
 #include "config/core/values/guard_value.h"
 #include "config/core/values/policy_value.h"
 #include "config/standalone/policy.h"
@@ -130,6 +131,88 @@ static void dump_rate_limit(struct json_writer *w, const struct local_rate_limit
 	json_close(w);
 }
 
+static void dump_entries(struct json_writer *w, const struct named_expressions *entries)
+{
+	json_open_array(w, "entries");
+	for (uint32_t i = 0; i < entries->count; i++) {
+		json_open_object(w, NULL);
+		json_string(w, "key", entries->list[i].name);
+		json_string(w, "value", entries->list[i].value);
+		json_close(w);
+	}
+	json_close(w);
+}
+
+static void dump_condition(struct json_writer *w, const struct policy_condition *condition)
+{
+	if (condition->text.len)
+		json_string(w, "condition", condition->text);
+}
+
+/* The service is a member of the policy, as in agentgateway. */
+static void dump_service(struct json_writer *w, const struct backend_ref *ref)
+{
+	dump_backend_reference(w, ref);
+	if (ref)
+		dump_inline_policies(w, &ref->inline_policies, NULL);
+}
+
+static void dump_ext_authz(struct json_writer *w, const struct ext_authz_policy *policy)
+{
+	dump_condition(w, &policy->condition);
+	dump_service(w, policy->ref);
+	dump_rows(w, &ext_authz_schema, policy);
+}
+
+static void dump_ext_authz_forms(struct json_writer *w, const struct ext_authz_policy *policy)
+{
+	if (!policy->case_count) {
+		dump_ext_authz(w, policy);
+		return;
+	}
+	json_open_array(w, "conditional");
+	for (uint32_t i = 0; i < policy->case_count; i++) {
+		json_open_object(w, NULL);
+		dump_ext_authz(w, &policy->case_list[i]);
+		json_close(w);
+	}
+	json_close(w);
+}
+
+static void dump_remote_limit(struct json_writer *w, const struct remote_rate_limit *policy)
+{
+	dump_condition(w, &policy->condition);
+	dump_service(w, policy->ref);
+	json_open_array(w, "descriptors");
+	for (uint32_t i = 0; i < policy->descriptor_count; i++) {
+		const struct rate_descriptor *descriptor = &policy->descriptor_list[i];
+
+		json_open_object(w, NULL);
+		dump_entries(w, &descriptor->entries);
+		json_str(w, "type", "requests");
+		if (descriptor->cost)
+			json_string(w, "cost", descriptor->cost_text);
+		json_close(w);
+	}
+	json_close(w);
+	dump_rows(w, &remote_limit_schema, policy);
+}
+
+static void dump_remote_limit_forms(struct json_writer *w, const struct remote_rate_limit *policy)
+{
+	if (!policy->case_count) {
+		dump_remote_limit(w, policy);
+		return;
+	}
+	json_open_array(w, "conditional");
+	for (uint32_t i = 0; i < policy->case_count; i++) {
+		json_open_object(w, NULL);
+		dump_remote_limit(w, &policy->case_list[i]);
+		json_close(w);
+	}
+	json_close(w);
+}
+
 void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 {
 	if (value->kind == POLICY_LOCAL_RATE_LIMIT) {
@@ -144,6 +227,10 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 		dump_authorization(w, value->object);
 	else if (value->kind == POLICY_JWT_AUTH || value->kind == POLICY_MCP_AUTHENTICATION)
 		dump_jwt_auth(w, value->object);
+	else if (value->kind == POLICY_EXT_AUTHZ)
+		dump_ext_authz_forms(w, value->object);
+	else if (value->kind == POLICY_REMOTE_RATE_LIMIT)
+		dump_remote_limit_forms(w, value->object);
 	else if (value->kind == POLICY_BACKEND_TLS)
 		dump_backend_tls(w, value->object);
 	else if (value->kind == POLICY_FRONTEND_TLS)

@@ -230,6 +230,9 @@ static const char *unfit_reason(const struct backend *backend, enum backend_user
 		return "copies of requests are not sent to MCP backends";
 	if (backend->kind == BACKEND_DYNAMIC && user == BACKEND_USER_MIRROR)
 		return "copies of requests are not sent to hosts that a client chooses";
+	if ((backend->kind == BACKEND_MCP || backend->kind == BACKEND_DYNAMIC) &&
+	    user == BACKEND_USER_SERVICE)
+		return "it is no service that a policy can ask";
 	return NULL;
 }
 

@@ -22,12 +22,13 @@ enum backend_user {
 	BACKEND_USER_HTTP,
 	BACKEND_USER_TCP,
 	BACKEND_USER_MIRROR,
+	BACKEND_USER_SERVICE, /* a policy that asks it */
 };
 
 /*
- * Decodes one backendRef of a route or mirror: sets backend and its name, or marks the reference invalid
- * with a warning (unknown port, missing ReferenceGrant, a kind that is not supported). Does not register the
- * reference. False after an error.
+ * Decodes one backendRef of a route, a mirror or a policy: sets backend and its name, or marks the reference
+ * invalid with a warning (unknown port, missing ReferenceGrant, a kind that is not supported). Does not
+ * register the reference. False after an error.
  */
 bool backend_ref_decode(struct manifests *m, const struct yaml_node *node,
 			const struct manifest_object *route, enum backend_user user, struct backend_ref *ref);

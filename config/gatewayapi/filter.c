@@ -2,6 +2,7 @@
 #include "config/gatewayapi/filter.h"
 
 #include "config/gatewayapi/backend.h"
+#include "config/gatewayapi/callout_policy.h"
 #include "config/gatewayapi/service.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/values.h"
@@ -157,7 +158,6 @@ static const char *const filter_types[FILTER_TYPE_COUNT] = {
 };
 static const char *const filter_refusals[FILTER_TYPE_COUNT] = {
 	[FILTER_EXTENSION] = NOT_YET_GUARD("nothing is done of what it refers to"),
-	[FILTER_EXTERNAL_AUTH] = NOT_YET_EXT_AUTHZ,
 };
 
 static const char *const filter_members[FILTER_TYPE_COUNT] = {
@@ -217,14 +217,27 @@ static void add_once(struct decoder *d, const struct yaml_node *node, struct pol
 		build_value(values, kind, object);
 }
 
-/* False: its type is not supported. */
+/* What it lacks is only a warning: the caller refuses the rule. */
+static const void *decode_external_auth(struct manifests *m, const struct yaml_node *node,
+					const struct manifest_object *route)
+{
+	bool *outer = m->decoder->lacks_guard, lacks = false;
+	const void *authz;
+
+	m->decoder->lacks_guard = &lacks;
+	authz = callout_policy_filter(m, node, route);
+	m->decoder->lacks_guard = outer;
+	return lacks ? NULL : authz;
+}
+
+/* False: it is not supported, or lacks what it needs. */
 static bool decode_filter(struct manifests *m, const struct yaml_node *node,
 			  const struct manifest_object *route, struct policy_values *values)
 {
 	struct decoder *d = m->decoder;
 	const struct yaml_node *value;
 	enum filter_type type = FILTER_TYPE_COUNT;
-	const void *mirror;
+	const void *mirror, *authz;
 
 	value = filter_value(d, node, route, &type);
 	if (!value)
@@ -252,8 +265,12 @@ static bool decode_filter(struct manifests *m, const struct yaml_node *node,
 	case FILTER_CORS:
 		add_once(d, node, values, POLICY_CORS, policy_value(d, value, POLICY_CORS));
 		break;
-	case FILTER_EXTENSION:
 	case FILTER_EXTERNAL_AUTH:
+		/* Without its service the rule is not served. */
+		authz = decode_external_auth(m, value, route);
+		add_once(d, node, values, POLICY_EXT_AUTHZ, authz);
+		return authz;
+	case FILTER_EXTENSION:
 	case FILTER_TYPE_COUNT:
 		break;
 	}

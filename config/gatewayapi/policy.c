@@ -2,6 +2,7 @@
 #include "config/gatewayapi/policy.h"
 
 #include "config/gatewayapi/auth_policy.h"
+#include "config/gatewayapi/callout_policy.h"
 #include "config/gatewayapi/policy_safety.h"
 #include "config/gatewayapi/policy_target.h"
 #include "config/gatewayapi/status.h"
@@ -52,8 +53,9 @@ static void decode_header_modifiers(struct decoder *d, const struct yaml_node *n
 		found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
 }
 
-/* Policies whose secrets may be in other objects. */
-static void decode_credentials(struct manifests *m, const struct yaml_node *map, struct policy_source *source)
+/* Policies that need other objects: secrets, services. */
+static void decode_with_objects(struct manifests *m, const struct yaml_node *map,
+				struct policy_source *source)
 {
 	static const struct {
 		struct plain_policy plain;
@@ -65,7 +67,11 @@ static void decode_credentials(struct manifests *m, const struct yaml_node *map,
 		  auth_policy_basic },
 		{ { "apiKeyAuthentication", "traffic/", ":apikeyauth:", POLICY_API_KEY },
 		  auth_policy_api_key },
+		{ { "extAuth", "traffic/", ":extauth:", POLICY_EXT_AUTHZ }, callout_policy_ext_authz },
 	};
+	static const struct plain_policy limit = { "rateLimit", "traffic/",
+						   ":rl-global:", POLICY_REMOTE_RATE_LIMIT };
+	const struct yaml_node *global = decode_get(decode_get(map, "rateLimit"), "global");
 	bool *outer;
 
 	outer = m->decoder->lacks_guard;
@@ -77,6 +83,8 @@ static void decode_credentials(struct manifests *m, const struct yaml_node *map,
 			found_add(&source->found, &list[i].plain, list[i].decode(m, node, source->object),
 				  node);
 	}
+	if (global)
+		found_add(&source->found, &limit, callout_policy_limit(m, global, source->object), global);
 	m->decoder->lacks_guard = outer;
 }
 
@@ -132,7 +140,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		KEY("hostRewrite"),
 		KEY_REFUSED("transformation", NOT_YET_TRANSFORMATION),
 		KEY_REFUSED("extProc", NOT_YET_EXT_PROC),
-		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
+		KEY("extAuth"),
 		KEY("rateLimit"),
 		KEY("cors"),
 		KEY("csrf"),
@@ -157,8 +165,9 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		{ "limits", "traffic/", ":limits:", POLICY_LIMITS },
 		{ "buffer", "traffic/", ":buffer:", POLICY_BUFFER },
 		{ "csrf", "traffic/", ":csrf:", POLICY_CSRF },
-		{ "rateLimit", "traffic/", ":rl-local:", POLICY_LOCAL_RATE_LIMIT },
 	};
+	static const struct plain_policy local_limit = { "rateLimit", "traffic/",
+							 ":rl-local:", POLICY_LOCAL_RATE_LIMIT };
 	struct decoder *d = m->decoder;
 	unsigned phase = 0;
 
@@ -167,7 +176,10 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 	DECODE_WORD(d, decode_get(node, "phase"), phases, &phase);
 	source->is_gateway_phase = phase == 1;
 	found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
-	decode_credentials(m, node, source);
+	if (decode_get(decode_get(node, "rateLimit"), "local") ||
+	    !decode_get(decode_get(node, "rateLimit"), "global"))
+		found_add_plain(d, node, &local_limit, 1, &source->found);
+	decode_with_objects(m, node, source);
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
 	decode_host_rewrite(d, decode_get(node, "hostRewrite"), source);
 	check_phase(d, decode_get(node, "phase"), source);

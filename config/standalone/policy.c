@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/policy.h"
 
+#include "config/core/values/callout_value.h"
 #include "config/core/values/policy_value.h"
 #include "config/standalone/target.h"
 #include "user/base/check.h"
@@ -53,6 +54,44 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 	return build_push(d, &s->builder->mirrors, policy) ? policy : NULL;
 }
 
+/* -------------------------------------------------------------------------------- helper services */
+
+/* Decodes `host`, `service` or `backend` of a policy, and `policies` beside it. */
+static struct backend_ref *decode_service(void *context, const struct yaml_node *node)
+{
+	struct standalone *s = context;
+	struct decoder *d = s->decoder;
+	struct backend_ref *ref = decode_take(d, 1, sizeof(*ref));
+	const struct yaml_node *policies = decode_get(node, "policies");
+	struct span name = decode_text(d, "%.*s/callout%u", SPAN_FMT(s->base), s->builder->callouts.count);
+
+	if (!ref || !name.data || !standalone_target(s, node, name, ref))
+		return NULL;
+	if (ref->backend->kind == BACKEND_MCP || ref->backend->kind == BACKEND_DYNAMIC) {
+		config_error(d->report, node, "this backend is no service that can be asked; name a host");
+		return NULL;
+	}
+	ref->weight = 1;
+	if (policies)
+		standalone_backend_policies(s, policies, &ref->inline_policies);
+	return ref;
+}
+
+static const void *decode_ext_authz(struct standalone *s, const struct yaml_node *node)
+{
+	struct ext_authz_policy *policy = value_ext_authz(s->decoder, node);
+
+	return policy && value_ext_authz_targets(s->decoder, node, policy, decode_service, s) ? policy : NULL;
+}
+
+static const void *decode_remote_limit(struct standalone *s, const struct yaml_node *node)
+{
+	struct remote_rate_limit *policy = value_remote_limit(s->decoder, node);
+
+	return policy && value_remote_limit_targets(s->decoder, node, policy, decode_service, s) ? policy
+												 : NULL;
+}
+
 /* -------------------------------------------------------------------------------- sets of policies */
 
 /* clang-format off */
@@ -72,8 +111,9 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 	{ "cors", POLICY_CORS, NULL }, { "jwtAuth", POLICY_JWT_AUTH, NULL },                                 \
 		{ "mcpAuthentication", POLICY_MCP_AUTHENTICATION, NULL },                                    \
 		{ "basicAuth", POLICY_BASIC_AUTH, NULL }, { "apiKey", POLICY_API_KEY, NULL },                \
-		{ "authorization", POLICY_AUTHORIZATION, NULL },                                             \
-		{ "localRateLimit", POLICY_LOCAL_RATE_LIMIT, NULL }, { "limits", POLICY_LIMITS, NULL },      \
+		{ "extAuthz", POLICY_EXT_AUTHZ, NULL }, { "authorization", POLICY_AUTHORIZATION, NULL },     \
+		{ "localRateLimit", POLICY_LOCAL_RATE_LIMIT, NULL },                                         \
+		{ "remoteRateLimit", POLICY_REMOTE_RATE_LIMIT, NULL }, { "limits", POLICY_LIMITS, NULL },    \
 		{ "buffer", POLICY_BUFFER, NULL }, { "csrf", POLICY_CSRF, NULL }
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
@@ -82,8 +122,7 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 /* clang-format on */
 /* All policies of agentgateway that this gateway does not support. */
 #define LATER_POLICIES                                                                                       \
-	REFUSED("remoteRateLimit", NOT_YET_LOCAL_RATE_LIMIT), REFUSED("extAuthz", NOT_YET_EXT_AUTHZ),        \
-		REFUSED("extProc", NOT_YET_EXT_PROC), REFUSED("oidc", NOT_YET_OIDC),                         \
+	REFUSED("extProc", NOT_YET_EXT_PROC), REFUSED("oidc", NOT_YET_OIDC),                                 \
 		REFUSED("mcpGuardrails", NOT_YET_MCP_GUARDRAILS), REFUSED("a2a", NOT_YET_A2A),               \
 		REFUSED("ai", NOT_YET_AI), REFUSED("transformations", NOT_YET_TRANSFORMATIONS),              \
 		REFUSED("hostRewrite", "is not supported yet; use urlRewrite.authority"),                    \
@@ -98,7 +137,8 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define GUARDS_ELSEWHERE                                                                                     \
 	REFUSED("cors", GUARD_ELSEWHERE), REFUSED("jwtAuth", GUARD_ELSEWHERE),                               \
 		REFUSED("mcpAuthentication", GUARD_ELSEWHERE), REFUSED("basicAuth", GUARD_ELSEWHERE),        \
-		REFUSED("apiKey", GUARD_ELSEWHERE), REFUSED("localRateLimit", GUARD_ELSEWHERE),              \
+		REFUSED("apiKey", GUARD_ELSEWHERE), REFUSED("extAuthz", GUARD_ELSEWHERE),                    \
+		REFUSED("localRateLimit", GUARD_ELSEWHERE), REFUSED("remoteRateLimit", GUARD_ELSEWHERE),     \
 		REFUSED("limits", GUARD_ELSEWHERE), REFUSED("buffer", GUARD_ELSEWHERE),                      \
 		REFUSED("csrf", GUARD_ELSEWHERE)
 
@@ -169,13 +209,21 @@ bool policy_entries_known(struct decoder *d, const struct yaml_node *node, const
 	return decode_map(d, node, keys, count);
 }
 
-/* A mirror has a target, which is named after the object with the policy. */
+/* Some have a target, which is named after the object with the policy. */
 static const void *decode_entry(struct standalone *s, const struct policy_entry *entry,
 				const struct yaml_node *node, struct span base)
 {
 	s->base = base;
-	return entry->kind == POLICY_MIRROR ? decode_mirror(s->decoder, node)
-					    : policy_value(s->decoder, node, entry->kind);
+	switch (entry->kind) {
+	case POLICY_MIRROR:
+		return decode_mirror(s->decoder, node);
+	case POLICY_EXT_AUTHZ:
+		return decode_ext_authz(s, node);
+	case POLICY_REMOTE_RATE_LIMIT:
+		return decode_remote_limit(s, node);
+	default:
+		return policy_value(s->decoder, node, entry->kind);
+	}
 }
 
 /* mcpAuthentication is jwtAuth with more: the most specific one of both applies. */

@@ -109,6 +109,8 @@ static int backends_each(const struct snapshot *snapshot, tls_fn *fn, struct use
 	for (uint32_t b = 0; b < snapshot->bind_count; b++)
 		for (uint32_t l = 0; l < snapshot->bind_list[b].listener_count && result == 0; l++)
 			result = routes_each(&snapshot->bind_list[b].listener_list[l], fn, uses);
+	for (uint32_t i = 0; i < snapshot->callout_count && result == 0; i++)
+		result = refs_each(snapshot->callout_list[i].ref, 1, fn, uses);
 	for (uint32_t b = 0; b < snapshot->backend_count; b++) {
 		const struct mcp_servers *servers = snapshot->backend_list[b].mcp;
 

@@ -404,6 +404,10 @@ static int compile_all(struct compile *compile, struct arena *scratch)
 		result = compile_bind(compile, &snapshot->bind_list[i]);
 	if (result < 0)
 		return result;
+	for (uint32_t i = 0; i < snapshot->callout_count && result == 0; i++)
+		result = compile_callout(compile, &snapshot->callout_list[i]);
+	if (result < 0)
+		return result;
 	compile_access_log(compile);
 	compile_backends(compile);
 	tls_compile_jwks(snapshot, compile->report);

@@ -74,7 +74,7 @@ static int compile_ref_guards(const struct compile *compile, const struct ref_pl
 			"authorization of backend %s refuses requests, and would not apply to %s; name "
 			"another backend",
 			QUOTE(ref->backend->name),
-			place->is_tcp ? "this route, which carries bytes" : "copies of requests");
+			place->is_tcp ? "this route, which carries bytes" : "what the gateway itself sends");
 	return result;
 }
 
@@ -246,6 +246,20 @@ static int compile_ref_mirrors(const struct compile *compile, const struct route
 		if (result == 0)
 			result = compile_mirrors(compile, route, ref->mirror_list, ref->mirror_count);
 	}
+	return result;
+}
+
+int compile_callout(const struct compile *compile, const struct callout_target *target)
+{
+	const struct precedence none = { 0 };
+	const struct ref_place place = { .precedence = &none, .is_grpc = target->is_grpc };
+	int result = resolve_ref(compile, &place, target->ref, 0);
+
+	if (result == 0 && !target->is_grpc && target->ref->http_version == BACKEND_HTTP2)
+		config_message_at(
+			compile->report, CONFIG_ERROR, target->ref->where,
+			"the service is asked in HTTP/1.1, and this backend speaks HTTP/2; name one that "
+			"speaks HTTP/1.1, or write protocol: {grpc: {}}");
 	return result;
 }
 

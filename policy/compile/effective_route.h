@@ -25,6 +25,8 @@ int compile_routes(struct compile *compile, const struct precedence *outer, cons
 		   uint32_t group);
 int compile_tcp_route(const struct compile *compile, const struct precedence *outer,
 		      const struct listener *listener, struct tcp_route *route);
+/* The service that a policy calls: the policies of its backend. */
+int compile_callout(const struct compile *compile, const struct callout_target *target);
 /* Adds the policies of a backend; `port` is that of a Service, otherwise 0. */
 bool compile_enter_backend(const struct compile *compile, struct precedence *precedence,
 			   const struct backend *backend, uint16_t port);

@@ -5,7 +5,9 @@
 #include "policy/guard/authorize.h"
 #include "policy/guard/cors.h"
 #include "policy/guard/csrf.h"
+#include "policy/guard/ext_authz.h"
 #include "policy/guard/rate_limit.h"
+#include "policy/guard/remote_limit.h"
 #include "policy/guard/size.h"
 
 #define CONNECTION GUARD_PHASE_CONNECTION

@@ -3,6 +3,7 @@
 
 #include "config/model.h"
 #include "user/auth/jwt.h"
+#include "user/base/callout_kind.h"
 #include "user/base/end_reason.h"
 #include "user/base/text.h"
 #include "user/http/head.h"
@@ -21,6 +22,26 @@ struct guard_identity {
 	struct span basic_user; /* empty: none */
 };
 
+/* What a guard asks a helper service: user/callout/callout.h. Borrowed for guard_verifier.call(). */
+struct guard_call {
+	enum callout_kind kind;
+	const struct backend_ref *ref;
+	const struct request_head *head; /* gRPC: the method as path, and metadata */
+	struct span body; /* gRPC: the message */
+	bool is_grpc;
+	bool may_repeat;
+	const void *subject; /* for guard_reply */
+};
+
+/* What came of it. Valid until the guard returns. */
+struct guard_reply {
+	const void *subject; /* of the call */
+	struct span fault; /* why there is no response, static; empty: there is one */
+	uint16_t status; /* 100..999 */
+	const struct fields *fields;
+	struct span body; /* gRPC: the message */
+};
+
 /* Verifies what takes time, a clock or memory of the worker: user/phase/verify.h. */
 struct guard_verifier {
 	void *context;
@@ -32,6 +53,11 @@ struct guard_verifier {
 	/* JWT_GOOD with a reference to the claims. */
 	enum jwt_fault (*token)(void *context, const struct jwt_providers *providers, struct span token,
 				struct jwt_claims **ret_claims);
+	/*
+	 * GUARD_WAIT: the same guard is asked again, with guard_facts.reply; or why no call was made:
+	 * -ENOMEM, or that the service cannot be called now.
+	 */
+	int (*call)(void *context, const struct guard_call *call);
 };
 
 struct expression_facts; /* policy/expression/expression.h */
@@ -40,6 +66,7 @@ struct expression_facts; /* policy/expression/expression.h */
 struct guard_facts {
 	const struct request_head *head; /* as received; its path is normalized */
 	uint64_t declared_bytes; /* of the body; 0: none, or not known */
+	bool has_unknown_body; /* its length is not known */
 	struct span scheme; /* of the client's connection, or what a trusted proxy says: http or https */
 	struct guard_identity *identity; /* of this request; guards add to it */
 	const struct guard_verifier *verifier;
@@ -51,6 +78,7 @@ struct guard_facts {
 	void *context; /* of facts() */
 	uint64_t now_ns; /* monotonic */
 	void *state; /* guard_use.state */
+	const struct guard_reply *reply; /* to the call that the guard has made; NULL: none yet */
 };
 
 enum guard_verdict {
@@ -70,10 +98,13 @@ struct guard_answer {
 	/* Where the request has a credential, right or wrong, which the log must not show; NULL: none. */
 	const struct credential_location *credential;
 	bool is_valid; /* that credential is taken out of the request */
+	/* With GUARD_PASS: how the request changes, for later guards and the backend; NULL: not at all. */
+	const struct header_modifier *request;
 	/* With GUARD_ANSWER and GUARD_REFUSE. */
 	uint16_t status;
 	struct span body;
 	struct span type; /* of the body; empty: text */
+	const struct fields *response; /* beside the fields above, several of a name too; NULL: none */
 	struct span why; /* for the log; empty: the body */
 	enum end_reason reason; /* END_OK: that of the guard */
 	uint32_t part; /* which rule of the policy refuses, from 1 on; 0: it has only one */

@@ -24,7 +24,7 @@ static int key_of(const struct rate_rule *rule, const struct guard_facts *facts,
 	return 0;
 }
 
-static int put_number(struct fields *fields, struct span name, uint64_t number)
+int rate_limit_put(struct fields *fields, struct span name, uint64_t number)
 {
 	char digits[24];
 	int len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number);
@@ -35,15 +35,16 @@ static int put_number(struct fields *fields, struct span name, uint64_t number)
 
 static int put_fields(struct fields *fields, const struct rate_rule *rule, const struct rate_result *result)
 {
-	int error = put_number(fields, SPAN("x-ratelimit-limit"), rule->shape.most);
+	int error = rate_limit_put(fields, SPAN("x-ratelimit-limit"), rule->shape.most);
 
 	if (!error)
-		error = put_number(fields, SPAN("x-ratelimit-remaining"), result->left);
+		error = rate_limit_put(fields, SPAN("x-ratelimit-remaining"), result->left);
 	if (!error)
-		error = put_number(fields, SPAN("x-ratelimit-reset"), result->reset_ns / NS_PER_S);
+		error = rate_limit_put(fields, SPAN("x-ratelimit-reset"), result->reset_ns / NS_PER_S);
 	/* A rule that is never refilled will not admit later, either. */
 	if (!error && !result->is_admitted && rule->shape.fill)
-		error = put_number(fields, SPAN("retry-after"), (result->reset_ns + NS_PER_S - 1) / NS_PER_S);
+		error = rate_limit_put(fields, SPAN("retry-after"),
+				       (result->reset_ns + NS_PER_S - 1) / NS_PER_S);
 	return error;
 }
 

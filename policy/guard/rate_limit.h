@@ -12,3 +12,5 @@
  * left, unless the backend sends one of them itself; a refusal also gets Retry-After.
  */
 int rate_limit_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer);
+/* Sets a field to a number. 0 or -ENOMEM. */
+int rate_limit_put(struct fields *fields, struct span name, uint64_t number);

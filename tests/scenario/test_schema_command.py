@@ -72,7 +72,7 @@ def refused():
                             ("1m30s", "1d", "routes.0.policies.timeout.requestTimeout"),
                             ("HTTP/2.0", "HTTP/3.0", "routes.0.backends.0.policies.http.version"),
                             ("exact: /a", "exact: /a, regex: b", "routes.0.matches.0.path"),
-                            ("timeout:", "extAuthz: {}, timeout:", "routes.0.policies.extAuthz"),
+                            ("timeout:", "extProc: {}, timeout:", "routes.0.policies.extProc"),
                             ("timeout:", "timeot:", "routes.0.policies"),
                             ("routes:", "llm: {}\nroutes:", "llm"),
                             ("backends:", "backends: {}\n  rest:", "routes.0")):

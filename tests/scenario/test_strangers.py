@@ -110,8 +110,8 @@ def route_security():
       "protocol is not served, and their neighbours are")
 def unknown_parts():
     rule = "  rules: [{%sbackendRefs: [{name: s, port: 80%s}]}]"
-    parts = [(rule % ("filters: [{type: ExternalAuth, externalAuth: {}}], ", ""), 500),
-             (rule % ("", ", filters: [{type: ExternalAuth, externalAuth: {}}]"), 500),
+    parts = [(rule % ("filters: [{type: ExtensionRef, extensionRef: {}}], ", ""), 500),
+             (rule % ("", ", filters: [{type: ExtensionRef, extensionRef: {}}]"), 500),
              (rule % ("sessionPersistence: {}, ", ""), 404)]
     plain = STAGE.replace("listeners: [", "allowedListeners: {namespaces: {from: All}}, newIdea: 1, "
                           "listeners: [{name: dns, port: @dns@, protocol: UDP}, ")

@@ -74,6 +74,8 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_JWT_AUTH:
 	case POLICY_BASIC_AUTH:
 	case POLICY_API_KEY:
+	case POLICY_EXT_AUTHZ:
+	case POLICY_REMOTE_RATE_LIMIT:
 	case POLICY_AUTHORIZATION:
 	case POLICY_CSRF:
 	case POLICY_LIMITS:

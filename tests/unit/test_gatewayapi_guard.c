@@ -21,7 +21,7 @@
 	"{static: {host: a.example, port: 80}}}\n---\n"
 #define TO_BACKEND "rules: [{backendRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}]}]"
 #define GUARD "traffic: {csrf: {}}"
-#define LACKING "traffic: {extAuth: {}}"
+#define LACKING "traffic: {extProc: {}}"
 #define BOTH(text, target, routes)                                                                           \
 	{ text POLICY(target, GUARD), routes },                                                              \
 	{                                                                                                    \
@@ -221,7 +221,10 @@ TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 		LACKS("apiKeyAuthentication: {secretSelector: {matchLabels: {a: b}}}"),
 		LACKS("apiKeyAuthentication: {configMapSelector: {matchLabels: {a: b}}}"),
 		LACKS("basicAuthentication: {secretRef: {name: k}}"),
-		LACKS("rateLimit: {global: {}}"),
+		LACKS("rateLimit: {global: {domain: d, backendRef: {name: none, port: 1}, "
+		      "descriptors: [{entries: [{name: a, expression: request.path}]}]}}"),
+		LACKS("extAuth: {backendRef: {name: none, port: 1}, grpc: {}}"),
+		LACKS("extAuth: {url: 'http://a:1', http: {}, forwardBody: {maxSize: 1}}"),
 		LACKS("rateLimit: {local: [{tokens: 1, unit: Seconds}]}"),
 		LACKS("rateLimit: {local: [{requests: 1, tokens: 1, unit: Seconds}]}"),
 		LACKS("jwtAuthentication: {providers: [{issuer: a, "

@@ -220,7 +220,7 @@ TEST(what_one_object_asks_in_vain_does_not_refuse_the_others)
 		"{" API ", kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{name: g}], rules: [\n"
 		"{name: cors, filters: [{type: CORS, cors: {allowOrigins: [https://a.test]}}], "
 		"backendRefs: [{name: s, port: 1}]},\n"
-		"{name: auth, filters: [\n{type: ExternalAuth}], backendRefs: [{name: s, port: 1}]},\n"
+		"{name: auth, filters: [\n{type: ExtensionRef}], backendRefs: [{name: s, port: 1}]},\n"
 		"{name: sticky,\nsessionPersistence: {}, backendRefs: [{name: s, port: 1}]},\n"
 		"{name: ref, backendRefs: [{name: s, port: 1, filters: [\n{type: CORS, cors: "
 		"{}}]}]}]}}\n---\n"
@@ -230,7 +230,7 @@ TEST(what_one_object_asks_in_vain_does_not_refuse_the_others)
 	} warnings[] = {
 		{ "a.yaml:3:", "unknown key \"newIdea\" has no effect" },
 		{ "a.yaml:4:", "this listener is not served: UDP is not supported yet" },
-		{ "a.yaml:10:", "requests to this get 500: the filter ExternalAuth is not supported yet" },
+		{ "a.yaml:10:", "requests to this get 500: the filter ExtensionRef is not supported yet" },
 		{ "a.yaml:12:", "\"sessionPersistence\" is not supported yet" },
 		{ "a.yaml:14:", "write it under rules[].filters" },
 	};

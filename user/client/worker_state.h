@@ -13,6 +13,7 @@
 #include "user/base/random.h"
 #include "user/base/slab.h"
 #include "user/base/units.h"
+#include "user/callout/callouts.h"
 #include "user/http/head_budget.h"
 #include "user/loop/loop.h"
 #include "user/loop/mailbox.h"
@@ -100,6 +101,7 @@ struct proxy {
 	struct relay_shared relay;
 	struct sockmap_lane sockmap; /* used when relay.gate points here */
 	struct upstream_pool pool;
+	struct callouts callouts; /* of helper services */
 	struct jwt_verifier *tokens; /* owner; NULL: not needed yet */
 	struct head_budget head_budget; /* of the running requests */
 	struct list mirrors; /* of struct mirror */

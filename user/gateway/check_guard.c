@@ -52,7 +52,7 @@ static enum jwt_fault verify_token(void *context, const struct jwt_providers *pr
 
 void check_guard_init(struct check_guard *guard)
 {
-	*guard = (struct check_guard){ .verifier = { guard, verify_password, verify_token } };
+	*guard = (struct check_guard){ .verifier = { guard, verify_password, verify_token, NULL } };
 }
 
 void check_guard_done(struct check_guard *guard)

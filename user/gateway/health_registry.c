@@ -131,6 +131,8 @@ int health_registry_attach(struct health_registry *registry, struct snapshot *sn
 		for (uint32_t l = 0; l < snapshot->bind_list[b].listener_count && !error; l++)
 			error = attach_listener(registry, &snapshot->bind_list[b].listener_list[l]);
 	}
+	for (uint32_t i = 0; i < snapshot->callout_count && !error; i++)
+		error = attach_refs(registry, snapshot->callout_list[i].ref, 1);
 	registry_clear(registry, true);
 	return error;
 }

@@ -8,8 +8,10 @@
 #include "user/base/text.h"
 #include "user/client/client_tls.h"
 #include "user/obs/requests.h"
+#include "user/phase/guard_call.h"
 #include "user/phase/route_rules.h"
 #include "user/phase/verify.h"
+#include "user/stream/call_hold.h"
 #include "user/stream/facts.h"
 #include "user/stream/step.h"
 
@@ -21,7 +23,10 @@ static struct span rule_of(const struct stream *stream, const struct guard_use *
 							: stream->route->label;
 }
 
-/* The body is not always text; with `exposeCloseReason` it is the detail, which is. */
+/*
+ * Fields of this response only. The body is not always text; with `exposeCloseReason` it is the detail, which
+ * is.
+ */
 static enum stream_step with_type(struct stream *stream, const struct guard_answer *answer,
 				  enum stream_step step)
 {
@@ -29,6 +34,8 @@ static enum stream_step with_type(struct stream *stream, const struct guard_answ
 
 	if (step == STEP_REPLY && reply->body.data == answer->body.data)
 		reply->type = answer->type;
+	if (step == STEP_REPLY)
+		reply->fields = answer->response;
 	return step;
 }
 
@@ -129,12 +136,18 @@ static bool ask(struct stream *stream, const struct guard_use *use, struct guard
 		enum stream_step *ret_step)
 {
 	struct guard_answer answer = { .fields = stream->exchange->guard_fields };
+	struct guard_reply reply;
 	int verdict, error;
 
 	facts->state = use->state;
+	facts->reply = guard_call_reply(stream, &reply) ? &reply : NULL;
 	verdict = use->guard->check(use->object, facts, &answer);
+	if (verdict != GUARD_WAIT)
+		stream_drop_call(stream);
 	stream->exchange->guard_fields = answer.fields;
 	error = answer.credential ? take_out(stream, answer.credential, answer.is_valid) : 0;
+	if (!error && verdict == GUARD_PASS && answer.request)
+		error = guard_call_change(stream, answer.request);
 	if (!error && answer.is_valid)
 		error = name_client(stream);
 	if (error)
@@ -180,6 +193,8 @@ static bool ask_all(struct stream *stream, const struct guard_list *list, enum s
 	struct fact_place place;
 	struct guard_facts facts = { .head = &exchange->head,
 				     .declared_bytes = exchange->request_framing.length,
+				     .has_unknown_body = exchange->request_framing.kind == BODY_CHUNKED ||
+							 exchange->request_framing.kind == BODY_FRAMED,
 				     .scheme = route_rules_scheme(&exchange->head.fields,
 								  stream->client->is_trusted,
 								  client_is_tls(stream->client)),

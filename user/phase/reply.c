@@ -5,6 +5,7 @@
 #include "user/base/limits.h"
 #include "user/http/grpc.h"
 #include "user/stream/attempt_hold.h"
+#include "user/stream/call_hold.h"
 #include "user/stream/downstream.h"
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
@@ -13,6 +14,7 @@
 static void reply_drop_attempt(struct stream *stream)
 {
 	attempt_drop(stream);
+	stream_drop_call(stream);
 	relay_detach(&stream->upload);
 	if (stream->upstream)
 		stream->upstream_side->drop(stream, true);
@@ -30,6 +32,8 @@ static int reply_add_facts(struct stream *stream, struct fields *fields, const s
 	if (!error && answer->status == 405 && reason != END_LOCAL_REPLY)
 		error = fields_add(fields, SPAN("allow"),
 				   SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
+	for (uint32_t i = 0; !error && answer->fields && i < answer->fields->count; i++)
+		error = fields_put(fields, &answer->fields->list[i]);
 	if (!error)
 		error = guard_apply(&stream->exchange->guard_fields, fields);
 	if (!error && stream->lease->snapshot->config.expose_close_reason && reason != END_LOCAL_REPLY)

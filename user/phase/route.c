@@ -17,6 +17,7 @@
 #include "user/phase/direct.h"
 #include "user/phase/endpoint_choice.h"
 #include "user/phase/guard.h"
+#include "user/phase/guard_call.h"
 #include "user/phase/mirror.h"
 #include "user/phase/route_rules.h"
 #include "user/stream/step.h"
@@ -147,7 +148,8 @@ static int exchange_prepare_head(struct stream *stream)
 	if (connect_tunnel_is_asked(stream))
 		return connect_tunnel_prepare(stream);
 	error = exchange_forward_head(stream);
-
+	if (!error)
+		error = guard_call_change_again(stream);
 	if (!error && policies->request_headers)
 		error = headers_modify(&stream->exchange->head.fields, policies->request_headers);
 	if (error)

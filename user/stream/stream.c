@@ -6,6 +6,7 @@
 #include "user/base/mem.h"
 #include "user/client/client.h"
 #include "user/stream/attempt_hold.h"
+#include "user/stream/call_hold.h"
 #include "user/stream/deadline.h"
 #include "user/stream/downstream.h"
 #include "user/stream/grant.h"
@@ -289,6 +290,7 @@ static void stream_stop(struct stream *stream, enum end_reason reason)
 
 	proxy_trace(proxy, stream->id, TRACE_STREAM_END, (uint32_t)reason, stream->status);
 	attempt_stop(stream);
+	stream_drop_call(stream);
 	relay_stop(&stream->upload);
 	relay_stop(&stream->download);
 	stream_set_state(stream, STREAM_CLOSED);

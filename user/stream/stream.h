@@ -79,6 +79,7 @@ struct stream_reply {
 	struct span body;
 	struct span type; /* of the body; empty: text */
 	struct span location; /* empty: none */
+	const struct fields *fields; /* more of them; in the arena of the exchange; NULL: none */
 };
 
 /*
@@ -109,6 +110,8 @@ struct read_watch {
 	bool is_behind; /* output was waiting for the client */
 };
 
+struct callout; /* user/callout/callout.h */
+struct guard_change; /* user/phase/guard_call.h */
 struct mirror_plan;
 struct verify_question; /* user/phase/verify.h */
 
@@ -141,6 +144,9 @@ struct exchange {
 	struct stream_user user; /* the same for the log */
 	uint64_t access; /* of the attempt, at an MCP backend with rules (grant.h); 0: none */
 	struct verify_question *question; /* about a password, not answered yet; NULL: none */
+	struct callout *callout; /* owner; of a helper service, for the guard that waits; NULL: none */
+	const void *call_subject; /* guard_reply.subject */
+	struct guard_change *guard_changes; /* of the request; in arena; NULL: none */
 	int verdict; /* the answer: enum guard_verdict or -errno */
 	bool has_verdict; /* until the guard has read it */
 	uint64_t repeat_pause_ns; /* with STEP_FAILED and TRY_RESPONSE: pause before the next attempt */

@@ -389,6 +389,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	    !proxy->pool.random)
 		proxy->pool.random = 0x9e3779b97f4a7c15u + options->index;
 	upstream_pool_init(&proxy->pool);
+	proxy->callouts = (struct callouts){ .pool = &proxy->pool, .scratch = proxy->relay.scratch };
 	list_init(&proxy->mirrors);
 	list_init(&proxy->idle_clients);
 	list_init(&proxy->handshakes);

@@ -301,17 +301,13 @@ static bool decode_manifest_rule(struct decoder *d, const struct yaml_node *node
 	return !decode_get(node, "key") || decode_key(d, decode_get(node, "key"), &rule->key_text);
 }
 
-/* {local: [...]} */
+/* {local: [...]}; `global` beside it is a policy of its own. */
 static const struct yaml_node *manifest_rules(struct decoder *d, const struct yaml_node *node)
 {
-	static const struct decode_key keys[] = { KEY("local"),
-						  KEY_REFUSED("global", NOT_YET_LOCAL_RATE_LIMIT),
+	static const struct decode_key keys[] = { KEY("local"), KEY("global"),
 						  KEY_REFUSED("conditional", NOT_YET_RATE_CONDITIONAL) };
 
 	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	/* Alone, it has been reported. */
-	if (decode_get(node, "global") && !decode_get(node, "local"))
 		return NULL;
 	return decode_need(d, node, "local", "write a list of limits");
 }

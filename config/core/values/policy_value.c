@@ -2,6 +2,7 @@
 #include "config/core/values/policy_value.h"
 
 #include "config/core/values/authorization_value.h"
+#include "config/core/values/callout_value.h"
 #include "config/core/values/direct_value.h"
 #include "config/core/values/guard_value.h"
 #include "config/core/values/jwt_value.h"
@@ -449,6 +450,8 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_JWT_AUTH] = &jwt_auth_schema,
 		[POLICY_BASIC_AUTH] = &basic_auth_schema,
 		[POLICY_API_KEY] = &api_key_schema,
+		[POLICY_EXT_AUTHZ] = &ext_authz_schema,
+		[POLICY_REMOTE_RATE_LIMIT] = &remote_limit_schema,
 		[POLICY_AUTHORIZATION] = &authorization_schema,
 		[POLICY_LIMITS] = &limits_schema,
 		[POLICY_BUFFER] = &buffer_schema,

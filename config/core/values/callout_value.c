@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/core/values/callout_value.h"
+
+#include "config/build.h"
+#include "config/core/values/condition.h"
+#include "config/core/values/values.h"
+#include "user/base/char_class.h"
+#include "user/base/limits.h"
+
+/* -------------------------------------------------------------------------------- names and expressions */
+
+/* A member of a map. */
+static bool decode_named(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct header_pair *pair = ret;
+
+	return value_header_name(d, node, node->key, &pair->name) && decode_lines(d, node, &pair->value);
+}
+
+static bool decode_context(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct header_pair *pair = ret;
+
+	pair->name = decode_keep(d, node->key);
+	return pair->name.data && decode_name(d, node, &pair->value);
+}
+
+/* Maps in both styles. */
+static bool decode_map_of(struct decoder *d, const struct yaml_node *node,
+			  bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),
+			  struct header_pair **ret_list, uint32_t *ret_count)
+{
+	if (!decode_any_map(d, node))
+		return false;
+	if (node->count > LIMIT_CALLOUT_NAMES) {
+		config_error(d->report, node, "has %u entries; %d are the most", node->count,
+			     LIMIT_CALLOUT_NAMES);
+		return false;
+	}
+	return schema_decode_list(d, node, element, sizeof(**ret_list), ret_list, ret_count);
+}
+
+/* A name that a header of a request may have, in lower case. */
+static bool decode_field_name(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct span name;
+
+	if (!decode_name(d, node, &name))
+		return false;
+	if (!char_class_is_token(name)) {
+		config_error(d->report, node, "%s is not the name of a header; write one such as cookie",
+			     QUOTE(name));
+		return false;
+	}
+	*(struct span *)ret = decode_lower(d, name);
+	return true;
+}
+
+static bool decode_set_name(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct span name;
+
+	return decode_name(d, node, &name) && value_header_name(d, node, name, ret);
+}
+
+/*
+ * value_of: the node of an expression. Entries with an error are not in the list, which then does not count.
+ */
+static void compile_named(struct decoder *d, const struct yaml_node *nodes, struct named_expressions *named,
+			  const struct yaml_node *(*value_of)(const struct decoder *d,
+							      const struct yaml_node *node))
+{
+	const struct expression **list = decode_take(d, named->count, sizeof(*list));
+	uint32_t at = 0;
+
+	if (!list || !nodes || named->count != nodes->count)
+		return;
+	yaml_each(node, nodes) {
+		list[at] =
+			value_expression(d, value_of(d, node), named->list[at].value, EXPRESSION_AT_REQUEST);
+		at++;
+	}
+	named->expression_list = list;
+}
+
+static const struct yaml_node *itself(const struct decoder *d, const struct yaml_node *node)
+{
+	(void)d;
+	return node;
+}
+
+static bool never(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	(void)d;
+	(void)node;
+	(void)element;
+	return false;
+}
+
+/* -------------------------------------------------------------------------------- the service */
+
+/* The styles decode it: value_ext_authz_targets(). */
+/* clang-format off */
+#define TARGET_ROWS(object)                                                                                  \
+	{ "host", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "`name:port`",                    \
+	  .default_doc = "–", .doc = "as under `backends[]`; write `host`, `service` or `backend`" },    \
+	{ "service", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "`{name, port}`",              \
+	  .default_doc = "–", .doc = "the same" },                                                           \
+	{ "backend", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "name",                        \
+	  .default_doc = "–", .doc = "the same" },                                                           \
+	{ "policies", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "map", .default_doc = "–",    \
+	  .doc = "of the service, as of a backend: `backendTLS`, `http.requestTimeout`, `tcp`, `health`, "   \
+		 "`requestHeaderModifier`" },                                                                \
+	{ "backendRef", AS_REST(object), .style = STYLE_MANIFEST },                                          \
+	{ "url", AS_REST(object), .style = STYLE_MANIFEST }
+/* clang-format on */
+
+static bool push_target(struct decoder *d, struct backend_ref *ref, bool is_grpc)
+{
+	struct callout_target *target = ref ? decode_take(d, 1, sizeof(*target)) : NULL;
+
+	if (!target)
+		return false;
+	*target = (struct callout_target){ ref, is_grpc };
+	return build_push(d, &build_of(d)->callouts, target);
+}
+
+/* -------------------------------------------------------------------------------- extAuthz */
+
+static bool decode_path(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, path_text);
+
+	if (!decode_lines(d, node, &http->path_text))
+		return false;
+	http->path = value_expression(d, node, http->path_text, EXPRESSION_AT_REQUEST);
+	return http->path != NULL;
+}
+
+static bool decode_redirect(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, redirect_text);
+
+	if (!decode_lines(d, node, &http->redirect_text))
+		return false;
+	http->redirect = value_expression(d, node, http->redirect_text, EXPRESSION_AT_REQUEST);
+	return http->redirect != NULL;
+}
+
+static bool decode_contexts(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct ext_authz_grpc *grpc = container_of(ret, struct ext_authz_grpc, context_list);
+
+	return decode_map_of(d, node, decode_context, &grpc->context_list, &grpc->context_count);
+}
+
+static bool decode_added(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, added.list);
+
+	return decode_map_of(d, node, decode_named, &http->added.list, &http->added.count);
+}
+
+static const struct schema_row grpc_rows[] = {
+	{ "context",
+	  AS_LIST(SCHEMA_PAIRS, struct ext_authz_grpc, context_list, context_count, struct header_pair),
+	  .decode = decode_contexts, .style = STYLE_STANDALONE, .dump = DUMP_NOT_ZERO,
+	  .value_doc = "`{name: text}`", .doc = "`context_extensions` of the question" },
+	{ "contextExtensions",
+	  AS_LIST(SCHEMA_PAIRS, struct ext_authz_grpc, context_list, context_count, struct header_pair),
+	  .decode = decode_contexts, .style = STYLE_MANIFEST },
+	{ "metadata", .style = STYLE_STANDALONE, .refusal = NOT_YET_AUTHZ_METADATA },
+	{ "requestMetadata", .style = STYLE_MANIFEST, .refusal = NOT_YET_AUTHZ_METADATA },
+};
+static const struct schema grpc_schema = SCHEMA(grpc_rows, struct ext_authz_grpc);
+
+#define RESPONSE_NAMES                                                                                       \
+	AS_LIST(SCHEMA_NAMES, struct ext_authz_http, response_header_list, response_header_count,            \
+		struct span),                                                                                \
+		.element = decode_set_name, RANGE(0, LIMIT_CALLOUT_NAMES)
+#define ADDED_NAMES                                                                                          \
+	AS_LIST(SCHEMA_PAIRS, struct ext_authz_http, added.list, added.count, struct header_pair),           \
+		.decode = decode_added, .dump = DUMP_NOT_ZERO
+
+static void check_http(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	compile_named(d, decode_get(node, "addRequestHeaders"), &((struct ext_authz_http *)object)->added,
+		      itself);
+}
+
+static const struct schema_row http_rows[] = {
+	{ "path", AS_TEXT(struct ext_authz_http, path_text), .decode = decode_path, .dump = DUMP_NOT_ZERO,
+	  .value_doc = "expression", .default_doc = "that of the request, with its query",
+	  .doc = "the path that the service is asked for" },
+	{ "redirect", AS_TEXT(struct ext_authz_http, redirect_text), .decode = decode_redirect,
+	  .dump = DUMP_NOT_ZERO, .value_doc = "expression", .default_doc = "the response of the service",
+	  .doc = "where a client is sent, by 302, instead of a 401 or 403 of the service" },
+	{ "body", .refusal = NOT_YET_AUTHZ_BODY },
+	{ "includeResponseHeaders", RESPONSE_NAMES, .style = STYLE_STANDALONE, .dump = DUMP_NOT_ZERO,
+	  .value_doc = "list of names", .default_doc = "none",
+	  .doc = "of an answer that admits: the request gets them, and never those of its client" },
+	{ "allowedResponseHeaders", RESPONSE_NAMES, .style = STYLE_MANIFEST },
+	{ "allowedRequestHeaders",
+	  AS_LIST(SCHEMA_NAMES, struct ext_authz_http, request_header_list, request_header_count,
+		  struct span),
+	  .element = decode_field_name, RANGE(0, LIMIT_CALLOUT_NAMES), .style = STYLE_MANIFEST },
+	{ "addRequestHeaders", ADDED_NAMES, .value_doc = "`{name: expression}`",
+	  .doc = "added to what the service gets; one without a value is left out" },
+	{ "metadata", .style = STYLE_STANDALONE, .refusal = NOT_YET_AUTHZ_METADATA },
+	{ "responseMetadata", .style = STYLE_MANIFEST, .refusal = NOT_YET_AUTHZ_METADATA },
+};
+static const struct schema http_schema = SCHEMA(http_rows, struct ext_authz_http, .check = check_http);
+
+static const struct schema_row protocol_rows[] = {
+	{ "grpc", AS_MAP(struct ext_authz_policy, grpc, &grpc_schema, struct ext_authz_grpc),
+	  ONE_OF(struct ext_authz_policy, protocol, EXT_AUTHZ_GRPC) },
+	{ "http", AS_MAP(struct ext_authz_policy, http, &http_schema, struct ext_authz_http),
+	  ONE_OF(struct ext_authz_policy, protocol, EXT_AUTHZ_HTTP) },
+};
+static const struct schema protocol_schema =
+	SCHEMA(protocol_rows, struct ext_authz_policy, .is_one_of = true);
+
+static const struct schema_row failure_rows[] = {
+	{ "denyWithStatus", AS_U16(struct ext_authz_policy, failure_status), RANGE(400, 599),
+	  ONE_OF(struct ext_authz_policy, failure_mode, CALLOUT_FAILURE_STATUS),
+	  .doc = "the status of the response instead of 403" },
+};
+static const struct schema failure_schema = SCHEMA(failure_rows, struct ext_authz_policy, .is_one_of = true);
+
+#define REQUEST_NAMES                                                                                        \
+	AS_LIST(SCHEMA_NAMES, struct ext_authz_policy, request_header_list, request_header_count,            \
+		struct span),                                                                                \
+		.element = decode_field_name, RANGE(0, LIMIT_CALLOUT_NAMES)
+
+/* In manifests the protocols are keys of the policy itself, and one has to be written. */
+static void check_ext_authz(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct ext_authz_policy *policy = object;
+	const struct yaml_node *http = decode_get(node, "http");
+
+	if (!d->is_manifest)
+		return;
+	if ((http != NULL) == (decode_get(node, "grpc") != NULL))
+		config_error(d->report, node, "needs one of grpc and http; write grpc: {} or http: {}");
+	policy->protocol = http ? EXT_AUTHZ_HTTP : EXT_AUTHZ_GRPC;
+	policy->request_header_list = policy->http.request_header_list;
+	policy->request_header_count = policy->http.request_header_count;
+}
+
+/* clang-format off */
+#define EXT_AUTHZ_ROWS                                                                                       \
+	TARGET_ROWS(struct ext_authz_policy),                                                                \
+	{ "protocol", AS_SECTION(struct ext_authz_policy, &protocol_schema), .style = STYLE_STANDALONE },    \
+	{ "grpc", AS_MAP(struct ext_authz_policy, grpc, &grpc_schema, struct ext_authz_grpc),                \
+	  .style = STYLE_MANIFEST },                                                                         \
+	{ "http", AS_MAP(struct ext_authz_policy, http, &http_schema, struct ext_authz_http),                \
+	  .style = STYLE_MANIFEST },                                                                         \
+	{ "failureMode", AS_WORD(struct ext_authz_policy, failure_mode), .word_base = CALLOUT_FAILURE_DENY,  \
+	  WORDS("deny", "allow"), MANIFEST_WORDS("FailClosed", "FailOpen"),                                  \
+	  .default_value = CALLOUT_FAILURE_DENY, .form = FORM_WORD, .default_doc = "`deny`",                 \
+	  .doc = "without a valid answer: 403, or the request passes without the headers of an answer" },    \
+	{ "failureMode", AS_SECTION(struct ext_authz_policy, &failure_schema), .form = FORM_MAP,             \
+	  .style = STYLE_STANDALONE },                                                                       \
+	{ "includeRequestHeaders", REQUEST_NAMES, .style = STYLE_STANDALONE, .dump = DUMP_NOT_ZERO,          \
+	  .value_doc = "list of names", .default_doc = "HTTP: `authorization`; gRPC: all",                   \
+	  .doc = "of the request, that the service gets" },                                                  \
+	{ "includeRequestBody", .style = STYLE_STANDALONE, .refusal = NOT_YET_AUTHZ_BODY },                  \
+	{ "forwardBody", .style = STYLE_MANIFEST, .refusal = NOT_YET_AUTHZ_BODY },                           \
+	{ "cache", .refusal = NOT_YET_AUTHZ_CACHE }
+/* clang-format on */
+
+static const struct schema_row authz_form_rows[] = { CONDITION_ROW(struct ext_authz_policy), EXT_AUTHZ_ROWS };
+static const struct schema authz_form_schema =
+	SCHEMA(authz_form_rows, struct ext_authz_policy, .check = check_ext_authz);
+
+/* In manifests the keys of a form are one level deeper. */
+static const struct schema_row authz_inner_rows[] = { EXT_AUTHZ_ROWS };
+static const struct schema authz_inner_schema =
+	SCHEMA(authz_inner_rows, struct ext_authz_policy, .check = check_ext_authz);
+static const struct schema_row manifest_authz_rows[] = {
+	CONDITION_ROW(struct ext_authz_policy),
+	{ "policy", AS_SECTION(struct ext_authz_policy, &authz_inner_schema),
+	  .need = "write policy: {backendRef: {...}, grpc: {}}" },
+};
+static const struct schema manifest_authz_schema = SCHEMA(manifest_authz_rows, struct ext_authz_policy);
+
+static const struct schema_row ext_authz_rows[] = {
+	EXT_AUTHZ_ROWS,
+	/* value_ext_authz() decodes it. */
+	{ "conditional",
+	  AS_OBJECTS(struct ext_authz_policy, case_list, case_count, &authz_form_schema,
+		     struct ext_authz_policy),
+	  .element = never,
+	  .doc = "instead of the other keys: several forms, each with a condition; without a true condition "
+		 "no service is asked" },
+};
+const struct schema ext_authz_schema =
+	SCHEMA(ext_authz_rows, struct ext_authz_policy, .check = check_ext_authz);
+
+struct ext_authz_policy *value_ext_authz(struct decoder *d, const struct yaml_node *node)
+{
+	struct ext_authz_policy *policy;
+
+	if (!value_has_cases(node))
+		return schema_decode_new(d, node, &ext_authz_schema);
+	policy = decode_take(d, 1, sizeof(*policy));
+	return policy && value_cases(d, node, d->is_manifest ? &manifest_authz_schema : &authz_form_schema,
+				     &policy->case_list, &policy->case_count)
+		       ? policy
+		       : NULL;
+}
+
+/* -------------------------------------------------------------------------------- remoteRateLimit */
+
+/* An entry of a descriptor: {key, value}, or {name, expression} in manifests. */
+static const struct yaml_node *value_of_entry(const struct decoder *d, const struct yaml_node *node)
+{
+	return decode_get(node, d->is_manifest ? "expression" : "value");
+}
+
+static bool decode_entry(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const struct decode_key file_keys[] = { KEY("key"), KEY("value") };
+	static const struct decode_key manifest_keys[] = { KEY("name"), KEY("expression") };
+	const char *name = d->is_manifest ? "name" : "key", *value = d->is_manifest ? "expression" : "value";
+	struct header_pair *pair = ret;
+
+	if (!decode_map(d, node, d->is_manifest ? manifest_keys : file_keys, ARRAY_LEN(file_keys)))
+		return false;
+	return decode_name(d, decode_need(d, node, name, "write the key that the service knows"),
+			   &pair->name) &&
+	       decode_lines(d, decode_need(d, node, value, "write an expression, such as source.address"),
+			    &pair->value);
+}
+
+static bool decode_cost(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct rate_descriptor *descriptor = container_of(ret, struct rate_descriptor, cost_text);
+
+	if (!decode_lines(d, node, &descriptor->cost_text))
+		return false;
+	descriptor->cost = value_expression(d, node, descriptor->cost_text, EXPRESSION_AT_REQUEST);
+	return descriptor->cost != NULL;
+}
+
+static void check_descriptor(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct rate_descriptor *descriptor = object;
+	const struct yaml_node *entries = decode_get(node, "entries");
+
+	if (entries && entries->kind == YAML_LIST && entries->count == 0)
+		config_error(d->report, entries, "is empty: nothing would be counted; write one at least");
+	compile_named(d, entries, &descriptor->entries, value_of_entry);
+}
+
+static bool decode_requests(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const char *const file_words[] = { "requests", "tokens" };
+	static const char *const manifest_words[] = { "Requests", "Tokens" };
+	unsigned index;
+
+	(void)ret;
+	if (!decode_word(d, node, d->is_manifest ? manifest_words : file_words, 2, &index))
+		return false;
+	if (index == 1)
+		config_error(
+			d->report, node,
+			"tokens " NOT_YET_GUARD("clients may use as many tokens of models as they like"));
+	return index == 0;
+}
+
+static const struct schema_row descriptor_rows[] = {
+	{ "entries",
+	  AS_LIST(SCHEMA_OBJECTS, struct rate_descriptor, entries.list, entries.count, struct header_pair),
+	  .element = decode_entry, RANGE(1, LIMIT_RATE_RULES),
+	  .need = "write entries: [{key: ..., value: ...}]", .value_doc = "list of `{key, value}`",
+	  .doc = "keys that the service knows, with [expressions](../docs/expressions.md): without a value "
+		 "for one of them the descriptor is left out" },
+	{ "type", AS_REST(struct rate_descriptor), .decode = decode_requests, .style = STYLE_STANDALONE,
+	  .value_doc = "`requests`", .default_doc = "`requests`",
+	  .doc = "`tokens` of models are not supported yet" },
+	{ "unit", AS_REST(struct rate_descriptor), .decode = decode_requests, .style = STYLE_MANIFEST },
+	{ "cost", AS_TEXT(struct rate_descriptor, cost_text), .decode = decode_cost, .dump = DUMP_NOT_ZERO,
+	  .value_doc = "expression", .default_doc = "1",
+	  .doc = "how many requests this one counts for; 0 only looks" },
+	{ "limitOverride", .refusal = NOT_YET_LIMIT_OVERRIDE },
+};
+static const struct schema descriptor_schema =
+	SCHEMA(descriptor_rows, struct rate_descriptor, .check = check_descriptor);
+
+static bool decode_descriptor(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	uint32_t errors = d->report->count[CONFIG_ERROR];
+
+	return schema_decode(d, node, &descriptor_schema, ret) && d->report->count[CONFIG_ERROR] == errors;
+}
+
+/* clang-format off */
+#define REMOTE_LIMIT_ROWS                                                                                    \
+	TARGET_ROWS(struct remote_rate_limit),                                                               \
+	{ "domain", AS_TEXT(struct remote_rate_limit, domain),                                               \
+	  .need = "write the domain that the service knows", .doc = "of the descriptors, in the service's "  \
+	  "own configuration" },                                                                             \
+	{ "descriptors",                                                                                     \
+	  AS_OBJECTS(struct remote_rate_limit, descriptor_list, descriptor_count, &descriptor_schema,        \
+		     struct rate_descriptor),                                                                \
+	  .element = decode_descriptor, RANGE(1, LIMIT_RATE_RULES),                                          \
+	  .need = "write descriptors: [{entries: [...]}]", .doc = "what the service counts a request by" },  \
+	{ "failureMode", AS_WORD(struct remote_rate_limit, failure_mode), .word_base = CALLOUT_FAILURE_DENY, \
+	  WORDS("failClosed", "failOpen"), MANIFEST_WORDS("FailClosed", "FailOpen"),                         \
+	  .default_value = CALLOUT_FAILURE_DENY, .default_doc = "`failClosed`",                              \
+	  .doc = "without a valid answer: 500, or the request passes" }
+/* clang-format on */
+
+static void check_remote_limit(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct yaml_node *list = decode_get(node, "descriptors");
+
+	(void)object;
+	if (list && list->kind == YAML_LIST && list->count == 0)
+		config_error(d->report, list, "is empty: nothing would be counted; write at least one");
+}
+
+static const struct schema_row limit_form_rows[] = { CONDITION_ROW(struct remote_rate_limit),
+						     REMOTE_LIMIT_ROWS };
+static const struct schema limit_form_schema =
+	SCHEMA(limit_form_rows, struct remote_rate_limit, .check = check_remote_limit);
+
+static const struct schema_row limit_inner_rows[] = { REMOTE_LIMIT_ROWS };
+static const struct schema limit_inner_schema =
+	SCHEMA(limit_inner_rows, struct remote_rate_limit, .check = check_remote_limit);
+
+static const struct schema_row remote_limit_rows[] = {
+	REMOTE_LIMIT_ROWS,
+	/* value_remote_limit() decodes it. */
+	{ "conditional",
+	  AS_OBJECTS(struct remote_rate_limit, case_list, case_count, &limit_form_schema,
+		     struct remote_rate_limit),
+	  .element = never,
+	  .doc = "instead of the other keys: several forms, each with a condition; without a true condition "
+		 "nothing is counted" },
+};
+const struct schema remote_limit_schema =
+	SCHEMA(remote_limit_rows, struct remote_rate_limit, .check = check_remote_limit);
+
+struct remote_rate_limit *value_remote_limit(struct decoder *d, const struct yaml_node *node)
+{
+	struct remote_rate_limit *policy;
+
+	/* In manifests the conditions are those of the key above: both kinds of limits have them. */
+	if (d->is_manifest)
+		return schema_decode_new(d, node, &limit_inner_schema);
+	if (!value_has_cases(node))
+		return schema_decode_new(d, node, &remote_limit_schema);
+	policy = decode_take(d, 1, sizeof(*policy));
+	return policy && value_cases(d, node, &limit_form_schema, &policy->case_list, &policy->case_count)
+		       ? policy
+		       : NULL;
+}
+
+/* -------------------------------------------------------------------------------- the services of forms */
+
+/* The node with the keys of form `index`. */
+static const struct yaml_node *form_node(const struct decoder *d, const struct yaml_node *node,
+					 uint32_t index)
+{
+	yaml_each(child, decode_get(node, "conditional"))
+		if (child->index == index)
+			return d->is_manifest ? decode_get(child, "policy") : child;
+	return NULL;
+}
+
+static bool take_target(struct decoder *d, const struct yaml_node *node, bool is_grpc,
+			struct backend_ref *(*fn)(void *context, const struct yaml_node *node), void *context,
+			struct backend_ref **ret)
+{
+	*ret = node ? fn(context, node) : NULL;
+	return push_target(d, *ret, is_grpc);
+}
+
+bool value_ext_authz_targets(struct decoder *d, const struct yaml_node *node, struct ext_authz_policy *policy,
+			     struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
+			     void *context)
+{
+	bool is_valid = true;
+
+	if (!policy->case_count)
+		return take_target(d, node, policy->protocol == EXT_AUTHZ_GRPC, fn, context, &policy->ref);
+	for (uint32_t i = 0; i < policy->case_count; i++) {
+		struct ext_authz_policy *form = &policy->case_list[i];
+
+		is_valid &= take_target(d, form_node(d, node, i), form->protocol == EXT_AUTHZ_GRPC, fn,
+					context, &form->ref);
+	}
+	return is_valid;
+}
+
+bool value_remote_limit_targets(struct decoder *d, const struct yaml_node *node,
+				struct remote_rate_limit *policy,
+				struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
+				void *context)
+{
+	bool is_valid = true;
+
+	if (!policy->case_count)
+		return take_target(d, node, true, fn, context, &policy->ref);
+	for (uint32_t i = 0; i < policy->case_count; i++)
+		is_valid &=
+			take_target(d, form_node(d, node, i), true, fn, context, &policy->case_list[i].ref);
+	return is_valid;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/gatewayapi/object.h"
+
+/*
+ * Policies that ask a helper service, which may be in another object. `object` is the policy or route that
+ * names it. NULL: reported, as an error, or, where a protective policy lacks its service, through
+ * decoder.lacks_guard.
+ */
+const void *callout_policy_ext_authz(struct manifests *m, const struct yaml_node *node,
+				     const struct manifest_object *object);
+/* `rateLimit.global` */
+const void *callout_policy_limit(struct manifests *m, const struct yaml_node *node,
+				 const struct manifest_object *object);
+/* A filter of type ExternalAuth (Gateway API, HTTPExternalAuthFilter). */
+const void *callout_policy_filter(struct manifests *m, const struct yaml_node *node,
+				  const struct manifest_object *object);

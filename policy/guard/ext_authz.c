@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/guard/ext_authz.h"
+
+#include <errno.h>
+
+#include "policy/guard/service.h"
+#include "policy/headers.h"
+
+/* 1 with the form that counts, 0: none does, so nobody is asked; or an error of service_condition(). */
+static int choose(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+		  const struct ext_authz_policy **ret)
+{
+	*ret = policy;
+	if (!policy->case_count)
+		return 1;
+	for (uint32_t i = 0; i < policy->case_count; i++) {
+		int holds = service_condition(&policy->case_list[i].condition, facts);
+
+		*ret = &policy->case_list[i];
+		if (holds)
+			return holds;
+	}
+	return 0;
+}
+
+/* Without an answer the backend must not take a client's fields for those of the service. */
+static int forget_fields(const struct ext_authz_policy *policy, struct guard_answer *answer)
+{
+	const struct ext_authz_http *http = &policy->http;
+	struct header_modifier *changes;
+
+	if (policy->protocol != EXT_AUTHZ_HTTP || !http->response_header_count)
+		return 0;
+	changes = service_changes(answer->fields.arena, http->response_header_count);
+	if (!changes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < http->response_header_count; i++)
+		service_remove(changes, http->response_header_list[i]);
+	answer->request = changes;
+	return 0;
+}
+
+int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why)
+{
+	int error;
+
+	answer->why = why;
+	answer->reason = END_EXT_AUTHZ_FAILED;
+	answer->body = EXT_AUTHZ_REFUSED;
+	switch ((enum callout_failure)policy->failure_mode) {
+	case CALLOUT_FAILURE_ALLOW:
+		error = forget_fields(policy, answer);
+		return error ? error : GUARD_PASS;
+	case CALLOUT_FAILURE_STATUS:
+		answer->status = policy->failure_status;
+		answer->body = SPAN("Authorization service unavailable");
+		return GUARD_REFUSE;
+	case CALLOUT_FAILURE_DENY:
+		break;
+	}
+	answer->status = 403;
+	return GUARD_REFUSE;
+}
+
+/* The gateway frames the response itself, and the reply has a type of its own. */
+static bool is_passed_on(const struct field *field)
+{
+	return headers_may_modify(field->name) && field->id != FIELD_CONTENT_TYPE && field->id != FIELD_DATE;
+}
+
+int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct fields *fields,
+		     struct span body)
+{
+	struct arena *arena = answer->fields.arena;
+	struct fields *response = arena_take(arena, sizeof(*response));
+	const struct field *type = fields_get(fields, FIELD_CONTENT_TYPE);
+	int error = response ? 0 : -ENOMEM;
+
+	if (!error)
+		fields_init(response, arena);
+	for (uint32_t i = 0; i < fields->count && !error; i++) {
+		struct field field = fields->list[i];
+
+		if (!is_passed_on(&field))
+			continue;
+		field.name = arena_copy(arena, field.name);
+		field.value = arena_copy(arena, field.value);
+		error = field.name.data && field.value.data ? fields_put(response, &field) : -ENOMEM;
+	}
+	answer->response = response;
+	answer->status = status;
+	answer->why = SPAN("the service refuses the request");
+	answer->body = arena_copy(arena, body);
+	answer->type = type ? arena_copy(arena, type->value) : (struct span){ 0 };
+	return error || !answer->body.data || (type && !answer->type.data) ? -ENOMEM : GUARD_REFUSE;
+}
+
+int ext_authz_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)
+{
+	const struct ext_authz_policy *policy;
+	bool is_http;
+	int result;
+
+	if (!facts->reply) {
+		result = choose(object, facts, &policy);
+		if (result == -E2BIG)
+			return service_refuse_length(answer);
+		if (result <= 0)
+			return result < 0 ? result : GUARD_PASS;
+		return policy->protocol == EXT_AUTHZ_HTTP ? ext_authz_http_call(policy, facts, answer)
+							  : ext_authz_grpc_call(policy, facts, answer);
+	}
+	policy = facts->reply->subject;
+	is_http = policy->protocol == EXT_AUTHZ_HTTP;
+	if (facts->reply->fault.len)
+		return ext_authz_failed(policy, answer, facts->reply->fault);
+	return is_http ? ext_authz_http_read(policy, facts, answer)
+		       : ext_authz_grpc_read(policy, facts, answer);
+}

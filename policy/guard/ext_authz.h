@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "policy/guard/guard.h"
+
+#define EXT_AUTHZ_REFUSED SPAN("external authorization failed")
+
+/*
+ * extAuthz: a service decides whether a request may come in, and which fields the backend gets. Over gRPC it
+ * speaks Envoy's envoy.service.auth.v3.Authorization; over HTTP a status of 2xx admits the request, and any
+ * other response is that of the client.
+ */
+int ext_authz_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer);
+
+/* The parts of each protocol; `policy` is the form that counts. As ext_authz_check(). */
+int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			struct guard_answer *answer);
+int ext_authz_http_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			struct guard_answer *answer);
+int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			struct guard_answer *answer);
+int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			struct guard_answer *answer);
+
+/* There is no valid answer: what the policy says then. why: static. */
+int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why);
+/* The service refuses. Fields of the connection, and what frames a message, are left out of `fields`. */
+int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct fields *fields,
+		     struct span body);

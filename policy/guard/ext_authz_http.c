@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/guard/ext_authz.h"
+
+#include <errno.h>
+
+#include "policy/guard/service.h"
+#include "policy/headers.h"
+#include "user/base/char_class.h"
+#include "user/base/check.h"
+#include "user/net/address.h"
+
+/* -------------------------------------------------------------------------------- the call */
+
+/* "/path?query", as the gateway understands the request. */
+static struct span uri_of(const struct request_head *head, struct arena *arena)
+{
+	const struct span parts[] = { head->path, SPAN("?"), head->query };
+
+	return head->has_query ? service_join(arena, parts, ARRAY_LEN(parts)) : head->path;
+}
+
+/* What comes instead of the path of the request. 0, -ENODATA, -E2BIG, -EINVAL: no path; -ENOMEM */
+static int set_path(const struct ext_authz_http *http, const struct guard_facts *facts, struct arena *arena,
+		    struct request_head *head)
+{
+	const struct span prefixed[] = { http->prefix, head->path };
+	struct span text;
+	ptrdiff_t mark;
+	int error;
+
+	if (http->prefix.len) {
+		head->path = service_join(arena, prefixed, ARRAY_LEN(prefixed));
+		return head->path.data ? 0 : -ENOMEM;
+	}
+	if (!http->path)
+		return 0;
+	error = service_text(http->path, facts, arena, &text);
+	if (error)
+		return error;
+	mark = span_find(text, '?');
+	head->path = mark < 0 ? text : span_first(text, (size_t)mark);
+	head->has_query = mark >= 0;
+	head->query = mark < 0 ? (struct span){ 0 } : span_from(text, (size_t)mark + 1);
+	return head->path.len && head->path.data[0] == '/' && char_class_is_target(text) ? 0 : -EINVAL;
+}
+
+static int add_client(struct fields *fields, const struct guard_facts *facts)
+{
+	char text[ADDRESS_TEXT_BYTES];
+	const struct expression_facts *values;
+	int error = facts->facts(facts->context, EXPRESSION_NEEDS_ADDRESS, &values);
+	struct span copy;
+
+	if (error || !values->source || !values->source->address || !values->source->address->len)
+		return error;
+	copy = arena_copy(fields->arena, span_of(text, address_host_text(values->source->address, text)));
+	return copy.data ? fields_add(fields, SPAN("x-forwarded-for"), copy) : -ENOMEM;
+}
+
+/* As services for Traefik's forwardAuth and nginx's auth_request read the request. */
+static int add_forwarded(struct fields *fields, const struct guard_facts *facts)
+{
+	const struct request_head *head = facts->head;
+	struct span uri = uri_of(head, fields->arena);
+	int error = uri.data || !uri.len ? 0 : -ENOMEM;
+
+	if (!error)
+		error = fields_add(fields, SPAN("x-forwarded-method"), head->method_text);
+	if (!error)
+		error = fields_add(fields, SPAN("x-forwarded-proto"), facts->scheme);
+	if (!error)
+		error = fields_add(fields, SPAN("x-forwarded-host"), head->authority);
+	if (!error && uri.len)
+		error = fields_add(fields, SPAN("x-forwarded-uri"), uri);
+	return error ? error : add_client(fields, facts);
+}
+
+static bool is_listed(const struct span *list, uint32_t count, struct span name)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (span_eq_nocase(list[i], name))
+			return true;
+	return false;
+}
+
+static int add_fields_of_request(struct fields *fields, const struct ext_authz_policy *policy,
+				 const struct fields *request)
+{
+	static const struct span standard[] = { { "authorization", 13 } };
+	bool has_list = policy->request_header_count;
+	const struct span *list = has_list ? policy->request_header_list : standard;
+	uint32_t count = has_list ? policy->request_header_count : ARRAY_LEN(standard);
+	int error = 0;
+
+	for (uint32_t i = 0; i < request->count && !error; i++)
+		if (is_listed(list, count, request->list[i].name))
+			error = fields_put(fields, &request->list[i]);
+	return error;
+}
+
+/* An expression without a value adds nothing. */
+static int add_expressions(struct fields *fields, const struct named_expressions *added,
+			   const struct guard_facts *facts)
+{
+	for (uint32_t i = 0; i < added->count; i++) {
+		struct span value;
+		int error = service_text(added->expression_list[i], facts, fields->arena, &value);
+
+		if (error == -ENODATA)
+			continue;
+		if (!error && !char_class_is_text(value))
+			return -E2BIG;
+		if (!error)
+			error = fields_set(fields, added->list[i].name, value);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int call_head(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+		     struct arena *arena, struct request_head *head)
+{
+	int error;
+
+	*head = *facts->head;
+	fields_init(&head->fields, arena);
+	/* They have no path, or may not have their fields. */
+	if (head->method == METHOD_CONNECT || head->method == METHOD_TRACE) {
+		head->method = METHOD_GET;
+		head->method_text = SPAN("GET");
+	}
+	if (!head->path.len)
+		head->path = SPAN("/");
+	error = set_path(&policy->http, facts, arena, head);
+	if (!error)
+		error = add_fields_of_request(&head->fields, policy, &facts->head->fields);
+	if (!error)
+		error = add_forwarded(&head->fields, facts);
+	return error ? error : add_expressions(&head->fields, &policy->http.added, facts);
+}
+
+int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			struct guard_answer *answer)
+{
+	struct request_head head;
+	const struct guard_call call = { .kind = CALLOUT_EXT_AUTHZ,
+					 .ref = policy->ref,
+					 .head = &head,
+					 .may_repeat = true,
+					 .subject = policy };
+	int result = call_head(policy, facts, answer->fields.arena, &head);
+
+	if (result == -E2BIG)
+		return service_refuse_length(answer);
+	if (result == -ENODATA || result == -EINVAL)
+		return ext_authz_failed(policy, answer,
+					SPAN("`path` gives no path that the service can be asked for"));
+	if (result < 0)
+		return result;
+	result = facts->verifier->call(facts->verifier->context, &call);
+	if (result >= 0 || result == -ENOMEM)
+		return result;
+	return ext_authz_failed(policy, answer, SPAN("the service cannot be asked now"));
+}
+
+/* -------------------------------------------------------------------------------- the response */
+
+/* Fields of the message or its connection are not for the request. */
+static bool is_taken(const struct field *field)
+{
+	switch (field->id) {
+	case FIELD_CONTENT_TYPE:
+	case FIELD_CONTENT_ENCODING:
+	case FIELD_CONTENT_RANGE:
+	case FIELD_DATE:
+	case FIELD_SET_COOKIE:
+	case FIELD_CACHE_CONTROL:
+	case FIELD_RETRY_AFTER:
+		return false;
+	default:
+		return headers_may_modify(field->name) && !span_eq_nocase(field->name, SPAN("server"));
+	}
+}
+
+/* A field that the service could have sent and has not is removed: else it would be the client's. */
+static int take_listed(const struct ext_authz_http *http, const struct fields *response, struct arena *arena,
+		       struct header_modifier *changes)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < http->response_header_count && !error; i++) {
+		struct span name = http->response_header_list[i];
+		struct span value = service_values(response, name, arena, &error);
+
+		if (value.data)
+			service_set(changes, name, value);
+		else
+			service_remove(changes, name);
+	}
+	return error;
+}
+
+static int take_all(const struct fields *response, struct arena *arena, struct header_modifier *changes)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < response->count && !error; i++) {
+		struct span name, value;
+
+		if (!is_taken(&response->list[i]))
+			continue;
+		name = service_lower(arena, response->list[i].name);
+		value = service_values(response, response->list[i].name, arena, &error);
+		if (!name.data || !value.data)
+			return -ENOMEM;
+		service_set(changes, name, value);
+	}
+	return error;
+}
+
+static int admit(const struct ext_authz_policy *policy, const struct fields *response,
+		 struct guard_answer *answer)
+{
+	const struct ext_authz_http *http = &policy->http;
+	struct arena *arena = answer->fields.arena;
+	struct header_modifier *changes =
+		service_changes(arena, http->takes_all ? response->count : http->response_header_count);
+	int error = changes ? 0 : -ENOMEM;
+
+	if (!error)
+		error = http->takes_all ? take_all(response, arena, changes)
+					: take_listed(http, response, arena, changes);
+	answer->request = changes;
+	return error ? error : GUARD_PASS;
+}
+
+/* 302 to the place that the policy names. An expression without a value: the response as it is. */
+static int redirect(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+		    struct guard_answer *answer)
+{
+	struct arena *arena = answer->fields.arena;
+	struct fields *response;
+	struct span location;
+	int error = service_text(policy->http.redirect, facts, arena, &location);
+
+	if (error == -ENODATA || error == -E2BIG || (!error && !char_class_is_text(location)))
+		return ext_authz_refuse(answer, facts->reply->status, facts->reply->fields,
+					facts->reply->body);
+	response = error ? NULL : arena_take(arena, sizeof(*response));
+	if (!response)
+		return -ENOMEM;
+	fields_init(response, arena);
+	answer->status = 302;
+	answer->why = SPAN("the service refuses the request");
+	answer->response = response;
+	error = fields_add(response, SPAN("location"), location);
+	return error ? error : GUARD_REFUSE;
+}
+
+int ext_authz_http_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			struct guard_answer *answer)
+{
+	const struct guard_reply *reply = facts->reply;
+
+	if (reply->status >= 200 && reply->status < 300)
+		return admit(policy, reply->fields, answer);
+	if (reply->status < 200 || reply->status > 599)
+		return ext_authz_failed(policy, answer, SPAN("the service answers with an unknown status"));
+	/* A service that breaks decides nothing. */
+	if (reply->status >= 500)
+		return ext_authz_failed(policy, answer, SPAN("the service answers with an error"));
+	if (policy->http.redirect && (reply->status == 401 || reply->status == 403))
+		return redirect(policy, facts, answer);
+	return ext_authz_refuse(answer, reply->status, reply->fields, reply->body);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/guard/service.h"
+
+#include <errno.h>
+
+#include "policy/headers.h"
+
+int service_condition(const struct policy_condition *condition, const struct guard_facts *facts)
+{
+	const struct expression_facts *values;
+	int error;
+
+	if (!condition->expression)
+		return 1;
+	error = facts->facts(facts->context, condition->expression->needs, &values);
+	if (error)
+		return error;
+	switch (expression_test(condition->expression, values)) {
+	case EXPRESSION_IS_TRUE:
+		return 1;
+	case EXPRESSION_IS_FALSE:
+		return 0;
+	case EXPRESSION_GAVE_UP:
+		break;
+	}
+	return -E2BIG;
+}
+
+int service_text(const struct expression *expression, const struct guard_facts *facts, struct arena *arena,
+		 struct span *ret_text)
+{
+	const struct expression_facts *values;
+	struct span text;
+	int error = facts->facts(facts->context, expression->needs, &values);
+
+	if (!error)
+		error = expression_text(expression, values, &text);
+	if (error)
+		return error;
+	*ret_text = arena_copy(arena, text);
+	return ret_text->data ? 0 : -ENOMEM;
+}
+
+int service_refuse_length(struct guard_answer *answer)
+{
+	answer->status = 400;
+	answer->body = SPAN("too long to be evaluated");
+	answer->reason = END_MATCH_GAVE_UP;
+	return GUARD_REFUSE;
+}
+
+struct header_modifier *service_changes(struct arena *arena, uint32_t most)
+{
+	struct header_modifier *changes = arena_take(arena, sizeof(*changes));
+
+	if (!changes || !most)
+		return changes;
+	changes->set_list = arena_take(arena, most * sizeof(*changes->set_list));
+	changes->remove_list = arena_take(arena, most * sizeof(*changes->remove_list));
+	return changes->set_list && changes->remove_list ? changes : NULL;
+}
+
+void service_set(struct header_modifier *changes, struct span name, struct span value)
+{
+	changes->set_list[changes->set_count++] = (struct header_pair){ name, value };
+}
+
+void service_remove(struct header_modifier *changes, struct span name)
+{
+	changes->remove_list[changes->remove_count++] = name;
+}
+
+static struct span separator_of(struct span name)
+{
+	return span_eq_nocase(name, SPAN("cookie")) ? SPAN("; ") : SPAN(",");
+}
+
+static char *put(char *at, struct span text)
+{
+	if (text.len)
+		memcpy(at, text.data, text.len);
+	return at + text.len;
+}
+
+struct span service_values(const struct fields *fields, struct span name, struct arena *arena, int *ret_error)
+{
+	struct span separator = separator_of(name);
+	size_t len = 0, count = 0;
+	char *bytes, *at;
+
+	for (uint32_t i = 0; i < fields->count; i++) {
+		if (!span_eq_nocase(fields->list[i].name, name))
+			continue;
+		len += fields->list[i].value.len;
+		count++;
+	}
+	if (!count)
+		return (struct span){ 0 };
+	len += (count - 1) * separator.len;
+	bytes = at = arena_bytes(arena, len + 1);
+	if (!bytes) {
+		*ret_error = -ENOMEM;
+		return (struct span){ 0 };
+	}
+	for (uint32_t i = 0; i < fields->count; i++) {
+		if (!span_eq_nocase(fields->list[i].name, name))
+			continue;
+		if (at != bytes)
+			at = put(at, separator);
+		at = put(at, fields->list[i].value);
+	}
+	/* An empty first value has no separator behind it. */
+	return span_of(bytes, (size_t)(at - bytes));
+}
+
+struct span service_lower(struct arena *arena, struct span name)
+{
+	char *bytes = arena_bytes(arena, name.len + 1);
+
+	if (!bytes)
+		return (struct span){ 0 };
+	span_lower(name, bytes);
+	return span_of(bytes, name.len);
+}
+
+struct span service_utf8(struct arena *arena, struct span text)
+{
+	char *bytes = arena_bytes(arena, text.len + 1);
+
+	if (!bytes)
+		return (struct span){ 0 };
+	for (size_t at = 0; at < text.len;) {
+		size_t len = span_utf8_len(span_from(text, at));
+
+		if (len)
+			memcpy(bytes + at, text.data + at, len);
+		else
+			bytes[at] = '!';
+		at += len ? len : 1;
+	}
+	return span_of(bytes, text.len);
+}
+
+struct span service_join(struct arena *arena, const struct span *parts, size_t count)
+{
+	size_t len = 0;
+	char *bytes, *at;
+
+	for (size_t i = 0; i < count; i++)
+		len += parts[i].len;
+	bytes = at = arena_bytes(arena, len + 1);
+	if (!bytes)
+		return (struct span){ 0 };
+	for (size_t i = 0; i < count; i++)
+		at = put(at, parts[i]);
+	return span_of(bytes, len);
+}
+
+int service_answer_field(struct guard_answer *answer, struct span name, struct span value)
+{
+	struct arena *arena = answer->fields.arena;
+	struct span own_name, own_value;
+
+	if (!headers_may_modify(name))
+		return 0;
+	own_name = service_lower(arena, name);
+	own_value = arena_copy(arena, value);
+	return own_name.data && own_value.data ? fields_set(&answer->fields, own_name, own_value) : -ENOMEM;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "policy/expression/expression.h"
+#include "policy/guard/guard.h"
+
+/* What guards that ask a helper service have in common. */
+
+/* 1 if the form of a policy with this condition counts, 0 if not, -E2BIG if nobody can tell, or -ENOMEM. */
+int service_condition(const struct policy_condition *condition, const struct guard_facts *facts);
+/* The value as text, in `arena`. 0; -ENODATA: no value; -E2BIG: nobody can tell; -ENOMEM. */
+int service_text(const struct expression *expression, const struct guard_facts *facts, struct arena *arena,
+		 struct span *ret_text);
+/* The request cannot be judged: 400, because its values are too long to be evaluated. */
+int service_refuse_length(struct guard_answer *answer);
+
+/* Changes of a request, with room for `most` of each kind. NULL without memory. */
+struct header_modifier *service_changes(struct arena *arena, uint32_t most);
+/* Both copy nothing: the name, in lower case, and the value are in the arena of the request. */
+void service_set(struct header_modifier *changes, struct span name, struct span value);
+void service_remove(struct header_modifier *changes, struct span name);
+/* All values of a field, joined (RFC 9110 5.3). data NULL: there is none, or no memory (*ret_error). */
+struct span service_values(const struct fields *fields, struct span name, struct arena *arena,
+			   int *ret_error);
+/* A copy in lower case; data NULL without memory. */
+struct span service_lower(struct arena *arena, struct span name);
+/* A copy for a protobuf string, which must be UTF-8: `!` for each byte that is none. */
+struct span service_utf8(struct arena *arena, struct span text);
+/* data NULL without memory. */
+struct span service_join(struct arena *arena, const struct span *parts, size_t count);
+/* A field for every response, copied; one that the gateway writes itself is left out. 0 or -ENOMEM. */
+int service_answer_field(struct guard_answer *answer, struct span name, struct span value);

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""extAuthz over HTTP: a service decides, nobody can send its headers, and without an answer nobody enters."""
+import contextlib
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from hg import *
+from hg.framework import Context, Failure, context
+from hg.h2 import fetch2
+from plays import acted, play
+
+CONFIG = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: guarded
+      policies:
+        extAuthz: %s
+      backends: [{host: @origin@}]
+"""
+LISTED = "includeResponseHeaders: [x-user, x-role]"
+
+
+class Question:
+    """What the service was asked."""
+
+    def __init__(self, request):
+        self.command, self.path, self.headers = request.command, request.path, request.headers
+
+
+class Judge:
+    """A service over HTTP. answer(request) gives (status, headers, body); None: no response at all."""
+
+    def __init__(self, answer):
+        self.asked, self.answer, self.release = [], answer, threading.Event()
+        judge = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def serve(self):
+                if self.connection not in judge.connections:
+                    judge.connections.append(self.connection)
+                judge.asked.append(Question(self))
+                result = judge.answer(self)
+                if result is None:
+                    judge.release.wait(60)
+                    self.close_connection = True
+                    return
+                status, headers, body = result
+                self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_POST = do_HEAD = do_PUT = do_OPTIONS = serve
+
+            def log_message(self, *_):
+                pass
+
+        self.connections = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True).start()
+        context().own(Context.ORIGIN, self)
+
+    @property
+    def address(self):
+        return "127.0.0.1:%d" % self.server.server_address[1]
+
+    def cleanup(self):
+        self.release.set()
+        self.server.shutdown()
+        self.server.server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def guarded(address, http="", more=""):
+    return CONFIG % ("{host: '%s', protocol: {http: {%s}}%s}" % (address, http, more))
+
+
+@test("a service admits with 2xx: the backend gets its headers, and only those that are listed")
+def admits():
+    judge = Judge(lambda request: (200, [("X-User", "alice"), ("X-Other", "1")], b""))
+    gateway, backend = acted(guarded(judge.address, LISTED))
+    upstream = None
+    for method, target in (("GET", "/a?b=1"), ("POST", "/c")):
+        client = gateway.client().request(method, target, headers=[("Authorization", "t"), ("Cookie", "c")])
+        upstream = upstream or backend.accept()
+        head = upstream.read_request()
+        eq((head.header("x-user"), head.header("x-other"), head.header("authorization")),
+           ("alice", None, "t"), "what the backend gets")
+        upstream.respond(200)
+        eq(client.response().status, 200, "the response")
+    asked = judge.asked[0]
+    eq((asked.command, asked.path, asked.headers["authorization"], asked.headers["cookie"]),
+       ("GET", "/a?b=1", "t", None), "what the service is asked")
+    eq((asked.headers["x-forwarded-method"], asked.headers["x-forwarded-uri"],
+        asked.headers["x-forwarded-proto"], asked.headers["x-forwarded-for"]),
+       ("GET", "/a?b=1", "http", "127.0.0.1"), "as forward authentication asks")
+    eq(asked.headers["host"], asked.headers["x-forwarded-host"], "the host of the request")
+    eq((judge.asked[1].command, judge.asked[1].headers["content-length"]), ("POST", "0"), "without the body")
+
+
+@test("a client cannot send the headers of the service, in any spelling, nor have them removed")
+def spoofed():
+    headers = iter([[("X-User", "alice")], [("X-User", "alice")], []])
+    judge = Judge(lambda request: (200, next(headers), b""))
+    gateway, backend = acted(guarded(judge.address, LISTED))
+    spoofs = (
+        [("X-User", "root"), ("x_user", "root"), ("X-Role", "admin"), ("X_Role", "admin")],
+        [("Connection", "close, X-User"), ("X-User", "root")],
+        [("X-User", "root"), ("X_User", "root")],
+    )
+    upstream = None
+    for spoof, expected in zip(spoofs, ("alice", "alice", None)):
+        client = gateway.client().request("GET", "/", headers=spoof)
+        upstream = upstream or backend.accept()
+        head = upstream.read_request()
+        for name in ("x_user", "x-role", "x_role"):
+            eq(head.header(name), None, name)
+        eq(head.header("x-user"), expected, "the user")
+        upstream.respond(200)
+        client.response()
+
+
+@test("a refusal is the response of the service, and no backend is asked")
+def refuses():
+    cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Content-Type", "text/html"),
+               ("X-Why", "no"), ("Keep-Alive", "timeout=9")]
+    answers = {"/403": (403, cookies, b"<p>no</p>"),
+               "/302": (302, [("Location", "https://login.test/")], b""), "/404": (404, [], b"")}
+    judge = Judge(lambda request: answers[request.path])
+    gateway, backend = acted(guarded(judge.address))
+    response = gateway.fetch("/403")
+    eq((response.status, response.text, response.header("content-type"), response.header("x-why"),
+        response.header("keep-alive")), (403, "<p>no</p>", "text/html", "no", None), "the response")
+    eq([value for name, value in response.headers if name.lower() == "set-cookie"], ["a=1", "b=2"], "cookies")
+    eq(gateway.fetch("/302").header("location"), "https://login.test/", "the login page")
+    eq(fetch2(gateway.port, "/404").status, 404, "over HTTP/2")
+    backend.expect_no_connection(0.1)
+    record = gateway.wait_log(count=3)[0]
+    eq((record["close_reason"], record["reason"], record["error"]),
+       ("ext_authz", "ExtAuth", "the service refuses the request (extAuthz of default/guarded)"), "log")
+    metrics = gateway.metrics()
+    eq(metrics("headgate_callouts_total", subtype="ext_authz", result="answered"), 3, "calls")
+    eq(metrics("headgate_policy_refusals_total", policy="extAuthz", rule="default/guarded"), 3, "refusals")
+    eq(metrics("agentgateway_upstream_call_duration_seconds_count", kind="policy", subtype="ext_authz"), 3,
+       "times")
+
+
+@test("a redirect, a path and headers of the question are expressions")
+def expressions():
+    judge = Judge(lambda request: (401, [], b"no"))
+    http = ("path: '\"/auth?rd=\" + request.path', redirect: '\"https://login.test\" + request.path', "
+            "addRequestHeaders: {x-original: request.path, x-absent: 'request.headers[\"x-absent\"]'}")
+    gateway, _ = acted(guarded(judge.address, http, ", includeRequestHeaders: [cookie]"))
+    headers = [("Cookie", "c"), ("Authorization", "t"), ("X-Original", "spoof")]
+    response = gateway.client().request("GET", "/x", headers=headers).response()
+    eq((response.status, response.header("location")), (302, "https://login.test/x"), "the response")
+    asked = judge.asked[0]
+    eq((asked.path, asked.headers["x-original"], asked.headers["x-absent"], asked.headers["cookie"],
+        asked.headers["authorization"]), ("/auth?rd=/x", "/x", None, "c", None), "the question")
+
+
+@test("without a valid answer nobody enters: dead, broken, malformed, cut off, too large")
+def fails_closed():
+    def cut(request):
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        request.wfile.flush()
+        request.connection.close()
+        return None
+
+    def malformed(request):
+        request.wfile.write(b"HTTP/1.1 2000 OK\r\n\r\n")
+        return None
+
+    for name, answer in (("broken", lambda request: (500, [], b"")), ("cut off", cut),
+                         ("malformed", malformed), ("large", lambda request: (200, [], bytes(1 << 20)))):
+        judge = Judge(answer)
+        gateway, backend = acted(guarded(judge.address))
+        response = gateway.fetch("/")
+        eq((response.status, response.text), (403, "external authorization failed"), name)
+        backend.expect_no_connection(0.1)
+        eq(gateway.wait_log()["close_reason"], "ext_authz_failed", name)
+        judge.release.set()
+    gateway, backend = acted(guarded("127.0.0.1:1"))
+    eq(gateway.fetch("/").status, 403, "dead")
+    backend.expect_no_connection(0.1)
+
+
+@test("failureMode may name a status, or let requests pass, never with a client's headers of the service")
+def failure_modes():
+    gateway, _ = acted(guarded("127.0.0.1:1", "", ", failureMode: {denyWithStatus: 503}"))
+    response = gateway.fetch("/")
+    eq((response.status, response.text), (503, "Authorization service unavailable"), "denyWithStatus")
+    gateway, backend = acted(guarded("127.0.0.1:1", LISTED, ", failureMode: allow"))
+    client = gateway.client().request("GET", "/", headers=[("X-User", "root"), ("x_role", "admin")])
+    upstream = backend.accept()
+    head = upstream.read_request()
+    eq((head.header("x-user"), head.header("x_role")), (None, None), "spoofed headers")
+    upstream.respond(200)
+    eq(client.response().status, 200, "the response")
+
+
+@test("a service that does not answer costs one request its deadline, not each")
+def circuit():
+    judge = Judge(lambda request: None)
+    policies = ", policies: {http: {requestTimeout: 300ms}}"
+    gateway, backend = acted(guarded(judge.address, "", policies))
+    for _ in range(6):
+        eq(gateway.fetch("/").status, 403, "status")
+    asked = len(judge.asked)
+    metrics = gateway.metrics()
+    late = metrics("headgate_callouts_total", subtype="ext_authz", result="late")
+    skipped = metrics("headgate_callouts_total", subtype="ext_authz", result="skipped")
+    eq((late, late + skipped), (asked, 6), "calls")
+    check(skipped > 0, f"{asked} requests waited")
+    judge.release.set()
+    judge.answer = lambda request: (200, [], b"")
+
+    def enters():
+        client = gateway.client().request("GET", "/")
+        try:
+            upstream = backend.accept(0.3)
+        except Failure:
+            return False
+        upstream.read_request()
+        upstream.respond(200)
+        return client.response().status == 200
+
+    wait_until(enters, what="the service is asked again")
+
+
+@test("the client leaves: the call ends with its request")
+def client_leaves():
+    judge = Judge(lambda request: None)
+    gateway, backend = acted(guarded(judge.address))
+    client = gateway.client().request("GET", "/")
+    wait_until(lambda: judge.asked, what="the service is asked")
+    client.rst()
+    eq(gateway.wait_log()["close_reason"], "client_rst", "log")
+    backend.expect_no_connection(0.1)
+    judge.release.set()
+
+
+@test("conditions choose a form, and none asks nobody")
+def conditional():
+    judge = Judge(lambda request: (403, [], request.headers["x-form"].encode()))
+    form = ("{condition: '%s', host: '" + judge.address +
+            "', protocol: {http: {addRequestHeaders: {x-form: '\"%s\"'}}}}")
+    cases = ", ".join((form % ('request.path == "/a"', "first"),
+                       form % ('request.path.startsWith("/b")', "second")))
+    gateway, _ = play(CONFIG % ("{conditional: [%s]}" % cases))
+    eq([gateway.fetch(path).text for path in ("/a", "/bc")], ["first", "second"], "forms")
+    eq(gateway.fetch("/status/204").status, 204, "no form")
+    eq(len(judge.asked), 2, "calls")
+
+
+@test("at a listener it decides before the route, and its headers choose one")
+def gateway_phase():
+    judge = Judge(lambda request: (200, [("X-User", "alice")], b""))
+    gateway, backend = acted("""
+binds:
+- port: @port@
+  listeners:
+  - policies:
+      extAuthz: {host: '%s', protocol: {http: {includeResponseHeaders: [x-user]}}}
+    routes:
+    - matches: [{path: {pathPrefix: /}, headers: [{name: x-user, value: {exact: alice}}]}]
+      policies: {authorization: {rules: ['request.headers["x-user"] == "alice"']}}
+      backends: [{host: @origin@}]
+""" % judge.address)
+    client = gateway.client().request("GET", "/", headers=[("X-User", "bob")])
+    upstream = backend.accept()
+    eq(upstream.read_request().header("x-user"), "alice", "the user")
+    upstream.respond(200)
+    eq(client.response().status, 200, "the response")
+
+
+@test("a reload takes another service, and connections to it are kept")
+def reloads():
+    first = Judge(lambda request: (200, [], b""))
+    second = Judge(lambda request: (403, [], b"second"))
+    gateway, _ = play(guarded(first.address))
+    for _ in range(3):
+        eq(gateway.fetch("/status/204").status, 204, "admitted")
+    eq(len(first.connections), 1, "connections to the service")
+    gateway.reload(guarded(second.address))
+    eq(gateway.fetch("/status/204").text, "second", "after the reload")
+
+
+@test("mistakes are refused, with what to write instead")
+def mistakes():
+    host = "host: '127.0.0.1:9', "
+    for policy, words in (
+        ("{}", "host"),
+        ("{%s failureMode: open}" % host, "failureMode"),
+        ("{%s failureMode: {denyWithStatus: 200}}" % host, "denyWithStatus"),
+        ("{%s protocol: {http: {includeResponseHeaders: [host]}}}" % host, "host"),
+        ("{%s protocol: {http: {path: 'request.nothing'}}}" % host, "request.nothing"),
+        ("{%s includeRequestBody: {maxRequestBytes: 1}}" % host, "body"),
+        ("{%s protocol: {http: {}, grpc: {}}}" % host, "grpc"),
+        ("{%s protocol: {http: {}}, policies: {http: {version: HTTP/2.0}}}" % host, "HTTP/1.1"),
+        ("{host: '127.0.0.1:9', backend: x}", "backend"),
+    ):
+        status, _, output = validate(CONFIG % policy, port=1, origin="127.0.0.1:1")
+        check(status and words in output, f"{policy}: {output}")

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""extAuthz over gRPC: Envoy's Authorization/Check, by python3-grpcio and python3-protobuf."""
+import threading
+
+from hg import *
+from plays import acted
+
+try:
+    import envoy_api
+except ImportError:  # need() says so in the tests
+    envoy_api = None
+
+CONFIG = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: guarded
+      policies:
+        extAuthz: {host: '%s', protocol: {grpc: {context: {team: blue, env: test}}}%s}
+      backends: [{host: @origin@}]
+"""
+
+
+def guarded(service, more=""):
+    return CONFIG % (service.address, more)
+
+
+def exchange(gateway, backend, headers=(), method="GET", target="/"):
+    """(head at the backend, response)"""
+    client = gateway.client().request(method, target, headers=list(headers))
+    upstream = backend.accept()
+    head = upstream.read_request()
+    upstream.respond(200)
+    return head, client.response()
+
+
+@test("the service gets the request as Envoy describes it, whatever bytes and sizes it has")
+def question():
+    need("module:grpc")
+    need("module:google.protobuf")
+    service = envoy_api.authorization(lambda request, context: envoy_api.admitted())
+    gateway, backend = acted(guarded(service))
+    # The lengths of lengths change at 128 and 16384 bytes.
+    values = ["", "x", "y" * 127, "y" * 128, "z" * 16383, "z" * 16400]
+    headers = [(f"X-{i}", value) for i, value in enumerate(values)]
+    headers += [("Cookie", "a=1"), ("Cookie", "b=2"), ("X-Twice", "1"), ("x-twice", "2"),
+                ("X-Bytes", b"\xff\xfe\xc3\xa4".decode("latin-1")), ("X-Request-Id", "id-1")]
+    exchange(gateway, backend, headers, "POST", "/a/b?c=d")
+    attributes = service.asked[0].attributes
+    http = attributes.request.http
+    seen = envoy_api.entries(http.headers)
+    for i, value in enumerate(values):
+        eq(seen[f"x-{i}"], value, f"a header of {len(value)} bytes")
+    eq((seen["cookie"], seen["x-twice"], seen["x-bytes"]), ("a=1; b=2", "1,2", "!!\u00e4"), "joined headers")
+    eq((http.id, http.method, http.path, http.scheme, http.protocol, http.size),
+       ("id-1", "POST", "/a/b?c=d", "http", "HTTP/1.1", 0), "the request")
+    eq(http.host, f"127.0.0.1:{gateway.port}", "the host")
+    eq(envoy_api.entries(attributes.context_extensions), {"team": "blue", "env": "test"}, "context")
+    source = attributes.source.address.socket_address
+    destination = attributes.destination.address.socket_address
+    eq((source.address, destination.address, destination.port_value),
+       ("127.0.0.1", "127.0.0.1", gateway.port), "addresses")
+    check(attributes.request.time.seconds > 1600000000, "the time")
+
+
+@test("an answer sets, appends and removes headers of the request, and adds some to the response")
+def admits():
+    need("module:grpc")
+    need("module:google.protobuf")
+    yes = envoy_api.make("BoolValue", value=True)
+    answer = envoy_api.admitted(
+        headers=[envoy_api.option("X-User", "alice"), envoy_api.option("x-list", "c", append=yes)],
+        headers_to_remove=["x-secret"], response_headers_to_add=[envoy_api.option("x-seen", "1")])
+    service = envoy_api.authorization(lambda request, context: answer)
+    gateway, backend = acted(guarded(service))
+    spoof = [("X-User", "root"), ("x_user", "root"), ("Connection", "close, x-user"), ("X-List", "a"),
+             ("X-List", "b"), ("X-Secret", "s"), ("x_secret", "s")]
+    head, response = exchange(gateway, backend, spoof)
+    eq((head.header("x-user"), head.header("x_user"), head.header("x-list"), head.header("x-secret"),
+        head.header("x_secret")), ("alice", None, "a,b,c", None, None), "what the backend gets")
+    eq(response.header("x-seen"), "1", "the response")
+
+
+@test("a refusal has the status, the headers and the body of the service")
+def refuses():
+    need("module:grpc")
+    need("module:google.protobuf")
+    answers = iter([
+        envoy_api.denied(status=envoy_api.make("HttpStatus", code=401), body="who?", headers=[
+            envoy_api.option("www-authenticate", "Basic"), envoy_api.option("set-cookie", "a=1"),
+            envoy_api.option("set-cookie", "b=2")]),
+        envoy_api.make("CheckResponse", status=envoy_api.make("Status", code=7)),
+        # A code of success with a refusal is a refusal.
+        envoy_api.denied(0, body="no"),
+    ])
+    service = envoy_api.authorization(lambda request, context: next(answers))
+    gateway, backend = acted(guarded(service))
+    response = gateway.fetch("/")
+    eq((response.status, response.text, response.header("www-authenticate")), (401, "who?", "Basic"),
+       "refused")
+    eq([value for name, value in response.headers if name.lower() == "set-cookie"], ["a=1", "b=2"], "cookies")
+    response = gateway.fetch("/")
+    eq((response.status, response.text), (403, "external authorization failed"), "without a response")
+    response = gateway.fetch("/")
+    eq((response.status, response.text), (403, "no"), "a contradiction")
+    backend.expect_no_connection(0.1)
+
+
+@test("without a valid answer nobody enters: an error, no message, a wrong one, a change that cannot be made")
+def fails_closed():
+    need("module:grpc")
+    need("module:google.protobuf")
+    import grpc
+
+    def error(request, context):
+        context.abort(grpc.StatusCode.INTERNAL, "broken")
+
+    def sets(name, value):
+        return lambda request, context: envoy_api.admitted(headers=[envoy_api.option(name, value)])
+
+    def always(answer):
+        return lambda request, context: answer
+
+    query = envoy_api.make("QueryParameter", key="a", value="b")
+    answers = (
+        ("an error", error),
+        ("an empty message", always(b"")),
+        ("no message", always(b"\xff\xff\xff")),
+        ("a text that is cut off", always(b"\x0a\x02\x08")),
+        ("too large", always(envoy_api.denied(body="x" * 100000))),
+        ("the host", sets("host", "other")),
+        ("a pseudo header", sets(":path", "/")),
+        ("a line break", sets("a", "b\r\nc: d")),
+        ("the query", always(envoy_api.admitted(query_parameters_to_set=[query]))),
+        ("a refusal with 200", always(envoy_api.denied(status=envoy_api.make("HttpStatus", code=200)))),
+    )
+    service = envoy_api.authorization(None)
+    gateway, backend = acted(guarded(service))
+    for name, answer in answers:
+        service.answer = answer
+        # A failure may have opened the circuit: asked again shortly after.
+        asked = len(service.asked)
+
+        def refused():
+            eq((gateway.fetch("/").status), 403, name)
+            return len(service.asked) > asked
+
+        wait_until(refused, what=f"the service is asked: {name}")
+    backend.expect_no_connection(0.1)
+
+
+@test("a call that is over time is cancelled, and the service sees its deadline")
+def deadline():
+    need("module:grpc")
+    need("module:google.protobuf")
+    left, cancelled = [], threading.Event()
+
+    def answer(request, context):
+        left.append(context.time_remaining())
+        context.add_callback(cancelled.set)
+        cancelled.wait(60)
+        return envoy_api.admitted()
+
+    service = envoy_api.authorization(answer)
+    gateway, backend = acted(guarded(service, ", policies: {http: {requestTimeout: 500ms}}"))
+    eq(gateway.fetch("/").status, 403, "status")
+    check(left[0] is not None and left[0] <= 0.5, f"the deadline is {left[0]}")
+    check(cancelled.wait(30), "the call was not cancelled")
+    backend.expect_no_connection(0.1)
+
+
+@test("calls share one connection, and a service that restarts is found again")
+def shares():
+    need("module:grpc")
+    need("module:google.protobuf")
+    peers = set()
+
+    def answer(request, context):
+        peers.add(context.peer())
+        return envoy_api.denied(body="x")
+
+    service = envoy_api.authorization(answer)
+    gateway, _ = acted(guarded(service))
+    clients = [gateway.client().request("GET", "/") for _ in range(20)]
+    eq([client.response().status for client in clients], [403] * 20, "responses")
+    eq(len(peers), 1, "connections")
+    service.stop()
+    eq(gateway.fetch("/").text, "external authorization failed", "while it is away")

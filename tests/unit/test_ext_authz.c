@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "policy/expression/expression.h"
+#include "policy/guard/ext_authz.h"
+#include "policy/guard/remote_limit.h"
+#include "policy/headers.h"
+#include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
+#include "tests/unit/policy_model.h"
+#include "user/base/protobuf.h"
+
+/* A service that the test plays: what it was asked, and what it answers. */
+static struct {
+	struct arena arena;
+	struct request_head head;
+	struct address client;
+	struct expression_source source;
+	struct expression_facts facts;
+	struct expression_scratch scratch;
+	struct guard_facts guard;
+	struct guard_verifier verifier;
+	struct guard_reply reply;
+	struct fields reply_fields;
+	struct backend_ref ref;
+	int calls, verdict;
+} play;
+
+static int facts_of(void *context, uint32_t needs, const struct expression_facts **ret_facts)
+{
+	(void)context;
+	(void)needs;
+	expression_scratch_init(&play.scratch);
+	play.facts = (struct expression_facts){ .request = &play.head,
+						.scratch = &play.scratch,
+						.source = &play.source };
+	*ret_facts = &play.facts;
+	return 0;
+}
+
+static int take_call(void *context, const struct guard_call *call)
+{
+	(void)context;
+	play.calls++;
+	play.reply.subject = call->subject;
+	return play.verdict;
+}
+
+static void play_open(size_t block_bytes)
+{
+	memset(&play, 0, sizeof(play));
+	arena_init(&play.arena, block_bytes);
+	play.head = head_of(&play.arena, "GET", "a.test", "/a");
+	assert_int_equal(address_parse_ip(SPAN("10.0.0.1"), 1, &play.client), 0);
+	play.source = (struct expression_source){ .address = &play.client, .raw_address = &play.client };
+	play.verdict = GUARD_WAIT;
+	play.verifier.call = take_call;
+	play.guard = (struct guard_facts){
+		.head = &play.head, .scheme = SPAN("http"), .verifier = &play.verifier, .facts = facts_of
+	};
+	fields_init(&play.reply_fields, &play.arena);
+	play.reply = (struct guard_reply){ .status = 200, .fields = &play.reply_fields };
+}
+
+static int open_play(void **state)
+{
+	(void)state;
+	play_open(4096);
+	return 0;
+}
+
+static int close_play(void **state)
+{
+	(void)state;
+	arena_done(&play.arena);
+	return 0;
+}
+
+#define PLAY_TEST(name) TEST_WITH(name, open_play, close_play)
+
+typedef int guard_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer);
+
+/* Asks, and once more with the reply, if the guard waits for it. */
+static int decide(guard_check *check, const void *object, struct guard_answer *answer)
+{
+	int verdict;
+
+	*answer = (struct guard_answer){ 0 };
+	fields_init(&answer->fields, &play.arena);
+	play.guard.reply = NULL;
+	verdict = check(object, &play.guard, answer);
+	if (verdict != GUARD_WAIT)
+		return verdict;
+	play.guard.reply = &play.reply;
+	return check(object, &play.guard, answer);
+}
+
+static const struct expression *compiled(const char *text)
+{
+	struct expression *expression = arena_take(&play.arena, sizeof(*expression));
+	char error[EXPRESSION_ERROR_BYTES];
+
+	assert_non_null(expression);
+	if (expression_compile(span_str(text), EXPRESSION_AT_REQUEST, &play.arena, expression, error) < 0)
+		fail_msg("%s: %s", text, error);
+	return expression;
+}
+
+static struct span listed[] = { { "x-user", 6 }, { "x-role", 6 } };
+
+static struct ext_authz_policy over_http(unsigned failure_mode)
+{
+	return (struct ext_authz_policy){
+		.ref = &play.ref,
+		.protocol = EXT_AUTHZ_HTTP,
+		.http = { .response_header_list = listed, .response_header_count = 2 },
+		.failure_mode = failure_mode,
+		.failure_status = 503,
+	};
+}
+
+static bool removes(const struct header_modifier *changes, const char *name)
+{
+	for (uint32_t i = 0; changes && i < changes->remove_count; i++)
+		if (span_eq(changes->remove_list[i], span_str(name)))
+			return true;
+	return false;
+}
+
+PLAY_TEST(a_header_that_the_service_does_not_set_is_taken_from_the_client)
+{
+	struct ext_authz_policy policy = over_http(CALLOUT_FAILURE_DENY);
+	struct guard_answer answer;
+
+	assert_int_equal(fields_add(&play.reply_fields, SPAN("X-User"), SPAN("alice")), 0);
+	assert_int_equal(fields_add(&play.head.fields, SPAN("x_role"), SPAN("admin")), 0);
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_PASS);
+	assert_int_equal(answer.request->set_count, 1);
+	assert_true(span_eq(answer.request->set_list[0].value, SPAN("alice")));
+	assert_true(removes(answer.request, "x-role"));
+	assert_int_equal(headers_modify(&play.head.fields, answer.request), 0);
+	assert_null(fields_find(&play.head.fields, SPAN("x_role")));
+}
+
+static struct failing {
+	const char *name;
+	unsigned mode;
+	int call; /* what the call says: an error, or GUARD_WAIT */
+	uint16_t status; /* of the service; 0: a fault */
+	int verdict;
+	uint16_t refused; /* the status of the refusal */
+} failings[] = {
+	{ "deny, no call", CALLOUT_FAILURE_DENY, -EHOSTDOWN, 0, GUARD_REFUSE, 403 },
+	{ "deny, a fault", CALLOUT_FAILURE_DENY, GUARD_WAIT, 0, GUARD_REFUSE, 403 },
+	{ "deny, 500", CALLOUT_FAILURE_DENY, GUARD_WAIT, 500, GUARD_REFUSE, 403 },
+	{ "deny, 101", CALLOUT_FAILURE_DENY, GUARD_WAIT, 101, GUARD_REFUSE, 403 },
+	{ "a status, a fault", CALLOUT_FAILURE_STATUS, GUARD_WAIT, 0, GUARD_REFUSE, 503 },
+	{ "allow, no call", CALLOUT_FAILURE_ALLOW, -EBUSY, 0, GUARD_PASS, 0 },
+	{ "allow, a fault", CALLOUT_FAILURE_ALLOW, GUARD_WAIT, 0, GUARD_PASS, 0 },
+	{ "allow, a refusal is no failure", CALLOUT_FAILURE_ALLOW, GUARD_WAIT, 403, GUARD_REFUSE, 403 },
+	{ "no memory is an error, whatever the mode", CALLOUT_FAILURE_ALLOW, -ENOMEM, 0, -ENOMEM, 0 },
+};
+
+static void without_an_answer_the_mode_decides(void **state)
+{
+	const struct failing *row = *state;
+	struct ext_authz_policy policy;
+	struct guard_answer answer;
+
+	play_open(4096);
+	policy = over_http(row->mode);
+	play.verdict = row->call;
+	play.reply.status = row->status;
+	play.reply.fault = row->status ? (struct span){ 0 } : SPAN("no response in time");
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), row->verdict);
+	if (row->verdict == GUARD_REFUSE)
+		assert_int_equal(answer.status, row->refused);
+	/* Whoever passes has no header that only the service may set. */
+	if (row->verdict == GUARD_PASS)
+		assert_true(removes(answer.request, "x-user") && removes(answer.request, "x-role"));
+	arena_done(&play.arena);
+}
+TEST_ROWS(without_an_answer_the_mode_decides, failings);
+
+PLAY_TEST(the_form_that_was_asked_for_is_the_one_that_is_answered)
+{
+	struct ext_authz_policy forms[2] = { over_http(CALLOUT_FAILURE_DENY),
+					     over_http(CALLOUT_FAILURE_ALLOW) };
+	struct ext_authz_policy policy = { .case_list = forms, .case_count = 2 };
+	struct guard_answer answer = { 0 };
+
+	forms[0].condition.expression = compiled("request.path == \"/b\"");
+	fields_init(&answer.fields, &play.arena);
+	assert_int_equal(ext_authz_check(&policy, &play.guard, &answer), GUARD_WAIT);
+	assert_ptr_equal(play.reply.subject, &forms[1]);
+	/* Another condition is true by now. */
+	play.head.path = SPAN("/b");
+	play.reply.fault = SPAN("gone");
+	play.guard.reply = &play.reply;
+	assert_int_equal(ext_authz_check(&policy, &play.guard, &answer), GUARD_PASS);
+	play.guard.reply = NULL;
+	forms[1].condition.expression = compiled("false");
+	play.head.path = SPAN("/c");
+	assert_int_equal(ext_authz_check(&policy, &play.guard, &answer), GUARD_PASS);
+	assert_int_equal(play.calls, 1);
+}
+
+PLAY_TEST(a_descriptor_without_all_its_values_is_left_out_and_without_any_nobody_is_asked)
+{
+	struct header_pair pair = { SPAN("user"), { 0 } };
+	const struct expression *expression = compiled("request.headers[\"x-user\"]");
+	struct rate_descriptor descriptor = { .entries = { &pair, &expression, 1 } };
+	struct remote_rate_limit policy = { .ref = &play.ref,
+					    .domain = SPAN("d"),
+					    .descriptor_list = &descriptor,
+					    .descriptor_count = 1,
+					    .failure_mode = CALLOUT_FAILURE_DENY };
+	struct guard_answer answer;
+
+	assert_int_equal(decide(remote_limit_check, &policy, &answer), GUARD_PASS);
+	assert_int_equal(play.calls, 0);
+	assert_int_equal(fields_add(&play.head.fields, SPAN("x-user"), SPAN("alice")), 0);
+	/* An empty answer says nothing about the limit. */
+	assert_int_equal(decide(remote_limit_check, &policy, &answer), GUARD_REFUSE);
+	assert_int_equal(play.calls, 1);
+	assert_int_equal(answer.status, 429);
+	play.reply.fault = SPAN("gone");
+	assert_int_equal(decide(remote_limit_check, &policy, &answer), GUARD_REFUSE);
+	assert_int_equal(answer.status, 500);
+	policy.failure_mode = CALLOUT_FAILURE_ALLOW;
+	assert_int_equal(decide(remote_limit_check, &policy, &answer), GUARD_PASS);
+}
+
+static void add_answer(struct buf *out)
+{
+	struct protobuf_writer w;
+
+	protobuf_init(&w, out, 4096);
+	protobuf_open(&w, 1);
+	protobuf_close(&w);
+	protobuf_open(&w, 3);
+	protobuf_open(&w, 2);
+	protobuf_entry(&w, 1, SPAN("X-User"), SPAN("alice"));
+	protobuf_close(&w);
+	protobuf_bytes(&w, 5, SPAN("x-secret"));
+	protobuf_open(&w, 6);
+	protobuf_entry(&w, 1, SPAN("x-seen"), SPAN("1"));
+	protobuf_close(&w);
+	protobuf_close(&w);
+	assert_int_equal(w.error, 0);
+}
+
+/* Everything once, with new memory. */
+static int decide_all(void *context)
+{
+	const struct span *message = context;
+	struct ext_authz_policy http, grpc;
+	struct guard_answer answer;
+	int verdict;
+
+	play_open(64);
+	http = over_http(CALLOUT_FAILURE_DENY);
+	grpc = (struct ext_authz_policy){ .ref = &play.ref, .failure_mode = CALLOUT_FAILURE_DENY };
+	verdict = decide(ext_authz_check, &http, &answer);
+	if (verdict != -ENOMEM) {
+		assert_int_equal(verdict, GUARD_PASS);
+		play.reply.body = *message;
+		verdict = decide(ext_authz_check, &grpc, &answer);
+	}
+	arena_done(&play.arena);
+	assert_true(verdict == GUARD_PASS || verdict == -ENOMEM);
+	return verdict;
+}
+
+TEST(without_memory_nobody_passes)
+{
+	struct span message;
+	struct buf out;
+
+	buf_init(&out);
+	add_answer(&out);
+	message = buf_span(&out);
+	assert_true(alloc_fail_each(decide_all, &message) > 3);
+	buf_done(&out);
+}
