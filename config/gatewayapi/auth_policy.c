@@ -29,8 +29,8 @@ static const struct manifest_object *named_object(struct manifests *m, const str
 		return NULL;
 	object = manifest_find(m, kind, from->namespace, name);
 	if (!object)
-		decode_lacking(d, node, "there is no %s %.*s/%.*s in the loaded files; add it",
-			       manifest_kind_name(kind), SPAN_FMT(from->namespace), SPAN_FMT(name));
+		decode_lacking(d, node, "there is no %s %.*s/%.*s; add it", manifest_kind_name(kind),
+			       SPAN_FMT(from->namespace), SPAN_FMT(name));
 	return object;
 }
 
@@ -218,7 +218,7 @@ static bool keep_keys(struct decoder *d, const struct key_list *list, struct api
 {
 	if (list->keys.count == 0) {
 		decode_lacking(d, list->node,
-			       "finds no keys in the loaded files, so nobody could enter; add an object with "
+			       "finds no keys, so nobody could enter; add an object with "
 			       "these labels and at least one key");
 		return false;
 	}

@@ -243,9 +243,8 @@ static bool named_ref(struct manifests *m, const struct yaml_node *node, const s
 	const char *reason;
 
 	if (!named)
-		return service_ref_invalid(
-			m, node, ref, target,
-			"BackendNotFound: there is no such AgentgatewayBackend in the loaded files");
+		return service_ref_invalid(m, node, ref, target,
+					   "BackendNotFound: there is no such AgentgatewayBackend");
 	if (!named->backend)
 		return service_ref_invalid(m, node, ref, target,
 					   named->invalid_reason

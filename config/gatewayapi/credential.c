@@ -133,8 +133,8 @@ static const struct manifest_object *resolve(struct manifests *m, const struct y
 		return NULL;
 	object = manifest_find(m, kind, ref->namespace, ref->name);
 	if (!object)
-		*ret_why = decode_text(d, "%s: %.*s is not in the loaded files", place->invalid,
-				       SPAN_FMT(source_text(d, ref)));
+		*ret_why =
+			decode_text(d, "%s: there is no %.*s", place->invalid, SPAN_FMT(source_text(d, ref)));
 	return object;
 }
 

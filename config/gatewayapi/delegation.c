@@ -169,7 +169,7 @@ static void refuse_group(struct expansion *e, const struct chain *chain, const s
 static void report_empty(struct expansion *e, const struct delegation *delegation)
 {
 	config_warning(e->m->decoder->report, delegation->node,
-		       "no HTTPRoute of the loaded files is delegated to here: requests get 404; name one in "
+		       "no HTTPRoute is delegated to here: requests get 404; name one in "
 		       "namespace %s that has no parentRefs, or this route in its parentRefs",
 		       QUOTE(delegation->namespace));
 }

@@ -198,7 +198,7 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 	}
 	if (!object) {
 		snprintf(sentence, sizeof(sentence),
-			 "there is no %s %.*s/%.*s in the loaded files; nothing is served there: add it, "
+			 "there is no %s %.*s/%.*s; nothing is served there: add it, "
 			 "or name another one",
 			 manifest_kind_name(kind), SPAN_FMT(parent.gateway.namespace),
 			 SPAN_FMT(parent.gateway.name));

@@ -370,7 +370,7 @@ static struct backend *service_backend(struct manifests *m, struct service *serv
 		if (!find_port(m->decoder, service, number, &port) && !is_external(m->decoder, service))
 			*ret_reason = "BackendNotFound: the Service has no such port";
 	} else if (!service->slices.count && !service->endpoints) {
-		*ret_reason = "BackendNotFound: there is no such Service in the loaded files";
+		*ret_reason = "BackendNotFound: there is no such Service";
 	}
 	if (*ret_reason)
 		return NULL;

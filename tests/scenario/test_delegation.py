@@ -105,7 +105,7 @@ def admission():
         route("closed", mark("closed"), "far"), route("attached", mark("attached", "/direct"), parents=ROOT))
     asks(gateway, {"/named": "named", "/other": 404, "/closed": 404, "/attached": 404, "/direct": "attached"})
     for part in ("far/closed in another namespace is not delegated to",
-                 "no HTTPRoute of the loaded files is delegated to here"):
+                 "no HTTPRoute is delegated to here"):
         check(part in gateway.stderr, f"{part} in {gateway.stderr}")
 
 

@@ -165,7 +165,7 @@ def without():
                                                             "backendRefs: [{name: other,"))
     answer = gateway.fetch("/get")
     eq((answer.status, answer.text),
-       (500, "BackendNotFound: there is no such Service in the loaded files"), "status and body")
+       (500, "BackendNotFound: there is no such Service"), "status and body")
     check('"Service" ns/other cannot be used' in gateway.stderr, f"a warning: {gateway.stderr!r}")
 
 

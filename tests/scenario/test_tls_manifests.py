@@ -63,7 +63,7 @@ def missing():
     gateway = Gateway(k.text(*objects))
     eq(status_of(gateway, pki, "good.test"), 200, "its neighbour")
     refuses(gateway, pki, "bad.test")
-    words = "InvalidCertificateRef: Secret ns/none is not in the loaded files"
+    words = "InvalidCertificateRef: there is no Secret ns/none"
     wait_until(lambda: f"TLS handshake failed: {words}" in gateway.stderr, 5, "the log line")
     eq(gateway.metrics()("headgate_stream_end_total", reason="tls_no_certificate"), 1, "counted")
     check(words in k.warnings(gateway), k.warnings(gateway))
@@ -171,7 +171,7 @@ def invalid_authorities():
         *k.service("svc", origin), k.secret("it", pki.issue("a.test"))))
     eq(gateway.fetch("/get", "other").status, 200, "plain HTTP")
     refuses(gateway, pki, "a.test")
-    check("InvalidCACertificateRef: ConfigMap ns/none is not in the loaded files" in k.warnings(gateway),
+    check("InvalidCACertificateRef: there is no ConfigMap ns/none" in k.warnings(gateway),
           k.warnings(gateway))
     check("NoValidCACertificate" in gateway.admin("/config_dump").text, "the reason in the dump")
 

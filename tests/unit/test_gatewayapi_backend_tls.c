@@ -117,8 +117,7 @@ TEST(what_cannot_be_carried_out_is_not_spoken_to_at_all)
 	} rows[] = {
 		{ "validation: {hostname: a, caCertificateRefs: [{group: '', kind: "
 		  "ConfigMap, name: none}]}",
-		  "InvalidCACertificateRef: ConfigMap app/none is not in the loaded "
-		  "files" },
+		  "InvalidCACertificateRef: there is no ConfigMap app/none" },
 		{ "validation: {hostname: a, caCertificateRefs: [{group: '', kind: "
 		  "ConfigMap, name: empty}]}",
 		  "InvalidCACertificateRef: ConfigMap app/empty: it has no ca.crt" },
@@ -271,6 +270,22 @@ TEST(what_is_passed_through_is_encrypted_already_and_what_ends_here_is_not)
 	}
 }
 
+/* BackendTLSPolicyGRPCRoute of Gateway API v1.7 */
+TEST(a_policy_counts_for_the_calls_of_a_grpc_route)
+{
+	const struct backend_tls *tls;
+	struct config_case c;
+
+	manifest_load(&c, HTTP ROUTE("GRPCRoute", "r", "", "s")
+				  SERVICE("s", "{port: 80, appProtocol: kubernetes.io/h2c}")
+					  BACKEND_TLS("p", TO("s"), VALID("a.example.com")));
+	tls = tls_of(&c);
+	assert_non_null(tls);
+	assert_int_equal(tls->invalid_reason.len, 0);
+	assert_span_equal(tls->settings.hostname, "a.example.com");
+	config_case_done(&c);
+}
+
 /* --------------------------------------------------------------------------------
  * AgentgatewayPolicy */
 
@@ -317,7 +332,7 @@ TEST(policies_of_agentgateway_say_it_with_their_own_words)
 				       "backend: {tls: {mtlsCertificateRef: [{name: none}], "
 				       "caCertificateRefs: [{name: ca}]}}"));
 	assert_true(span_starts(tls_of(&c)->invalid_reason,
-				SPAN("InvalidClientCertificateRef: Secret app/none")));
+				SPAN("InvalidClientCertificateRef: there is no Secret app/none")));
 	config_case_done(&c);
 }
 
@@ -343,8 +358,7 @@ TEST(a_gateway_shows_its_certificate_where_nobody_says_another_one)
 		  "Secret app/b", NULL },
 		{ "tls: {backend: {clientCertificateRef: {name: none}}}",
 		  BACKEND_TLS("p", TO("s"), VALID("a")), "",
-		  "InvalidClientCertificateRef: Secret app/none is not in the loaded "
-		  "files" },
+		  "InvalidClientCertificateRef: there is no Secret app/none" },
 		{ "tls: {backend: {clientCertificateRef: {name: a, namespace: far}}}",
 		  BACKEND_TLS("p", TO("s"), VALID("a")), "", "RefNotPermitted: Secret far/a" },
 		{ "tls: {backend: {clientCertificateRef: {name: a}}}", "", NULL, NULL },

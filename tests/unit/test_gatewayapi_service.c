@@ -160,7 +160,7 @@ TEST(what_cannot_be_used_answers_500_with_a_warning)
 		const char *words; /* NULL: it can be used */
 	} rows[] = {
 		{ "{name: s, port: 82}", SERVICE("ports: [{port: 80}]"), "the Service has no such port" },
-		{ "{name: s, port: 80}", "", "there is no such Service in the loaded files" },
+		{ "{name: s, port: 80}", "", "there is no such Service" },
 		{ "{name: s, kind: AgentgatewayBackend, group: agentgateway.dev}", "",
 		  "there is no such AgentgatewayBackend" },
 		{ "{name: s, kind: TraefikService, group: traefik.io}", "",

@@ -65,7 +65,7 @@ TEST(a_certificate_that_cannot_be_used_leaves_a_listener_that_refuses_handshakes
 		const char *words; /* of the warning, and of the reason */
 	} rows[] = {
 		{ "certificateRefs: [{name: missing}]", "",
-		  "InvalidCertificateRef: Secret app/missing is not in the loaded files" },
+		  "InvalidCertificateRef: there is no Secret app/missing" },
 		{ "certificateRefs: [{name: a, namespace: far}]", "",
 		  "RefNotPermitted: Secret far/a is in another namespace, and no "
 		  "ReferenceGrant" },
@@ -107,9 +107,7 @@ TEST(a_certificate_that_cannot_be_used_leaves_a_listener_that_refuses_handshakes
 		  "", "the option \"agentgateway.dev/tls-certificate-source\"" },
 		{ "certificateRefs: [{name: a}], frontendValidation: {caCertificateRefs: "
 		  "[{name: none}]}",
-		  "",
-		  "InvalidCACertificateRef: ConfigMap app/none is not in the loaded "
-		  "files" },
+		  "", "InvalidCACertificateRef: there is no ConfigMap app/none" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -264,14 +262,13 @@ TEST(clients_are_verified_by_default_by_port_and_by_listener)
 	assert_int_equal(manifest_listener(&c, "p445")->tls->settings.client_auth, TLS_CLIENT_NOT_ASKED);
 	tls = manifest_listener(&c, "p446")->tls;
 	assert_int_equal(tls->identity_count, 0);
-	assert_span_equal(tls->invalid_reason, "NoValidCACertificate: InvalidCACertificateRef: ConfigMap "
-					       "app/none is not in the "
-					       "loaded files");
+	assert_span_equal(tls->invalid_reason, "NoValidCACertificate: InvalidCACertificateRef: there is "
+					       "no ConfigMap app/none");
 	tls = manifest_listener(&c, "own")->tls;
 	assert_int_equal(tls->settings.client_trust->certificate_count, 2);
 	assert_span_equal(tls->root_source, "Secret app/own, ConfigMap app/ca2");
 	config_case_says(&c, CONFIG_WARNING, "",
-			 "ConfigMap app/none is not in the loaded files; the other "
+			 "there is no ConfigMap app/none; the other "
 			 "references are used");
 	assert_null(manifest_listener(&c, "plain")->tls);
 	config_case_done(&c);
@@ -285,7 +282,7 @@ TEST(authorities_that_cannot_be_used_are_reported_by_their_reason)
 		const char *words;
 	} rows[] = {
 		{ "{kind: ConfigMap, name: none}", "",
-		  "InvalidCACertificateRef: ConfigMap app/none is not in" },
+		  "InvalidCACertificateRef: there is no ConfigMap app/none" },
 		{ "{kind: ConfigMap, name: x}", CONFIG_MAP("x", "{}"), "ConfigMap app/x: it has no ca.crt" },
 		{ "{kind: ConfigMap, name: x}", CONFIG_MAP("x", "{ca.crt: hush}"), "ConfigMap app/x: " },
 		{ "{kind: Service, name: x}", "", "InvalidCACertificateKind: objects of kind \"Service\"" },
