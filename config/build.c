@@ -8,9 +8,12 @@
 
 void build_init(struct builder *b, struct snapshot *snapshot, struct config_report *report)
 {
+	static const struct config_setting none;
+
 	*b = (struct builder){
 		.decoder = { .arena = snapshot->arena, .report = report },
 		.snapshot = snapshot,
+		.setting = &none,
 	};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/core/engine/decode.h"
+#include "config/core/values/config_setting.h"
 #include "user/base/check.h"
 #include "user/base/hash.h"
 
@@ -32,6 +33,7 @@ struct builder {
 	struct decoder decoder;
 	struct snapshot *snapshot; /* borrowed */
 	const struct snapshot *previous; /* borrowed; NULL: none */
+	const struct config_setting *setting; /* borrowed; never NULL */
 	/*
 	 * "HTTPRoute app/r" -> struct kept_object of `previous`, to use instead of objects with errors. The
 	 * caller's: build_done() leaves it.

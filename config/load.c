@@ -177,7 +177,7 @@ static void warn_of_no_port(struct decoder *d, const struct document_set *set,
 
 /* What one decoding of the texts needs, and leaves for the next one. */
 struct load {
-	const struct snapshot *previous; /* NULL: none */
+	const struct config_setting *setting;
 	const struct source_texts *texts;
 	struct arena *arena; /* of the texts; the caller frees it afterwards */
 	struct config_report *report;
@@ -195,10 +195,11 @@ static int load_snapshot(struct load *load, struct snapshot *snapshot)
 	int r;
 
 	build_init(&builder, snapshot, report);
-	builder.previous = load->previous;
+	builder.previous = load->setting->previous;
+	builder.setting = load->setting;
 	builder.is_restoring = load->restore.map;
 	builder.restore = load->restore;
-	tls_files_init(&files, snapshot, load->previous);
+	tls_files_init(&files, snapshot, load->setting->previous);
 	builder.decoder.files = &files;
 	arena_init(&nodes, TEXT_BLOCK_BYTES);
 	schema_default(&static_schema, &snapshot->config);
@@ -289,13 +290,14 @@ static int read_sources(struct arena *arena, const struct config_source *source_
 	return result;
 }
 
-int config_load(const struct config_source *source_list, size_t source_count, const struct snapshot *previous,
-		struct config_report *report, struct snapshot **ret)
+int config_load_with(const struct config_source *source_list, size_t source_count,
+		     const struct config_setting *setting, struct config_report *report,
+		     struct snapshot **ret)
 {
 	struct snapshot *snapshot = snapshot_create();
 	struct source_texts texts;
 	struct arena arena;
-	struct load load = { .previous = previous, .texts = &texts, .arena = &arena, .report = report };
+	struct load load = { .setting = setting, .texts = &texts, .arena = &arena, .report = report };
 	int r;
 
 	if (!snapshot)

@@ -19,6 +19,7 @@ enum condition_type {
 	CONDITION_ATTACHED, /* of an AgentgatewayPolicy */
 	CONDITION_INSECURE_FRONTEND, /* of a Gateway; only ever True */
 	CONDITION_OVERLAPPING_TLS, /* of a listener; only ever True */
+	CONDITION_SUPPORTED_VERSION, /* of a GatewayClass; its definitions are those of a known version */
 	CONDITION_TYPE_COUNT,
 };
 
@@ -77,10 +78,17 @@ struct status_parent {
 struct status_address {
 	struct span value;
 	bool is_hostname;
+	bool is_elsewhere; /* of a load balancer or another machine: no listener is on it */
+};
+
+struct status_port {
+	const struct status_port *next;
+	uint16_t port;
 };
 
 enum status_form {
 	STATUS_PLAIN, /* conditions */
+	STATUS_CLASS, /* and supportedFeatures */
 	STATUS_GATEWAY, /* and addresses, listeners */
 	STATUS_LISTENER_SET, /* and listeners */
 	STATUS_ROUTE, /* parents */
@@ -100,9 +108,11 @@ struct status_object {
 	struct status_listener *listener_list; /* in the order of the spec */
 	struct status_parent *parent_list;
 	struct status_parent *parent_last;
-	/* spec.addresses that are in use; none: all addresses of the machine */
-	struct status_address *address_list;
+	/* of the Gateway alone, or those of --status-addresses; none: all addresses of the machine */
+	const struct status_address *address_list;
 	uint32_t address_count;
+	bool has_no_address; /* a Gateway that is reached at none */
+	const struct status_port *port_list; /* of a Gateway: those that are served, also for ListenerSets */
 };
 
 /* A Kubernetes object without errors, for the next load: config/gatewayapi/kept_object.h. */

@@ -2,10 +2,13 @@
 #include "admin/dump/status.h"
 
 #include "config/gatewayapi/condition.h"
+#include "user/base/check.h"
 #include "user/base/json_writer.h"
 
 #define GROUP "gateway.networking.k8s.io"
 #define CONTROLLER "headgate.dev/gateway"
+
+enum { SERVICE_ADDRESSES_MAX = 16 }; /* `status.addresses` of a Gateway has no more, by the CRD */
 
 static void write_conditions(struct json_writer *w, const struct conditions *conditions, uint64_t generation)
 {
@@ -26,22 +29,41 @@ static void write_conditions(struct json_writer *w, const struct conditions *con
 	json_close(w);
 }
 
+static void write_address(struct json_writer *w, struct span value, bool is_hostname)
+{
+	json_open_object(w, NULL);
+	json_str(w, "type", is_hostname ? "Hostname" : "IPAddress");
+	json_string(w, "value", value);
+	json_close(w);
+}
+
+static uint32_t service_addresses(const struct status_object *object, const struct status_host *host,
+				  struct status_address list[SERVICE_ADDRESSES_MAX])
+{
+	return host->service_addresses(host->context, object, list, SERVICE_ADDRESSES_MAX);
+}
+
 static void write_addresses(struct json_writer *w, const struct status_object *object,
 			    const struct status_host *host)
 {
+	struct status_address of_service[SERVICE_ADDRESSES_MAX];
+	const struct status_address *list = object->address_list;
+	uint32_t count = object->address_count;
+
 	json_open_array(w, "addresses");
-	for (uint32_t i = 0; i < object->address_count; i++) {
-		json_open_object(w, NULL);
-		json_str(w, "type", object->address_list[i].is_hostname ? "Hostname" : "IPAddress");
-		json_string(w, "value", object->address_list[i].value);
+	if (object->has_no_address) {
 		json_close(w);
+		return;
 	}
-	for (uint32_t i = 0; !object->address_count && i < host->address_count; i++) {
-		json_open_object(w, NULL);
-		json_str(w, "type", "IPAddress");
-		json_string(w, "value", host->address_list[i]);
-		json_close(w);
+	if (!count && host->service_addresses) {
+		count = service_addresses(object, host, of_service);
+		list = of_service;
+	} else if (!count) {
+		for (uint32_t i = 0; i < host->address_count; i++)
+			write_address(w, host->address_list[i], false);
 	}
+	for (uint32_t i = 0; i < count; i++)
+		write_address(w, list[i].value, list[i].is_hostname);
 	json_close(w);
 }
 
@@ -52,23 +74,65 @@ static bool lacks_address(const struct status_object *object, const struct statu
 		struct address address;
 
 		*ret_value = object->address_list[i].value;
-		if (!object->address_list[i].is_hostname && address_parse_ip(*ret_value, 0, &address) == 0 &&
+		if (!object->address_list[i].is_elsewhere && address_parse_ip(*ret_value, 0, &address) == 0 &&
 		    !address_is_any(&address) && host->has_address(&address) == 0)
 			return true;
 	}
 	return false;
 }
 
+enum { KNOWN_MINOR = 7 }; /* v1.0 to v1.7 of Gateway API */
+
+/* "v1.6.3", "v1.7.0-rc.1" */
+static bool is_known_version(struct span version)
+{
+	struct span rest = version, word = { 0 };
+	uint64_t minor;
+
+	return span_split(&rest, '.', &word) && span_eq(word, SPAN("v1")) && span_split(&rest, '.', &word) &&
+	       span_parse_u63(word, &minor) == 0 && minor <= KNOWN_MINOR;
+}
+
+static void set_version(struct conditions *conditions, struct span version, struct text *message)
+{
+	if (is_known_version(version)) {
+		condition_hold(conditions, CONDITION_SUPPORTED_VERSION, "SupportedVersion", SPAN(""));
+		return;
+	}
+	text_clear(message);
+	if (version.len)
+		text_fmt(message, "the definitions of Gateway API are of version %.*s", SPAN_FMT(version));
+	else
+		text_str(message, "the definitions of Gateway API have no annotation "
+				  "gateway.networking.k8s.io/bundle-version");
+	text_fmt(message,
+		 "; this gateway knows v1.0 to v1.%d, and serves what it understands: install those of "
+		 "a release that it knows",
+		 KNOWN_MINOR);
+	condition_fail(conditions, CONDITION_SUPPORTED_VERSION, "UnsupportedVersion", text_span(message));
+}
+
 struct conditions status_conditions(const struct status_object *object, const struct status_host *host,
 				    struct text *message)
 {
+	struct status_address of_service[SERVICE_ADDRESSES_MAX];
 	struct conditions conditions = object->conditions;
 	struct span value;
 
+	if (object->form == STATUS_CLASS && host->bundle_version)
+		set_version(&conditions, *host->bundle_version, message);
+	if (object->form == STATUS_GATEWAY && !object->address_count && host->service_addresses &&
+	    !service_addresses(object, host, of_service))
+		condition_fail(&conditions, CONDITION_PROGRAMMED, "AddressNotAssigned",
+			       SPAN("no load balancer has given the Service of this Gateway an address yet; "
+				    "kubectl describe service shows why"));
 	if (!lacks_address(object, host, &value))
 		return conditions;
 	text_clear(message);
-	text_fmt(message, "no interface of this machine has the address %.*s", SPAN_FMT(value));
+	text_fmt(message,
+		 "no interface of this machine has the address %.*s; give it to one, as with ip address add "
+		 "%.*s dev lo, or choose another one",
+		 SPAN_FMT(value), SPAN_FMT(value));
 	condition_fail(&conditions, CONDITION_PROGRAMMED, "AddressNotUsable", text_span(message));
 	return conditions;
 }
@@ -83,6 +147,30 @@ static void write_own_conditions(struct json_writer *w, const struct status_obje
 	conditions = status_conditions(object, host, &message);
 	write_conditions(w, &conditions, object->generation);
 	text_done(&message);
+}
+
+static void write_features(struct json_writer *w, const struct status_host *host)
+{
+	static const struct {
+		const char *name;
+		bool needs_services;
+	} rows[] = {
+#define FEATURE(name) { #name, false },
+#define FEATURE_OF_SERVICES(name) { #name, true },
+#include "config/gatewayapi/features.def"
+#undef FEATURE
+#undef FEATURE_OF_SERVICES
+	};
+
+	json_open_array(w, "supportedFeatures");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].needs_services && !host->service_addresses)
+			continue;
+		json_open_object(w, NULL);
+		json_str(w, "name", rows[i].name);
+		json_close(w);
+	}
+	json_close(w);
 }
 
 static void write_listeners(struct json_writer *w, const struct status_object *object)
@@ -143,6 +231,10 @@ static void write_status(struct json_writer *w, const struct status_object *obje
 	case STATUS_LISTENER_SET:
 		write_conditions(w, &object->conditions, object->generation);
 		write_listeners(w, object);
+		return;
+	case STATUS_CLASS:
+		write_own_conditions(w, object, host);
+		write_features(w, host);
 		return;
 	case STATUS_PLAIN:
 		write_conditions(w, &object->conditions, object->generation);

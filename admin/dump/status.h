@@ -6,17 +6,26 @@
 
 /* The machine. */
 struct status_host {
-	const struct span *address_list; /* borrowed; what Gateways without spec.addresses are reached at */
+	const struct span *address_list; /* borrowed; where Gateways without spec.addresses are reached */
 	uint32_t address_count;
 	/* own_address_has(); NULL: every address of a Gateway counts as one of this machine */
 	int (*has_address)(const struct address *address);
+	/*
+	 * Each Gateway has a Service: fills the list (of at most `max`) with what addresses a load balancer
+	 * gave it, and returns how many. NULL: there are no Services.
+	 */
+	uint32_t (*service_addresses)(const void *context, const struct status_object *gateway,
+				      struct status_address *list, uint32_t max);
+	const void *context; /* for service_addresses */
+	/* Annotation of the definitions of Gateway API, as in "v1.6.3", empty: none; NULL: not known */
+	const struct span *bundle_version; /* borrowed */
 	/* For an API server: parents that do not exist are nobody's, so nobody writes about them. */
 	bool leaves_missing_out;
 };
 
 /*
- * The conditions of an object on this machine, whose addresses are no part of the configuration: they come
- * and go. Keeps a text in `message`, which the caller frees after the conditions.
+ * The conditions of an object on this machine and its API server: their addresses and versions are no part of
+ * the configuration, they come and go. Keeps a text in `message`, which the caller frees after them.
  */
 struct conditions status_conditions(const struct status_object *object, const struct status_host *host,
 				    struct text *message);

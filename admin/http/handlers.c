@@ -123,13 +123,17 @@ void handle_status(const struct admin_call *call)
 {
 	const struct snapshot *snapshot = snapshot_of(call);
 	struct host_addresses host;
+	struct status_host machine;
 	struct text body;
 
 	if (!snapshot)
 		return;
 	host_addresses_read(&host);
 	text_init(&body);
-	status_write(snapshot, &(struct status_host){ host.list, host.count, own_address_has, false }, &body);
+	machine = (struct status_host){ .address_list = host.list,
+					.address_count = host.count,
+					.has_address = own_address_has };
+	status_write(snapshot, &machine, &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
 }
 

@@ -10,6 +10,7 @@ static const char *const names[CONDITION_TYPE_COUNT] = {
 	[CONDITION_ATTACHED] = "Attached",
 	[CONDITION_INSECURE_FRONTEND] = "InsecureFrontendValidationMode",
 	[CONDITION_OVERLAPPING_TLS] = "OverlappingTLSConfig",
+	[CONDITION_SUPPORTED_VERSION] = "SupportedVersion",
 };
 
 const char *condition_name(enum condition_type type)

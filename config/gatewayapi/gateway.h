@@ -58,6 +58,7 @@ struct gateway_source {
 	struct name_map names; /* of the listeners */
 	struct address *address_list; /* of the Gateway, without ports; none: all */
 	uint32_t address_count;
+	bool has_no_address; /* the pool has none left: not served */
 };
 
 /* Address and port as a key: listeners with the same one share a bind. */

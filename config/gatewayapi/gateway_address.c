@@ -2,16 +2,11 @@
 #include "config/gatewayapi/gateway_address.h"
 
 #include "config/core/values/bind_address.h"
+#include "config/gatewayapi/gateway_pool.h"
 #include "config/gatewayapi/status.h"
 #include "user/base/check.h"
 
 #define EXAMPLE "{type: IPAddress, value: 192.0.2.1}"
-
-static void refuse(struct decoder *d, const struct gateway_source *source, const char *why)
-{
-	status_fail(d, &source->owner->status->conditions, CONDITION_ACCEPTED, "UnsupportedAddress", "%s",
-		    why);
-}
 
 /* True if it is one to bind; false also for one without a value, which means any. */
 static bool decode_address(struct manifests *m, const struct yaml_node *node, struct gateway_source *source,
@@ -29,14 +24,17 @@ static bool decode_address(struct manifests *m, const struct yaml_node *node, st
 		config_error(d->report, type,
 			     "UnsupportedAddress: a Gateway of this program listens on IP addresses; write "
 			     "type: IPAddress, or remove it for all addresses");
-		refuse(d, source, "only addresses of the type IPAddress are supported");
+		status_fail(d, &source->owner->status->conditions, CONDITION_ACCEPTED, "UnsupportedAddress",
+			    "only addresses of the type IPAddress are supported; remove the others");
 		return false;
 	}
 	if (!value || (value->kind == YAML_SCALAR && !value->text.len))
 		return false;
 	if (bind_address_decode(d, value, EXAMPLE, ret))
 		return true;
-	refuse(d, source, "no listener can have one of the addresses");
+	status_fail(d, &source->owner->status->conditions, CONDITION_ACCEPTED, "UnsupportedAddress",
+		    "no listener can have the address %s; write one such as 192.0.2.1, or remove it",
+		    QUOTE(value->text));
 	return false;
 }
 
@@ -48,10 +46,10 @@ static bool is_listed(const struct gateway_source *source, const struct address 
 	return false;
 }
 
-void gateway_addresses_decode(struct manifests *m, const struct yaml_node *list,
-			      struct gateway_source *source)
+static void decode_written(struct manifests *m, const struct yaml_node *list, struct gateway_source *source)
 {
 	struct status_object *status = source->owner->status;
+	struct status_address *shown;
 	struct decoder *d = m->decoder;
 
 	if (!list || !decode_list(d, list))
@@ -62,20 +60,70 @@ void gateway_addresses_decode(struct manifests *m, const struct yaml_node *list,
 		return;
 	}
 	source->address_list = decode_take(d, list->count, sizeof(*source->address_list));
-	status->address_list = decode_take(d, list->count, sizeof(*status->address_list));
-	if (!source->address_list || !status->address_list)
+	shown = decode_take(d, list->count, sizeof(*shown));
+	if (!source->address_list || !shown)
 		return;
+	status->address_list = shown;
 	yaml_each(node, list) {
 		struct address address;
 
 		if (!decode_address(m, node, source, &address) || is_listed(source, &address))
 			continue;
 		source->address_list[source->address_count++] = address;
-		status->address_list[status->address_count++].value =
-			decode_keep(d, decode_get(node, "value")->text);
+		shown[status->address_count++].value = decode_keep(d, decode_get(node, "value")->text);
 	}
 	/* What is wrong with a listener is wrong on each address. */
 	d->report->drops_repeats |= source->address_count > 1;
+}
+
+static void use_pool_address(struct decoder *d, struct gateway_source *source, const struct address *address)
+{
+	struct status_object *status = source->owner->status;
+	char text[ADDRESS_TEXT_BYTES];
+	size_t len = address_host_text(address, text);
+
+	struct status_address *shown = decode_take(d, 1, sizeof(*shown));
+
+	source->address_list = decode_take(d, 1, sizeof(*source->address_list));
+	if (!source->address_list || !shown)
+		return;
+	source->address_list[0] = *address;
+	source->address_count = 1;
+	shown->value = decode_keep(d, span_of(text, len));
+	status->address_list = shown;
+	status->address_count = 1;
+}
+
+#define NONE_LEFT "each address of --gateway-addresses is another Gateway's"
+
+static void refuse_exhausted(struct decoder *d, struct gateway_source *source)
+{
+	source->has_no_address = true;
+	source->owner->status->has_no_address = true;
+	config_warning(d->report, source->owner->root,
+		       "AddressNotAssigned: " NONE_LEFT
+		       ", so that this one is not served; add addresses to the option, or write spec: "
+		       "{addresses: [" EXAMPLE "]}");
+	status_fail(d, &source->owner->status->conditions, CONDITION_PROGRAMMED, "AddressNotAssigned",
+		    NONE_LEFT "; add addresses to the option, or write spec.addresses");
+}
+
+void gateway_addresses_decode(struct manifests *m, const struct yaml_node *list,
+			      struct gateway_source *source)
+{
+	const struct address *address = gateway_pool_address(m, source->owner);
+	const struct config_setting *setting = m->builder->setting;
+	struct status_object *status = source->owner->status;
+
+	decode_written(m, list, source);
+	if (address) {
+		use_pool_address(m->decoder, source, address);
+	} else if (gateway_pool_is_exhausted(m, source->owner)) {
+		refuse_exhausted(m->decoder, source);
+	} else if (!status->address_count) {
+		status->address_list = setting->status_address_list;
+		status->address_count = setting->status_address_count;
+	}
 }
 
 static struct gateway_listener *copy_listener(struct decoder *d, const struct gateway_listener *l)
@@ -98,6 +146,11 @@ void gateway_addresses_apply(struct manifests *m, struct gateway_source *source,
 {
 	struct decoder *d = m->decoder;
 
+	if (source->has_no_address) {
+		l->is_valid = false;
+		status_fail(d, &l->status->conditions, CONDITION_PROGRAMMED, "Pending",
+			    "the Gateway has no address: " NONE_LEFT);
+	}
 	if (source->address_count)
 		l->address = source->address_list[0];
 	else

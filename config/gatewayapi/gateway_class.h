@@ -3,5 +3,8 @@
 
 #include "config/gatewayapi/object.h"
 
-/* Finds the Gateways that belong to other programs. Call it before policies and Gateways are decoded. */
+/*
+ * Finds the GatewayClasses and Gateways that belong to other programs. Call it before policies and Gateways
+ * are decoded.
+ */
 void gateways_find_foreign(struct manifests *m);

@@ -7,6 +7,7 @@
 #include "config/gatewayapi/conflict.h"
 #include "config/gatewayapi/gateway.h"
 #include "config/gatewayapi/gateway_class.h"
+#include "config/gatewayapi/gateway_pool.h"
 #include "config/gatewayapi/listener_set.h"
 #include "config/gatewayapi/kept_object.h"
 #include "config/gatewayapi/parameters.h"
@@ -34,6 +35,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	policies_decode(&m);
 	services_decode(&m);
 	backends_decode(&m);
+	gateway_pool_assign(&m);
 	gateways_decode(&m);
 	listener_sets_decode(&m);
 	conflicts_find(&m);
@@ -47,6 +49,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	m.decoder->report->drops_repeats = false;
 	m.decoder->is_manifest = false;
 	gateways_done(&m);
+	gateway_pool_done(&m);
 	services_done(&m);
 	credentials_done(&m);
 	strangers_done(&m);

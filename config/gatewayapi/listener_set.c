@@ -39,10 +39,11 @@ static const struct gateway_source *find_gateway(struct manifests *m, const stru
 	source = gateway_source_find(m, MANIFEST_GATEWAY, ref.namespace, ref.name);
 	if (!source) {
 		config_warning(d->report, node,
-			       "there is no Gateway %.*s/%.*s in the loaded files; these listeners are not "
+			       "there is no Gateway %.*s/%.*s; these listeners are not "
 			       "served: add it, or name another one",
 			       SPAN_FMT(ref.namespace), SPAN_FMT(ref.name));
-		refuse(d, object, "ParentNotAccepted", "there is no such Gateway in the loaded files");
+		refuse(d, object, "ParentNotAccepted",
+		       "there is no such Gateway; add it, or name another one in parentRef");
 		return NULL;
 	}
 	if (condition_is_false(&source->gateway->status->conditions, CONDITION_ACCEPTED)) {
@@ -81,6 +82,7 @@ static void decode_set(struct manifests *m, const struct manifest_object *object
 		set->tls = gateway->tls;
 		set->address_list = gateway->address_list;
 		set->address_count = gateway->address_count;
+		set->has_no_address = gateway->has_no_address;
 		gateway_listeners_decode(m, set);
 	}
 	gateway_source_add(m, set);

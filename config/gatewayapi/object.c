@@ -181,6 +181,8 @@ static bool is_status_form(enum manifest_kind kind, enum status_form *ret)
 {
 	switch (kind) {
 	case MANIFEST_GATEWAY_CLASS:
+		*ret = STATUS_CLASS;
+		return true;
 	case MANIFEST_BACKEND:
 		*ret = STATUS_PLAIN;
 		return true;

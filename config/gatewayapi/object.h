@@ -36,7 +36,7 @@ struct manifest_object {
 	struct span namespace; /* empty for a Namespace and a GatewayClass */
 	/* The object is as it was before the reload; this is its new version, which is wrong. NULL: no. */
 	const struct yaml_node *refused_root;
-	bool is_foreign; /* a Gateway whose class belongs to another program */
+	bool is_foreign; /* a GatewayClass of another program, or a Gateway of such a class */
 	int64_t created_s; /* INT64_MAX if absent */
 	struct status_object *status; /* arena; NULL: its kind has none */
 	const struct yaml_node *root;
@@ -56,6 +56,8 @@ struct manifests {
 		gateways; /* "kind/namespace/name" of a Gateway or ListenerSet -> struct gateway_source */
 	struct name_map services; /* "namespace/name" -> struct service */
 	struct name_map backends; /* "namespace/name" of an AgentgatewayBackend -> struct named_backend */
+	struct name_map
+		pool_members; /* "namespace/name" of a Gateway -> struct pool_member: gateway_pool.h */
 	struct pointer_list unknown_kinds; /* struct stranger */
 	struct name_map refusals; /* "kind/namespace/name" -> struct refusal */
 	/* Of the route whose references are decoded: gets the reasons of invalid ones. NULL: no route. */

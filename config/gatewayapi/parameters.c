@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/parameters.h"
 
+#include "config/gatewayapi/status.h"
 #include "user/base/check.h"
 
 static struct span text_of(const struct yaml_node *map, const char *key)
@@ -106,4 +107,27 @@ void parameters_decode(struct manifests *m)
 					    "effect on a host");
 		}
 	}
+}
+
+void parameters_check(struct manifests *m, const struct manifest_object *gateway, const struct yaml_node *ref)
+{
+	static const struct decode_key keys[] = { KEY("group"), KEY("kind"), KEY("name") };
+	struct decoder *d = m->decoder;
+	struct manifest_ref found;
+	const char *why;
+
+	if (!m->builder->setting->is_cluster || !DECODE_MAP(d, ref, keys) ||
+	    !manifest_ref(d, ref, gateway, GROUP_AGENTGATEWAY, "AgentgatewayParameters", &found))
+		return;
+	if (!span_eq(found.group, SPAN(GROUP_AGENTGATEWAY)) ||
+	    !span_eq(found.kind, span_str(manifest_kind_name(MANIFEST_PARAMETERS))))
+		why = "only parameters of group agentgateway.dev and kind AgentgatewayParameters are known; "
+		      "remove the reference, or name such an object";
+	else if (!manifest_find(m, MANIFEST_PARAMETERS, found.namespace, found.name))
+		why = "there are no such AgentgatewayParameters in the namespace of the Gateway; add them, "
+		      "or remove the reference";
+	else
+		return;
+	config_error(d->report, ref, "InvalidParameters: %s", why);
+	status_fail(d, &gateway->status->conditions, CONDITION_ACCEPTED, "InvalidParameters", "%s", why);
 }

@@ -313,6 +313,7 @@ static void finish_object(struct manifests *m, const struct manifest_object *obj
 
 	switch (status->form) {
 	case STATUS_PLAIN:
+	case STATUS_CLASS:
 		hold(&status->conditions, CONDITION_ACCEPTED, "Accepted");
 		return;
 	case STATUS_GATEWAY:

@@ -288,6 +288,29 @@ def statuses():
     eq(quiet(server), count + 1, "patches")
 
 
+@test("a class gets its features and whether the version of the definitions is known; without a right: not",
+      timeout=60)
+def class_details():
+    server, gateway = begin()
+    wait_until(lambda: "SupportedVersion" in conditions(server.status("GatewayClass", "headgate")), 20,
+               "the version")
+    status = server.status("GatewayClass", "headgate")
+    eq(conditions(status)["SupportedVersion"], ("True", "SupportedVersion"), "a version that is known")
+    check({"name": "TCPRoute"} in status["supportedFeatures"], lambda: f"features: {status}")
+    gateway.stop()
+    server.bundle_version, server.lease = "v9.0.0", None
+    gateway = serve(server)
+    wait_until(lambda: conditions(server.status("GatewayClass", "headgate")).get("SupportedVersion") ==
+               ("False", "UnsupportedVersion"), 20, "a version that is not known")
+    gateway.stop()
+    server.refused, server.lease = {"definition": (403, failure(403, "Forbidden", "cannot get"))}, None
+    gateway = serve(server)
+    wait_until(lambda: "allow get of the customresourcedefinition" in gateway.stderr, 20, "the reason")
+    wait_until(lambda: "SupportedVersion" not in conditions(server.status("GatewayClass", "headgate")), 20,
+               "no claim about what is not known")
+    eq(conditions(server.status("GatewayClass", "headgate"))["Accepted"], ("True", "Accepted"), "the class")
+
+
 @test("parents of other controllers stay, as they are, when ours are written", timeout=60)
 def foreign_parents():
     foreign = {"parentRef": {"name": "other"}, "controllerName": "example.com/other", "conditions": [

@@ -17,16 +17,22 @@ struct config_case {
 	struct text messages[CONFIG_SEVERITY_COUNT]; /* lines */
 };
 
-static inline void config_case_sources(struct config_case *c, const struct config_source *list, size_t count)
+static inline void config_case_load(struct config_case *c, const struct config_source *list, size_t count,
+				    const struct config_setting *setting)
 {
 	*c = (struct config_case){ 0 };
 	config_report_init(&c->report);
-	c->result = config_load(list, count, NULL, &c->report, &c->snapshot);
+	c->result = config_load_with(list, count, setting, &c->report, &c->snapshot);
 	assert_int_equal(c->snapshot != NULL, c->result == 0);
 	for (unsigned i = 0; i < CONFIG_SEVERITY_COUNT; i++) {
 		text_init(&c->messages[i]);
 		config_report_print(&c->report, (enum config_severity)i, "", &c->messages[i]);
 	}
+}
+
+static inline void config_case_sources(struct config_case *c, const struct config_source *list, size_t count)
+{
+	config_case_load(c, list, count, &(struct config_setting){ 0 });
 }
 
 static inline void config_case_texts(struct config_case *c, const char *const *texts, size_t count)
@@ -43,6 +49,13 @@ static inline void config_case_texts(struct config_case *c, const char *const *t
 static inline void config_case_text(struct config_case *c, const char *text)
 {
 	config_case_texts(c, &text, 1);
+}
+
+/* A text called a.yaml, with a setting. */
+static inline void config_case_with(struct config_case *c, const char *text,
+				    const struct config_setting *setting)
+{
+	config_case_load(c, &(struct config_source){ "a.yaml", true, span_str(text) }, 1, setting);
 }
 
 static inline void config_case_done(struct config_case *c)

@@ -180,7 +180,8 @@ TEST(the_status_of_a_gateway_counts_a_route_once_and_says_whether_the_machine_ha
 	text_char(&out, '\0');
 	assert_non_null(strstr(out.data,
 			       "Programmed=False AddressNotUsable: no interface of this machine has "
-			       "the address 192.0.2.1\n"));
+			       "the address 192.0.2.1; give it to one, as with ip address add 192.0.2.1 dev "
+			       "lo, or choose another one\n"));
 	text_clear(&out);
 	host.has_address = has_every_address;
 	status_table(c.snapshot, &host, &out);

@@ -62,6 +62,31 @@ TEST(an_object_without_apiVersion_gets_that_of_its_list)
 	store_done(&store);
 }
 
+/* Two hosts choose the same one only if both see what was chosen. */
+TEST(with_a_pool_the_addresses_of_a_gateway_are_part_of_its_text)
+{
+#define GATEWAY_OF(addresses)                                                                                \
+	"{\"kind\":\"Gateway\",\"apiVersion\":\"g/v1\",\"metadata\":{\"name\":\"g\"},\"status\":{" addresses \
+	"\"conditions\":[]}}"
+	uint64_t changes;
+
+	setup();
+	store.keeps_addresses = true;
+	assert_int_equal(put(KIND_GATEWAY, GATEWAY_OF("\"addresses\":[{\"value\":\"192.0.2.1\"}],"), 1), 0);
+	assert_non_null(strstr(text_of(KIND_GATEWAY, "g"),
+			       "\"status\":{\"addresses\":[{\"value\":\"192.0.2.1\"}]}}"));
+	changes = store.changes;
+	assert_int_equal(put(KIND_GATEWAY, GATEWAY_OF("\"addresses\":[{\"value\":\"192.0.2.2\"}],"), 1), 0);
+	assert_int_equal(store.changes, changes + 1);
+	assert_int_equal(put(KIND_GATEWAY, GATEWAY_OF(""), 1), 0);
+	assert_null(strstr(text_of(KIND_GATEWAY, "g"), "status"));
+	store_done(&store);
+	setup();
+	assert_int_equal(put(KIND_GATEWAY, GATEWAY_OF("\"addresses\":[{\"value\":\"192.0.2.1\"}],"), 1), 0);
+	assert_null(strstr(text_of(KIND_GATEWAY, "g"), "status"));
+	store_done(&store);
+}
+
 TEST(only_what_a_configuration_depends_on_counts_as_a_change)
 {
 	static const struct {

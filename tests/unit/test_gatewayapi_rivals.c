@@ -70,6 +70,55 @@ TEST(gateways_of_other_classes_are_left_to_their_programs)
 	}
 }
 
+/* The names of those that are served on an API server, and of the classes that get a status. */
+TEST(on_an_api_server_only_a_gateway_class_of_this_program_makes_a_gateway_its_own)
+{
+	static const struct {
+		const char *text, *found;
+	} rows[] = {
+		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP") CLASS("mine", "headgate.dev/gateway"),
+		  "GatewayClass mine, Gateway a, " },
+		/* agentgateway itself may run there. */
+		{ GATEWAY("a", "gatewayClassName: agentgateway, ", "HTTP")
+			  CLASS("agentgateway", "agentgateway.dev/agentgateway"),
+		  "" },
+		{ GATEWAY("a", "gatewayClassName: headgate, ", "HTTP"), "" },
+		{ GATEWAY("a", "gatewayClassName: x, ", "HTTP"), "" },
+		{ GATEWAY("a", "", "HTTP"), "" },
+		{ GATEWAY("a", "gatewayClassName: x, ", "HTTP") CLASS("x", "istio.io/controller")
+			  CLASS("mine", "headgate.dev/gateway"),
+		  "GatewayClass mine, " },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		struct text found;
+
+		config_case_with(&c, rows[i].text, &(struct config_setting){ .is_cluster = true });
+		config_case_accepted(&c);
+		text_init(&found);
+		for (const struct status_object *one = c.snapshot->status_list; one; one = one->next)
+			text_fmt(&found, "%s %.*s, ", one->kind, SPAN_FMT(one->name));
+		if (!span_eq(text_span(&found), span_str(rows[i].found)))
+			fail_msg("%s: %.*s", rows[i].text, SPAN_FMT(text_span(&found)));
+		text_done(&found);
+		config_case_done(&c);
+	}
+}
+
+TEST(a_class_of_another_program_has_no_status_of_this_one)
+{
+	struct config_case c;
+
+	config_case_text(&c, GATEWAY("a", "gatewayClassName: headgate, ", "HTTP")
+				     CLASS("other", "istio.io/controller")
+					     CLASS("y", "agentgateway.dev/agentgateway"));
+	config_case_accepted(&c);
+	for (const struct status_object *one = c.snapshot->status_list; one; one = one->next)
+		assert_false(span_eq(one->name, SPAN("other")));
+	config_case_done(&c);
+}
+
 /* What is said about them is no warning: it is as it should be. */
 TEST(what_belongs_to_another_program_is_an_information)
 {

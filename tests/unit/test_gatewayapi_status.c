@@ -484,7 +484,7 @@ TEST(status_has_the_form_of_the_kubernetes_api)
 	config_case_text(&c, shown);
 	assert_int_equal(c.result, 0);
 	text_init(&out);
-	status_write(c.snapshot, &(struct status_host){ &address, 1, NULL, false }, &out);
+	status_write(c.snapshot, &(struct status_host){ .address_list = &address, .address_count = 1 }, &out);
 	root = json_parse(text_span(&out));
 	gateway = json_first(json_member(root, "items"));
 	route = json_member(json_next(gateway), "status");
@@ -510,6 +510,22 @@ TEST(status_has_the_form_of_the_kubernetes_api)
 	json_free(root);
 	text_done(&out);
 	config_case_done(&c);
+}
+
+/* GatewayNameMaximumLength of Gateway API v1.7 */
+TEST(a_gateway_may_have_the_longest_name_of_kubernetes)
+{
+	char name[254], text[3000], line[600];
+	struct row row = { text, line, 1 };
+
+	memset(name, 'a', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	snprintf(text, sizeof(text),
+		 "{" API "kind: Gateway, metadata: {name: %s}, spec: {listeners: [" HTTP(
+			 "a", "80") "]}}\n---\n" SERVICE ROUTE("parentRefs: [{name: %s}], " RULES),
+		 name, name);
+	snprintf(line, sizeof(line), "listener a routes=1 kinds=HTTPRoute,GRPCRoute");
+	check(&row);
 }
 
 TEST(status_is_a_table_for_people)

@@ -189,8 +189,10 @@ int api_request_start(struct api *api, struct api_request *request, const char *
 		result = add_header(request, "Content-Type", span_str(type)) ? 0 : -ENOMEM;
 	}
 	if (!result)
-		result = add_header(request, "Accept", SPAN("application/json")) ? add_token(request)
-										 : -ENOMEM;
+		result = add_header(request, "Accept",
+				    span_str(request->accept ? request->accept : "application/json"))
+				 ? add_token(request)
+				 : -ENOMEM;
 	if (!result) {
 		curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
 		result = curl_multi_add_handle(api->multi, request->easy) == CURLM_OK ? 0 : -ENOMEM;

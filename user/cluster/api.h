@@ -42,6 +42,7 @@ struct api_request {
 	bool (*on_data)(struct api_request *request, struct span data);
 	/* The end, once. The request may be started again, also from here. */
 	void (*on_end)(struct api_request *request, const struct api_result *result);
+	const char *accept; /* media types; NULL: JSON */
 	void *easy; /* owner, CURL */
 	void *headers; /* owner, struct curl_slist */
 	struct text sent; /* body of the request */

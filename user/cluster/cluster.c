@@ -63,6 +63,23 @@ static void leave_copy(struct cluster *cluster)
 	cluster->store.changes++;
 }
 
+/* The status of a Service has the address that a load balancer gave it. */
+static void on_status(struct cluster *cluster, enum kind_id kind)
+{
+	status_writer_look(&cluster->writer);
+	if (kind == KIND_SERVICE && cluster->services.is_on)
+		arm(cluster, &cluster->facts, CLUSTER_GATHER_MS);
+}
+
+static void on_facts(struct timer *timer, uint64_t now_ms)
+{
+	struct cluster *cluster = container_of(timer, struct cluster, facts);
+
+	(void)now_ms;
+	if (cluster->events.on_facts)
+		cluster->events.on_facts(cluster->events.context);
+}
+
 /* Until everything was listed once, nothing is reported: a part is no configuration. */
 static void on_step(struct reflector *reflector)
 {
@@ -73,10 +90,12 @@ static void on_step(struct reflector *reflector)
 		return;
 	leave_copy(cluster);
 	if (cluster->looked != cluster->store.status_changes)
-		status_writer_look(&cluster->writer);
+		on_status(cluster, reflector->kind);
 	cluster->looked = cluster->store.status_changes;
+	if (reflector->kind == KIND_GATEWAY || reflector->kind == KIND_SERVICE)
+		service_writer_look(&cluster->services);
 	if (cluster->store.changes == cluster->reported) {
-		if (!cluster->on_change)
+		if (!cluster->events.on_change)
 			arm(cluster, &cluster->gather, 0);
 		return;
 	}
@@ -94,12 +113,12 @@ static void on_gather(struct timer *timer, uint64_t now_ms)
 
 	(void)now_ms;
 	cluster->first_ms = 0;
-	if (!cluster->on_change) {
+	if (!cluster->events.on_change) {
 		loop_stop(cluster->loop); /* cluster_wait() */
 		return;
 	}
 	cluster->reported = cluster->store.changes;
-	cluster->on_change(cluster->context);
+	cluster->events.on_change(cluster->events.context);
 }
 
 static void save(struct cluster *cluster)
@@ -126,21 +145,38 @@ static void on_save(struct timer *timer, uint64_t now_ms)
 
 static void on_held(struct cluster_lease *lease)
 {
-	status_writer_look(&container_of(lease, struct cluster, lease)->writer);
+	struct cluster *cluster = container_of(lease, struct cluster, lease);
+
+	status_writer_look(&cluster->writer);
+	cluster_definition_look(&cluster->definition);
+	service_writer_look(&cluster->services);
 }
 
-int cluster_init(struct cluster *cluster, const char *kubeconfig, const char *file)
+static void on_version(struct cluster_definition *definition)
+{
+	struct cluster *cluster = container_of(definition, struct cluster, definition);
+
+	cluster->events.on_facts(cluster->events.context);
+}
+
+int cluster_init(struct cluster *cluster, const struct cluster_options *options)
 {
 	int error;
 
-	*cluster = (struct cluster){ .file = file };
+	*cluster = (struct cluster){ .file = options->file };
 	cluster_access_init(&cluster->access);
 	timer_init(&cluster->gather, on_gather);
 	timer_init(&cluster->save, on_save);
+	timer_init(&cluster->facts, on_facts);
 	cluster_lease_init(&cluster->lease);
 	cluster->lease.on_held = on_held;
+	cluster_definition_init(&cluster->definition, &cluster->store, &cluster->lease);
+	cluster->definition.on_change = on_version;
 	status_writer_init(&cluster->writer, &cluster->store, &cluster->lease);
+	service_writer_init(&cluster->services, &cluster->store, &cluster->lease);
+	cluster->services.is_on = options->has_services;
 	error = store_init(&cluster->store);
+	cluster->store.keeps_addresses = options->has_pool;
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
 		reflector_init(&cluster->reflectors[kind], &cluster->store, (enum kind_id)kind);
 		cluster->reflectors[kind].on_step = on_step;
@@ -148,8 +184,8 @@ int cluster_init(struct cluster *cluster, const char *kubeconfig, const char *fi
 	}
 	if (error)
 		return error;
-	return kubeconfig ? cluster_access_read(&cluster->access, kubeconfig)
-			  : cluster_access_in_pod(&cluster->access);
+	return options->kubeconfig ? cluster_access_read(&cluster->access, options->kubeconfig)
+				   : cluster_access_in_pod(&cluster->access);
 }
 
 void cluster_done(struct cluster *cluster)
@@ -157,7 +193,9 @@ void cluster_done(struct cluster *cluster)
 	cluster_stop(cluster);
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
 		reflector_done(&cluster->reflectors[kind]);
+	cluster_definition_done(&cluster->definition);
 	status_writer_done(&cluster->writer);
+	service_writer_done(&cluster->services);
 	cluster_lease_done(&cluster->lease);
 	if (cluster->is_from_file)
 		store_done(&cluster->copy);
@@ -165,20 +203,22 @@ void cluster_done(struct cluster *cluster)
 	cluster_access_done(&cluster->access);
 }
 
-int cluster_start(struct cluster *cluster, struct loop *loop, void (*on_change)(void *context), void *context)
+int cluster_start(struct cluster *cluster, struct loop *loop, const struct cluster_events *events)
 {
 	int error = api_start(&cluster->api, loop, &cluster->access);
 
 	cluster->loop = loop;
-	cluster->on_change = on_change;
-	cluster->context = context;
+	cluster->events = *events;
 	if (error)
 		return error;
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
 		reflector_start(&cluster->reflectors[kind], &cluster->api);
 	/* Before that there is no configuration, so no status. */
-	if (on_change) {
+	if (events->on_change) {
 		status_writer_start(&cluster->writer, &cluster->api);
+		cluster->services.namespace = cluster->access.namespace;
+		service_writer_start(&cluster->services, &cluster->api);
+		cluster_definition_start(&cluster->definition, &cluster->api);
 		cluster_lease_start(&cluster->lease, &cluster->api, cluster->access.namespace);
 	}
 	return 0;
@@ -192,10 +232,13 @@ void cluster_stop(struct cluster *cluster)
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
 		reflector_stop(&cluster->reflectors[kind]);
 	cluster_lease_stop(&cluster->lease);
+	cluster_definition_stop(&cluster->definition);
 	status_writer_stop(&cluster->writer);
+	service_writer_stop(&cluster->services);
 	api_stop(&cluster->api);
 	timer_cancel(loop_timers(cluster->loop), &cluster->gather);
 	timer_cancel(loop_timers(cluster->loop), &cluster->save);
+	timer_cancel(loop_timers(cluster->loop), &cluster->facts);
 	cluster->loop = NULL;
 }
 
@@ -239,6 +282,7 @@ static void read_file(struct cluster *cluster)
 {
 	int error = store_init(&cluster->copy);
 
+	cluster->copy.keeps_addresses = cluster->store.keeps_addresses;
 	if (!error)
 		error = cluster_file_read(&cluster->copy, cluster->file);
 	if (error && error != -ENOENT)
@@ -263,7 +307,7 @@ int cluster_wait(struct cluster *cluster)
 	if (!error)
 		error = signals_start(&waiting.signals, loop, on_signal);
 	if (!error)
-		error = cluster_start(cluster, loop, NULL, NULL);
+		error = cluster_start(cluster, loop, &(struct cluster_events){ 0 });
 	if (!error) {
 		timer_arm(loop_timers(loop), &waiting.timer,
 			  loop_now_ms(loop) + (cluster->is_from_file ? FILE_WAIT_MS : SAY_MS));

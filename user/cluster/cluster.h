@@ -2,8 +2,17 @@
 #pragma once
 
 #include "config/load.h"
+#include "user/cluster/definition.h"
 #include "user/cluster/reflector.h"
+#include "user/cluster/service_writer.h"
 #include "user/cluster/status_writer.h"
+
+struct cluster_events {
+	void (*on_change)(void *context); /* after a burst of changes; NULL: cluster_wait() */
+	/* What statuses depend on, but no configuration, is known or has changed. */
+	void (*on_facts)(void *context);
+	void *context;
+};
 
 /*
  * The Kubernetes objects of an API server, as a source of configurations. Runs in the main thread. While the
@@ -16,18 +25,20 @@ struct cluster {
 	struct api api;
 	struct reflector reflectors[KIND_COUNT];
 	struct cluster_lease lease;
+	struct cluster_definition definition;
 	struct status_writer writer;
+	struct service_writer services;
 	struct loop *loop; /* borrowed; NULL: stopped */
 	struct timer gather; /* the end of a burst of changes */
 	struct timer save; /* when the file is written next */
+	struct timer facts; /* the end of a burst of changes of statuses that ours depend on */
 	const char *file; /* copy of the objects on disk; borrowed, NULL: none */
 	uint64_t first_ms; /* start of the burst; 0: none */
 	uint64_t reported; /* store.changes at the last on_change */
 	uint64_t looked; /* store.status_changes at the last look of the writer */
 	uint64_t saved; /* store.changes in the file */
 	bool is_from_file; /* the configuration is made of `copy`, until the lists are complete */
-	void (*on_change)(void *context); /* NULL: cluster_wait() */
-	void *context;
+	struct cluster_events events;
 };
 
 enum {
@@ -35,21 +46,26 @@ enum {
 	CLUSTER_GATHER_MAX_MS = 500,
 };
 
+struct cluster_options {
+	const char *kubeconfig; /* a path; NULL: in a pod */
+	const char *file; /* a copy of the objects, for a start without an API server; NULL: none */
+	bool has_pool; /* Gateways get addresses from a pool, and keep those in their statuses */
+	bool has_services; /* each Gateway gets a Service */
+};
+
 /*
- * kubeconfig: a path, or NULL in a pod. file: where a copy of the objects is kept for a start without an API
- * server, or NULL. Both are borrowed. 0, or a negative errno after a line in the log. cluster_done() may
- * follow in any case.
+ * Strings are borrowed. 0, or a negative errno after a line in the log. cluster_done() may follow in any
+ * case.
  */
-int cluster_init(struct cluster *cluster, const char *kubeconfig, const char *file);
+int cluster_init(struct cluster *cluster, const struct cluster_options *options);
 void cluster_done(struct cluster *cluster);
 /*
  * Waits until the objects are complete, with a loop of its own. If there is a copy on disk, not for longer
  * than some seconds. 0, -EINTR (a signal tells the process to end), or another negative errno.
  */
 int cluster_wait(struct cluster *cluster);
-/* Follows the objects: on_change comes after each burst of changes that matter to a configuration. */
-int cluster_start(struct cluster *cluster, struct loop *loop, void (*on_change)(void *context),
-		  void *context);
+/* Follows the objects, until cluster_stop(). */
+int cluster_start(struct cluster *cluster, struct loop *loop, const struct cluster_events *events);
 void cluster_stop(struct cluster *cluster);
 /* What a configuration is made of: the server's objects, or those of the file; never some of each. */
 static inline const struct store *cluster_objects(const struct cluster *cluster)
@@ -60,6 +76,11 @@ static inline const struct store *cluster_objects(const struct cluster *cluster)
 bool cluster_is_complete(const struct cluster *cluster);
 /* Since when a kind cannot be watched, microseconds since the epoch; 0: all are watched. */
 uint64_t cluster_away_us(const struct cluster *cluster);
+/* The annotation bundle-version of the definitions of Gateway API; NULL: not known. */
+static inline const struct text *cluster_bundle_version(const struct cluster *cluster)
+{
+	return cluster->definition.is_known ? &cluster->definition.version : NULL;
+}
 /* A sentence about what is wrong with the connection; empty: nothing. */
 struct span cluster_problem(const struct cluster *cluster);
 

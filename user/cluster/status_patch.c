@@ -85,6 +85,39 @@ bool json_is_same(struct span a, struct span b)
 	}
 }
 
+static bool has_members(struct span whole, struct span part)
+{
+	struct mcp_json_walk walk = mcp_json_walk_of(part);
+	struct span key, value;
+
+	while (mcp_json_next(&walk, &key, &value))
+		if (!json_has(mcp_json_member(whole, key), value))
+			return false;
+	return true;
+}
+
+static bool has_elements(struct span whole, struct span part)
+{
+	struct mcp_json_walk walk = mcp_json_walk_of(part), other = mcp_json_walk_of(whole);
+	struct span key, value, found;
+
+	while (mcp_json_next(&walk, &key, &value))
+		if (!mcp_json_next(&other, &key, &found) || !json_has(found, value))
+			return false;
+	return !mcp_json_next(&other, &key, &found);
+}
+
+bool json_has(struct span whole, struct span part)
+{
+	enum mcp_json_type type = mcp_json_type(part);
+
+	if (type != mcp_json_type(whole))
+		return false;
+	if (type == MCP_JSON_OBJECT)
+		return has_members(whole, part);
+	return type == MCP_JSON_ARRAY ? has_elements(whole, part) : json_is_same(whole, part);
+}
+
 /* ------------------------------------------------------------------------------------ writing */
 
 struct merge {

@@ -21,3 +21,5 @@
 bool status_patch(struct text *out, struct span wanted, struct span stored, struct span now);
 /* True if two JSON values mean the same: blanks and the order of members do not count. */
 bool json_is_same(struct span a, struct span b);
+/* True if `whole` has everything of `part`: objects may have more members, lists have as many elements. */
+bool json_has(struct span whole, struct span part);

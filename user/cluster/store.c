@@ -190,7 +190,26 @@ struct parts {
 	uint64_t digest;
 };
 
-static void split(enum kind_id kind, struct span api_version, struct span object, struct parts *parts)
+/* `status` with the addresses alone. */
+static void add_addresses(struct parts *parts, struct span status)
+{
+	struct span addresses = mcp_json_member(status, SPAN("addresses"));
+	struct text kept;
+
+	if (!addresses.len)
+		return;
+	text_init(&kept);
+	text_char(&kept, '{');
+	add_member(&kept, SPAN("addresses"), addresses);
+	text_char(&kept, '}');
+	add_member(&parts->text, SPAN("status"), text_span(&kept));
+	parts->text.failed |= kept.failed;
+	parts->digest = hash_mix(parts->digest, hash_bytes(addresses));
+	text_done(&kept);
+}
+
+static void split(const struct store *store, enum kind_id kind, struct span api_version, struct span object,
+		  struct parts *parts)
 {
 	struct mcp_json_walk walk = mcp_json_walk_of(object);
 	struct span key, value;
@@ -204,6 +223,8 @@ static void split(enum kind_id kind, struct span api_version, struct span object
 			add_metadata(&parts->text, value, &parts->digest);
 		} else if (span_eq(key, SPAN("status"))) {
 			parts->status = value;
+			if (kind == KIND_GATEWAY && store->keeps_addresses)
+				add_addresses(parts, value);
 		} else {
 			add_member(&parts->text, key, value);
 			parts->digest = hash_mix(parts->digest, hash_mix(hash_bytes(key), hash_bytes(value)));
@@ -300,7 +321,7 @@ int store_put(struct store *store, enum kind_id kind, struct span api_version, s
 	text_init(&parts.text);
 	result = name_key(json, &key);
 	if (!result) {
-		split(kind, api_version, json, &parts);
+		split(store, kind, api_version, json, &parts);
 		result = text_error(&parts.text);
 	}
 	if (!result) {

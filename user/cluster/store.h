@@ -11,7 +11,8 @@
  *
  * An object that a configuration does not depend on in full is kept in two parts: `text`, without
  * metadata.managedFields and without status, and `status`. A change of the status, which is often our own, is
- * no change for the configuration.
+ * no change for the configuration, but for one of a Gateway's addresses while keeps_addresses is set: the
+ * text has them, too.
  */
 struct stored_object {
 	struct list node; /* of its kind, in order of arrival */
@@ -30,6 +31,7 @@ struct mcp_json_checker;
 struct store {
 	struct mcp_json_checker *checker; /* owner */
 	struct list objects[KIND_COUNT];
+	bool keeps_addresses; /* a Gateway keeps an address of its status; set it while empty */
 	uint64_t bytes; /* of all objects */
 	uint64_t changes; /* how often what a configuration depends on has changed */
 	uint64_t status_changes; /* how often the status of an object has changed */

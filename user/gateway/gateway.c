@@ -181,6 +181,13 @@ static void gateway_on_objects(void *gateway)
 	gateway_reload(gateway);
 }
 
+static void gateway_on_facts(void *context)
+{
+	const struct gateway *gateway = context;
+
+	cluster_status_write(gateway->cluster, gateway->snapshot);
+}
+
 static void gateway_on_reload(struct timer *timer, uint64_t now_ms)
 {
 	(void)now_ms;
@@ -525,7 +532,8 @@ static void gateway_follow(struct gateway *gateway, uint64_t seen)
 		log_warn("cannot watch the configuration for changes (inotify); SIGHUP reloads it");
 	watch_follow(&gateway->watch, gateway->messages.file_list, gateway->messages.file_count);
 	if (gateway->cluster &&
-	    cluster_start(gateway->cluster, gateway->loop, gateway_on_objects, gateway) < 0)
+	    cluster_start(gateway->cluster, gateway->loop,
+			  &(struct cluster_events){ gateway_on_objects, gateway_on_facts, gateway }) < 0)
 		log_error("no memory to watch the API server: its objects stay as they are");
 }
 

@@ -28,17 +28,30 @@ static void guard_keys(const struct snapshot *snapshot)
 	}
 }
 
+static struct config_setting setting_of(const struct options *options, const struct store *store,
+					const struct snapshot *previous)
+{
+	return (struct config_setting){
+		.previous = previous,
+		.is_cluster = store,
+		.pool = options->gateway_addresses.range_count ? &options->gateway_addresses : NULL,
+		.status_address_list = options->status_address_list,
+		.status_address_count = options->status_address_count,
+	};
+}
+
 /* The files, then the objects of the API server. */
 static int load_all(const struct options *options, const struct store *store, const struct snapshot *previous,
 		    struct config_report *report, struct snapshot **ret_snapshot)
 {
+	const struct config_setting setting = setting_of(options, store, previous);
 	struct config_source *list;
 	struct cluster_texts texts;
 	size_t files = options->source_count;
 	int error;
 
 	if (!store)
-		return config_load(options->source_list, files, previous, report, ret_snapshot);
+		return config_load_with(options->source_list, files, &setting, report, ret_snapshot);
 	error = cluster_texts_make(&texts, store);
 	list = hg_malloc((files + texts.count + 1) * sizeof(*list));
 	if (!error && !list)
@@ -46,7 +59,7 @@ static int load_all(const struct options *options, const struct store *store, co
 	if (!error) {
 		memcpy(list, options->source_list, files * sizeof(*list));
 		memcpy(list + files, texts.source_list, texts.count * sizeof(*list));
-		error = config_load(list, files + texts.count, previous, report, ret_snapshot);
+		error = config_load_with(list, files + texts.count, &setting, report, ret_snapshot);
 	}
 	hg_free(list);
 	cluster_texts_done(&texts);

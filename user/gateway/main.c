@@ -58,7 +58,12 @@ static int open_cluster(const struct options *options, struct cluster *cluster, 
 	*ret = NULL;
 	if (!options->kubernetes)
 		return 0;
-	error = cluster_init(cluster, options->kubeconfig, options->kubernetes_copy);
+	error = cluster_init(cluster, &(struct cluster_options){
+					      .kubeconfig = options->kubeconfig,
+					      .file = options->kubernetes_copy,
+					      .has_pool = options->gateway_addresses.range_count,
+					      .has_services = options->gateway_services,
+				      });
 	if (!error)
 		error = cluster_wait(cluster);
 	if (error)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/core/engine/typo.h"
+#include "config/core/values/values.h"
 #include "config/source.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -146,6 +147,50 @@ static int options_set_restart_limit(struct options *options, const char *value)
 	return 0;
 }
 
+static int options_set_pool(struct options *options, const char *value)
+{
+	struct text why;
+	int error;
+
+	text_init(&why);
+	error = address_pool_parse(span_str(value), &options->gateway_addresses, &why);
+	text_char(&why, '\0');
+	if (error)
+		options_fail("--gateway-addresses:", why.failed ? value : why.data,
+			     "write addresses, networks and ranges, as in 192.0.2.10,198.51.100.0/24,"
+			     "2001:db8::10-2001:db8::1f");
+	text_done(&why);
+	return error;
+}
+
+/* value: the whole list. */
+static int options_add_status_address(struct options *options, const char *value, struct span item)
+{
+	struct status_address *one = &options->status_address_list[options->status_address_count];
+	struct address address;
+
+	if (options->status_address_count == OPTIONS_STATUS_ADDRESSES_MAX)
+		return options_fail("more than 16 --status-addresses:", value,
+				    "leave some out: a Gateway has at most 16");
+	*one = (struct status_address){ .value = item, .is_elsewhere = true };
+	one->is_hostname = address_parse_ip(item, 0, &address) < 0;
+	if (one->is_hostname && !value_is_hostname(item))
+		return options_fail("--status-addresses has neither an address nor a host name:", value,
+				    "write IP addresses and host names, as in 192.0.2.10,gw.example.com");
+	options->status_address_count++;
+	return 0;
+}
+
+static int options_set_status_addresses(struct options *options, const char *value)
+{
+	struct span rest = span_str(value), item;
+	int error = 0;
+
+	while (!error && span_split(&rest, ',', &item))
+		error = options_add_status_address(options, value, span_trim(item));
+	return error;
+}
+
 static int options_add_header(struct options *options, const char *value)
 {
 	const char *colon = strchr(value, ':');
@@ -174,6 +219,13 @@ static int options_set(struct options *options, enum option_id id, const char *v
 	case OPTION_KUBERNETES_COPY:
 		options->kubernetes_copy = value;
 		return 0;
+	case OPTION_GATEWAY_ADDRESSES:
+		return options_set_pool(options, value);
+	case OPTION_GATEWAY_SERVICES:
+		options->gateway_services = true;
+		return 0;
+	case OPTION_STATUS_ADDRESSES:
+		return options_set_status_addresses(options, value);
 	case OPTION_VALIDATE_ONLY:
 		options->validate_only = true;
 		return 0;
@@ -300,9 +352,12 @@ int options_parse(enum command_id command, int argc, char **argv, struct options
 		error = options_take(command, argc, argv, &at, ret_options);
 	if (!error && command == COMMAND_SERVE)
 		error = options_environment(ret_options);
-	if (!error && ret_options->kubernetes_copy && !ret_options->kubernetes)
-		error = options_fail("--kubernetes-copy without an API server", NULL,
-				     "write --kubernetes or --kubeconfig FILE as well");
+	if (!error && !ret_options->kubernetes &&
+	    (ret_options->kubernetes_copy || ret_options->gateway_services))
+		error = options_fail(ret_options->gateway_services
+					     ? "--gateway-services without an API server"
+					     : "--kubernetes-copy without an API server",
+				     NULL, "write --kubernetes or --kubeconfig FILE as well");
 	if (!error && command == COMMAND_SERVE && !ret_options->source_count && !ret_options->kubernetes &&
 	    !ret_options->show_version && !ret_options->show_help)
 		error = options_fail("no configuration", NULL,

@@ -41,6 +41,7 @@ extern const struct command command_list[COMMAND_COUNT];
 extern const struct option_row option_list[OPTION_COUNT];
 
 enum { OPTIONS_ARGUMENTS_MAX = 2, OPTIONS_HEADERS_MAX = 256 };
+enum { OPTIONS_STATUS_ADDRESSES_MAX = 16 }; /* as in the CRD of Gateways */
 enum { OPTIONS_SOURCES_MAX = 256, OPTIONS_RESTART_LIMIT = 10, OPTIONS_RESTART_LIMIT_MAX = 100000 };
 
 /* The command line and the environment. Strings are borrowed from argv and environ. */
@@ -50,6 +51,10 @@ struct options {
 	bool kubernetes; /* the configuration comes from an API server */
 	const char *kubeconfig; /* NULL: in a pod */
 	const char *kubernetes_copy; /* NULL: none */
+	struct address_pool gateway_addresses; /* without ranges: not given */
+	bool gateway_services;
+	struct status_address status_address_list[OPTIONS_STATUS_ADDRESSES_MAX];
+	uint32_t status_address_count;
 	bool validate_only;
 	bool strict; /* warnings of the configuration are errors, also at a reload */
 	bool show_version;

@@ -39,7 +39,9 @@ static int print_status(const struct snapshot *snapshot, bool is_json)
 
 	text_init(&text);
 	host_addresses_read(&host);
-	machine = (struct status_host){ host.list, host.count, own_address_has, false };
+	machine = (struct status_host){ .address_list = host.list,
+					.address_count = host.count,
+					.has_address = own_address_has };
 	if (is_json) {
 		status_write(snapshot, &machine, &text);
 		text_char(&text, '\n');

@@ -9,10 +9,19 @@ static bool is_group(const struct address *address)
 	       address->v4.sin_addr.s_addr == htonl(INADDR_BROADCAST);
 }
 
+const char *bind_address_fault(const struct address *address)
+{
+	if (is_group(address))
+		return "is a multicast or broadcast address";
+	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->v6.sin6_addr))
+		return "is a link-local address, which is unique only with the name of an interface";
+	return NULL;
+}
+
 bool bind_address_decode(struct decoder *d, const struct yaml_node *node, const char *example,
 			 struct address *ret)
 {
-	const char *wrong = NULL;
+	const char *wrong;
 	struct span text;
 
 	if (!decode_string(d, node, &text))
@@ -25,10 +34,7 @@ bool bind_address_decode(struct decoder *d, const struct yaml_node *node, const 
 		return false;
 	}
 	address_unmap(ret);
-	if (is_group(ret))
-		wrong = "is a multicast or broadcast address";
-	else if (ret->any.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&ret->v6.sin6_addr))
-		wrong = "is a link-local address, which is unique only with the name of an interface";
+	wrong = bind_address_fault(ret);
 	if (wrong)
 		config_error(d->report, node,
 			     "%s %s; write another address of this host, as in %s, or remove it for all "

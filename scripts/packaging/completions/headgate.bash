@@ -9,6 +9,8 @@ _headgate() {
 	,-f|,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	,--kubeconfig) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	,--kubernetes-copy) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	,--gateway-addresses) return ;;
+	,--status-addresses) return ;;
 	,--log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$word"); return ;;
 	,--log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word"); return ;;
 	,--restart-limit) return ;;
@@ -24,7 +26,7 @@ _headgate() {
 	bpf,--pin) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	esac
 	case $command in
-	'') words='-f --file --kubernetes --kubeconfig --kubernetes-copy --validate-only --strict --log-level --log-format --no-keeper --restart-limit -V --version -h --help' ;;
+	'') words='-f --file --kubernetes --kubeconfig --kubernetes-copy --gateway-addresses --gateway-services --status-addresses --validate-only --strict --log-level --log-format --no-keeper --restart-limit -V --version -h --help' ;;
 	check-request) words='-f --file -H --header --source --destination --json -h --help' ;;
 	convert) words='' ;;
 	explain) words='-f --file --json -h --help route' ;;

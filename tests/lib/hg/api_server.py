@@ -5,8 +5,10 @@ when told.
 It knows what the tests need of the real one, no more.
 """
 import copy
+import itertools
 import json
 import os
+import re
 import socket
 import ssl
 import threading
@@ -35,12 +37,39 @@ KINDS = {
     "Namespace": "/api/v1/namespaces", "Secret": "/api/v1/secrets", "ConfigMap": "/api/v1/configmaps",
 }
 TOKEN = "token-of-the-test"
-LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gateways.gateway.networking.k8s.io"
+LEASES = re.compile(r"/apis/coordination\.k8s\.io/v1/namespaces/[a-z-]+/leases(/headgate)?$")
 
 
 def failure(code, reason, message="", **details):
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code,
             "reason": reason, "message": message, "details": details}
+
+
+class Roles:
+    """The rules of ClusterRoles and Roles, and which of them were used."""
+
+    def __init__(self, *manifests):
+        self.rules, self.used = set(), set()  # (namespace, group, resource, name, verb); "" for any
+        for manifest in manifests:
+            for rule in manifest["rules"]:
+                self.rules |= set(itertools.product(
+                    [manifest["metadata"].get("namespace", "")], rule["apiGroups"], rule["resources"],
+                    rule.get("resourceNames", [""]), rule["verbs"]))
+
+    def allow(self, method, path, query):
+        parts = path.split("/")[1:]  # api/v1/... or apis/GROUP/VERSION/...
+        group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
+        namespace, rest = (rest[1], rest[2:]) if rest[0] == "namespaces" and len(rest) > 2 else ("", rest)
+        resource, name = "/".join([rest[0], *rest[2:]]), rest[1] if len(rest) > 1 else ""
+        verb = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete",
+                "GET": "get" if name else "watch" if "watch" in query else "list"}[method]
+        # Server-side apply of an object that is not there needs both.
+        verbs = {"patch", "create"} if "fieldManager" in query else {verb}
+        found = {rule for rule in self.rules if rule[0] in ("", namespace) and rule[3] in ("", name) and
+                 rule[1:3] == (group, resource) and rule[4] in verbs}
+        self.used |= found
+        return {rule[4] for rule in found} == verbs
 
 
 class ApiServer:
@@ -50,16 +79,20 @@ class ApiServer:
         self.objects = objects if objects is not None else {kind: {} for kind in KINDS}
         self.version, self.forgotten = 100, 0
         self.absent = set()  # paths or kinds that it answers with 404
-        self.refused = {}  # kind, or "PATCH" -> (status, body) of its requests
+        self.refused = {}  # kind, "PATCH", "apply" or "definition" -> (status, body) of its requests
         self.lists_as_events = True
         self.page = 2  # objects of a page of a list, whatever the client asks for
         self.requests = []  # (method, path with query)
         self.lease = None
+        self.bundle_version = "v1.6.3"  # annotation of the definition; None: the server has none
+        self.applied = {}  # (kind, key) -> what was last applied
         self.patches = []  # (kind, name, status) that were taken
         self.refusals = []  # when a patch was refused for `refused`: seconds of a monotonic clock
         self.frozen = False  # reads and sends nothing
+        self.roles = None  # Roles: what the client may do; None: everything
         self._history, self._open, self._lock = [], [], threading.RLock()
         self._authority = authority or Authority()
+        self.authority_path = self._authority.cert
         certificate = self._authority.issue("127.0.0.1")
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(certificate.cert, certificate.key)
@@ -198,8 +231,23 @@ class ApiServer:
         self.requests.append((method, target))
         if headers.get("authorization") != f"Bearer {TOKEN}":
             return connection.send(stream, 401, failure(401, "Unauthorized", "Unauthorized"))
-        if path.startswith(LEASES):
+        if self.roles and not self.roles.allow(method, path, query):
+            return connection.send(stream, 403, failure(403, "Forbidden", f"{method} {path} is forbidden"))
+        if LEASES.match(path):
             return connection.send(stream, *self._lease(method, path, json.loads(body) if body else None))
+        if path == DEFINITION and "definition" in self.refused:
+            return connection.send(stream, *self.refused["definition"])
+        if path == DEFINITION and self.bundle_version:
+            if "as=PartialObjectMetadata;" not in headers["accept"]:  # the rest is large
+                return connection.send(stream, 406, failure(406, "NotAcceptable"))
+            return connection.send(stream, 200, {
+                "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+                "metadata": {"name": path.rsplit("/", 1)[1], "annotations": {
+                    "gateway.networking.k8s.io/bundle-version": self.bundle_version}}})
+        if headers.get("content-type") == "application/apply-patch+yaml":
+            return connection.send(stream, *self._apply(path, query, json.loads(body)))
+        if method == "DELETE":
+            return connection.send(stream, *self._delete(path, json.loads(body)))
         if method == "PATCH" and method in self.refused:
             self.refusals.append(time.monotonic())
             return connection.send(stream, *self.refused[method])
@@ -218,7 +266,7 @@ class ApiServer:
         old = self.lease
         if method == "GET":
             return (200, old) if old else (404, failure(404, "NotFound", "no lease"))
-        if (path == LEASES) != (method == "POST"):
+        if path.endswith("/leases") != (method == "POST"):
             return 405, failure(405, "MethodNotAllowed")
         if old and new["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
             return 409, failure(409, "Conflict", "the object has been modified")
@@ -248,6 +296,52 @@ class ApiServer:
             self._store(kind, (namespace, rest[1]), new, "MODIFIED")
             return 200, new
         return 404, "404 page not found\n"
+
+    @staticmethod
+    def _place(path):
+        """Kind and key of a namespaced object; None: the path is not of one."""
+        for kind, place in KINDS.items():
+            collection, plural = place.rsplit("/", 1)
+            rest = path[len(collection) + 1:].split("/") if path.startswith(collection + "/") else []
+            if len(rest) == 4 and rest[0] == "namespaces" and rest[2] == plural:
+                return kind, (rest[1], rest[3])
+        return None
+
+    def _apply(self, path, query, manifest):
+        """Server-side apply: creates or changes; labels and annotations that it had set before go."""
+        kind, key = self._place(path)
+        if "apply" in self.refused:
+            self.refusals.append(time.monotonic())
+            return self.refused["apply"]
+        if "fieldManager" not in query or manifest["kind"] != kind or key != self._key(manifest):
+            return 400, failure(400, "BadRequest", "no field manager, or of another object")
+        if any(not isinstance(value, str) for part in ("labels", "annotations")
+               for value in manifest["metadata"].get(part, {}).values()):
+            return 422, failure(422, "Invalid", "labels and annotations are strings")
+        old = self.objects[kind].get(key)
+        before = self.applied.get((kind, key))
+        if old and not before:
+            return 409, failure(409, "Conflict", "conflicts with another manager")
+        new = copy.deepcopy(old) if old else {}
+        for name, value in manifest.items():
+            new[name] = {**new.get(name, {}), **value} if isinstance(value, dict) else value
+        for part in ("labels", "annotations"):
+            kept = {name: value for name, value in (old or {}).get("metadata", {}).get(part, {}).items()
+                    if name not in before["metadata"].get(part, {})} if before else {}
+            new["metadata"][part] = {**kept, **manifest["metadata"].get(part, {})}
+        self.applied[kind, key] = manifest
+        self._store(kind, key, copy.deepcopy(new), "MODIFIED" if old else "ADDED")
+        return 200, new
+
+    def _delete(self, path, options):
+        kind, key = self._place(path)
+        old = self.objects[kind].get(key)
+        if not old:
+            return 404, failure(404, "NotFound", "no such object")
+        if options["preconditions"]["uid"] != old["metadata"]["uid"]:
+            return 409, failure(409, "Conflict", "another uid")
+        self.delete(kind, key[1], key[0])
+        return 200, old
 
     def _list(self, connection, stream, kind, query):
         keys = sorted(self.objects[kind])
