@@ -25,6 +25,23 @@ static const struct listener *first_listener(const struct config_case *c)
 	return &c->snapshot->bind_list[0].listener_list[0];
 }
 
+/* GRPCRouteMultipleGateways of Gateway API v1.7 */
+TEST(a_route_of_two_gateways_is_served_by_both)
+{
+	const char *texts[] = { BEGIN,
+				OBJECT("Gateway", "g2", "") "{listeners: [{name: h, port: 90, protocol: "
+							    "HTTP}]}}\n---\n",
+				GRPC("parentRefs: [{name: g, sectionName: h}, {name: g2}], " RULES) };
+	struct config_case c;
+
+	config_case_texts(&c, texts, 3);
+	assert_int_equal(first_listener(&c)->route_count, 1);
+	assert_int_equal(c.snapshot->bind_count, 3);
+	assert_int_equal(c.snapshot->bind_list[1].listener_list[0].route_count, 0);
+	assert_int_equal(c.snapshot->bind_list[2].listener_list[0].route_count, 1);
+	config_case_done(&c);
+}
+
 /* -------------------------------------------------------------------------------- rules */
 
 TEST(a_method_match_becomes_a_path)
