@@ -455,8 +455,8 @@ install-data: ## all of install but the program: pages, examples, completions, s
 	$(call fill_in,headgate.1,$(PREFIX)/share/man/man1/headgate.1)
 	$(call fill_in,headgate.service,$(UNITDIR)/headgate.service)
 	$(call fill_in,headgate.apparmor,$(SYSCONFDIR)/apparmor.d/headgate)
-	for f in rbac gatewayclass daemonset; do \
-		install -D -m 644 scripts/packaging/kubernetes/$$f.yaml $(DESTDIR)$(DOCDIR)/kubernetes/$$f.yaml || exit; done
+	for f in rbac.yaml gatewayclass.yaml daemonset.yaml gateway-services.yaml example.yaml; do \
+		install -D -m 644 scripts/packaging/kubernetes/$$f $(DESTDIR)$(DOCDIR)/kubernetes/$$f || exit; done
 	for f in $(EXAMPLES); do install -D -m 644 config/examples/$$f $(DESTDIR)$(DOCDIR)/examples/$$f || exit; done
 	sed -i 's|build/certificates|$(SYSCONFDIR)/headgate/certificates|g' $(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES))
 	test -e $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml || \
