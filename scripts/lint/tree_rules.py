@@ -74,6 +74,7 @@ def check_names(tree):
             words.update(re.findall(r"\w+", tree.text(path)))
         if path.endswith((".c", ".cc", ".h")) and path.startswith(MODULE_DIRS):
             modules.add(re.split(r"[_.]", os.path.basename(path))[0])
+    modules.discard("proxy")  # so begin directives of nginx, too
     for path in tree.paths:
         if not path.endswith(".md"):
             continue

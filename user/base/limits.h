@@ -127,6 +127,9 @@ enum limits {
 	 */
 	LIMIT_GUARD_MS = 60000,
 	LIMIT_REPLY_MS = 30000, /* for the client to read a response of ours; then it is reset */
+	/* A trusted proxy must send its whole PROXY header in this time. */
+	LIMIT_PROXY_HEADER_MS = 5000,
+	LIMIT_PROXY_HEADER_BYTES = 4096, /* addresses and TLVs included; longer: the connection is reset */
 	/* From accept to the end of a TLS handshake, unless tls.handshakeTimeout is set. */
 	LIMIT_CLIENT_HELLO_MS = 15000,
 	LIMIT_TLS_HANDSHAKE_BYTES = 256 * 1024, /* from a peer; certificates of clients have a few KiB */
