@@ -459,6 +459,7 @@ struct bind {
 	struct address address; /* configured, or [::]:port, or 0.0.0.0:port without IPv6; unique */
 	struct span address_text;
 	bool may_lack_address; /* of a Gateway: opened even if no interface has the address yet */
+	bool is_proxied; /* tunnelProtocol: proxy */
 	enum bind_protocol protocol;
 	struct listener *listener_list;
 	uint32_t listener_count;
@@ -467,6 +468,7 @@ struct bind {
 	const struct frontend_tcp *tcp; /* may be NULL: keep the kernel's keepalive settings */
 	const struct frontend_tls *tls; /* may be NULL; the listeners' settings include it */
 	const struct frontend_connect *connect; /* may be NULL: CONNECT_DENY */
+	const struct frontend_proxy *proxy; /* NULL: connections begin without a PROXY header */
 	struct listener_table *table; /* set by policy_compile(); in the arena */
 	/* set by policy_compile(): rules about connections of all listeners; NULL: none, or they differ */
 	const struct guard_use *network;

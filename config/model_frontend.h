@@ -102,3 +102,21 @@ enum connect_mode {
 struct frontend_connect {
 	enum connect_mode mode;
 };
+
+/* Which PROXY headers are accepted: sums of PROXY_HEADER_V1 and PROXY_HEADER_V2 (user/net/proxy_header.h). */
+enum proxy_versions {
+	PROXY_VERSION_1 = 1,
+	PROXY_VERSION_2,
+	PROXY_VERSION_ALL,
+};
+
+enum proxy_mode {
+	PROXY_STRICT, /* a connection without a header, or of a peer that is not trusted, is reset */
+	PROXY_OPTIONAL, /* such a connection is served under its own address */
+};
+
+/* Connections begin with a header of the PROXY protocol. */
+struct frontend_proxy {
+	enum proxy_versions version;
+	enum proxy_mode mode;
+};

@@ -126,6 +126,8 @@ struct static_config {
 	enum forwarded_mode forwarded;
 	struct cidr *trusted_list; /* peers whose X-Forwarded-* are kept */
 	uint32_t trusted_count;
+	struct cidr *proxy_trusted_list; /* peers whose PROXY headers are believed */
+	uint32_t proxy_trusted_count;
 	uint64_t max_connections;
 	/* 0, also in the previous member: derived from the descriptor limit (user/gateway/resources.h). */
 	uint64_t connections_per_client;

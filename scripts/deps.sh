@@ -13,10 +13,10 @@ build="gcc g++ make pkg-config libc6-dev clang bpftool libbpf-dev libelf-dev zli
 	libssl-dev libc-ares-dev libcrypt-dev libcurl4-openssl-dev libncurses-dev libcmocka-dev curl"
 check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-protobuf
 	python3-cryptography python3-jwt python3-jsonschema python3-yaml python3-pyte
-	apache2-utils whois jq wrk strace
+	apache2-utils haproxy whois jq wrk strace
 	nghttp2-client nftables iproute2
 	libclang-rt-dev llvm openssl clang-format"
-bench="haproxy nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"
+bench="nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"
 # Only for `make mcp-interop`; where npm is older than what its packages need, it brings a newer node itself.
 interop="nodejs npm"
 # Only for `make testssl`.

@@ -200,7 +200,7 @@ static void dump_bind(struct json_writer *w, const struct bind *bind)
 	json_string(w, "key", bind->key);
 	json_string(w, "address", bind->address_text);
 	json_str(w, "protocol", bind_protocol_names[bind->protocol]);
-	json_str(w, "tunnelProtocol", "direct");
+	json_str(w, "tunnelProtocol", bind->is_proxied ? "proxy" : "direct");
 	json_open_object(w, "listeners");
 	for (uint32_t i = 0; i < bind->listener_count; i++)
 		dump_listener(w, &bind->listener_list[i]);

@@ -7,11 +7,12 @@
 #include "config/gatewayapi/policy_target.h"
 #include "config/gatewayapi/status.h"
 #include "config/core/values/policy_value.h"
+#include "config/core/values/values.h"
 #include "policy/guard/guard.h"
 
 /* -------------------------------------------------------------------------------- frontend */
 
-static void decode_frontend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
+static void decode_frontend(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
 		KEY("http"),
@@ -21,7 +22,7 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 		KEY_REFUSED("tracing", NOT_YET_TRACING),
 		KEY_REFUSED("metrics", NOT_YET_METRICS),
 		KEY("connect"),
-		KEY_REFUSED("proxyProtocol", NOT_YET_PROXY),
+		KEY("proxyProtocol"),
 		KEY("networkAuthorization"),
 	};
 	static const struct plain_policy plain[] = {
@@ -29,13 +30,21 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 		{ "tcp", "frontend/", ":frontend-tcp:", POLICY_FRONTEND_TCP },
 		{ "tls", "frontend/", ":frontend-tls:", POLICY_FRONTEND_TLS },
 		{ "connect", "frontend/", ":frontend-connect:", POLICY_FRONTEND_CONNECT },
+		{ "proxyProtocol", "frontend/", ":frontend-proxy:", POLICY_FRONTEND_PROXY },
 		{ "networkAuthorization", "frontend/",
 		  ":frontend-network-authz:", POLICY_NETWORK_AUTHORIZATION },
 		{ "accessLog", "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG },
 	};
 
-	if (found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
-		found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
+	const struct yaml_node *proxy = decode_get(node, "proxyProtocol");
+	struct decoder *d = m->decoder;
+
+	if (!found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
+		return;
+	/* An error at the node leaves the policy out. */
+	if (proxy)
+		(void)value_trusts_proxies(d, proxy, &m->builder->snapshot->config);
+	found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
 }
 
 /* -------------------------------------------------------------------------------- traffic */
@@ -255,7 +264,7 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	warn_of_empty(d, decode_get(spec, "traffic"), "traffic: {timeouts: {request: 10s}}");
 	warn_of_empty(d, decode_get(spec, "backend"), "backend: {http: {requestTimeout: 10s}}");
 	decode_strategy(d, decode_get(spec, "strategy"));
-	decode_frontend(d, decode_get(spec, "frontend"), &source);
+	decode_frontend(m, decode_get(spec, "frontend"), &source);
 	decode_traffic(m, decode_get(spec, "traffic"), &source);
 	backend_policies_decode(m, decode_get(spec, "backend"), object, BACKEND_POLICIES, &source.found);
 	source.is_unsafe = policy_is_unsafe(object);

@@ -2,6 +2,7 @@
 #include "config/standalone/attach.h"
 
 #include "config/core/values/policy_value.h"
+#include "config/core/values/values.h"
 #include "config/standalone/policy.h"
 #include "user/base/check.h"
 
@@ -15,6 +16,7 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, enu
 		[POLICY_FRONTEND_TCP] = "frontend/tcp",
 		[POLICY_FRONTEND_TLS] = "frontend/tls",
 		[POLICY_FRONTEND_CONNECT] = "frontend/connect",
+		[POLICY_FRONTEND_PROXY] = "frontend/proxy",
 		[POLICY_NETWORK_AUTHORIZATION] = "frontend/networkAuthorization",
 		[POLICY_FRONTEND_ACCESS_LOG] = "frontend/accessLog",
 	};
@@ -41,15 +43,39 @@ static const struct policy_entry frontend_entries[] = {
 	{ "logging", POLICY_FRONTEND_ACCESS_LOG, NULL }, /* its alternative name */
 	{ "tracing", POLICY_KIND_COUNT, NOT_YET_TRACING },
 	{ "metrics", POLICY_KIND_COUNT, NOT_YET_METRICS },
-	{ "proxy", POLICY_KIND_COUNT, NOT_YET_PROXY },
-	{ "proxyProtocol", POLICY_KIND_COUNT, NOT_YET_PROXY },
+	{ "proxyProtocol", POLICY_FRONTEND_PROXY, NULL },
+	{ "proxy", POLICY_FRONTEND_PROXY, NULL }, /* its alternative name */
 	{ "networkAuthorization", POLICY_NETWORK_AUTHORIZATION, NULL },
 	{ "networkExtAuthz", POLICY_KIND_COUNT, NOT_YET_NETWORK_EXT_AUTHZ },
 };
 
+static const char *const aliases[][2] = { { "accessLog", "logging" }, { "proxyProtocol", "proxy" } };
+
+/* True if the policy is written under its other name, too, which is reported. */
+static bool is_second(struct decoder *d, const struct yaml_node *map, const struct yaml_node *node)
+{
+	for (size_t i = 0; i < ARRAY_LEN(aliases); i++) {
+		if (!span_eq(node->key, span_str(aliases[i][1])) || !decode_get(map, aliases[i][0]))
+			continue;
+		config_error_key(d->report, node, "\"%s\" is another name of \"%s\"; write only one of them",
+				 aliases[i][1], aliases[i][0]);
+		return true;
+	}
+	return false;
+}
+
+static const void *frontend_value(struct standalone *s, const struct yaml_node *node, enum policy_kind kind)
+{
+	const void *object = policy_value(s->decoder, node, kind);
+
+	if (kind == POLICY_FRONTEND_PROXY &&
+	    !value_trusts_proxies(s->decoder, node, &s->builder->snapshot->config))
+		return NULL;
+	return object;
+}
+
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node)
 {
-	const struct yaml_node *log = decode_get(node, "accessLog"), *alias = decode_get(node, "logging");
 	struct decoder *d = s->decoder;
 
 	if (!policy_entries_known(d, node, frontend_entries, ARRAY_LEN(frontend_entries)))
@@ -58,15 +84,12 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 		config_warning(d->report, node,
 			       "is empty and has no effect; remove it, or write what it is to set, as in "
 			       "frontendPolicies: {http: {http1IdleTimeout: 5m}}");
-	if (log && alias)
-		config_error_key(d->report, alias,
-				 "\"logging\" is another name of \"accessLog\"; write only one of them");
 	for (size_t i = 0; i < ARRAY_LEN(frontend_entries); i++) {
 		const struct policy_entry *entry = &frontend_entries[i];
 		const struct yaml_node *child = entry->refusal ? NULL : decode_get(node, entry->name);
 
-		if (child && (child != alias || !log))
-			add_frontend(s, child, entry->kind, policy_value(d, child, entry->kind));
+		if (child && !is_second(d, node, child))
+			add_frontend(s, child, entry->kind, frontend_value(s, child, entry->kind));
 	}
 }
 

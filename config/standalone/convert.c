@@ -217,6 +217,7 @@ static void convert_bind(struct convert *c, const struct yaml_node *bind)
 
 	put_member(c, gateway, bind, "port");
 	put_member(c, gateway, bind, "bind");
+	put_member(c, gateway, bind, "tunnelProtocol");
 	if (is_one) {
 		put_listener(c, gateway, only);
 		move_listener(c, only, old.len ? old : SPAN("listener0"), name);

@@ -72,7 +72,7 @@ static void decode_listener(struct standalone *s, const struct yaml_node *node, 
 /* With `listeners`, the gateway itself has only its port. */
 static void refuse_listener_keys(struct decoder *d, const struct yaml_node *node)
 {
-	static const char *const own[] = { "port", "bind", "listeners" };
+	static const char *const own[] = { "port", "bind", "tunnelProtocol", "listeners" };
 
 	yaml_each(member, node) {
 		bool is_own = yaml_is_null(member);
@@ -111,6 +111,7 @@ static void decode_gateway(struct standalone *s, const struct yaml_node *node)
 	list = decode_take(d, count, sizeof(*list));
 	if (!bind || !list || !add_reference(s, name, list, count))
 		return;
+	bind->is_proxied = port.is_proxied;
 	for (uint32_t i = 0; i < count; i++)
 		list[i].listener = &bind->listener_list[i];
 	if (listeners) {

@@ -37,6 +37,24 @@ static bool decode_splice(struct decoder *d, const struct yaml_node *node, void 
 	return true;
 }
 
+bool standalone_tunnel(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const char *const words[] = { "direct", "proxy", "hboneWaypoint", "hboneGateway", "connect" };
+	const struct standalone *s = d->style;
+	unsigned index = 0;
+
+	if (!DECODE_WORD(d, node, words, &index))
+		return true;
+	if (index > 1)
+		config_error(d->report, node,
+			     "tunnelProtocol %s is not supported yet: without it the clients behind the "
+			     "tunnel are unknown; write direct only for a port to which clients connect "
+			     "themselves",
+			     words[index]);
+	*(bool *)ret = index == 1 && value_trusts_proxies(d, node, &s->builder->snapshot->config);
+	return true;
+}
+
 /* clang-format off */
 #define NAME_ROW(text)                                                                                       \
 	{ "name", AS_TEXT(struct listener, listener_name), .default_doc = "`listener<index>`", .doc = text }
@@ -108,6 +126,8 @@ static const struct schema_row gateway_rows[] = {
 	  .doc = "unique on its address, as under `binds`" },
 	{ "bind", AS_REST(struct gateway_port), .value_doc = "IP address", .default_doc = "all addresses",
 	  .doc = BIND_ADDRESS_DOC },
+	{ "tunnelProtocol", AS_BOOL(struct gateway_port, is_proxied), .decode = standalone_tunnel,
+	  .value_doc = "`direct`, `proxy`", .default_doc = "`direct`", .doc = "extension: " TUNNEL_DOC },
 	{ "listeners", AS_REST(struct gateway_port), .child = &gateway_listener_schema,
 	  .value_doc = "list of 1..65536", .default_doc = "one, with the keys below and the gateway's name",
 	  .doc = "several, with different host names, which then have the keys below" },

@@ -15,11 +15,18 @@ extern const struct schema gateway_listener_schema; /* struct listener */
 struct gateway_port {
 	struct listener listener;
 	uint16_t port;
+	bool is_proxied;
 };
 extern const struct schema gateway_schema; /* struct gateway_port */
 
 #define BIND_ADDRESS_DOC                                                                                     \
 	"extension: address of the port, as in `127.0.0.1`: [below](#one-port-on-several-addresses)"
+#define TUNNEL_DOC                                                                                           \
+	"`proxy`: connections begin with a [PROXY header](#proxy-protocol) of either "                       \
+	"version, as with `frontendPolicies.proxyProtocol`, which replaces version and mode"
+
+/* Decodes `tunnelProtocol` of a port: true for proxy. */
+bool standalone_tunnel(struct decoder *d, const struct yaml_node *node, void *ret);
 
 /* Records a bind; false if there is another one with its address and port. */
 bool standalone_take_address(struct standalone *s, struct bind *bind);

@@ -16,21 +16,6 @@
 
 /* -------------------------------------------------------------------------------- binds */
 
-static bool decode_tunnel(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	static const char *const words[] = { "direct", "hboneWaypoint", "hboneGateway", "proxy", "connect" };
-	unsigned index = 0;
-
-	(void)ret;
-	if (DECODE_WORD(d, node, words, &index) && index > 0)
-		config_error(d->report, node,
-			     "tunnelProtocol %s is not supported yet: without it the clients behind the "
-			     "tunnel are unknown; write direct only for a port to which clients connect "
-			     "themselves",
-			     words[index]);
-	return true;
-}
-
 static const struct schema_row bind_rows[] = {
 	{ "port", AS_U16(struct bind, port), RANGE(1, UINT16_MAX),
 	  .need = "write the port to listen on, as in port: 8080",
@@ -40,8 +25,9 @@ static const struct schema_row bind_rows[] = {
 	{ "listeners", AS_REST(struct bind), .child = &bind_listener_schema,
 	  .need = "write listeners: [{routes: [...]}]", .value_doc = "list of 1..65536",
 	  .doc = "with different host names: all HTTP, or HTTPS and TLS; TCP: exactly one" },
-	{ "tunnelProtocol", AS_REST(struct bind), .decode = decode_tunnel, .value_doc = "`direct`",
-	  .default_doc = "`direct`", .doc = "other values: not supported yet" },
+	{ "tunnelProtocol", AS_BOOL(struct bind, is_proxied), .decode = standalone_tunnel,
+	  .value_doc = "`direct`, `proxy`", .default_doc = "`direct`",
+	  .doc = TUNNEL_DOC "; other values: not supported yet" },
 	{ "mode", .refusal = NOT_YET_MODE_BIND },
 };
 const struct schema bind_schema = SCHEMA(bind_rows, struct bind);
@@ -120,6 +106,7 @@ static void decode_bind(struct standalone *s, const struct yaml_node *node)
 	bind = standalone_bind(s, node, written.port, listeners->count);
 	if (!bind)
 		return;
+	bind->is_proxied = written.is_proxied;
 	if (!standalone_take_address(s, bind))
 		config_error(d->report, decode_get(node, "port"),
 			     "port %u is configured twice on %.*s; put all its listeners under one bind",

@@ -7,6 +7,7 @@
 
 #include "config/core/values/policy_value.h"
 #include "config/core/values/values.h"
+#include "config/standalone/trusted.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
@@ -123,11 +124,6 @@ static bool decode_connect_timeout(struct decoder *d, const struct yaml_node *no
 	bool is_object;
 
 	return value_connect_timeout(d, node, NS_PER_MS, ret, &is_object);
-}
-
-static bool decode_trusted(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	return value_cidr(d, node, ret);
 }
 
 /* The same credentials as in policies; nobody enters without one. */
@@ -461,18 +457,6 @@ static const struct schema_row http2_rows[] = {
 };
 static const struct schema http2_schema = SCHEMA(http2_rows, struct http2_config);
 
-static const struct schema_row forwarded_rows[] = {
-	/* In the order of enum forwarded_mode. */
-	{ "mode", AS_WORD(struct static_config, forwarded), WORDS("append", "off"),
-	  .doc = "`off`: the gateway adds no X-Forwarded-*, and passes on the clients' fields, except "
-		 "those that identify the client" },
-	{ "trusted", AS_LIST(SCHEMA_CIDRS, struct static_config, trusted_list, trusted_count, struct cidr),
-	  .element = decode_trusted, .reload = RELOAD_ACCEPT, .default_doc = "none",
-	  .doc = "networks of clients whose X-Forwarded-* the gateway extends, and whose identity fields "
-		 "it passes on: [below](#fields-that-only-a-trusted-peer-may-send)" },
-};
-static const struct schema forwarded_schema = SCHEMA(forwarded_rows, struct static_config);
-
 static const struct schema_row retry_rows[] = {
 	{ "honorRetryAfter", AS_BOOL(struct retry_config, honor_retry_after),
 	  .doc = "wait as long as the backend's response demands" },
@@ -562,6 +546,7 @@ static const struct schema_row static_rows[] = {
 	{ "limits", AS_SECTION(struct static_config, &limits_schema) },
 	{ "http2", AS_MAP(struct static_config, http2, &http2_schema, struct http2_config) },
 	{ "forwarded", AS_SECTION(struct static_config, &forwarded_schema) },
+	{ "proxyProtocol", AS_SECTION(struct static_config, &proxy_protocol_schema) },
 	{ "via", AS_BOOL(struct static_config, via), .doc = "add `Via`" },
 	{ "retry", AS_MAP(struct static_config, retry, &retry_schema, struct retry_config) },
 	{ "exposeCloseReason", AS_BOOL(struct static_config, expose_close_reason),

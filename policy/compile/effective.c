@@ -23,6 +23,9 @@ const struct frontend_http frontend_http_default = {
 	.http1_idle_timeout_ns = 600 * NS_PER_S,
 };
 
+/* tunnelProtocol: proxy */
+static const struct frontend_proxy frontend_proxy_default = { PROXY_VERSION_ALL, PROXY_STRICT };
+
 /* ---- listeners and binds */
 
 /* Selects policies of a gateway. */
@@ -269,6 +272,9 @@ static void compile_connection(const struct compile *compile, struct bind *bind)
 	bind->tcp = precedence_object(&precedence, POLICY_FRONTEND_TCP);
 	bind->tls = precedence_object(&precedence, POLICY_FRONTEND_TLS);
 	bind->connect = precedence_object(&precedence, POLICY_FRONTEND_CONNECT);
+	bind->proxy = precedence_object(&precedence, POLICY_FRONTEND_PROXY);
+	if (!bind->proxy && bind->is_proxied)
+		bind->proxy = &frontend_proxy_default;
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
 		bind->listener_list[i].rules = (struct request_rules){ 0 };
 		if (is_shared)

@@ -23,7 +23,8 @@ POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/ta
 MCP = ["user/mcp/json/*", "user/mcp/protocol/*", "user/mcp/session/*"]
 # A client and everything that serves it.
 CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*", "user/relay/*",
-                   "user/upstream/*", "user/callout/*", "user/restart/state.h"] + MODEL
+                   "user/upstream/*", "user/callout/*", "user/restart/state.h",
+                   "user/restart/announced.h"] + MODEL
 # What a worker and the admin servers may use: objects of a thread, none of the process.
 THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
                    "user/codec/*", "user/phase/*", "user/driver/*"]

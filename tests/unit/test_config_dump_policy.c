@@ -122,6 +122,8 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		     "{\"directResponse\":{\"body\":\"aGVsbG8K\",\"status\":418}}");
 	assert_value(POLICY_FRONTEND_CONNECT, &(struct frontend_connect){ CONNECT_ROUTE },
 		     "{\"connect\":{\"mode\":\"route\"}}");
+	assert_value(POLICY_FRONTEND_PROXY, &(struct frontend_proxy){ PROXY_VERSION_ALL, PROXY_OPTIONAL },
+		     "{\"proxy\":{\"version\":\"all\",\"mode\":\"optional\"}}");
 	assert_value(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },
 		     "{\"limits\":{\"maxRequestBytes\":0}}");
 	assert_value(POLICY_BUFFER, &buffer,

@@ -90,6 +90,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_FRONTEND_TCP:
 	case POLICY_FRONTEND_TLS:
 	case POLICY_FRONTEND_CONNECT:
+	case POLICY_FRONTEND_PROXY:
 	case POLICY_NETWORK_AUTHORIZATION:
 	case POLICY_FRONTEND_ACCESS_LOG:
 	case POLICY_BACKEND_HTTP:
@@ -113,6 +114,7 @@ static const void *object_of(const struct fixture *f, enum owner owner, enum pol
 		return kind == POLICY_FRONTEND_HTTP	 ? (const void *)f->bind->http
 		       : kind == POLICY_FRONTEND_TLS	 ? (const void *)f->bind->tls
 		       : kind == POLICY_FRONTEND_CONNECT ? (const void *)f->bind->connect
+		       : kind == POLICY_FRONTEND_PROXY	 ? (const void *)f->bind->proxy
 							 : (const void *)f->bind->tcp;
 	case OWNER_ROUTE:
 		return object_of_route(&f->route->effective, kind);
@@ -144,6 +146,7 @@ static const struct domain {
 	{ POLICY_FRONTEND_TCP, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_FRONTEND_TLS, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_FRONTEND_CONNECT, OWNER_BIND, GATEWAY_PLACES },
+	{ POLICY_FRONTEND_PROXY, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_TIMEOUT, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_RETRY, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_DELAY, OWNER_ROUTE, ROUTE_PLACES },
@@ -224,7 +227,7 @@ TEST(every_place_beats_every_weaker_one_for_every_kind)
 			}
 		}
 	}
-	assert_int_equal(pairs, 4 * 3 + 14 * 15 + 4 * 55 + 2 * 10 + 4 * 28);
+	assert_int_equal(pairs, 5 * 3 + 14 * 15 + 4 * 55 + 2 * 10 + 4 * 28);
 }
 
 TEST(every_place_alone_sets_what_it_may_and_nothing_else)

@@ -29,6 +29,9 @@ TEST(keys_and_targets_are_those_of_the_documentation)
 		  TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_TCP },
 		{ POLICY TO_GATEWAY "frontend: {connect: {mode: Route}}" END,
 		  "frontend/n/p:frontend-connect:n/g", TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_CONNECT },
+		{ "config: {proxyProtocol: {trusted: [10.0.0.0/8]}}\n---\n" POLICY TO_GATEWAY
+		  "frontend: {proxyProtocol: {version: All, mode: Optional}}" END,
+		  "frontend/n/p:frontend-proxy:n/g", TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_PROXY },
 		{ POLICY TO_GATEWAY "frontend: {http: {}}" END, "frontend/n/p:frontend-http:n/g",
 		  TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_HTTP },
 		{ POLICY TO_GATEWAY "frontend: {accessLog: {attributes: {remove: [a]}}}" END,
@@ -271,6 +274,8 @@ TEST(what_is_not_supported_is_left_out_with_a_warning)
 TEST(wrong_policies_are_refused)
 {
 	static const struct config_refusal rows[] = {
+		{ POLICY TO_GATEWAY "frontend: {proxyProtocol: {}}" END,
+		  "a.yaml:2:101: " IN "frontend.proxyProtocol: ", "needs the networks of the proxies" },
 		{ POLICY "frontend: {http: {}}" END,
 		  "a.yaml:1:108: AgentgatewayPolicy n/p: spec: ", "targetRefs, targetSelectors" },
 		{ POLICY TO_GATEWAY "targetSelectors: [], frontend: {http: {}}" END,

@@ -24,10 +24,7 @@ static const struct place {
 	  { "mcpGuardrails", "ai" },
 	  { "transformations", "backendAuth", "backendTunnel", "a2a", "inferenceRouting",
 	    "sessionAffinity" } },
-	{ "frontendPolicies: {",
-	  "}\n",
-	  { "networkExtAuthz" },
-	  { "tracing", "metrics", "proxy", "proxyProtocol" } },
+	{ "frontendPolicies: {", "}\n", { "networkExtAuthz" }, { "tracing", "metrics" } },
 	{ "config: {",
 	  "}\n",
 	  { "spiffe" },
@@ -64,7 +61,7 @@ static const struct place {
 	  { "transformation", "compression" } },
 	{ MANIFEST "backend: {", "}}}\n", { "ai", "extAuth" }, { "auth", "tunnel", "transformation" } },
 	{ MANIFEST "backend: {mcp: {", "}}}}\n", { "guardrails" }, { NULL } },
-	{ MANIFEST "frontend: {", "}}}\n", { NULL }, { "tracing", "metrics", "proxyProtocol" } },
+	{ MANIFEST "frontend: {", "}}}\n", { NULL }, { "tracing", "metrics" } },
 };
 
 static void check_key(const struct place *place, const char *key, bool protects)

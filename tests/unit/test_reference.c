@@ -56,6 +56,7 @@ static const struct reference references[] = {
 	    { "tcp.", .kind = POLICY_FRONTEND_TCP },
 	    { "tls.", .kind = POLICY_FRONTEND_TLS },
 	    { "connect.", .kind = POLICY_FRONTEND_CONNECT },
+	    { "proxyProtocol.", .kind = POLICY_FRONTEND_PROXY },
 	    { "networkAuthorization.", .kind = POLICY_NETWORK_AUTHORIZATION },
 	    { "accessLog.", .kind = POLICY_FRONTEND_ACCESS_LOG } } },
 	{ "routePolicies",

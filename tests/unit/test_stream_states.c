@@ -67,13 +67,13 @@ TEST(every_state_but_closed_has_a_way_to_closed_and_closed_has_none)
 	}
 }
 
-/* A client that reads a TLS hello begins in that state: client_begin() sets it before anything can happen. */
+/* A client that reads a PROXY header begins in that state: client_proxy_start() sets it at once. */
 TEST(every_state_can_be_reached)
 {
 	for (size_t m = 0; m < ARRAY_LEN(machines); m++) {
 		const struct machine *machine = &machines[m];
 		unsigned int seen = 1u << machine->first | (machine->allows == client_allows)
-								   << CLIENT_READ_HELLO;
+								   << CLIENT_READ_PROXY;
 		unsigned int before = 0;
 
 		while (seen != before) {

@@ -42,6 +42,7 @@ void client_arm(struct client *client)
 			at_ms = client->http->head_due_ms;
 		break;
 	case CLIENT_IDLE:
+	case CLIENT_READ_PROXY:
 	case CLIENT_READ_HELLO:
 	case CLIENT_HANDSHAKE:
 	case CLIENT_LINGER:
@@ -98,6 +99,7 @@ void client_free(struct client *client)
 {
 	hg_free(client->http);
 	client_tls_free(client->tls);
+	hg_free(client->announced);
 	client_h2_free(client->h2);
 	proxy_bind_unref(client->bind);
 	quota_drop(client->peer);
@@ -169,7 +171,7 @@ void clients_drain(struct proxy *proxy, bool with_fresh)
 	while ((client = slab_next(proxy->clients, &cursor, &handle)) != NULL) {
 		if (client->is_closed || client_has_begun(client) || proxy->handler->may_hand_off(client))
 			continue;
-		if (with_fresh || client->conn.received_bytes)
+		if (with_fresh || client->conn.received_bytes > client->proxy_header_bytes)
 			client_close_idle(client, END_DRAINED);
 	}
 }

@@ -48,11 +48,12 @@ struct client {
 	struct stream *stream; /* the running one, or NULL; always NULL with h2 */
 	struct client_http *http; /* owner; NULL: a tunnel (TCP, TLS, or an upgraded connection) */
 	struct client_h2 *h2; /* owner; NULL: not HTTP/2 */
-	char source[CLIENT_SOURCE_BYTES]; /* "ip:port", "[ip]:port" */
+	char source[CLIENT_SOURCE_BYTES]; /* "ip:port", "[ip]:port": of a PROXY header, or of the peer */
 	uint8_t source_len;
 	uint8_t peer_ip_at; /* offset of the address, without port, in source */
 	uint8_t peer_ip_len;
 	enum client_state state : 8;
+	uint16_t proxy_header_bytes; /* received before the first byte of the client itself */
 	bool is_trusted; /* X-Forwarded-* fields of the client are kept */
 	bool is_age_over; /* maxConnectionAge passed: the running exchange is the last */
 	bool is_closed;
@@ -60,6 +61,8 @@ struct client {
 	uint32_t replay_bytes; /* of all its streams (struct replay) */
 	uint32_t requests; /* wraps */
 	struct client_tls *tls; /* owner; NULL: plain */
+	/* owner: where the client connected, as a PROXY header announced; NULL: to this connection */
+	struct address *announced;
 	/* deadline of the state, loop time; 0: none. In READ_HEAD: deadline for the next byte */
 	uint64_t deadline_ms;
 	uint64_t age_ms; /* when maxConnectionAge expires, loop time; 0: no limit, or it has expired */

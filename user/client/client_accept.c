@@ -5,9 +5,36 @@
 #include "user/client/admission.h"
 #include "user/client/client_h2.h"
 #include "user/client/client_peer.h"
+#include "user/client/client_proxy.h"
 #include "user/client/client_tls.h"
 #include "user/client/evict.h"
 #include "user/net/socket.h"
+
+/* ------------------------------------------------------------------------------------ protocols */
+
+static void client_begin(struct client *client, const struct bind *bind)
+{
+	switch (bind->protocol) {
+	case BIND_HTTP:
+		client_begin_http(client, bind, bind->network);
+		break;
+	case BIND_TCP:
+		client_open_tunnel(client, false, (struct span){ 0 });
+		break;
+	case BIND_TLS:
+		client_tls_start(client);
+		break;
+	}
+}
+
+/* Call after a PROXY header. Its port has a configuration. */
+static void client_begin_if(struct client *client, bool is_settled)
+{
+	if (!is_settled)
+		return;
+	client_begin(client, client->bind->bind);
+	client->proxy->handler->on_state(client);
+}
 
 /* ------------------------------------------------------------------------------------ events */
 
@@ -20,6 +47,9 @@ static void client_run(struct client *client)
 		break;
 	case CLIENT_READ_HEAD:
 		client_read_head(client);
+		break;
+	case CLIENT_READ_PROXY:
+		client_begin_if(client, client_proxy_read(client));
 		break;
 	case CLIENT_READ_HELLO:
 		client_tls_read_hello(client);
@@ -85,6 +115,9 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 	case CLIENT_READ_HEAD:
 		client_on_head_timer(client, now_ms);
 		break;
+	case CLIENT_READ_PROXY:
+		client_begin_if(client, client_proxy_on_timer(client));
+		break;
 	case CLIENT_READ_HELLO:
 	case CLIENT_HANDSHAKE:
 		client_tls_on_timer(client);
@@ -119,21 +152,6 @@ static void client_start_age(struct client *client)
 	if (config->timeouts.max_connection_age_jitter_ns)
 		age_ns += proxy_random(client->proxy) % config->timeouts.max_connection_age_jitter_ns;
 	client->age_ms = proxy_now_ms(client->proxy) + ns_to_ms(age_ns);
-}
-
-static void client_begin(struct client *client, const struct bind *bind)
-{
-	switch (bind->protocol) {
-	case BIND_HTTP:
-		client_begin_http(client, bind, bind->network);
-		break;
-	case BIND_TCP:
-		client_open_tunnel(client, false, (struct span){ 0 });
-		break;
-	case BIND_TLS:
-		client_tls_start(client);
-		break;
-	}
 }
 
 static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind, int fd,
@@ -197,25 +215,29 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 		  enum client_origin origin)
 {
 	const struct bind *config = bind->bind;
+	struct client_proxy arrival;
 	struct quota *counted;
 	struct client *client;
 
 	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
-	if (!config) {
+	if (!config || !client_proxy_admits(proxy, config, fd, peer, origin, &arrival)) {
 		socket_reset(fd);
 		return false;
 	}
-	counted = admission_client(proxy, peer);
+	counted = arrival.is_expected ? NULL : admission_client(proxy, client_proxy_peer(&arrival, peer));
 	if (!evict_admit(proxy, bind, counted, &fd)) {
 		quota_drop(counted);
 		admission_refuse(proxy, config, fd);
 		return false;
 	}
 	client = client_enter(proxy, bind, fd, peer, counted, origin);
-	if (!client)
+	if (!client || !client_proxy_take(client, &arrival))
 		return false;
 	client_start_age(client);
-	client_begin(client, config);
+	if (arrival.is_expected)
+		client_begin_if(client, client_proxy_start(client));
+	else
+		client_begin(client, config);
 	proxy->handler->on_state(client);
 	return true;
 }
@@ -223,15 +245,21 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 struct client *client_take_over(struct proxy *proxy, struct proxy_bind *bind, int fd,
 				const struct address *peer, bool has_requests, enum client_origin origin)
 {
-	struct quota *counted = admission_client(proxy, peer);
+	struct client_proxy arrival;
+	struct quota *counted;
 	struct client *client;
 
 	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
+	if (!client_proxy_admits(proxy, bind->bind, fd, peer, origin, &arrival)) {
+		socket_reset(fd);
+		return NULL;
+	}
+	counted = admission_client(proxy, client_proxy_peer(&arrival, peer));
 	/* It was admitted by the previous process, so the number does not grow. */
 	admission_count(proxy, bind);
 	admission_count_client(counted);
 	client = client_enter(proxy, bind, fd, peer, counted, origin);
-	if (!client)
+	if (!client || !client_proxy_take(client, &arrival))
 		return NULL;
 	client->requests = has_requests;
 	if (has_requests && client_make_http(client, bind->bind) < 0) {

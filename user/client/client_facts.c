@@ -9,9 +9,28 @@
 #include "user/relay/conn_tls.h"
 #include "user/tls/session.h"
 
+/* The TCP peer. A PROXY header has replaced it in client->source. */
+static bool raw_address_of(const struct client *client, struct address *ret_address)
+{
+	if (!client->announced)
+		return address_parse(span_of(client->source, client->source_len), ret_address) == 0;
+	if (!conn_is_open(&client->conn) || socket_peer(conn_fd(&client->conn), ret_address) < 0)
+		return false;
+	address_unmap(ret_address);
+	return true;
+}
+
+static bool destination_of(const struct client *client, struct address *ret_address)
+{
+	if (client->announced)
+		*ret_address = *client->announced;
+	return client->announced ||
+	       (conn_is_open(&client->conn) && socket_local(conn_fd(&client->conn), ret_address) == 0);
+}
+
 static void fill_addresses(struct client_facts *f, const struct client *client, const struct fields *fields)
 {
-	if (address_parse(span_of(client->source, client->source_len), &f->raw_address) == 0)
+	if (raw_address_of(client, &f->raw_address))
 		f->source.raw_address = &f->raw_address;
 	client_peer_address(client, fields, &f->address);
 	f->source.address = f->address.len ? &f->address : NULL;
@@ -77,8 +96,7 @@ int client_facts_fill(struct client_facts *f, const struct client *client, const
 		facts->sni = client->tls->server_name;
 	if (needs & EXPRESSION_NEEDS_ADDRESS)
 		fill_addresses(f, client, fields);
-	if (needs & EXPRESSION_NEEDS_DESTINATION && conn_is_open(&client->conn) &&
-	    socket_local(conn_fd(&client->conn), &f->destination) == 0)
+	if (needs & EXPRESSION_NEEDS_DESTINATION && destination_of(client, &f->destination))
 		facts->destination = &f->destination;
 	return needs & EXPRESSION_NEEDS_CERTIFICATE ? fill_certificate(f, client, arena) : 0;
 }

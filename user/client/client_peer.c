@@ -17,18 +17,30 @@ void client_peer_set_options(const struct proxy *proxy, const struct bind *bind,
 	(void)socket_set_keepalive(fd, &keepalive);
 }
 
-bool client_peer_is_listed(const struct static_config *config, const struct address *peer)
+static bool is_in_any(const struct address *peer, const struct cidr *list, uint32_t count)
 {
-	for (uint32_t i = 0; i < config->trusted_count; i++) {
-		if (address_in(peer, &config->trusted_list[i].network, config->trusted_list[i].prefix_bits))
+	for (uint32_t i = 0; i < count; i++) {
+		if (address_in(peer, &list[i].network, list[i].prefix_bits))
 			return true;
 	}
 	return false;
 }
 
+bool client_peer_is_listed(const struct static_config *config, const struct address *peer)
+{
+	return is_in_any(peer, config->trusted_list, config->trusted_count);
+}
+
 bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer)
 {
 	return client_peer_is_listed(&proxy->lease->snapshot->config, peer);
+}
+
+bool client_peer_may_announce(const struct proxy *proxy, const struct address *peer)
+{
+	const struct static_config *config = &proxy->lease->snapshot->config;
+
+	return is_in_any(peer, config->proxy_trusted_list, config->proxy_trusted_count);
 }
 
 void client_peer_name(struct client *client, const struct address *peer)

@@ -8,6 +8,8 @@ void client_peer_set_options(const struct proxy *proxy, const struct bind *bind,
 /* True if X-Forwarded-* of this peer are trusted (config.forwarded.trusted). */
 bool client_peer_is_listed(const struct static_config *config, const struct address *peer);
 bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer);
+/* True if PROXY headers of this peer are believed (config.proxyProtocol.trusted). */
+bool client_peer_may_announce(const struct proxy *proxy, const struct address *peer);
 /* Sets the texts of the client's address, and is_trusted. */
 void client_peer_name(struct client *client, const struct address *peer);
 /*

@@ -145,31 +145,6 @@ static uint64_t client_tls_hello_ms(const struct bind *bind)
 	return is_set ? ns_to_ms(bind->tls->handshake_timeout.ns) : LIMIT_CLIENT_HELLO_MS;
 }
 
-void client_tls_start(struct client *client)
-{
-	struct proxy *proxy = client->proxy;
-	struct client_tls *tls = hg_calloc(1, sizeof(*tls));
-
-	client->tls = tls;
-	if (tls) {
-		list_init(&tls->node);
-		list_init(&tls->port_node);
-		tls->client = client;
-		tls->begin_ns = loop_now_ns(proxy->loop);
-		tls->hello = hg_calloc(1, sizeof(*tls->hello));
-	}
-	if (!tls || !tls->hello) {
-		client_close(client, END_INTERNAL, true);
-		return;
-	}
-	client_tls_enter_queue(tls);
-	sni_init(tls->hello);
-	client->state = CLIENT_READ_HELLO;
-	client->deadline_ms = proxy_now_ms(proxy) + client_tls_hello_ms(client->bind->bind);
-	client_arm(client);
-	client_tls_read_hello(client);
-}
-
 /* Copies the texts into one allocation: the parser and the configuration may be freed. */
 static int client_tls_keep_texts(struct client_tls *tls, struct span listener_key)
 {
@@ -259,14 +234,29 @@ static void client_tls_choose(struct client *client)
 		client_tls_pass_through(client);
 }
 
+/* Feeds the next bytes of conn.in. False: more are needed. */
+static bool client_tls_take_hello(struct client *client, struct span bytes)
+{
+	enum sni_result result = sni_feed(client->tls->hello, bytes);
+
+	if (result == SNI_MORE)
+		return false;
+	if (result != SNI_BAD)
+		client_tls_choose(client);
+	else if (is_like_http(buf_span(&client->conn.in)))
+		client_tls_answer_plain(client);
+	else
+		client_close(client, END_REQUEST_BAD, true);
+	return true;
+}
+
 /* The hello stays in conn.in unchanged: a tunnel forwards it, or the handshake starts with it. */
 void client_tls_read_hello(struct client *client)
 {
 	struct conn *conn = &client->conn;
-	struct sni_parser *hello = client->tls->hello;
 
 	for (;;) {
-		enum sni_result result;
+		size_t before = buf_len(&conn->in);
 		ssize_t len;
 
 		if (buf_reserve(&conn->in, 2048, LIMIT_CLIENT_HELLO_BYTES + LIMIT_READ_BYTES) < 0) {
@@ -280,18 +270,37 @@ void client_tls_read_hello(struct client *client)
 			client_close(client, len == 0 ? END_CLIENT_FIN : END_CLIENT_RST, len < 0);
 			return;
 		}
-		result = sni_feed(hello, span_of(buf_tail(&conn->in), (size_t)len));
 		buf_commit(&conn->in, (size_t)len);
-		if (result == SNI_MORE)
-			continue;
-		if (result != SNI_BAD)
-			client_tls_choose(client);
-		else if (is_like_http(buf_span(&conn->in)))
-			client_tls_answer_plain(client);
-		else
-			client_close(client, END_REQUEST_BAD, true);
+		if (client_tls_take_hello(client, span_from(buf_span(&conn->in), before)))
+			return;
+	}
+}
+
+void client_tls_start(struct client *client)
+{
+	struct proxy *proxy = client->proxy;
+	struct client_tls *tls = hg_calloc(1, sizeof(*tls));
+
+	client->tls = tls;
+	if (tls) {
+		list_init(&tls->node);
+		list_init(&tls->port_node);
+		tls->client = client;
+		tls->begin_ns = loop_now_ns(proxy->loop);
+		tls->hello = hg_calloc(1, sizeof(*tls->hello));
+	}
+	if (!tls || !tls->hello) {
+		client_close(client, END_INTERNAL, true);
 		return;
 	}
+	client_tls_enter_queue(tls);
+	sni_init(tls->hello);
+	client->state = CLIENT_READ_HELLO;
+	client->deadline_ms = proxy_now_ms(proxy) + client_tls_hello_ms(client->bind->bind);
+	client_arm(client);
+	/* What followed a PROXY header. */
+	if (!client_tls_take_hello(client, buf_span(&client->conn.in)))
+		client_tls_read_hello(client);
 }
 
 /* ------------------------------------------------------------------------------------ handshake */

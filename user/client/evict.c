@@ -196,7 +196,7 @@ static bool evict_admit_here(struct proxy *proxy, struct proxy_bind *bind)
 	return evict_refuse(proxy, LIMIT_KIND_CONNECTIONS);
 }
 
-static bool evict_admit_peer(struct proxy *proxy, struct quota *peer)
+bool evict_admit_peer(struct proxy *proxy, struct quota *peer)
 {
 	for (int i = 0; i < EVICT_TRIES; i++) {
 		if (admission_take_client(proxy, peer))

@@ -16,6 +16,8 @@
  * counts which limit.
  */
 bool evict_admit(struct proxy *proxy, struct proxy_bind *bind, struct quota *peer, int *fd);
+/* Counts one more for the client's address alone; NULL: it has no limit. False: the same. */
+bool evict_admit_peer(struct proxy *proxy, struct quota *peer);
 /*
  * upstream_pool.make_room: ends an idle client, or else an idle connection to a backend. True if one ended.
  */

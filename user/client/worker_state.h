@@ -124,6 +124,7 @@ struct proxy {
 	uint32_t tls_turn_steps; /* handshake steps made in turn tls_turn */
 	uint64_t tls_turn;
 	struct log_rate tls_log;
+	struct log_rate proxy_log; /* refused PROXY headers */
 	uint32_t look_after_ms; /* a stream is worth a checkpoint when it is so old; 0: none is (no keeper) */
 	bool is_draining; /* answers carry Connection: close */
 	bool is_handing_off; /* streams and idle clients go to another program (quiesce.h) */

@@ -8,13 +8,18 @@
 
 #include "user/base/check.h"
 #include "user/net/socket.h"
+#include "user/restart/announced.h"
 
 enum { HANDOFF_FDS = 2 };
 
-/* Of a stream. An idle client is one byte. */
+/*
+ * Of a stream. An idle client is one byte. Behind either is what a PROXY header announced about the
+ * connection, if there was one.
+ */
 struct handoff_item {
 	struct restart_entry entry;
 	char texts[RESTART_LONG_TEXT_BYTES]; /* where they are too long for the entry */
+	struct restart_announced announced; /* where all before have their maximum length */
 };
 
 union handoff_control {
@@ -72,12 +77,15 @@ int handoff_send(int fd, struct restart_state *restart_state, int client_fd, int
 {
 	bool is_stream = backend_fd >= 0;
 	char idle = 0;
-	struct iovec segments[] = { { &idle, sizeof(idle) }, { 0 } };
+	const struct restart_announced *announced = restart_announced_of(restart_state, client_fd);
+	struct iovec segments[] = { { &idle, sizeof(idle) },
+				    { 0 },
+				    { (void *)(uintptr_t)announced, announced ? sizeof(*announced) : 0 } };
 	union handoff_control control = { .space = { 0 } };
 	int fds[HANDOFF_FDS] = { client_fd, backend_fd };
 	size_t fds_bytes = (is_stream ? 2 : 1) * sizeof(int);
 	struct msghdr message = { .msg_iov = segments,
-				  .msg_iovlen = is_stream ? 2 : 1,
+				  .msg_iovlen = ARRAY_LEN(segments),
 				  .msg_control = control.space,
 				  .msg_controllen = CMSG_SPACE(fds_bytes) };
 	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
@@ -119,6 +127,19 @@ static size_t take_fds(struct msghdr *message, int fds[HANDOFF_FDS])
 	return count;
 }
 
+/* How long the message is without what a PROXY header announced; that is recorded, if it follows. */
+static size_t leave_announced(struct restart_state *restart_state, const struct handoff_item *item,
+			      size_t len, size_t bytes, int client_fd)
+{
+	struct restart_announced announced;
+
+	if (len != bytes + sizeof(announced))
+		return len;
+	memcpy(&announced, (const char *)item + bytes, sizeof(announced));
+	restart_announced_put(restart_state, client_fd, &announced);
+	return bytes;
+}
+
 static bool leave_stream(struct restart_state *restart_state, const struct handoff_item *item, size_t len,
 			 const int fds[HANDOFF_FDS])
 {
@@ -126,8 +147,9 @@ static bool leave_stream(struct restart_state *restart_state, const struct hando
 	size_t text_bytes = long_text_bytes(&item->entry);
 
 	if (!entry || fds[1] >= RESTART_DESCRIPTORS || text_bytes > sizeof(item->texts) ||
-	    len != sizeof(item->entry) + text_bytes || !socket_is(fds[0], item->entry.client_cookie) ||
-	    !socket_is(fds[1], item->entry.backend_cookie))
+	    leave_announced(restart_state, item, len, sizeof(item->entry) + text_bytes, fds[0]) !=
+		    sizeof(item->entry) + text_bytes ||
+	    !socket_is(fds[0], item->entry.client_cookie) || !socket_is(fds[1], item->entry.backend_cookie))
 		return false;
 	*entry = item->entry;
 	entry->backend_fd = fds[1];
@@ -145,9 +167,10 @@ static bool leave(struct restart_state *restart_state, const struct handoff_item
 		return false;
 	if (fds[1] >= 0)
 		return len >= sizeof(item->entry) && leave_stream(restart_state, item, len, fds);
-	if (len == 1)
-		conn_status_set(restart_state, fds[0], CONN_STATUS_IDLE);
-	return len == 1;
+	if (leave_announced(restart_state, item, len, 1, fds[0]) != 1)
+		return false;
+	conn_status_set(restart_state, fds[0], CONN_STATUS_IDLE);
+	return true;
 }
 
 int handoff_receive(int fd, struct restart_state *restart_state, int *ret_client_fd, int *ret_backend_fd)

@@ -54,6 +54,14 @@ static void streams_free(struct restart_state *restart_state)
 	restart_state->long_texts = NULL;
 }
 
+static void announced_free(struct restart_state *restart_state)
+{
+	if (restart_state->announced)
+		munmap(restart_state->announced,
+		       restart_state->stream_count * sizeof(*restart_state->announced));
+	restart_state->announced = NULL;
+}
+
 /* One entry for each possible descriptor. Without entries, streams end with their gateway. */
 static void streams_create(struct restart_state *restart_state)
 {
@@ -65,6 +73,8 @@ static void streams_create(struct restart_state *restart_state)
 	restart_state->streams = memory_share(restart_state->stream_count * sizeof(*restart_state->streams));
 	restart_state->long_texts =
 		memory_share(restart_state->stream_count * sizeof(*restart_state->long_texts));
+	restart_state->announced =
+		memory_share(restart_state->stream_count * sizeof(*restart_state->announced));
 	if (!restart_state->streams || !restart_state->long_texts)
 		streams_free(restart_state);
 }
@@ -86,6 +96,7 @@ void restart_state_free(struct restart_state *restart_state)
 	if (!restart_state)
 		return;
 	streams_free(restart_state);
+	announced_free(restart_state);
 	munmap(restart_state, sizeof(*restart_state));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,7 +36,7 @@ enum {
 	 * name that is made differently (checkpoint_route_name()): the new program would reset what it does
 	 * not find.
 	 */
-	RESTART_LAYOUT_VERSION = 4,
+	RESTART_LAYOUT_VERSION = 5,
 	RESTART_DESCRIPTORS = 1 << 20, /* descriptors above have no status and are not resumed */
 	RESTART_KEPT = 1 << 16, /* descriptors that were open before the first gateway */
 	RESTART_OBJECTS = 512,
@@ -101,6 +102,12 @@ struct restart_entry {
 };
 static_assert(sizeof(struct restart_entry) <= 256, "what a stream costs");
 
+/* What a PROXY header announced about a client's connection (user/restart/announced.h). */
+struct restart_announced {
+	atomic_uint_fast64_t cookie; /* SO_COOKIE of that connection; 0: none */
+	struct sockaddr_in6 source, destination; /* or sockaddr_in; AF_UNSPEC: no addresses */
+};
+
 /* Descriptors of a kernel lane, in an order defined by the lane. */
 struct restart_objects {
 	uint32_t count; /* 0: none; written last */
@@ -154,11 +161,12 @@ struct restart_state {
 	struct trace traces[LIMIT_WORKERS];
 	atomic_uchar statuses[RESTART_DESCRIPTORS];
 	/*
-	 * Both indexed by descriptor, with stream_count entries; NULL: not even address space could be
+	 * All indexed by descriptor, with stream_count entries; NULL: not even address space could be
 	 * reserved.
 	 */
 	struct restart_entry *streams;
 	char (*long_texts)[RESTART_LONG_TEXT_BYTES];
+	struct restart_announced *announced; /* the same; NULL: nothing can be recorded */
 	uint32_t stream_count;
 };
 

@@ -45,8 +45,6 @@
 #define NOT_YET_CONCURRENCY_LIMIT NOT_YET_GUARD("concurrent requests to backends are not limited")
 #define NOT_YET_TRACING NOT_YET("no spans are sent; the access log has each request")
 #define NOT_YET_METRICS NOT_YET("metrics have only their usual labels")
-#define NOT_YET_PROXY \
-	NOT_YET("PROXY headers are not read, and clients are seen by the address that they connect from")
 #define NOT_YET_NETWORK_EXT_AUTHZ NOT_YET_GUARD("no external service checks clients when they connect")
 #define NOT_YET_SPIFFE \
 	NOT_YET_GUARD("certificates come only from files, and no SPIFFE identity is checked")

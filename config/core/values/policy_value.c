@@ -156,6 +156,19 @@ static const struct schema_row frontend_connect_rows[] = {
 };
 static const struct schema frontend_connect_schema = SCHEMA(frontend_connect_rows, struct frontend_connect);
 
+static const struct schema_row frontend_proxy_rows[] = {
+	/* In the order of enum proxy_versions and enum proxy_mode. */
+	{ "version", AS_WORD(struct frontend_proxy, version), .word_base = PROXY_VERSION_1,
+	  WORDS("v1", "v2", "all"), MANIFEST_WORDS("V1", "V2", "All"), .default_value = PROXY_VERSION_2,
+	  .doc = "of the header that is accepted" },
+	{ "mode", AS_WORD(struct frontend_proxy, mode), WORDS("strict", "optional"),
+	  MANIFEST_WORDS("Strict", "Optional"),
+	  .doc = "`strict`: connections without a header, and of peers outside "
+		 "`config.proxyProtocol.trusted`, are reset; `optional`: they are served under their own "
+		 "address. An invalid header resets the connection in both modes" },
+};
+static const struct schema frontend_proxy_schema = SCHEMA(frontend_proxy_rows, struct frontend_proxy);
+
 static const struct schema_row access_log_rows[] = {
 	{ "remove", AS_LIST(SCHEMA_NAMES, struct access_log_policy, remove_list, remove_count, struct span),
 	  .value_doc = "list of names", .dump = DUMP_NOT_ZERO, .doc = "fields to leave out of the log" },
@@ -436,6 +449,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_FRONTEND_TCP] = &frontend_tcp_schema,
 		[POLICY_FRONTEND_TLS] = &frontend_tls_schema,
 		[POLICY_FRONTEND_CONNECT] = &frontend_connect_schema,
+		[POLICY_FRONTEND_PROXY] = &frontend_proxy_schema,
 		[POLICY_NETWORK_AUTHORIZATION] = &network_authorization_schema,
 		[POLICY_FRONTEND_ACCESS_LOG] = &access_log_schema,
 		[POLICY_TIMEOUT] = &timeout_schema,

@@ -332,6 +332,16 @@ wrong:
 	return false;
 }
 
+bool value_trusts_proxies(struct decoder *d, const struct yaml_node *node, const struct static_config *config)
+{
+	if (config->proxy_trusted_count)
+		return true;
+	config_error(d->report, node,
+		     "needs the networks of the proxies that send PROXY headers, because anybody could "
+		     "announce any client; write config: {proxyProtocol: {trusted: [10.0.0.0/8]}}");
+	return false;
+}
+
 /* -------------------------------------------------------------------------------- HTTP */
 
 bool value_header_name(struct decoder *d, const struct yaml_node *node, struct span name, struct span *ret)

@@ -42,6 +42,12 @@ bool value_method(struct decoder *d, const struct yaml_node *node, struct span *
 /* Absolute path without query: starts with '/', no blanks, no control bytes, no '?' or '#'. */
 bool value_path(struct decoder *d, const struct yaml_node *node, struct span *ret);
 bool value_cidr(struct decoder *d, const struct yaml_node *node, struct cidr *ret);
+/*
+ * `node` asks for PROXY headers, which anybody could send: false with an error if the section `config`,
+ * which is decoded before, trusts no proxy.
+ */
+bool value_trusts_proxies(struct decoder *d, const struct yaml_node *node,
+			  const struct static_config *config);
 /* `splice` of a listener or a backend: auto, off or sameHost. */
 void value_splice_end(struct decoder *d, const struct yaml_node *node, bool *ret_is_off,
 		      bool *ret_is_same_host);

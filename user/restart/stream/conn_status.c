@@ -13,6 +13,8 @@ static enum conn_status status_of(const struct client *client)
 		return CONN_STATUS_TLS;
 	if (client->h2)
 		return CONN_STATUS_HTTP2;
+	if (client->state == CLIENT_READ_PROXY)
+		return CONN_STATUS_REQUEST;
 	if (!client->http)
 		return CONN_STATUS_TUNNEL;
 	if (client->state != CLIENT_IDLE || buf_len(&client->conn.in) || conn_has_output(&client->conn) ||
