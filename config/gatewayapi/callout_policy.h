@@ -10,7 +10,7 @@
  */
 const void *callout_policy_ext_authz(struct manifests *m, const struct yaml_node *node,
 				     const struct manifest_object *object);
-/* `rateLimit.global` */
+/* `rateLimit`, with `global` or `conditional` */
 const void *callout_policy_limit(struct manifests *m, const struct yaml_node *node,
 				 const struct manifest_object *object);
 /* A filter of type ExternalAuth (Gateway API, HTTPExternalAuthFilter). */

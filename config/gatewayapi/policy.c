@@ -62,6 +62,25 @@ static void decode_header_modifiers(struct decoder *d, const struct yaml_node *n
 		found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
 }
 
+/* Limits of the gateway, and those of a service: two kinds. Without any, the first says what is missing. */
+static void decode_rate_limit(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
+{
+	static const struct decode_key keys[] = { KEY("local"), KEY("global"), KEY("conditional") };
+	static const struct plain_policy local = { "rateLimit", "traffic/",
+						   ":rl-local:", POLICY_LOCAL_RATE_LIMIT };
+	static const struct plain_policy global = { "rateLimit", "traffic/",
+						    ":rl-global:", POLICY_REMOTE_RATE_LIMIT };
+	bool is_of_service = decode_get(node, "global") || decode_get(node, "conditional");
+	struct decoder *d = m->decoder;
+
+	if (!node || !DECODE_MAP(d, node, keys))
+		return;
+	if (decode_get(node, "local") || !is_of_service)
+		found_add(&source->found, &local, policy_value(d, node, POLICY_LOCAL_RATE_LIMIT), node);
+	if (is_of_service)
+		found_add(&source->found, &global, callout_policy_limit(m, node, source->object), node);
+}
+
 /* Policies that need other objects: secrets, services. */
 static void decode_with_objects(struct manifests *m, const struct yaml_node *map,
 				struct policy_source *source)
@@ -78,9 +97,6 @@ static void decode_with_objects(struct manifests *m, const struct yaml_node *map
 		  auth_policy_api_key },
 		{ { "extAuth", "traffic/", ":extauth:", POLICY_EXT_AUTHZ }, callout_policy_ext_authz },
 	};
-	static const struct plain_policy limit = { "rateLimit", "traffic/",
-						   ":rl-global:", POLICY_REMOTE_RATE_LIMIT };
-	const struct yaml_node *global = decode_get(decode_get(map, "rateLimit"), "global");
 	bool *outer;
 
 	outer = m->decoder->lacks_guard;
@@ -92,8 +108,7 @@ static void decode_with_objects(struct manifests *m, const struct yaml_node *map
 			found_add(&source->found, &list[i].plain, list[i].decode(m, node, source->object),
 				  node);
 	}
-	if (global)
-		found_add(&source->found, &limit, callout_policy_limit(m, global, source->object), global);
+	decode_rate_limit(m, decode_get(map, "rateLimit"), source);
 	m->decoder->lacks_guard = outer;
 }
 
@@ -175,8 +190,6 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		{ "buffer", "traffic/", ":buffer:", POLICY_BUFFER },
 		{ "csrf", "traffic/", ":csrf:", POLICY_CSRF },
 	};
-	static const struct plain_policy local_limit = { "rateLimit", "traffic/",
-							 ":rl-local:", POLICY_LOCAL_RATE_LIMIT };
 	struct decoder *d = m->decoder;
 	unsigned phase = 0;
 
@@ -185,9 +198,6 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 	DECODE_WORD(d, decode_get(node, "phase"), phases, &phase);
 	source->is_gateway_phase = phase == 1;
 	found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
-	if (decode_get(decode_get(node, "rateLimit"), "local") ||
-	    !decode_get(decode_get(node, "rateLimit"), "global"))
-		found_add_plain(d, node, &local_limit, 1, &source->found);
 	decode_with_objects(m, node, source);
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
 	decode_host_rewrite(d, decode_get(node, "hostRewrite"), source);

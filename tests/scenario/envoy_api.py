@@ -100,7 +100,7 @@ def denied(code=7, **members):
 class Service:
     """One of the services. answer(request, context) gives a message, or bytes, which may be none."""
 
-    def __init__(self, method, request, answer):
+    def __init__(self, method, request, answer, certificate=None):
         self.asked, self.answer, self._request = [], answer, request
         self._lock = threading.Lock()
         path, name = method.strip("/").split("/")
@@ -108,7 +108,11 @@ class Service:
                                                       response_serializer=self._write)
         self._server = grpc.server(futures.ThreadPoolExecutor(8))
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(path, {name: handler}),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        if certificate:
+            credentials = grpc.ssl_server_credentials([(certificate.key_pem, certificate.pem)])
+            self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
         context().own(Context.ORIGIN, self)
 
@@ -134,8 +138,8 @@ class Service:
     cleanup = stop
 
 
-def authorization(answer):
-    return Service("/envoy.service.auth.v3.Authorization/Check", "CheckRequest", answer)
+def authorization(answer, certificate=None):
+    return Service("/envoy.service.auth.v3.Authorization/Check", "CheckRequest", answer, certificate)
 
 
 def rate_limit(answer):

@@ -5,9 +5,11 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from crashes import kill
 from hg import *
 from hg.framework import Context, Failure, context
 from hg.h2 import fetch2
+from manifests import GATEWAY, ROUTE, SERVICE
 from plays import acted, play
 
 CONFIG = """
@@ -21,6 +23,46 @@ binds:
       backends: [{host: @origin@}]
 """
 LISTED = "includeResponseHeaders: [x-user, x-role]"
+RULES = """
+  - matches: [{path: {value: /filter}}]
+    filters:
+    - type: ExternalAuth
+      externalAuth:
+        protocol: HTTP
+        backendRef: {name: judge, port: 80}
+        http: {path: /auth, allowedHeaders: [cookie]}
+    backendRefs: [{name: svc, port: 80}]
+  - matches: [{path: {value: /lost}}]
+    filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: none, port: 80}}}]
+    backendRefs: [{name: svc, port: 80}]
+  - matches: [{path: {value: /policy}}]
+    name: policy
+    backendRefs: [{name: svc, port: 80}]
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: judged, namespace: ns}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: route, sectionName: policy}]
+  traffic:
+    extAuth:
+      url: http://@judge@
+      failureMode: FailClosed
+      http: {path: '"/ask"', allowedRequestHeaders: [x-a], addRequestHeaders: {x-b: request.path},
+             allowedResponseHeaders: [x-user]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: judge, namespace: ns}
+spec: {clusterIP: None, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: judge-1, namespace: ns, labels: {kubernetes.io/service-name: judge}}
+addressType: IPv4
+ports: [{port: @judge_port@}]
+endpoints: [{addresses: [127.0.0.1]}]
+"""
 
 
 class Question:
@@ -283,6 +325,57 @@ binds:
     eq(upstream.read_request().header("x-user"), "alice", "the user")
     upstream.respond(200)
     eq(client.response().status, 200, "the response")
+
+
+@test("after kill -9 no request enters that waited for the service, and later ones are asked about")
+def crash():
+    judge = Judge(lambda request: None)
+    backend = Backend()
+    gateway = Gateway(guarded(judge.address), origin=backend, workers=1, keeper=True)
+    client = gateway.client().request("GET", "/waits")
+    wait_until(lambda: judge.asked, what="the service is asked")
+    judge.answer = lambda request: (403, [], b"no")
+    kill(gateway)
+    judge.release.set()
+    client.expect_end()
+    eq(gateway.fetch("/later").status, 403, "a later request")
+    backend.expect_no_connection(0.1)
+
+
+@test("manifests: a policy with url, a filter with a Service, and a rule whose service is lost")
+def manifests():
+    judge = Judge(lambda request: (200, [("X-User", "alice"), ("X-Other", "1"), ("Server", "judge")], b""))
+    backend, port = Backend(), judge.address.partition(":")[2]
+    gateway = Gateway(GATEWAY + SERVICE + ROUTE + RULES, origin_port=backend.port, judge=judge.address,
+                      judge_port=port, workers=1)
+    headers = [("X-A", "1"), ("Cookie", "c"), ("X-User", "root"), ("X-Other", "root")]
+    upstream = None
+    for path, expected in (("/policy", ("alice", "root", None)), ("/filter", ("alice", "1", None))):
+        client = gateway.client().request("GET", path, headers=headers)
+        upstream = upstream or backend.accept()
+        head = upstream.read_request()
+        eq((head.header("x-user"), head.header("x-other"), head.header("server")), expected, path)
+        upstream.respond(200)
+        eq(client.response().status, 200, path)
+    eq([(asked.path, asked.headers["x-a"], asked.headers["x-b"], asked.headers["cookie"])
+        for asked in judge.asked],
+       [("/ask", "1", "/policy", None), ("/auth/filter", None, None, "c")], "questions")
+    eq(gateway.fetch("/lost").status, 500, "a rule without its service")
+    eq(len(judge.asked), 2, "calls")
+
+
+@test("the dump shows the policy as agentgateway does")
+def dumped():
+    form = ("{host: 'a.test:80', protocol: {http: {path: request.path, includeResponseHeaders: [x-user]}}, "
+            "failureMode: {denyWithStatus: 503}, policies: {http: {requestTimeout: 1s}}}")
+    gateway, _ = play(CONFIG % form)
+    route = gateway.config_dump()["binds"][0]["listeners"]
+    route = list(list(route.values())[0]["routes"].values())[0]
+    policy = route["inlinePolicies"][0]["extAuthz"]
+    check(policy.pop("backend").endswith("/guarded/callout0"), "the service")
+    eq(policy, {"inlinePolicies": [{"http": {"version": None, "requestTimeout": "1s"}}],
+                "protocol": {"http": {"path": "request.path", "includeResponseHeaders": ["x-user"]}},
+                "failureMode": {"denyWithStatus": 503}}, "the policy")
 
 
 @test("a reload takes another service, and connections to it are kept")

@@ -3,6 +3,7 @@
 import threading
 
 from hg import *
+from hg.pki import Authority
 from plays import acted
 
 try:
@@ -168,6 +169,41 @@ def deadline():
     check(left[0] is not None and left[0] <= 0.5, f"the deadline is {left[0]}")
     check(cancelled.wait(30), "the call was not cancelled")
     backend.expect_no_connection(0.1)
+
+
+@test("over TLS the service is verified, and one with another certificate decides nothing")
+def verified():
+    need("module:grpc")
+    need("module:google.protobuf")
+    authority, other = Authority(), Authority("other")
+    service = envoy_api.authorization(lambda request, context: envoy_api.denied(body="asked"),
+                                      authority.issue("127.0.0.1"))
+    for trusted, expected in ((authority, "asked"), (other, "external authorization failed")):
+        gateway, backend = acted(guarded(service, ", policies: {backendTLS: {root: '%s'}}" % trusted.cert))
+        eq(gateway.fetch("/").text, expected, "the response")
+        backend.expect_no_connection(0.1)
+
+
+@test("a service with several endpoints is asked at one that is there")
+def elsewhere():
+    need("module:grpc")
+    need("module:google.protobuf")
+    service = envoy_api.authorization(lambda request, context: envoy_api.denied(body="asked"))
+    gateway, _ = acted("""
+services:
+- {name: judge, namespace: ns, hostname: judge.ns, ports: {80: %d}}
+workloads:
+- {uid: a, name: a, namespace: ns, workloadIps: [127.0.0.1], services: {ns/judge.ns: {80: %d}}}
+- {uid: b, name: b, namespace: ns, workloadIps: [127.0.0.2], services: {ns/judge.ns: {80: %d}}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - policies: {extAuthz: {service: {name: ns/judge.ns, port: 80}}}
+      backends: [{host: @origin@}]
+""" % (service.port, service.port, service.port))
+    for _ in range(8):
+        eq(gateway.fetch("/").text, "asked", "the response")
 
 
 @test("calls share one connection, and a service that restarts is found again")

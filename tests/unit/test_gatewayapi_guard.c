@@ -213,6 +213,39 @@ TEST(a_guard_that_cannot_decide_before_a_route_is_chosen_refuses_its_targets)
 
 #define LACKS(traffic) ROUTED OTHER POLICY("kind: HTTPRoute, name: r", "traffic: {" traffic "}")
 
+#define GLOBAL                                                                                               \
+	"global: {domain: d, url: 'http://a.example:1', descriptors: [{entries: [{name: a, expression: "     \
+	"request.path}]}]}"
+#define LIMITED(limits) LACKS("rateLimit: " limits)
+
+TEST(limits_of_a_service_have_conditions_and_stand_beside_those_of_the_gateway)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ LIMITED("{" GLOBAL "}"), NULL },
+		{ LIMITED("{local: [{requests: 1, unit: Seconds}], " GLOBAL "}"), NULL },
+		{ LIMITED("{conditional: [{condition: 'request.path == \"/a\"', policy: {" GLOBAL
+			  "}}, {policy: {" GLOBAL "}}]}"),
+		  NULL },
+		{ LIMITED("{conditional: [{policy: {" GLOBAL "}}], " GLOBAL "}"),
+		  "stands beside `conditional`" },
+		{ LIMITED("{conditional: [{policy: {}}]}"), "write global: {backendRef" },
+		{ LIMITED("{" GLOBAL ", locl: []}"), "locl" },
+		{ LIMITED("{}"), "write a list of limits" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+
+		serves(rows[i].text, rows[i].error ? "/ 500\n/z ok\n" : "/ ok\n/z ok\n");
+		config_case_text(&c, rows[i].text);
+		if (rows[i].error)
+			config_case_says(&c, CONFIG_ERROR, "a.yaml:", rows[i].error);
+		config_case_done(&c);
+	}
+}
+
 /* A reference that breaks is no error of the object, but it must not be served without what it lacks. */
 TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 {
@@ -223,6 +256,8 @@ TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 		LACKS("basicAuthentication: {secretRef: {name: k}}"),
 		LACKS("rateLimit: {global: {domain: d, backendRef: {name: none, port: 1}, "
 		      "descriptors: [{entries: [{name: a, expression: request.path}]}]}}"),
+		LACKS("rateLimit: {conditional: [{policy: {local: [{requests: 1, unit: Seconds}], " GLOBAL
+		      "}}]}"),
 		LACKS("extAuth: {backendRef: {name: none, port: 1}, grpc: {}}"),
 		LACKS("extAuth: {url: 'http://a:1', http: {}, forwardBody: {maxSize: 1}}"),
 		LACKS("rateLimit: {local: [{tokens: 1, unit: Seconds}]}"),

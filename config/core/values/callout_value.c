@@ -430,6 +430,20 @@ static const struct schema_row limit_inner_rows[] = { REMOTE_LIMIT_ROWS };
 static const struct schema limit_inner_schema =
 	SCHEMA(limit_inner_rows, struct remote_rate_limit, .check = check_remote_limit);
 
+/* In manifests limits of a service stand beside those of the gateway, which have no conditions yet. */
+static const struct schema_row limit_global_rows[] = {
+	{ "global", AS_SECTION(struct remote_rate_limit, &limit_inner_schema),
+	  .need = "write global: {backendRef: {...}, domain: ..., descriptors: [...]}" },
+	{ "local", .refusal = NOT_YET_RATE_CONDITIONAL },
+};
+static const struct schema limit_global_schema = SCHEMA(limit_global_rows, struct remote_rate_limit);
+static const struct schema_row manifest_limit_rows[] = {
+	CONDITION_ROW(struct remote_rate_limit),
+	{ "policy", AS_SECTION(struct remote_rate_limit, &limit_global_schema),
+	  .need = "write policy: {global: {...}}" },
+};
+static const struct schema manifest_limit_schema = SCHEMA(manifest_limit_rows, struct remote_rate_limit);
+
 static const struct schema_row remote_limit_rows[] = {
 	REMOTE_LIMIT_ROWS,
 	/* value_remote_limit() decodes it. */
@@ -447,13 +461,12 @@ struct remote_rate_limit *value_remote_limit(struct decoder *d, const struct yam
 {
 	struct remote_rate_limit *policy;
 
-	/* In manifests the conditions are those of the key above: both kinds of limits have them. */
-	if (d->is_manifest)
-		return schema_decode_new(d, node, &limit_inner_schema);
 	if (!value_has_cases(node))
-		return schema_decode_new(d, node, &remote_limit_schema);
+		return d->is_manifest ? schema_decode_new(d, decode_get(node, "global"), &limit_inner_schema)
+				      : schema_decode_new(d, node, &remote_limit_schema);
 	policy = decode_take(d, 1, sizeof(*policy));
-	return policy && value_cases(d, node, &limit_form_schema, &policy->case_list, &policy->case_count)
+	return policy && value_cases(d, node, d->is_manifest ? &manifest_limit_schema : &limit_form_schema,
+				     &policy->case_list, &policy->case_count)
 		       ? policy
 		       : NULL;
 }
@@ -495,6 +508,12 @@ bool value_ext_authz_targets(struct decoder *d, const struct yaml_node *node, st
 	return is_valid;
 }
 
+/* Where the service of a limit is. */
+static const struct yaml_node *limit_node(const struct decoder *d, const struct yaml_node *node)
+{
+	return d->is_manifest ? decode_get(node, "global") : node;
+}
+
 bool value_remote_limit_targets(struct decoder *d, const struct yaml_node *node,
 				struct remote_rate_limit *policy,
 				struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
@@ -503,9 +522,9 @@ bool value_remote_limit_targets(struct decoder *d, const struct yaml_node *node,
 	bool is_valid = true;
 
 	if (!policy->case_count)
-		return take_target(d, node, true, fn, context, &policy->ref);
+		return take_target(d, limit_node(d, node), true, fn, context, &policy->ref);
 	for (uint32_t i = 0; i < policy->case_count; i++)
-		is_valid &=
-			take_target(d, form_node(d, node, i), true, fn, context, &policy->case_list[i].ref);
+		is_valid &= take_target(d, limit_node(d, form_node(d, node, i)), true, fn, context,
+					&policy->case_list[i].ref);
 	return is_valid;
 }

@@ -8,7 +8,7 @@
 extern const struct schema ext_authz_schema; /* struct ext_authz_policy */
 extern const struct schema remote_limit_schema; /* struct remote_rate_limit */
 
-/* NULL after an error. */
+/* NULL after an error. `remoteRateLimit`; in manifests `rateLimit`, with `global` or `conditional`. */
 struct ext_authz_policy *value_ext_authz(struct decoder *d, const struct yaml_node *node);
 struct remote_rate_limit *value_remote_limit(struct decoder *d, const struct yaml_node *node);
 

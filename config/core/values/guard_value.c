@@ -301,21 +301,12 @@ static bool decode_manifest_rule(struct decoder *d, const struct yaml_node *node
 	return !decode_get(node, "key") || decode_key(d, decode_get(node, "key"), &rule->key_text);
 }
 
-/* {local: [...]}; `global` beside it is a policy of its own. */
-static const struct yaml_node *manifest_rules(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = { KEY("local"), KEY("global"),
-						  KEY_REFUSED("conditional", NOT_YET_RATE_CONDITIONAL) };
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	return decode_need(d, node, "local", "write a list of limits");
-}
-
 const struct local_rate_limit *rate_limit_value(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = { KEY_REFUSED("conditional", NOT_YET_RATE_CONDITIONAL) };
-	const struct yaml_node *list = d->is_manifest ? manifest_rules(d, node) : node;
+	/* What stands beside `local` is a policy of its own. */
+	const struct yaml_node *list =
+		d->is_manifest ? decode_need(d, node, "local", "write a list of limits") : node;
 	struct local_rate_limit *policy = decode_take(d, 1, sizeof(*policy));
 	bool is_conditional = list && list->kind == YAML_MAP && decode_get(list, "conditional");
 
