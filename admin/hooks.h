@@ -12,6 +12,7 @@
  * accesses a worker directly. All are called on the main thread.
  */
 
+struct health_history;
 struct series_table;
 
 struct admin_config_status {
@@ -74,6 +75,7 @@ struct admin_hooks {
 	void (*verify_password)(void *context, const struct htpasswd *users, struct span name,
 				struct span password, uint64_t client,
 				void (*done)(void *argument, int verdict), void *argument);
+	const struct health_history *(*health_history)(void *context); /* changes of endpoints; may be NULL */
 	void (*quit)(void *context); /* as SIGTERM */
 	/*
 	 * Appends lines in Prometheus format for modules with their own numbers (the kernel lane); may be

@@ -12,6 +12,7 @@
 #include "config/model_direct.h"
 #include "config/model_frontend.h"
 #include "config/model_guard.h"
+#include "config/model_health.h"
 #include "config/model_mcp.h"
 #include "config/model_static.h"
 #include "config/model_status.h"
@@ -120,23 +121,6 @@ struct backend_tcp {
 	bool connect_timeout_as_object; /* written as {secs, nanos}, and dumped so */
 };
 
-/* When an endpoint is evicted, and for how long. */
-struct eviction_policy {
-	struct opt_duration duration; /* unset: Retry-After, the backoff of the retry policy, or 3 s */
-	bool has_restore_health; /* false: its health does not change */
-	uint32_t restore_health; /* per million */
-	uint32_t consecutive_failures; /* 0: not configured */
-	bool has_health_threshold;
-	uint32_t health_threshold; /* per million */
-};
-
-struct health_policy {
-	struct span text; /* the expression as written; empty: the default */
-	const struct expression *unhealthy; /* NULL: 5xx, grpc-status other than 0 */
-	bool has_eviction; /* false: health only affects the choice of endpoints */
-	struct eviction_policy eviction;
-};
-
 enum policy_kind {
 #define POLICY_KIND(id, section, dump_name, type) POLICY_##id,
 #include "config/policy_kinds.def"
@@ -220,6 +204,7 @@ enum backend_kind {
 };
 
 struct endpoint_health; /* policy/health.h */
+struct health_group;
 
 struct endpoint {
 	struct span text; /* "10.0.0.1:8000", "name:80" */
@@ -256,6 +241,8 @@ struct backend {
 	struct cidr *allowed_list;
 	uint32_t allowed_count;
 	uint64_t forward_key; /* BACKEND_DYNAMIC: hash of these rules, not 0 */
+	/* Its endpoints together: policy/health_group.h. The snapshot's; NULL: nothing needs it. */
+	struct health_group *health_group;
 	/* Its connections in use in the process: user/gateway/backend_counts.h; NULL: not counted. */
 	struct quota *quota;
 };

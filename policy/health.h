@@ -7,8 +7,8 @@
 #include "user/http/head.h"
 
 /*
- * Passive health of endpoints: classifies an outcome, and decides when an endpoint is evicted and for how
- * long.
+ * Health of endpoints: classifies the outcome of an attempt, and decides when an endpoint gets no requests
+ * and for how long. Results of checks: policy/health_check.h.
  *
  * Health is a property of the process: "three consecutive failures" must mean three. So all workers and the
  * snapshots that name an endpoint share its record. Its members are atomics; a race between two outcomes
@@ -19,10 +19,31 @@ struct endpoint_health {
 	atomic_uint refs;
 	atomic_uint lost; /* missing health, per million: 0 is full health */
 	atomic_uint failures; /* consecutive unhealthy outcomes */
+	atomic_uint gateway_errors; /* the same of 502, 503 and 504 */
+	atomic_uint local_failures; /* the same without a response, if they are counted apart */
 	atomic_uint evictions; /* consecutive evictions: each lasts longer */
 	atomic_uint_fast64_t evicted_until_ms; /* monotonic clock; 0: never evicted */
 	atomic_uint_fast64_t eviction_ms; /* length of the last one */
 	atomic_uint_fast64_t evictions_total;
+	atomic_uint out; /* of enum health_out: gets no requests, whatever the time is */
+	/* when a check ended the last time without requests; 0: never */
+	atomic_uint_fast64_t back_ms;
+	/* of the interval of passive.failurePercentageThreshold */
+	atomic_uint_fast64_t interval_start_ms;
+	atomic_uint interval_outcomes;
+	atomic_uint interval_failures;
+	/* The following members belong to the thread that checks. */
+	struct health_target *target; /* user/health/health_checker.h; NULL: not checked */
+	uint32_t checks_passed; /* consecutive */
+	uint32_t checks_failed;
+	uint64_t checks_total;
+	uint64_t checks_failed_total;
+	bool was_checked;
+};
+
+enum health_out {
+	HEALTH_OUT_CHECKS = 1, /* its active checks fail */
+	HEALTH_OUT_EJECTED = 2, /* until evicted_until_ms, and until a check has passed after that */
 };
 
 enum health_result {
@@ -33,6 +54,7 @@ enum health_result {
 
 /* The result of one attempt. */
 struct health_outcome {
+	const struct backend *backend; /* of the endpoint, for ejection; with its group */
 	const struct request_head *request;
 	const struct fields *response; /* NULL: no response */
 	uint16_t status; /* without a response: the status for the client, 502, 503 or 504 */
@@ -59,11 +81,21 @@ struct health_outcome {
  * restoreHealth, if that is set. Outcomes of an evicted endpoint are ignored: their requests were already
  * running, or were sent because all endpoints are evicted.
  *
+ * With a passive block, an unhealthy outcome ejects if one of its counts is reached: of unhealthy outcomes
+ * (consecutive5XxErrors), of 502, 503 and 504 (consecutiveGatewayErrors; grpc-status 14 and 4 count like
+ * them), and of attempts without a response, which count for the first two unless they are split; or if the
+ * share of unhealthy outcomes in the interval is reached. The backend's group decides whether it may
+ * (policy/health_group.h). An ejection lasts baseEjectionTime times the number of consecutive ones, and ends
+ * with the first check that passes after that. The same holds for an eviction if the policy has checks.
+ *
  * Sets *ret_eviction_ms with HEALTH_EVICTED.
  */
 enum health_result health_record(struct endpoint_health *health, const struct health_policy *policy,
 				 const struct health_outcome *outcome, uint64_t now_ms,
 				 uint64_t *ret_eviction_ms);
-/* health may be NULL: an endpoint without a health policy is healthy. */
+/*
+ * True if the endpoint should get no requests: the one question of whoever chooses endpoints. health may be
+ * NULL: an endpoint without a health policy is healthy.
+ */
 bool health_is_evicted(const struct endpoint_health *health, uint64_t now_ms);
 uint32_t health_score(const struct endpoint_health *health); /* per million */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/dump/health.h"
 
-#include "policy/health.h"
+#include "policy/health_group.h"
+#include "user/base/clock.h"
 #include "user/base/json_writer.h"
+#include "user/health/health_checker.h"
 
 /* Two decimals suffice for a score that moves by tenths. */
 static void write_score(struct json_writer *w, uint32_t per_million)
@@ -17,6 +19,24 @@ static void write_score(struct json_writer *w, uint32_t per_million)
 	json_number(w, "health", span_of(digits, len));
 }
 
+static unsigned int out_of(const struct endpoint_health *health)
+{
+	return atomic_load_explicit(&health->out, memory_order_relaxed);
+}
+
+/* Only the main thread writes these members, and reads them here. */
+static void write_checks(struct json_writer *w, const struct endpoint_health *health)
+{
+	json_open_object(w, "checks");
+	json_bool(w, "healthy", !(out_of(health) & HEALTH_OUT_CHECKS));
+	json_u64(w, "passed", health->checks_passed);
+	json_u64(w, "failed", health->checks_failed);
+	json_u64(w, "total", health->checks_total);
+	json_u64(w, "failed_total", health->checks_failed_total);
+	json_str(w, "last_failure", health->target ? health->target->fault : "");
+	json_close(w);
+}
+
 static void write_endpoint(struct json_writer *w, const struct backend *backend,
 			   const struct endpoint_health *health, uint64_t now_ms)
 {
@@ -27,10 +47,14 @@ static void write_endpoint(struct json_writer *w, const struct backend *backend,
 	json_string(w, "endpoint", health->text);
 	write_score(w, health_score(health));
 	json_u64(w, "failures", atomic_load_explicit(&health->failures, memory_order_relaxed));
-	json_bool(w, "evicted", until_ms > now_ms);
+	json_bool(w, "evicted", health_is_evicted(health, now_ms));
 	json_u64(w, "evicted_left_ms", until_ms > now_ms ? until_ms - now_ms : 0);
 	json_u64(w, "evictions_in_a_row", atomic_load_explicit(&health->evictions, memory_order_relaxed));
 	json_u64(w, "evictions_total", atomic_load_explicit(&health->evictions_total, memory_order_relaxed));
+	json_bool(w, "ejected", out_of(health) & HEALTH_OUT_EJECTED);
+	json_bool(w, "panic", health_group_panics(backend, now_ms));
+	if (backend->health_group && backend->health_group->ref->health->has_active)
+		write_checks(w, health);
 	json_close(w);
 }
 
@@ -49,6 +73,46 @@ void health_list_write(const struct snapshot *snapshot, uint64_t now_ms, struct 
 		}
 	}
 	json_close(&w);
+}
+
+void health_history_write(const struct health_history *history, struct text *out)
+{
+	uint64_t total = history ? history->total : 0;
+	uint64_t at = total > LIMIT_HEALTH_HISTORY ? total - LIMIT_HEALTH_HISTORY : 0;
+	struct json_writer w;
+
+	json_begin(&w, out);
+	json_open_array(&w, NULL);
+	for (; at < total; at++) {
+		char date[CLOCK_RFC3339_BYTES];
+		const struct health_change *change = &history->list[at % LIMIT_HEALTH_HISTORY];
+
+		json_open_object(&w, NULL);
+		clock_rfc3339(change->wall_us, date);
+		json_str(&w, "time", date);
+		json_str(&w, "event", health_event_name(change->event));
+		json_str(&w, "backend", change->backend);
+		json_str(&w, "endpoint", change->endpoint);
+		json_str(&w, "why", change->why);
+		json_close(&w);
+	}
+	json_close(&w);
+}
+
+uint64_t health_unhealthy_count(const struct snapshot *snapshot)
+{
+	uint64_t count = 0;
+
+	for (uint32_t b = 0; b < snapshot->backend_count; b++) {
+		const struct backend *backend = &snapshot->backend_list[b];
+
+		for (uint32_t i = 0; i < backend->endpoint_count; i++) {
+			const struct endpoint_health *health = backend->endpoint_list[i].health;
+
+			count += health && (out_of(health) & HEALTH_OUT_CHECKS);
+		}
+	}
+	return count;
 }
 
 uint64_t health_evicted_count(const struct snapshot *snapshot, uint64_t now_ms)

@@ -140,12 +140,19 @@ void handle_status(const struct admin_call *call)
 void handle_endpoints(const struct admin_call *call)
 {
 	const struct snapshot *snapshot = snapshot_of(call);
+	const struct admin_hooks *hooks = call->hooks;
+	bool is_history;
 	struct text body;
 
 	if (!snapshot)
 		return;
 	text_init(&body);
-	health_list_write(snapshot, clock_now_ms(), &body);
+	query_value(call->head->query, SPAN("history"), &is_history);
+	if (is_history)
+		health_history_write(hooks->health_history ? hooks->health_history(hooks->context) : NULL,
+				     &body);
+	else
+		health_list_write(snapshot, clock_now_ms(), &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
 }
 

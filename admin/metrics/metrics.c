@@ -287,6 +287,7 @@ static void add_gateway(const struct admin_hooks *hooks, const struct totals *to
 			  hooks->rate_buckets ? hooks->rate_buckets(hooks->context) : 0);
 	prometheus_single(out, METRIC_ENDPOINTS_EVICTED,
 			  snapshot ? health_evicted_count(snapshot, clock_now_ms()) : 0);
+	prometheus_single(out, METRIC_ENDPOINTS_UNHEALTHY, snapshot ? health_unhealthy_count(snapshot) : 0);
 	if (snapshot) {
 		certificates_metric(snapshot, out);
 		add_jwks(snapshot, out);

@@ -211,6 +211,16 @@ static void write_route(struct map *map, const struct map_route *own)
 	json_close(w);
 }
 
+/* Why it gets no requests although no eviction runs; NULL: it does. */
+static const char *out_text(const struct endpoint_health *health)
+{
+	unsigned int out = atomic_load_explicit(&health->out, memory_order_relaxed);
+
+	if (out & HEALTH_OUT_CHECKS)
+		return "unhealthy: its checks fail";
+	return out & HEALTH_OUT_EJECTED ? "ejected until a check passes" : NULL;
+}
+
 static void write_endpoint(const struct map *map, const struct backend *backend,
 			   const struct endpoint *endpoint)
 {
@@ -227,6 +237,8 @@ static void write_endpoint(const struct map *map, const struct backend *backend,
 		json_u64(w, "health", health_score(endpoint->health) / 10000); /* per cent */
 		if (until_ms > map->now_ms)
 			json_u64(w, "evicted", until_ms - map->now_ms);
+		else if (out_text(endpoint->health))
+			json_str(w, "out", out_text(endpoint->health));
 	}
 	place_write(w, places_find(map->places, PLACE_ENDPOINT, labels), now_s(map));
 	json_close(w);

@@ -3,7 +3,7 @@
 
 # Directory of the including file -> allowed includes (fnmatch, from the root). A file may always include its
 # own directory. From the bottom up:
-#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < http1 < callout
+#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < http1 < callout < health
 #   < client < stream < codec < phase < restart/stream < driver < worker < gateway
 # with policy, the configuration's model, and restart (beside upstream) beside them. Rooms inside:
 #   config/core/engine < policy/match < policy/expression < policy, policy/compile < config/core/values
@@ -12,13 +12,14 @@
 GROUND = ["user/base/*", "user/loop/*"]
 # What is decided for a request: nothing of it compiles a configuration.
 DECISIONS = ["policy/balance.h", "policy/circuit.h", "policy/h2_settings.h", "policy/headers.h",
-             "policy/health.h", "policy/keepalive.h", "policy/previous_hosts.h", "policy/retry.h",
-             "policy/timeout.h", "policy/match/*", "policy/expression/*", "policy/guard/*"]
+             "policy/health.h", "policy/health_check.h", "policy/health_group.h", "policy/keepalive.h",
+             "policy/previous_hosts.h", "policy/retry.h", "policy/timeout.h", "policy/match/*",
+             "policy/expression/*", "policy/guard/*"]
 MODEL = DECISIONS + ["user/auth/*.h", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
 # What policies are made of, and what they are applied to.
 POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/path.h",
-          "user/http/form.h", "user/http/*.def", "user/auth/*.h", "config/model*.h", "config/snapshot.h",
-          "config/core/engine/errors.h"]
+          "user/http/form.h", "user/http/grpc.h", "user/http/*.def", "user/auth/*.h", "config/model*.h",
+          "config/snapshot.h", "config/core/engine/errors.h"]
 # The parts of MCP without sockets.
 MCP = ["user/mcp/json/*", "user/mcp/protocol/*", "user/mcp/session/*"]
 # A client and everything that serves it.
@@ -28,7 +29,7 @@ CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user
 # What a worker and the admin servers may use: objects of a thread, none of the process.
 THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
                    "user/codec/*", "user/phase/*", "user/driver/*"]
-ADMIN = THREAD + ["user/http1/*", "policy/*", "config/*", "gen/version.h", "admin/hooks.h",
+ADMIN = THREAD + ["user/http1/*", "user/health/*", "policy/*", "config/*", "gen/version.h", "admin/hooks.h",
                   "admin/prometheus.h"]
 LAYERS = {
     "bpf": [],
@@ -77,6 +78,8 @@ LAYERS = {
     "user/http1": GROUND + ["user/http/*", "user/relay/*", "user/upstream/*"],
     "user/callout": GROUND + ["user/http/*", "user/h2/*", "user/http1/*", "user/obs/*", "user/relay/*",
                               "user/upstream/*"] + MODEL,
+    "user/health": GROUND + ["user/net/*", "user/http/*", "user/h2/*", "user/http1/*", "user/relay/*",
+                             "user/upstream/*", "user/callout/h2_call.h"] + MODEL,
     "user/mcp/json": ["user/base/*"],
     "user/mcp/protocol": ["user/base/*", "user/mcp/json/*"],
     "user/mcp/session": ["user/base/*", "user/mcp/json/*", "user/mcp/protocol/*"],

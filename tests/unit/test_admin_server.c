@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "tests/unit/admin_fake.h"
-#include "policy/health.h"
+#include "policy/health_group.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
@@ -133,6 +133,9 @@ PLAYED(watched_endpoints_are_listed_with_their_health)
 	struct endpoint endpoints[] = { { .health = &ill },
 					{ .health = &well },
 					{ .text = SPAN("other:80") } };
+	static const struct health_policy checked = { .has_active = true };
+	static const struct backend_ref ref = { .health = &checked };
+	struct health_group group;
 	struct backend backends[] = {
 		{ .name = SPAN("plain") },
 		{ .name = SPAN("ns/svc"), .endpoint_list = endpoints, .endpoint_count = 3 }
@@ -153,11 +156,28 @@ PLAYED(watched_endpoints_are_listed_with_their_health)
 		"    \"failures\": 2,\n    \"evicted\": true,\n    \"evicted_left_ms\": 99");
 	assert_answer(
 		fake, ADMIN_PORT_ADMIN, "GET /endpoints", 200,
-		"    \"evictions_in_a_row\": 1,\n    \"evictions_total\": 4\n  },\n  {\n"
+		"    \"evictions_in_a_row\": 1,\n    \"evictions_total\": 4,\n"
+		"    \"ejected\": false,\n    \"panic\": false\n  },\n  {\n"
 		"    \"backend\": \"ns/svc\",\n    \"endpoint\": \"10.0.0.2:80\",\n    \"health\": 1.00,\n"
 		"    \"failures\": 0,\n    \"evicted\": false,\n    \"evicted_left_ms\": 0,\n"
-		"    \"evictions_in_a_row\": 0,\n    \"evictions_total\": 0\n  }\n]\n");
+		"    \"evictions_in_a_row\": 0,\n    \"evictions_total\": 0,\n"
+		"    \"ejected\": false,\n    \"panic\": false\n  }\n]\n");
 	assert_answer(fake, ADMIN_PORT_STATS, "GET /metrics", 200, "\nheadgate_endpoints_evicted 1\n");
+	assert_answer(fake, ADMIN_PORT_STATS, "GET /metrics", 200, "\nheadgate_endpoints_unhealthy 0\n");
+	health_group_init(&group, &ref);
+	backends[1].health_group = &group;
+	atomic_store(&well.out, HEALTH_OUT_CHECKS);
+	well.checks_failed = 3;
+	well.checks_total = 9;
+	well.checks_failed_total = 4;
+	assert_answer(fake, ADMIN_PORT_ADMIN, "GET /endpoints", 200,
+		      "    \"failures\": 0,\n    \"evicted\": true,\n    \"evicted_left_ms\": 0,\n");
+	assert_answer(fake, ADMIN_PORT_ADMIN, "GET /endpoints", 200,
+		      "    \"checks\": {\n      \"healthy\": false,\n      \"passed\": 0,\n"
+		      "      \"failed\": 3,\n      \"total\": 9,\n      \"failed_total\": 4,\n"
+		      "      \"last_failure\": \"\"\n    }\n  }\n]\n");
+	assert_answer(fake, ADMIN_PORT_STATS, "GET /metrics", 200, "\nheadgate_endpoints_unhealthy 1\n");
+	assert_answer(fake, ADMIN_PORT_ADMIN, "GET /endpoints?history=1", 200, "\r\n\r\n[]\n");
 	fake->snapshot.backend_list = NULL;
 	fake->snapshot.backend_count = 0;
 	assert_answer(fake, ADMIN_PORT_STATS, "GET /metrics", 200, "\nheadgate_endpoints_evicted 0\n");

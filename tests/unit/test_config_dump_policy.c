@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/dump/config_dump_policy.h"
 #include "admin/dump/config_dump_schema.h"
+#include "config/core/values/health_value.h"
 #include "tests/unit/dump_compact.h"
 #include "user/base/check.h"
 
@@ -71,6 +72,35 @@ TEST(health_leaves_out_what_is_unset_and_shows_whole_shares_without_a_point)
 	assert_value(POLICY_BACKEND_HEALTH, &health,
 		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":"
 		     "{\"duration\":\"30s\",\"restoreHealth\":0,\"healthThreshold\":0.25}}}");
+}
+
+TEST(checks_and_ejection_are_dumped_with_their_defaults)
+{
+	static uint16_t codes[] = { 204 };
+	struct health_policy health = { .has_active = true, .panic_percent = 30 };
+
+	schema_default(&health_active_schema, &health.active);
+	health.active.type = HEALTH_CHECK_HTTP;
+	health.active.has_http = health.active.has_overrides = true;
+	health.active.http.expected_list = codes;
+	health.active.http.expected_count = 1;
+	health.active.http.expected_response = SPAN("OK");
+	health.active.port = 81;
+	assert_value(
+		POLICY_BACKEND_HEALTH, &health,
+		"{\"health\":{\"active\":{\"timeout\":\"1s\",\"interval\":\"3s\",\"unhealthyThreshold\":3,"
+		"\"healthyThreshold\":1,\"type\":\"HTTP\",\"http\":{\"path\":\"/\",\"method\":\"GET\","
+		"\"expectedStatuses\":[\"204 No Content\"],\"expectedResponse\":\"T0s=\"},"
+		"\"overrides\":{\"port\":81}},\"panicThreshold\":30}}");
+	health = (struct health_policy){ .has_passive = true };
+	schema_default(&health_passive_schema, &health.passive);
+	assert_value(
+		POLICY_BACKEND_HEALTH, &health,
+		"{\"health\":{\"passive\":{\"interval\":\"3s\",\"consecutiveGatewayErrors\":0,"
+		"\"consecutive5XxErrors\":5,\"consecutiveLocalOriginFailures\":5,"
+		"\"splitExternalLocalOriginErrors\":false,\"baseEjectionTime\":\"30s\","
+		"\"maxEjectionPercent\":10,\"failurePercentageThreshold\":0,\"failurePercentageVolume\":50,"
+		"\"alwaysEjectOneEndpoint\":true}}}");
 }
 
 TEST(header_url_and_mirror_policies_have_the_original_shapes)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/alloc.h"
+#include "policy/health_group.h"
 #include "tests/unit/policy_model.h"
+#include "user/base/check.h"
 #include "user/gateway/health_registry.h"
 
 #include <errno.h>
@@ -99,6 +101,38 @@ TEST(records_outlive_the_board_as_long_as_a_snapshot_does)
 	assert_int_equal(registry.count, 0);
 	assert_text(record_of(&m, 0)->text, "a:1");
 	model_done(&m);
+}
+
+TEST(endpoints_that_are_checked_in_another_way_have_another_record)
+{
+	static const char *const texts[] = { "a:1" };
+	static const struct health_policy policies[] = {
+		{ .has_eviction = true },
+		{ .has_active = true, .active = { .type = HEALTH_CHECK_TCP } },
+		{ .has_active = true, .active = { .type = HEALTH_CHECK_HTTP } },
+		{ .has_active = true, .active = { .type = HEALTH_CHECK_HTTP, .http.path = SPAN("/a") } },
+		{ .has_active = true, .active = { .type = HEALTH_CHECK_HTTP, .port = 81 } },
+	};
+	static const struct health_policy slower = {
+		.has_active = true, .active = { .type = HEALTH_CHECK_TCP, .interval_ns = 1 }
+	};
+	struct health_registry registry;
+	struct model m[ARRAY_LEN(policies)], same;
+
+	health_registry_init(&registry);
+	for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
+		registry_model(&m[i], texts, 1, &policies[i]);
+		assert_int_equal(health_registry_attach(&registry, m[i].snapshot), 0);
+		assert_int_equal(registry.count, i + 1);
+	}
+	registry_model(&same, texts, 1, &slower); /* how often it is checked makes no difference */
+	assert_int_equal(health_registry_attach(&registry, same.snapshot), 0);
+	assert_ptr_equal(record_of(&same, 0), record_of(&m[1], 0));
+	assert_ptr_equal(same.snapshot->backend_list[0].health_group->ref->health, &slower);
+	for (size_t i = 0; i < ARRAY_LEN(policies); i++)
+		model_done(&m[i]);
+	model_done(&same);
+	health_registry_done(&registry);
 }
 
 static int attach_once(void *context)

@@ -65,6 +65,15 @@ TEST(a_delay_is_a_duration_or_an_expression_in_both_styles)
 	}
 }
 
+static const struct health_policy *health_of(const struct config_case *c)
+{
+	if (c->snapshot->policy_count)
+		return c->snapshot->policy_list[0].value.object;
+	return build_value_find(
+		&c->snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0].inline_policies,
+		POLICY_BACKEND_HEALTH);
+}
+
 TEST(health_is_read_in_both_styles)
 {
 	static const struct {
@@ -103,15 +112,7 @@ TEST(health_is_read_in_both_styles)
 
 		config_case_text(&c, rows[i].text);
 		config_case_accepted(&c);
-		if (c.snapshot->policy_count)
-			health = c.snapshot->policy_list[0].value.object;
-		else
-			health = build_value_find(&c.snapshot->bind_list[0]
-							   .listener_list[0]
-							   .route_list[0]
-							   .backend_list[0]
-							   .inline_policies,
-						  POLICY_BACKEND_HEALTH);
+		health = health_of(&c);
 		assert_non_null(health);
 		assert_span_equal(health->text, rows[i].condition);
 		assert_int_equal(health->unhealthy != NULL, rows[i].condition[0] != '\0');
@@ -125,6 +126,91 @@ TEST(health_is_read_in_both_styles)
 		assert_int_equal(health->eviction.health_threshold, rows[i].want.health_threshold);
 		config_case_done(&c);
 	}
+}
+
+#define ACTIVE                                                                                               \
+	"active: {timeout: 500ms, interval: 5s, healthyInterval: 20s, initialJitter: 1s, "                   \
+	"unhealthyThreshold: 2, healthyThreshold: 4, type: HTTP, http: {hostname: h.example, "               \
+	"path: '/z?a=1', method: POST, expectedStatuses: [200, 204], retriableStatuses: [503], "             \
+	"expectedResponse: {type: Text, text: 'OK'}, requestBody: {binary: YQBi}}, "                         \
+	"overrides: {port: 81}}, panicThreshold: 40"
+
+TEST(active_checks_are_read_in_both_styles)
+{
+	static const char *const texts[] = { STANDALONE_BACKEND("health: {" ACTIVE "}"),
+					     MANIFEST("backend: {health: {" ACTIVE "}}") };
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		const struct health_check *check;
+		struct config_case c;
+
+		config_case_text(&c, texts[i]);
+		config_case_accepted(&c);
+		assert_true(health_of(&c)->has_active);
+		assert_int_equal(health_of(&c)->panic_percent, 40);
+		check = &health_of(&c)->active;
+		assert_int_equal(check->type, HEALTH_CHECK_HTTP);
+		assert_int_equal(check->timeout_ns, S / 2);
+		assert_int_equal(check->interval_ns, 5 * S);
+		assert_int_equal(check->healthy_interval.ns, 20 * S);
+		assert_int_equal(check->initial_jitter.ns, S);
+		assert_int_equal(check->unhealthy_threshold, 2);
+		assert_int_equal(check->healthy_threshold, 4);
+		assert_span_equal(check->http.hostname, "h.example");
+		assert_span_equal(check->http.path, "/z?a=1");
+		assert_span_equal(check->http.method, "POST");
+		assert_int_equal(check->http.expected_count, 2);
+		assert_int_equal(check->http.expected_list[1], 204);
+		assert_int_equal(check->http.retriable_list[0], 503);
+		assert_span_equal(check->http.expected_response, "OK");
+		assert_true(span_eq(check->http.request_body, SPAN("a\0b")));
+		assert_int_equal(check->port, 81);
+		config_case_done(&c);
+	}
+}
+
+TEST(checks_have_the_defaults_of_envoy_gateway)
+{
+	const struct health_policy *health;
+	struct config_case c;
+
+	config_case_text(&c, STANDALONE_BACKEND("health: {active: {type: HTTP}}"));
+	config_case_accepted(&c);
+	health = health_of(&c);
+	assert_int_equal(health->active.timeout_ns, S);
+	assert_int_equal(health->active.interval_ns, 3 * S);
+	assert_int_equal(health->active.unhealthy_threshold, 3);
+	assert_int_equal(health->active.healthy_threshold, 1);
+	assert_false(health->active.healthy_interval.is_set);
+	assert_span_equal(health->active.http.path, "/");
+	assert_span_equal(health->active.http.method, "GET");
+	assert_false(health->has_passive);
+	config_case_done(&c);
+	config_case_text(&c, STANDALONE_BACKEND("health: {passive: {}, active: {type: GRPC, grpc: {service: "
+						"a.B}}}"));
+	config_case_accepted(&c);
+	health = health_of(&c);
+	assert_int_equal(health->active.type, HEALTH_CHECK_GRPC);
+	assert_span_equal(health->active.grpc_service, "a.B");
+	assert_true(health->has_passive);
+	assert_int_equal(health->passive.interval_ns, 3 * S);
+	assert_int_equal(health->passive.gateway_errors, 0);
+	assert_int_equal(health->passive.server_errors, 5);
+	assert_int_equal(health->passive.local_failures, 5);
+	assert_false(health->passive.splits_local);
+	assert_int_equal(health->passive.base_ejection.ns, 30 * S);
+	assert_true(health->passive.base_ejection.is_set);
+	assert_int_equal(health->passive.most_percent, 10);
+	assert_int_equal(health->passive.failure_percent, 0);
+	assert_true(health->passive.always_one);
+	config_case_done(&c);
+	config_case_text(
+		&c, STANDALONE_BACKEND("health: {active: {type: TCP, tcp: {send: {text: \"PING\\r\\n\"}, "
+				       "receive: {type: Text, text: PONG}}}}"));
+	config_case_accepted(&c);
+	assert_span_equal(health_of(&c)->active.tcp.send, "PING\r\n");
+	assert_span_equal(health_of(&c)->active.tcp.receive, "PONG");
+	config_case_done(&c);
 }
 
 #define IN_POLICIES ": binds[0].listeners[0].routes[0].policies."
@@ -187,8 +273,53 @@ TEST(what_is_wrong_is_said_with_what_to_write)
 		  "a.yaml:2:31" IN_BACKEND "health.eviction.duration: ", "write 1ms or more" },
 		{ STANDALONE_BACKEND("health: {eviction: {maxEjectionPercent: 5}}"),
 		  "a.yaml:2:21" IN_BACKEND "health.eviction.maxEjectionPercent: ", "unknown key" },
-		{ STANDALONE_BACKEND("health: {active: {}}"),
-		  "a.yaml:2:10" IN_BACKEND "health.active: ", "is not supported yet" },
+		{ STANDALONE_BACKEND("health: {active: {}}"), "a.yaml:2:18" IN_BACKEND "health.active: ",
+		  "\"type\" is missing; write type: HTTP, TCP or GRPC" },
+		{ STANDALONE_BACKEND("health: {active: {type: http}}"),
+		  "a.yaml:2:25" IN_BACKEND "health.active.type: ", "HTTP" },
+		{ STANDALONE_BACKEND("health: {active: true}"),
+		  "a.yaml:2:18" IN_BACKEND "health.active: ", "write {type: HTTP, http: {path: /healthz}}" },
+		{ STANDALONE_BACKEND("health: {active: {type: TCP, http: {path: /}}}"),
+		  "a.yaml:2:36" IN_BACKEND "health.active.http: ",
+		  "is for checks of type: HTTP; write that type, or leave it out" },
+		{ STANDALONE_BACKEND("health: {active: {type: HTTP, interval: 1ms}}"),
+		  "a.yaml:2:41" IN_BACKEND "health.active.interval: ", "write 10ms or more" },
+		{ STANDALONE_BACKEND("health: {active: {type: HTTP, unhealthyThreshold: 0}}"),
+		  "a.yaml:2:51" IN_BACKEND "health.active.unhealthyThreshold: ",
+		  "expected a whole number from 1" },
+		{ STANDALONE_BACKEND("health: {active: {type: HTTP, http: {path: healthz}}}"),
+		  "a.yaml:2:44" IN_BACKEND "health.active.http.path: ",
+		  "does not start with /; write a path such as /healthz" },
+		{ STANDALONE_BACKEND("health: {active: {type: HTTP, http: {path: '/a b'}}}"),
+		  "a.yaml:2:44" IN_BACKEND "health.active.http.path: ", "encode it with %" },
+		{ STANDALONE_BACKEND("health: {active: {type: HTTP, http: {expectedStatuses: []}}}"),
+		  "a.yaml:2:56" IN_BACKEND "health.active.http.expectedStatuses: ", "has no status" },
+		{ STANDALONE_BACKEND("health: {active: {type: HTTP, http: {requestBody: {text: a}}}}"),
+		  "a.yaml:2:51" IN_BACKEND "health.active.http.requestBody: ",
+		  "is not sent with GET; write method: POST" },
+		{ STANDALONE_BACKEND("health: {active: {type: HTTP, http: {method: HEAD, expectedResponse: "
+				     "{text: a}}}}"),
+		  "a.yaml:2:70" IN_BACKEND "health.active.http.expectedResponse: ",
+		  "a response to HEAD has no body" },
+		{ STANDALONE_BACKEND("health: {active: {type: TCP, tcp: {send: {binary: '*'}}}}"),
+		  "a.yaml:2:51" IN_BACKEND "health.active.tcp.send.binary: ", "is not base64" },
+		{ STANDALONE_BACKEND("health: {active: {type: TCP, tcp: {send: {type: Binary, text: a}}}}"),
+		  "a.yaml:2:49" IN_BACKEND "health.active.tcp.send.type: ",
+		  "does not agree with `text`; write type: Text" },
+		{ STANDALONE_BACKEND("health: {active: {type: TCP, tcp: {send: {text: ''}}}}"),
+		  "a.yaml:2:49" IN_BACKEND "health.active.tcp.send.text: ", "has 0 bytes; write 1 to 1024" },
+		{ STANDALONE_BACKEND("health: {eviction: {}, passive: {}}"),
+		  "a.yaml:2:33" IN_BACKEND "health.passive: ",
+		  "decides like `eviction` when an endpoint gets no requests; write one of them" },
+		{ STANDALONE_BACKEND("health: {passive: {consecutive5XxErrors: 0}}"),
+		  "a.yaml:2:19" IN_BACKEND "health.passive: ", "ejects nothing; write consecutive5XxErrors" },
+		{ STANDALONE_BACKEND(
+			  "health: {passive: {maxEjectionPercent: 0, alwaysEjectOneEndpoint: false}}"),
+		  "a.yaml:2:19" IN_BACKEND "health.passive: ",
+		  "ejects nothing; write maxEjectionPercent of 1 or more" },
+		{ STANDALONE_BACKEND("health: {panicThreshold: 101}"),
+		  "a.yaml:2:26" IN_BACKEND "health.panicThreshold: ",
+		  "expected a whole number from 0 to 100" },
 		{ MANIFEST("traffic: {delay: {duration: 1d}}"),
 		  "a.yaml:2:29: AgentgatewayPolicy n/p: spec.traffic.delay.duration: ",
 		  "the duration \"1d\"" },

@@ -234,6 +234,11 @@ enum limits {
 	LIMIT_EXPRESSION_SCRATCH_BYTES = 8 * 1024, /* texts and lists that it makes; then it gives up */
 	LIMIT_DELAY_MS = 60 * 60 * 1000, /* injected: refused when loading, expressions are capped */
 	LIMIT_EVICTION_MS = 60 * 60 * 1000, /* longest eviction of an endpoint that is evicted repeatedly */
+	LIMIT_OUTBOUND_CONNECTIONS = 65536, /* of the main thread to backends: for keys, and for checks */
+	LIMIT_HEALTH_PAYLOAD_BYTES = 1024, /* that a check sends, or looks for: refused when loading */
+	LIMIT_HEALTH_RESPONSE_BYTES = 64 * 1024, /* of an endpoint, in a check; the rest is not read */
+	LIMIT_HEALTH_CHECKS = 1024, /* under way at a time; others begin when one has ended */
+	LIMIT_HEALTH_HISTORY = 256, /* changes of endpoints' health that are kept */
 	LIMIT_PREVIOUS_HOSTS = 16, /* previous hosts of a request; beyond it the oldest may be tried again */
 	LIMIT_BALANCE_CANDIDATES =
 		16, /* endpoints of a backend checked for one choice, from a random position on */

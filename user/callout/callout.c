@@ -88,7 +88,8 @@ static void report_health(struct callout *callout, enum callout_result result)
 	const struct endpoint *where = &callout->ref->backend->endpoint_list[callout->endpoint_index];
 	struct counters *counters = pool_of(callout)->counters;
 	static const struct request_head no_head;
-	struct health_outcome outcome = { .request = &no_head,
+	struct health_outcome outcome = { .backend = callout->ref->backend,
+					  .request = &no_head,
 					  .status = result == CALLOUT_LATE ? 504 : 503,
 					  .random = random_next(&pool_of(callout)->random) };
 	uint64_t eviction_ms;

@@ -16,7 +16,7 @@ static void call_uncount(struct h2_call *call)
 	call->is_counted = false;
 }
 
-/* The connection stays: others use it. */
+/* The connection stays for others, unless it was opened for this call alone. */
 static void call_leave(struct h2_call *call, enum h2_code code)
 {
 	struct upstream *upstream = call->upstream;
@@ -28,6 +28,8 @@ static void call_leave(struct h2_call *call, enum h2_code code)
 	if (call->stream)
 		h2_stream_release(call->stream, code);
 	call->stream = NULL;
+	if (call->is_single)
+		list_remove(&upstream->h2->node);
 	upstream_h2_leave(upstream);
 }
 
@@ -194,33 +196,11 @@ static void call_send(struct h2_call *call, struct upstream *upstream)
 		call_fail_later(call, SPAN("the request could not be sent"));
 }
 
-static struct span call_dial_fault(enum dial_result result)
-{
-	switch (result) {
-	case DIAL_DNS_FAILED:
-		return SPAN("its name does not resolve");
-	case DIAL_TIMEOUT:
-	case DIAL_TLS_TIMEOUT:
-		return SPAN("no connection in time");
-	case DIAL_TLS_FAILED:
-	case DIAL_TLS_VERIFY_FAILED:
-		/* The dial has logged the reason. */
-		return SPAN("no TLS with it");
-	case DIAL_FULL:
-		return SPAN("too many connections to it");
-	case DIAL_UNDER_WAY:
-	case DIAL_DONE:
-	case DIAL_CONNECT_FAILED:
-		break;
-	}
-	return SPAN("no connection");
-}
-
 static void call_on_dialed(struct dial *dial, enum dial_result result, int error, struct upstream *upstream)
 {
 	struct h2_call *call = container_of(dial, struct h2_call, dial);
 
-	(void)error;
+	call->dial_error = error;
 	call->is_counted = dial->is_counted;
 	dial->is_counted = false;
 	/* The connection is in use before waiting dials go on. */
@@ -230,7 +210,7 @@ static void call_on_dialed(struct dial *dial, enum dial_result result, int error
 	if (result == DIAL_DONE)
 		return;
 	call->was_late = result == DIAL_TIMEOUT || result == DIAL_TLS_TIMEOUT;
-	call_end(call, call_dial_fault(result));
+	call_end(call, dial_result_text(result));
 }
 
 static bool call_count(struct h2_call *call, const struct upstream *upstream)
@@ -259,7 +239,7 @@ static void call_dial(struct h2_call *call)
 	}
 	/* Returns the count of a dial that failed at once: its state is still DIAL_IDLE. */
 	dial_cancel(&call->dial);
-	call_fail_later(call, call_dial_fault(result));
+	call_fail_later(call, dial_result_text(result));
 }
 
 static void call_open(struct h2_call *call)
@@ -271,7 +251,7 @@ static void call_open(struct h2_call *call)
 	else if (call_count(call, upstream))
 		call_send(call, upstream);
 	else
-		call_fail_later(call, call_dial_fault(DIAL_FULL));
+		call_fail_later(call, dial_result_text(DIAL_FULL));
 }
 
 static void call_on_again(struct loop_deferred *deferred)

@@ -20,6 +20,7 @@ struct h2_call {
 	uint64_t connect_ms; /* limit for connecting, 0: none */
 	uint64_t end_deadline_ms; /* of the whole call; loop time */
 	size_t most_bytes; /* limit of the response body */
+	bool is_single; /* the connection takes no other stream after this one */
 	/* owner: the request; its body follows */
 	struct h2_head *head;
 	struct span body; /* borrowed until the call has stopped */
@@ -37,6 +38,7 @@ struct h2_call {
 	struct timer timer;
 	struct loop_deferred again;
 	struct span failed; /* why the call could not be started; static */
+	int dial_error; /* -errno of a failed connect, 0: none */
 	uint16_t interim_count;
 	bool is_counted; /* in options.quota */
 	bool is_repeated; /* sent again, because the first connection had not accepted it */

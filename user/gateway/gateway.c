@@ -7,7 +7,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "config/standalone/static.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/log_writer.h"
@@ -37,7 +36,8 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	int result;
 
 	atomic_store_explicit(&gateway->shared.fixed_descriptors,
-			      descriptors_fixed(gateway->worker_count, snapshot->bind_count),
+			      descriptors_fixed(gateway->worker_count, snapshot->bind_count) +
+				      gateway->checker.kept_most,
 			      memory_order_relaxed);
 	/* Before a port is opened, so that its first connections count as well. */
 	local_ports_follow(gateway->lanes.local, gateway->snapshot, snapshot);
@@ -63,7 +63,9 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	port_plan_done(&plan, gateway->worker_count, false);
 	snapshot_unref(gateway->snapshot);
 	gateway->snapshot = snapshot;
+	outbound_follow(&gateway->outbound, &snapshot->config);
 	jwk_fetcher_follow(&gateway->jwks, snapshot);
+	health_checker_follow(&gateway->checker, snapshot);
 	if (gateway->takeover.restart_state)
 		atomic_store(&gateway->takeover.restart_state->end_ms,
 			     ns_to_ms(snapshot->config.termination_max_ns));
@@ -74,23 +76,6 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	return 0;
 }
 
-/* Warns about changed settings that take effect only at a restart. */
-static void gateway_warn_static(struct text *warnings, const struct static_config *old,
-				const struct static_config *new)
-{
-	struct text keys;
-
-	text_init(&keys);
-	schema_late_keys(&static_schema, old, new, &keys);
-	if (keys.len) {
-		log_warn("config: what changed in %.*s takes effect at the next start",
-			 SPAN_FMT(text_span(&keys)));
-		text_fmt(warnings, "config: what changed in %.*s takes effect at the next start\n",
-			 SPAN_FMT(text_span(&keys)));
-	}
-	text_done(&keys);
-}
-
 /*
  * Attaches state that outlives configurations: health of endpoints, fetched keys, buckets of rate limits,
  * counts of backends.
@@ -99,6 +84,8 @@ static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
 {
 	int error = health_registry_attach(&gateway->health, snapshot);
 
+	if (!error)
+		error = health_checker_attach(&gateway->checker, snapshot);
 	if (!error)
 		error = rate_registry_attach(&gateway->rates, snapshot);
 	if (!error)
@@ -127,7 +114,8 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot, s
 			 SPAN_FMT(text_span(&messages->errors)));
 		snapshot_unref(snapshot);
 	} else {
-		gateway_warn_static(&messages->warnings, &gateway->start_snapshot->config, &snapshot->config);
+		gateway_load_warn_late(&messages->warnings, &gateway->start_snapshot->config,
+				       &snapshot->config);
 		options_apply_logging(gateway->options, &old->config, &snapshot->config);
 	}
 	snapshot_unref(old);
@@ -281,6 +269,8 @@ void gateway_begin_drain(struct gateway *gateway)
 		/* Close the admin servers, so that requests reach those of the new process. */
 		admin_stop(gateway->admin);
 		gateway->admin = NULL;
+		/* The new process checks the endpoints: one is enough. */
+		health_checker_stop(&gateway->checker);
 		/* The service does not stop: the new process notifies the supervisor. */
 		supervisor_stop(&gateway->supervisor);
 		wait_ms = wait_ms < GATEWAY_HAND_OVER_MS ? GATEWAY_HAND_OVER_MS : wait_ms;
@@ -434,6 +424,9 @@ static void gateway_take_over(struct gateway *gateway)
 	takeover_end(&gateway->takeover, &host);
 }
 
+/* Of the loop, apart from connections to backends: admin servers, files, signals. */
+enum { GATEWAY_SOURCES = 1024 };
+
 static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
 	struct resolver_options resolver = resources_resolver(&snapshot->config);
@@ -444,14 +437,16 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 		result = log_writer_start();
 	if (result)
 		return result;
-	gateway->loop = loop_create(1024);
+	gateway->loop = loop_create(GATEWAY_SOURCES + LIMIT_OUTBOUND_CONNECTIONS);
 	gateway->mailbox = gateway->loop ? mailbox_create(gateway->loop, gateway) : NULL;
 	gateway->resolver = gateway->mailbox ? resolver_create(&resolver) : NULL;
 	if (!gateway->resolver) {
 		text_str(error, "no memory or threads to start with");
 		return -ENOMEM;
 	}
-	jwk_fetcher_init(&gateway->jwks, gateway->loop, gateway->resolver);
+	outbound_init(&gateway->outbound, gateway->loop, gateway->resolver);
+	jwk_fetcher_init(&gateway->jwks, &gateway->outbound);
+	health_checker_init(&gateway->checker, &gateway->outbound);
 	gateway->mcp.options.resolver = gateway->resolver;
 	gateway->mcp.options.owner = gateway->mailbox;
 	result = signals_start(&gateway->signals, gateway->loop, gateway_on_signal);
@@ -508,12 +503,15 @@ static void gateway_stop(struct gateway *gateway)
 		timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
 	}
 	jwk_fetcher_done(&gateway->jwks);
+	health_checker_done(&gateway->checker);
+	outbound_close(&gateway->outbound);
 	if (gateway->resolver)
 		resolver_free(gateway->resolver);
 	if (gateway->mailbox)
 		mailbox_drain(gateway->mailbox);
 	mailbox_free(gateway->mailbox);
 	loop_free(gateway->loop);
+	outbound_done(&gateway->outbound);
 	while (!list_is_empty(&gateway->ports))
 		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
 	snapshot_unref(gateway->snapshot);

@@ -16,6 +16,7 @@
 #include "user/gateway/rate_registry.h"
 #include "user/gateway/supervisor.h"
 #include "user/gateway/watch.h"
+#include "user/health/health_checker.h"
 #include "user/restart/stream/takeover.h"
 #include "user/worker/worker.h"
 
@@ -52,7 +53,9 @@ struct gateway {
 	struct proxy_shared shared;
 	struct mcp_service mcp;
 	struct health_registry health;
+	struct outbound outbound;
 	struct jwk_fetcher jwks;
+	struct health_checker checker;
 	struct rate_registry rates;
 	struct takeover takeover;
 	struct supervisor supervisor;

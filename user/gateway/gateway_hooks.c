@@ -274,11 +274,26 @@ static bool hook_restarts(void *context, struct admin_restarts *ret_restarts)
 	return true;
 }
 
+static void add_health_checks(const struct health_checker *checker, struct text *out)
+{
+	const struct span results[] = { SPAN("passed"), SPAN("failed") };
+
+	prometheus_begin(out, METRIC_HEALTH_CHECKS);
+	prometheus_sample(out, METRIC_HEALTH_CHECKS, &results[0], checker->passed_total);
+	prometheus_sample(out, METRIC_HEALTH_CHECKS, &results[1], checker->failed_total);
+}
+
+static const struct health_history *hook_health_history(void *context)
+{
+	return &((const struct gateway *)context)->checker.history;
+}
+
 static void hook_extra_metrics(void *context, struct text *out)
 {
 	const struct gateway *gateway = context;
 
 	lane_metrics(&gateway->lanes, out);
+	add_health_checks(&gateway->checker, out);
 	if (gateway->cluster)
 		cluster_metrics(gateway->cluster, out);
 	restart_metrics(gateway->takeover.restart_state, out);
@@ -312,6 +327,7 @@ void gateway_hooks_fill(struct gateway *gateway)
 		.rate_buckets = hook_rate_buckets,
 		.restarts = hook_restarts,
 		.verify_password = hook_verify_password,
+		.health_history = hook_health_history,
 		.quit = hook_quit,
 		.extra_metrics = hook_extra_metrics,
 		.take_listener = hook_take_listener,

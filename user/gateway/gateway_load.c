@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "config/standalone/static.h"
 #include "config/snapshot.h"
 #include "policy/compile/certificate_list.h"
 #include "policy/compile/effective.h"
@@ -100,4 +101,20 @@ int gateway_load(const struct options *options, const struct store *store, const
 	}
 	*ret_snapshot = snapshot;
 	return 0;
+}
+
+void gateway_load_warn_late(struct text *warnings, const struct static_config *old,
+			    const struct static_config *new)
+{
+	struct text keys;
+
+	text_init(&keys);
+	schema_late_keys(&static_schema, old, new, &keys);
+	if (keys.len) {
+		log_warn("config: what changed in %.*s takes effect at the next start",
+			 SPAN_FMT(text_span(&keys)));
+		text_fmt(warnings, "config: what changed in %.*s takes effect at the next start\n",
+			 SPAN_FMT(text_span(&keys)));
+	}
+	text_done(&keys);
 }

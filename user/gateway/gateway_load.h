@@ -13,3 +13,6 @@ struct store;
  */
 int gateway_load(const struct options *options, const struct store *store, const struct snapshot *previous,
 		 struct messages *messages, struct snapshot **ret_snapshot);
+/* Warns, in the log and in `warnings`, about changed settings that take effect only at a restart. */
+void gateway_load_warn_late(struct text *warnings, const struct static_config *old,
+			    const struct static_config *new);

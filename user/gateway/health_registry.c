@@ -4,13 +4,15 @@
 #include <errno.h>
 
 #include "config/snapshot.h"
+#include "policy/health_group.h"
 #include "user/base/hash.h"
 #include "user/base/mem.h"
 
 struct registry_entry {
 	struct endpoint_health health; /* first: references count here */
 	struct list node;
-	uint64_t hash;
+	uint64_t hash; /* of the text and the check */
+	uint64_t check_hash;
 };
 
 static void entry_unref(struct endpoint_health *health)
@@ -53,15 +55,17 @@ void health_registry_done(struct health_registry *registry)
 }
 
 /* Returns the record with one more reference, or NULL without memory. */
-static struct endpoint_health *registry_take(struct health_registry *registry, struct span text)
+static struct endpoint_health *registry_take(struct health_registry *registry, struct span text,
+					     uint64_t check_hash)
 {
-	uint64_t hash = hash_mix(hash_bytes(text), 0);
+	uint64_t hash = hash_mix(hash_bytes(text), check_hash);
 	struct list *bucket = &registry->buckets[hash % HEALTH_REGISTRY_BUCKETS];
 	struct registry_entry *entry;
 
 	list_each(node, next, bucket) {
 		entry = list_entry(node, struct registry_entry, node);
-		if (entry->hash == hash && span_eq(entry->health.text, text)) {
+		if (entry->hash == hash && entry->check_hash == check_hash &&
+		    span_eq(entry->health.text, text)) {
 			atomic_fetch_add_explicit(&entry->health.refs, 1, memory_order_relaxed);
 			return &entry->health;
 		}
@@ -73,6 +77,7 @@ static struct endpoint_health *registry_take(struct health_registry *registry, s
 	entry->health.text = span_of(entry + 1, text.len);
 	atomic_init(&entry->health.refs, 2);
 	entry->hash = hash;
+	entry->check_hash = check_hash;
 	list_add_tail(bucket, &entry->node);
 	registry->count++;
 	return &entry->health;
@@ -93,32 +98,99 @@ static void release(void *object)
 	}
 }
 
-static int attach_refs(struct health_registry *registry, const struct backend_ref *list, uint32_t count)
+static uint64_t mix_codes(uint64_t hash, const uint16_t *list, uint32_t count)
 {
-	for (uint32_t r = 0; r < count; r++) {
-		const struct backend *backend = list[r].backend;
+	hash = hash_mix(hash, count);
+	return hash_mix(hash, hash_bytes(span_of(list, count * sizeof(*list))));
+}
 
-		for (uint32_t i = 0; list[r].health && i < backend->endpoint_count; i++) {
-			struct endpoint *endpoint = &backend->endpoint_list[i];
+static uint64_t http_hash(const struct http_check *http)
+{
+	uint64_t hash = hash_mix(hash_bytes(http->hostname), hash_bytes(http->path));
 
-			if (!endpoint->health)
-				endpoint->health = registry_take(registry, endpoint->text);
-			if (!endpoint->health)
-				return -ENOMEM;
-		}
+	hash = hash_mix(hash, hash_bytes(http->method));
+	hash = mix_codes(hash, http->expected_list, http->expected_count);
+	hash = mix_codes(hash, http->retriable_list, http->retriable_count);
+	hash = hash_mix(hash, hash_bytes(http->expected_response));
+	return hash_mix(hash, hash_bytes(http->request_body));
+}
+
+/* The result of a check depends on all of this; not on how often it is made. 0: no active checks. */
+static uint64_t check_hash_of(const struct backend_ref *ref)
+{
+	const struct health_check *check = &ref->health->active;
+	uint64_t hash;
+
+	if (!ref->health->has_active)
+		return 0;
+	hash = hash_mix(check->type, check->port);
+	hash = hash_mix(hash, check->type == HEALTH_CHECK_HTTP ? http_hash(&check->http) : 0);
+	hash = hash_mix(hash, hash_bytes(check->tcp.send));
+	hash = hash_mix(hash, hash_bytes(check->tcp.receive));
+	hash = hash_mix(hash, hash_bytes(check->grpc_service));
+	hash = hash_mix(hash, hash_bytes(ref->authority));
+	hash = hash_mix(hash, ref->http_version);
+	return hash_mix(hash, ref->tls ? ref->tls->settings.hash + 1 : 0) | 1;
+}
+
+static int attach_group(struct snapshot *snapshot, const struct backend_ref *ref)
+{
+	/* The list of the snapshot is not const while it is attached. */
+	struct backend *backend = &snapshot->backend_list[ref->backend->index];
+	struct health_group *group;
+
+	if (backend->health_group)
+		return 0;
+	group = arena_take(snapshot->arena, sizeof(*group));
+	if (!group)
+		return -ENOMEM;
+	health_group_init(group, ref);
+	backend->health_group = group;
+	return 0;
+}
+
+static int attach_ref(struct health_registry *registry, struct snapshot *snapshot,
+		      const struct backend_ref *ref)
+{
+	const struct backend *backend = ref->backend;
+	uint64_t check_hash;
+
+	if (!ref->health)
+		return 0;
+	if (attach_group(snapshot, ref) < 0)
+		return -ENOMEM;
+	check_hash = check_hash_of(backend->health_group->ref);
+	for (uint32_t i = 0; i < backend->endpoint_count; i++) {
+		struct endpoint *endpoint = &backend->endpoint_list[i];
+
+		if (!endpoint->health)
+			endpoint->health = registry_take(registry, endpoint->text, check_hash);
+		if (!endpoint->health)
+			return -ENOMEM;
 	}
 	return 0;
 }
 
-static int attach_listener(struct health_registry *registry, const struct listener *listener)
+static int attach_refs(struct health_registry *registry, struct snapshot *snapshot,
+		       const struct backend_ref *list, uint32_t count)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < count && !error; i++)
+		error = attach_ref(registry, snapshot, &list[i]);
+	return error;
+}
+
+static int attach_listener(struct health_registry *registry, struct snapshot *snapshot,
+			   const struct listener *listener)
 {
 	int error = 0;
 
 	for (uint32_t i = 0; i < listener->route_count && !error; i++)
-		error = attach_refs(registry, listener->route_list[i].backend_list,
+		error = attach_refs(registry, snapshot, listener->route_list[i].backend_list,
 				    listener->route_list[i].backend_count);
 	for (uint32_t i = 0; i < listener->tcp_route_count && !error; i++)
-		error = attach_refs(registry, listener->tcp_route_list[i].backend_list,
+		error = attach_refs(registry, snapshot, listener->tcp_route_list[i].backend_list,
 				    listener->tcp_route_list[i].backend_count);
 	return error;
 }
@@ -129,10 +201,10 @@ int health_registry_attach(struct health_registry *registry, struct snapshot *sn
 
 	for (uint32_t b = 0; b < snapshot->bind_count && !error; b++) {
 		for (uint32_t l = 0; l < snapshot->bind_list[b].listener_count && !error; l++)
-			error = attach_listener(registry, &snapshot->bind_list[b].listener_list[l]);
+			error = attach_listener(registry, snapshot, &snapshot->bind_list[b].listener_list[l]);
 	}
 	for (uint32_t i = 0; i < snapshot->callout_count && !error; i++)
-		error = attach_refs(registry, snapshot->callout_list[i].ref, 1);
+		error = attach_ref(registry, snapshot, snapshot->callout_list[i].ref);
 	registry_clear(registry, true);
 	return error;
 }

@@ -6,8 +6,9 @@
 
 /*
  * The health records of all endpoints that a health policy watches, one for each address text
- * ("10.0.0.1:8000"). Snapshots share them, so a reload keeps the health of endpoints that stay. Belongs to
- * the main thread; references are atomic, because the last user of a snapshot is a worker.
+ * ("10.0.0.1:8000") and way of checking it: endpoints without active checks share the record of their text.
+ * Snapshots share them, so a reload keeps the health of endpoints that stay. Belongs to the main thread;
+ * references are atomic, because the last user of a snapshot is a worker.
  */
 enum { HEALTH_REGISTRY_BUCKETS = 256 };
 
@@ -20,7 +21,8 @@ void health_registry_init(struct health_registry *registry);
 /* Records that a snapshot still references are freed with it. */
 void health_registry_done(struct health_registry *registry);
 /*
- * Attaches its record to every endpoint of the snapshot with a health policy; call it once, after
+ * Attaches its record to every endpoint of the snapshot with a health policy, and a group to its backend. If
+ * references to a backend have different policies, the first one decides. Call it once, after
  * policy_compile() and before any other user of the snapshot. Drops records that no snapshot references. 0 or
  * -ENOMEM; the snapshot releases the records in both cases.
  */

@@ -3,16 +3,13 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/random.h>
 
 #include "config/snapshot.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
-#include "user/base/slab.h"
 #include "user/http/h1_write.h"
-#include "user/net/resolver.h"
 
 enum {
 	TICK_MS = 1000,
@@ -23,7 +20,6 @@ enum {
 	KEEP_MAX_S = 24 * 3600,
 	RETRY_MS = 15 * 1000, /* after a failure */
 	MISS_MS = 10 * 1000, /* between attempts that unknown keys cause */
-	UPSTREAMS = 16, /* in one slab */
 };
 
 /* One URL. */
@@ -246,12 +242,13 @@ static struct jwk_fetch *fetch_create(struct jwk_entry *entry)
 	if (!fetch)
 		return NULL;
 	list_add_tail(&fetcher->fetches, &fetch->node);
-	fetch->pool = &fetcher->pool;
+	fetch->pool = &fetcher->outbound->pool;
 	fetch->snapshot = snapshot_ref(entry->snapshot);
 	buf_init(&fetch->body);
 	loop_deferred_init(&fetch->release, fetch_on_release);
-	http1_client_init(&fetch->client, &fetcher->pool, fetcher->relay.scratch, METHOD_GET, &fetch_ops);
-	fetch->endpoint = upstream_pool_endpoint(&fetcher->pool, remote->backend->endpoint_list, &wants);
+	http1_client_init(&fetch->client, fetch->pool, fetcher->outbound->relay.scratch, METHOD_GET,
+			  &fetch_ops);
+	fetch->endpoint = upstream_pool_endpoint(fetch->pool, remote->backend->endpoint_list, &wants);
 	if (!fetch->endpoint || fetch_write(fetch, remote) < 0) {
 		fetch_free(fetch);
 		return NULL;
@@ -352,56 +349,11 @@ static void drop_source(void *source)
 	jwk_source_unref(source);
 }
 
-/* -------------------------------------------------------------------------------- the pool */
-
-static void on_upstream_stream(void *owner)
-{
-	(void)owner; /* HTTP/2, which nobody here asks for */
-}
-
-/* Nobody is given tickets here: the secret is any. */
-static uint64_t ticket_s(void *context)
-{
-	(void)context;
-	return 0;
-}
-
-static bool fetcher_make(struct jwk_fetcher *fetcher)
-{
-	uint8_t secret[TICKET_SECRET_BYTES] = { 0 };
-	struct upstream_pool *pool = &fetcher->pool;
-
-	if (fetcher->is_ready)
-		return true;
-	*pool = (struct upstream_pool){ .loop = fetcher->loop,
-					.counters = &fetcher->counters,
-					.relay = &fetcher->relay,
-					.tls = &fetcher->tls,
-					.on_stream = on_upstream_stream };
-	pool->resolver = resolver_client_create(fetcher->resolver, fetcher->loop);
-	pool->upstreams = slab_create(sizeof(struct upstream), UPSTREAMS);
-	fetcher->relay.scratch = hg_malloc(LIMIT_READ_BYTES);
-	fetcher->relay.counters = &fetcher->counters;
-	if (!pool->resolver || !pool->upstreams || !fetcher->relay.scratch) {
-		resolver_client_free(pool->resolver);
-		slab_free(pool->upstreams);
-		hg_free(fetcher->relay.scratch);
-		return false;
-	}
-	if (getrandom(&pool->random, sizeof(pool->random), 0) != (ssize_t)sizeof(pool->random) ||
-	    !pool->random)
-		pool->random = 1;
-	upstream_pool_init(pool);
-	tls_worker_init(&fetcher->tls, secret, ticket_s, NULL);
-	fetcher->is_ready = true;
-	return true;
-}
-
 /* -------------------------------------------------------------------------------- all of it */
 
-void jwk_fetcher_init(struct jwk_fetcher *fetcher, struct loop *loop, struct resolver *resolver)
+void jwk_fetcher_init(struct jwk_fetcher *fetcher, struct outbound *outbound)
 {
-	*fetcher = (struct jwk_fetcher){ .loop = loop, .resolver = resolver };
+	*fetcher = (struct jwk_fetcher){ .loop = outbound->loop, .outbound = outbound };
 	list_init(&fetcher->entries);
 	list_init(&fetcher->fetches);
 	timer_init(&fetcher->tick, fetcher_on_tick);
@@ -421,13 +373,6 @@ void jwk_fetcher_done(struct jwk_fetcher *fetcher)
 		loop_deferred_cancel(&fetch->release);
 		fetch_free(fetch);
 	}
-	if (!fetcher->is_ready)
-		return;
-	upstream_pool_done(&fetcher->pool);
-	resolver_client_free(fetcher->pool.resolver);
-	slab_free(fetcher->pool.upstreams);
-	tls_worker_done(&fetcher->tls);
-	hg_free(fetcher->relay.scratch);
 }
 
 int jwk_fetcher_attach(struct jwk_fetcher *fetcher, struct snapshot *snapshot)
@@ -436,7 +381,7 @@ int jwk_fetcher_attach(struct jwk_fetcher *fetcher, struct snapshot *snapshot)
 		struct jwk_remote *remote = &snapshot->jwk_remote_list[i];
 		struct jwk_entry *entry = entry_of(fetcher, remote->url);
 
-		if (!entry || !fetcher_make(fetcher))
+		if (!entry || outbound_open(fetcher->outbound) < 0)
 			return -ENOMEM;
 		if (snapshot_add_destructor(snapshot, drop_source, jwk_source_ref(entry->source)) < 0) {
 			jwk_source_unref(entry->source);
@@ -469,9 +414,6 @@ void jwk_fetcher_follow(struct jwk_fetcher *fetcher, struct snapshot *snapshot)
 		entry->snapshot = snapshot_ref(snapshot);
 		entry->remote = remote;
 	}
-	if (fetcher->is_ready) {
-		fetcher->pool.config = &snapshot->config;
-		tls_worker_forget(&fetcher->tls);
+	if (!list_is_empty(&fetcher->entries))
 		fetcher_on_tick(&fetcher->tick, loop_now_ms(fetcher->loop));
-	}
 }

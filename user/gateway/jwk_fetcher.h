@@ -3,9 +3,7 @@
 
 #include "config/model.h"
 #include "user/http1/client.h"
-#include "user/net/resolver_client.h"
-#include "user/relay/relay.h"
-#include "user/tls/context.h"
+#include "user/upstream/outbound.h"
 
 /*
  * Fetches the keys of token issuers from their URLs (struct jwk_remote), in the main thread. Keys stay in use
@@ -19,16 +17,10 @@ struct jwk_fetcher {
 	struct list entries; /* struct jwk_entry, one for each URL */
 	struct list fetches; /* struct jwk_fetch: requests under way, or over in this turn */
 	struct timer tick;
-	/* of its connections: */
-	struct upstream_pool pool;
-	struct relay_shared relay;
-	struct counters counters;
-	struct tls_worker tls;
-	bool is_ready; /* the first URL makes the pool */
-	struct resolver *resolver; /* borrowed */
+	struct outbound *outbound; /* borrowed; the first URL opens it */
 };
 
-void jwk_fetcher_init(struct jwk_fetcher *fetcher, struct loop *loop, struct resolver *resolver);
+void jwk_fetcher_init(struct jwk_fetcher *fetcher, struct outbound *outbound);
 /* In the loop's thread, after the loop has ended and before it is freed. Does nothing without init. */
 void jwk_fetcher_done(struct jwk_fetcher *fetcher);
 /*

@@ -338,34 +338,14 @@ static void client_on_dialed(struct dial *dial, enum dial_result result, int err
 {
 	struct http1_client *client = container_of(dial, struct http1_client, dial);
 
-	(void)error;
+	client->dial_error = error;
 	client->is_counted = dial->is_counted;
 	dial->is_counted = false;
 	dial_cancel(dial);
-	switch (result) {
-	case DIAL_DONE:
+	if (result == DIAL_DONE)
 		client_send(client, upstream);
-		return;
-	case DIAL_DNS_FAILED:
-		client_end(client, SPAN("its name does not resolve"));
-		return;
-	case DIAL_TIMEOUT:
-	case DIAL_TLS_TIMEOUT:
-		client_end(client, SPAN("no connection in time"));
-		return;
-	case DIAL_TLS_FAILED:
-	case DIAL_TLS_VERIFY_FAILED:
-		/* The dial has logged the reason. */
-		client_end(client, SPAN("no TLS with it"));
-		return;
-	case DIAL_FULL:
-		client_end(client, SPAN("too many connections to it"));
-		return;
-	case DIAL_UNDER_WAY:
-	case DIAL_CONNECT_FAILED:
-		break;
-	}
-	client_end(client, SPAN("no connection"));
+	else
+		client_end(client, dial_result_text(result)); /* the dial has logged why there is no TLS */
 }
 
 /* Sends on an idle connection, which is in use from now on. */
@@ -403,8 +383,7 @@ static void client_open(struct http1_client *client)
 	}
 	/* Returns the count of a dial that failed at once: its state is still DIAL_IDLE. */
 	dial_cancel(&client->dial);
-	client_fail_later(client, result == DIAL_FULL ? SPAN("too many connections to it")
-						      : SPAN("its name does not resolve"));
+	client_fail_later(client, dial_result_text(result));
 }
 
 void http1_client_init(struct http1_client *client, struct upstream_pool *pool, char *scratch,

@@ -48,6 +48,7 @@ struct http1_client {
 	struct arena arena; /* of the response head */
 	struct body_decoder body;
 	uint64_t received_end; /* limit for upstream->conn.received_bytes, from most_bytes */
+	int dial_error; /* -errno of a failed connect, 0: none */
 	uint16_t interim_count;
 	bool is_counted; /* in options.quota */
 	bool was_sent; /* the request, or a part of it, was passed to a connection */

@@ -47,6 +47,7 @@ static void outcome_note(struct stream *stream, const struct fields *response, u
 	struct proxy *proxy = stream->proxy;
 	static const struct request_head no_head;
 	struct health_outcome outcome = {
+		.backend = stream->backend->backend,
 		.request = stream->exchange ? &stream->exchange->head : &no_head,
 		.response = response,
 		.status = status,

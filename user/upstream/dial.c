@@ -19,6 +19,27 @@ static void dial_on_resolved(struct resolver_query *query, int result, struct re
 static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
 static void dial_on_turn(struct loop_deferred *deferred);
 
+struct span dial_result_text(enum dial_result result)
+{
+	switch (result) {
+	case DIAL_DNS_FAILED:
+		return SPAN("its name does not resolve");
+	case DIAL_TIMEOUT:
+	case DIAL_TLS_TIMEOUT:
+		return SPAN("no connection in time");
+	case DIAL_TLS_FAILED:
+	case DIAL_TLS_VERIFY_FAILED:
+		return SPAN("no TLS with it");
+	case DIAL_FULL:
+		return SPAN("too many connections to it");
+	case DIAL_DONE:
+	case DIAL_UNDER_WAY:
+	case DIAL_CONNECT_FAILED:
+		break;
+	}
+	return SPAN("no connection");
+}
+
 /* ------------------------------------------------------------------------------------ reuse */
 
 /* A pool that is never empty must not keep a backend whose name has new addresses. */

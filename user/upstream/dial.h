@@ -60,6 +60,7 @@ struct dial_options {
 	bool is_announced;
 	struct quota *quota; /* borrowed; counts the connection that it opens; NULL: nothing does */
 	uint64_t quota_most;
+	bool is_quiet; /* the caller reports failed handshakes: no line in the log */
 	/* borrowed; NULL: none. Addresses that it may not reach fail with NET_CONNECT_FORBIDDEN. */
 	const struct backend *forward;
 	struct address avoid; /* len 0: none; an attempt with it fails with NET_CONNECT_AVOIDED */
@@ -97,6 +98,9 @@ struct dial {
 	 */
 	void (*on_done)(struct dial *dial, enum dial_result result, int error, struct upstream *upstream);
 };
+
+/* A result without a connection in words, as in "no connection in time"; static. */
+struct span dial_result_text(enum dial_result result);
 
 /* Returns an open connection that takes another request, or NULL. Notices new addresses of the name. */
 struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_options *options);

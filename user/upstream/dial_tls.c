@@ -47,7 +47,8 @@ static void dial_tls_count(struct dial *dial, enum dial_result result)
 		    result == DIAL_TLS_VERIFY_FAILED ? COUNTER_UPSTREAM_TLS_UNVERIFIED
 						     : COUNTER_UPSTREAM_TLS_FAILURES,
 		    1);
-	if (!log_rate_pass(&pool->tls_log, loop_now_ms(pool->loop), DIAL_TLS_LOG_MS, &swallowed))
+	if (dial->options.is_quiet ||
+	    !log_rate_pass(&pool->tls_log, loop_now_ms(pool->loop), DIAL_TLS_LOG_MS, &swallowed))
 		return;
 	log_warn("no TLS with backend %.*s: %s (%llu more such failures since the last such line)",
 		 SPAN_FMT(dial->options.where->text), dial->tls.fault.text, (unsigned long long)swallowed);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/upstream/upstream_pool.h"
 
+#include "policy/health_group.h"
 #include "user/base/hash.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
@@ -196,6 +197,7 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 	struct endpoint_candidate candidates[LIMIT_BALANCE_CANDIDATES];
 	uint32_t at[LIMIT_BALANCE_CANDIDATES];
 	uint32_t count = choose_candidates(pool, backend, previous_hosts, at);
+	bool panics = health_group_panics(backend, loop_now_ms(pool->loop));
 	uint32_t excluded = UINT32_MAX;
 	uint32_t pick = 0;
 
@@ -208,7 +210,8 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 				upstream_pool_leave(pool, found[i]);
 			return NULL;
 		}
-		candidates[i] = (struct endpoint_candidate){ &found[i]->load, endpoint->health };
+		candidates[i] =
+			(struct endpoint_candidate){ &found[i]->load, panics ? NULL : endpoint->health };
 		if (at[i] == last)
 			excluded = i;
 	}

@@ -21,6 +21,8 @@ function toggle(kind, value) {
 function healthOf(item) {
     if (item.place.evicted !== undefined)
         return `evicted for ${seconds(item.place.evicted / 1000)}`;
+    if (item.place.out !== undefined)
+        return item.place.out;
     return item.place.health !== undefined ? `health ${item.place.health} %` : '';
 }
 
@@ -67,7 +69,8 @@ function create(item) {
 function update(node, item) {
     const button = node.firstElementChild;
     const [label, numbers, health] = button.children;
-    const isBad = item.place.evicted !== undefined || Boolean(item.place.invalid);
+    const isBad = item.place.evicted !== undefined || item.place.out !== undefined ||
+        Boolean(item.place.invalid);
 
     setAttribute(button, 'aria-pressed', state.filter[item.kind] === item.value);
     setAttribute(button, 'title', item.place.name);

@@ -219,7 +219,9 @@ static const struct schema timeout_schema =
 
 static bool decode_codes(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	return value_codes(d, node, container_of(ret, struct retry_policy, code_list));
+	struct retry_policy *retry = container_of(ret, struct retry_policy, code_list);
+
+	return value_codes(d, node, &retry->code_list, &retry->code_count);
 }
 
 static void check_retry(struct decoder *d, const struct yaml_node *node, void *object)

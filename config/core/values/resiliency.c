@@ -3,6 +3,7 @@
 
 #include "config/core/engine/duration.h"
 #include "config/core/values/condition.h"
+#include "config/core/values/health_value.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
@@ -128,6 +129,22 @@ static const struct schema_row health_rows[] = {
 	  .refusal = "is called unhealthyExpression in standalone files" },
 	{ "eviction", AS_MAP(struct health_policy, eviction, &eviction_schema, struct eviction_policy),
 	  SET_BY(struct health_policy, has_eviction) },
-	{ "active", .refusal = NOT_YET_ACTIVE },
+	{ "active", AS_MAP(struct health_policy, active, &health_active_schema, struct health_check),
+	  SET_BY(struct health_policy, has_active) },
+	{ "passive", AS_MAP(struct health_policy, passive, &health_passive_schema, struct passive_policy),
+	  SET_BY(struct health_policy, has_passive) },
+	{ "panicThreshold", AS_U32(struct health_policy, panic_percent), RANGE(0, 100), .value_doc = "0..100",
+	  .dump = DUMP_NOT_ZERO,
+	  .doc = "per cent of endpoints that work; if fewer do, requests go to all; `0`: if none does" },
 };
-const struct schema health_schema = SCHEMA(health_rows, struct health_policy);
+
+static void check_health(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct health_policy *policy = object;
+
+	if (policy->has_eviction && policy->has_passive)
+		config_error(d->report, decode_get(node, "passive"),
+			     "decides like `eviction` when an endpoint gets no requests; write one of them");
+}
+
+const struct schema health_schema = SCHEMA(health_rows, struct health_policy, .check = check_health);

@@ -499,7 +499,7 @@ bool value_connect_timeout(struct decoder *d, const struct yaml_node *node, uint
 	return true;
 }
 
-bool value_codes(struct decoder *d, const struct yaml_node *node, struct retry_policy *retry)
+bool value_codes(struct decoder *d, const struct yaml_node *node, uint16_t **ret_list, uint32_t *ret_count)
 {
 	uint16_t *list;
 	uint32_t count = 0;
@@ -520,8 +520,8 @@ bool value_codes(struct decoder *d, const struct yaml_node *node, struct retry_p
 		if (!is_known)
 			list[count++] = (uint16_t)code;
 	}
-	retry->code_list = list;
-	retry->code_count = count;
+	*ret_list = list;
+	*ret_count = count;
 	return true;
 }
 

@@ -57,8 +57,8 @@ bool value_splice_route(struct decoder *d, const struct yaml_node *node);
 /* A connect timeout as "10s"; in standalone files also {secs, nanos}. */
 bool value_connect_timeout(struct decoder *d, const struct yaml_node *node, uint64_t min_ns, uint64_t *ret_ns,
 			   bool *ret_is_object);
-/* Retry codes: 100..999, without duplicates. */
-bool value_codes(struct decoder *d, const struct yaml_node *node, struct retry_policy *retry);
+/* Statuses: 100..999, without duplicates. */
+bool value_codes(struct decoder *d, const struct yaml_node *node, uint16_t **ret_list, uint32_t *ret_count);
 /* Redirects: 301, 302, 303, 307, 308. */
 bool value_redirect_status(struct decoder *d, const struct yaml_node *node, uint16_t *ret);
 bool value_scheme(struct decoder *d, const struct yaml_node *node, struct span *ret); /* http or https */
