@@ -112,6 +112,52 @@ static void set_version(struct conditions *conditions, struct span version, stru
 	condition_fail(conditions, CONDITION_SUPPORTED_VERSION, "UnsupportedVersion", text_span(message));
 }
 
+static bool is_closed(const struct status_listener *l, const struct status_host *host)
+{
+	for (uint32_t i = 0; i < host->closed_count; i++)
+		if (host->closed_list[i] == l)
+			return true;
+	return false;
+}
+
+#define CLOSED                                                                                               \
+	"another program has the port, or this one may not open it; stop that program, or choose another port"
+
+struct conditions status_listener_conditions(const struct status_listener *l, const struct status_host *host)
+{
+	struct conditions conditions = l->conditions;
+
+	if (!is_closed(l, host))
+		return conditions;
+	condition_fail(&conditions, CONDITION_ACCEPTED, "PortUnavailable", SPAN(CLOSED));
+	condition_fail(&conditions, CONDITION_PROGRAMMED, "PortUnavailable", SPAN(CLOSED));
+	return conditions;
+}
+
+/* Sums up for the Gateway or ListenerSet, as config/gatewayapi/status.c does for what the objects say. */
+static void add_closed(struct conditions *conditions, const struct status_object *object,
+		       const struct status_host *host)
+{
+	bool is_any_served = false, is_any_closed = false;
+
+	for (const struct status_listener *l = object->listener_list; l && host->closed_count; l = l->next) {
+		is_any_closed |= is_closed(l, host);
+		is_any_served |=
+			!is_closed(l, host) && !condition_is_false(&l->conditions, CONDITION_PROGRAMMED);
+	}
+	if (!is_any_closed)
+		return;
+	if (!is_any_served) {
+		condition_fail(conditions, CONDITION_ACCEPTED, "ListenersNotValid", SPAN(CLOSED));
+		condition_fail(conditions, CONDITION_PROGRAMMED, "Invalid", SPAN(CLOSED));
+	} else if (!condition_is_false(conditions, CONDITION_ACCEPTED)) {
+		conditions->of[CONDITION_ACCEPTED] = (struct status_condition){
+			true, true, "ListenersNotValid",
+			SPAN("not all listeners are served: see PortUnavailable")
+		};
+	}
+}
+
 struct conditions status_conditions(const struct status_object *object, const struct status_host *host,
 				    struct text *message)
 {
@@ -119,6 +165,7 @@ struct conditions status_conditions(const struct status_object *object, const st
 	struct conditions conditions = object->conditions;
 	struct span value;
 
+	add_closed(&conditions, object, host);
 	if (object->form == STATUS_CLASS && host->bundle_version)
 		set_version(&conditions, *host->bundle_version, message);
 	if (object->form == STATUS_GATEWAY && !object->address_count && host->service_addresses &&
@@ -173,10 +220,13 @@ static void write_features(struct json_writer *w, const struct status_host *host
 	json_close(w);
 }
 
-static void write_listeners(struct json_writer *w, const struct status_object *object)
+static void write_listeners(struct json_writer *w, const struct status_object *object,
+			    const struct status_host *host)
 {
 	json_open_array(w, "listeners");
 	for (const struct status_listener *l = object->listener_list; l; l = l->next) {
+		struct conditions conditions = status_listener_conditions(l, host);
+
 		json_open_object(w, NULL);
 		json_string(w, "name", l->name);
 		json_open_array(w, "supportedKinds");
@@ -188,7 +238,7 @@ static void write_listeners(struct json_writer *w, const struct status_object *o
 		}
 		json_close(w);
 		json_u64(w, "attachedRoutes", l->attached_routes);
-		write_conditions(w, &l->conditions, object->generation);
+		write_conditions(w, &conditions, object->generation);
 		json_close(w);
 	}
 	json_close(w);
@@ -226,11 +276,11 @@ static void write_status(struct json_writer *w, const struct status_object *obje
 	case STATUS_GATEWAY:
 		write_addresses(w, object, host);
 		write_own_conditions(w, object, host);
-		write_listeners(w, object);
+		write_listeners(w, object, host);
 		return;
 	case STATUS_LISTENER_SET:
-		write_conditions(w, &object->conditions, object->generation);
-		write_listeners(w, object);
+		write_own_conditions(w, object, host);
+		write_listeners(w, object, host);
 		return;
 	case STATUS_CLASS:
 		write_own_conditions(w, object, host);

@@ -10,6 +10,8 @@ struct status_host {
 	uint32_t address_count;
 	/* own_address_has(); NULL: every address of a Gateway counts as one of this machine */
 	int (*has_address)(const struct address *address);
+	const struct status_listener *const *closed_list; /* borrowed; their ports could not be opened */
+	uint32_t closed_count;
 	/*
 	 * Each Gateway has a Service: fills the list (of at most `max`) with what addresses a load balancer
 	 * gave it, and returns how many. NULL: there are no Services.
@@ -29,6 +31,9 @@ struct status_host {
  */
 struct conditions status_conditions(const struct status_object *object, const struct status_host *host,
 				    struct text *message);
+
+/* The same for a listener. */
+struct conditions status_listener_conditions(const struct status_listener *l, const struct status_host *host);
 
 /*
  * Appends the status of all Kubernetes objects as JSON, in the form of the API: {"items": [...]}, each with

@@ -82,6 +82,52 @@ def wrong_options():
         check(want in gateway.stderr, lambda want=want: f"{want}: {gateway.stderr}")
 
 
+def listener(server, name):
+    return {one["type"]: (one["status"], one["reason"])
+            for part in server.status("Gateway", name).get("listeners", []) for one in part["conditions"]}
+
+
+@test("a port that another program has closes only its listener: others are served, and so are their changes",
+      timeout=60)
+def port_in_use():
+    server, port, taken = ApiServer(), free_port(), Backend()
+    number = int(taken.address.rsplit(":", 1)[1])
+    server.put(CLASS, gateway_object("a", number, 1), gateway_object("b", port, 2), route("b"))
+    gateway = serve(server)
+    eq(who("127.0.0.1", port), "b", "the other Gateway")
+    check("the other listeners are served" in gateway.stderr, lambda: gateway.stderr)
+    wait_until(lambda: programmed(server, "a") and programmed(server, "b"), 20, "the statuses")
+    eq((listener(server, "a")["Accepted"], listener(server, "a")["Programmed"]),
+       (("False", "PortUnavailable"), ("False", "PortUnavailable")), "the listener")
+    eq((programmed(server, "a"), programmed(server, "b")), ([("False", "Invalid")], [("True", "Programmed")]),
+       "the Gateways")
+    other = free_port()
+    server.put(gateway_object("b", other, 2))
+
+    def is_moved():
+        try:
+            return who("127.0.0.1", other) == "b"
+        except OSError:
+            return False
+    wait_until(is_moved, 20, "a change of the other Gateway")
+    taken.close()
+    server.put(gateway_object("c", free_port(), 3))
+    wait_until(lambda: programmed(server, "a") == [("True", "Programmed")], 20, "the port when it is free")
+    gateway.settle()
+
+
+@test("a Gateway cannot have a port of the gateway's own servers, which need it at the next start")
+def own_port():
+    server, port, ready = ApiServer(), free_port(), free_port()
+    server.put(CLASS, gateway_object("a", ready, 1), gateway_object("b", port, 2), route("b"))
+    gateway = serve(server, env={"READINESS_ADDR": f"127.0.0.1:{ready}"}, ready=False)
+    wait_until(lambda: programmed(server, "a") and programmed(server, "b"), 30, "the statuses")
+    eq((listener(server, "a")["Accepted"], programmed(server, "b")),
+       (("False", "PortUnavailable"), [("True", "Programmed")]), "one is not served")
+    eq((who("127.0.0.1", port), fetch(ready, "/healthz/ready").status), ("b", 200), "what is served")
+    gateway.settle()
+
+
 def service(server, name, namespace="default"):
     return server.objects["Service"].get((namespace, name))
 

@@ -199,23 +199,30 @@ def link_merged_folders(tree):
             os.symlink(os.readlink("/" + name), os.path.join(tree, name))
 
 
+def owners(paths):
+    """The packages of these files, which may be listed below /lib or below /usr/lib."""
+    both = {path.replace("/usr/lib", "/lib", 1) for path in paths} | set(paths)
+    out = run(["dpkg-query", "-S", *sorted(both)])[1] if paths else ""
+    return {line.split(":")[0] for line in out.splitlines()}
+
+
+def libraries_of_program():
+    """(name, file) of all that it loads, also indirectly."""
+    out = run(["ldd", binary("headgate")])[1]
+    return {name: os.path.realpath(path) for name, path in re.findall(r"(\S+) => (/\S+)", out)}
+
+
 def sanitizers():
     """Packages that only a program of this profile needs."""
-    out = run(["ldd", binary("headgate")])[1]
-    libraries = re.findall(r"(/\S*lib(?:a|t|ub)san\S*)", out)
-    return {run(["dpkg-query", "-S", os.path.realpath(one)])[1].split(":")[0] for one in libraries}
+    return owners([path for name, path in libraries_of_program().items()
+                   if re.match(r"lib(a|t|ub)san", name)])
 
 
 @test("the Containerfile installs the libraries of the program and no others", needs=("readelf",))
 def libraries():
     out = run(["readelf", "-d", binary("headgate")])[1]
-    found = set()
-    places = dict(re.findall(r"(\S+) => (\S+)", run(["ldd", binary("headgate")])[1]))
-    for name in re.findall(r"NEEDED.*\[(.*)\]", out):
-        path = os.path.realpath(places.get(name, name))
-        owner = run(["dpkg-query", "-S", path])
-        owner = owner if owner[0] == 0 else run(["dpkg-query", "-S", path.replace("/usr/lib", "/lib", 1)])
-        found.add(owner[1].split(":")[0])
+    places = libraries_of_program()
+    found = owners([places[name] for name in re.findall(r"NEEDED.*\[(.*)\]", out)])
     eq(sorted(found - sanitizers() - {"libc6"}), sorted(packages() - {"ca-certificates"}), "the packages")
 
 

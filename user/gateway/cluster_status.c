@@ -67,7 +67,8 @@ static void want_services(struct cluster *cluster, const struct snapshot *snapsh
 	text_done(&items);
 }
 
-void cluster_status_write(struct cluster *cluster, const struct snapshot *snapshot)
+void cluster_status_write(struct cluster *cluster, const struct snapshot *snapshot,
+			  const struct status_listener *const *closed_list, uint32_t closed_count)
 {
 	const struct text *version = cluster_bundle_version(cluster);
 	struct span version_text = version ? text_span(version) : (struct span){ 0 };
@@ -81,6 +82,8 @@ void cluster_status_write(struct cluster *cluster, const struct snapshot *snapsh
 		.address_list = host.list,
 		.address_count = host.count,
 		.has_address = own_address_has,
+		.closed_list = closed_list,
+		.closed_count = closed_count,
 		.bundle_version = version ? &version_text : NULL,
 		.leaves_missing_out = true,
 	};

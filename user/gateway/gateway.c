@@ -26,6 +26,17 @@
 
 /* ------------------------------------------------------------------------------------ configurations */
 
+static void write_status(struct gateway *gateway)
+{
+	const struct status_listener *closed[PORT_PLAN_CLOSED_MAX];
+	uint32_t count = port_plan_closed(gateway, gateway->snapshot, closed, PORT_PLAN_CLOSED_MAX);
+
+	cluster_status_write(gateway->cluster, gateway->snapshot, closed, count);
+	if (count)
+		timer_arm(loop_timers(gateway->loop), &gateway->reload_timer,
+			  loop_now_ms(gateway->loop) + PORT_PLAN_RETRY_MS);
+}
+
 /*
  * Opens new ports and sends the configuration to every worker. On failure nothing has changed, and `error`
  * has the reason.
@@ -72,7 +83,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	gateway->status.generation = snapshot->generation;
 	gateway->status.loaded_wall_us = clock_wall_us();
 	if (gateway->cluster)
-		cluster_status_write(gateway->cluster, snapshot);
+		write_status(gateway);
 	return 0;
 }
 
@@ -171,9 +182,7 @@ static void gateway_on_objects(void *gateway)
 
 static void gateway_on_facts(void *context)
 {
-	const struct gateway *gateway = context;
-
-	cluster_status_write(gateway->cluster, gateway->snapshot);
+	write_status(context);
 }
 
 static void gateway_on_reload(struct timer *timer, uint64_t now_ms)
@@ -459,14 +468,14 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 			text_str(error, "cannot start the workers");
 		return result;
 	}
+	/* The admin servers borrow their addresses from it. */
+	gateway->start_snapshot = snapshot_ref(snapshot);
 	result = gateway_apply(gateway, snapshot_ref(snapshot), error);
 	if (result) {
 		snapshot_unref(snapshot);
 		return result;
 	}
 	gateway_hooks_fill(gateway);
-	/* The admin servers borrow their addresses from the snapshot. */
-	gateway->start_snapshot = snapshot_ref(snapshot);
 	admin_addresses_of(&snapshot->config, &addresses);
 	result = admin_start(gateway->loop, &gateway->hooks, &addresses, error, &gateway->admin);
 	if (result)

@@ -41,6 +41,7 @@ struct gateway_port {
 	bool is_open; /* the workers listen */
 	/* loop time at which the workers started to close it; 0: not since it was opened */
 	uint64_t closed_ms;
+	int error; /* why it could not be opened, while everything else is in force; 0: it could */
 	struct proxy_counts counts;
 };
 

@@ -93,10 +93,54 @@ static void warn_of_absent_address(const struct bind *bind)
 		 SPAN_FMT(listener->gateway_name));
 }
 
+/* Of one port; without memory or descriptors no other one could be opened either. */
+static bool is_about_port(int error)
+{
+	return error == -EADDRINUSE || error == -EADDRNOTAVAIL || error == -EACCES || error == -EPERM;
+}
+
+/* A Gateway of an API server must not keep the others from being served, nor what changes in them. */
+static int plan_do_without(const struct gateway *gateway, struct gateway_port *port, int result,
+			   struct text *error)
+{
+	if (!gateway->cluster || !is_about_port(result))
+		return result;
+	if (port->error != result)
+		log_warn("%.*s; the other listeners are served, and this port is tried again every %d s",
+			 SPAN_FMT(text_span(error)), PORT_PLAN_RETRY_MS / 1000);
+	text_clear(error);
+	port->error = result;
+	return 0;
+}
+
+/*
+ * A server of this program has the port, or needs it at the next start: a Gateway of an API server does not
+ * get it.
+ */
+static bool is_own_port(const struct gateway *gateway, const struct address *address)
+{
+	struct address list[ADMIN_ADDRESSES_PER_PORT];
+	struct admin_addresses own;
+	size_t count;
+
+	if (!gateway->cluster)
+		return false;
+	admin_addresses_of(&gateway->start_snapshot->config, &own);
+	for (unsigned port = 0; port < ADMIN_PORT_COUNT; port++) {
+		if (admin_address_parse(own.text[port], list, &count) < 0)
+			continue;
+		for (size_t i = 0; i < count; i++)
+			if (address_port(&list[i]) == address_port(address) &&
+			    (address_is_any(&list[i]) || address_is_any(address)))
+				return true;
+	}
+	return false;
+}
+
 static int plan_open(struct gateway *gateway, const struct port_plan *plan, uint32_t i,
 		     const struct bind *bind, struct text *error)
 {
-	const struct gateway_port *port = plan->ports[i];
+	struct gateway_port *port = plan->ports[i];
 	int *fds = plan_fds(gateway, plan, i), result;
 	unsigned int flags = 0;
 
@@ -106,20 +150,22 @@ static int plan_open(struct gateway *gateway, const struct port_plan *plan, uint
 	/* The kernel would let the sockets join those that are being closed. */
 	if (flags && atomic_load(&port->counts.sockets) && port_is_closing(gateway, port))
 		return plan_again(bind, error);
-	result = plan_listen(gateway, bind, flags, fds);
+	result = is_own_port(gateway, &bind->address) ? -EADDRINUSE : plan_listen(gateway, bind, flags, fds);
 	if (result == -EADDRNOTAVAIL && bind->may_lack_address) {
 		result = plan_listen(gateway, bind, flags | NET_LISTEN_ABSENT, fds);
 		if (!result)
 			warn_of_absent_address(bind);
 	}
-	if (!result)
+	if (!result) {
+		port->error = 0;
 		return 0;
+	}
 	for (uint32_t at = 0; at < gateway->worker_count; at++)
 		fds[at] = -1;
 	if (result == -EADDRINUSE && port_is_closing(gateway, port))
 		return plan_again(bind, error);
 	net_listen_explain(&bind->address, result, error);
-	return result;
+	return plan_do_without(gateway, port, result, error);
 }
 
 static int plan_names(struct gateway *gateway, const struct snapshot *snapshot, struct port_plan *plan)
@@ -191,17 +237,20 @@ static struct worker_change *plan_change(const struct gateway *gateway, struct s
 {
 	struct worker_listen *listens = hg_calloc(plan->bind_count, sizeof(*listens));
 	struct worker_change *change;
+	uint32_t count = 0;
 
 	if (!listens)
 		return NULL;
 	for (uint32_t i = 0; i < plan->bind_count; i++) {
-		listens[i] = (struct worker_listen){
+		if (plan->ports[i]->error)
+			continue;
+		listens[count++] = (struct worker_listen){
 			.address = plan->ports[i]->address,
 			.fd = plan_fds(gateway, plan, i)[index],
 			.counts = &plan->ports[i]->counts,
 		};
 	}
-	change = worker_change_create(snapshot_ref(snapshot), listens, plan->bind_count);
+	change = worker_change_create(snapshot_ref(snapshot), listens, count);
 	if (!change)
 		snapshot_unref(snapshot);
 	hg_free(listens);
@@ -239,6 +288,22 @@ void port_plan_carried_out(struct gateway *gateway, const struct port_plan *plan
 	}
 	for (uint32_t i = 0; i < plan->bind_count; i++) {
 		plan->ports[i]->closed_ms = 0;
-		plan->ports[i]->is_open = true;
+		plan->ports[i]->is_open = !plan->ports[i]->error;
 	}
+}
+
+uint32_t port_plan_closed(struct gateway *gateway, const struct snapshot *snapshot,
+			  const struct status_listener **list, uint32_t max)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < snapshot->bind_count; i++) {
+		const struct bind *bind = &snapshot->bind_list[i];
+		const struct gateway_port *port = gateway_port_of(gateway, &bind->address);
+
+		for (uint32_t l = 0; port && port->error && l < bind->listener_count && count < max; l++)
+			if (bind->listener_list[l].status)
+				list[count++] = bind->listener_list[l].status;
+	}
+	return count;
 }
