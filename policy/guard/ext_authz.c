@@ -62,6 +62,19 @@ int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer 
 	return GUARD_REFUSE;
 }
 
+int ext_authz_not_asked(const struct ext_authz_policy *policy, struct guard_answer *answer, int error)
+{
+	switch (error) {
+	case -ENOMEM:
+		return error;
+	case -ENOBUFS:
+	case -EINVAL:
+		return service_refuse_length(answer);
+	default:
+		return ext_authz_failed(policy, answer, SPAN("the service cannot be asked now"));
+	}
+}
+
 /* The gateway frames the response itself, and the reply has a type of its own. */
 static bool is_passed_on(const struct field *field)
 {

@@ -24,6 +24,8 @@ int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guar
 
 /* There is no valid answer: what the policy says then. why: static. */
 int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why);
+/* The same if no call was made, for guard_verifier.call()'s error: one that its request causes is refused. */
+int ext_authz_not_asked(const struct ext_authz_policy *policy, struct guard_answer *answer, int error);
 /* The service refuses. Fields of the connection, and what frames a message, are left out of `fields`. */
 int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct fields *fields,
 		     struct span body);

@@ -175,11 +175,7 @@ int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guar
 	if (!result)
 		result = facts->verifier->call(facts->verifier->context, &call);
 	buf_done(&message);
-	if (result >= 0 || result == -ENOMEM)
-		return result;
-	return ext_authz_failed(policy, answer,
-				result == -ENOBUFS ? SPAN("the request is too large for the service")
-						   : SPAN("the service cannot be asked now"));
+	return result >= 0 ? result : ext_authz_not_asked(policy, answer, result);
 }
 
 /* -------------------------------------------------------------------------------- the response */

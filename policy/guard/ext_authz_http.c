@@ -151,17 +151,19 @@ int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guar
 					 .subject = policy };
 	int result = call_head(policy, facts, answer->fields.arena, &head);
 
+	/* A client can cause both: the mode is for failures of the service. */
 	if (result == -E2BIG)
 		return service_refuse_length(answer);
-	if (result == -ENODATA || result == -EINVAL)
-		return ext_authz_failed(policy, answer,
-					SPAN("`path` gives no path that the service can be asked for"));
+	if (result == -ENODATA || result == -EINVAL) {
+		answer->status = 403;
+		answer->body = EXT_AUTHZ_REFUSED;
+		answer->why = SPAN("`path` gives no path that the service can be asked for");
+		return GUARD_REFUSE;
+	}
 	if (result < 0)
 		return result;
 	result = facts->verifier->call(facts->verifier->context, &call);
-	if (result >= 0 || result == -ENOMEM)
-		return result;
-	return ext_authz_failed(policy, answer, SPAN("the service cannot be asked now"));
+	return result >= 0 ? result : ext_authz_not_asked(policy, answer, result);
 }
 
 /* -------------------------------------------------------------------------------- the response */

@@ -55,7 +55,7 @@ struct guard_verifier {
 				struct jwt_claims **ret_claims);
 	/*
 	 * GUARD_WAIT: the same guard is asked again, with guard_facts.reply; or why no call was made:
-	 * -ENOMEM, or that the service cannot be called now.
+	 * -ENOMEM; -EINVAL, -ENOBUFS: its request cannot be written; others: the service cannot be called.
 	 */
 	int (*call)(void *context, const struct guard_call *call);
 };

@@ -144,7 +144,8 @@ static int call(const struct remote_rate_limit *policy, const struct guard_facts
 	buf_done(&message);
 	if (result >= 0 || result == -ENOMEM)
 		return result;
-	if (result == -E2BIG)
+	/* A client can cause these: the mode is for failures of the service. */
+	if (result == -E2BIG || result == -ENOBUFS || result == -EINVAL)
 		return service_refuse_length(answer);
 	return failed(policy, answer, SPAN("the service cannot be asked now"));
 }

@@ -158,6 +158,7 @@ static struct failing {
 	{ "allow, no call", CALLOUT_FAILURE_ALLOW, -EBUSY, 0, GUARD_PASS, 0 },
 	{ "allow, a fault", CALLOUT_FAILURE_ALLOW, GUARD_WAIT, 0, GUARD_PASS, 0 },
 	{ "allow, a refusal is no failure", CALLOUT_FAILURE_ALLOW, GUARD_WAIT, 403, GUARD_REFUSE, 403 },
+	{ "what a request causes is no failure", CALLOUT_FAILURE_ALLOW, -EINVAL, 0, GUARD_REFUSE, 400 },
 	{ "no memory is an error, whatever the mode", CALLOUT_FAILURE_ALLOW, -ENOMEM, 0, -ENOMEM, 0 },
 };
 

@@ -38,6 +38,8 @@ struct callout {
 	bool is_probe; /* of the endpoint's circuit */
 	bool is_grpc;
 	bool may_repeat;
+	bool was_sent; /* the request, or a part of it, at this endpoint */
+	bool has_response; /* a whole one, valid or not */
 	bool is_open; /* http1 or h2 is initialized */
 	bool is_done;
 	bool is_freed;
@@ -112,7 +114,11 @@ static void report_health(struct callout *callout, enum callout_result result)
 	counter_add(counters, COUNTER_UNHEALTHY, 1);
 }
 
-/* Reports the outcome to what decides about later calls, and lets the endpoint go. */
+/*
+ * Reports the outcome to what decides about later calls, and lets the endpoint go. Only a service that cannot
+ * be reached, or is silent, is not asked any more: an answer that is an error, or a connection that ends, can
+ * be caused by a single request, and must not decide about others.
+ */
 static void callout_outcome(struct callout *callout, enum callout_result result)
 {
 	struct upstream_endpoint *endpoint = callout->endpoint;
@@ -120,12 +126,11 @@ static void callout_outcome(struct callout *callout, enum callout_result result)
 	if (!endpoint)
 		return;
 	report_health(callout, result);
-	if (result == CALLOUT_ANSWERED)
+	if (result == CALLOUT_ANSWERED || callout->has_response)
 		circuit_answered(&endpoint->circuit, now_ms(callout));
-	else
+	else if (result == CALLOUT_LATE || !callout->was_sent)
 		circuit_failed(&endpoint->circuit, callout->began_ns / NS_PER_MS, callout->is_probe,
 			       now_ms(callout));
-	callout->is_probe = false;
 	leave_endpoint(callout);
 }
 
@@ -280,9 +285,9 @@ static struct span read_grpc(struct callout *callout)
 static int open_exchange(struct callout *callout);
 
 /* A refused connection: the service has seen nothing, and another endpoint may be there. */
-static bool callout_goes_elsewhere(struct callout *callout, bool was_sent)
+static bool callout_goes_elsewhere(struct callout *callout)
 {
-	if (was_sent || now_ms(callout) >= callout->end_deadline_ms)
+	if (callout->was_sent || now_ms(callout) >= callout->end_deadline_ms)
 		return false;
 	callout_outcome(callout, CALLOUT_FAILED);
 	if (choose_endpoint(callout) < 0)
@@ -293,7 +298,8 @@ static bool callout_goes_elsewhere(struct callout *callout, bool was_sent)
 
 static void fail(struct callout *callout, struct span why, bool was_sent, bool was_late)
 {
-	if (!callout_goes_elsewhere(callout, was_sent))
+	callout->was_sent = was_sent;
+	if (!callout_goes_elsewhere(callout))
 		finish(callout, was_late ? CALLOUT_LATE : CALLOUT_FAILED, why);
 }
 
@@ -305,6 +311,7 @@ static void on_h2_end(struct h2_call *call, struct span why)
 		fail(callout, why, call->was_sent, call->was_late);
 		return;
 	}
+	callout->has_response = true;
 	why = read_grpc(callout);
 	finish(callout, why.len ? CALLOUT_FAILED : CALLOUT_ANSWERED, why);
 }
