@@ -6,6 +6,7 @@ import ssl
 import threading
 
 from hg import *
+from hg.pki import Authority
 from splice import expect_lane
 from timers import expect_fired
 
@@ -162,9 +163,7 @@ def kernel():
         same("require")
 
 
-@test("a name that no listener has gets the alert unrecognized_name, and the log says no_route")
-def no_listener():
-    gateway = Gateway("""
+NO_LISTENER = """
 binds:
 - port: @port@
   listeners:
@@ -173,7 +172,25 @@ binds:
     hostname: one.shop.test
     tcpRoutes:
     - backends: [{host: @one@}]
-""", one=Backend())
+"""
+ENDS_TLS = """
+  - name: site
+    protocol: HTTPS
+    hostname: site.test
+    tls: {cert: @cert@, key: @cert_key@}
+    routes:
+    - backends: [{host: @one@}]
+"""
+
+
+@test("a name that no listener has is reset where the port only passes TLS through, else it gets the alert "
+      "unrecognized_name; the log says no_route")
+def no_listener():
+    gateway = Gateway(NO_LISTENER, one=Backend())
+    expect_reset(gateway, record(hello("two.shop.test")))
+    eq(gateway.wait_log()["close_reason"], "no_route", "close_reason")
+    certificate = Authority().issue("site.test")
+    gateway = Gateway(NO_LISTENER + ENDS_TLS, one=Backend(), cert=certificate.cert, cert_key=certificate.key)
     client = gateway.client().send(record(hello("two.shop.test")))
     eq(client.read(7), b"\x15\x03\x03\x00\x02\x02\x70", "fatal alert 112")
     client.expect_fin()

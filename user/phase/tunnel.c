@@ -26,6 +26,24 @@ static bool admit(struct stream *stream, const struct guard_use *use, struct str
 	return is_admitted;
 }
 
+/* A port that passes all TLS through has no end of TLS that could send an alert. */
+static bool ends_tls(const struct bind *bind)
+{
+	for (uint32_t i = 0; bind && i < bind->listener_count; i++)
+		if (bind->listener_list[i].tls)
+			return true;
+	return false;
+}
+
+/* No listener or route has the server name. */
+static enum stream_step refuse_name(struct stream *stream)
+{
+	bool is_told = stream->is_tls && ends_tls(stream->client->bind->bind) &&
+		       client_tls_refuse_name(stream->client);
+
+	return step_end(stream, END_NO_ROUTE, is_told ? STREAM_END_LINGER : STREAM_END_RESET);
+}
+
 enum stream_step tunnel_open(struct stream *stream, struct span sni)
 {
 	const struct bind *bind = stream->client->bind->bind;
@@ -42,9 +60,7 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;
 	stream->tcp_route = route;
 	if (!route)
-		return step_end(stream, END_NO_ROUTE,
-				stream->is_tls && client_tls_refuse_name(stream->client) ? STREAM_END_LINGER
-											 : STREAM_END_RESET);
+		return refuse_name(stream);
 	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
 					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
 	if (!stream->backend || stream->backend->backend->endpoint_count == 0)
