@@ -13,16 +13,22 @@ enum { REQUEST_MS = 10000, SAY_MS = 10000 };
 
 static void walk(struct status_writer *writer);
 
-static void plan(struct status_writer *writer)
+static void plan_in(struct status_writer *writer, uint64_t ms)
 {
 	struct loop *loop = writer->api->loop;
-	uint64_t ms = STATUS_PAUSE_MS;
+
+	timer_arm(loop_timers(loop), &writer->timer, loop_now_ms(loop) + ms);
+}
+
+static void plan(struct status_writer *writer)
+{
+	uint64_t ms = writer->is_refused ? STATUS_REFUSED_MS : STATUS_PAUSE_MS;
 
 	if (timer_is_armed(&writer->timer))
 		return;
 	for (uint32_t i = 1; writer->is_bad && i < writer->bad_passes && ms < STATUS_PAUSE_MAX_MS; i++)
 		ms *= 2;
-	timer_arm(loop_timers(loop), &writer->timer, loop_now_ms(loop) + ms);
+	plan_in(writer, ms);
 }
 
 /* ------------------------------------------------------------------------------------ one object */
@@ -69,6 +75,29 @@ static struct span now_text(char out[CLOCK_RFC3339_BYTES])
 	return span_of(out, 20);
 }
 
+/* The version that the object gets is not known before the end of the patch. */
+static bool is_being_written(const struct status_writer *writer, struct span path)
+{
+	for (unsigned i = 0; i < STATUS_WRITES; i++) {
+		const struct status_write *slot = &writer->writes[i];
+
+		if (api_request_runs(&slot->request) && span_eq(text_span(&slot->path), path))
+			return true;
+	}
+	return false;
+}
+
+static void start_patch(struct status_writer *writer, struct status_write *slot, struct span path,
+			const struct text *body)
+{
+	text_clear(&slot->path);
+	text_add(&slot->path, path);
+	if (body->failed || slot->path.failed ||
+	    api_request_start(writer->api, &slot->request, "PATCH", slot->path.data,
+			      "application/merge-patch+json", text_span(body), REQUEST_MS) < 0)
+		writer->is_stale = true;
+}
+
 /* Starts the patch of one object, if it needs one. */
 static void write_item(struct status_writer *writer, struct status_write *slot, struct span item)
 {
@@ -80,15 +109,15 @@ static void write_item(struct status_writer *writer, struct status_write *slot, 
 		return;
 	text_init(&body);
 	text_init(&path);
+	add_path(&path, object);
 	text_fmt(&body,
 		 "{\"metadata\":{\"resourceVersion\":\"%.*s\"},\"status\":", SPAN_FMT(object->version));
 	if (status_patch(&body, mcp_json_member(item, SPAN("status")), object->status, now_text(now))) {
 		text_char(&body, '}');
-		add_path(&path, object);
-		if (body.failed || path.failed ||
-		    api_request_start(writer->api, &slot->request, "PATCH", path.data,
-				      "application/merge-patch+json", text_span(&body), REQUEST_MS) < 0)
+		if (path.failed || is_being_written(writer, text_span(&path)))
 			writer->is_stale = true;
+		else
+			start_patch(writer, slot, text_span(&path), &body);
 	}
 	text_done(&path);
 	text_done(&body);
@@ -137,7 +166,7 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	writer->is_stale = false;
 	if (!writer->is_bad)
 		writer->bad_passes = 0;
-	writer->is_bad = false;
+	writer->is_bad = writer->is_refused = false;
 	writer->is_walking = true;
 	writer->rest = mcp_json_walk_of(mcp_json_member(text_span(&writer->wanted), SPAN("items"))).left;
 	walk(writer);
@@ -166,6 +195,7 @@ static void on_end(struct api_request *request, const struct api_result *result)
 		/* 404: the object is gone; 409: it has changed. */
 		if (result->status != 404 && result->status != 409) {
 			writer->failed++;
+			writer->is_refused = true;
 			if (log_rate_pass(&writer->rate, loop_now_ms(writer->api->loop), SAY_MS, &suppressed))
 				log_warn("the API server takes no status: %s: %.*s", result->error,
 					 SPAN_FMT(span_first(result->body, 300)));
@@ -183,6 +213,7 @@ void status_writer_init(struct status_writer *writer, struct store *store, const
 	timer_init(&writer->timer, on_timer);
 	for (unsigned i = 0; i < STATUS_WRITES; i++) {
 		api_request_init(&writer->writes[i].request, on_data, on_end);
+		text_init(&writer->writes[i].path);
 		writer->writes[i].writer = writer;
 	}
 }
@@ -207,6 +238,8 @@ void status_writer_stop(struct status_writer *writer)
 
 void status_writer_done(struct status_writer *writer)
 {
+	for (unsigned i = 0; i < STATUS_WRITES; i++)
+		text_done(&writer->writes[i].path);
 	text_done(&writer->wanted);
 }
 
@@ -220,9 +253,9 @@ void status_writer_want(struct status_writer *writer, struct span items)
 		text_clear(&writer->wanted);
 	writer->is_walking = false; /* the old pass walks over the old text */
 	writer->bad_passes = 0;
+	writer->is_stale = true;
 	if (writer->api)
-		timer_cancel(loop_timers(writer->api->loop), &writer->timer);
-	status_writer_look(writer);
+		plan_in(writer, 0);
 }
 
 void status_writer_look(struct status_writer *writer)

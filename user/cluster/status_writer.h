@@ -7,19 +7,25 @@
 #include "user/cluster/store.h"
 
 /*
- * Writes the status of the objects while this gateway holds the lease. After each configuration, and when an
- * object's status was changed by somebody, it goes through all objects and patches those whose status is not
- * as wanted, a few at a time. A patch names the version that it was made for: if the object has changed
- * meanwhile (409), the next pass makes a new one. While the server refuses patches, the pause before each
- * pass doubles, up to STATUS_PAUSE_MAX_MS; a new configuration ends that.
+ * Writes the status of the objects while this gateway holds the lease. At once after each configuration, and
+ * soon after an object's status was changed by somebody, it goes through all objects and patches those whose
+ * status is not as wanted, a few at a time. A patch names the version that it was made for: if the object has
+ * changed meanwhile (409), the next pass makes a new one. While the server refuses patches, the pause before
+ * each pass doubles, up to STATUS_PAUSE_MAX_MS; a new configuration ends that.
  */
-enum { STATUS_WRITES = 8, STATUS_PAUSE_MS = 500, STATUS_PAUSE_MAX_MS = 64 * 1000 };
+enum {
+	STATUS_WRITES = 8,
+	STATUS_PAUSE_MS = 50,
+	STATUS_REFUSED_MS = 500, /* after a pass with a patch that the server refused */
+	STATUS_PAUSE_MAX_MS = 64 * 1000,
+};
 
 struct status_writer;
 
 struct status_write {
 	struct api_request request;
 	struct status_writer *writer;
+	struct text path; /* of the object that is being written */
 };
 
 struct status_writer {
@@ -36,6 +42,7 @@ struct status_writer {
 	uint64_t failed;
 	uint32_t bad_passes; /* in a row: with a patch that the server did not take */
 	bool is_bad; /* such is the current pass, or the last one */
+	bool is_refused; /* and not because an object has changed or is gone */
 	struct log_rate rate;
 };
 
