@@ -113,6 +113,8 @@ struct status_object {
 	uint32_t address_count;
 	bool has_no_address; /* a Gateway that is reached at none */
 	const struct status_port *port_list; /* of a Gateway: those that are served, also for ListenerSets */
+	struct status_object *gateway; /* of a ListenerSet: the Gateway that takes it; NULL: none */
+	uint32_t attached_sets; /* of a Gateway: its ListenerSets that are accepted */
 };
 
 /* A Kubernetes object without errors, for the next load: config/gatewayapi/kept_object.h. */

@@ -201,17 +201,21 @@ static void write_features(struct json_writer *w, const struct status_host *host
 	static const struct {
 		const char *name;
 		bool needs_services;
+		bool needs_experiments;
 	} rows[] = {
-#define FEATURE(name) { #name, false },
-#define FEATURE_OF_SERVICES(name) { #name, true },
+#define FEATURE(name) { #name, false, false },
+#define FEATURE_OF_SERVICES(name) { #name, true, false },
+#define FEATURE_OF_EXPERIMENTS(name) { #name, false, true },
 #include "config/gatewayapi/features.def"
 #undef FEATURE
 #undef FEATURE_OF_SERVICES
+#undef FEATURE_OF_EXPERIMENTS
 	};
 
 	json_open_array(w, "supportedFeatures");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].needs_services && !host->service_addresses)
+		if ((rows[i].needs_services && !host->service_addresses) ||
+		    (rows[i].needs_experiments && host->lacks_experiments))
 			continue;
 		json_open_object(w, NULL);
 		json_str(w, "name", rows[i].name);
@@ -277,6 +281,7 @@ static void write_status(struct json_writer *w, const struct status_object *obje
 		write_addresses(w, object, host);
 		write_own_conditions(w, object, host);
 		write_listeners(w, object, host);
+		json_u64(w, "attachedListenerSets", object->attached_sets);
 		return;
 	case STATUS_LISTENER_SET:
 		write_own_conditions(w, object, host);

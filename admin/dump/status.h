@@ -21,6 +21,8 @@ struct status_host {
 	const void *context; /* for service_addresses */
 	/* Annotation of the definitions of Gateway API, as in "v1.6.3", empty: none; NULL: not known */
 	const struct span *bundle_version; /* borrowed */
+	/* The definitions of Gateway API are not known to have the fields of the experimental channel. */
+	bool lacks_experiments;
 	/* For an API server: parents that do not exist are nobody's, so nobody writes about them. */
 	bool leaves_missing_out;
 };

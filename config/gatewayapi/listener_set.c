@@ -79,6 +79,7 @@ static void decode_set(struct manifests *m, const struct manifest_object *object
 		gateway = find_gateway(m, object);
 	if (gateway) {
 		set->gateway = gateway->gateway;
+		object->status->gateway = gateway->gateway->status;
 		set->tls = gateway->tls;
 		set->address_list = gateway->address_list;
 		set->address_count = gateway->address_count;

@@ -244,6 +244,11 @@ static void finish_gateway(struct decoder *d, struct status_object *gateway)
 		finish_listener(l);
 		count++;
 	}
+	/* A ListenerSet adds nothing to its Gateway if none of its listeners is served. */
+	list = listeners_with(d, gateway, CONDITION_PROGRAMMED, &idle);
+	if (is_set && count && idle == count)
+		status_fail(d, conditions, CONDITION_ACCEPTED, "ListenersNotValid",
+			    "no listener is served: %.*s", SPAN_FMT(list));
 	list = listeners_with(d, gateway, CONDITION_ACCEPTED, &refused);
 	if (count && refused == count)
 		status_fail(d, conditions, CONDITION_ACCEPTED, "ListenersNotValid",
@@ -317,8 +322,12 @@ static void finish_object(struct manifests *m, const struct manifest_object *obj
 		hold(&status->conditions, CONDITION_ACCEPTED, "Accepted");
 		return;
 	case STATUS_GATEWAY:
+		finish_gateway(m->decoder, status);
+		return;
 	case STATUS_LISTENER_SET:
 		finish_gateway(m->decoder, status);
+		if (status->gateway && !condition_is_false(&status->conditions, CONDITION_ACCEPTED))
+			status->gateway->attached_sets++;
 		return;
 	case STATUS_ROUTE:
 	case STATUS_POLICY:

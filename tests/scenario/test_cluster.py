@@ -296,12 +296,15 @@ def class_details():
                "the version")
     status = server.status("GatewayClass", "headgate")
     eq(conditions(status)["SupportedVersion"], ("True", "SupportedVersion"), "a version that is known")
-    check({"name": "TCPRoute"} in status["supportedFeatures"], lambda: f"features: {status}")
+    features = {one["name"] for one in status["supportedFeatures"]}
+    eq(features & {"TCPRoute", "HTTPRouteRetry"}, {"TCPRoute"}, "features without a field retry")
     gateway.stop()
-    server.bundle_version, server.lease = "v9.0.0", None
+    server.bundle_version, server.channel, server.lease = "v9.0.0", "experimental", None
     gateway = serve(server)
     wait_until(lambda: conditions(server.status("GatewayClass", "headgate")).get("SupportedVersion") ==
                ("False", "UnsupportedVersion"), 20, "a version that is not known")
+    check({"name": "HTTPRouteRetry"} in server.status("GatewayClass", "headgate")["supportedFeatures"],
+          "a feature of the experimental channel")
     gateway.stop()
     server.refused, server.lease = {"definition": (403, failure(403, "Forbidden", "cannot get"))}, None
     gateway = serve(server)

@@ -54,6 +54,12 @@ def who(gateway, host):
     return answer.headers["Location"].split("/")[2].split(".")[0] if answer.status == 302 else answer.status
 
 
+def attached(gateway):
+    """How many ListenerSets the status of the Gateway counts."""
+    return next(item["status"]["attachedListenerSets"] for item in gateway.admin_json("/status")["items"]
+                if item["kind"] == "Gateway")
+
+
 def play(*texts):
     return Gateway("".join(texts) + SERVICE, origin_port=9)
 
@@ -98,6 +104,7 @@ metadata: {name: far, labels: {kind: friend}}
                        listener_set("set", on("far.example"), "far"), route("near", parent_set()),
                        route("far", parent_set(), "far"))
         eq((who(gateway, "near.example"), who(gateway, "far.example")), (near, far), f"who answers: {words}")
+        eq(attached(gateway), (near, far).count("near") + (near, far).count("far"), f"sets of it: {words}")
         gateway.stop()
 
 
@@ -114,6 +121,7 @@ def conflicts():
                    route("gateway", "{name: gw}"))
     eq([who(gateway, f"{name}.example") for name in ("x", "y", "z", "own")],
        ["old", "a", "young", "gateway"], "who answers")
+    eq(attached(gateway), 3, "accepted sets: old, young and a")
     eq((gateway.stderr.count("HostnameConflict"), gateway.stderr.count("ProtocolConflict")), (3, 1),
        "warnings")
 

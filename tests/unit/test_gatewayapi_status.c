@@ -144,6 +144,16 @@ TEST(gateways_and_listeners_have_their_conditions)
 		  "listener a ResolvedRefs=False/InvalidCertificateRef", 1 },
 		{ GATEWAY("{name: a, port: 443, protocol: HTTPS}"),
 		  "listener a ResolvedRefs=False/InvalidCertificateRef", 1 },
+		/* ListenerSetReferenceGrant */
+		{ OBJECT("Gateway", "g",
+			 "listeners: [" HTTP("a", "80") "], allowedListeners: {namespaces: {from: All}}")
+			  OBJECT("ListenerSet", "set",
+				 "parentRef: {name: g}, listeners: [{name: b, port: 443, protocol: HTTPS, "
+				 "tls: {certificateRefs: [{name: none, namespace: other}]}}]"),
+		  "ListenerSet set Accepted=False/ListenersNotValid: no listener is served: b (Invalid)\n"
+		  "ListenerSet set Programmed=False/ListenersNotValid\n"
+		  "listener b ResolvedRefs=False/RefNotPermitted\nlistener b Accepted=True/Accepted",
+		  2 },
 		/* GatewayInvalidFrontendClientCertificateValidation */
 		{ OBJECT("Gateway", "g",
 			 "tls: {frontend: {default: {validation: {caCertificateRefs: [{group: '', kind: "

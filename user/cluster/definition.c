@@ -49,11 +49,16 @@ static void take(struct cluster_definition *definition, struct span object)
 		mcp_json_member(mcp_json_member(object, SPAN("metadata")), SPAN("annotations"));
 	struct span version = mcp_json_string(
 		mcp_json_member(annotations, SPAN("gateway.networking.k8s.io/bundle-version")));
+	struct span channel =
+		mcp_json_string(mcp_json_member(annotations, SPAN("gateway.networking.k8s.io/channel")));
+	bool is_experimental = span_eq(channel, SPAN("experimental"));
 
 	version = span_first(version, version.len < VERSION_BYTES ? version.len : VERSION_BYTES);
 	definition->is_refused = false;
-	if (definition->is_known && span_eq(version, text_span(&definition->version)))
+	if (definition->is_known && span_eq(version, text_span(&definition->version)) &&
+	    definition->is_experimental == is_experimental)
 		return;
+	definition->is_experimental = is_experimental;
 	text_clear(&definition->version);
 	text_add(&definition->version, version);
 	definition->is_known = !definition->version.failed;

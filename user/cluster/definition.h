@@ -5,9 +5,10 @@
 #include "user/cluster/store.h"
 
 /*
- * The version of Gateway API that an API server has: an annotation of the definition (CRD) of Gateways, for
- * the condition SupportedVersion of GatewayClasses. Only the gateway that writes statuses needs it: it asks
- * when it gets the lease, and every DEFINITION_MS after that, for the metadata alone.
+ * The version and channel of Gateway API that an API server has: annotations of the definition (CRD) of
+ * Gateways, for the condition SupportedVersion and the features of GatewayClasses. Only the gateway that
+ * writes statuses needs them: it asks when it gets the lease, and every DEFINITION_MS after that, for the
+ * metadata alone.
  */
 enum { DEFINITION_MS = 60 * 1000 };
 
@@ -19,9 +20,10 @@ struct cluster_definition {
 	struct timer timer; /* the next look */
 	struct text body; /* of the response */
 	struct text version; /* gateway.networking.k8s.io/bundle-version; empty: it has none */
+	bool is_experimental; /* gateway.networking.k8s.io/channel */
 	bool is_known; /* the definition was read once */
 	bool is_refused; /* the log has it */
-	void (*on_change)(struct cluster_definition *definition); /* of the version; not while stopped */
+	void (*on_change)(struct cluster_definition *definition); /* not while stopped */
 };
 
 void cluster_definition_init(struct cluster_definition *definition, struct store *store,

@@ -297,8 +297,9 @@ bool status_patch(struct text *out, struct span wanted, struct span stored, stru
 	while (is_same && mcp_json_next(&walk, &key, &value)) {
 		struct span old = mcp_json_member(stored, key);
 
-		/* An empty list is as good as none. */
-		is_same = json_is_same(value, old) || (!old.len && span_eq(value, SPAN("[]")));
+		/* An empty list is as good as none, and so is the number 0. */
+		is_same = json_is_same(value, old) ||
+			  (!old.len && (span_eq(value, SPAN("[]")) || span_eq(value, SPAN("0"))));
 	}
 	if (is_same) {
 		out->len = start;

@@ -85,6 +85,7 @@ void cluster_status_write(struct cluster *cluster, const struct snapshot *snapsh
 		.closed_list = closed_list,
 		.closed_count = closed_count,
 		.bundle_version = version ? &version_text : NULL,
+		.lacks_experiments = !cluster->definition.is_experimental,
 		.leaves_missing_out = true,
 	};
 	if (cluster->services.is_on) {

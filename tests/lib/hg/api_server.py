@@ -84,6 +84,7 @@ class ApiServer:
         self.page = 2  # objects of a page of a list, whatever the client asks for
         self.requests = []  # (method, path with query)
         self.lease = None
+        self.channel = "standard"
         self.bundle_version = "v1.6.3"  # annotation of the definition; None: the server has none
         self.applied = {}  # (kind, key) -> what was last applied
         self.patches = []  # (kind, name, status) that were taken
@@ -243,6 +244,7 @@ class ApiServer:
             return connection.send(stream, 200, {
                 "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
                 "metadata": {"name": path.rsplit("/", 1)[1], "annotations": {
+                    "gateway.networking.k8s.io/channel": self.channel,
                     "gateway.networking.k8s.io/bundle-version": self.bundle_version}}})
         if headers.get("content-type") == "application/apply-patch+yaml":
             return connection.send(stream, *self._apply(path, query, json.loads(body)))
