@@ -77,7 +77,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl ui-check bench deb deb-check deb-reproducible install-data
+NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak crashes mcp-interop h2spec testssl ui-check conformance bench deb deb-check deb-reproducible install-data
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
@@ -346,7 +346,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl ui-check bench deb deb-check deb-reproducible install install-data clean help FORCE
+.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak crashes mcp-interop h2spec testssl ui-check conformance bench deb deb-check deb-reproducible install install-data clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -414,6 +414,10 @@ ui-check: ## the page for a browser in Chromium, with screenshots in build/ui/ (
 	@command -v chromedriver >/dev/null || { \
 		echo 'chromium-driver is missing, so nothing was tested: scripts/deps.sh browser'; exit 1; }
 	@$(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' --only 'ui page' scenario
+
+conformance: ## the official suite of Gateway API against a real API server; reports in build/conformance/ (Go, root)
+	@tests/conformance/build.sh
+	@$(RUNNER) conformance
 
 bench: ## tables of this machine: headgate and its peers (ARGS=... goes to scripts/bench/run.py; RECORD=1: PERFORMANCE.md)
 	@scripts/deps.sh build check bench

@@ -9,6 +9,7 @@
     tests/run.py unit | bpf | fuzz | soak | list
     tests/run.py interop                       interoperability with programs from npm
     tests/run.py package                       the Debian package in build/deb/
+    tests/run.py conformance                   the suite of Gateway API, by the programs in build/conformance/
 
 Logs stay under build/<profile>/logs/. A failure shows its name, the last 60 lines of its log and the
 command to repeat it.
@@ -498,7 +499,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["check", "thorough", "unit", "bpf", "scenario", "fuzz", "soak",
-                                            "interop", "package", "list"])
+                                            "interop", "package", "conformance", "list"])
     parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
     parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
     parser.add_argument("--jobs", type=int, default=cores() * 4,
@@ -531,8 +532,8 @@ def main():
                 run_c_tests(report, options, profiles, options.command)
             if options.command == "interop":
                 interop(report, options, profiles)
-            if options.command == "package":
-                scenarios(report, options, profiles, folder="package")
+            if options.command in ("package", "conformance"):
+                scenarios(report, options, profiles, folder=options.command)
             if options.command in ("scenario", "soak"):
                 scenarios(report, options, profiles, only_soak=options.command == "soak")
     except KeyboardInterrupt:
