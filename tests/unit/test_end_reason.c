@@ -36,7 +36,7 @@ TEST(classes_are_the_documented_ones)
 					       "InvalidRequest", "NotFound",	   "NoHealthyBackend",
 					       "Internal",	 "Timeout",	   "JwtAuth",
 					       "BasicAuth",	 "APIKeyAuth",	   "Authorization",
-					       "RateLimit" };
+					       "RateLimit",	 "ExtAuth" };
 
 	for (int i = 0; i < END_REASON_COUNT; i++) {
 		int known = 0;
