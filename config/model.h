@@ -121,6 +121,14 @@ struct backend_tcp {
 	bool connect_timeout_as_object; /* written as {secs, nanos}, and dumped so */
 };
 
+/* What may be under way to one backend, over all workers; not set: no limit of its own. */
+struct circuit_breaker {
+	struct opt_u64 max_connections; /* in use */
+	struct opt_u64 max_parallel_requests;
+	struct opt_u64 max_parallel_retries;
+	struct opt_u64 max_requests_per_connection;
+};
+
 enum policy_kind {
 #define POLICY_KIND(id, section, dump_name, type) POLICY_##id,
 #include "config/policy_kinds.def"
@@ -264,6 +272,7 @@ struct backend_ref {
 	const struct backend_tls *tls; /* NULL: plaintext */
 	struct span authority; /* of the backend; with TLS in the form of an https URL */
 	const struct health_policy *health; /* may be NULL */
+	const struct circuit_breaker *breaker; /* NULL: no limits of its own */
 	enum backend_http_version http_version; /* of `http`, otherwise of the backend, otherwise by gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */

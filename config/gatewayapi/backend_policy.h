@@ -7,7 +7,7 @@
  * Policies of an object, before they are created for their targets; and the kinds of `backend`, which
  * AgentgatewayPolicy and AgentgatewayBackend (`policies`) share.
  */
-enum { FOUND_POLICIES_MAX = 24 }; /* every kind once */
+enum { FOUND_POLICIES_MAX = POLICY_KIND_COUNT }; /* every kind once */
 
 struct found_policy {
 	const char *prefix; /* "frontend/" */

@@ -118,6 +118,7 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL },       \
+		{ "circuitBreaker", POLICY_CIRCUIT_BREAKER, NULL },       \
 		{ "mcpAuthorization", POLICY_MCP_AUTHORIZATION, NULL }
 /* clang-format on */
 /* All policies of agentgateway that this gateway does not support. */

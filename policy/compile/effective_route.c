@@ -136,6 +136,7 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 	/* One host that a client chose must not take the others out of service. */
 	if (ref->backend->kind != BACKEND_DYNAMIC)
 		ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
+	ref->breaker = precedence_stronger(place->precedence, &own, POLICY_CIRCUIT_BREAKER);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->rewrite = precedence_object(&own, POLICY_URL_REWRITE);

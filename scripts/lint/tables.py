@@ -11,10 +11,10 @@
 #   admin < admin/dump < admin/metrics < admin/ui < admin/http < admin/top
 GROUND = ["user/base/*", "user/loop/*"]
 # What is decided for a request: nothing of it compiles a configuration.
-DECISIONS = ["policy/balance.h", "policy/circuit.h", "policy/h2_settings.h", "policy/headers.h",
-             "policy/health.h", "policy/health_check.h", "policy/health_group.h", "policy/keepalive.h",
-             "policy/previous_hosts.h", "policy/retry.h", "policy/timeout.h", "policy/match/*",
-             "policy/expression/*", "policy/guard/*"]
+DECISIONS = ["policy/balance.h", "policy/circuit.h", "policy/circuit_breaker.h", "policy/h2_settings.h",
+             "policy/headers.h", "policy/health.h", "policy/health_check.h", "policy/health_group.h",
+             "policy/keepalive.h", "policy/previous_hosts.h", "policy/retry.h", "policy/timeout.h",
+             "policy/match/*", "policy/expression/*", "policy/guard/*"]
 MODEL = DECISIONS + ["user/auth/*.h", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
 # What policies are made of, and what they are applied to.
 POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/path.h",

@@ -154,6 +154,8 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		     "{\"connect\":{\"mode\":\"route\"}}");
 	assert_value(POLICY_FRONTEND_PROXY, &(struct frontend_proxy){ PROXY_VERSION_ALL, PROXY_OPTIONAL },
 		     "{\"proxy\":{\"version\":\"all\",\"mode\":\"optional\"}}");
+	assert_value(POLICY_CIRCUIT_BREAKER, &(struct circuit_breaker){ .max_connections = { true, 7 } },
+		     "{\"circuitBreaker\":{\"maxConnections\":7}}");
 	assert_value(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },
 		     "{\"limits\":{\"maxRequestBytes\":0}}");
 	assert_value(POLICY_BUFFER, &buffer,

@@ -44,6 +44,8 @@ static const void *object_of_ref(const struct backend_ref *ref, enum policy_kind
 		return ref->tcp;
 	if (kind == POLICY_BACKEND_TLS)
 		return ref->tls;
+	if (kind == POLICY_CIRCUIT_BREAKER)
+		return ref->breaker;
 	if (kind == POLICY_BACKEND_HEALTH)
 		return ref->health;
 	return kind == POLICY_REQUEST_HEADERS ? ref->request_headers : ref->response_headers;
@@ -97,6 +99,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_BACKEND_TCP:
 	case POLICY_BACKEND_TLS:
 	case POLICY_BACKEND_HEALTH:
+	case POLICY_CIRCUIT_BREAKER:
 	case POLICY_MCP_AUTHORIZATION:
 	case POLICY_MCP_AUTHENTICATION:
 	case POLICY_BACKEND_AUTHORIZATION:
@@ -165,12 +168,14 @@ static const struct domain {
 	{ POLICY_BACKEND_TCP, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TLS, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_HEALTH, OWNER_REF, REF_PLACES },
+	{ POLICY_CIRCUIT_BREAKER, OWNER_REF, REF_PLACES },
 	{ POLICY_REQUEST_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_RESPONSE_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_BACKEND_TCP, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_BACKEND_TLS, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_BACKEND_HEALTH, OWNER_TCP_REF, TCP_PLACES },
+	{ POLICY_CIRCUIT_BREAKER, OWNER_TCP_REF, TCP_PLACES },
 };
 
 static const char *name_of(const void *object, enum policy_kind kind)
@@ -227,7 +232,7 @@ TEST(every_place_beats_every_weaker_one_for_every_kind)
 			}
 		}
 	}
-	assert_int_equal(pairs, 5 * 3 + 14 * 15 + 4 * 55 + 2 * 10 + 4 * 28);
+	assert_int_equal(pairs, 5 * 3 + 14 * 15 + 5 * 55 + 2 * 10 + 5 * 28);
 }
 
 TEST(every_place_alone_sets_what_it_may_and_nothing_else)

@@ -47,6 +47,9 @@ TEST(keys_and_targets_are_those_of_the_documentation)
 		  TARGET_ROUTE, "r", "", 0, POLICY_DELAY },
 		{ POLICY TO_SERVICE "backend: {health: {}}" END, "n/p:health:n/s.n.svc.cluster.local",
 		  TARGET_SERVICE, "s.n.svc.cluster.local", "", 0, POLICY_BACKEND_HEALTH },
+		{ POLICY TO_SERVICE "backend: {circuitBreaker: {maxConnections: 1}}" END,
+		  "n/p:circuit-breaker:n/s.n.svc.cluster.local", TARGET_SERVICE, "s.n.svc.cluster.local", "",
+		  0, POLICY_CIRCUIT_BREAKER },
 		{ POLICY TO_LISTENER "backend: {health: {}}" END, "n/p:health:n/g/l", TARGET_GATEWAY, "g",
 		  "l", 0, POLICY_BACKEND_HEALTH },
 		{ POLICY "targetRefs: [{kind: HTTPRoute, name: r, sectionName: rule}], traffic: "

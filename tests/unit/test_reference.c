@@ -88,6 +88,7 @@ static const struct reference references[] = {
 	    { "tcp.", .kind = POLICY_BACKEND_TCP },
 	    { "backendTLS.", .kind = POLICY_BACKEND_TLS },
 	    { "health.", .kind = POLICY_BACKEND_HEALTH },
+	    { "circuitBreaker.", .kind = POLICY_CIRCUIT_BREAKER },
 	    { "authorization.", .kind = POLICY_BACKEND_AUTHORIZATION } } },
 	{ "mcp", false, { { "", .schema = &mcp_schema } } },
 	{ "config", true, { { "", .schema = &static_schema } } },

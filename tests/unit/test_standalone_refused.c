@@ -62,6 +62,13 @@ TEST(wrong_structure_is_refused)
 		{ "config: {proxyProtocol: {trusted: [10.0.0.0/8]}}\n"
 		  "frontendPolicies: {proxyProtocol: {version: v3}}\n",
 		  "a.yaml:2:45: frontendPolicies.proxyProtocol.version: ", "unknown word \"v3\"" },
+		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {maxConnections: 0}}}]\n",
+		  "a.yaml:1:79: backends[0].policies.circuitBreaker.maxConnections: ",
+		  "0 would let nothing through; leave it out for no limit" },
+		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {}}}]\n",
+		  "a.yaml:1:62: backends[0].policies.circuitBreaker: ", "limits nothing" },
+		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {perEndpoint: {}}}}]\n",
+		  "a.yaml:1:63: backends[0].policies.circuitBreaker.perEndpoint: ", "is not supported yet" },
 		{ "config: {proxyProtocol: {trusted: [10.0.0.0/33]}}\n",
 		  "a.yaml:1:36: config.proxyProtocol.trusted[0]: ", "is not a network" },
 		{ "binds: [{port: 80, listeners: [{protocol: http, routes: []}]}]\n",

@@ -22,6 +22,7 @@ struct quota {
 	uint64_t users; /* under the lock of its shard */
 	atomic_uint_fast64_t connections;
 	atomic_uint_fast64_t requests;
+	atomic_uint_fast64_t retries;
 	struct span key; /* behind it */
 };
 

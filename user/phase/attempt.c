@@ -109,6 +109,8 @@ enum stream_step attempt_start(struct stream *stream)
 				       tls->invalid_reason, END_BACKEND_TLS_INVALID);
 	if (stream->exchange)
 		attempt_begin_exchange(stream);
+	if (!attempt_admit(stream))
+		return attempt_overload(stream);
 	switch (place_choose(stream)) {
 	case 0:
 		return attempt_dial(stream);
@@ -192,6 +194,26 @@ static enum stream_step attempt_move(struct stream *stream)
 	return STEP_ATTEMPT_AGAIN;
 }
 
+/* The retries of a backend, if they are limited. */
+static struct quota *attempt_retry_quota(const struct stream *stream, uint64_t *ret_most)
+{
+	const struct circuit_breaker *breaker = stream->backend->breaker;
+
+	if (!breaker || !breaker->max_parallel_retries.is_set)
+		return NULL;
+	*ret_most = breaker->max_parallel_retries.value;
+	return stream->backend->backend->quota;
+}
+
+/* Other workers may decide at the same time: one more each. */
+static bool attempt_retries_are_full(const struct stream *stream)
+{
+	uint64_t most = 0;
+	struct quota *quota = attempt_retry_quota(stream, &most);
+
+	return quota && atomic_load_explicit(&quota->retries, memory_order_relaxed) >= most;
+}
+
 static enum retry_decision attempt_decide(struct stream *stream, enum try_outcome outcome,
 					  uint64_t *ret_delay_ns)
 {
@@ -223,6 +245,10 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 	if (decision != RETRY_YES && decision <= RETRY_NO_CLIENT)
 		return decision;
 	/* has_closed() makes a system call: ask last, when it decides. */
+	if (decision == RETRY_YES && attempt_retries_are_full(stream)) {
+		counter_limit(stream->proxy->counters, LIMIT_KIND_BREAKER_RETRIES);
+		return RETRY_NO_BUDGET;
+	}
 	facts.client_has_closed = stream->downstream->has_closed(stream);
 	return facts.client_has_closed ? RETRY_NO_CLIENT : decision;
 }
@@ -247,13 +273,16 @@ static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcom
 static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
 {
 	struct attempt *attempt = &stream->attempt;
-	uint64_t delay_ms = ns_to_ms(delay_ns);
+	uint64_t delay_ms = ns_to_ms(delay_ns), most;
 
 	if (attempt->needs_pause && delay_ms < LIMIT_RETRY_PAUSE_MS)
 		delay_ms = LIMIT_RETRY_PAUSE_MS;
 	attempt->needs_pause = false;
 	attempt->is_retry = true;
 	stream->proxy->active_retries++;
+	attempt->retry_quota = attempt_retry_quota(stream, &most);
+	if (attempt->retry_quota)
+		(void)quota_take(&attempt->retry_quota->retries, UINT64_MAX);
 	if (delay_ms == 0)
 		return STEP_ATTEMPT_AGAIN;
 	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy) + delay_ms;
@@ -299,6 +328,9 @@ static enum stream_step attempt_give_up(struct stream *stream)
 	case TRY_CONNECT_FAILED:
 		return attempt_reply_failed(stream, "Connect", NULL, END_CONNECT_REFUSED);
 	case TRY_BACKEND_FULL:
+		if (stream->attempt.is_overloaded)
+			return step_reply(stream, 503, SPAN("the backend is overloaded"),
+					  END_BACKEND_OVERLOADED);
 		return step_reply(stream, 503, SPAN("too many connections to the backend"),
 				  END_BACKEND_LIMIT);
 	case TRY_TLS_FAILED:

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "policy/circuit_breaker.h"
 #include "policy/h2_settings.h"
 #include "user/base/mem.h"
 #include "user/client/client.h"
@@ -62,11 +63,62 @@ enum stream_step attempt_expire_dial(struct stream *stream)
 }
 
 /* The attempt fails without contacting a backend. */
-static enum stream_step attempt_refuse(struct stream *stream)
+static enum stream_step attempt_refuse_by(struct stream *stream, enum limit_kind kind)
 {
-	counter_limit(stream->proxy->counters, LIMIT_KIND_BACKEND_CONNECTIONS);
+	counter_limit(stream->proxy->counters, kind);
+	stream->attempt.is_overloaded = kind != LIMIT_KIND_BACKEND_CONNECTIONS;
 	place_add_previous_host(stream);
 	return step_fail(stream, TRY_BACKEND_FULL, 0);
+}
+
+/* How many connections may be in use to the backend: the smaller one of two limits. */
+static uint64_t attempt_most(const struct stream *stream, enum limit_kind *ret_kind)
+{
+	uint64_t all = stream->lease->snapshot->config.connections_per_backend;
+	uint64_t most = circuit_breaker_connections(stream->backend->breaker, all);
+
+	*ret_kind = most < all ? LIMIT_KIND_BREAKER_CONNECTIONS : LIMIT_KIND_BACKEND_CONNECTIONS;
+	return most;
+}
+
+static enum stream_step attempt_refuse(struct stream *stream)
+{
+	enum limit_kind kind;
+
+	(void)attempt_most(stream, &kind);
+	return attempt_refuse_by(stream, kind);
+}
+
+bool attempt_admit(struct stream *stream)
+{
+	const struct circuit_breaker *breaker = stream->backend->breaker;
+	struct quota *quota = stream->backend->backend->quota;
+
+	if (!breaker || !breaker->max_parallel_requests.is_set || !quota || stream->is_tcp)
+		return true;
+	stream->attempt.is_request_counted =
+		quota_take(&quota->requests, breaker->max_parallel_requests.value);
+	return stream->attempt.is_request_counted;
+}
+
+enum stream_step attempt_overload(struct stream *stream)
+{
+	stream->attempt.needs_pause = true;
+	return attempt_refuse_by(stream, LIMIT_KIND_BREAKER_REQUESTS);
+}
+
+/* Counts a request on the connection; the last one that its backend wants ends it. */
+static void attempt_use(const struct stream *stream, struct upstream *upstream)
+{
+	const struct circuit_breaker *breaker = stream->backend->breaker;
+
+	upstream->begun++;
+	if (!breaker || !breaker->max_requests_per_connection.is_set ||
+	    upstream->begun < breaker->max_requests_per_connection.value)
+		return;
+	upstream->is_last = true;
+	if (upstream->h2)
+		upstream_h2_retire(upstream);
 }
 
 enum stream_step attempt_forbid(struct stream *stream)
@@ -83,6 +135,7 @@ static enum stream_step attempt_take(struct stream *stream, struct upstream *ups
 	stream->upstream = upstream;
 	stream->upstream_side = upstream_codec_of(upstream);
 	stream->upstream_side->bind(stream);
+	attempt_use(stream, upstream);
 	/* A shared connection counts as long as any stream uses it. */
 	if (attempt->is_counted && upstream->h2 && !upstream->h2->quota) {
 		upstream_h2_take_count(upstream, stream->backend->backend->quota);
@@ -264,6 +317,7 @@ enum stream_step attempt_dial(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 	const struct backend_ref *ref = stream->backend;
 	bool is_dynamic = ref->backend->kind == BACKEND_DYNAMIC;
+	enum limit_kind kind;
 	struct dial_options options = {
 		.where = is_dynamic ? stream->exchange->requested
 				    : &ref->backend->endpoint_list[attempt->endpoint_index],
@@ -276,7 +330,7 @@ enum stream_step attempt_dial(struct stream *stream)
 		.is_exclusive = stream->is_tcp,
 		.is_announced = attempt_wants_direct(stream),
 		.quota = ref->backend->quota,
-		.quota_most = stream->lease->snapshot->config.connections_per_backend,
+		.quota_most = attempt_most(stream, &kind),
 		.forward = is_dynamic ? ref->backend : NULL,
 	};
 	struct upstream *upstream;

@@ -12,6 +12,12 @@
 enum stream_step attempt_dial(struct stream *stream);
 /* The connect deadline has expired: STEP_FAILED. */
 enum stream_step attempt_expire_dial(struct stream *stream);
+/*
+ * Counts the request for its backend (circuitBreaker). False: there are too many; the caller returns
+ * attempt_overload().
+ */
+bool attempt_admit(struct stream *stream);
+enum stream_step attempt_overload(struct stream *stream);
 /* The host of the request has an address that its backend may not reach. */
 enum stream_step attempt_forbid(struct stream *stream);
 /* Sets the text of the error; copied. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "policy/circuit_breaker.h"
 #include "policy/headers.h"
 #include "policy/timeout.h"
 #include "user/base/limits.h"
@@ -86,11 +87,13 @@ static bool mirror_choose(struct mirror *mirror)
 	if (!mirror->endpoint)
 		return false;
 	mirror->endpoint->load.in_flight++;
-	mirror->client.options = (struct dial_options){ .where = &backend->endpoint_list[index],
-							.endpoint = mirror->endpoint,
-							.tls = wants.tls,
-							.quota = backend->quota,
-							.quota_most = config->connections_per_backend };
+	mirror->client.options =
+		(struct dial_options){ .where = &backend->endpoint_list[index],
+				       .endpoint = mirror->endpoint,
+				       .tls = wants.tls,
+				       .quota = backend->quota,
+				       .quota_most = circuit_breaker_connections(
+					       mirror->ref->breaker, config->connections_per_backend) };
 	return true;
 }
 

@@ -35,6 +35,12 @@ void attempt_drop(struct stream *stream)
 	if (attempt->is_counted)
 		quota_give(&stream->backend->backend->quota->connections);
 	attempt->is_counted = false;
+	if (attempt->is_request_counted)
+		quota_give(&stream->backend->backend->quota->requests);
+	attempt->is_request_counted = false;
+	if (attempt->retry_quota)
+		quota_give(&attempt->retry_quota->retries);
+	attempt->retry_quota = NULL;
 	if (attempt->is_retry) {
 		attempt->is_retry = false;
 		stream->proxy->active_retries--;

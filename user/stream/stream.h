@@ -29,12 +29,15 @@ struct attempt {
 	bool is_fresh : 1; /* must not use a pooled connection (after a free retry) */
 	bool was_refused : 1; /* refused by an HTTP/2 connection that is still alive */
 	bool is_counted : 1; /* uses a connection counted in the quota of the backend */
+	bool is_request_counted : 1; /* the same for the request itself (circuitBreaker) */
+	bool is_overloaded : 1; /* with TRY_BACKEND_FULL: a limit of circuitBreaker */
 	bool is_retry : 1; /* counted in proxy->active_retries */
 	bool needs_pause : 1; /* the failure was known without waiting (a cached name, a quota) */
 	/* Why the last attempt failed; valid with STEP_FAILED and in BACKOFF. error: -errno, 0: unknown. */
 	enum try_outcome failed_outcome : 8;
 	int failed_error;
 	uint64_t connect_deadline_ms; /* loop time; 0: none, or no connection is being opened */
+	struct quota *retry_quota; /* borrowed from the lease: counts the retry; NULL: nothing does */
 	struct previous_hosts *previous_hosts; /* owner; NULL: no attempt has failed yet, or no memory */
 	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };

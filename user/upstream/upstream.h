@@ -27,6 +27,7 @@ struct upstream {
 	struct loop_deferred release; /* frees at the end of the turn */
 	struct head_scan scan; /* of the current response head */
 	uint64_t served; /* requests completed */
+	uint64_t begun; /* requests of streams */
 	uint64_t discard_bytes; /* left of a discarded response (discard.h) */
 	uint64_t request_start_bytes; /* sent_bytes when the current request started */
 	uint32_t keep_alive_s; /* the backend's own idle limit, 0: unknown */
@@ -34,6 +35,7 @@ struct upstream {
 	bool is_reusable; /* the last message ended cleanly and both sides keep the connection */
 	bool is_discarding; /* the owner is the upstream itself */
 	bool is_bound; /* it stands for one client (connection_auth.h): never in the pool */
+	bool is_last; /* its backend wants no further request on it (circuitBreaker) */
 	bool is_closed;
 	uint8_t bypass_looks; /* left: its process may still turn out to be local (upstream_try_bypass()) */
 };

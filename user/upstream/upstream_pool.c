@@ -338,8 +338,8 @@ static uint64_t pool_idle_until(const struct upstream_pool *pool, const struct u
 /* Bytes that were announced while the exchange still ran bring no further event. */
 static bool pool_may_keep(const struct upstream_pool *pool, struct upstream *upstream, uint64_t until_ms)
 {
-	return upstream->is_reusable && until_ms && !upstream->conn.has_hup && !pool->is_closing &&
-	       (!upstream->conn.can_read || conn_is_silent(&upstream->conn));
+	return upstream->is_reusable && !upstream->is_last && until_ms && !upstream->conn.has_hup &&
+	       !pool->is_closing && (!upstream->conn.can_read || conn_is_silent(&upstream->conn));
 }
 
 void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream)

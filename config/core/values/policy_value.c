@@ -479,6 +479,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_MCP_AUTHORIZATION] = &mcp_authorization_schema,
 		[POLICY_MCP_AUTHENTICATION] = &mcp_authentication_schema,
 		[POLICY_BACKEND_HEALTH] = &health_schema,
+		[POLICY_CIRCUIT_BREAKER] = &circuit_breaker_schema,
 	};
 
 	return schemas[kind];

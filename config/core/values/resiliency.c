@@ -148,3 +148,53 @@ static void check_health(struct decoder *d, const struct yaml_node *node, void *
 }
 
 const struct schema health_schema = SCHEMA(health_rows, struct health_policy, .check = check_health);
+
+/* -------------------------------------------------------------------------------- circuitBreaker */
+
+/*
+ * Names of Envoy Gateway. What 0 would mean is not the same in all gateways (none, or no limit), so it is
+ * only allowed where it can mean one thing.
+ */
+static bool decode_limit(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct opt_u64 *limit = container_of(ret, struct opt_u64, value);
+	uint64_t number;
+
+	if (!decode_u64(d, node, 0, UINT32_MAX, &number))
+		return false;
+	if (number == 0) {
+		config_error(d->report, node,
+			     "0 would let nothing through; leave it out for no limit, or write 1 or more");
+		return false;
+	}
+	*limit = (struct opt_u64){ true, number };
+	return true;
+}
+
+static void check_breaker(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	(void)object;
+	if (node->kind == YAML_MAP && node->count == 0)
+		config_error(d->report, node, "limits nothing; write, for example, maxConnections: 100");
+}
+
+static const struct schema_row circuit_breaker_rows[] = {
+	{ "maxConnections", AS_OPT_U64(struct circuit_breaker, max_connections), .decode = decode_limit,
+	  .value_doc = "1 and more", .default_doc = "`config.limits.connectionsPerBackend`",
+	  .doc = "connections in use to all its endpoints; idle ones do not count, nor do further requests "
+		 "on an HTTP/2 connection" },
+	{ "maxPendingRequests", .refusal = NOT_YET_PENDING },
+	{ "maxParallelRequests", AS_OPT_U64(struct circuit_breaker, max_parallel_requests),
+	  .decode = decode_limit, .value_doc = "1 and more", .default_doc = "no limit",
+	  .doc = "HTTP requests under way, WebSockets and CONNECT tunnels included" },
+	{ "maxParallelRetries", AS_OPT_U64(struct circuit_breaker, max_parallel_retries),
+	  RANGE(0, UINT32_MAX), .value_doc = "0 and more", .default_doc = "no limit",
+	  .doc = "attempts of retry policies that wait or are under way; at the limit a failure is final" },
+	{ "maxRequestsPerConnection", AS_OPT_U64(struct circuit_breaker, max_requests_per_connection),
+	  .decode = decode_limit, .value_doc = "1 and more", .default_doc = "no limit",
+	  .doc = "after so many requests a connection is closed; an HTTP/2 one ends its running ones" },
+	{ "perEndpoint", .refusal = NOT_YET_PER_ENDPOINT },
+	{ "retryBudget", .refusal = "is not supported yet; use config.retry.budgetPercent" },
+};
+const struct schema circuit_breaker_schema =
+	SCHEMA(circuit_breaker_rows, struct circuit_breaker, .check = check_breaker);

@@ -11,3 +11,4 @@
  */
 extern const struct schema delay_schema;
 extern const struct schema health_schema;
+extern const struct schema circuit_breaker_schema; /* struct circuit_breaker */

@@ -183,9 +183,12 @@ static void fill_stream(struct stream *stream, const struct restart_entry *entry
 /* The connection is there, so no limit refuses it; the next ones may exceed it less. */
 static void count_upstream(struct stream *stream)
 {
+	const struct circuit_breaker *breaker = stream->backend->breaker;
 	struct quota *quota = stream->backend->backend->quota;
 
 	stream->attempt.is_counted = quota && quota_take(&quota->connections, UINT64_MAX);
+	stream->attempt.is_request_counted = quota && breaker && breaker->max_parallel_requests.is_set &&
+					     !stream->is_tcp && quota_take(&quota->requests, UINT64_MAX);
 }
 
 /* 0 or -errno; on error backend_fd is closed. */
