@@ -75,6 +75,12 @@ static const char *seconds_text(uint64_t ns, char out[SECONDS_BYTES])
 	return out;
 }
 
+/* Behind the labels of the row, a policy may have some for requests, ready to be written. */
+static bool has_added(const struct family *family)
+{
+	return family == &families[METRIC_REQUESTS] || family == &families[METRIC_REQUEST_DURATION];
+}
+
 /* Writes name and labels of a sample. `le` is the bound of a bucket, or NULL. */
 static void add_series(struct text *out, const struct family *family, const char *suffix,
 		       const struct span *values, const char *le)
@@ -92,6 +98,8 @@ static void add_series(struct text *out, const struct family *family, const char
 		text_char(out, '"');
 		separator = ',';
 	}
+	if (has_added(family))
+		text_add(out, *values);
 	if (le) {
 		text_char(out, separator);
 		text_str(out, "le=\"");

@@ -35,7 +35,9 @@ enum prometheus_type {
 void prometheus_single(struct text *out, enum metric_id id, uint64_t value);
 /* Writes HELP and TYPE; the samples of the family must follow. */
 void prometheus_begin(struct text *out, enum metric_id id);
-/* label_values: one per label of the row, in its order; NULL without labels. */
+/*
+ * label_values: one per label of the row, in its order, and for requests LABEL_ADDED; NULL without labels.
+ */
 void prometheus_sample(struct text *out, enum metric_id id, const struct span *label_values, uint64_t value);
 /* Writes cumulative buckets, _sum and _count. */
 void prometheus_histogram(struct text *out, enum metric_id id, const struct span *label_values,

@@ -44,6 +44,16 @@ static bool is_below(const struct yaml_node *node, const char *key, unsigned lev
 	return node && span_eq(node->key, span_str(key));
 }
 
+/* backendAuth: {key: text}, {key: {value: text}}, {credentials: [{key: text}]} */
+static bool is_backend_key(const struct yaml_node *node)
+{
+	if (span_eq(node->key, SPAN("key")))
+		return is_below(node, "backendAuth", 1) ||
+		       (is_below(node, "credentials", 2) && is_below(node, "backendAuth", 3));
+	return span_eq(node->key, SPAN("value")) && is_below(node, "key", 1) &&
+	       is_below(node, "backendAuth", 2);
+}
+
 static void judge(const struct yaml_node *node, struct config_report *report)
 {
 	static const char *const headers[] = { "authorization", "proxy-authorization", "cookie",
@@ -56,6 +66,11 @@ static void judge(const struct yaml_node *node, struct config_report *report)
 		config_warning(report, node,
 			       "an API key stands here in clear text; write keyHash: sha256:... as "
 			       "sha256sum(1) prints it, or a variable as in key: $API_KEY");
+	else if (is_backend_key(node))
+		config_warning(
+			report, node,
+			"a key stands here in clear text; write a variable, as in \"$BACKEND_KEY\", or "
+			"{file: /etc/headgate/key}");
 	else if ((is_below(node, "set", 1) || is_below(node, "add", 1)) &&
 		 is_one_of(node->key, headers, ARRAY_LEN(headers)))
 		config_warning(report, node,

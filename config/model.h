@@ -17,6 +17,7 @@
 #include "config/model_static.h"
 #include "config/model_status.h"
 #include "config/model_tls.h"
+#include "config/model_transform.h"
 #include "user/base/arena.h"
 #include "user/base/h2_flood_kind.h"
 #include "user/base/span.h"
@@ -34,8 +35,22 @@
 /* -------------------------------------------------------------------------------- policy values */
 
 struct access_log_policy {
+	struct span filter_text; /* as written; empty: every line is written */
+	const struct expression *filter; /* NULL: the same */
+	struct header_pair *add_list; /* fields whose values are expressions, as written */
+	const struct expression **add_expressions;
+	uint32_t add_count;
 	struct span *remove_list;
 	uint32_t remove_count;
+	uint32_t needs; /* enum expression_needs, of all its expressions */
+};
+
+/* Labels of the metrics of requests, as in the whole process. */
+struct metrics_policy {
+	struct header_pair *add_list; /* their values are expressions, as written */
+	const struct expression **add_expressions;
+	uint32_t add_count;
+	uint32_t needs; /* enum expression_needs, of all its expressions */
 };
 
 struct timeout_policy {
@@ -48,6 +63,10 @@ struct retry_policy {
 	struct opt_duration backoff; /* unset: immediately */
 	uint16_t *code_list; /* 100..999 */
 	uint32_t code_count;
+	struct span precondition_text; /* about the request, as written; empty: always */
+	const struct expression *precondition; /* NULL: requests of all kinds are retried */
+	struct span condition_text; /* about a response, as written; empty: `code_list` decides alone */
+	const struct expression *condition; /* NULL: none */
 };
 
 /* An injected delay before the request is answered or sent to a backend. */
@@ -88,6 +107,11 @@ struct url_rewrite {
 	uint16_t port; /* PORT */
 	enum path_rewrite path_kind;
 	struct span path;
+};
+
+/* The host that a backend gets, unless a URL rewrite sets it. */
+struct host_rewrite {
+	enum authority_rewrite kind; /* AUTO or NONE */
 };
 
 struct redirect_policy {
@@ -273,6 +297,8 @@ struct backend_ref {
 	struct span authority; /* of the backend; with TLS in the form of an https URL */
 	const struct health_policy *health; /* may be NULL */
 	const struct circuit_breaker *breaker; /* NULL: no limits of its own */
+	const struct backend_auth_policy *auth; /* may be NULL */
+	const struct transformation *transformation; /* may be NULL */
 	enum backend_http_version http_version; /* of `http`, otherwise of the backend, otherwise by gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
@@ -335,6 +361,7 @@ struct route_policies {
 	const struct header_modifier *request_headers;
 	const struct header_modifier *response_headers;
 	const struct url_rewrite *rewrite;
+	const struct host_rewrite *host_rewrite;
 	const struct redirect_policy *redirect;
 	const struct direct_response *direct;
 	const struct mirror_policy *const *mirror_list;
@@ -498,13 +525,14 @@ struct snapshot {
 	uint32_t backend_count;
 	struct span services_json; /* of a standalone file, for the dump: an array; empty: none */
 	struct span workloads_json;
-	bool has_secrets; /* keys, passwords: no core file */
+	bool has_secrets; /* keys, passwords: no core file, and the arena is wiped */
 	bool has_users; /* basicAuth: passwords are verified */
 	struct jwk_remote *jwk_remote_list;
 	uint32_t jwk_remote_count;
 	struct callout_target *callout_list; /* helper services of policies */
 	uint32_t callout_count;
 	const struct access_log_policy *access_log; /* may be NULL */
+	const struct metrics_policy *metrics; /* may be NULL */
 	const struct kept_object *kept_list;
 	struct status_object *status_list; /* of manifests, by kind; NULL: none */
 	struct hash_map *tls_identities; /* for the next load, config/core/values/tls_files.h; may be NULL */

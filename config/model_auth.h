@@ -32,6 +32,26 @@ enum credential_mode {
 	CREDENTIAL_PERMISSIVE, /* an invalid one counts as none */
 };
 
+/* A credential that a backend gets, and where. */
+struct backend_credential {
+	struct credential_location location; /* no expression */
+	/*
+	 * Secret, as it stands there: behind the prefix of the header, or "name=value". Of `passthrough` only
+	 * what stands before the token.
+	 */
+	struct span text;
+};
+
+/* What a backend gets from the gateway to know who asks: policy/guard/backend_auth.h. */
+struct backend_auth_policy {
+	bool has_key;
+	bool has_passthrough; /* instead: the client's token, which jwtAuth has verified and taken out */
+	bool has_location; /* false: Authorization: Bearer */
+	struct backend_credential own; /* of the key or the token, if it has one of them */
+	struct backend_credential *credential_list; /* beside it */
+	uint32_t credential_count;
+};
+
 struct basic_auth_policy {
 	struct htpasswd users;
 	struct span realm;

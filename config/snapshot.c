@@ -48,6 +48,8 @@ void snapshot_unref(struct snapshot *snapshot)
 		snapshot->destructor_list = destructor->next;
 		destructor->fn(destructor->object);
 	}
+	if (snapshot->has_secrets)
+		arena_wipe(snapshot->arena);
 	arena_done(snapshot->arena);
 	hg_free(snapshot->arena);
 	hg_free(snapshot);

@@ -145,13 +145,15 @@ static int authority_join(struct span host, struct span port, struct span scheme
 }
 
 static int authority_replace(struct request_head *head, const struct url_rewrite *rewrite,
-			     const struct backend_ref *ref)
+			     const struct host_rewrite *host_rewrite, const struct backend_ref *ref)
 {
 	enum authority_rewrite kind = rewrite ? rewrite->authority_kind : AUTHORITY_KEEP;
 	struct arena *arena = head->fields.arena;
 	struct span port = authority_port(head->authority);
 	char digits[21];
 
+	if (kind == AUTHORITY_KEEP && host_rewrite)
+		kind = host_rewrite->kind;
 	switch (kind) {
 	case AUTHORITY_KEEP:
 		if (ref && ref->backend->rewrites_host && ref->authority.len)
@@ -177,9 +179,10 @@ static int authority_replace(struct request_head *head, const struct url_rewrite
 }
 
 int headers_rewrite(struct request_head *head, const struct url_rewrite *rewrite,
-		    const struct route_match *match, const struct backend_ref *ref)
+		    const struct host_rewrite *host, const struct route_match *match,
+		    const struct backend_ref *ref)
 {
-	int result = authority_replace(head, rewrite, ref);
+	int result = authority_replace(head, rewrite, host, ref);
 
 	if (result == 0 && rewrite)
 		result = path_replace(head, rewrite, match, head->fields.arena, &head->path);

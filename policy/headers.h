@@ -23,8 +23,9 @@ bool headers_may_modify(struct span name);
  */
 int headers_modify(struct fields *fields, const struct header_modifier *modifier);
 /*
- * Rewrites head->authority and head->path according to urlRewrite; without an authority rewrite, a backend
- * given by name gets its own name. `match` has the matched prefix. New bytes come from fields.arena.
+ * Rewrites head->authority and head->path according to urlRewrite; without an authority rewrite, hostRewrite
+ * decides (NULL: a backend given by name gets its own name). `match` has the matched prefix. New bytes come
+ * from fields.arena.
  *
  *   authority    full: replaces all of it; host: keeps the client's port; port: keeps the host, omits port
  *                80; auto: the name of the backend if it has one; none: keeps the client's
@@ -37,7 +38,8 @@ int headers_modify(struct fields *fields, const struct header_modifier *modifier
  * Keeps the query. Called once per attempt, on a copy of the head that the client sent.
  */
 int headers_rewrite(struct request_head *head, const struct url_rewrite *rewrite,
-		    const struct route_match *match, const struct backend_ref *ref);
+		    const struct host_rewrite *host, const struct route_match *match,
+		    const struct backend_ref *ref);
 /*
  * Builds the Location of a redirect. `scheme` is that of the request. Paths as in headers_rewrite; keeps the
  * query of the request. The port (Gateway API, HTTPRequestRedirectFilter): the configured one; otherwise,

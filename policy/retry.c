@@ -18,11 +18,16 @@ static bool status_is_listed(const struct retry_policy *policy, uint16_t status)
 	return false;
 }
 
+bool retry_asks_condition(const struct retry_policy *policy, uint16_t status)
+{
+	return policy && policy->condition && !status_is_listed(policy, status);
+}
+
 static bool outcome_is_repeated(const struct retry_policy *policy, const struct retry_facts *facts)
 {
 	switch (facts->outcome) {
 	case TRY_RESPONSE:
-		return status_is_listed(policy, facts->status);
+		return status_is_listed(policy, facts->status) || facts->fits_condition;
 	case TRY_CONNECT_FAILED:
 	case TRY_CONNECT_TIMEOUT:
 	case TRY_BACKEND_FULL:

@@ -35,6 +35,7 @@ enum retry_decision {
 struct retry_facts {
 	enum try_outcome outcome;
 	uint16_t status; /* TRY_RESPONSE */
+	bool fits_condition; /* the same: the condition of the policy is true */
 	uint32_t retries_done;
 	bool can_replay;
 	bool client_has_closed;
@@ -46,16 +47,18 @@ struct retry_facts {
 	uint64_t random;
 };
 
+/* True if the condition of the policy decides about a response with this status: its list does not. */
+bool retry_asks_condition(const struct retry_policy *policy, uint16_t status);
 /*
  * policy and config may be NULL. With RETRY_YES *ret_delay_ns is the pause before the next attempt (0: at
  * once), otherwise it is unchanged. The result is the first of the reasons above, in their order, that
  * forbids another attempt.
  *
- * Retried: a status in the policy's list; a failed or timed-out connect or TLS handshake, a DNS failure, a
- * connection lost before any response byte and a per-try timeout, also with an empty list. The pause is
- * `backoff`, or a random time from 0 to `backoff` with full_jitter, but at least the response's Retry-After
- * if honor_retry_after is on, limited to retry_after_max. There are at most LIMIT_RETRY_ATTEMPTS, even if
- * `attempts` is larger.
+ * Retried: a status in the policy's list, a response that fits its condition; a failed or timed-out connect
+ * or TLS handshake, a DNS failure, a connection lost before any response byte and a per-try timeout, also
+ * with an empty list. The pause is `backoff`, or a random time from 0 to `backoff` with full_jitter, but at
+ * least the response's Retry-After if honor_retry_after is on, limited to retry_after_max. There are at most
+ * LIMIT_RETRY_ATTEMPTS, even if `attempts` is larger.
  *
  * The budget (budget_percent > 0) allows max(budget_min, percent of active_requests) concurrent retries;
  * active_retries does not include the one to decide.

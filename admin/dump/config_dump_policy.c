@@ -219,6 +219,12 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 		dump_rate_limit(w, value->object);
 		return;
 	}
+	if (value->kind == POLICY_HOST_REWRITE) {
+		const struct host_rewrite *rewrite = value->object;
+
+		json_str(w, policy_kind_name(value->kind), rewrite->kind == AUTHORITY_AUTO ? "auto" : "none");
+		return;
+	}
 	json_open_object(w, policy_kind_name(value->kind));
 	if (value->kind == POLICY_BACKEND_TCP)
 		dump_backend_tcp(w, value->object);

@@ -87,6 +87,19 @@ static void dump_names(struct json_writer *w, const struct span *list, uint32_t 
 		json_string(w, NULL, list[i]);
 }
 
+static void dump_tuples(struct json_writer *w, const char *name, const struct header_pair *list,
+			uint32_t count)
+{
+	json_open_array(w, name);
+	for (uint32_t i = 0; i < count; i++) {
+		json_open_array(w, NULL);
+		json_string(w, NULL, list[i].name);
+		json_string(w, NULL, list[i].value);
+		json_close(w);
+	}
+	json_close(w);
+}
+
 static void dump_pairs(struct json_writer *w, const char *name, const struct header_pair *list,
 		       uint32_t count)
 {
@@ -190,8 +203,9 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 		dump_list(w, name, row, object);
 		return;
 	case SCHEMA_PAIRS:
-		dump_pairs(w, name, *(struct header_pair *const *)schema_member(row, object),
-			   schema_count(row, object));
+		(row->dump == DUMP_TUPLES ? dump_tuples : dump_pairs)(
+			w, name, *(struct header_pair *const *)schema_member(row, object),
+			schema_count(row, object));
 		return;
 	case SCHEMA_REF:
 		json_open_object(w, name);
@@ -223,8 +237,9 @@ static bool is_shown(const struct schema_row *row, const void *object)
 		return false;
 	if (row->type == SCHEMA_NOTHING)
 		return row->shown_as;
-	return schema_is_set(row, object) ? row->dump != DUMP_NOT_ZERO || !is_zero(row, object)
-					  : row->dump == DUMP_NULL;
+	if (!schema_is_set(row, object))
+		return row->dump == DUMP_NULL;
+	return (row->dump != DUMP_NOT_ZERO && row->dump != DUMP_TUPLES) || !is_zero(row, object);
 }
 
 void dump_rows(struct json_writer *w, const struct schema *schema, const void *object)

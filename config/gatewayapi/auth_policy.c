@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/auth_policy.h"
 
+#include <stdio.h>
+
+#include "config/core/values/backend_auth_value.h"
 #include "config/core/values/credential_value.h"
 #include "config/core/values/jwt_value.h"
 #include "config/core/values/policy_value.h"
@@ -8,6 +11,7 @@
 #include "config/gatewayapi/credential.h"
 #include "config/gatewayapi/service.h"
 #include "user/base/check.h"
+#include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/mcp/json/json_text.h"
 
@@ -15,23 +19,29 @@ enum { USERS_MAX = 256 }; /* as in the CRD */
 
 /* -------------------------------------------------------------------------------- objects */
 
-/* A reference {name} to an object of the policy's namespace. NULL: reported. */
-static const struct manifest_object *named_object(struct manifests *m, const struct yaml_node *node,
-						  const struct manifest_object *from, enum manifest_kind kind)
+/* The object of the policy's namespace that {name} refers to. NULL: reported. */
+static const struct manifest_object *find_named(struct manifests *m, const struct yaml_node *node,
+						const struct manifest_object *from, enum manifest_kind kind)
 {
-	static const struct decode_key keys[] = { KEY("name") };
 	struct decoder *d = m->decoder;
 	const struct manifest_object *object;
 	struct span name;
 
-	if (!DECODE_MAP(d, node, keys) ||
-	    !decode_name(d, decode_need(d, node, "name", "write the name of the object"), &name))
+	if (!decode_name(d, decode_need(d, node, "name", "write the name of the object"), &name))
 		return NULL;
 	object = manifest_find(m, kind, from->namespace, name);
 	if (!object)
 		decode_lacking(d, node, "there is no %s %.*s/%.*s; add it", manifest_kind_name(kind),
 			       SPAN_FMT(from->namespace), SPAN_FMT(name));
 	return object;
+}
+
+static const struct manifest_object *named_object(struct manifests *m, const struct yaml_node *node,
+						  const struct manifest_object *from, enum manifest_kind kind)
+{
+	static const struct decode_key keys[] = { KEY("name") };
+
+	return DECODE_MAP(m->decoder, node, keys) ? find_named(m, node, from, kind) : NULL;
 }
 
 struct each_value {
@@ -261,4 +271,112 @@ const void *auth_policy_jwt(struct manifests *m, const struct yaml_node *node,
 {
 	(void)object;
 	return schema_decode_new(m->decoder, node, &jwt_auth_schema);
+}
+
+/* -------------------------------------------------------------------------------- backend.auth */
+
+/* A key in a Secret, and what it becomes. */
+struct backend_key {
+	struct decoder *d;
+	const struct yaml_node *node; /* of the reference */
+	bool has_default_name; /* a value may begin with "Bearer " */
+	struct backend_auth_policy *policy; /* NULL: `credential` */
+	struct backend_credential *credential;
+};
+
+static bool take_backend_key(void *context, struct span name, struct span text)
+{
+	const struct backend_key *key = context;
+	struct span bearer = SPAN("Bearer ");
+
+	(void)name;
+	text = span_trim(text);
+	if (key->has_default_name && span_eq_nocase(span_first(text, bearer.len), bearer))
+		text = span_from(text, bearer.len);
+	return key->policy ? backend_auth_take_key(key->d, key->node, text, key->policy)
+			   : backend_credential_make(key->d, key->node, text, key->credential);
+}
+
+/* {name, key}, which may name the kind Secret. */
+static bool take_from_secret(struct manifests *m, const struct yaml_node *ref,
+			     const struct manifest_object *from, struct backend_key *key)
+{
+	static const struct decode_key keys[] = { KEY("name"), KEY("key"), KEY("group"), KEY("kind") };
+	static const char *const kinds[] = { "Secret" }, *const groups[] = { "" };
+	const struct manifest_object *secret;
+	struct decoder *d = m->decoder;
+	struct span name = SPAN("Authorization");
+	char text[256];
+	unsigned index;
+
+	key->node = ref;
+	key->has_default_name = !decode_get(ref, "key");
+	if (!DECODE_MAP(d, ref, keys) ||
+	    (decode_get(ref, "group") && !DECODE_WORD(d, decode_get(ref, "group"), groups, &index)) ||
+	    (decode_get(ref, "kind") && !DECODE_WORD(d, decode_get(ref, "kind"), kinds, &index)) ||
+	    (!key->has_default_name && !decode_name(d, decode_get(ref, "key"), &name)))
+		return false;
+	if (name.len >= sizeof(text)) {
+		config_error(d->report, decode_get(ref, "key"), "is longer than 253 characters");
+		return false;
+	}
+	snprintf(text, sizeof(text), "%.*s", SPAN_FMT(name));
+	secret = find_named(m, ref, from, MANIFEST_SECRET);
+	return secret && credential_one(m, ref, secret, text, take_backend_key, key);
+}
+
+static bool decode_credential(struct manifests *m, const struct yaml_node *node,
+			      const struct manifest_object *object, struct backend_credential *credential)
+{
+	static const struct decode_key keys[] = { KEY("location"), KEY("secretRef") };
+	struct backend_key key = { .d = m->decoder, .credential = credential };
+	const struct yaml_node *location, *ref;
+
+	if (!DECODE_MAP(m->decoder, node, keys))
+		return false;
+	location = decode_need(m->decoder, node, "location",
+			       "write where the backend expects it, as in header: {name: x-api-key}");
+	ref = decode_need(m->decoder, node, "secretRef", "write the name of the Secret");
+	return location && ref && credential_location_decode(m->decoder, location, &credential->location) &&
+	       take_from_secret(m, ref, object, &key);
+}
+
+static bool decode_credentials(struct manifests *m, const struct yaml_node *list,
+			       const struct manifest_object *object, struct backend_auth_policy *policy)
+{
+	struct decoder *d = m->decoder;
+	bool is_valid = true;
+
+	if (!decode_list(d, list))
+		return false;
+	if (list->count < 1 || list->count > LIMIT_BACKEND_CREDENTIALS) {
+		config_error(d->report, list, "has %u entries; write 1 to %d", list->count,
+			     LIMIT_BACKEND_CREDENTIALS);
+		return false;
+	}
+	policy->credential_list = decode_take(d, list->count, sizeof(*policy->credential_list));
+	if (!policy->credential_list)
+		return false;
+	policy->credential_count = list->count;
+	yaml_each(child, list)
+		is_valid &= decode_credential(m, child, object, &policy->credential_list[child->index]);
+	return is_valid;
+}
+
+const void *auth_policy_backend(struct manifests *m, const struct yaml_node *node,
+				const struct manifest_object *object)
+{
+	struct backend_auth_policy *policy = schema_decode_new(m->decoder, node, &backend_auth_schema);
+	const struct yaml_node *secret = decode_get(node, "secretRef"),
+			       *credentials = decode_get(node, "credentials");
+	struct backend_key key = { .d = m->decoder, .policy = policy };
+	bool is_valid = policy && !schema_refuses(&backend_auth_schema, node);
+
+	if (is_valid && secret) {
+		policy->has_key = true;
+		is_valid = take_from_secret(m, secret, object, &key);
+	}
+	if (is_valid && credentials)
+		is_valid = decode_credentials(m, credentials, object, policy);
+	return is_valid && backend_auth_finish(m->decoder, node, policy) ? policy : NULL;
 }

@@ -2,6 +2,7 @@
 #include "config/gatewayapi/backend_policy.h"
 
 #include "config/core/values/policy_value.h"
+#include "config/gatewayapi/auth_policy.h"
 #include "config/gatewayapi/backend_tls.h"
 #include "user/base/check.h"
 
@@ -73,9 +74,9 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 		KEY("health"),
 		KEY("circuitBreaker"),
 		KEY("tls"),
-		KEY_REFUSED("auth", NOT_YET_BACKEND_AUTH),
+		KEY("auth"),
 		KEY_REFUSED("tunnel", NOT_YET_BACKEND_TUNNEL),
-		KEY_REFUSED("transformation", NOT_YET_TRANSFORMATION),
+		KEY("transformation"),
 		KEY("mcp"),
 		KEY_REFUSED("ai", NOT_YET_AI),
 		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
@@ -85,7 +86,7 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 		KEY_IGNORED("http", NOT_FOR_A_TARGET),
 		KEY_IGNORED("tcp", NOT_FOR_A_TARGET),
 		KEY("tls"),
-		KEY_REFUSED("auth", NOT_YET_BACKEND_AUTH),
+		KEY("auth"),
 		KEY_REFUSED("tunnel", NOT_YET_BACKEND_TUNNEL),
 		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
 	};
@@ -95,10 +96,14 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 		{ "health", "", ":health:", POLICY_BACKEND_HEALTH },
 		{ "circuitBreaker", "", ":circuit-breaker:", POLICY_CIRCUIT_BREAKER },
 		{ "authorization", "backend/", ":backend-authorization:", POLICY_BACKEND_AUTHORIZATION },
+		{ "transformation", "", ":backend-transformation:", POLICY_BACKEND_TRANSFORMATION },
 	};
-	static const struct plain_policy tls_kind = { "tls", "", ":tls:", POLICY_BACKEND_TLS };
+	static const struct plain_policy tls_kind = { "tls", "", ":tls:", POLICY_BACKEND_TLS },
+					 auth_kind = { "auth", "backend/",
+						       ":backend-auth:", POLICY_BACKEND_AUTH };
 	bool is_target = place == BACKEND_POLICIES_OF_TARGET;
-	const struct yaml_node *tls = decode_get(node, "tls");
+	const struct yaml_node *tls = decode_get(node, "tls"), *auth = decode_get(node, "auth");
+	bool *outer;
 
 	if (!found_decode_map(m->decoder, node, is_target ? target_keys : keys,
 			      is_target ? ARRAY_LEN(target_keys) : ARRAY_LEN(keys), found))
@@ -109,4 +114,10 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 	}
 	if (tls)
 		found_add(found, &tls_kind, backend_tls_policy(m, tls, object), tls);
+	/* Without the credential, the backend would see an unknown client. */
+	outer = m->decoder->lacks_guard;
+	m->decoder->lacks_guard = &found->lacks_guard;
+	if (auth)
+		found_add(found, &auth_kind, auth_policy_backend(m, auth, object), auth);
+	m->decoder->lacks_guard = outer;
 }

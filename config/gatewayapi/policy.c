@@ -20,7 +20,7 @@ static void decode_frontend(struct manifests *m, const struct yaml_node *node, s
 		KEY("accessLog"),
 		KEY("tls"),
 		KEY_REFUSED("tracing", NOT_YET_TRACING),
-		KEY_REFUSED("metrics", NOT_YET_METRICS),
+		KEY("metrics"),
 		KEY("connect"),
 		KEY("proxyProtocol"),
 		KEY("networkAuthorization"),
@@ -34,6 +34,7 @@ static void decode_frontend(struct manifests *m, const struct yaml_node *node, s
 		{ "networkAuthorization", "frontend/",
 		  ":frontend-network-authz:", POLICY_NETWORK_AUTHORIZATION },
 		{ "accessLog", "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG },
+		{ "metrics", "frontend/", ":frontend-metrics:", POLICY_FRONTEND_METRICS },
 	};
 
 	const struct yaml_node *proxy = decode_get(node, "proxyProtocol");
@@ -112,14 +113,14 @@ static void decode_with_objects(struct manifests *m, const struct yaml_node *map
 	m->decoder->lacks_guard = outer;
 }
 
-/* The host for the backend: its own, or the client's. A URLRewrite filter of a rule is stronger. */
+/* The host for the backend: its own, or the client's. A URLRewrite filter with a hostname is stronger. */
 static void decode_host_rewrite(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = { KEY("mode") };
 	static const char *const modes[] = { "Auto", "None" };
 	static const struct plain_policy plain = { "hostRewrite", "traffic/",
-						   ":host-rewrite:", POLICY_URL_REWRITE };
-	struct url_rewrite *rewrite;
+						   ":host-rewrite:", POLICY_HOST_REWRITE };
+	struct host_rewrite *rewrite;
 	unsigned mode;
 
 	if (!DECODE_MAP(d, node, keys) ||
@@ -128,7 +129,7 @@ static void decode_host_rewrite(struct decoder *d, const struct yaml_node *node,
 	rewrite = decode_take(d, 1, sizeof(*rewrite));
 	if (!rewrite)
 		return;
-	rewrite->authority_kind = mode == 0 ? AUTHORITY_AUTO : AUTHORITY_NONE;
+	rewrite->kind = mode == 0 ? AUTHORITY_AUTO : AUTHORITY_NONE;
 	found_add(&source->found, &plain, rewrite, node);
 }
 
@@ -162,7 +163,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		KEY("directResponse"),
 		KEY("phase"),
 		KEY("hostRewrite"),
-		KEY_REFUSED("transformation", NOT_YET_TRANSFORMATION),
+		KEY("transformation"),
 		KEY_REFUSED("extProc", NOT_YET_EXT_PROC),
 		KEY("extAuth"),
 		KEY("rateLimit"),
@@ -188,6 +189,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 		{ "authorization", "traffic/", ":authorization:", POLICY_AUTHORIZATION },
 		{ "limits", "traffic/", ":limits:", POLICY_LIMITS },
 		{ "buffer", "traffic/", ":buffer:", POLICY_BUFFER },
+		{ "transformation", "traffic/", ":transformation:", POLICY_TRANSFORMATION },
 		{ "csrf", "traffic/", ":csrf:", POLICY_CSRF },
 	};
 	struct decoder *d = m->decoder;

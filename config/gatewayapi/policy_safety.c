@@ -9,8 +9,8 @@ static const struct {
 	const char *harmless[6];
 } sections[] = {
 	{ "frontend", { "accessLog", "metrics", "tcp", "tracing" } },
-	{ "traffic", { "compression", "delay", "retry", "timeouts", "transformation" } },
-	{ "backend", { "health", "http", "tcp", "transformation" } },
+	{ "traffic", { "compression", "delay", "retry", "timeouts" } },
+	{ "backend", { "health", "http", "tcp" } },
 };
 
 static bool is_listed(struct span key, const char *const *list)

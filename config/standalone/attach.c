@@ -19,6 +19,7 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, enu
 		[POLICY_FRONTEND_PROXY] = "frontend/proxy",
 		[POLICY_NETWORK_AUTHORIZATION] = "frontend/networkAuthorization",
 		[POLICY_FRONTEND_ACCESS_LOG] = "frontend/accessLog",
+		[POLICY_FRONTEND_METRICS] = "frontend/metrics",
 	};
 	struct targeted_policy *policy = object ? build_policy(s->builder) : NULL;
 
@@ -42,7 +43,7 @@ static const struct policy_entry frontend_entries[] = {
 	{ "accessLog", POLICY_FRONTEND_ACCESS_LOG, NULL },
 	{ "logging", POLICY_FRONTEND_ACCESS_LOG, NULL }, /* its alternative name */
 	{ "tracing", POLICY_KIND_COUNT, NOT_YET_TRACING },
-	{ "metrics", POLICY_KIND_COUNT, NOT_YET_METRICS },
+	{ "metrics", POLICY_FRONTEND_METRICS, NULL },
 	{ "proxyProtocol", POLICY_FRONTEND_PROXY, NULL },
 	{ "proxy", POLICY_FRONTEND_PROXY, NULL }, /* its alternative name */
 	{ "networkAuthorization", POLICY_NETWORK_AUTHORIZATION, NULL },

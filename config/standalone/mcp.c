@@ -229,8 +229,8 @@ static const struct schema_row server_rows[] = {
 	  .doc = "HTTP+SSE of 2024-11-05; exactly one of `stdio`, `mcp` and `sse` is written" },
 	{ "openapi", .refusal = "is not supported yet; write stdio, mcp or sse" },
 	{ "policies", AS_REST(struct mcp_server), .value_doc = "map", .default_doc = "none",
-	  .doc = "for `mcp` or `sse`: `requestHeaderModifier` and `backendTLS`, which override those of "
-		 "its `backend`" },
+	  .doc = "for `mcp` or `sse`: `requestHeaderModifier`, `backendTLS` and `backendAuth`, which "
+		 "override those of its `backend`" },
 };
 static const struct schema server_schema = SCHEMA(server_rows, struct mcp_server);
 

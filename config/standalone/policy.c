@@ -73,7 +73,7 @@ static struct backend_ref *decode_service(void *context, const struct yaml_node 
 	}
 	ref->weight = 1;
 	if (policies)
-		standalone_backend_policies(s, policies, &ref->inline_policies);
+		standalone_callout_policies(s, policies, &ref->inline_policies);
 	return ref;
 }
 
@@ -114,20 +114,21 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 		{ "extAuthz", POLICY_EXT_AUTHZ, NULL }, { "authorization", POLICY_AUTHORIZATION, NULL },     \
 		{ "localRateLimit", POLICY_LOCAL_RATE_LIMIT, NULL },                                         \
 		{ "remoteRateLimit", POLICY_REMOTE_RATE_LIMIT, NULL }, { "limits", POLICY_LIMITS, NULL },    \
-		{ "buffer", POLICY_BUFFER, NULL }, { "csrf", POLICY_CSRF, NULL }
+		{ "buffer", POLICY_BUFFER, NULL }, { "transformations", POLICY_TRANSFORMATION, NULL },       \
+		{ "csrf", POLICY_CSRF, NULL }
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL },       \
-		{ "circuitBreaker", POLICY_CIRCUIT_BREAKER, NULL },       \
+		{ "circuitBreaker", POLICY_CIRCUIT_BREAKER, NULL },                                          \
+		{ "backendAuth", POLICY_BACKEND_AUTH, NULL },                                                \
 		{ "mcpAuthorization", POLICY_MCP_AUTHORIZATION, NULL }
 /* clang-format on */
 /* All policies of agentgateway that this gateway does not support. */
 #define LATER_POLICIES                                                                                       \
 	REFUSED("extProc", NOT_YET_EXT_PROC), REFUSED("oidc", NOT_YET_OIDC),                                 \
 		REFUSED("mcpGuardrails", NOT_YET_MCP_GUARDRAILS), REFUSED("a2a", NOT_YET_A2A),               \
-		REFUSED("ai", NOT_YET_AI), REFUSED("transformations", NOT_YET_TRANSFORMATIONS),              \
-		REFUSED("hostRewrite", "is not supported yet; use urlRewrite.authority"),                    \
-		REFUSED("backendAuth", NOT_YET_BACKEND_AUTH),                                                \
+		REFUSED("ai", NOT_YET_AI),                                                                   \
+		REFUSED("hostRewrite", "is for manifests; write urlRewrite: {authority: auto}, or none"),    \
 		REFUSED("backendTunnel", NOT_YET_BACKEND_TUNNEL),                                            \
 		REFUSED("inferenceRouting", NOT_YET_INFERENCE_ROUTING),                                      \
 		REFUSED("sessionAffinity", NOT_YET_SESSION_AFFINITY),                                        \
@@ -151,6 +152,7 @@ static const struct policy_entry route_entries[] = {
 	REFUSED("tcp", ELSEWHERE_BACKEND),
 	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
 	REFUSED("health", ELSEWHERE_BACKEND),
+	{ "backendAuth", POLICY_BACKEND_AUTH, NULL },
 	{ "mcpAuthorization", POLICY_MCP_AUTHORIZATION, NULL },
 };
 
@@ -164,6 +166,7 @@ static const struct policy_entry backend_entries[] = {
 	REFUSED("retry", "belongs to a route; write it under routes[].policies"),
 	REFUSED("requestRedirect", "is not supported yet on a backend; write it under routes[].policies"),
 	{ "authorization", POLICY_BACKEND_AUTHORIZATION, NULL },
+	{ "transformations", POLICY_BACKEND_TRANSFORMATION, NULL },
 	GUARDS_ELSEWHERE,
 	LATER_POLICIES,
 };
@@ -171,6 +174,7 @@ static const struct policy_entry backend_entries[] = {
 static const struct policy_entry target_entries[] = {
 	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, NULL },
 	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
+	{ "backendAuth", POLICY_BACKEND_AUTH, NULL },
 	REFUSED("responseHeaderModifier", "has no effect on an MCP target; write it under the policies of "
 					  "the route"),
 	REFUSED("timeout", "belongs to a route; write it under routes[].policies, or policies of mcp"),
@@ -180,6 +184,29 @@ static const struct policy_entry target_entries[] = {
 	REFUSED("mcpAuthorization",
 		"is for all targets of a backend; write it under the policies of the route, "
 		"the backend or mcp, and name the target in the rule (mcp.tool.target)"),
+	REFUSED("authorization", GUARD_ELSEWHERE),
+	REFUSED("transformations",
+		"has no effect on an MCP target; write it under the policies of the route"),
+	GUARDS_ELSEWHERE,
+	LATER_POLICIES,
+};
+
+#define NOT_OF_CALLS "has no effect on requests to a service that is asked; leave it out"
+static const struct policy_entry callout_entries[] = {
+	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, NULL },
+	{ "http", POLICY_BACKEND_HTTP, NULL },
+	{ "tcp", POLICY_BACKEND_TCP, NULL },
+	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
+	{ "health", POLICY_BACKEND_HEALTH, NULL },
+	{ "backendAuth", POLICY_BACKEND_AUTH, NULL },
+	REFUSED("timeout", "belongs to a route; write http.requestTimeout here"),
+	REFUSED("retry", NOT_OF_CALLS),
+	REFUSED("delay", NOT_OF_CALLS),
+	REFUSED("responseHeaderModifier", NOT_OF_CALLS),
+	REFUSED("transformations", NOT_OF_CALLS),
+	REFUSED("requestRedirect", NOT_OF_CALLS),
+	REFUSED("circuitBreaker", NOT_OF_CALLS),
+	REFUSED("mcpAuthorization", NOT_OF_CALLS),
 	REFUSED("authorization", GUARD_ELSEWHERE),
 	GUARDS_ELSEWHERE,
 	LATER_POLICIES,
@@ -274,6 +301,12 @@ void standalone_target_policies(struct standalone *s, const struct yaml_node *no
 	decode_entries(s, node, target_entries, ARRAY_LEN(target_entries), (struct span){ 0 }, ret);
 }
 
+void standalone_callout_policies(struct standalone *s, const struct yaml_node *node,
+				 struct policy_values *ret)
+{
+	decode_entries(s, node, callout_entries, ARRAY_LEN(callout_entries), (struct span){ 0 }, ret);
+}
+
 static void add_listener_policy(struct standalone *s, const struct yaml_node *node,
 				const struct policy_entry *entry, struct span key,
 				const struct listener *listener)
@@ -337,6 +370,8 @@ bool standalone_single_policy(struct standalone *s, const struct yaml_node *node
 			continue;
 		if (is_of_backend && entry.kind == POLICY_AUTHORIZATION)
 			entry.kind = POLICY_BACKEND_AUTHORIZATION;
+		if (is_of_backend && entry.kind == POLICY_TRANSFORMATION)
+			entry.kind = POLICY_BACKEND_TRANSFORMATION;
 		ret->kind = kind_of(&entry);
 		ret->object = decode_entry(s, &entry, child, base);
 		return ret->object != NULL;

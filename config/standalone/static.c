@@ -178,8 +178,8 @@ static const struct schema_row logging_rows[] = {
 	  .default_doc = "`text`", .doc = "of the lines on standard error" },
 	{ "accessLog", AS_BOOL(struct static_config, access_log), .default_value = true,
 	  .doc = "extension: one line per request on standard output" },
-	{ "filter", .refusal = NOT_YET_FILTER_LOG },
-	{ "fields", .refusal = NOT_YET_ADD_LOG },
+	{ "filter", .refusal = "has moved; write frontendPolicies: {accessLog: {filter: ...}}" },
+	{ "fields", .refusal = "has moved; write frontendPolicies: {accessLog: {add: ..., remove: ...}}" },
 	{ "database", .refusal = NOT_YET_DATABASE_LOGGING },
 };
 static const struct schema logging_schema = SCHEMA(logging_rows, struct static_config);
@@ -534,7 +534,8 @@ static const struct schema_row static_rows[] = {
 	{ .shown_as = "xds" },
 	{ .shown_as = "ca" },
 	{ "tracing", .refusal = NOT_YET_TRACING, .shown_as = "tracing" },
-	{ "metrics", .refusal = NOT_YET_METRICS, .shown_as = "metrics" },
+	{ "metrics", .refusal = "has moved; write frontendPolicies: {metrics: {add: ...}}",
+	  .shown_as = "metrics" },
 	{ "logging", AS_SECTION(struct static_config, &logging_schema) },
 	{ "dns", AS_SECTION(struct static_config, &dns_schema) },
 	{ .shown_as = "proxyMetadata" },

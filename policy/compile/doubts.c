@@ -327,6 +327,51 @@ static void judge_metadata(const struct route *route, struct config_report *repo
 			"with that pathPrefix");
 }
 
+/* ---- credentials for backends */
+
+static bool verifies_tokens(const struct guard_list *guards)
+{
+	for (uint32_t i = 0; i < guards->count; i++)
+		if (guards->list[i].guard->kind == POLICY_JWT_AUTH)
+			return true;
+	return false;
+}
+
+static void judge_passthrough(const struct listener *listener, const struct route *route,
+			      struct config_report *report)
+{
+	if (verifies_tokens(&listener->guards) || verifies_tokens(&route->effective.guards))
+		return;
+	for (uint32_t i = 0; i < route->backend_count; i++) {
+		const struct backend_auth_policy *auth = route->backend_list[i].auth;
+
+		if (auth && auth->has_passthrough)
+			config_message_at(report, CONFIG_WARNING, route->where,
+					  "backendAuth.passthrough has no token to pass on: no jwtAuth "
+					  "verifies one on this route; add jwtAuth, or remove passthrough");
+	}
+}
+
+/* ---- transformations */
+
+/* Responses of the gateway itself are not transformed. */
+static void judge_transformation(const struct route *route, struct config_report *report)
+{
+	const struct route_policies *policies = &route->effective;
+	const struct transformation *own = NULL;
+	bool is_local = policies->redirect || (policies->direct && !policies->direct->case_count);
+
+	for (uint32_t i = 0; i < policies->guards.count; i++)
+		if (policies->guards.list[i].guard->kind == POLICY_TRANSFORMATION)
+			own = policies->guards.list[i].object;
+	if (own && own->response.is_set && is_local)
+		config_message_at(
+			report, CONFIG_WARNING, route->where,
+			"transformations.response has no effect: the gateway answers itself, by %s; "
+			"write headers under directResponse",
+			policies->redirect ? "requestRedirect" : "directResponse");
+}
+
 /* ---- listeners */
 
 /* A gateway without routes has a warning when it is loaded. */
@@ -352,6 +397,8 @@ static int judge_listener(const struct snapshot *snapshot, const struct listener
 
 		judge_guards(snapshot, &route->effective.guards, route->where, report);
 		judge_metadata(route, report);
+		judge_passthrough(listener, route, report);
+		judge_transformation(route, report);
 		error = judge_route(listener, route, report);
 	}
 	return error;

@@ -336,20 +336,72 @@ static int compile_bind(struct compile *compile, struct bind *bind)
 	return result;
 }
 
-/* There is one log in the process: a policy on any gateway sets it. */
-static void compile_access_log(const struct compile *compile)
+/* There is one log in the process, and one set of metrics: a policy on any gateway sets them. */
+static void compile_observation(const struct compile *compile)
 {
 	struct precedence precedence = { 0 };
 
 	for (uint32_t i = 0; i < compile->attachments.count; i++) {
 		struct attachment *attachment = &compile->attachments.list[i];
+		enum policy_kind kind = attachment->policy->value.kind;
 
-		if (attachment->policy->value.kind == POLICY_FRONTEND_ACCESS_LOG &&
+		if ((kind == POLICY_FRONTEND_ACCESS_LOG || kind == POLICY_FRONTEND_METRICS) &&
 		    attachment->policy->is_attached)
 			precedence_enter(&precedence, attachment, LEVEL_GATEWAY, compile->report);
 	}
 	if (!compile->snapshot->access_log)
 		compile->snapshot->access_log = precedence_object(&precedence, POLICY_FRONTEND_ACCESS_LOG);
+	compile->snapshot->metrics = precedence_object(&precedence, POLICY_FRONTEND_METRICS);
+}
+
+/*
+ * Requests to MCP targets get the key by a modifier: the last value set counts. Other credentials are those
+ * of the MCP backend.
+ */
+static const struct header_modifier *modifier_of_target(const struct compile *compile,
+							const struct mcp_server *server,
+							const struct precedence *precedence,
+							struct span where)
+{
+	const struct header_modifier *modifier = precedence_object(precedence, POLICY_REQUEST_HEADERS);
+	const struct backend_auth_policy *auth = precedence_object(precedence, POLICY_BACKEND_AUTH);
+	struct header_modifier *joined;
+	uint32_t count = modifier ? modifier->set_count : 0, total;
+
+	if (!auth)
+		return modifier;
+	joined = arena_take(compile->snapshot->arena, sizeof(*joined));
+	total = count + auth->credential_count + 1;
+	if (!joined ||
+	    !(joined->set_list = arena_take(compile->snapshot->arena, total * sizeof(*joined->set_list)))) {
+		compile->report->failed = true;
+		return NULL;
+	}
+	if (modifier) {
+		struct header_pair *list = joined->set_list;
+
+		*joined = *modifier;
+		joined->set_list = list;
+		if (count)
+			memcpy(list, modifier->set_list, count * sizeof(*list));
+	}
+	joined->set_count = count;
+	for (uint32_t i = 0; i <= auth->credential_count; i++) {
+		bool is_own = i == auth->credential_count;
+		const struct backend_credential *credential = is_own ? &auth->own : &auth->credential_list[i];
+
+		if (is_own && !auth->has_key && !auth->has_passthrough)
+			continue;
+		if (credential->location.kind != LOCATION_HEADER || (is_own && auth->has_passthrough))
+			config_message_at(compile->report, CONFIG_ERROR, where,
+					  "backendAuth of MCP target %s can only be a key in a header; write "
+					  "passthrough and other locations at the MCP backend",
+					  QUOTE(server->name));
+		else
+			joined->set_list[joined->set_count++] =
+				(struct header_pair){ credential->location.name, credential->text };
+	}
+	return joined;
 }
 
 /* No route refers to MCP targets: policies of their own backend apply, otherwise those of the MCP backend. */
@@ -379,7 +431,7 @@ static void compile_servers(const struct compile *compile, const struct backend 
 		precedence_enter_inline(&precedence,
 					&(struct policy_values){ server->policy_list, server->policy_count },
 					LEVEL_INLINE_BACKEND, (struct span){ 0 });
-		server->request_headers = precedence_object(&precedence, POLICY_REQUEST_HEADERS);
+		server->request_headers = modifier_of_target(compile, server, &precedence, backend->name);
 		server->tls = precedence_object(&precedence, POLICY_BACKEND_TLS);
 		if (shared && (!server->tls || server->tls->is_of_scheme))
 			server->tls = shared;
@@ -414,7 +466,7 @@ static int compile_all(struct compile *compile, struct arena *scratch)
 		result = compile_callout(compile, &snapshot->callout_list[i]);
 	if (result < 0)
 		return result;
-	compile_access_log(compile);
+	compile_observation(compile);
 	compile_backends(compile);
 	tls_compile_jwks(snapshot, compile->report);
 	attachments_finish(&compile->attachments, compile->report);

@@ -46,6 +46,7 @@ struct ref_place {
 	bool is_tcp;
 	bool splice_off;
 	bool is_grpc;
+	bool is_callout;
 	struct precedence *watched_list; /* for the own policies of each; NULL: nobody looks on */
 	bool has_mcp_rules; /* the route, or one above it, has some */
 };
@@ -110,6 +111,50 @@ static int resolve_mcp_rules(const struct compile *compile, const struct ref_pla
 	return ref->mcp_rules ? 0 : -ENOMEM;
 }
 
+static bool is_written(const struct backend_ref *ref, enum policy_kind kind)
+{
+	for (uint32_t i = 0; i < ref->inline_policies.value_count; i++)
+		if (ref->inline_policies.value_list[i].kind == kind)
+			return true;
+	return false;
+}
+
+/* Where credentials of the gateway cannot be sent, or would reach somebody else. */
+static const char *auth_fault(const struct ref_place *place, const struct backend_ref *ref)
+{
+	const struct backend_auth_policy *auth = ref->auth;
+	bool has_query =
+		(auth->has_key || auth->has_passthrough) && auth->own.location.kind == LOCATION_QUERY;
+
+	for (uint32_t i = 0; i < auth->credential_count; i++)
+		has_query |= auth->credential_list[i].location.kind == LOCATION_QUERY;
+	if (place->is_tcp && is_written(ref, POLICY_BACKEND_AUTH))
+		return "backendAuth cannot add credentials to the bytes of a TCP or TLS route; use an HTTP "
+		       "route";
+	if (place->is_callout && auth->has_passthrough && is_written(ref, POLICY_BACKEND_AUTH))
+		return "backendAuth has no token of a client to pass to a service that is asked; write key";
+	if (ref->backend->kind == BACKEND_DYNAMIC && (auth->has_key || auth->credential_count))
+		return "backendAuth would send its key to any host that a client names; write it at a "
+		       "backend with a host";
+	if (ref->backend->kind == BACKEND_MCP && has_query)
+		return "backendAuth cannot put a query parameter into requests to MCP targets; write "
+		       "location: {header: {name: ...}}";
+	return NULL;
+}
+
+static void resolve_auth(const struct compile *compile, const struct ref_place *place,
+			 const struct precedence *own, struct backend_ref *ref)
+{
+	const char *fault;
+
+	ref->auth = precedence_stronger(place->precedence, own, POLICY_BACKEND_AUTH);
+	fault = ref->auth ? auth_fault(place, ref) : NULL;
+	if (fault)
+		config_message_at(compile->report, CONFIG_ERROR, ref->where, "%s", fault);
+	if (place->is_tcp)
+		ref->auth = NULL;
+}
+
 /* index: of the reference in its rule. */
 static int resolve_ref(const struct compile *compile, const struct ref_place *place, struct backend_ref *ref,
 		       uint32_t index)
@@ -137,6 +182,8 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 	if (ref->backend->kind != BACKEND_DYNAMIC)
 		ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
 	ref->breaker = precedence_stronger(place->precedence, &own, POLICY_CIRCUIT_BREAKER);
+	resolve_auth(compile, place, &own, ref);
+	ref->transformation = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TRANSFORMATION);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->rewrite = precedence_object(&own, POLICY_URL_REWRITE);
@@ -253,7 +300,9 @@ static int compile_ref_mirrors(const struct compile *compile, const struct route
 int compile_callout(const struct compile *compile, const struct callout_target *target)
 {
 	const struct precedence none = { 0 };
-	const struct ref_place place = { .precedence = &none, .is_grpc = target->is_grpc };
+	const struct ref_place place = { .precedence = &none,
+					 .is_grpc = target->is_grpc,
+					 .is_callout = true };
 	int result = resolve_ref(compile, &place, target->ref, 0);
 
 	if (result == 0 && !target->is_grpc && target->ref->http_version == BACKEND_HTTP2)
@@ -456,6 +505,7 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 		.request_headers = precedence_object(&precedence, POLICY_REQUEST_HEADERS),
 		.response_headers = precedence_object(&precedence, POLICY_RESPONSE_HEADERS),
 		.rewrite = precedence_object(&precedence, POLICY_URL_REWRITE),
+		.host_rewrite = precedence_object(&precedence, POLICY_HOST_REWRITE),
 		.redirect = precedence_object(&precedence, POLICY_REDIRECT),
 		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
 	};

@@ -244,6 +244,7 @@ int jwt_auth_check(const void *object, const struct guard_facts *facts, struct g
 		if (fault == JWT_GOOD) {
 			jwt_claims_unref(facts->identity->claims);
 			facts->identity->claims = claims;
+			facts->identity->token = token;
 		}
 		return fault == JWT_GOOD ? admit(answer) : jwt_invalid(policy, facts, fault, answer);
 	case CREDENTIAL_ABSENT:

@@ -124,6 +124,19 @@ static int remove_parameter(const struct credential_location *location, struct r
 	return 0;
 }
 
+static int insert_parameter(struct span text, struct request_head *head, struct arena *arena)
+{
+	char *out = arena_bytes(arena, head->query.len + 1 + text.len), *at = out;
+
+	if (!out)
+		return -ENOMEM;
+	at = append(out, at, SPAN("&"), head->query);
+	at = append(out, at, SPAN("&"), text);
+	head->query = span_of(out, (size_t)(at - out));
+	head->has_query = true;
+	return 0;
+}
+
 /* -------------------------------------------------------------------------------- cookies */
 
 /* RFC 6265 5.4: name=value pairs, separated by "; ". */
@@ -185,6 +198,26 @@ static int remove_cookie(const struct credential_location *location, struct fiel
 	return 0;
 }
 
+/* A request has one field with cookies (RFC 6265 5.4). */
+static int insert_cookie(struct span text, struct fields *fields, struct arena *arena)
+{
+	for (uint32_t i = 0; i < fields->count; i++) {
+		struct field *field = &fields->list[i];
+		char *out, *at;
+
+		if (field->id != FIELD_COOKIE)
+			continue;
+		out = at = arena_bytes(arena, field->value.len + 2 + text.len);
+		if (!out)
+			return -ENOMEM;
+		at = append(out, at, SPAN("; "), field->value);
+		at = append(out, at, SPAN("; "), text);
+		field->value = span_of(out, (size_t)(at - out));
+		return 0;
+	}
+	return fields_put(fields, &(struct field){ SPAN("cookie"), text, FIELD_COOKIE });
+}
+
 /* -------------------------------------------------------------------------------- all */
 
 int credential_find(const struct credential_location *location, const struct request_head *head,
@@ -214,6 +247,44 @@ int credential_remove(const struct credential_location *location, struct request
 		return remove_parameter(location, head, arena);
 	case LOCATION_COOKIE:
 		return remove_cookie(location, &head->fields, arena);
+	case LOCATION_EXPRESSION:
+		break;
+	}
+	return 0;
+}
+
+void credential_write(const struct credential_location *location, struct span secret, struct text *to)
+{
+	switch ((enum location_kind)location->kind) {
+	case LOCATION_HEADER:
+		text_add(to, location->prefix);
+		text_add(to, secret);
+		return;
+	case LOCATION_QUERY:
+		form_encode(to, location->name);
+		text_char(to, '=');
+		form_encode(to, secret);
+		return;
+	case LOCATION_COOKIE:
+		text_add(to, location->name);
+		text_char(to, '=');
+		text_add(to, secret);
+		return;
+	case LOCATION_EXPRESSION:
+		return;
+	}
+}
+
+int credential_insert(const struct credential_location *location, struct span text, struct request_head *head,
+		      struct arena *arena)
+{
+	switch ((enum location_kind)location->kind) {
+	case LOCATION_HEADER:
+		return fields_add(&head->fields, location->name, text);
+	case LOCATION_QUERY:
+		return insert_parameter(text, head, arena);
+	case LOCATION_COOKIE:
+		return insert_cookie(text, &head->fields, arena);
 	case LOCATION_EXPRESSION:
 		break;
 	}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/model_auth.h"
+#include "user/base/text.h"
 #include "user/http/head.h"
 
 /*
@@ -25,4 +26,15 @@ int credential_find(const struct credential_location *location, const struct req
  * this one, every parameter or cookie of the name; nothing for an expression. 0 or -ENOMEM.
  */
 int credential_remove(const struct credential_location *location, struct request_head *head,
+		      struct arena *arena);
+/*
+ * Appends a secret as it stands in a request: behind the prefix of the header, as name=value, with %XX in a
+ * query. Nothing for an expression.
+ */
+void credential_write(const struct credential_location *location, struct span secret, struct text *to);
+/*
+ * Puts a credential into a head that has none at this place. text: as credential_write() makes it. Not for
+ * an expression. 0 or -ENOMEM.
+ */
+int credential_insert(const struct credential_location *location, struct span text, struct request_head *head,
 		      struct arena *arena);

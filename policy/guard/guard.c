@@ -9,6 +9,7 @@
 #include "policy/guard/rate_limit.h"
 #include "policy/guard/remote_limit.h"
 #include "policy/guard/size.h"
+#include "policy/guard/transform_case.h"
 
 #define CONNECTION GUARD_PHASE_CONNECTION
 #define GATEWAY GUARD_PHASE_GATEWAY

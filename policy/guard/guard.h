@@ -18,6 +18,7 @@ struct expression_facts;
 /* Who the client is, as far as guards have verified it. */
 struct guard_identity {
 	struct jwt_claims *claims; /* one reference; NULL: no token */
+	struct span token; /* with the claims; in the memory of the request */
 	const struct api_key *api_key; /* NULL: none */
 	struct span basic_user; /* empty: none */
 };
@@ -100,6 +101,8 @@ struct guard_answer {
 	bool is_valid; /* that credential is taken out of the request */
 	/* With GUARD_PASS: how the request changes, for later guards and the backend; NULL: not at all. */
 	const struct header_modifier *request;
+	/* What changes the request now, and its response; NULL: nothing. */
+	const struct transformation *transformation;
 	/* With GUARD_ANSWER and GUARD_REFUSE. */
 	uint16_t status;
 	struct span body;

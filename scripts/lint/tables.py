@@ -14,6 +14,7 @@ GROUND = ["user/base/*", "user/loop/*"]
 DECISIONS = ["policy/balance.h", "policy/circuit.h", "policy/circuit_breaker.h", "policy/h2_settings.h",
              "policy/headers.h", "policy/health.h", "policy/health_check.h", "policy/health_group.h",
              "policy/keepalive.h", "policy/previous_hosts.h", "policy/retry.h", "policy/timeout.h",
+             "policy/transform.h",
              "policy/match/*", "policy/expression/*", "policy/guard/*"]
 MODEL = DECISIONS + ["user/auth/*.h", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
 # What policies are made of, and what they are applied to.

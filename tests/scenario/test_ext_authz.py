@@ -306,6 +306,19 @@ def conditional():
     eq(len(judge.asked), 2, "calls")
 
 
+@test("a key for the service goes to it, and not to the backend")
+def key():
+    judge = Judge(lambda request: (200, [], b""))
+    policies = ", policies: {backendAuth: {key: c2VjcmV0}}"
+    gateway, backend = acted(guarded(judge.address, "", policies))
+    client = gateway.client().request("GET", "/", headers=[("Authorization", "Bearer mine")])
+    upstream = backend.accept()
+    eq(upstream.read_request().header("authorization"), "Bearer mine", "at the backend")
+    upstream.respond(200)
+    eq(client.response().status, 200, "the response")
+    eq([question.headers["authorization"] for question in judge.asked], ["Bearer c2VjcmV0"], "at the service")
+
+
 @test("at a listener it decides before the route, and its headers choose one")
 def gateway_phase():
     judge = Judge(lambda request: (200, [("X-User", "alice")], b""))
@@ -402,6 +415,8 @@ def mistakes():
         ("{%s includeRequestBody: {maxRequestBytes: 1}}" % host, "body"),
         ("{%s protocol: {http: {}, grpc: {}}}" % host, "grpc"),
         ("{%s protocol: {http: {}}, policies: {http: {version: HTTP/2.0}}}" % host, "HTTP/1.1"),
+        ("{%s policies: {transformations: {}}}" % host, "has no effect"),
+        ("{%s policies: {backendAuth: {passthrough: {}}}}" % host, "no token of a client"),
         ("{host: '127.0.0.1:9', backend: x}", "backend"),
     ):
         status, _, output = validate(CONFIG % policy, port=1, origin="127.0.0.1:1")

@@ -61,7 +61,7 @@ for _name, _targets, _section, _refused in (
         ("on an AgentgatewayBackend: what goes to it",
          "targetRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}]",
          "backend: {extAuth: {}}", {"/named"}),
-        ("that is only useful: nothing", GATEWAY_REF, "traffic: {transformation: {}}", set())):
+        ("that is only useful: nothing", GATEWAY_REF, "traffic: {compression: {}}", set())):
     @cases(f"{_name} answers 500")
     def case(targets=_targets, section=_section, refused=_refused):
         origin = Origin()

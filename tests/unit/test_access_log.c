@@ -70,7 +70,7 @@ static struct span line_of(char *out, size_t size, enum log_format format, const
 {
 	struct access_time time = { 0 };
 
-	return span_of(out, access_line(out, size, format, record, WALL_US, removed, &time));
+	return span_of(out, access_line(out, size, format, record, NULL, WALL_US, removed, &time));
 }
 
 static void assert_line(struct span line, const char *want)
@@ -101,6 +101,31 @@ TEST(a_text_line_has_every_field_in_the_documented_order)
 		" bypass=client/backend bypass_reason_client=receiver_full "
 		"bypass_reason_backend=receiver_unread"
 		" resumed=true stream.id=7 close_reason=per_try_timeout\n");
+}
+
+TEST(fields_of_a_policy_end_the_line_and_cannot_break_it)
+{
+	static const struct access_extra list[] = {
+		{ SPAN("team"), SPAN("a"), false },	  { SPAN("n"), SPAN("-7"), true },
+		{ SPAN("empty"), SPAN(""), false },	  { SPAN("say"), SPAN("a b=\"c\"\n\xff"), false },
+		{ SPAN("list"), SPAN("[\"a\"]"), false },
+	};
+	static const struct access_extras extras = { list, ARRAY_LEN(list) };
+	struct stream_record record = { .protocol = SPAN("http"), .reason = END_OK };
+	struct access_time time = { 0 };
+	char out[1024];
+	size_t len = access_line(out, sizeof(out), LOG_TEXT, &record, &extras, WALL_US, 0, &time);
+
+	assert_line(
+		span_of(out, len), DATE
+		"\tinfo\trequest protocol=http duration=0ms bytes_in=0 bytes_out=0 lane=copy close_reason=ok"
+		" team=a n=-7 empty=\"\" say=\"a b=\\\"c\\\"\\x0a\\xff\" list=\"[\\\"a\\\"]\"\n");
+	len = access_line(out, sizeof(out), LOG_JSON, &record, &extras, WALL_US, 0, &time);
+	out[len - 1] = '\0';
+	assert_non_null(strstr(out,
+			       ",\"close_reason\":\"ok\",\"team\":\"a\",\"n\":-7,\"empty\":\"\",\"say\":\"a "
+			       "b=\\\"c\\\"\\n"));
+	assert_non_null(strstr(out, "\"list\":\"[\\\"a\\\"]\"}"));
 }
 
 TEST(fields_without_a_value_are_left_out)
@@ -260,7 +285,7 @@ TEST(the_date_is_right_across_seconds)
 					    4102444800000000u };
 
 	for (size_t i = 0; i < ARRAY_LEN(moments); i++) {
-		assert_true(access_line(out, sizeof(out), LOG_TEXT, &record, moments[i], 0, &time) > 0);
+		assert_true(access_line(out, sizeof(out), LOG_TEXT, &record, NULL, moments[i], 0, &time) > 0);
 		clock_rfc3339(moments[i], want);
 		assert_memory_equal(out, want, CLOCK_RFC3339_BYTES - 1);
 	}
@@ -316,15 +341,25 @@ TEST(lines_are_collected_until_flushed)
 	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
 	log = access_log_create(pipe_fds[1]);
 	assert_non_null(log);
-	access_log_add(log, &record, WALL_US, NULL, 0);
-	access_log_add(log, &record, WALL_US, &SPAN("http.path"), 1);
+	access_log_add(log, &record, NULL, WALL_US, NULL, 0);
+	access_log_add(log, &record, NULL, WALL_US, &SPAN("http.path"), 1);
 	assert_int_equal(read_some(pipe_fds[0], out, sizeof(out)), 0);
 	assert_int_equal(access_log_flush(log), 0);
 	len = read_some(pipe_fds[0], out, sizeof(out) - 1);
 	out[len] = '\0';
 	assert_memory_equal(out, DATE, strlen(DATE));
 	assert_non_null(strstr(strchr(out, '\n') + 1, "http.host=retry.example http.request_id="));
-	assert_int_equal(access_log_lines(log), 2);
+	/* One of the name of a usual field replaces it. */
+	access_log_add(
+		log, &record,
+		&(struct access_extras){ &(struct access_extra){ SPAN("http.path"), SPAN("/x"), false }, 1 },
+		WALL_US, NULL, 0);
+	assert_int_equal(access_log_flush(log), 0);
+	len = read_some(pipe_fds[0], out, sizeof(out) - 1);
+	out[len] = '\0';
+	assert_non_null(strstr(out, "http.host=retry.example http.request_id="));
+	assert_non_null(strstr(out, " http.path=/x\n"));
+	assert_int_equal(access_log_lines(log), 3);
 	assert_int_equal(access_log_dropped(log), 0);
 	access_log_free(log);
 	close(pipe_fds[0]);
@@ -345,7 +380,7 @@ static void stall(int read_fd, int write_fd)
 	alarm(20);
 	for (; access_log_dropped(log) < 1000; added++) {
 		record.bytes_in = added;
-		access_log_add(log, &record, WALL_US + added / 100, NULL, 0);
+		access_log_add(log, &record, NULL, WALL_US + added / 100, NULL, 0);
 		if (added % 50 == 0)
 			access_log_flush(log);
 	}
@@ -402,7 +437,7 @@ TEST(the_shared_description_keeps_its_flags)
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	flags = fcntl(pipe_fds[1], F_GETFL);
 	log = access_log_create(pipe_fds[1]);
-	access_log_add(log, &record, WALL_US, NULL, 0);
+	access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 	assert_int_equal(access_log_flush(log), 0);
 	assert_int_equal(fcntl(pipe_fds[1], F_GETFL), flags);
 	access_log_free(log);
@@ -421,10 +456,10 @@ TEST(a_reader_that_is_gone_costs_the_lines_only)
 	log = access_log_create(pipe_fds[1]);
 	close(pipe_fds[0]);
 	for (int i = 0; i < 3; i++)
-		access_log_add(log, &record, WALL_US, NULL, 0);
+		access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 	assert_int_equal(access_log_flush(log), 0);
 	assert_int_equal(access_log_dropped(log), 3);
-	access_log_add(log, &record, WALL_US, NULL, 0);
+	access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 	assert_int_equal(access_log_flush(log), 0);
 	assert_int_equal(access_log_dropped(log), 4);
 	access_log_free(log);
@@ -440,7 +475,7 @@ TEST(a_file_gets_every_line)
 	unsigned int count = 0;
 
 	for (int i = 0; i < 5000; i++)
-		access_log_add(log, &record, WALL_US, NULL, 0);
+		access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 	assert_int_equal(access_log_flush(log), 0);
 	assert_int_equal(access_log_dropped(log), 0);
 	rewind(file);
@@ -464,10 +499,10 @@ TEST(a_line_larger_than_the_buffer_is_dropped_and_the_next_one_is_not)
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	log = access_log_create(pipe_fds[1]);
 	record.path = span_of(path, huge);
-	access_log_add(log, &record, WALL_US, NULL, 0);
+	access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 	assert_int_equal(access_log_dropped(log), 1);
 	record.path = SPAN("/short");
-	access_log_add(log, &record, WALL_US, NULL, 0);
+	access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 	assert_int_equal(access_log_flush(log), 0);
 	assert_true(read_some(pipe_fds[0], out, sizeof(out)) > 100);
 	assert_int_equal(access_log_dropped(log), 1);
@@ -489,13 +524,13 @@ TEST(a_stopped_reader_is_asked_once_a_turn)
 	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
 	log = access_log_create(pipe_fds[1]);
 	while (access_log_dropped(log) == 0)
-		access_log_add(log, &record, WALL_US, NULL, 0);
+		access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 	dropped = access_log_dropped(log);
 	/* There is room again, but in this turn nobody looks. */
 	assert_true(read_some(pipe_fds[0], all, 1024 * 1024) > 0);
-	access_log_add(log, &record, WALL_US, NULL, 0);
+	access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 	assert_int_equal(access_log_dropped(log), dropped + 1);
-	access_log_add(log, &record, WALL_US + 1, NULL, 0);
+	access_log_add(log, &record, NULL, WALL_US + 1, NULL, 0);
 	assert_int_equal(access_log_dropped(log), dropped + 1);
 	access_log_free(log);
 	close(pipe_fds[0]);
@@ -511,7 +546,7 @@ static void *write_lines(void *argument)
 	struct access_log *log = access_log_create(*(int *)argument);
 
 	for (uint64_t i = 0; i < LINES_EACH; i++) {
-		access_log_add(log, &record, WALL_US, NULL, 0);
+		access_log_add(log, &record, NULL, WALL_US, NULL, 0);
 		while (i % 20 == 0 && access_log_flush(log) > 0)
 			usleep(100);
 	}

@@ -69,7 +69,9 @@ TEST(the_route_of_the_per_try_page_comes_out_to_the_letter)
 {
 	static uint16_t codes[] = { 517 };
 	static const struct timeout_policy timeout = { .backend_request = { true, 5 * S } };
-	static const struct retry_policy retry = { 3, { true, 1 * S }, codes, 1 };
+	static const struct retry_policy retry = {
+		.attempts = 3, .backoff = { true, 1 * S }, .code_list = codes, .code_count = 1
+	};
 	struct policy_value inline_list[] = { { POLICY_TIMEOUT, &timeout }, { POLICY_RETRY, &retry } };
 	struct backend backend = { .kind = BACKEND_SERVICE };
 	struct backend_ref ref = { .weight = 1,

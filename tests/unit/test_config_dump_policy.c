@@ -30,8 +30,11 @@ TEST(traffic_policies_leave_out_what_is_unset)
 	static uint16_t codes[] = { 500, 503, 599 };
 	static const struct timeout_policy both = { { true, 10 * S }, { true, 0 } };
 	static const struct timeout_policy none = { 0 };
-	static const struct retry_policy retry = { 2, { false, 0 }, codes, 3 };
-	static const struct retry_policy no_codes = { 1, { true, S / 4 }, NULL, 0 };
+	static const struct retry_policy retry = { .attempts = 2, .code_list = codes, .code_count = 3 };
+	static const struct retry_policy no_codes = { .attempts = 1,
+						      .backoff = { true, S / 4 },
+						      .precondition_text = SPAN("request.method == \"GET\""),
+						      .condition_text = SPAN("response.code == 200") };
 
 	assert_value(POLICY_TIMEOUT, &both,
 		     "{\"timeout\":{\"requestTimeout\":\"10s\",\"backendRequestTimeout\":\"0s\"}}");
@@ -40,7 +43,8 @@ TEST(traffic_policies_leave_out_what_is_unset)
 		     "{\"retry\":{\"attempts\":2,\"codes\":[\"500 Internal Server Error\","
 		     "\"503 Service Unavailable\",\"599 <unknown status code>\"]}}");
 	assert_value(POLICY_RETRY, &no_codes,
-		     "{\"retry\":{\"attempts\":1,\"backoff\":\"250ms\",\"codes\":[]}}");
+		     "{\"retry\":{\"attempts\":1,\"backoff\":\"250ms\",\"codes\":[],\"precondition\":"
+		     "\"request.method == \\\"GET\\\"\",\"condition\":\"response.code == 200\"}}");
 }
 
 TEST(a_delay_is_dumped_as_one_text)
@@ -124,7 +128,7 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 	struct mirror_policy half = { .ref = &ref, .per_million = 500000 };
 	struct mirror_policy whole = { .ref = NULL, .per_million = 1000000 };
 	struct direct_response direct = { .status = 418, .body = SPAN("hello\n") };
-	struct access_log_policy access_log = { &removed, 1 };
+	struct access_log_policy access_log = { .remove_list = &removed, .remove_count = 1 };
 	struct span texts[] = { SPAN("a"), SPAN("b") };
 	struct authorization_rule rules[] = { { AUTHORIZATION_DENY, texts, NULL, 2 },
 					      { AUTHORIZATION_ALLOW, texts, NULL, 1 } };
@@ -202,7 +206,9 @@ TEST(every_kind_of_policy_has_its_name)
 		dump_policy_value(&w, &value);
 		json_close(&w);
 		snprintf(want, sizeof(want), "{\n  \"%s\": %c", names[kind],
-			 kind == POLICY_LOCAL_RATE_LIMIT ? '[' : '{');
+			 kind == POLICY_LOCAL_RATE_LIMIT ? '['
+			 : kind == POLICY_HOST_REWRITE	 ? '"'
+							 : '{');
 		assert_true(span_starts(text_span(&out), span_str(want)));
 		text_done(&out);
 	}

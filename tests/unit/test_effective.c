@@ -48,6 +48,10 @@ static const void *object_of_ref(const struct backend_ref *ref, enum policy_kind
 		return ref->breaker;
 	if (kind == POLICY_BACKEND_HEALTH)
 		return ref->health;
+	if (kind == POLICY_BACKEND_AUTH)
+		return ref->auth;
+	if (kind == POLICY_BACKEND_TRANSFORMATION)
+		return ref->transformation;
 	return kind == POLICY_REQUEST_HEADERS ? ref->request_headers : ref->response_headers;
 }
 
@@ -68,6 +72,8 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 		return effective->redirect;
 	case POLICY_URL_REWRITE:
 		return effective->rewrite;
+	case POLICY_HOST_REWRITE:
+		return effective->host_rewrite;
 	case POLICY_MIRROR:
 		return effective->mirror_count ? effective->mirror_list[0] : NULL;
 	case POLICY_DIRECT_RESPONSE:
@@ -83,6 +89,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_LIMITS:
 	case POLICY_BUFFER:
 	case POLICY_LOCAL_RATE_LIMIT:
+	case POLICY_TRANSFORMATION:
 		for (uint32_t i = 0; i < effective->guards.count; i++) {
 			if (effective->guards.list[i].guard->kind == kind)
 				return effective->guards.list[i].object;
@@ -95,11 +102,14 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_FRONTEND_PROXY:
 	case POLICY_NETWORK_AUTHORIZATION:
 	case POLICY_FRONTEND_ACCESS_LOG:
+	case POLICY_FRONTEND_METRICS:
 	case POLICY_BACKEND_HTTP:
 	case POLICY_BACKEND_TCP:
 	case POLICY_BACKEND_TLS:
 	case POLICY_BACKEND_HEALTH:
 	case POLICY_CIRCUIT_BREAKER:
+	case POLICY_BACKEND_AUTH:
+	case POLICY_BACKEND_TRANSFORMATION:
 	case POLICY_MCP_AUTHORIZATION:
 	case POLICY_MCP_AUTHENTICATION:
 	case POLICY_BACKEND_AUTHORIZATION:
@@ -157,6 +167,8 @@ static const struct domain {
 	{ POLICY_RESPONSE_HEADERS, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_REDIRECT, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_URL_REWRITE, OWNER_ROUTE, ROUTE_PLACES },
+	{ POLICY_HOST_REWRITE, OWNER_ROUTE, ROUTE_PLACES },
+	{ POLICY_TRANSFORMATION, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_MIRROR, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_DIRECT_RESPONSE, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_CORS, OWNER_ROUTE, ROUTE_PLACES },
@@ -169,6 +181,8 @@ static const struct domain {
 	{ POLICY_BACKEND_TLS, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_HEALTH, OWNER_REF, REF_PLACES },
 	{ POLICY_CIRCUIT_BREAKER, OWNER_REF, REF_PLACES },
+	{ POLICY_BACKEND_AUTH, OWNER_REF, REF_PLACES },
+	{ POLICY_BACKEND_TRANSFORMATION, OWNER_REF, REF_PLACES },
 	{ POLICY_REQUEST_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_RESPONSE_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_TCP_REF, TCP_PLACES },
@@ -232,7 +246,7 @@ TEST(every_place_beats_every_weaker_one_for_every_kind)
 			}
 		}
 	}
-	assert_int_equal(pairs, 5 * 3 + 14 * 15 + 5 * 55 + 2 * 10 + 5 * 28);
+	assert_int_equal(pairs, 5 * 3 + 16 * 15 + 7 * 55 + 2 * 10 + 5 * 28);
 }
 
 TEST(every_place_alone_sets_what_it_may_and_nothing_else)

@@ -172,7 +172,7 @@ TEST(paths_are_rewritten_by_whole_segments_and_queries_stay)
 		head = head_of(&arena, "GET", "a", path_cases[i].path);
 		head.query = SPAN("q=/foo");
 		head.has_query = true;
-		assert_int_equal(headers_rewrite(&head, &rewrite, &match, NULL), 0);
+		assert_int_equal(headers_rewrite(&head, &rewrite, NULL, &match, NULL), 0);
 		if (!span_eq(head.path, span_str(path_cases[i].expected)))
 			fail_msg("row %zu: %s becomes %.*s", i, path_cases[i].path, SPAN_FMT(head.path));
 		assert_text(head.query, "q=/foo");
@@ -238,11 +238,45 @@ TEST(named_backends_get_their_name_unless_told_otherwise)
 		arena_init(&arena, 1024);
 		head = head_of(&arena, "GET", authority_cases[i].before, "/a?b");
 		assert_int_equal(headers_rewrite(&head, authority_cases[i].has_rewrite ? &rewrite : NULL,
-						 &match, backend ? &ref : NULL),
+						 NULL, &match, backend ? &ref : NULL),
 				 0);
 		if (!span_eq(head.authority, span_str(authority_cases[i].after)))
 			fail_msg("row %zu: %.*s", i, SPAN_FMT(head.authority));
 		assert_text(head.path, "/a");
+		arena_done(&arena);
+	}
+}
+
+TEST(a_host_rewrite_decides_where_no_url_rewrite_sets_the_host)
+{
+	static const struct host_rewrite own = { AUTHORITY_AUTO }, clients = { AUTHORITY_NONE };
+	static const struct url_rewrite path = { .path_kind = PATH_FULL, .path = SPAN("/p") },
+					full = { .authority_kind = AUTHORITY_FULL, .authority = SPAN("new") };
+	static const struct {
+		const struct url_rewrite *rewrite;
+		const struct host_rewrite *host;
+		bool is_named;
+		const char *after;
+	} rows[] = {
+		{ NULL, &own, true, "backend:1" },   { NULL, &own, false, "backend:1" },
+		{ NULL, &clients, true, "client" },  { &path, &clients, true, "client" },
+		{ &path, &own, false, "backend:1" }, { &full, &own, true, "new" },
+		{ &full, &clients, true, "new" },    { NULL, NULL, false, "client" },
+		{ &path, NULL, true, "backend:1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct route_match match = { .path_kind = PATH_PREFIX_SEGMENTS, .path = SPAN("/") };
+		const struct backend backend = { .rewrites_host = rows[i].is_named };
+		const struct backend_ref ref = { .backend = &backend, .authority = SPAN("backend:1") };
+		struct request_head head;
+		struct arena arena;
+
+		arena_init(&arena, 1024);
+		head = head_of(&arena, "GET", "client", "/a");
+		assert_int_equal(headers_rewrite(&head, rows[i].rewrite, rows[i].host, &match, &ref), 0);
+		if (!span_eq(head.authority, span_str(rows[i].after)))
+			fail_msg("row %zu: %.*s", i, SPAN_FMT(head.authority));
 		arena_done(&arena);
 	}
 }
@@ -350,7 +384,7 @@ static int everything_once(void *context)
 	if (result == 0)
 		result = headers_redirect(&head, &redirect, &match, SPAN("http"), &arena, &location);
 	if (result == 0)
-		result = headers_rewrite(&head, &redirect.url, &match, NULL);
+		result = headers_rewrite(&head, &redirect.url, NULL, &match, NULL);
 	arena_done(&arena);
 	return result;
 }

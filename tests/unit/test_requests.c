@@ -107,6 +107,7 @@ TEST(each_label_makes_a_series_of_its_own)
 	records[LABEL_LISTENER].listener = SPAN("other");
 	records[LABEL_ROUTE].route = SPAN("other");
 	records[LABEL_ROUTE_RULE].route_rule = SPAN("other");
+	records[LABEL_ADDED].added_labels = SPAN(",team=\"a\"");
 	for (size_t round = 0; round < 2; round++) {
 		for (size_t i = 0; i < ARRAY_LEN(records); i++)
 			request_metrics_add(m, &records[i]);
@@ -142,7 +143,7 @@ TEST(missing_labels_read_unknown)
 	request_metrics_add(m, &record);
 	series = only_series(m);
 	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
-		if (i != LABEL_REASON)
+		if (i != LABEL_REASON && i != LABEL_ADDED)
 			assert_true(span_eq(series->labels[i], SPAN("unknown")));
 	}
 	request_metrics_free(m);

@@ -2,6 +2,8 @@
 #include <errno.h>
 
 #include "policy/retry.h"
+
+#include "policy/expression/expression.h"
 #include "tests/lib/guard.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"
@@ -54,6 +56,41 @@ static const struct {
 	{ TRY_RESPONSE_BAD, 503, RETRY_NO_OUTCOME, RETRY_NO_OUTCOME },
 	{ TRY_REQUEST_TIMEOUT, 503, RETRY_NO_OUTCOME, RETRY_NO_OUTCOME },
 };
+
+TEST(a_response_is_retried_by_its_status_or_by_the_condition)
+{
+	static uint16_t one[] = { 503 };
+	static const struct expression any = { 0 };
+	static const struct retry_policy listed = { .attempts = 1, .code_list = one, .code_count = 1 },
+					 both = { .attempts = 1,
+						  .code_list = one,
+						  .code_count = 1,
+						  .condition = &any };
+	static const struct {
+		const struct retry_policy *policy;
+		uint16_t status;
+		bool fits, asks;
+		enum retry_decision want;
+	} rows[] = {
+		{ &listed, 503, false, false, RETRY_YES },
+		{ &listed, 200, false, false, RETRY_NO_OUTCOME },
+		{ &both, 503, false, false, RETRY_YES },
+		{ &both, 200, true, true, RETRY_YES },
+		{ &both, 200, false, true, RETRY_NO_OUTCOME },
+		{ NULL, 200, false, false, RETRY_NO_POLICY },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct retry_facts facts = { .outcome = TRY_RESPONSE,
+						   .status = rows[i].status,
+						   .fits_condition = rows[i].fits,
+						   .can_replay = true };
+		uint64_t delay_ns;
+
+		assert_int_equal(retry_asks_condition(rows[i].policy, rows[i].status), rows[i].asks);
+		assert_int_equal(retry_decide(rows[i].policy, NULL, &facts, &delay_ns), rows[i].want);
+	}
+}
 
 TEST(failures_are_repeated_without_codes_and_statuses_with)
 {

@@ -255,6 +255,9 @@ enum limits {
 	LIMIT_CONFIG_LISTENERS = 65536, /* of one port or one Gateway: refused */
 	LIMIT_TLS_FILE_BYTES = 4 * 1024 * 1024, /* a certificate, key or list of authorities: refused */
 	LIMIT_TLS_CERTIFICATES = 4096, /* of one listener: refused */
+	LIMIT_BACKEND_CREDENTIALS = 8, /* that a backend gets beside its key: refused */
+	LIMIT_BACKEND_KEY_BYTES = 8192, /* of each: refused */
+	LIMIT_TRANSFORM_HEADERS = 64, /* that one list of a transformation changes: refused */
 	LIMIT_DIRECT_HEADERS = 16, /* of a direct response: refused */
 	LIMIT_CONFIG_ATTACHED = 262144, /* routes at the top level times the listeners they name: refused */
 	LIMIT_CONFIG_LABELS = 256, /* of one object, entries of one selector: refused */
@@ -273,6 +276,11 @@ enum limits {
 	LIMIT_USER_AGENT_BYTES = 256, /* of one in the log and in /streams */
 	LIMIT_REQUEST_ID_BYTES = 128,
 	LIMIT_PATH_SERIES = 1024, /* of a worker, user/obs/paths.h; the rest are counted as "overflow" */
+	LIMIT_METRIC_LABELS = 16, /* that a policy adds to metrics of requests: refused */
+	LIMIT_METRIC_VALUES = 100, /* of each in a worker; others are counted as "other" */
+	LIMIT_METRIC_VALUE_BYTES = 64, /* of each: cut */
+	LIMIT_LOG_FIELDS = 32, /* that a policy adds to the access log: refused */
+	LIMIT_LOG_VALUE_BYTES = 256, /* of each: cut */
 	LIMIT_ACCESS_LOG_BYTES =
 		256 * 1024, /* collected lines of a worker; further ones are dropped and counted */
 	LIMIT_LOG_BYTES =

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "policy/circuit.h"
+#include "policy/guard/backend_auth.h"
 #include "policy/headers.h"
 #include "policy/health.h"
 #include "policy/previous_hosts.h"
@@ -461,6 +462,8 @@ static int write_grpc_head(struct callout *callout, const struct request_head *h
 	error = own->path.data ? copy_fields(&callout->arena, &head->fields, &own->fields) : -ENOMEM;
 	if (!error && ref->request_headers)
 		error = headers_modify(&own->fields, ref->request_headers);
+	if (!error && ref->auth)
+		error = backend_auth_apply(ref->auth, (struct span){ 0 }, own, &callout->arena);
 	if (!error)
 		error = fields_set(&own->fields, SPAN("content-type"), SPAN("application/grpc"));
 	if (!error)
@@ -493,6 +496,8 @@ static int write_http(struct callout *callout, const struct callout_request *req
 	callout->method = head.method;
 	if (!error && callout->ref->request_headers)
 		error = headers_modify(&head.fields, callout->ref->request_headers);
+	if (!error && callout->ref->auth)
+		error = backend_auth_apply(callout->ref->auth, (struct span){ 0 }, &head, &callout->arena);
 	if (!error)
 		error = h1_write_request(&callout->out, &head, &framing, &options);
 	return error ? error : buf_append(&callout->out, request->body, BUF_MAX_BYTES);

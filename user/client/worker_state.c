@@ -66,13 +66,14 @@ void proxy_on_log_timer(struct timer *timer, uint64_t now_ms)
 		timer_arm(loop_timers(proxy->loop), timer, now_ms + PROXY_LOG_DELAY_MS);
 }
 
-void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record)
+void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record,
+	       const struct access_extras *extras)
 {
 	const struct access_log_policy *policy = lease->snapshot->access_log;
 
 	if (!lease->snapshot->config.access_log)
 		return;
-	access_log_add(proxy->log, record, proxy_wall_us(proxy), policy ? policy->remove_list : NULL,
+	access_log_add(proxy->log, record, extras, proxy_wall_us(proxy), policy ? policy->remove_list : NULL,
 		       policy ? policy->remove_count : 0);
 	if (!timer_is_armed(&proxy->log_timer))
 		timer_arm(loop_timers(proxy->loop), &proxy->log_timer,

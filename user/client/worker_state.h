@@ -91,6 +91,7 @@ struct proxy {
 	struct loop *loop; /* borrowed from the worker, like all of these */
 	struct counters *counters;
 	struct request_metrics *metrics;
+	struct label_bound *label_bound; /* NULL until a policy adds labels */
 	struct path_metrics *paths;
 	struct access_log *log;
 	struct timer log_timer; /* runs while lines wait to be written */
@@ -144,7 +145,9 @@ void proxy_set_lease(struct proxy *proxy, struct lease *lease);
 void proxy_bind_unref(struct proxy_bind *bind);
 
 /* Writes an access log line, unless the log is off. */
-void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record);
+/* extras: NULL: none. */
+void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record,
+	       const struct access_extras *extras);
 void proxy_on_log_timer(struct timer *timer, uint64_t now_ms);
 void proxy_on_rest_timer(struct timer *timer, uint64_t now_ms);
 /* Call after a stream or client was freed: arms the timer that returns cached memory (mem_rest()). */

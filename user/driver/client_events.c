@@ -4,8 +4,12 @@
 
 #include <errno.h>
 
+#include "policy/expression/expression.h"
+#include "user/base/units.h"
+#include "user/client/client_facts.h"
 #include "user/client/client_h2.h"
 #include "user/client/client_tls.h"
+#include "user/client/log_fields.h"
 #include "user/driver/driver.h"
 #include "user/phase/tunnel.h"
 #include "user/restart/stream/conn_status.h"
@@ -79,6 +83,28 @@ static bool begin_tunnel(struct client *client, bool is_tls, struct span sni)
 	return true;
 }
 
+/* Of what expressions read there is only the client. */
+static void log_client(struct client *client, const struct stream_record *record)
+{
+	const struct access_log_policy *policy = client->proxy->lease->snapshot->access_log;
+	struct expression_scratch scratch;
+	struct expression_facts facts = { .scratch = &scratch,
+					  .random = proxy_random(client->proxy),
+					  .end_ns = proxy_wall_us(client->proxy) * NS_PER_US };
+	struct client_facts own;
+	struct log_fields fields;
+	struct arena arena;
+	bool is_wanted;
+
+	fields.extras.count = 0;
+	arena_init(&arena, 1024);
+	is_wanted = client_facts_fill(&own, client, NULL, policy->needs, &arena, &facts) < 0 ||
+		    log_fields_fill(&fields, policy, &facts);
+	if (is_wanted)
+		proxy_log(client->proxy, client->proxy->lease, record, &fields.extras);
+	arena_done(&arena);
+}
+
 /* Logs the end of a connection that no stream logs. */
 static void log_end(struct client *client, enum end_reason reason, struct span error)
 {
@@ -96,7 +122,10 @@ static void log_end(struct client *client, enum end_reason reason, struct span e
 	if (client->bind->bind)
 		record.bind = client->bind->bind->key;
 	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
-	proxy_log(proxy, proxy->lease, &record);
+	if (log_fields_are_wanted(proxy->lease->snapshot->access_log))
+		log_client(client, &record);
+	else
+		proxy_log(proxy, proxy->lease, &record, NULL);
 }
 
 const struct client_handler stream_handler = {

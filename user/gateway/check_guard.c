@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "policy/guard/credential.h"
+#include "policy/match/normalization.h"
+#include "policy/transform.h"
 #include "user/auth/password_checker.h"
 #include "user/auth/password_hash.h"
 #include "user/base/clock.h"
@@ -76,6 +78,7 @@ static bool is_decided(enum policy_kind kind)
 	case POLICY_BUFFER:
 	case POLICY_AUTHORIZATION:
 	case POLICY_NETWORK_AUTHORIZATION:
+	case POLICY_TRANSFORMATION:
 		return true;
 	default:
 		return false;
@@ -102,7 +105,8 @@ static const char *unknown_of(const struct check_guard *guard, enum policy_kind 
 {
 	if (guard->lacks_keys)
 		return "unknown: the keys of the issuer are behind a URL, which only a running gateway reads";
-	if (kind != POLICY_AUTHORIZATION && kind != POLICY_NETWORK_AUTHORIZATION)
+	if (kind != POLICY_AUTHORIZATION && kind != POLICY_NETWORK_AUTHORIZATION &&
+	    kind != POLICY_TRANSFORMATION)
 		return NULL;
 	if (guard->needs & (EXPRESSION_NEEDS_CERTIFICATE | EXPRESSION_NEEDS_DESTINATION))
 		return "unknown: it depends on the connection";
@@ -111,6 +115,19 @@ static const char *unknown_of(const struct check_guard *guard, enum policy_kind 
 	return guard->is_forwarded && guard->needs & EXPRESSION_NEEDS_ADDRESS
 		       ? "unknown: it depends on X-Forwarded-For of a trusted proxy"
 		       : NULL;
+}
+
+int check_guard_transform(struct check_guard *guard, const struct transform_side *side,
+			  struct request_head *head, struct arena *arena)
+{
+	const struct expression_facts *facts;
+	struct transform_count count = { 0 };
+	struct path_rules rules;
+	bool has_rules = guard->rules && path_rules_of(guard->rules, &rules);
+
+	guard->facts.request = head;
+	facts_of(guard, side->needs, &facts);
+	return transform_request(side, facts, has_rules ? &rules : NULL, head, arena, &count);
 }
 
 static int decide(struct check_guard *guard, const struct guard_use *use, struct request_head *head,
@@ -134,6 +151,9 @@ static int decide(struct check_guard *guard, const struct guard_use *use, struct
 	verdict = use->guard->check(use->object, &facts, answer);
 	if (verdict >= 0 && answer->credential && answer->is_valid &&
 	    credential_remove(answer->credential, head, arena) < 0)
+		return -ENOMEM;
+	if (verdict == GUARD_PASS && answer->transformation && answer->transformation->request.is_set &&
+	    check_guard_transform(guard, &answer->transformation->request, head, arena) < 0)
 		return -ENOMEM;
 	return verdict;
 }

@@ -17,6 +17,7 @@ struct check_guard {
 	struct guard_identity identity;
 	struct guard_verifier verifier;
 	struct address client;
+	const struct request_rules *rules; /* of the listener, for paths of transformations; borrowed */
 	bool is_forwarded; /* a trusted proxy says who the client is */
 	struct expression_facts facts;
 	struct expression_source source;
@@ -36,3 +37,6 @@ void check_guard_done(struct check_guard *guard);
 bool check_guard_ask(struct check_guard *guard, const struct guard_list *list, struct request_head *head,
 		     struct span scheme, struct arena *arena, struct json_writer *w, uint16_t *ret_status,
 		     struct span *ret_text);
+/* Changes the head as a transformation does. 0, -ENOMEM or -E2BIG. */
+int check_guard_transform(struct check_guard *guard, const struct transform_side *side,
+			  struct request_head *head, struct arena *arena);

@@ -180,7 +180,11 @@ static void write_sent(struct check_request *request, const struct route *route,
 	struct json_writer *w = request->w;
 
 	if (fields_clone(&request->head.fields, &request->arena, &head.fields) < 0 ||
-	    headers_rewrite(&head, ref->rewrite ? ref->rewrite : route->effective.rewrite, match, ref) < 0)
+	    (ref->transformation && ref->transformation->request.is_set &&
+	     check_guard_transform(&request->guard, &ref->transformation->request, &head, &request->arena) <
+		     0) ||
+	    headers_rewrite(&head, ref->rewrite ? ref->rewrite : route->effective.rewrite,
+			    route->effective.host_rewrite, match, ref) < 0)
 		return;
 	json_open_object(w, "receives");
 	json_string(w, "host", head.authority);
@@ -195,6 +199,8 @@ static void write_backend(struct json_writer *w, const struct backend_ref *ref, 
 		{ POLICY_BACKEND_TCP, ref->tcp },
 		{ POLICY_BACKEND_TLS, ref->tls },
 		{ POLICY_BACKEND_HEALTH, ref->health },
+		{ POLICY_BACKEND_AUTH, ref->auth },
+		{ POLICY_BACKEND_TRANSFORMATION, ref->transformation },
 		{ POLICY_REQUEST_HEADERS, ref->request_headers },
 		{ POLICY_RESPONSE_HEADERS, ref->response_headers },
 		{ POLICY_URL_REWRITE, ref->rewrite },
@@ -251,6 +257,7 @@ static void write_route_policies(struct json_writer *w, const struct route_polic
 		{ POLICY_RESPONSE_HEADERS, policies->response_headers },
 		{ POLICY_REDIRECT, policies->redirect },
 		{ POLICY_URL_REWRITE, policies->rewrite },
+		{ POLICY_HOST_REWRITE, policies->host_rewrite },
 		{ POLICY_DIRECT_RESPONSE, policies->direct },
 	};
 
@@ -426,6 +433,7 @@ static void check_http(struct check_request *request, const struct listener *by_
 	}
 	request->listener = listener_find(request->bind, authority_host(head->authority));
 	request->guard.client = request->client;
+	request->guard.rules = request->listener ? &request->listener->rules : NULL;
 	request->guard.is_forwarded = is_trusted && fields_have(&head->fields, FIELD_X_FORWARDED_FOR);
 	request->scheme = route_rules_scheme(&head->fields, is_trusted, request->is_tls);
 	if (head->method == METHOD_CONNECT)

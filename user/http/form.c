@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "user/base/char_class.h"
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -30,4 +32,20 @@ ssize_t form_decode(struct span text, char *out)
 		i += 2;
 	}
 	return (ssize_t)len;
+}
+
+static bool is_unreserved(char c)
+{
+	return octet_is(c, OCTET_DIGIT) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '.' ||
+	       c == '_' || c == '~';
+}
+
+void form_encode(struct text *to, struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (is_unreserved(s.data[i]))
+			text_char(to, s.data[i]);
+		else
+			text_fmt(to, "%%%02X", (unsigned char)s.data[i]);
+	}
 }

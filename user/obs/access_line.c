@@ -128,6 +128,23 @@ static void put_fields(struct line *line, const struct stream_record *record)
 #undef ACCESS_FIELD
 }
 
+static void put_extra(struct line *line, const struct access_extra *extra)
+{
+	put(line, line->is_json ? SPAN(",\"") : SPAN(" "));
+	put(line, extra->name);
+	put(line, line->is_json ? SPAN("\":") : SPAN("="));
+	if (extra->is_plain || (!line->is_json && extra->value.len && char_class_is_word(extra->value)))
+		put(line, extra->value);
+	else
+		put_quoted(line, extra->value);
+}
+
+static void put_extras(struct line *line, const struct access_extras *extras)
+{
+	for (uint32_t i = 0; extras && i < extras->count; i++)
+		put_extra(line, &extras->list[i]);
+}
+
 /* Within one second only the microseconds change. */
 static struct span time_text(struct access_time *time, uint64_t wall_us)
 {
@@ -146,7 +163,8 @@ static struct span time_text(struct access_time *time, uint64_t wall_us)
 }
 
 size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,
-		   uint64_t wall_us, uint64_t removed, struct access_time *time)
+		   const struct access_extras *extras, uint64_t wall_us, uint64_t removed,
+		   struct access_time *time)
 {
 	struct line line = { .is_json = format == LOG_JSON, .removed = removed };
 	struct span date = time_text(time, wall_us);
@@ -157,11 +175,13 @@ size_t access_line(char *out, size_t size, enum log_format format, const struct 
 		put(&line, date);
 		put(&line, SPAN("\",\"scope\":\"request\""));
 		put_fields(&line, record);
+		put_extras(&line, extras);
 		put(&line, SPAN("}\n"));
 	} else {
 		put(&line, date);
 		put(&line, SPAN("\tinfo\trequest"));
 		put_fields(&line, record);
+		put_extras(&line, extras);
 		put(&line, SPAN("\n"));
 	}
 	return line.text.failed ? 0 : line.text.len;

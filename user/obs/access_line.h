@@ -31,6 +31,22 @@ struct access_time {
 	char text[CLOCK_RFC3339_BYTES];
 };
 
-/* Returns the length with the newline, 0 if line and NUL exceed `size`. `removed`: a mask as above. */
+/* A field that a policy adds. Borrowed during the call. */
+struct access_extra {
+	struct span name; /* needs no quotes: letters, digits and ._-/ */
+	struct span value;
+	bool is_plain; /* a number, true or false: no quotes in JSON either */
+};
+
+struct access_extras {
+	const struct access_extra *list;
+	uint32_t count;
+};
+
+/*
+ * Returns the length with the newline, 0 if line and NUL exceed `size`. `removed`: a mask as above. extras:
+ * at the end of the line; NULL: none.
+ */
 size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,
-		   uint64_t wall_us, uint64_t removed, struct access_time *time);
+		   const struct access_extras *extras, uint64_t wall_us, uint64_t removed,
+		   struct access_time *time);

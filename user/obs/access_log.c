@@ -55,11 +55,11 @@ void access_log_free(struct access_log *log)
 	hg_free(log);
 }
 
-static size_t compose(struct access_log *log, const struct stream_record *record, uint64_t now_wall_us,
-		      uint64_t removed)
+static size_t compose(struct access_log *log, const struct stream_record *record,
+		      const struct access_extras *extras, uint64_t now_wall_us, uint64_t removed)
 {
 	return access_line(log->data + log->end, sizeof(log->data) - log->end, log_get_format(), record,
-			   now_wall_us, removed, &log->time);
+			   extras, now_wall_us, removed, &log->time);
 }
 
 /* True if space was freed. Tried once a turn: a stopped reader must not cost a system call for each line. */
@@ -77,14 +77,18 @@ static bool make_room(struct access_log *log, uint64_t now_wall_us)
 	return true;
 }
 
-void access_log_add(struct access_log *log, const struct stream_record *record, uint64_t now_wall_us,
-		    const struct span *remove_list, uint32_t remove_count)
+void access_log_add(struct access_log *log, const struct stream_record *record,
+		    const struct access_extras *extras, uint64_t now_wall_us, const struct span *remove_list,
+		    uint32_t remove_count)
 {
 	uint64_t removed = access_fields_mask(remove_list, remove_count);
-	size_t len = compose(log, record, now_wall_us, removed);
+	size_t len;
 
+	for (uint32_t i = 0; extras && i < extras->count; i++)
+		removed |= access_fields_mask(&extras->list[i].name, 1);
+	len = compose(log, record, extras, now_wall_us, removed);
 	if (len == 0 && make_room(log, now_wall_us))
-		len = compose(log, record, now_wall_us, removed);
+		len = compose(log, record, extras, now_wall_us, removed);
 	log->end += len;
 	tally_add(len ? &log->lines : &log->dropped, 1);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "user/obs/record.h"
+#include "user/obs/access_line.h"
 
 /*
  * One line for each stream on standard output. Each worker collects lines and writes them with one write(2)
@@ -15,10 +15,11 @@ struct access_log *access_log_create(int fd);
 void access_log_free(struct access_log *log);
 /*
  * now_wall_us: read once a turn by the owner. remove_list: names of fields to leave out (frontend accessLog
- * policy).
+ * policy). extras: fields of that policy, which replace those of their name; NULL: none.
  */
-void access_log_add(struct access_log *log, const struct stream_record *record, uint64_t now_wall_us,
-		    const struct span *remove_list, uint32_t remove_count);
+void access_log_add(struct access_log *log, const struct stream_record *record,
+		    const struct access_extras *extras, uint64_t now_wall_us, const struct span *remove_list,
+		    uint32_t remove_count);
 /*
  * Writes the collected lines; never blocks. Returns the bytes left, 0: none. If the reader was not ready, the
  * owner calls again at the end of a later turn. Lines that cannot be written at all (EPIPE, ENOSPC) are

@@ -20,6 +20,7 @@ const char *lane_name(enum lane_id lane);
  */
 struct stream_record {
 	uint64_t id;
+	struct span added_labels; /* of metrics, as they stand in a sample: `,a="b"`; empty: none */
 	/* Each is empty if unknown. */
 #define RECORD_TEXT(member, key, example) struct span member;
 #include "user/obs/record_texts.def"

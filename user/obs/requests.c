@@ -20,6 +20,8 @@ static bool is_label_of(enum request_label label, enum series_kind kind)
 {
 	if (kind == SERIES_GUARD)
 		return label <= LABEL_OF_RULE;
+	if (label == LABEL_ADDED)
+		return false;
 	return kind == SERIES_REQUEST || label == LABEL_BIND || label == LABEL_GATEWAY ||
 	       label == LABEL_LISTENER || label == LABEL_PROTOCOL;
 }
@@ -79,11 +81,13 @@ static struct series **hint_of(struct request_metrics *m, const struct span *lab
 	uintptr_t places = labels[LABEL_METHOD].len;
 
 	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
-		if (i != LABEL_STATUS && i != LABEL_METHOD)
+		if (i != LABEL_STATUS && i != LABEL_METHOD && i != LABEL_ADDED)
 			places = places * 31 + ((uintptr_t)labels[i].data >> 3);
 	}
 	for (size_t i = 0; i < labels[LABEL_STATUS].len; i++)
 		places = places * 31 + (unsigned char)labels[LABEL_STATUS].data[i];
+	for (size_t i = 0; i < labels[LABEL_ADDED].len; i++)
+		places = places * 31 + (unsigned char)labels[LABEL_ADDED].data[i];
 	return &m->hints[(places ^ places >> 8) % HINTS];
 }
 
@@ -139,6 +143,7 @@ void request_metrics_add(struct request_metrics *m, const struct stream_record *
 		[LABEL_LISTENER] = or_unknown(record->listener),
 		[LABEL_ROUTE] = or_unknown(record->route),
 		[LABEL_ROUTE_RULE] = or_unknown(record->route_rule),
+		[LABEL_ADDED] = record->added_labels,
 	};
 	struct series *series = request_series_find(m, labels);
 

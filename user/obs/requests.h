@@ -14,7 +14,7 @@
  */
 struct request_metrics;
 
-/* In the order of the labels in metrics.def. */
+/* In the order of the labels in metrics.def, which has all but the last. */
 enum request_label {
 	LABEL_BACKEND,
 	LABEL_PROTOCOL,
@@ -26,6 +26,7 @@ enum request_label {
 	LABEL_LISTENER,
 	LABEL_ROUTE,
 	LABEL_ROUTE_RULE,
+	LABEL_ADDED, /* those of a policy, as they stand in a sample; empty: none */
 	REQUEST_LABEL_COUNT = SERIES_LABELS,
 	/* of SERIES_GUARD */
 	LABEL_OF_POLICY = 0,

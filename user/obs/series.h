@@ -10,7 +10,7 @@
  * series are only ever added, are complete before they become visible, and never move until the table is
  * freed. A table is bounded: what happens past the bound is up to its owner.
  */
-enum { SERIES_LABELS = 10 };
+enum { SERIES_LABELS = 11 };
 
 enum series_kind {
 	SERIES_REQUEST,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "policy/guard/backend_auth.h"
 #include "policy/guard/size.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
@@ -12,13 +13,35 @@
 #include "user/phase/endpoint_choice.h"
 #include "user/phase/outcome.h"
 #include "user/phase/replay_body.h"
+#include "user/phase/transform.h"
 #include "user/stream/attempt_hold.h"
 #include "user/stream/downstream.h"
+#include "user/stream/facts.h"
 #include "user/stream/internal_fields.h"
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
 #include "user/tls/session.h"
 #include "user/upstream/upstream.h"
+
+/* Credentials are in a copy: what reads the request afterwards, such as an expression, must not see them. */
+static int attempt_send_head(struct stream *stream)
+{
+	const struct backend_auth_policy *auth = stream->backend->auth;
+	struct exchange *exchange = stream->exchange;
+	struct request_head plain = exchange->head;
+	struct arena *arena = &exchange->response_arena;
+	int error;
+
+	if (!auth)
+		return stream->upstream_side->send_head(stream);
+	error = fields_clone(&plain.fields, arena, &exchange->head.fields);
+	if (!error)
+		error = backend_auth_apply(auth, exchange->identity.token, &exchange->head, arena);
+	if (!error)
+		error = stream->upstream_side->send_head(stream);
+	exchange->head = plain;
+	return error;
+}
 
 static int attempt_write_head(struct stream *stream)
 {
@@ -37,7 +60,7 @@ static int attempt_write_head(struct stream *stream)
 	}
 	if (internal_fields_are_wanted(stream) && internal_fields_add(stream) < 0)
 		return -ENOMEM;
-	return stream->upstream_side->send_head(stream);
+	return attempt_send_head(stream);
 }
 
 static int attempt_begin_upload(struct stream *stream)
@@ -128,6 +151,7 @@ static enum stream_step attempt_give_up(struct stream *stream);
 enum stream_step attempt_again(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
+	int error;
 
 	if (attempt->is_retry) {
 		/* The client may have closed during the pause. */
@@ -140,8 +164,8 @@ enum stream_step attempt_again(struct stream *stream)
 		proxy_trace(stream->proxy, stream->id, TRACE_RETRY, attempt->retries_done, 0);
 	}
 	place_add_previous_host(stream);
-	return place_change_backend(stream) < 0 ? step_reply(stream, 500, SPAN("no memory"), END_INTERNAL)
-						: STEP_ATTEMPT;
+	error = place_change_backend(stream);
+	return error ? transform_failed(stream, error) : STEP_ATTEMPT;
 }
 
 /* ------------------------------------------------------------------------------------ what failed */
@@ -214,11 +238,25 @@ static bool attempt_retries_are_full(const struct stream *stream)
 	return quota && atomic_load_explicit(&quota->retries, memory_order_relaxed) >= most;
 }
 
+/* An expression that gives up is no reason to send the request again. */
+static bool attempt_fits_condition(struct stream *stream, const struct retry_policy *policy)
+{
+	const struct response_head *response = &stream->exchange->response;
+	struct stream_facts f;
+
+	if (!retry_asks_condition(policy, response->status) ||
+	    stream_facts_fill(&f, stream, policy->condition->needs, &stream->exchange->arena) < 0)
+		return false;
+	f.facts.response_fields = &response->fields;
+	f.facts.response_code = response->status;
+	return expression_test(policy->condition, &f.facts) == EXPRESSION_IS_TRUE;
+}
+
 static enum retry_decision attempt_decide(struct stream *stream, enum try_outcome outcome,
 					  uint64_t *ret_delay_ns)
 {
 	const struct static_config *config = &stream->lease->snapshot->config;
-	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
+	const struct retry_policy *policy = stream->exchange->retry;
 	const struct field *after = NULL;
 	enum retry_decision decision;
 	struct retry_facts facts = {
@@ -235,8 +273,10 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 	/* MCP tools are not idempotent, and nothing shows whether a call has begun: no repeats. */
 	if (internal_fields_are_wanted(stream))
 		policy = NULL;
-	if (outcome == TRY_RESPONSE)
+	if (outcome == TRY_RESPONSE) {
 		after = fields_get(&stream->exchange->response.fields, FIELD_RETRY_AFTER);
+		facts.fits_condition = attempt_fits_condition(stream, policy);
+	}
 	if (after)
 		facts.has_retry_after =
 			retry_after_parse(after->value, proxy_wall_us(stream->proxy) / US_PER_S,

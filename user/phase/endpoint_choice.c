@@ -9,6 +9,7 @@
 #include "user/base/text.h"
 #include "user/client/client.h"
 #include "user/http/target.h"
+#include "user/phase/transform.h"
 #include "user/stream/attempt_hold.h"
 #include "user/upstream/forward.h"
 #include "user/upstream/upstream.h"
@@ -165,13 +166,16 @@ int place_use_backend(struct stream *stream)
 		error = fields_clone(&stream->exchange->plain_head.fields, &stream->exchange->arena,
 				     &stream->exchange->head.fields);
 	}
+	if (!error)
+		error = transform_for_backend(stream);
 	if (!error && stream->backend->request_headers)
 		error = headers_modify(&stream->exchange->head.fields, stream->backend->request_headers);
 	if (!error)
 		error = headers_rewrite(&stream->exchange->head,
 					stream->backend->rewrite ? stream->backend->rewrite
 								 : stream->route->effective.rewrite,
-					stream->exchange->match, stream->backend);
+					stream->route->effective.host_rewrite, stream->exchange->match,
+					stream->backend);
 	return error;
 }
 

@@ -10,6 +10,7 @@
 #include "user/obs/requests.h"
 #include "user/phase/guard_call.h"
 #include "user/phase/route_rules.h"
+#include "user/phase/transform.h"
 #include "user/phase/verify.h"
 #include "user/stream/call_hold.h"
 #include "user/stream/facts.h"
@@ -150,6 +151,8 @@ static bool ask(struct stream *stream, const struct guard_use *use, struct guard
 		error = guard_call_change(stream, answer.request);
 	if (!error && answer.is_valid)
 		error = name_client(stream);
+	if (!error && verdict == GUARD_PASS && answer.transformation)
+		error = transform_begin(stream, answer.transformation);
 	if (error)
 		verdict = error;
 	switch (verdict) {
@@ -167,7 +170,7 @@ static bool ask(struct stream *stream, const struct guard_use *use, struct guard
 		*ret_step = wait_for_guard(stream);
 		return false;
 	default:
-		*ret_step = step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+		*ret_step = transform_failed(stream, verdict);
 		return false;
 	}
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "policy/circuit_breaker.h"
+#include "policy/guard/backend_auth.h"
 #include "policy/headers.h"
 #include "policy/timeout.h"
 #include "user/base/limits.h"
@@ -111,8 +112,10 @@ static int mirror_write_head(const struct stream *stream, const struct backend_r
 	if (!error && ref->request_headers)
 		error = headers_modify(&head.fields, ref->request_headers);
 	if (!error)
-		error = headers_rewrite(&head, stream->route->effective.rewrite, stream->exchange->match,
-					ref);
+		error = headers_rewrite(&head, stream->route->effective.rewrite,
+					stream->route->effective.host_rewrite, stream->exchange->match, ref);
+	if (!error && ref->auth)
+		error = backend_auth_apply(ref->auth, stream->exchange->identity.token, &head, &arena);
 	if (!error) {
 		*ret_is_bound = connection_auth_is_sent(&head.fields);
 		fields_remove_id(&head.fields, FIELD_EXPECT);

@@ -9,7 +9,7 @@ enum { BODY_REVIEW_BYTES = 4096 }; /* less is not worth a system call */
 
 static bool attempt_has_policy_left(const struct stream *stream)
 {
-	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
+	const struct retry_policy *policy = stream->exchange->retry;
 
 	return policy && stream->attempt.retries_done < policy->attempts;
 }

@@ -9,93 +9,25 @@
 #include "user/base/text.h"
 #include "user/client/client_tls.h"
 #include "user/http/grpc.h"
-#include "user/http/hop_by_hop.h"
-#include "user/http/field_name.h"
 #include "user/http/target.h"
 #include "user/phase/connect_tunnel.h"
 #include "user/phase/delay.h"
 #include "user/phase/direct.h"
 #include "user/phase/endpoint_choice.h"
+#include "user/phase/forward_head.h"
 #include "user/phase/guard.h"
-#include "user/phase/guard_call.h"
 #include "user/phase/mirror.h"
 #include "user/phase/route_rules.h"
+#include "user/phase/transform.h"
+#include "user/stream/facts.h"
 #include "user/stream/step.h"
-
-static struct span exchange_loop_id(const struct stream *stream)
-{
-	return span_str(stream->proxy->shared->loop_id);
-}
-
-#define CERTIFICATE_FIELD SPAN("x-forwarded-client-cert")
-
-static bool is_no_certificate(const struct field *field, void *context)
-{
-	(void)context;
-	return !field_name_is_read_as(field->name, CERTIFICATE_FIELD);
-}
-
-/*
- * Sets the field to the client's certificate, or removes it: a value that the client sent, under any spelling
- * of the name, is never forwarded.
- */
-static int exchange_tell_certificate(struct stream *stream)
-{
-	struct fields *fields = &stream->exchange->head.fields;
-	struct span text = stream->client->tls->forwarded;
-
-	fields_retain(fields, is_no_certificate, NULL);
-	return text.len ? fields_add(fields, CERTIFICATE_FIELD, text) : 0;
-}
-
-static struct span exchange_scheme(const struct stream *stream)
-{
-	return client_is_tls(stream->client) ? SPAN("https") : SPAN("http");
-}
-
-/*
- * Fields that every gateway changes. Done before the rules of the configuration: fields named in the client's
- * Connection must not remove fields that a rule adds, and X-Forwarded-Host is the host that the client
- * requested, not the result of a rewrite.
- */
-static int exchange_forward_head(struct stream *stream)
-{
-	const struct static_config *config = &stream->lease->snapshot->config;
-	struct forwarded_facts facts = {
-		.client_ip = span_of(stream->client->source + stream->client->peer_ip_at,
-				     stream->client->peer_ip_len),
-		.proto = exchange_scheme(stream),
-		.is_trusted = stream->client->is_trusted,
-	};
-	/*
-	 * The first lap adds X-Forwarded-*, unless that is off: only a request with such fields needs
-	 * CDN-Loop.
-	 */
-	bool is_marked = config->forwarded != FORWARDED_APPEND ||
-			 hop_by_hop_was_forwarded(&stream->exchange->head.fields);
-	int error = hop_by_hop_strip_request(&stream->exchange->head);
-
-	if (!error && is_marked)
-		error = hop_by_hop_add_lap(&stream->exchange->head.fields, exchange_loop_id(stream));
-	if (!error && config->forwarded == FORWARDED_APPEND)
-		error = hop_by_hop_add_forwarded(&stream->exchange->head, &facts);
-	else if (!error && !facts.is_trusted)
-		bypass_drop_identities(&stream->exchange->head.fields);
-	if (!error && stream->client->tls && stream->client->tls->forwards)
-		error = exchange_tell_certificate(stream);
-	if (!error && config->via)
-		error = hop_by_hop_add_via(&stream->exchange->head.fields,
-					   stream->exchange->head.version_major,
-					   stream->exchange->head.version_minor);
-	return error;
-}
 
 static enum stream_step exchange_redirect(struct stream *stream, const struct redirect_policy *redirect)
 {
 	struct span location = { 0 };
 
 	if (headers_redirect(&stream->exchange->head, redirect, stream->exchange->match,
-			     exchange_scheme(stream), &stream->exchange->arena, &location) < 0)
+			     forward_head_scheme(stream), &stream->exchange->arena, &location) < 0)
 		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 	return step_local_reply(stream, redirect->status, (struct span){ 0 }, location);
 }
@@ -147,9 +79,7 @@ static int exchange_prepare_head(struct stream *stream)
 
 	if (connect_tunnel_is_asked(stream))
 		return connect_tunnel_prepare(stream);
-	error = exchange_forward_head(stream);
-	if (!error)
-		error = guard_call_change_again(stream);
+	error = forward_head(stream);
 	if (!error && policies->request_headers)
 		error = headers_modify(&stream->exchange->head.fields, policies->request_headers);
 	if (error)
@@ -208,7 +138,7 @@ static bool exchange_apply_rules(struct stream *stream, enum stream_step *ret_st
 {
 	struct route_refusal refusal;
 
-	switch (route_rules_apply(&stream->exchange->head, stream->listener, exchange_loop_id(stream),
+	switch (route_rules_apply(&stream->exchange->head, stream->listener, forward_head_loop_id(stream),
 				  &stream->exchange->arena, &refusal)) {
 	case ROUTE_RULES_PASS:
 		return true;
@@ -323,12 +253,27 @@ enum stream_step exchange_route(struct stream *stream)
 	return exchange_guard(stream);
 }
 
+/* An expression without a value, or one that gives up: no retries, and no body is kept for them. */
+static const struct retry_policy *exchange_retry(struct stream *stream)
+{
+	const struct retry_policy *policy = stream->route->effective.retry;
+	struct stream_facts f;
+
+	if (!policy || !policy->precondition)
+		return policy;
+	if (stream_facts_fill(&f, stream, policy->precondition->needs, &stream->exchange->arena) < 0)
+		return NULL;
+	return expression_test(policy->precondition, &f.facts) == EXPRESSION_IS_TRUE ? policy : NULL;
+}
+
 enum stream_step exchange_forward(struct stream *stream)
 {
 	enum stream_step step;
+	int error;
 
 	if (stream->route->effective.direct && direct_answers(stream, stream->route->effective.direct, &step))
 		return step;
+	stream->exchange->retry = exchange_retry(stream);
 	if (!exchange_choose_backend(stream, &step))
 		return step;
 	/* Before copies are made of the request. */
@@ -336,8 +281,9 @@ enum stream_step exchange_forward(struct stream *stream)
 		return step;
 	if (stream->backend->redirect)
 		return exchange_redirect(stream, stream->backend->redirect);
-	if (exchange_prepare_head(stream) < 0)
-		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	error = exchange_prepare_head(stream);
+	if (error)
+		return transform_failed(stream, error);
 	if (!stream->exchange->user.delay_ms)
 		histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
 			      clock_now_ns() - stream->start_ns);

@@ -5,6 +5,7 @@
 
 #include "user/base/mem.h"
 #include "user/client/client.h"
+#include "user/client/metric_labels.h"
 #include "user/stream/attempt_hold.h"
 #include "user/stream/call_hold.h"
 #include "user/stream/deadline.h"
@@ -12,6 +13,7 @@
 #include "user/stream/grant.h"
 #include "user/stream/history.h"
 #include "user/stream/internal_fields.h"
+#include "user/stream/log.h"
 #include "user/stream/upstream_side.h"
 
 /*
@@ -268,9 +270,12 @@ void stream_offer_direct(struct stream *stream, struct relay *relay)
 static void stream_report(struct stream *stream)
 {
 	struct proxy *proxy = stream->proxy;
+	struct metric_labels labels;
 	struct stream_record record;
 
 	stream_fill_record(stream, &record);
+	if (stream->lease->snapshot->metrics)
+		stream_add_labels(stream, &record, &labels);
 	if (record.lane_in != LANE_COPY || record.lane_out != LANE_COPY)
 		proxy_trace(proxy, stream->id, TRACE_STREAM_LANES, record.lane_in, record.lane_out);
 	counter_end(proxy->counters, stream->reason);
@@ -280,7 +285,7 @@ static void stream_report(struct stream *stream)
 	request_metrics_add(proxy->metrics, &record);
 	path_metrics_add(proxy->paths, &record, loop_now_ns(proxy->loop) / NS_PER_S);
 	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
-	proxy_log(proxy, stream->lease, &record);
+	stream_log(stream, &record);
 }
 
 /* Stops both directions; the connections are still open. */

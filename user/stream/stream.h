@@ -126,6 +126,7 @@ struct exchange {
 	struct span fault; /* why the TLS handshake of the attempt failed; in arena */
 	struct span internal_fields; /* from a service of this process (internal_fields.h); in arena */
 	const struct route_match *match; /* borrowed from the lease */
+	const struct retry_policy *retry; /* that of the route, if it is for this request; NULL: none */
 	/* before changes for one backend; kept if another backend may be tried */
 	struct request_head plain_head;
 	struct request_head head; /* as sent to the chosen backend; in arena or downstream_head */
@@ -142,6 +143,9 @@ struct exchange {
 	struct stream_reply reply; /* with STEP_REPLY */
 	struct fields guard_fields; /* for every response: guard_apply() */
 	uint32_t guards_passed; /* of the running phase */
+	bool is_forwarded; /* its fields are those for the next hop: forward_head() */
+	/* what transformations change in the response: of the route, then of the listener; NULL: nothing */
+	const struct transform_side *response_sides[2];
 	const struct endpoint *requested; /* the host that the client named, for BACKEND_DYNAMIC; in arena */
 	struct guard_identity identity; /* who the client is, as far as guards have verified it */
 	struct stream_user user; /* the same for the log */

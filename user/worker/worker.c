@@ -16,6 +16,7 @@
 #include "user/stream/history.h"
 #include "user/phase/mirror.h"
 #include "user/client/evict.h"
+#include "user/obs/label_bound.h"
 #include "user/stream/stream.h"
 #include "user/upstream/upstream.h"
 #include "user/stream/view.h"
@@ -275,6 +276,7 @@ static void worker_free(struct worker *worker)
 	request_metrics_free(proxy->metrics);
 	path_metrics_free(proxy->paths);
 	seconds_free(worker->seconds);
+	label_bound_free(proxy->label_bound);
 	access_log_free(proxy->log);
 	stream_history_free(proxy->history);
 	trace_free(worker->own_trace);

@@ -33,23 +33,22 @@
 #define NOT_YET_AI \
 	NOT_YET_GUARD("requests to models are passed on like any other: no provider's API, no prompt guard," \
 		" no limit of tokens")
-#define NOT_YET_TRANSFORMATIONS \
-	NOT_YET("headers and bodies stay unchanged; requestHeaderModifier has fixed values")
-#define NOT_YET_TRANSFORMATION \
-	NOT_YET("headers and bodies stay unchanged; headerModifiers has fixed values")
-#define NOT_YET_BACKEND_AUTH NOT_YET("the backend gets no credentials from the gateway")
+#define NOT_YET_REPLACE NOT_YET_GUARD("all headers stay; set, add and remove are supported")
+#define NOT_YET_BODY \
+	NOT_YET_GUARD("bodies stay as they are, because the gateway passes them on as they arrive; " \
+		"bodyExpression of directResponse makes one")
+#define NOT_YET_METADATA NOT_YET("no other expression sees the values; write them where they are used")
+#define NOT_YET_BACKEND_AUTH \
+	NOT_YET("the backend gets no such credentials; key, passthrough and credentials are supported")
 #define NOT_YET_BACKEND_TUNNEL NOT_YET("backends are connected directly, not through a proxy")
 #define NOT_YET_INFERENCE_ROUTING NOT_YET("endpoints are chosen as for any other backend")
 #define NOT_YET_SESSION_AFFINITY NOT_YET("requests of one client go to any endpoint")
 #define NOT_YET_COMPRESSION NOT_YET("responses keep the encoding that the backend chose")
 #define NOT_YET_CONCURRENCY_LIMIT NOT_YET_GUARD("concurrent requests to backends are not limited")
 #define NOT_YET_TRACING NOT_YET("no spans are sent; the access log has each request")
-#define NOT_YET_METRICS NOT_YET("metrics have only their usual labels")
 #define NOT_YET_NETWORK_EXT_AUTHZ NOT_YET_GUARD("no external service checks clients when they connect")
 #define NOT_YET_SPIFFE \
 	NOT_YET_GUARD("certificates come only from files, and no SPIFFE identity is checked")
-#define NOT_YET_PRECONDITION NOT_YET("every request may be retried")
-#define NOT_YET_CONDITION NOT_YET("only `codes` selects responses to retry")
 #define NOT_YET_PROBABILITY \
 	NOT_YET("every request is delayed; write the chance as an expression, as in duration: " \
 		"'random() < 0.1 ? 500 : 0'")
@@ -57,8 +56,6 @@
 #define NOT_YET_PER_ENDPOINT NOT_YET("only the backend as a whole is limited")
 #define NOT_YET_HTTP1_HEADER_CASE NOT_YET("names of HTTP/1 headers keep their case")
 #define NOT_YET_HTTP2_MAX_HEADER_SIZE NOT_YET("config.limits.headBytes bounds heads of both versions")
-#define NOT_YET_FILTER_LOG NOT_YET("every request is logged")
-#define NOT_YET_ADD_LOG NOT_YET("lines have only their usual fields")
 #define NOT_YET_OTLP NOT_YET("the log goes only to standard output")
 #define NOT_YET_SECTION NOT_YET("the policy is for the whole backend")
 #define NOT_YET_PORT_TARGET NOT_YET("the policy is for all its ports")

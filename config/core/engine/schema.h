@@ -70,6 +70,7 @@ enum schema_dump {
 	DUMP_NULL, /* null if it is not set */
 	DUMP_NOT_ZERO, /* omitted if it is 0, false or empty */
 	DUMP_DECIMAL, /* shares: 1.0, not 1 */
+	DUMP_TUPLES, /* pairs: a list of [name, value], omitted if it is empty */
 };
 
 struct schema_range {

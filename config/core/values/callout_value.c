@@ -110,7 +110,7 @@ static bool never(struct decoder *d, const struct yaml_node *node, void *element
 	  .default_doc = "–", .doc = "the same" },                                                           \
 	{ "policies", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "map", .default_doc = "–",    \
 	  .doc = "of the service, as of a backend: `backendTLS`, `http.requestTimeout`, `tcp`, `health`, "   \
-		 "`requestHeaderModifier`" },                                                                \
+		 "`backendAuth`, `requestHeaderModifier`" },                                                 \
 	{ "backendRef", AS_REST(object), .style = STYLE_MANIFEST },                                          \
 	{ "url", AS_REST(object), .style = STYLE_MANIFEST }
 /* clang-format on */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/core/values/policy_value.h"
 
+#include "config/core/values/access_log_value.h"
 #include "config/core/values/authorization_value.h"
+#include "config/core/values/backend_auth_value.h"
 #include "config/core/values/callout_value.h"
+#include "config/core/values/condition.h"
 #include "config/core/values/direct_value.h"
 #include "config/core/values/guard_value.h"
 #include "config/core/values/jwt_value.h"
@@ -10,6 +13,7 @@
 #include "config/core/values/resiliency.h"
 #include "config/core/values/size_value.h"
 #include "config/core/values/tls_value.h"
+#include "config/core/values/transform_value.h"
 #include "config/core/values/values.h"
 #include "policy/compile/effective.h"
 #include "user/base/check.h"
@@ -169,23 +173,6 @@ static const struct schema_row frontend_proxy_rows[] = {
 };
 static const struct schema frontend_proxy_schema = SCHEMA(frontend_proxy_rows, struct frontend_proxy);
 
-static const struct schema_row access_log_rows[] = {
-	{ "remove", AS_LIST(SCHEMA_NAMES, struct access_log_policy, remove_list, remove_count, struct span),
-	  .value_doc = "list of names", .dump = DUMP_NOT_ZERO, .doc = "fields to leave out of the log" },
-	{ "filter", .style = STYLE_STANDALONE, .refusal = NOT_YET_FILTER_LOG },
-	{ "add", .refusal = NOT_YET_ADD_LOG },
-	{ "otlp", .style = STYLE_STANDALONE, .refusal = NOT_YET_OTLP },
-	{ "database", .style = STYLE_STANDALONE, .refusal = NOT_YET_OTLP },
-};
-static const struct schema access_log_schema = SCHEMA(access_log_rows, struct access_log_policy);
-
-static const struct schema_row manifest_log_rows[] = {
-	{ "attributes", AS_SECTION(struct access_log_policy, &access_log_schema) },
-	{ "filter", .refusal = NOT_YET_FILTER_LOG },
-	{ "otlp", .refusal = NOT_YET_OTLP },
-};
-static const struct schema manifest_log_schema = SCHEMA(manifest_log_rows, struct access_log_policy);
-
 /* -------------------------------------------------------------------------------- traffic */
 
 static void check_timeout(struct decoder *d, const struct yaml_node *node, void *object)
@@ -224,6 +211,26 @@ static bool decode_codes(struct decoder *d, const struct yaml_node *node, void *
 	return value_codes(d, node, &retry->code_list, &retry->code_count);
 }
 
+static bool decode_precondition(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct retry_policy *policy = container_of(ret, struct retry_policy, precondition_text);
+
+	if (!decode_lines(d, node, &policy->precondition_text))
+		return false;
+	policy->precondition = value_condition(d, node, policy->precondition_text, EXPRESSION_AT_REQUEST);
+	return policy->precondition != NULL;
+}
+
+static bool decode_retry_condition(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct retry_policy *policy = container_of(ret, struct retry_policy, condition_text);
+
+	if (!decode_lines(d, node, &policy->condition_text))
+		return false;
+	policy->condition = value_condition(d, node, policy->condition_text, EXPRESSION_AT_RESPONSE);
+	return policy->condition != NULL;
+}
+
 static void check_retry(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	struct retry_policy *policy = object;
@@ -246,8 +253,14 @@ static const struct schema_row retry_rows[] = {
 	  .style = STYLE_STANDALONE, .decode = decode_codes,
 	  .need = "write codes: [] to retry on connection errors only, or a list such as [502, 503]",
 	  .doc = "statuses that are retried; `[]`: connection errors only" },
-	{ "precondition", .refusal = NOT_YET_PRECONDITION },
-	{ "condition", .refusal = NOT_YET_CONDITION },
+	{ "precondition", AS_TEXT(struct retry_policy, precondition_text), .decode = decode_precondition,
+	  .dump = DUMP_NOT_ZERO, .value_doc = "condition", .default_doc = "every request",
+	  .doc = "an [expression](../docs/expressions.md) about the request; only requests for which it is "
+		 "true are retried, and have their body kept for it" },
+	{ "condition", AS_TEXT(struct retry_policy, condition_text), .decode = decode_retry_condition,
+	  .dump = DUMP_NOT_ZERO, .value_doc = "condition", .default_doc = "none",
+	  .doc = "the same about a response, which is retried if it is true, besides those with one of "
+		 "`codes`, as in `response.headers[\"x-try-again\"] == \"1\"`" },
 };
 static const struct schema retry_schema = SCHEMA(retry_rows, struct retry_policy, .check = check_retry);
 
@@ -454,6 +467,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_FRONTEND_PROXY] = &frontend_proxy_schema,
 		[POLICY_NETWORK_AUTHORIZATION] = &network_authorization_schema,
 		[POLICY_FRONTEND_ACCESS_LOG] = &access_log_schema,
+		[POLICY_FRONTEND_METRICS] = &metrics_schema,
 		[POLICY_TIMEOUT] = &timeout_schema,
 		[POLICY_RETRY] = &retry_schema,
 		[POLICY_DELAY] = &delay_schema,
@@ -471,11 +485,14 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_AUTHORIZATION] = &authorization_schema,
 		[POLICY_LIMITS] = &limits_schema,
 		[POLICY_BUFFER] = &buffer_schema,
+		[POLICY_TRANSFORMATION] = &transformation_schema,
 		[POLICY_CSRF] = &csrf_schema,
 		[POLICY_BACKEND_AUTHORIZATION] = &backend_authorization_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_TLS] = &backend_tls_schema,
+		[POLICY_BACKEND_AUTH] = &backend_auth_schema,
+		[POLICY_BACKEND_TRANSFORMATION] = &backend_transformation_schema,
 		[POLICY_MCP_AUTHORIZATION] = &mcp_authorization_schema,
 		[POLICY_MCP_AUTHENTICATION] = &mcp_authentication_schema,
 		[POLICY_BACKEND_HEALTH] = &health_schema,
@@ -491,9 +508,13 @@ const void *policy_value(struct decoder *d, const struct yaml_node *node, enum p
 
 	if (kind == POLICY_DIRECT_RESPONSE)
 		return value_direct(d, node);
+	if (kind == POLICY_TRANSFORMATION)
+		return value_transformation(d, node);
 	if (kind == POLICY_LOCAL_RATE_LIMIT)
 		return rate_limit_value(d, node);
 	if (d->is_manifest && kind == POLICY_FRONTEND_ACCESS_LOG)
-		schema = &manifest_log_schema;
+		schema = &manifest_access_log_schema;
+	if (d->is_manifest && kind == POLICY_FRONTEND_METRICS)
+		schema = &manifest_metrics_schema;
 	return schema_decode_new(d, node, schema);
 }

@@ -8,6 +8,7 @@
 #include "user/base/hash.h"
 #include "user/client/client.h"
 #include "user/net/socket.h"
+#include "user/phase/transform.h"
 #include "user/relay/conn_bypass.h"
 #include "user/relay/relay_io.h"
 
@@ -373,7 +374,7 @@ static bool is_sent_request(const struct stream *stream)
 	const struct exchange *exchange = stream->exchange;
 
 	return stream->state == STREAM_WAIT_HEAD && !exchange->upgrade.is_wanted &&
-	       !exchange->upgrade.must_switch;
+	       !transform_changes_answer(stream) && !exchange->upgrade.must_switch;
 }
 
 /* True if the exchange may get an entry, now or later. */

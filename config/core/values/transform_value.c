@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/core/values/transform_value.h"
+
+#include "config/core/values/condition.h"
+#include "config/core/values/values.h"
+#include "policy/transform.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+
+/* -------------------------------------------------------------------------------- names */
+
+/* Pseudo header fields are names here. */
+static bool decode_target(struct decoder *d, const struct yaml_node *node, struct span name, bool is_response,
+			  struct span *ret)
+{
+	if (!name.len || name.data[0] != ':')
+		return value_header_name(d, node, name, ret);
+	if (transform_may_change(name, is_response)) {
+		*ret = decode_keep(d, name);
+		return ret->data != NULL;
+	}
+	config_error(d->report, node,
+		     is_response
+			     ? "%s cannot be changed in a response; write :status, or the name of a header"
+			     : "%s cannot be changed in a request; write :method, :path or :authority, or "
+			       "the name of a header",
+		     QUOTE(name));
+	return false;
+}
+
+/* A member of a map, or {name, value} in manifests. */
+static const struct yaml_node *value_of(const struct decoder *d, const struct yaml_node *node)
+{
+	return d->is_manifest ? decode_get(node, "value") : node;
+}
+
+/* The values are expressions, which the check of the side compiles. */
+static bool decode_pair(struct decoder *d, const struct yaml_node *node, bool is_response, void *ret)
+{
+	static const struct decode_key keys[] = { KEY("name"), KEY("value") };
+	const struct yaml_node *name_node = node;
+	struct header_pair *pair = ret;
+	struct span name = node->key;
+
+	if (d->is_manifest) {
+		if (!DECODE_MAP(d, node, keys))
+			return false;
+		name_node = decode_need(d, node, "name", "write the name of the header");
+		if (!decode_need(d, node, "value", "write an expression") ||
+		    !decode_string(d, name_node, &name))
+			return false;
+	}
+	return decode_target(d, name_node, name, is_response, &pair->name) &&
+	       decode_lines(d, value_of(d, node), &pair->value);
+}
+
+static bool decode_request_pair(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_pair(d, node, false, ret);
+}
+
+static bool decode_response_pair(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_pair(d, node, true, ret);
+}
+
+static bool decode_removal(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct span name;
+
+	return decode_string(d, node, &name) && value_header_name(d, node, name, ret);
+}
+
+/* -------------------------------------------------------------------------------- one message */
+
+/* Pairs with an error are not in the list, which then does not count. */
+static void compile_pairs(struct decoder *d, const struct yaml_node *nodes, enum expression_point point,
+			  struct header_pair *list, uint32_t *count,
+			  const struct expression ***ret_expressions, uint32_t *needs)
+{
+	const struct expression **expressions = decode_take(d, *count, sizeof(*expressions));
+	uint32_t at = 0;
+
+	*ret_expressions = expressions;
+	if (!nodes || !expressions || *count != nodes->count) {
+		*count = 0;
+		return;
+	}
+	yaml_each(node, nodes) {
+		expressions[at] = value_expression(d, value_of(d, node), list[at].value, point);
+		*needs |= expressions[at] ? expressions[at]->needs : 0;
+		at++;
+	}
+}
+
+static void check_side(struct decoder *d, const struct yaml_node *node, enum expression_point point,
+		       struct transform_side *side)
+{
+	side->is_set = true;
+	compile_pairs(d, decode_get(node, "add"), point, side->add_list, &side->add_count,
+		      &side->add_expressions, &side->needs);
+	compile_pairs(d, decode_get(node, "set"), point, side->set_list, &side->set_count,
+		      &side->set_expressions, &side->needs);
+	if (node->count == 0)
+		config_error(d->report, node, "changes nothing; write set, add or remove");
+}
+
+static void check_request(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	check_side(d, node, EXPRESSION_AT_REQUEST, object);
+}
+
+static void check_backend_request(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	check_side(d, node, EXPRESSION_AT_BACKEND, object);
+}
+
+static void check_response(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	check_side(d, node, EXPRESSION_AT_RESPONSE, object);
+}
+
+#define PAIRS(list, count, decoder)                                                                          \
+	AS_LIST(SCHEMA_PAIRS, struct transform_side, list, count, struct header_pair),                       \
+		.element = (decoder), RANGE(0, LIMIT_TRANSFORM_HEADERS), .dump = DUMP_TUPLES,                \
+		.value_doc = "`{name: expression}`"
+
+/* clang-format off */
+#define SIDE_ROWS(decoder, pseudo)                                                                           \
+	{ "add", PAIRS(add_list, add_count, decoder),                                                        \
+	  .doc = "header added to those of the same name: the value of an "                                  \
+		 "[expression](../docs/expressions.md). One without a value, or with a line break in it, "   \
+		 "removes the header" },                                                                     \
+	{ "set", PAIRS(set_list, set_count, decoder),                                                        \
+	  .doc = "the same, in place of those of the same name. Also " pseudo },                             \
+	{ "remove", AS_LIST(SCHEMA_NAMES, struct transform_side, remove_list, remove_count, struct span),    \
+	  .element = decode_removal, .dump = DUMP_NOT_ZERO, .value_doc = "list of names",                    \
+	  .doc = "headers, after the others; except fields that frame a message" },                          \
+	{ "replace", .refusal = NOT_YET_REPLACE },                                                           \
+	{ "body", .refusal = NOT_YET_BODY },                                                                 \
+	{ "metadata", .refusal = NOT_YET_METADATA }
+
+static const struct schema_row request_rows[] = { SIDE_ROWS(decode_request_pair,
+	"`:path` (with its query), `:method` and `:authority`, which stay without a proper value; "
+	"`:method` changes neither from nor to HEAD, CONNECT and TRACE") };
+static const struct schema_row response_rows[] = { SIDE_ROWS(decode_response_pair,
+	"`:status`, among 200 to 599 without 204, 205 and 304") };
+/* clang-format on */
+
+static const struct schema request_schema =
+	SCHEMA(request_rows, struct transform_side, .check = check_request);
+static const struct schema backend_request_schema =
+	SCHEMA(request_rows, struct transform_side, .check = check_backend_request);
+static const struct schema response_schema =
+	SCHEMA(response_rows, struct transform_side, .check = check_response);
+
+/* -------------------------------------------------------------------------------- both */
+
+/* clang-format off */
+#define SIDES(object, at, request_child)                                                                     \
+	{ "request", AS_MAP(object, at request, &request_child, struct transform_side),                      \
+	  SET_BY(object, at request.is_set) },                                                               \
+	{ "response", AS_MAP(object, at response, &response_schema, struct transform_side),                  \
+	  SET_BY(object, at response.is_set) }
+/* clang-format on */
+
+static void check_both(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	(void)object;
+	if (!decode_get(node, "request") && !decode_get(node, "response"))
+		config_error(d->report, node, "changes nothing; write request or response");
+}
+
+static const struct schema_row backend_rows[] = { SIDES(struct transformation, , backend_request_schema) };
+const struct schema backend_transformation_schema =
+	SCHEMA(backend_rows, struct transformation, .check = check_both);
+
+/* -------------------------------------------------------------------------------- several forms */
+
+static const struct schema_row case_rows[] = {
+	CONDITION_ROW(struct transform_case),
+	SIDES(struct transform_case, transformation., request_schema),
+};
+static const struct schema case_schema = SCHEMA(case_rows, struct transform_case, .check = check_both);
+
+/* In manifests the keys of an entry are one level deeper. */
+static const struct schema_row case_sides_rows[] = { SIDES(struct transformation, , request_schema) };
+static const struct schema case_sides_schema =
+	SCHEMA(case_sides_rows, struct transformation, .check = check_both);
+static const struct schema_row manifest_case_rows[] = {
+	CONDITION_ROW(struct transform_case),
+	{ "policy", AS_MAP(struct transform_case, transformation, &case_sides_schema, struct transformation),
+	  .need = "write policy: {request: {...}}" },
+};
+static const struct schema manifest_case_schema = SCHEMA(manifest_case_rows, struct transform_case);
+
+static bool never(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	(void)d;
+	(void)node;
+	(void)element;
+	return false;
+}
+
+static const struct schema_row transformation_rows[] = {
+	SIDES(struct transformation, , request_schema),
+	/* value_transformation() decodes it. */
+	{ "conditional",
+	  AS_OBJECTS(struct transformation, case_list, case_count, &case_schema, struct transform_case),
+	  .element = never, .dump = DUMP_NOT_ZERO,
+	  .doc = "instead of the other keys: several forms, each with a condition; without a true condition "
+		 "nothing changes" },
+};
+const struct schema transformation_schema =
+	SCHEMA(transformation_rows, struct transformation, .check = check_both);
+
+const struct transformation *value_transformation(struct decoder *d, const struct yaml_node *node)
+{
+	struct transformation *transformation;
+
+	if (!value_has_cases(node))
+		return schema_decode_new(d, node, &transformation_schema);
+	transformation = decode_take(d, 1, sizeof(*transformation));
+	return transformation && value_cases(d, node, d->is_manifest ? &manifest_case_schema : &case_schema,
+					     &transformation->case_list, &transformation->case_count)
+		       ? transformation
+		       : NULL;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/transform.h"
+
+#include <errno.h>
+
+#include "policy/headers.h"
+#include "user/base/char_class.h"
+#include "user/http/target.h"
+
+bool transform_may_change(struct span name, bool is_response)
+{
+	if (name.len && name.data[0] == ':')
+		return is_response ? span_eq(name, SPAN(":status"))
+				   : span_eq(name, SPAN(":method")) || span_eq(name, SPAN(":path")) ||
+					     span_eq(name, SPAN(":authority"));
+	return headers_may_modify(name);
+}
+
+/* -------------------------------------------------------------------------------- values */
+
+/* What one evaluation needs. */
+struct transform_run {
+	const struct expression_facts *facts;
+	struct arena *arena;
+	struct transform_count *count;
+};
+
+/* A client may have chosen the bytes: they must not end the field (RFC 9110 5.5). */
+static bool is_field_value(struct span value)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if (((unsigned char)value.data[i] < ' ' && value.data[i] != '\t') || value.data[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* 0; -ENODATA: no value that a field can have; -E2BIG; -ENOMEM. */
+static int value_of(const struct transform_run *run, const struct expression *expression, struct span *ret)
+{
+	struct span text = { 0 };
+	int result;
+
+	expression_scratch_init(run->facts->scratch);
+	result = expression_text(expression, run->facts, &text);
+	if (result < 0)
+		return result;
+	text = span_trim(text);
+	if (!is_field_value(text))
+		return -ENODATA;
+	/* The scratch memory is used again. */
+	*ret = arena_copy(run->arena, text);
+	return ret->data ? 0 : -ENOMEM;
+}
+
+static void count_result(const struct transform_run *run, bool is_changed)
+{
+	run->count->changed += is_changed;
+	run->count->failed += !is_changed;
+}
+
+/* -------------------------------------------------------------------------------- fields */
+
+static bool is_unlike(const struct field *field, void *context)
+{
+	const struct span *name = context;
+
+	return !field_names_are_alike(field->name, *name);
+}
+
+static bool is_no_twin(const struct field *field, void *context)
+{
+	const struct span *name = context;
+
+	return !field_names_are_alike(field->name, *name) || span_eq_nocase(field->name, *name);
+}
+
+static int change_field(const struct transform_run *run, struct span name,
+			const struct expression *expression, bool adds, struct fields *fields)
+{
+	struct span value;
+	int result = value_of(run, expression, &value);
+
+	if (result < 0 && result != -ENODATA)
+		return result;
+	count_result(run, result == 0);
+	if (result == -ENODATA) {
+		fields_retain(fields, is_unlike, &name);
+		return 0;
+	}
+	fields_retain(fields, is_no_twin, &name);
+	return adds ? fields_add(fields, name, value) : fields_set(fields, name, value);
+}
+
+static void remove_fields(const struct transform_side *side, struct fields *fields)
+{
+	for (uint32_t i = 0; i < side->remove_count; i++)
+		fields_retain(fields, is_unlike, &side->remove_list[i]);
+}
+
+/* -------------------------------------------------------------------------------- requests */
+
+/* Those whose requests or responses have another framing, or go elsewhere. */
+static bool is_special(enum http_method method)
+{
+	return method == METHOD_HEAD || method == METHOD_CONNECT || method == METHOD_TRACE;
+}
+
+static bool set_method(struct request_head *head, struct span value)
+{
+	enum http_method method = method_of(value);
+
+	if (!char_class_is_token(value) || is_special(method) || is_special(head->method))
+		return false;
+	head->method = method;
+	head->method_text = value;
+	return true;
+}
+
+/* 1, 0 (no path), or -ENOMEM. */
+static int set_path(struct request_head *head, const struct path_rules *rules, struct span value,
+		    struct arena *arena)
+{
+	struct request_head made = { .method = METHOD_GET, .target = value };
+	enum http_error error;
+
+	if (!value.len || value.data[0] != '/' || target_split(&made) != HTTP_ERROR_NONE)
+		return 0;
+	error = rules ? path_normalise(made.path, rules, arena, &made.path) : HTTP_ERROR_NONE;
+	if (error == HTTP_ERROR_NO_MEMORY)
+		return -ENOMEM;
+	if (error != HTTP_ERROR_NONE)
+		return 0;
+	head->path = made.path;
+	head->query = made.query;
+	head->has_query = made.has_query;
+	return 1;
+}
+
+static bool set_authority(struct request_head *head, struct span value)
+{
+	if (!authority_is_valid(value))
+		return false;
+	head->authority = value;
+	return true;
+}
+
+static int change_request(const struct transform_run *run, const struct path_rules *rules, struct span name,
+			  const struct expression *expression, bool adds, struct request_head *head)
+{
+	struct span value;
+	int result;
+
+	if (name.data[0] != ':')
+		return change_field(run, name, expression, adds, &head->fields);
+	result = value_of(run, expression, &value);
+	if (result == -ENODATA)
+		result = 0;
+	else if (result < 0)
+		return result;
+	else if (span_eq(name, SPAN(":method")))
+		result = set_method(head, value);
+	else if (span_eq(name, SPAN(":path")))
+		result = set_path(head, rules, value, run->arena);
+	else
+		result = set_authority(head, value);
+	if (result < 0)
+		return result;
+	count_result(run, result);
+	return 0;
+}
+
+int transform_request(const struct transform_side *side, const struct expression_facts *facts,
+		      const struct path_rules *rules, struct request_head *head, struct arena *arena,
+		      struct transform_count *count)
+{
+	const struct transform_run run = { facts, arena, count };
+	int error = 0;
+
+	for (uint32_t i = 0; i < side->add_count && !error; i++)
+		error = change_request(&run, rules, side->add_list[i].name, side->add_expressions[i], true,
+				       head);
+	for (uint32_t i = 0; i < side->set_count && !error; i++)
+		error = change_request(&run, rules, side->set_list[i].name, side->set_expressions[i], false,
+				       head);
+	if (!error)
+		remove_fields(side, &head->fields);
+	return error;
+}
+
+/* -------------------------------------------------------------------------------- responses */
+
+static bool has_usual_framing(uint64_t status)
+{
+	return status >= 200 && status <= 599 && status != 204 && status != 205 && status != 304;
+}
+
+static bool set_status(struct response_head *head, struct span value)
+{
+	uint64_t status = 0;
+
+	if (span_parse_u63(value, &status) < 0 || !has_usual_framing(status) ||
+	    !has_usual_framing(head->status))
+		return false;
+	head->status = (uint16_t)status;
+	head->reason = (struct span){ 0 };
+	return true;
+}
+
+static int change_response(const struct transform_run *run, struct span name,
+			   const struct expression *expression, bool adds, struct response_head *head)
+{
+	struct span value;
+	int result;
+
+	if (name.data[0] != ':') {
+		result = change_field(run, name, expression, adds, &head->fields);
+		if (result != -E2BIG)
+			return result;
+		count_result(run, false);
+		fields_retain(&head->fields, is_unlike, &name);
+		return 0;
+	}
+	result = value_of(run, expression, &value);
+	if (result == -ENOMEM)
+		return result;
+	count_result(run, result == 0 && set_status(head, value));
+	return 0;
+}
+
+int transform_response(const struct transform_side *side, struct expression_facts *facts,
+		       struct response_head *head, struct arena *arena, struct transform_count *count)
+{
+	const struct transform_run run = { facts, arena, count };
+	int error = 0;
+
+	facts->response_fields = &head->fields;
+	for (uint32_t i = 0; i < side->add_count && !error; i++) {
+		facts->response_code = head->status;
+		error = change_response(&run, side->add_list[i].name, side->add_expressions[i], true, head);
+	}
+	for (uint32_t i = 0; i < side->set_count && !error; i++) {
+		facts->response_code = head->status;
+		error = change_response(&run, side->set_list[i].name, side->set_expressions[i], false, head);
+	}
+	if (!error)
+		remove_fields(side, &head->fields);
+	return error;
+}

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Expressions change requests and responses, and choose what is retried."""
+from hg import *
+from hg.h2 import fetch2
+from plays import acted, play
+
+ROUTES = """
+binds:
+- port: @port@
+  listeners:
+  - policies:
+      transformations: %s
+    routes:
+    - name: moved
+      matches: [{path: {pathPrefix: /moved}}]
+      policies:
+        transformations: %s
+        requestHeaderModifier: {add: {x-last: modifier}}
+      backends:
+      - host: @origin@
+        policies:
+          transformations: %s
+    - name: other
+      backends: []
+"""
+LISTENER = """
+        request: {set: {':path': '"/moved" + request.pathAndQuery', x-listener: 'request.host'}}
+        response: {set: {x-order: 'response.headers["x-order"] + "-listener"'}}
+"""
+ROUTE = """
+          conditional:
+          - condition: request.headers["x-kind"] == "a"
+            request: {set: {x-route: '"a"', x-user: 'jwt.sub'}, remove: [x-kind]}
+            response: {set: {x-order: '"route"', ':status': '299'}}
+          - request: {set: {x-route: '"default"'}}
+            response: {set: {x-order: '"default"'}}
+"""
+BACKEND = """
+            request: {set: {x-backend: 'backend.type + " " + request.headers["x-route"]'}}
+            response: {set: {x-order: 'response.headers["x-order"] + "-backend"'}, remove: [server]}
+"""
+
+
+def values(request, name):
+    return request.headers.all(name)
+
+
+@test("a request passes the listener, the route and the backend, its response the other way, in their order")
+def order():
+    gateway, backend = acted(ROUTES % (LISTENER, ROUTE, BACKEND))
+    for kind, name, status in (("a", "a", 299), ("b", "default", 200)):
+        client = gateway.client().request("GET", "/x?y=1", host="shop.example", headers=[
+            ("X-Kind", kind), ("X-User", "forged"), ("X_User", "forged"),
+            # The client cannot take out what the policy sets.
+            ("Connection", "x-listener, x-route, x-backend")])
+        upstream = backend.accept()
+        request = upstream.read_request()
+        eq(request.target, "/moved/x?y=1", "path")
+        eq(values(request, "x-listener"), ["shop.example"], "set by the listener")
+        eq(values(request, "x-route"), [name], "set by the route")
+        eq(values(request, "x-backend"), ["static " + name], "set by the backend")
+        eq(values(request, "x-last"), ["modifier"], "the header modifier")
+        if kind == "a":
+            eq(values(request, "x-user") + values(request, "x_user"), [], "what has no value")
+            eq(values(request, "x-kind"), [], "what is removed")
+        upstream.respond(200, headers=[("Server", "s"), ("X-Order", "backend")], body=b"body")
+        answer = client.response()
+        upstream.close()
+        eq((answer.status, answer.text), (status, "body"), "answer")
+        eq(answer.headers["x-order"], {"a": "route", "b": "default"}[kind] + "-backend-listener", "order")
+        check("Server" not in answer.headers, "a removed header is there")
+        record = gateway.wait_log(lambda r, k=name: r["http.status"] == str(status))
+        eq((record["http.path"], record["route"]), ("/x?y=1", "default/moved"), "what the log has")
+
+
+@test("over HTTP/2 a request is transformed as well, and a value that no field can have is left out")
+def h2():
+    gateway, origin = play(ROUTES % ("{request: {set: {':path': '\"/moved\"'}}}",
+                                     "{request: {set: {':path': '\"/headers\"', x-a: '\"a\\r\\nb: c\"', x-b: "
+                                     "request.method}}}", "{response: {remove: [none]}}"))
+    answer = fetch2(("127.0.0.1", gateway.port), "/any", extra=[("x-a", "forged")])
+    fields = {name.lower(): value for name, value in answer.json()["headers"].items()}
+    eq(answer.status, 200, "status")
+    eq((fields.get("x-b"), fields.get("x-a")), ("GET", None), "fields")
+
+
+RETRY = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      policies:
+        retry:
+          attempts: 1
+          codes: [503]
+          precondition: request.method == "GET"
+          condition: response.headers["x-try-again"] == "1"
+      backends:
+      - host: @origin@
+"""
+
+
+@test("a condition selects responses to retry, and a precondition the requests")
+def retries():
+    gateway, backend = acted(RETRY)
+    for method, status, again, attempts in (("GET", 200, "1", 2), ("GET", 200, "0", 1), ("GET", 503, "0", 2),
+                                            ("POST", 200, "1", 1), ("POST", 503, "1", 1)):
+        client = gateway.client().request(method, "/", body=b"x" if method == "POST" else None)
+        for attempt in range(attempts):
+            upstream = backend.accept()
+            upstream.read_request()
+            last = attempt == attempts - 1
+            upstream.respond(status if not last or attempts == 1 else 200,
+                             headers=[("X-Try-Again", again if not last or attempts == 1 else "0")])
+            upstream.close()
+        answer = client.response()
+        eq(answer.status, status if attempts == 1 else 200, f"{method} {status} {again}")

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/stream/stream.h"
+
+/*
+ * Writes the line of a stream that ends, with the fields that the accessLog policy adds, unless its filter
+ * wants none. Expressions read the request as the backend got it; of a tunnel, which has given its head back,
+ * only method, host and path.
+ */
+void stream_log(struct stream *stream, const struct stream_record *record);
+
+struct metric_labels; /* user/client/metric_labels.h */
+/* Sets the labels that the metrics policy adds; they are in `labels`. */
+void stream_add_labels(struct stream *stream, struct stream_record *record, struct metric_labels *labels);
