@@ -22,6 +22,8 @@ struct api_socket {
 	struct api *api;
 };
 
+static int open_multi(struct api *api);
+
 /* ------------------------------------------------------------------------------------ one request */
 
 void api_request_init(struct api_request *request,
@@ -65,6 +67,18 @@ static size_t on_write(char *data, size_t size, size_t count, void *context)
 	if (request->error_body.len < LIMIT_CLUSTER_ERROR_BYTES)
 		text_add(&request->error_body,
 			 span_first(span_of(data, len), LIMIT_CLUSTER_ERROR_BYTES - request->error_body.len));
+	return len;
+}
+
+/* One line of the head; the last one is empty. */
+static size_t on_header(char *data, size_t size, size_t count, void *context)
+{
+	struct api_request *request = context;
+	size_t len = size * count;
+
+	if (request->on_head && (len == 0 || data[0] == '\r' || data[0] == '\n') &&
+	    status_of(request) / 100 == 2)
+		request->on_head(request);
 	return len;
 }
 
@@ -119,6 +133,8 @@ static void set_tls(CURL *easy, const struct cluster_access *access)
 {
 	set_blob(easy, CURLOPT_CAINFO_BLOB, access->authority);
 	set_path(easy, CURLOPT_CAINFO, access->authority_path);
+	/* libcurl would keep what it has read for a day, but Kubernetes replaces the file. */
+	curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
 	set_blob(easy, CURLOPT_SSLCERT_BLOB, access->certificate);
 	set_path(easy, CURLOPT_SSLCERT, access->certificate_path);
 	set_blob(easy, CURLOPT_SSLKEY_BLOB, access->key);
@@ -152,6 +168,8 @@ static void set_options(struct api_request *request, const char *method, uint32_
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http");
@@ -172,8 +190,10 @@ static void set_options(struct api_request *request, const char *method, uint32_
 int api_request_start(struct api *api, struct api_request *request, const char *method, const char *path,
 		      const char *type, struct span body, uint32_t timeout_ms)
 {
-	int result = 0;
+	int result = api->multi ? 0 : open_multi(api);
 
+	if (result)
+		return result;
 	request->api = api;
 	request->easy = curl_easy_init();
 	if (!request->easy)
@@ -204,6 +224,16 @@ int api_request_start(struct api *api, struct api_request *request, const char *
 
 /* ------------------------------------------------------------------------------------ the loop */
 
+enum { RETRY_AFTER_MAX_S = 60 };
+
+static uint32_t retry_after_of(const struct api_request *request)
+{
+	curl_off_t seconds = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &seconds);
+	return seconds <= 0 ? 0 : seconds < RETRY_AFTER_MAX_S ? (uint32_t)seconds : RETRY_AFTER_MAX_S;
+}
+
 /* The text of libcurl, the request's own, or the status. */
 static void end(struct api_request *request, CURLcode code)
 {
@@ -211,8 +241,10 @@ static void end(struct api_request *request, CURLcode code)
 	char error[API_ERROR_BYTES];
 	struct api_result result = { .error = error };
 
-	if (code == CURLE_OK)
+	if (code == CURLE_OK) {
 		result.status = (uint16_t)status_of(request);
+		result.retry_after_s = retry_after_of(request);
+	}
 	if (code != CURLE_OK)
 		snprintf(error, sizeof(error), "%s",
 			 *request->error ? request->error : curl_easy_strerror(code));
@@ -326,14 +358,8 @@ static int on_timeout(CURLM *multi, long timeout_ms, void *context)
 	return 0;
 }
 
-int api_start(struct api *api, struct loop *loop, const struct cluster_access *access)
+static int open_multi(struct api *api)
 {
-	*api = (struct api){ .loop = loop, .access = access };
-	list_init(&api->requests);
-	list_init(&api->sockets);
-	timer_init(&api->timer, on_timer);
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return -ENOMEM;
 	api->multi = curl_multi_init();
 	if (!api->multi)
 		return -ENOMEM;
@@ -345,11 +371,11 @@ int api_start(struct api *api, struct loop *loop, const struct cluster_access *a
 	return 0;
 }
 
-void api_stop(struct api *api)
+/* Closes all connections. No request may be under way. */
+static void close_multi(struct api *api)
 {
 	if (!api->multi)
 		return;
-	CHECK(list_is_empty(&api->requests));
 	curl_multi_cleanup(api->multi);
 	api->multi = NULL;
 	timer_cancel(loop_timers(api->loop), &api->timer);
@@ -358,7 +384,47 @@ void api_stop(struct api *api)
 
 		loop_source_remove(api->loop, &socket->source);
 		list_remove(&socket->node);
-		hg_free(socket);
+		loop_defer(api->loop, &socket->release);
 	}
+}
+
+int api_start(struct api *api, struct loop *loop, const struct cluster_access *access)
+{
+	*api = (struct api){ .loop = loop, .access = access };
+	list_init(&api->requests);
+	list_init(&api->sockets);
+	timer_init(&api->timer, on_timer);
+	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? open_multi(api) : -ENOMEM;
+}
+
+void api_reset(struct api *api, const char *error)
+{
+	const struct api_result result = { .error = error };
+	struct list ended;
+
+	list_init(&ended);
+	while (!list_is_empty(&api->requests)) {
+		struct api_request *request = list_entry(api->requests.next, struct api_request, node);
+
+		api_request_stop(request);
+		list_add_tail(&ended, &request->node);
+	}
+	close_multi(api);
+	/* Without memory: api_request_start() tries again. */
+	(void)open_multi(api);
+	while (!list_is_empty(&ended)) {
+		struct api_request *request = list_entry(list_pop(&ended), struct api_request, node);
+
+		request->on_end(request, &result);
+	}
+}
+
+void api_stop(struct api *api)
+{
+	if (!api->loop)
+		return;
+	CHECK(list_is_empty(&api->requests));
+	close_multi(api);
 	curl_global_cleanup();
+	api->loop = NULL;
 }

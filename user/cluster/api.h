@@ -26,11 +26,18 @@ struct api {
 int api_start(struct api *api, struct loop *loop, const struct cluster_access *access);
 /* No request may be under way. */
 void api_stop(struct api *api);
+/*
+ * Closes all connections: a server that is frozen, or a machine between that has forgotten one, never closes
+ * them. All requests end, with that error, and the next ones have a new connection. Not from on_data or
+ * on_end.
+ */
+void api_reset(struct api *api, const char *error);
 
 enum { API_ERROR_BYTES = 256 }; /* CURL_ERROR_SIZE */
 
 struct api_result {
 	uint16_t status; /* 0: no response; `error` says why */
+	uint32_t retry_after_s; /* of the header Retry-After (RFC 9110 10.2.3); 0: none */
 	const char *error; /* for people; never NULL */
 	struct span body; /* of a response other than 2xx: its first LIMIT_CLUSTER_ERROR_BYTES */
 };
@@ -42,6 +49,8 @@ struct api_request {
 	bool (*on_data)(struct api_request *request, struct span data);
 	/* The end, once. The request may be started again, also from here. */
 	void (*on_end)(struct api_request *request, const struct api_result *result);
+	/* The head of a 2xx response is complete; may be NULL. As on_data. */
+	void (*on_head)(struct api_request *request);
 	const char *accept; /* media types; NULL: JSON */
 	void *easy; /* owner, CURL */
 	void *headers; /* owner, struct curl_slist */

@@ -17,6 +17,7 @@ enum {
 	RETRY_MAX_MS = 30 * 1000,
 	ABSENT_MS = 60 * 1000, /* until a kind that the server does not know is looked for again */
 	PAGE_OBJECTS = 500,
+	KEPT_BYTES = 64 * 1024, /* of the memory for a line that came in pieces */
 	SAY_MS = 10 * 1000, /* between two lines about what all kinds have in common */
 	MESSAGE_BYTES = 500, /* kept of a sentence of the server's */
 };
@@ -91,9 +92,22 @@ static void fail(struct reflector *reflector, const char *reason, bool is_connec
 		reflector->away_us = clock_wall_us();
 	text_done(&reflector->problem);
 	reflector->problem = problem;
-	text_clear(&reflector->data);
+	text_done(&reflector->data);
 	wait(reflector, pause_ms(reflector));
 	reflector->retry_ms = 0;
+}
+
+/* What it has sent cannot be used: a new list may be better. One that does not fit is no smaller. */
+static void fail_refused(struct reflector *reflector)
+{
+	const char *reason = reflector->refusal ? reflector->refusal : "no memory";
+
+	reflector->refusal = NULL;
+	if (!reflector->is_full)
+		text_clear(&reflector->position);
+	reflector->is_full = false;
+	text_clear(&reflector->page);
+	fail(reflector, reason, false);
 }
 
 static void succeed(struct reflector *reflector)
@@ -162,6 +176,13 @@ static void complete_list(struct reflector *reflector)
 	succeed(reflector);
 }
 
+/* What has been received cannot be used: ends the request with this reason. */
+static bool refuse(struct reflector *reflector, const char *reason)
+{
+	reflector->refusal = reason;
+	return false;
+}
+
 /* A Status: the object of an ERROR event, or the body of a response. */
 static bool take_error(struct reflector *reflector, struct span status)
 {
@@ -179,17 +200,28 @@ static bool take_error(struct reflector *reflector, struct span status)
 	return false;
 }
 
+/* Items of built-in kinds have no kind of their own. An object of another kind would be taken for one. */
+static bool is_of_kind(const struct reflector *reflector, struct span object, const char *suffix)
+{
+	struct span kind = mcp_json_string(mcp_json_member(object, SPAN("kind")));
+	struct span name = span_str(kind_list[reflector->kind].name);
+
+	return !kind.len || (span_starts(kind, name) && span_eq(span_from(kind, name.len), span_str(suffix)));
+}
+
 static bool put(struct reflector *reflector, struct span api_version, struct span object)
 {
 	int error = store_put(reflector->store, reflector->kind, api_version, object, reflector->round);
 
 	if (error == -EBADMSG)
 		return true; /* no name: not an object */
-	if (error)
-		log_error("API server: %s: %s; the gateway keeps at most %u MiB of objects",
-			  kind_list[reflector->kind].plural, strerrordesc_np(-error),
-			  (unsigned)(LIMIT_CLUSTER_BYTES >> 20));
-	return !error;
+	if (!error)
+		return true;
+	log_error("API server: %s: %s; the gateway keeps at most %u MiB of objects",
+		  kind_list[reflector->kind].plural, strerrordesc_np(-error),
+		  (unsigned)(LIMIT_CLUSTER_BYTES >> 20));
+	reflector->is_full = true;
+	return refuse(reflector, "the gateway cannot keep its objects");
 }
 
 /* The bookmark behind the last object of a list that comes as events. */
@@ -210,6 +242,10 @@ static bool take_event(struct reflector *reflector, struct span line)
 
 	if (span_eq(type, SPAN("ERROR")))
 		return take_error(reflector, object);
+	if (!type.len || !object.len)
+		return refuse(reflector, "it has sent a line that is no event");
+	if (!is_of_kind(reflector, object, ""))
+		return refuse(reflector, "it has sent an object of another kind");
 	if (span_eq(type, SPAN("DELETED")))
 		store_remove(reflector->store, reflector->kind, object);
 	else if (span_eq(type, SPAN("ADDED")) || span_eq(type, SPAN("MODIFIED"))) {
@@ -229,7 +265,11 @@ static bool take_event(struct reflector *reflector, struct span line)
 
 static bool take_line(struct reflector *reflector, struct span line)
 {
-	return !line.len || (store_can_read(reflector->store, line) && take_event(reflector, line));
+	if (!line.len)
+		return true;
+	if (!store_can_read(reflector->store, line))
+		return refuse(reflector, "it has sent a line that is not JSON");
+	return take_event(reflector, line);
 }
 
 static bool take_lines(struct reflector *reflector, struct span data)
@@ -245,13 +285,26 @@ static bool take_lines(struct reflector *reflector, struct span data)
 			line = text_span(&reflector->data);
 		}
 		is_good = !reflector->data.failed && take_line(reflector, line);
-		text_clear(&reflector->data);
+		if (reflector->data.size > KEPT_BYTES)
+			text_done(&reflector->data);
+		else
+			text_clear(&reflector->data);
 		if (!is_good)
 			return false;
 		data = span_from(data, (size_t)end + 1);
 	}
 	text_add(&reflector->data, data);
-	return !reflector->data.failed && reflector->data.len <= LIMIT_CLUSTER_OBJECT_BYTES;
+	return (!reflector->data.failed && reflector->data.len <= LIMIT_CLUSTER_OBJECT_BYTES) ||
+	       refuse(reflector, "it has sent an object that is too large");
+}
+
+/* The kind is watched, though the first event may take a minute. */
+static void on_head(struct api_request *request)
+{
+	struct reflector *reflector = container_of(request, struct reflector, request);
+
+	if (reflector->state == REFLECTOR_WATCH)
+		reflector->away_us = 0;
 }
 
 static bool on_data(struct api_request *request, struct span data)
@@ -259,10 +312,13 @@ static bool on_data(struct api_request *request, struct span data)
 	struct reflector *reflector = container_of(request, struct reflector, request);
 
 	arm(reflector, SILENCE_MS);
+	if (reflector->state == REFLECTOR_WATCH && reflector->failures)
+		succeed(reflector);
 	if (reflector->state != REFLECTOR_PAGES)
 		return take_lines(reflector, data);
 	text_add(&reflector->data, data);
-	return !reflector->data.failed && reflector->data.len <= LIMIT_CLUSTER_BYTES;
+	return (!reflector->data.failed && reflector->data.len <= LIMIT_CLUSTER_BYTES) ||
+	       refuse(reflector, "it has sent a list that is too large");
 }
 
 /* ------------------------------------------------------------------------------------ pages */
@@ -272,12 +328,18 @@ static bool take_page(struct reflector *reflector, struct span list)
 	struct span metadata = mcp_json_member(list, SPAN("metadata"));
 	struct span token = mcp_json_string(mcp_json_member(metadata, SPAN("continue")));
 	struct span api_version = mcp_json_string(mcp_json_member(list, SPAN("apiVersion")));
-	struct mcp_json_walk walk = mcp_json_walk_of(mcp_json_member(list, SPAN("items")));
-	struct span key, item;
+	struct span items = mcp_json_member(list, SPAN("items")), key, item;
+	struct mcp_json_walk walk = mcp_json_walk_of(items);
 
-	while (mcp_json_next(&walk, &key, &item))
+	/* Nothing but a list says that there are no objects. */
+	if (!items.len || !is_of_kind(reflector, list, "List"))
+		return refuse(reflector, "it has sent something that is no list of the kind");
+	while (mcp_json_next(&walk, &key, &item)) {
+		if (!is_of_kind(reflector, item, ""))
+			return refuse(reflector, "its list has an object of another kind");
 		if (!put(reflector, api_version, item))
 			return false;
+	}
 	text_clear(&reflector->page);
 	mcp_json_unescape(&reflector->page, token);
 	set_position(reflector, list);
@@ -287,13 +349,14 @@ static bool take_page(struct reflector *reflector, struct span list)
 static void end_page(struct reflector *reflector)
 {
 	struct span list = text_span(&reflector->data);
-	bool is_good = store_can_read(reflector->store, list) && take_page(reflector, list);
+	bool is_good = store_can_read(reflector->store, list) ? take_page(reflector, list)
+							      : refuse(reflector, "its list is not JSON");
 
-	text_clear(&reflector->data);
+	text_done(&reflector->data); /* it may be large */
 	if (!is_good) {
 		text_clear(&reflector->page);
 		text_clear(&reflector->position);
-		fail(reflector, "its list cannot be read", false);
+		fail_refused(reflector);
 		return;
 	}
 	if (!reflector->page.len && !reflector->position.len) {
@@ -324,6 +387,8 @@ static void fail_status(struct reflector *reflector, const struct api_result *re
 	}
 	if (store_can_read(reflector->store, result->body))
 		take_error(reflector, result->body);
+	if (!reflector->retry_ms)
+		reflector->retry_ms = (uint64_t)result->retry_after_s * 1000;
 	has_answer = reflector->answer.len;
 	text_init(&reason);
 	if (result->status || !reflector->answer.len)
@@ -341,7 +406,9 @@ static void on_end(struct api_request *request, const struct api_result *result)
 	struct reflector *reflector = container_of(request, struct reflector, request);
 	bool is_listing = reflector->state != REFLECTOR_WATCH;
 
-	if (reflector->is_expired || result->status == 410) {
+	if (reflector->refusal) {
+		fail_refused(reflector);
+	} else if (reflector->is_expired || result->status == 410) {
 		reflector->is_expired = false;
 		text_clear(&reflector->position);
 		text_clear(&reflector->page);
@@ -408,8 +475,9 @@ static void add_path(const struct reflector *reflector, struct text *path)
 			 WATCH_S);
 		break;
 	default:
-		text_fmt(path, "watch=1&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%.*s",
-			 WATCH_S, SPAN_FMT(text_span(&reflector->position)));
+		text_fmt(path,
+			 "watch=1&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=", WATCH_S);
+		add_escaped(path, text_span(&reflector->position));
 	}
 	text_str(path, kind->query);
 }
@@ -453,15 +521,15 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 		try_again(reflector);
 		return;
 	}
-	api_request_stop(&reflector->request);
-	text_clear(&reflector->page);
-	fail(reflector, "it has sent nothing for 90 s", true);
+	/* A frozen server keeps its connections: a request on the same one would wait like this one. */
+	api_reset(reflector->api, "it has sent nothing for 90 s");
 }
 
 void reflector_init(struct reflector *reflector, struct store *store, enum kind_id kind)
 {
 	*reflector = (struct reflector){ .store = store, .kind = kind };
 	api_request_init(&reflector->request, on_data, on_end);
+	reflector->request.on_head = on_head;
 	timer_init(&reflector->timer, on_timer);
 	text_init(&reflector->data);
 	text_init(&reflector->position);

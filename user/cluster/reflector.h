@@ -43,6 +43,8 @@ struct reflector {
 	bool is_absent; /* the server does not know the kind */
 	bool has_no_stream; /* the server cannot list as events */
 	bool is_expired; /* the position is too old */
+	bool is_full; /* the refusal is for lack of space */
+	const char *refusal; /* why on_data has ended the request; NULL: it has not */
 	uint64_t away_us; /* wall clock of the first failure in a row; 0: none */
 	struct text answer; /* the sentence of the server's last Status */
 	struct text problem; /* why the last attempt failed, for people; empty: it did not */

@@ -75,31 +75,31 @@ class Roles:
 class ApiServer:
     """.kubeconfig: a path. The attributes below may be set at any time; they count for the next request."""
 
-    def __init__(self, port=0, authority=None, objects=None):
+    def __init__(self, port=0, authority=None, objects=None, as_files=False):
         self.objects = objects if objects is not None else {kind: {} for kind in KINDS}
         self.version, self.forgotten = 100, 0
         self.absent = set()  # paths or kinds that it answers with 404
-        self.refused = {}  # kind, "PATCH", "apply" or "definition" -> (status, body) of its requests
+        # kind, "PATCH", "apply" or "definition" -> (status, body) or (status, body, headers) of its responses
+        self.refused = {}
         self.lists_as_events = True
         self.page = 2  # objects of a page of a list, whatever the client asks for
         self.requests = []  # (method, path with query)
+        self.times = []  # of these requests, seconds of a monotonic clock
         self.lease = None
         self.channel = "standard"
         self.bundle_version = "v1.6.3"  # annotation of the definition; None: the server has none
         self.applied = {}  # (kind, key) -> what was last applied
         self.patches = []  # (kind, name, status) that were taken
         self.refusals = []  # when a patch was refused for `refused`: seconds of a monotonic clock
-        self.frozen = False  # reads and sends nothing
         self.roles = None  # Roles: what the client may do; None: everything
+        self.drip = 0  # bytes of a piece of what it sends, each after a pause; 0: all at once
+        self.token = TOKEN
         self._history, self._open, self._lock = [], [], threading.RLock()
-        self._authority = authority or Authority()
-        self.authority_path = self._authority.cert
-        certificate = self._authority.issue("127.0.0.1")
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.load_cert_chain(certificate.cert, certificate.key)
-        self._tls.set_alpn_protocols(["h2"])
         self.port = port or free_port()
-        self.kubeconfig = self._write_kubeconfig()
+        self._files = {name: os.path.join(tmpdir(), f"{name}-{self.port}") for name in ("token", "ca")}
+        self.authority_path = self._files["ca"]
+        self._use(authority or Authority())
+        self.kubeconfig = self._write_kubeconfig(as_files)
         self.start()
         context().own(Context.NETWORK, self)
 
@@ -107,15 +107,30 @@ class ApiServer:
         self._socket = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, args=(self._socket,), daemon=True).start()
 
-    def _write_kubeconfig(self):
+    def _use(self, authority):
+        certificate = authority.issue("127.0.0.1")
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(certificate.cert, certificate.key)
+        self._tls.set_alpn_protocols(["h2"])
+        with open(authority.cert, encoding="utf-8") as file:
+            self._replace("ca", file.read())
+        self._replace("token", self.token + "\n")
+
+    def _replace(self, name, content):
+        with open(self._files[name] + ".new", "w", encoding="utf-8") as file:
+            file.write(content)
+        os.rename(file.name, self._files[name])
+
+    def _write_kubeconfig(self, as_files):
         path = os.path.join(tmpdir(), f"kubeconfig-{self.port}")
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "test",
                        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}],
                        "clusters": [{"name": "c", "cluster": {
                            "server": f"https://127.0.0.1:{self.port}",
-                           "certificate-authority": self._authority.cert}}],
-                       "users": [{"name": "u", "user": {"token": TOKEN}}]}, file)
+                           "certificate-authority": self._files["ca"]}}],
+                       "users": [{"name": "u", "user": {"tokenFile": self._files["token"]} if as_files else
+                                  {"token": TOKEN}}]}, file)
         return path
 
     # ---- what a test does
@@ -164,6 +179,24 @@ class ApiServer:
             for connection in self._open:
                 connection.cut()
 
+    def freeze(self):
+        """Reads and sends nothing more on the connections that are open; new ones work."""
+        with self._lock:
+            for connection in self._open:
+                connection.frozen = True
+
+    def rotate(self, name):
+        """Another authority and another token, in the files of the kubeconfig as well."""
+        self.token = f"{TOKEN}-{name}"
+        self._use(Authority(name))
+        self.cut()
+
+    def send_line(self, kind, line):
+        """Sends bytes on the watches of a kind as they are."""
+        with self._lock:
+            for connection in self._open:
+                connection.send_line(kind, line)
+
     def stop(self):
         """Closes the port and all connections. start() opens it again, with the same objects."""
         self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
@@ -171,7 +204,6 @@ class ApiServer:
         self.cut()
 
     def cleanup(self):
-        self.frozen = False
         if self._socket.fileno() >= 0:
             self.stop()
 
@@ -230,7 +262,8 @@ class ApiServer:
         path, _, query = target.partition("?")
         query = dict(urllib.parse.parse_qsl(query))
         self.requests.append((method, target))
-        if headers.get("authorization") != f"Bearer {TOKEN}":
+        self.times.append(time.monotonic())
+        if headers.get("authorization") != f"Bearer {self.token}":
             return connection.send(stream, 401, failure(401, "Unauthorized", "Unauthorized"))
         if self.roles and not self.roles.allow(method, path, query):
             return connection.send(stream, 403, failure(403, "Forbidden", f"{method} {path} is forbidden"))
@@ -382,6 +415,7 @@ class Connection:
     def __init__(self, server, raw):
         self.server, self.raw = server, raw
         self.watches = {}  # stream -> kind
+        self.frozen = False
         self._requests, self._waiting = {}, {}
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
 
@@ -396,9 +430,9 @@ class Connection:
                 return
             if not data:
                 return
-            while self.server.frozen:
-                threading.Event().wait(0.05)
             with self.server._lock:
+                if self.frozen:
+                    continue
                 try:
                     for event in self._h2.receive_data(data):
                         self._handle(event)
@@ -427,8 +461,12 @@ class Connection:
 
     def _flush(self):
         data = self._h2.data_to_send()
-        if data:
-            self.raw.sendall(data)
+        while data and not self.frozen:
+            piece = data[:self.server.drip or len(data)]
+            self.raw.sendall(piece)
+            data = data[len(piece):]
+            if self.server.drip:
+                time.sleep(0.001)
 
     def _push(self, stream):
         """Sends what flow control allows; the rest waits for a WINDOW_UPDATE."""
@@ -450,9 +488,9 @@ class Connection:
         self._waiting[stream] = (before + data, is_end)
         self._push(stream)
 
-    def send(self, stream, status, body):
+    def send(self, stream, status, body, headers=()):
         is_text = isinstance(body, str)
-        self._h2.send_headers(stream, [(":status", str(status)),
+        self._h2.send_headers(stream, [(":status", str(status)), *headers,
                                        ("content-type", "text/plain" if is_text else "application/json")])
         self._add(stream, body.encode() if is_text else json.dumps(body).encode(), True)
 
@@ -472,10 +510,14 @@ class Connection:
         try:
             for stream in [number for number, of in self.watches.items() if of == kind]:
                 self.event(stream, name, thing)
-            if not self.server.frozen:
-                self._flush()
+            self._flush()
         except (OSError, h2.exceptions.ProtocolError):
             pass
+
+    def send_line(self, kind, line):
+        for stream in [number for number, of in self.watches.items() if of == kind]:
+            self._add(stream, line)
+        self._flush()
 
     def cut(self):
         """Wakes the thread in run(), which then closes the socket. If another thread closed it, a new
