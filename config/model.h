@@ -249,6 +249,14 @@ struct endpoint {
 	struct endpoint_health *health;
 };
 
+/* The endpoints that a copy of a snapshot has in place of those that were loaded; immutable, shared. */
+struct endpoint_block {
+	atomic_uint refs;
+	void (*release)(struct endpoint_block *block); /* before it is freed; NULL: nothing is attached */
+	uint32_t count;
+	struct endpoint list[];
+};
+
 /* A target of requests or connections. One object per distinct target of the snapshot. */
 struct backend {
 	uint32_t index; /* dense, 0..backend_count-1 */
@@ -260,8 +268,12 @@ struct backend {
 	/* a host given by name: Host becomes `authority` unless urlRewrite sets another */
 	bool rewrites_host;
 	struct span authority; /* "name:port", or "name" for port 80 */
+	/* Those of the backend_list of the snapshot in use are current: snapshot_backend(). */
 	struct endpoint *endpoint_list;
 	uint32_t endpoint_count;
+	uint16_t service_port; /* of a Service of Kubernetes, otherwise 0 */
+	bool has_endpoint_fault; /* a message was reported about the objects with its endpoints */
+	bool resolves_if_empty; /* without an endpoint, its name is resolved: MCP servers need one */
 	enum backend_http_version http_version; /* appProtocol of the Service port */
 	bool needs_tls; /* the same: requires a policy with TLS settings, otherwise it gets no requests */
 	bool splice_off; /* excluded from the kernel lanes */
@@ -538,4 +550,7 @@ struct snapshot {
 	struct hash_map *tls_identities; /* for the next load, config/core/values/tls_files.h; may be NULL */
 	struct certificate_entry *certificate_list; /* set by policy_compile(); sorted by expiry */
 	uint32_t certificate_count;
+	/* Of a copy with other endpoints (snapshot_copy()): */
+	struct snapshot *base; /* one reference: has the arena; NULL: this is no copy */
+	struct endpoint_block **block_list; /* owner; one reference each; by backend, NULL: as loaded */
 };

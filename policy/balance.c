@@ -52,11 +52,25 @@ static bool is_all_evicted(const struct backend *backend, uint64_t now_ms)
 	return backend->endpoint_count > 0;
 }
 
-/* The weight of a reference that can be used, otherwise 0. */
-static uint64_t present_weight(const struct backend_ref *ref, const void *now_ms)
+/* With its endpoints of the snapshot that the list belongs to. */
+static const struct backend *backend_of(const struct backend_ref *ref, const struct backend *backends)
 {
-	return ref->backend->kind == BACKEND_INVALID || !ref->backend->endpoint_count ||
-			       is_all_evicted(ref->backend, *(const uint64_t *)now_ms)
+	return &backends[ref->backend->index];
+}
+
+struct present_facts {
+	const struct backend *backends;
+	uint64_t now_ms;
+};
+
+/* The weight of a reference that can be used, otherwise 0. */
+static uint64_t present_weight(const struct backend_ref *ref, const void *context)
+{
+	const struct present_facts *facts = context;
+	const struct backend *backend = backend_of(ref, facts->backends);
+
+	return backend->kind == BACKEND_INVALID || !backend->endpoint_count ||
+			       is_all_evicted(backend, facts->now_ms)
 		       ? 0
 		       : ref->weight;
 }
@@ -67,21 +81,24 @@ static uint64_t own_weight(const struct backend_ref *ref, const void *context)
 	return ref->weight;
 }
 
-const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
-					  uint64_t random, uint64_t now_ms)
+const struct backend_ref *balance_backend(const struct backend *backends, const struct backend_ref *list,
+					  uint32_t count, uint64_t weight_sum, uint64_t random,
+					  uint64_t now_ms)
 {
 	const struct backend_ref *chosen =
 		backend_at(list, count, random_below(random, weight_sum), own_weight, NULL);
+	const struct present_facts facts = { backends, now_ms };
 	const struct backend_ref *other;
 
-	if (!chosen || !is_all_evicted(chosen->backend, now_ms))
+	if (!chosen || !is_all_evicted(backend_of(chosen, backends), now_ms))
 		return chosen;
 	/* Use other random bits: `random` chose the first one. */
-	other = backend_by(list, count, random * 0x9e3779b97f4a7c15u, present_weight, &now_ms);
+	other = backend_by(list, count, random * 0x9e3779b97f4a7c15u, present_weight, &facts);
 	return other ? other : chosen;
 }
 
 struct other_facts {
+	const struct backend *backends;
 	const struct backend_ref *failed;
 	const struct previous_hosts *previous_hosts; /* NULL: no previous endpoints */
 };
@@ -100,16 +117,17 @@ static uint64_t other_weight(const struct backend_ref *ref, const void *context)
 	const struct other_facts *facts = context;
 
 	return ref == facts->failed || ref->backend->kind == BACKEND_INVALID || ref->redirect ||
-			       !balance_has_untried(ref->backend, facts->previous_hosts)
+			       !balance_has_untried(backend_of(ref, facts->backends), facts->previous_hosts)
 		       ? 0
 		       : ref->weight;
 }
 
-const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
+const struct backend_ref *balance_backend_again(const struct backend *backends,
+						const struct backend_ref *list, uint32_t count,
 						const struct backend_ref *failed,
 						const struct previous_hosts *previous_hosts, uint64_t random)
 {
-	struct other_facts facts = { failed, previous_hosts };
+	struct other_facts facts = { backends, failed, previous_hosts };
 	const struct backend_ref *next = backend_by(list, count, random, other_weight, &facts);
 
 	facts.previous_hosts = NULL;
@@ -118,12 +136,12 @@ const struct backend_ref *balance_backend_again(const struct backend_ref *list, 
 	return next ? next : failed;
 }
 
-bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const struct backend_ref *own,
-			   const struct previous_hosts *previous_hosts)
+bool balance_has_elsewhere(const struct backend *backends, const struct backend_ref *list, uint32_t count,
+			   const struct backend_ref *own, const struct previous_hosts *previous_hosts)
 {
-	struct other_facts facts = { own, previous_hosts };
+	struct other_facts facts = { backends, own, previous_hosts };
 
-	if (balance_has_untried(own->backend, previous_hosts))
+	if (balance_has_untried(backend_of(own, backends), previous_hosts))
 		return true;
 	for (uint32_t i = 0; i < count; i++) {
 		if (other_weight(&list[i], &facts))

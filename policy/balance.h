@@ -4,28 +4,33 @@
 #include "policy/health.h"
 #include "policy/previous_hosts.h"
 
-/* Choice of backends and endpoints. Randomness and time are arguments. */
+/*
+ * Choice of backends and endpoints. Randomness and time are arguments. backends: the backend_list of the
+ * snapshot that the references belong to.
+ */
 
 /*
  * Chooses a reference by weight; NULL if the list is empty or all weights are 0. The share of a reference
  * whose endpoints are all evicted goes to the others, unless theirs are all evicted, too. An invalid
  * reference keeps its share, because the error must be visible.
  */
-const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
-					  uint64_t random, uint64_t now_ms);
+const struct backend_ref *balance_backend(const struct backend *backends, const struct backend_ref *list,
+					  uint32_t count, uint64_t weight_sum, uint64_t random,
+					  uint64_t now_ms);
 /*
  * For another attempt: chooses one of the other references by weight, preferably one with an endpoint that
  * the request has not tried, so that a route with several hosts does not use one that failed again. Skips
  * references that cannot be used (BACKEND_INVALID, no endpoint). Returns `failed` if there is no other.
  */
-const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
+const struct backend_ref *balance_backend_again(const struct backend *backends,
+						const struct backend_ref *list, uint32_t count,
 						const struct backend_ref *failed,
 						const struct previous_hosts *previous_hosts, uint64_t random);
 /* True if it has an endpoint that the request has not tried. */
 bool balance_has_untried(const struct backend *backend, const struct previous_hosts *previous_hosts);
 /* True if there is an endpoint that the request has not tried: in `own`, or in a reference with a weight. */
-bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const struct backend_ref *own,
-			   const struct previous_hosts *previous_hosts);
+bool balance_has_elsewhere(const struct backend *backends, const struct backend_ref *list, uint32_t count,
+			   const struct backend_ref *own, const struct previous_hosts *previous_hosts);
 
 /* What the worker knows about one endpoint. */
 struct endpoint_load {

@@ -110,6 +110,7 @@ static inline int scene_make(void **state)
 					   .name = SPAN("mirror"),
 					   .endpoint_list = &scene->endpoint,
 					   .endpoint_count = 1 };
+	scene->proxy.lease->snapshot->backend_list = &scene->backend;
 	scene->ref = (struct backend_ref){ .weight = 1, .backend = &scene->backend };
 	scene->policy = (struct mirror_policy){ .ref = &scene->ref, .per_million = 1000000 };
 	scene->policies[0] = &scene->policy;

@@ -18,14 +18,17 @@ static uint64_t next_random(uint64_t *state)
 /* ---- backends */
 
 static struct endpoint somewhere;
-static struct backend good = { .kind = BACKEND_HOST, .endpoint_list = &somewhere, .endpoint_count = 1 },
-		      nowhere = { .kind = BACKEND_INVALID };
+enum { GOOD, NOWHERE, BACKENDS };
+static const struct backend known[BACKENDS] = {
+	[GOOD] = { .index = GOOD, .kind = BACKEND_HOST, .endpoint_list = &somewhere, .endpoint_count = 1 },
+	[NOWHERE] = { .index = NOWHERE, .kind = BACKEND_INVALID },
+};
 
 static void refs_fill(struct backend_ref *list, const uint64_t *weights, uint32_t count, uint64_t *ret_sum)
 {
 	*ret_sum = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		list[i] = (struct backend_ref){ .weight = weights[i], .backend = &good };
+		list[i] = (struct backend_ref){ .weight = weights[i], .backend = &known[GOOD] };
 		*ret_sum += weights[i];
 	}
 }
@@ -39,7 +42,7 @@ TEST(weights_are_shares_of_the_requests)
 
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
 	for (unsigned int i = 0; i < ROUNDS; i++)
-		hits[balance_backend(list, ARRAY_LEN(weights), sum, next_random(&random), 0) - list]++;
+		hits[balance_backend(known, list, ARRAY_LEN(weights), sum, next_random(&random), 0) - list]++;
 	for (size_t i = 0; i < ARRAY_LEN(weights); i++) {
 		double expected = ROUNDS * (double)weights[i] / (double)sum;
 
@@ -55,8 +58,8 @@ TEST(the_extremes_of_randomness_stay_within_the_list)
 	uint64_t sum;
 
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
-	assert_ptr_equal(balance_backend(list, ARRAY_LEN(weights), sum, 0, 0), &list[1]);
-	assert_ptr_equal(balance_backend(list, ARRAY_LEN(weights), sum, UINT64_MAX, 0), &list[3]);
+	assert_ptr_equal(balance_backend(known, list, ARRAY_LEN(weights), sum, 0, 0), &list[1]);
+	assert_ptr_equal(balance_backend(known, list, ARRAY_LEN(weights), sum, UINT64_MAX, 0), &list[3]);
 }
 
 TEST(no_backend_or_only_zero_weights_choose_nothing)
@@ -66,8 +69,8 @@ TEST(no_backend_or_only_zero_weights_choose_nothing)
 	uint64_t sum;
 
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
-	assert_null(balance_backend(list, ARRAY_LEN(weights), sum, UINT64_MAX, 0));
-	assert_null(balance_backend(list, 0, 0, 7, 0));
+	assert_null(balance_backend(known, list, ARRAY_LEN(weights), sum, UINT64_MAX, 0));
+	assert_null(balance_backend(known, list, 0, 0, 7, 0));
 }
 
 TEST(a_retry_goes_to_another_backend_by_weight)
@@ -78,9 +81,10 @@ TEST(a_retry_goes_to_another_backend_by_weight)
 	uint64_t sum, random = 2;
 
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
-	list[4].backend = &nowhere;
+	list[4].backend = &known[NOWHERE];
 	for (unsigned int i = 0; i < ROUNDS; i++)
-		hits[balance_backend_again(list, ARRAY_LEN(weights), &list[0], NULL, next_random(&random)) -
+		hits[balance_backend_again(known, list, ARRAY_LEN(weights), &list[0], NULL,
+					   next_random(&random)) -
 		     list]++;
 	assert_int_equal(hits[0], 0);
 	assert_int_equal(hits[3], 0);
@@ -96,10 +100,10 @@ TEST(a_retry_stays_where_there_is_no_other_backend)
 	uint64_t sum;
 
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
-	list[2].backend = &nowhere;
-	assert_ptr_equal(balance_backend_again(list, ARRAY_LEN(weights), &list[0], NULL, UINT64_MAX),
+	list[2].backend = &known[NOWHERE];
+	assert_ptr_equal(balance_backend_again(known, list, ARRAY_LEN(weights), &list[0], NULL, UINT64_MAX),
 			 &list[0]);
-	assert_ptr_equal(balance_backend_again(list, 1, &list[0], NULL, 0), &list[0]);
+	assert_ptr_equal(balance_backend_again(known, list, 1, &list[0], NULL, 0), &list[0]);
 }
 
 TEST(a_retry_goes_where_the_request_has_not_been)
@@ -119,24 +123,25 @@ TEST(a_retry_goes_where_the_request_has_not_been)
 	previous_hosts_add(&previous_hosts, 0, 0);
 	previous_hosts_add(&previous_hosts, 1, 0);
 	for (int i = 0; i < 100; i++)
-		assert_ptr_equal(
-			balance_backend_again(list, 3, &list[1], &previous_hosts, next_random(&random)),
-			&list[2]);
-	assert_true(balance_has_elsewhere(list, 3, &list[1], &previous_hosts));
+		assert_ptr_equal(balance_backend_again(backends, list, 3, &list[1], &previous_hosts,
+						       next_random(&random)),
+				 &list[2]);
+	assert_true(balance_has_elsewhere(backends, list, 3, &list[1], &previous_hosts));
 	previous_hosts_add(&previous_hosts, 2, 1);
-	assert_true(balance_has_elsewhere(list, 3, &list[2], &previous_hosts));
-	assert_true(balance_has_elsewhere(list, 3, &list[0], &previous_hosts));
+	assert_true(balance_has_elsewhere(backends, list, 3, &list[2], &previous_hosts));
+	assert_true(balance_has_elsewhere(backends, list, 3, &list[0], &previous_hosts));
 	previous_hosts_add(&previous_hosts, 2, 0);
-	assert_false(balance_has_elsewhere(list, 3, &list[2], &previous_hosts));
+	assert_false(balance_has_elsewhere(backends, list, 3, &list[2], &previous_hosts));
 	/* Been everywhere: any other one. */
-	assert_ptr_not_equal(balance_backend_again(list, 3, &list[1], &previous_hosts, next_random(&random)),
-			     &list[1]);
+	assert_ptr_not_equal(
+		balance_backend_again(backends, list, 3, &list[1], &previous_hosts, next_random(&random)),
+		&list[1]);
 	/* Nobody is sent to a backend of weight 0. */
 	list[0].weight = list[1].weight = 0;
 	previous_hosts.count = 0;
 	previous_hosts_add(&previous_hosts, 2, 0);
 	previous_hosts_add(&previous_hosts, 2, 1);
-	assert_false(balance_has_elsewhere(list, 3, &list[2], &previous_hosts));
+	assert_false(balance_has_elsewhere(backends, list, 3, &list[2], &previous_hosts));
 }
 
 TEST(what_was_tried_first_is_forgotten_first)
@@ -158,29 +163,34 @@ TEST(the_share_of_a_backend_that_is_evicted_goes_to_the_others)
 {
 	struct endpoint_health health[2] = { 0 };
 	struct endpoint bad[2] = { { .health = &health[0] }, { .health = &health[1] } };
-	struct backend evicted = { .kind = BACKEND_HOST, .endpoint_list = bad, .endpoint_count = 2 };
+	const struct backend backends[] = {
+		known[GOOD],
+		known[NOWHERE],
+		{ .index = BACKENDS, .kind = BACKEND_HOST, .endpoint_list = bad, .endpoint_count = 2 },
+	};
 	static const uint64_t weights[] = { 60, 30, 10, 5 };
 	struct backend_ref list[ARRAY_LEN(weights)];
 	unsigned int hits[ARRAY_LEN(weights)] = { 0 };
 	uint64_t sum, random = 4;
 
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
-	list[0].backend = &evicted;
-	list[3].backend = &nowhere;
+	list[0].backend = &backends[BACKENDS];
+	list[3].backend = &known[NOWHERE];
 	atomic_store(&health[0].evicted_until_ms, 1000);
 	atomic_store(&health[1].evicted_until_ms, 1000);
 	for (unsigned int i = 0; i < ROUNDS; i++)
-		hits[balance_backend(list, ARRAY_LEN(weights), sum, next_random(&random), 500) - list]++;
+		hits[balance_backend(backends, list, ARRAY_LEN(weights), sum, next_random(&random), 500) -
+		     list]++;
 	assert_int_equal(hits[0], 0);
 	assert_in_range(hits[1], ROUNDS * 69 / 100, ROUNDS * 74 / 100);
 	/* An error keeps its own share, and gets no other. */
 	assert_in_range(hits[3], ROUNDS * 4 / 100, ROUNDS * 6 / 100);
 	/* One endpoint is enough, and so is the end of the eviction; without others nothing changes. */
 	atomic_store(&health[1].evicted_until_ms, 0);
-	assert_ptr_equal(balance_backend(list, ARRAY_LEN(weights), sum, 0, 500), &list[0]);
+	assert_ptr_equal(balance_backend(backends, list, ARRAY_LEN(weights), sum, 0, 500), &list[0]);
 	atomic_store(&health[1].evicted_until_ms, 1000);
-	assert_ptr_equal(balance_backend(list, ARRAY_LEN(weights), sum, 0, 1000), &list[0]);
-	assert_ptr_equal(balance_backend(list, 1, 60, 0, 500), &list[0]);
+	assert_ptr_equal(balance_backend(backends, list, ARRAY_LEN(weights), sum, 0, 1000), &list[0]);
+	assert_ptr_equal(balance_backend(backends, list, 1, 60, 0, 500), &list[0]);
 }
 
 /* ---- endpoints */

@@ -76,17 +76,20 @@ PLAYED(a_body_that_was_not_kept_has_no_copy_and_is_counted)
 PLAYED(nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere)
 {
 	struct scene *scene = *state;
-	struct backend empty = { .kind = BACKEND_SERVICE }, invalid = { .kind = BACKEND_INVALID };
+	struct backend backends[] = { scene->backend,
+				      { .index = 1, .kind = BACKEND_SERVICE },
+				      { .index = 2, .kind = BACKEND_INVALID } };
 
+	scene->proxy.lease->snapshot->backend_list = backends;
 	scene->stream.exchange->upgrade.is_wanted = true;
 	mirror_one(scene);
 	scene->stream.exchange->upgrade.is_wanted = false;
 	scene->policy.per_million = 0;
 	mirror_one(scene);
 	scene->policy.per_million = 1000000;
-	scene->ref.backend = &empty;
+	scene->ref.backend = &backends[1];
 	mirror_one(scene);
-	scene->ref.backend = &invalid;
+	scene->ref.backend = &backends[2];
 	mirror_one(scene);
 	scene->policy.ref = NULL;
 	mirror_one(scene);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "config/snapshot.h"
 #include "policy/circuit.h"
 #include "policy/guard/backend_auth.h"
 #include "policy/headers.h"
@@ -29,7 +30,8 @@ enum {
 struct callout {
 	struct callouts *callouts; /* borrowed */
 	enum callout_kind kind;
-	const struct backend_ref *ref; /* borrowed, like config */
+	const struct backend_ref *ref; /* borrowed, like these two */
+	const struct backend *backend; /* of it, in the snapshot in use */
 	const struct static_config *config;
 	void (*on_done)(struct callout *callout, void *context);
 	void *context;
@@ -88,10 +90,10 @@ static void leave_endpoint(struct callout *callout)
 /* For a health policy of the backend. */
 static void report_health(struct callout *callout, enum callout_result result)
 {
-	const struct endpoint *where = &callout->ref->backend->endpoint_list[callout->endpoint_index];
+	const struct endpoint *where = &callout->backend->endpoint_list[callout->endpoint_index];
 	struct counters *counters = pool_of(callout)->counters;
 	static const struct request_head no_head;
-	struct health_outcome outcome = { .backend = callout->ref->backend,
+	struct health_outcome outcome = { .backend = callout->backend,
 					  .request = &no_head,
 					  .status = result == CALLOUT_LATE ? 504 : 503,
 					  .random = random_next(&pool_of(callout)->random) };
@@ -141,7 +143,7 @@ static void callout_outcome(struct callout *callout, enum callout_result result)
 static int choose_endpoint(struct callout *callout)
 {
 	struct upstream_wants wants = upstream_wants_of(callout->ref, callout->config);
-	const struct backend *backend = callout->ref->backend;
+	const struct backend *backend = callout->backend;
 
 	while (callout->tried.count < LIMIT_PREVIOUS_HOSTS &&
 	       callout->tried.count < backend->endpoint_count) {
@@ -355,7 +357,7 @@ static const struct http1_client_ops http1_ops = { .on_head = on_http1_head,
 
 static struct dial_options dial_options_of(const struct callout *callout)
 {
-	const struct backend *backend = callout->ref->backend;
+	const struct backend *backend = callout->backend;
 
 	return (struct dial_options){
 		.where = &backend->endpoint_list[callout->endpoint_index],
@@ -509,7 +511,7 @@ static uint64_t callout_deadline_ms(const struct callout_request *request)
 {
 	struct exchange_timeouts timeouts;
 
-	timeout_of_exchange(request->config, NULL, request->ref, &timeouts);
+	timeout_of_exchange(&request->snapshot->config, NULL, request->ref, &timeouts);
 	return timeouts.per_try_ns ? ns_to_ms(timeouts.per_try_ns) : request->default_ms;
 }
 
@@ -523,7 +525,8 @@ static struct callout *callout_create(struct callouts *callouts, const struct ca
 	callout->callouts = callouts;
 	callout->kind = request->kind;
 	callout->ref = request->ref;
-	callout->config = request->config;
+	callout->backend = snapshot_backend(request->snapshot, request->ref->backend);
+	callout->config = &request->snapshot->config;
 	callout->is_grpc = request->is_grpc;
 	callout->may_repeat = request->may_repeat;
 	callout->endpoint_index = UINT32_MAX;

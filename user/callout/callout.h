@@ -8,9 +8,9 @@
 
 struct callout_request {
 	enum callout_kind kind;
-	/* Borrowed until the call is freed, like config. Its backend has endpoints. */
+	/* Borrowed until the call is freed, like its snapshot. Its backend has endpoints. */
 	const struct backend_ref *ref;
-	const struct static_config *config;
+	const struct snapshot *snapshot;
 	uint64_t default_ms; /* deadline, if the backend policy has none */
 	/*
 	 * The rest is borrowed for callout_start(). HTTP: the head; Content-Length is added. gRPC: its path

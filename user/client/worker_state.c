@@ -35,8 +35,12 @@ void lease_unref(struct lease *lease)
 
 void proxy_set_lease(struct proxy *proxy, struct lease *lease)
 {
+	const struct lease *old = proxy->lease;
+	bool is_copy = old && lease && snapshot_base(old->snapshot) == snapshot_base(lease->snapshot);
+
 	/* Drop contexts made from the previous settings; sessions hold what they use. */
-	tls_worker_forget(&proxy->tls);
+	if (!is_copy)
+		tls_worker_forget(&proxy->tls);
 	proxy->lease = lease;
 	proxy->pool.config = lease ? &lease->snapshot->config : NULL;
 	proxy->head_budget.most_bytes = lease ? lease->snapshot->config.worker_head_bytes : 0;

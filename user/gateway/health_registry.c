@@ -83,19 +83,27 @@ static struct endpoint_health *registry_take(struct health_registry *registry, s
 	return &entry->health;
 }
 
+static void release_endpoints(struct endpoint *list, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (list[i].health)
+			entry_unref(list[i].health);
+		list[i].health = NULL;
+	}
+}
+
 static void release(void *object)
 {
 	struct snapshot *snapshot = object;
 
-	for (uint32_t b = 0; b < snapshot->backend_count; b++) {
-		struct backend *backend = &snapshot->backend_list[b];
+	for (uint32_t b = 0; b < snapshot->backend_count; b++)
+		release_endpoints(snapshot->backend_list[b].endpoint_list,
+				  snapshot->backend_list[b].endpoint_count);
+}
 
-		for (uint32_t i = 0; i < backend->endpoint_count; i++) {
-			if (backend->endpoint_list[i].health)
-				entry_unref(backend->endpoint_list[i].health);
-			backend->endpoint_list[i].health = NULL;
-		}
-	}
+static void release_block(struct endpoint_block *block)
+{
+	release_endpoints(block->list, block->count);
 }
 
 static uint64_t mix_codes(uint64_t hash, const uint16_t *list, uint32_t count)
@@ -149,26 +157,48 @@ static int attach_group(struct snapshot *snapshot, const struct backend_ref *ref
 	return 0;
 }
 
+static int attach_endpoints(struct health_registry *registry, struct endpoint *list, uint32_t count,
+			    const struct health_group *group)
+{
+	uint64_t check_hash = check_hash_of(group->ref);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (!list[i].health)
+			list[i].health = registry_take(registry, list[i].text, check_hash);
+		if (!list[i].health)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int attach_ref(struct health_registry *registry, struct snapshot *snapshot,
 		      const struct backend_ref *ref)
 {
 	const struct backend *backend = ref->backend;
-	uint64_t check_hash;
 
 	if (!ref->health)
 		return 0;
 	if (attach_group(snapshot, ref) < 0)
 		return -ENOMEM;
-	check_hash = check_hash_of(backend->health_group->ref);
-	for (uint32_t i = 0; i < backend->endpoint_count; i++) {
-		struct endpoint *endpoint = &backend->endpoint_list[i];
+	return attach_endpoints(registry, backend->endpoint_list, backend->endpoint_count,
+				backend->health_group);
+}
 
-		if (!endpoint->health)
-			endpoint->health = registry_take(registry, endpoint->text, check_hash);
-		if (!endpoint->health)
-			return -ENOMEM;
+/* A copy of a snapshot: only what it does not share with the one before needs records. */
+static int attach_blocks(struct health_registry *registry, struct snapshot *copy)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < copy->backend_count && !error; i++) {
+		struct endpoint_block *block = copy->block_list[i];
+		const struct health_group *group = copy->backend_list[i].health_group;
+
+		if (!block || block->release || !group)
+			continue;
+		block->release = release_block;
+		error = attach_endpoints(registry, block->list, block->count, group);
 	}
-	return 0;
+	return error;
 }
 
 static int attach_refs(struct health_registry *registry, struct snapshot *snapshot,
@@ -195,7 +225,7 @@ static int attach_listener(struct health_registry *registry, struct snapshot *sn
 	return error;
 }
 
-int health_registry_attach(struct health_registry *registry, struct snapshot *snapshot)
+static int attach_all(struct health_registry *registry, struct snapshot *snapshot)
 {
 	int error = snapshot_add_destructor(snapshot, release, snapshot);
 
@@ -205,6 +235,13 @@ int health_registry_attach(struct health_registry *registry, struct snapshot *sn
 	}
 	for (uint32_t i = 0; i < snapshot->callout_count && !error; i++)
 		error = attach_ref(registry, snapshot, snapshot->callout_list[i].ref);
+	return error;
+}
+
+int health_registry_attach(struct health_registry *registry, struct snapshot *snapshot)
+{
+	int error = snapshot->base ? attach_blocks(registry, snapshot) : attach_all(registry, snapshot);
+
 	registry_clear(registry, true);
 	return error;
 }

@@ -237,6 +237,7 @@ static struct jwk_fetch *fetch_create(struct jwk_entry *entry)
 	const struct tls_client_settings *tls = remote->tls ? &remote->tls->settings : NULL;
 	struct upstream_wants wants = { .keepalive = &entry->snapshot->config.upstream_keepalives,
 					.tls = tls };
+	const struct endpoint *where = snapshot_backend(entry->snapshot, remote->backend)->endpoint_list;
 	struct jwk_fetch *fetch = hg_calloc(1, sizeof(*fetch));
 
 	if (!fetch)
@@ -248,14 +249,13 @@ static struct jwk_fetch *fetch_create(struct jwk_entry *entry)
 	loop_deferred_init(&fetch->release, fetch_on_release);
 	http1_client_init(&fetch->client, fetch->pool, fetcher->outbound->relay.scratch, METHOD_GET,
 			  &fetch_ops);
-	fetch->endpoint = upstream_pool_endpoint(fetch->pool, remote->backend->endpoint_list, &wants);
+	fetch->endpoint = upstream_pool_endpoint(fetch->pool, where, &wants);
 	if (!fetch->endpoint || fetch_write(fetch, remote) < 0) {
 		fetch_free(fetch);
 		return NULL;
 	}
-	fetch->client.options = (struct dial_options){ .where = remote->backend->endpoint_list,
-						       .endpoint = fetch->endpoint,
-						       .tls = tls };
+	fetch->client.options =
+		(struct dial_options){ .where = where, .endpoint = fetch->endpoint, .tls = tls };
 	fetch->client.connect_ms = CONNECT_MS;
 	fetch->client.may_repeat = true;
 	fetch->entry = entry;
@@ -406,6 +406,13 @@ void jwk_fetcher_follow(struct jwk_fetcher *fetcher, struct snapshot *snapshot)
 		struct jwk_entry *entry = list_entry(node, struct jwk_entry, node);
 		const struct jwk_remote *remote = remote_of(snapshot, entry->url);
 
+		/* A copy with other endpoints: what is being fetched goes on. */
+		if (entry->snapshot && snapshot_base(entry->snapshot) == snapshot_base(snapshot)) {
+			snapshot_ref(snapshot);
+			snapshot_unref(entry->snapshot);
+			entry->snapshot = snapshot;
+			continue;
+		}
 		entry_forget_snapshot(entry);
 		if (!remote) {
 			entry_free(entry);

@@ -211,9 +211,16 @@ static void hub_on_snapshot(struct message *message, void *context)
 	struct snapshot_message *update = container_of(message, struct snapshot_message, message);
 	struct mcp_hub *hub = context;
 	struct snapshot *old = hub->snapshot;
+	bool is_copy = old && snapshot_base(old) == snapshot_base(update->snapshot);
 
 	hub->snapshot = update->snapshot;
 	hub->pool.config = &hub->snapshot->config;
+	/* Only endpoints are others: sessions begun from now on go there. */
+	if (is_copy) {
+		snapshot_unref(old);
+		hg_free(update);
+		return;
+	}
 	hub->targets.message_bytes = hub->snapshot->config.mcp_limits.message_bytes;
 	hub->targets.max_children = hub->snapshot->config.mcp_limits.children;
 	tls_worker_forget(&hub->tls);

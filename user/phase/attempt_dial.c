@@ -319,8 +319,7 @@ enum stream_step attempt_dial(struct stream *stream)
 	bool is_dynamic = ref->backend->kind == BACKEND_DYNAMIC;
 	enum limit_kind kind;
 	struct dial_options options = {
-		.where = is_dynamic ? stream->exchange->requested
-				    : &ref->backend->endpoint_list[attempt->endpoint_index],
+		.where = is_dynamic ? stream->exchange->requested : stream_endpoint(stream),
 		.endpoint = attempt->endpoint,
 		.tls = ref->tls ? &ref->tls->settings : NULL,
 		.protocol = attempt_protocol(stream),

@@ -27,16 +27,17 @@ static const struct list *place_bound(const struct stream *stream)
 /* The endpoint of `ref` to which a connection bound to this client leads; UINT32_MAX: none. */
 static uint32_t place_bound_index(const struct stream *stream, const struct backend_ref *ref)
 {
+	const struct backend *backend = snapshot_backend(stream->lease->snapshot, ref->backend);
 	const struct list *bound = place_bound(stream);
 
 	if (!bound)
 		return UINT32_MAX;
-	for (uint32_t i = 0; i < ref->backend->endpoint_count; i++) {
+	for (uint32_t i = 0; i < backend->endpoint_count; i++) {
 		list_each(node, next, bound) {
 			const struct upstream *upstream = list_entry(node, struct upstream, idle_node);
 
-			if (span_eq(upstream->endpoint->text, ref->backend->endpoint_list[i].text) &&
-			    !previous_hosts_has(stream->attempt.previous_hosts, ref->backend->index, i))
+			if (span_eq(upstream->endpoint->text, backend->endpoint_list[i].text) &&
+			    !previous_hosts_has(stream->attempt.previous_hosts, backend->index, i))
 				return i;
 		}
 	}
@@ -120,17 +121,18 @@ int place_choose(struct stream *stream)
 	uint32_t bound = place_bound_index(stream, stream->backend);
 	struct attempt *attempt = &stream->attempt;
 	struct upstream_wants wants = upstream_wants_of(stream->backend, &stream->lease->snapshot->config);
+	const struct backend *backend = stream_backend(stream);
 
-	if (stream->backend->backend->kind == BACKEND_DYNAMIC)
+	if (backend->kind == BACKEND_DYNAMIC)
 		return place_choose_dynamic(stream, &wants);
 	if (bound != UINT32_MAX) {
 		attempt->endpoint_index = bound;
-		attempt->endpoint = upstream_pool_endpoint(
-			&stream->proxy->pool, &stream->backend->backend->endpoint_list[bound], &wants);
+		attempt->endpoint =
+			upstream_pool_endpoint(&stream->proxy->pool, &backend->endpoint_list[bound], &wants);
 	} else {
-		attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend,
-							 &wants, attempt->previous_hosts,
-							 attempt->endpoint_index, &attempt->endpoint_index);
+		attempt->endpoint =
+			upstream_pool_choose(&stream->proxy->pool, backend, &wants, attempt->previous_hosts,
+					     attempt->endpoint_index, &attempt->endpoint_index);
 	}
 	if (!attempt->endpoint)
 		return -ENOMEM;
@@ -149,7 +151,8 @@ bool place_has_elsewhere(const struct stream *stream)
 	uint32_t count;
 	const struct backend_ref *list = place_list(stream, &count);
 
-	return balance_has_elsewhere(list, count, stream->backend, stream->attempt.previous_hosts);
+	return balance_has_elsewhere(stream->lease->snapshot->backend_list, list, count, stream->backend,
+				     stream->attempt.previous_hosts);
 }
 
 bool place_may_change_backend(const struct stream *stream)
@@ -193,7 +196,9 @@ void place_add_previous_host(struct stream *stream)
 int place_change_backend(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
+	const struct snapshot *snapshot = stream->lease->snapshot;
 	const struct backend_ref *next = stream->backend;
+	const struct backend *backend = stream_backend(stream);
 	uint32_t count;
 	const struct backend_ref *list = place_list(stream, &count);
 
@@ -201,12 +206,13 @@ int place_change_backend(struct stream *stream)
 	 * With more endpoints than can be recorded, or without memory to record them, the number of tries
 	 * decides.
 	 */
-	if (++attempt->tries_here >= next->backend->endpoint_count ||
-	    !balance_has_untried(next->backend, attempt->previous_hosts))
-		next = balance_backend_again(list, count, next, attempt->previous_hosts,
-					     proxy_random(stream->proxy));
+	if (++attempt->tries_here >= backend->endpoint_count ||
+	    !balance_has_untried(backend, attempt->previous_hosts))
+		next = balance_backend_again(snapshot->backend_list, list, count, next,
+					     attempt->previous_hosts, proxy_random(stream->proxy));
 	/* Rules of another backend would see a request that was changed for this one. */
-	if (next == stream->backend || next->backend->endpoint_count == 0 || next->guards.count)
+	if (next == stream->backend || snapshot_backend(snapshot, next->backend)->endpoint_count == 0 ||
+	    next->guards.count)
 		return 0;
 	attempt_leave_endpoint(stream);
 	stream->backend = next;

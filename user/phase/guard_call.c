@@ -29,7 +29,7 @@ int guard_call_start(void *context, const struct guard_call *call)
 	const struct callout_request request = {
 		.kind = call->kind,
 		.ref = call->ref,
-		.config = &stream->lease->snapshot->config,
+		.snapshot = stream->lease->snapshot,
 		.default_ms = LIMIT_CALLOUT_MS,
 		.head = call->head,
 		.body = call->body,
@@ -39,7 +39,8 @@ int guard_call_start(void *context, const struct guard_call *call)
 	int error;
 
 	stream_drop_call(stream);
-	if (!call->ref || call->ref->backend->endpoint_count == 0 ||
+	if (!call->ref ||
+	    snapshot_backend(stream->lease->snapshot, call->ref->backend)->endpoint_count == 0 ||
 	    (call->ref->tls && call->ref->tls->invalid_reason.len))
 		error = -EHOSTDOWN;
 	else

@@ -81,7 +81,7 @@ static bool mirror_choose(struct mirror *mirror)
 	struct proxy *proxy = mirror->proxy;
 	const struct static_config *config = &mirror->lease->snapshot->config;
 	struct upstream_wants wants = upstream_wants_of(mirror->ref, config);
-	const struct backend *backend = mirror->ref->backend;
+	const struct backend *backend = snapshot_backend(mirror->lease->snapshot, mirror->ref->backend);
 	uint32_t index;
 
 	mirror->endpoint = upstream_pool_choose(&proxy->pool, backend, &wants, NULL, UINT32_MAX, &index);
@@ -252,11 +252,12 @@ void mirror_body_moved(struct stream *stream)
 	exchange->mirror_plans = NULL;
 }
 
-static bool mirror_leads_somewhere(const struct mirror_policy *policy)
+static bool mirror_leads_somewhere(const struct stream *stream, const struct mirror_policy *policy)
 {
 	const struct backend_ref *ref = policy->ref;
 
-	return ref && ref->backend->kind != BACKEND_INVALID && ref->backend->endpoint_count &&
+	return ref && ref->backend->kind != BACKEND_INVALID &&
+	       snapshot_backend(stream->lease->snapshot, ref->backend)->endpoint_count &&
 	       !(ref->tls && ref->tls->invalid_reason.len);
 }
 
@@ -271,7 +272,7 @@ void mirror_request(struct stream *stream)
 			i < policies->mirror_count ? policies->mirror_list[i]
 						   : chosen->mirror_list[i - policies->mirror_count];
 
-		if (stream->exchange->upgrade.is_wanted || !mirror_leads_somewhere(policy) ||
+		if (stream->exchange->upgrade.is_wanted || !mirror_leads_somewhere(stream, policy) ||
 		    proxy_random(proxy) % 1000000u >= policy->per_million)
 			continue;
 		mirror_add(stream, policy->ref);

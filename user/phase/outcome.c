@@ -10,7 +10,7 @@ enum { OUTCOME_LOG_MS = 1000 }; /* minimum interval between log lines about evic
 
 static struct endpoint_health *health_of(const struct stream *stream)
 {
-	return stream->backend->backend->endpoint_list[stream->attempt.endpoint_index].health;
+	return stream_endpoint(stream)->health;
 }
 
 /* The eviction time when the policy sets none: the backend's Retry-After, or the retry backoff. */
@@ -47,7 +47,7 @@ static void outcome_note(struct stream *stream, const struct fields *response, u
 	struct proxy *proxy = stream->proxy;
 	static const struct request_head no_head;
 	struct health_outcome outcome = {
-		.backend = stream->backend->backend,
+		.backend = stream_backend(stream),
 		.request = stream->exchange ? &stream->exchange->head : &no_head,
 		.response = response,
 		.status = status,

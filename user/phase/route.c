@@ -50,14 +50,14 @@ static bool exchange_choose_backend(struct stream *stream, enum stream_step *ret
 
 	stream->backend = place_bound_backend(stream);
 	if (!stream->backend)
-		stream->backend =
-			balance_backend(route->backend_list, route->backend_count, route->weight_sum,
-					proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
+		stream->backend = balance_backend(stream->lease->snapshot->backend_list, route->backend_list,
+						  route->backend_count, route->weight_sum,
+						  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
 	if (!stream->backend) {
 		*ret_step = step_reply(stream, 500, SPAN("no valid backends"), END_NO_BACKEND);
 		return false;
 	}
-	backend = stream->backend->backend;
+	backend = stream_backend(stream);
 	if (backend->kind == BACKEND_INVALID) {
 		*ret_step = step_reply(stream, 500,
 				       backend->invalid_reason.len ? backend->invalid_reason

@@ -61,9 +61,10 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 	stream->tcp_route = route;
 	if (!route)
 		return refuse_name(stream);
-	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
+	stream->backend = balance_backend(stream->lease->snapshot->backend_list, route->backend_list,
+					  route->backend_count, route->weight_sum,
 					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
-	if (!stream->backend || stream->backend->backend->endpoint_count == 0)
+	if (!stream->backend || stream_backend(stream)->endpoint_count == 0)
 		return step_end(stream, END_NO_BACKEND, STREAM_END_RESET);
 	return STEP_ATTEMPT;
 }

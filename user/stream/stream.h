@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/snapshot.h"
 #include "policy/retry.h"
 #include "policy/timeout.h"
 #include "policy/guard/guard.h"
@@ -230,6 +231,18 @@ struct stream {
 	struct timer timer;
 	struct loop_deferred again; /* pumps the stream; when closed: frees it */
 };
+
+/* The backend of stream->backend, with its endpoints at the start of the stream. */
+static inline const struct backend *stream_backend(const struct stream *stream)
+{
+	return snapshot_backend(stream->lease->snapshot, stream->backend->backend);
+}
+
+/* The endpoint of the attempt; not of a dynamic backend (exchange->requested). */
+static inline const struct endpoint *stream_endpoint(const struct stream *stream)
+{
+	return &stream_backend(stream)->endpoint_list[stream->attempt.endpoint_index];
+}
 
 /* The driver, for lower layers (driver.h): proxy->driver. */
 struct stream_driver {

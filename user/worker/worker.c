@@ -124,6 +124,18 @@ static void worker_use(struct worker *worker, struct lease *lease)
 	proxy_trace(&worker->proxy, 0, TRACE_RELOAD, (uint32_t)lease->snapshot->generation, 0);
 }
 
+/* A copy with other endpoints: ports, and what clients have of their binds, stay as they are. */
+static void worker_on_endpoints(struct message *message, void *context)
+{
+	struct worker_change *change = container_of(message, struct worker_change, message);
+	struct worker *worker = context;
+	struct lease *old = worker->proxy.lease;
+
+	proxy_set_lease(&worker->proxy, change->lease);
+	lease_unref(old);
+	hg_free(change);
+}
+
 static void worker_on_configure(struct message *message, void *context)
 {
 	struct worker_change *change = container_of(message, struct worker_change, message);
@@ -203,6 +215,15 @@ struct worker_change *worker_change_create(struct snapshot *snapshot, const stru
 		hg_free(change);
 		return NULL;
 	}
+	return change;
+}
+
+struct worker_change *worker_endpoints_create(struct snapshot *copy)
+{
+	struct worker_change *change = worker_change_create(copy, NULL, 0);
+
+	if (change)
+		change->message.run = worker_on_endpoints;
 	return change;
 }
 

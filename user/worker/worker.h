@@ -44,6 +44,8 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
  */
 struct worker_change *worker_change_create(struct snapshot *snapshot, const struct worker_listen *listens,
 					   size_t count);
+/* The same for a copy of the snapshot in use (snapshot_copy()): its ports are the same. */
+struct worker_change *worker_endpoints_create(struct snapshot *copy);
 void worker_change_free(struct worker_change *change); /* one that was not sent; NULL allowed */
 void worker_change_send(struct worker *worker, struct worker_change *change);
 /*

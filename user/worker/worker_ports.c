@@ -338,7 +338,7 @@ static struct proxy_bind *bind_of_stream(const struct worker_ports *ports, const
 	for (size_t i = 0; i < count; i++) {
 		const struct bind *bind = choices[i]->bind->bind;
 
-		if (entry && bind && stream_has_place(bind, entry))
+		if (entry && bind && stream_has_place(ports->proxy->lease->snapshot, bind, entry))
 			return choices[i]->bind;
 	}
 	return count ? choices[0]->bind : NULL;

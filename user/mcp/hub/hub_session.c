@@ -139,7 +139,7 @@ static int open_remote(struct hub_link *link, const struct mcp_server *server, c
 		       struct text *error)
 {
 	const struct static_config *config = &link->session->snapshot->config;
-	const struct backend *backend = server->backend;
+	const struct backend *backend = snapshot_backend(link->session->snapshot, server->backend);
 	/* A session stays at one endpoint; sessions are spread over all of them. */
 	uint64_t at = link->session->id_number % backend->endpoint_count;
 	struct remote_place place = { .where = &backend->endpoint_list[at],

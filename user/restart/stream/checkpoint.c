@@ -70,7 +70,7 @@ static bool is_resumable(const struct stream *stream)
 	const struct conn *client = &stream->client->conn, *backend = &stream->upstream->conn;
 
 	return stream->downstream == &downstream_codec_h1 && stream->upstream_side == &upstream_codec_h1 &&
-	       !client->tls && !backend->tls && !stream->backend->backend->endpoint_list[0].is_inner;
+	       !client->tls && !backend->tls && !stream_backend(stream)->endpoint_list[0].is_inner;
 }
 
 static uint8_t kind_of(const struct stream *stream)
@@ -143,7 +143,7 @@ static uint64_t route_of(const struct stream *stream)
 
 static uint64_t endpoint_of(const struct stream *stream)
 {
-	return hash_bytes(stream->backend->backend->endpoint_list[stream->attempt.endpoint_index].text);
+	return hash_bytes(stream_endpoint(stream)->text);
 }
 
 static uint8_t version_of(const struct stream *stream)

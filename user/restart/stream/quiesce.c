@@ -159,7 +159,7 @@ static bool has_place(const struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;
 
-	return bind && stream_has_place(bind, entry_of(stream));
+	return bind && stream_has_place(stream->proxy->lease->snapshot, bind, entry_of(stream));
 }
 
 void quiesce_stream(struct stream *stream)

@@ -19,6 +19,7 @@
 
 /* Where the entry's names lead in the current configuration. */
 struct resumed_place {
+	const struct snapshot *snapshot;
 	const struct listener *listener;
 	const struct route *route;
 	const struct tcp_route *tcp_route;
@@ -40,7 +41,7 @@ static bool find_backend(struct resumed_place *place, const struct restart_entry
 			 const struct backend_ref *list, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		const struct backend *backend = list[i].backend;
+		const struct backend *backend = snapshot_backend(place->snapshot, list[i].backend);
 
 		if (checkpoint_backend_name(&list[i]) != entry->backend)
 			continue;
@@ -89,9 +90,9 @@ static bool is_of(const struct bind *bind, const struct restart_entry *entry)
 }
 
 static bool find_place(struct resumed_place *place, const struct restart_entry *entry,
-		       const struct bind *bind)
+		       const struct snapshot *snapshot, const struct bind *bind)
 {
-	*place = (struct resumed_place){ 0 };
+	*place = (struct resumed_place){ .snapshot = snapshot };
 	if (!is_of(bind, entry))
 		return false;
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
@@ -102,11 +103,12 @@ static bool find_place(struct resumed_place *place, const struct restart_entry *
 	return false;
 }
 
-bool stream_has_place(const struct bind *bind, const struct restart_entry *entry)
+bool stream_has_place(const struct snapshot *snapshot, const struct bind *bind,
+		      const struct restart_entry *entry)
 {
 	struct resumed_place place;
 
-	return find_place(&place, entry, bind);
+	return find_place(&place, entry, snapshot, bind);
 }
 
 /* ------------------------------------------------------------------------------------ the stream */
@@ -202,8 +204,7 @@ static int bind_upstream(struct stream *stream, int backend_fd, bool bypasses)
 	/* The endpoint may use TLS by now: no request that needs TLS may get this plain connection later. */
 	wants.tls = NULL;
 	(void)socket_peer(backend_fd, &address);
-	attempt->endpoint = upstream_pool_endpoint(
-		&proxy->pool, &stream->backend->backend->endpoint_list[attempt->endpoint_index], &wants);
+	attempt->endpoint = upstream_pool_endpoint(&proxy->pool, stream_endpoint(stream), &wants);
 	if (!attempt->endpoint) {
 		socket_reset(backend_fd);
 		return -ENOMEM;
@@ -498,7 +499,8 @@ static bool take_over_client(struct proxy *proxy, struct proxy_bind *bind, int c
 	struct client *client;
 	struct address peer;
 
-	if (!bind->bind || !is_sound(entry) || !find_place(&place, entry, bind->bind) ||
+	if (!bind->bind || !is_sound(entry) ||
+	    !find_place(&place, entry, proxy->lease->snapshot, bind->bind) ||
 	    socket_peer(client_fd, &peer) < 0) {
 		socket_reset(client_fd);
 		socket_reset(entry->backend_fd);

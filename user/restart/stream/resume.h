@@ -10,7 +10,8 @@
  */
 bool stream_resume(struct proxy *proxy, struct proxy_bind *bind, int client_fd);
 /*
- * True if listener, route and endpoint of the entry are in the configuration; otherwise stream_resume() would
- * reset the stream.
+ * True if listener, route and endpoint of the entry are in the configuration, at this bind; otherwise
+ * stream_resume() would reset the stream.
  */
-bool stream_has_place(const struct bind *bind, const struct restart_entry *entry);
+bool stream_has_place(const struct snapshot *snapshot, const struct bind *bind,
+		      const struct restart_entry *entry);
