@@ -7,6 +7,7 @@
 #include "config/core/engine/expand.h"
 #include "config/core/values/tls_files.h"
 #include "config/gatewayapi/gatewayapi.h"
+#include "config/gatewayapi/service_update.h"
 #include "config/source.h"
 #include "config/standalone/standalone.h"
 #include "config/standalone/static.h"
@@ -87,7 +88,7 @@ static struct span without_mark(struct span text)
 static int load_texts(struct decoder *d, struct arena *arena, const struct source_texts *texts,
 		      struct document_set *set)
 {
-	struct yaml_budget budget = { LIMIT_CONFIG_NODES };
+	struct yaml_budget files = { LIMIT_CONFIG_NODES }, objects = { LIMIT_CLUSTER_NODES };
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < texts->count; i++) {
@@ -102,7 +103,7 @@ static int load_texts(struct decoder *d, struct arena *arena, const struct sourc
 			r = expand_text(arena, source->name, text, expand_environment, d->report, &expansion);
 		input = (struct yaml_source){ source->name, expansion.text, expansion.shift_list,
 					      expansion.shift_count };
-		bytes += expansion.text.len;
+		bytes += source->is_of_api_server ? 0 : expansion.text.len;
 		if (r == 0 && bytes > LIMIT_CONFIG_TOTAL_BYTES) {
 			config_message_at(d->report, CONFIG_ERROR, source->name,
 					  "does not fit: it and the files before it are larger than 64 MiB "
@@ -110,7 +111,8 @@ static int load_texts(struct decoder *d, struct arena *arena, const struct sourc
 			return -EINVAL;
 		}
 		if (r == 0)
-			r = yaml_load(arena, &input, &budget, d->report, &documents);
+			r = yaml_load(arena, &input, source->is_of_api_server ? &objects : &files, d->report,
+				      &documents);
 		if (r == 0)
 			r = sort_documents(d, &documents, set);
 		if (r == -ENOMEM)
@@ -320,4 +322,36 @@ int config_load_with(const struct config_source *source_list, size_t source_coun
 	}
 	*ret = snapshot;
 	return 0;
+}
+
+/* -------------------------------------------------------------------------------- endpoints alone */
+
+bool config_uses_service(const struct snapshot *snapshot, struct span key)
+{
+	return service_is_used(snapshot, key);
+}
+
+int config_load_endpoints(struct span text, struct snapshot *copy)
+{
+	struct yaml_source source = { .file = SPAN("endpoints"), .text = text };
+	struct yaml_budget budget = { LIMIT_CLUSTER_NODES };
+	struct yaml_documents documents = { 0 };
+	struct config_report report;
+	struct builder builder;
+	struct arena nodes;
+	int r;
+
+	config_report_init(&report);
+	arena_init(&nodes, TEXT_BLOCK_BYTES);
+	build_init(&builder, copy, &report);
+	builder.decoder.arena = &nodes;
+	r = yaml_load(&nodes, &source, &budget, &report, &documents);
+	if (r == 0)
+		r = gatewayapi_update(&builder, documents.list, documents.count, copy);
+	if (builder.decoder.failed || report.failed)
+		r = -ENOMEM;
+	build_done(&builder);
+	arena_done(&nodes);
+	config_report_done(&report);
+	return r == 0 || r == -ENOMEM ? r : -EAGAIN;
 }

@@ -11,6 +11,7 @@
 struct config_source {
 	const char *path; /* file, directory, or "-" for standard input; only a name if has_text */
 	bool has_text; /* use `text` and read nothing */
+	bool is_of_api_server; /* LIMIT_CLUSTER_... apply, not the limits of files */
 	struct span text;
 };
 
@@ -32,3 +33,13 @@ static inline int config_load(const struct config_source *source_list, size_t so
 	return config_load_with(source_list, source_count, &(struct config_setting){ .previous = previous },
 				report, ret);
 }
+
+/*
+ * Of a change of endpoints alone: gives the backends of Services their endpoints in a copy of the snapshot in
+ * force (snapshot_copy()). text: the manifests of these Services and of all of their EndpointSlices. The
+ * result is that of decoding everything again. 0, -EAGAIN (everything must be decoded: more than endpoints
+ * would change, or there is something to report), or -ENOMEM; on error the copy is to be dropped.
+ */
+int config_load_endpoints(struct span text, struct snapshot *copy);
+/* True if a backend of the snapshot is a port of the Service "namespace/name". */
+bool config_uses_service(const struct snapshot *snapshot, struct span key);

@@ -46,8 +46,19 @@ static int keep_text(struct source_texts *texts, struct span name, struct span t
 		texts->list = list;
 		texts->size = size;
 	}
-	texts->list[texts->count++] = (struct source_text){ name, text };
+	texts->list[texts->count++] = (struct source_text){ name, text, false };
 	texts->bytes += text.len;
+	return 0;
+}
+
+static int keep_objects(struct source_texts *texts, struct span name, struct span text)
+{
+	int r = keep_text(texts, name, text);
+
+	if (r < 0)
+		return r;
+	texts->bytes -= text.len;
+	texts->list[texts->count - 1].is_of_api_server = true;
 	return 0;
 }
 
@@ -295,6 +306,8 @@ int source_read(struct arena *arena, const struct config_source *source, struct 
 
 	if (!name.data)
 		return -ENOMEM;
+	if (source->is_of_api_server)
+		return keep_objects(texts, name, source->text);
 	if (source->has_text)
 		return source->text.len ? keep_text(texts, name, source->text) : refuse_empty(report, name);
 	if (span_eq(name, SPAN("-")))

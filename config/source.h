@@ -8,13 +8,14 @@
 struct source_text {
 	struct span name; /* for messages */
 	struct span text;
+	bool is_of_api_server;
 };
 
 struct source_texts {
 	struct source_text *list; /* owner, heap; the spans are in the arena given to source_read */
 	uint32_t count;
 	uint32_t size;
-	uint64_t bytes; /* of all texts */
+	uint64_t bytes; /* of all texts but those of an API server */
 };
 
 void source_init(struct source_texts *texts);

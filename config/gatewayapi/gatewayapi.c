@@ -13,19 +13,46 @@
 #include "config/gatewayapi/parameters.h"
 #include "config/gatewayapi/policy.h"
 #include "config/gatewayapi/route.h"
-#include "config/gatewayapi/service.h"
+#include "config/gatewayapi/service_update.h"
 #include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
+
+static void begin(struct manifests *m, struct builder *builder, struct yaml_document *const *document_list,
+		  uint32_t document_count)
+{
+	*m = (struct manifests){ .builder = builder, .decoder = &builder->decoder };
+	m->decoder->is_manifest = true;
+	m->decoder->report->is_per_object = true;
+	for (uint32_t i = 0; i < document_count; i++)
+		manifest_add(m, document_list[i]);
+}
+
+static void done(struct manifests *m)
+{
+	m->decoder->report->is_per_object = false;
+	m->decoder->report->drops_repeats = false;
+	m->decoder->is_manifest = false;
+	gateways_done(m);
+	gateway_pool_done(m);
+	services_done(m);
+	credentials_done(m);
+	strangers_done(m);
+	status_done(m);
+	for (unsigned kind = 0; kind < MANIFEST_KIND_COUNT; kind++)
+		build_list_done(&m->objects[kind]);
+	build_list_done(&m->listeners);
+	name_map_done(&m->index);
+	name_map_done(&m->gateways);
+	name_map_done(&m->services);
+	name_map_done(&m->backends);
+}
 
 void gatewayapi_decode(struct builder *builder, struct yaml_document *const *document_list,
 		       uint32_t document_count)
 {
-	struct manifests m = { .builder = builder, .decoder = &builder->decoder };
+	struct manifests m;
 
-	m.decoder->is_manifest = true;
-	m.decoder->report->is_per_object = true;
-	for (uint32_t i = 0; i < document_count; i++)
-		manifest_add(&m, document_list[i]);
+	begin(&m, builder, document_list, document_count);
 	unknown_kinds_decode(&m);
 	grants_check(&m);
 	gateways_find_foreign(&m);
@@ -45,20 +72,17 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	if (!builder->is_restoring)
 		kept_objects_find(&m);
 	kept_objects_save(&m);
-	m.decoder->report->is_per_object = false;
-	m.decoder->report->drops_repeats = false;
-	m.decoder->is_manifest = false;
-	gateways_done(&m);
-	gateway_pool_done(&m);
-	services_done(&m);
-	credentials_done(&m);
-	strangers_done(&m);
-	status_done(&m);
-	for (unsigned kind = 0; kind < MANIFEST_KIND_COUNT; kind++)
-		build_list_done(&m.objects[kind]);
-	build_list_done(&m.listeners);
-	name_map_done(&m.index);
-	name_map_done(&m.gateways);
-	name_map_done(&m.services);
-	name_map_done(&m.backends);
+	done(&m);
+}
+
+int gatewayapi_update(struct builder *builder, struct yaml_document *const *document_list,
+		      uint32_t document_count, struct snapshot *copy)
+{
+	struct manifests m;
+	int result;
+
+	begin(&m, builder, document_list, document_count);
+	result = services_update(&m, copy);
+	done(&m);
+	return result;
 }

@@ -61,6 +61,7 @@ static const struct backend *reachable(struct manifests *m, struct backend *serv
 {
 	struct decoder *d = m->decoder;
 
+	service->resolves_if_empty = true;
 	if (service->endpoint_count)
 		return service;
 	service->endpoint_list = decode_take(d, 1, sizeof(*service->endpoint_list));

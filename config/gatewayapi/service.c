@@ -325,18 +325,27 @@ static void fill_service(struct decoder *d, const struct service *service, const
 		set_dns_endpoint(d, backend, hostname, port->port);
 }
 
+struct span service_backend_name(struct decoder *d, const struct service *service)
+{
+	struct span hostname = service_hostname(d, service->namespace, service->name);
+
+	return decode_text(d, "%.*s/%.*s", SPAN_FMT(service->namespace), SPAN_FMT(hostname));
+}
+
 static struct backend *make_backend(struct manifests *m, struct service *service,
 				    const struct service_port *port)
 {
 	struct decoder *d = m->decoder;
 	struct span hostname = service_hostname(d, service->namespace, service->name);
+	uint32_t messages = config_report_total(d->report);
 	struct service_backend *made = decode_take(d, 1, sizeof(*made));
 	struct backend *backend = made ? build_backend(m->builder) : NULL;
 
 	if (!backend || !hostname.data)
 		return NULL;
 	backend->kind = BACKEND_SERVICE;
-	backend->name = decode_text(d, "%.*s/%.*s", SPAN_FMT(service->namespace), SPAN_FMT(hostname));
+	backend->name = service_backend_name(d, service);
+	backend->service_port = port->port;
 	backend->namespace = service->namespace;
 	backend->target = decode_text(d, "%.*s:%u", SPAN_FMT(hostname), port->port);
 	backend->authority = value_authority(d, hostname, port->port);
@@ -346,6 +355,7 @@ static struct backend *make_backend(struct manifests *m, struct service *service
 		value_splice_end(d, manifest_splice(service->object), &backend->splice_off,
 				 &backend->is_same_host);
 	fill_service(d, service, port, hostname, backend);
+	backend->has_endpoint_fault = config_report_total(d->report) != messages;
 	*made = (struct service_backend){ service->backends, port->port, backend };
 	service->backends = made;
 	return backend;
@@ -359,19 +369,39 @@ static bool is_external(struct decoder *d, const struct service *service)
 	       span_eq(type, SPAN("ExternalName"));
 }
 
+/* NULL, or why the Service cannot be used by that port. */
+static const char *describe_port(struct decoder *d, const struct service *service, uint16_t number,
+				 struct service_port *ret)
+{
+	*ret = (struct service_port){ .port = number, .is_nameless = true };
+	if (service->object) {
+		if (!find_port(d, service, number, ret) && !is_external(d, service))
+			return "BackendNotFound: the Service has no such port";
+	} else if (!service->slices.count && !service->endpoints) {
+		return "BackendNotFound: there is no such Service";
+	}
+	return NULL;
+}
+
+bool service_endpoints(struct decoder *d, const struct service *service, uint16_t number, struct backend *ret)
+{
+	struct span hostname = service_hostname(d, service->namespace, service->name);
+	struct service_port port;
+
+	if (describe_port(d, service, number, &port))
+		return false;
+	fill_service(d, service, &port, hostname, ret);
+	return true;
+}
+
 /* Returns the backend of a port; NULL and *ret_reason if it is invalid. */
 static struct backend *service_backend(struct manifests *m, struct service *service, uint16_t number,
 				       const char **ret_reason)
 {
-	struct service_port port = { .port = number, .is_nameless = true };
+	struct service_port port;
 	struct backend *backend = NULL;
 
-	if (service->object) {
-		if (!find_port(m->decoder, service, number, &port) && !is_external(m->decoder, service))
-			*ret_reason = "BackendNotFound: the Service has no such port";
-	} else if (!service->slices.count && !service->endpoints) {
-		*ret_reason = "BackendNotFound: there is no such Service";
-	}
+	*ret_reason = describe_port(m->decoder, service, number, &port);
 	if (*ret_reason)
 		return NULL;
 	for (struct service_backend *made = service->backends; made && !backend; made = made->next)

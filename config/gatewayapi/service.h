@@ -28,6 +28,12 @@ struct service_backend {
 void services_decode(struct manifests *m);
 void services_done(struct manifests *m);
 
+/* "namespace/name.namespace.svc.cluster.local": of the backends of all of its ports. */
+struct span service_backend_name(struct decoder *d, const struct service *service);
+/* Sets the endpoints of a port in *ret, and nothing else. False: the Service has no such port. */
+bool service_endpoints(struct decoder *d, const struct service *service, uint16_t number,
+		       struct backend *ret);
+
 /*
  * Decodes a backendRef to a Service that the route may refer to: sets service_name, service_port and backend,
  * or marks it invalid with a warning (unknown port). Does not register the reference. False after an error.

@@ -19,8 +19,10 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(ROOT, "tests", "lib"),
                 os.path.join(ROOT, "tests", "scenario")]
 import peers  # noqa: E402
-from hg import Gateway, Origin, check, eq, framework, process, validate, wait_until  # noqa: E402
+from hg import Gateway, Origin, check, eq, framework, free_port, process, validate, wait_until  # noqa: E402
+from hg.api_server import ApiServer  # noqa: E402
 from plays import SIMPLE  # noqa: E402
+from test_cluster import CLASS, gateway_object, route, serve  # noqa: E402
 
 CLAIMS = {}
 
@@ -109,6 +111,78 @@ def drain(client):
 @claim("selftest", "self-test of the kernel lane at the start of the gateway", "s", 3)
 def selftest():
     return Gateway(BODIES, origin=Origin(), lanes=True).metrics()("headgate_sockmap_selftest_seconds")
+
+
+# ---- an API server -----------------------------------------------------------------------------------
+
+SERVICES, ENDPOINTS, ROUTES, CHANGES, SECONDS = 100, 100, 1000, 60, 10
+
+
+def slice_of(number, turn=0):
+    """One of its endpoints has another address each turn."""
+    return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": f"s{number}-x", "labels": {"kubernetes.io/service-name": f"s{number}"}},
+            "ports": [{"name": "http", "port": 80}],
+            "endpoints": [{"addresses": [f"127.{1 + number}.{n}.{1 + (turn if n == 2 else 0) % 200}"],
+                           "conditions": {"ready": True, "serving": True, "terminating": False},
+                           "nodeName": f"node-{n}", "zone": "a", "targetRef": {
+                               "kind": "Pod", "namespace": "default", "name": f"s{number}-7d4b9c-{n:05}"}}
+                          for n in range(ENDPOINTS)]}
+
+
+def with_objects():
+    """A gateway with 1,000 routes to 100 Services of 100 endpoints each."""
+    server = ApiServer()
+    server.page = 500
+    server.put(CLASS, gateway_object(free_port()))
+    for number in range(SERVICES):
+        server.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s{number}"},
+                    "spec": {"ports": [{"name": "http", "port": 80}]}}, slice_of(number))
+    for number in range(ROUTES):
+        one = route(f"r{number}")
+        one["spec"]["rules"][0] = {"matches": one["spec"]["rules"][0]["matches"],
+                                   "backendRefs": [{"name": f"s{number % SERVICES}", "port": 80}]}
+        server.put(one)
+    gateway = serve(server, ready=False)
+    gateway.await_ready(60)
+    written = "headgate_api_server_status_writes_total"
+    wait_until(lambda: gateway.metrics()(written, result="ok") > ROUTES, 120, "the statuses")
+    time.sleep(5)
+    return server, gateway
+
+
+def change_endpoints(server, seconds):
+    begin, turn = time.monotonic(), 0
+    while time.monotonic() - begin < seconds:
+        turn += 1
+        server.put(slice_of(turn * 7 % SERVICES, turn))
+        time.sleep(max(0, begin + turn / CHANGES - time.monotonic()))
+    return turn
+
+
+@claim("endpoints", "processor time while 60 of 10,000 endpoints change a second, 1,000 routes",
+       "% of a core", 10)
+def endpoints():
+    server, gateway = with_objects()
+    before = gateway.cpu_seconds()
+    count = change_endpoints(server, SECONDS)
+    check(count > CHANGES * SECONDS * 0.9, f"only {count} changes")
+    return (gateway.cpu_seconds() - before) / SECONDS * 100
+
+
+@claim("endpoints-memory", "memory after 600 such changes", "MiB", 64)
+def endpoints_memory():
+    server, gateway = with_objects()
+    change_endpoints(server, SECONDS)
+    return gateway.rss_bytes() / (1 << 20)
+
+
+@claim("watch-idle", "wake-ups of the gateway while nothing changes", "a second", 1)
+def watch_idle():
+    _, gateway = with_objects()
+    before = gateway.context_switches()
+    time.sleep(2 * SECONDS)
+    return (gateway.context_switches() - before) / (2 * SECONDS)
 
 
 # ---- the first answer after a crash ------------------------------------------------------------------

@@ -71,7 +71,7 @@ LAYERS = {
                           "config/policy_kinds.def", "config/build.h"],
     "config/gatewayapi": ["user/base/*", "user/mcp/json/*", "user/net/address.h", "user/auth/*.h",
                           "user/tls/*.h", "policy/*.h", "policy/*.def", "config/core/*", "config/model*.h",
-                          "config/policy_kinds.def", "config/build.h"],
+                          "config/policy_kinds.def", "config/build.h", "config/snapshot.h"],
     "user/cluster": GROUND + ["user/mcp/json/*", "config/core/engine/*", "config/load.h",
                               "config/gatewayapi/condition.h", "gen/version.h"],
     "user/upstream": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",

@@ -237,8 +237,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t first = split ? (size_t)(split - (const char *)data) + 1 : size;
 	const size_t skipped = sizeof(SEPARATOR) - 2;
 	const struct config_source list[] = {
-		{ "a", true, span_of(data, first) },
-		{ "b", true, split ? span_of(data + first + skipped, size - first - skipped) : SPAN("") },
+		{ .path = "a", .has_text = true, .text = span_of(data, first) },
+		{ .path = "b",
+		  .has_text = true,
+		  .text = split ? span_of(data + first + skipped, size - first - skipped) : SPAN("") },
 	};
 	struct config_report report, again;
 	struct snapshot *snapshot, *twin;

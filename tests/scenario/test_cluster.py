@@ -85,6 +85,7 @@ def endpoints():
     to_service["spec"]["rules"] = [{"backendRefs": [{"name": "s", "port": 80}]}]
     server, gateway = begin(to_service, *service("s", first.port))
     eq(gateway.fetch("/get").status, 200, "at the start")
+    generation = gateway.admin_json("/config_status")["generation"]
     server.put(service("s", second.port)[1])
     there = f"127.0.0.1:{second.port}"
     wait_until(lambda: gateway.fetch("/get").status == 200 and there in gateway.stdout, 10,
@@ -92,6 +93,13 @@ def endpoints():
     first.stop()
     for _ in range(20):
         eq(gateway.fetch("/get").status, 200, "after the change")
+    eq(gateway.metrics()("headgate_api_server_endpoint_updates_total"), 1, "changes of endpoints alone")
+    eq(gateway.admin_json("/config_status")["generation"], generation, "nothing was loaded again")
+    server.delete("EndpointSlice", "s-1")
+    wait_until(lambda: gateway.metrics()("headgate_api_server_endpoint_updates_total") == 2, 10, "the end")
+    eq(gateway.fetch("/get").status, 503, "without endpoints the name of the Service is asked for")
+    server.put(service("s", 80)[0], service("s", second.port)[1])
+    wait_until(lambda: gateway.fetch("/get").status == 200, 10, "a change with a Service in it")
 
 
 @test("a server that cannot list as events is asked for pages; a kind that it does not know is none")

@@ -42,7 +42,9 @@ static inline void config_case_texts(struct config_case *c, const char *const *t
 
 	assert_true(count <= ARRAY_LEN(names));
 	for (size_t i = 0; i < count; i++)
-		list[i] = (struct config_source){ names[i], true, span_str(texts[i]) };
+		list[i] = (struct config_source){ .path = names[i],
+						  .has_text = true,
+						  .text = span_str(texts[i]) };
 	config_case_sources(c, list, count);
 }
 
@@ -55,7 +57,9 @@ static inline void config_case_text(struct config_case *c, const char *text)
 static inline void config_case_with(struct config_case *c, const char *text,
 				    const struct config_setting *setting)
 {
-	config_case_load(c, &(struct config_source){ "a.yaml", true, span_str(text) }, 1, setting);
+	const struct config_source source = { .path = "a.yaml", .has_text = true, .text = span_str(text) };
+
+	config_case_load(c, &source, 1, setting);
 }
 
 static inline void config_case_done(struct config_case *c)

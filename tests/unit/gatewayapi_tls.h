@@ -80,7 +80,7 @@ static inline void manifest_expand(struct text *out, const char *text)
 /* Loaded and compiled. */
 static inline void manifest_load(struct config_case *c, const char *text)
 {
-	struct config_source source = { "a.yaml", true, { 0 } };
+	struct config_source source = { .path = "a.yaml", .has_text = true, .text = { 0 } };
 	struct text all;
 
 	text_init(&all);

@@ -145,6 +145,78 @@ TEST(a_complete_list_removes_what_it_does_not_have)
 	store_done(&store);
 }
 
+/* Names these, so that a configuration can need objects of that name. */
+static void mention(const char *names)
+{
+	char json[300];
+
+	snprintf(json, sizeof(json), "{\"metadata\":{\"name\":\"m\"},\"spec\":{\"finalizers\":[%s]}}", names);
+	assert_int_equal(put(KIND_NAMESPACE, json, 1), 0);
+}
+
+static bool is_needed(enum kind_id kind, const char *key)
+{
+	return mentions_need(&store.mentions, store_get(&store, kind, span_str(key)));
+}
+
+TEST(only_objects_that_something_names_are_needed)
+{
+	setup();
+	assert_int_equal(put(KIND_SECRET, "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\"}}", 1), 0);
+	assert_int_equal(put(KIND_CONFIG_MAP, "{\"metadata\":{\"name\":\"b\",\"namespace\":\"n\"}}", 1), 0);
+	put_number(1, 1);
+	put_number(2, 1);
+	assert_int_equal(put(KIND_ENDPOINT_SLICE,
+			     "{\"metadata\":{\"name\":\"e\",\"namespace\":\"n\",\"labels\":{"
+			     "\"kubernetes.io/service-name\":\"s1\"}}}",
+			     1),
+			 0);
+	assert_int_equal(put(KIND_ENDPOINT_SLICE, "{\"metadata\":{\"name\":\"s2\",\"namespace\":\"n\"}}", 1),
+			 0);
+	assert_true(is_needed(KIND_SECRET, "n/a")); /* nothing was read yet */
+	mention("\"x\\\"\",\"b\",\"\\\\\",\"s1\"");
+	mentions_update(&store.mentions, &store);
+	assert_false(is_needed(KIND_SECRET, "n/a"));
+	assert_true(is_needed(KIND_CONFIG_MAP, "n/b"));
+	assert_true(is_needed(KIND_SERVICE, "n/s1"));
+	assert_false(is_needed(KIND_SERVICE, "n/s2"));
+	assert_true(is_needed(KIND_ENDPOINT_SLICE, "n/e"));
+	assert_false(is_needed(KIND_ENDPOINT_SLICE, "n/s2"));
+	assert_true(is_needed(KIND_NAMESPACE, "m"));
+	/* A selector may choose whatever has labels. */
+	assert_int_equal(
+		put(KIND_POLICY, "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"secretSelector\":{}}}", 1), 0);
+	assert_int_equal(put(KIND_SECRET,
+			     "{\"metadata\":{\"name\":\"c\",\"namespace\":\"n\",\"labels\":{\"x\":\"y\"}}}",
+			     1),
+			 0);
+	mentions_update(&store.mentions, &store);
+	assert_false(is_needed(KIND_SECRET, "n/a"));
+	assert_true(is_needed(KIND_SECRET, "n/c"));
+	store_done(&store);
+}
+
+/* Some operators write theirs every second. */
+TEST(a_change_of_an_object_that_nothing_names_is_none)
+{
+	uint64_t changes;
+
+	setup();
+	mention("\"s1\"");
+	mentions_update(&store.mentions, &store);
+	store_changes_done(&store);
+	changes = store.changes;
+	put_number(2, 1);
+	assert_int_equal(put(KIND_CONFIG_MAP, "{\"metadata\":{\"name\":\"b\",\"namespace\":\"n\"}}", 1), 0);
+	store_remove(&store, KIND_SERVICE, SPAN("{\"metadata\":{\"name\":\"s2\",\"namespace\":\"n\"}}"));
+	assert_int_equal(store.changes, changes);
+	assert_false(store.unapplied.has_others);
+	put_number(1, 1);
+	assert_int_equal(store.changes, changes + 1);
+	assert_true(store.unapplied.has_others);
+	store_done(&store);
+}
+
 TEST(texts_for_a_configuration_are_split_below_the_limit_of_a_file)
 {
 	static struct cluster_texts texts;
@@ -160,8 +232,11 @@ TEST(texts_for_a_configuration_are_split_below_the_limit_of_a_file)
 	}
 	put_number(1, 1);
 	put_number(2, 1);
+	put_number(3, 1);
+	mention("\"c0\",\"c1\",\"c2\",\"c3\",\"c4\",\"s1\",\"s2\"");
 	assert_int_equal(cluster_texts_make(&texts, &store), 0);
-	assert_int_equal(texts.count, 1 + 5); /* two ConfigMaps are more than 4 MiB with what is between */
+	/* Services, a Namespace, and ConfigMaps: two are more than 4 MiB with what is between. */
+	assert_int_equal(texts.count, 1 + 1 + 5);
 	assert_true(texts.source_list[0].has_text);
 	assert_true(span_eq(texts.source_list[0].text,
 			    SPAN("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s1\","
@@ -189,8 +264,10 @@ TEST(characters_that_are_none_of_YAML_are_escaped)
 			    "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"},"
 			    "\"data\":{\"k\":\"\\u007f.\\u0080\\u0085\xc2\xa0\xe2\x80\xa7\\u2028\\u2029"
 			    "\xef\xbf\xbd\\ufffe\\uffff\"}}");
+	mention("\"c\"");
 	config_report_init(&report);
 	assert_int_equal(cluster_texts_make(&texts, &store), 0);
+	assert_int_equal(texts.count, 2);
 	assert_int_equal(config_load(texts.source_list, texts.count, NULL, &report, &snapshot), 0);
 	assert_int_equal(report.count[CONFIG_ERROR], 0);
 	snapshot_unref(snapshot);

@@ -8,7 +8,7 @@
 
 static int convert(const char *text, struct config_report *report, struct text *out)
 {
-	struct config_source source = { "a.yaml", true, span_str(text) };
+	struct config_source source = { .path = "a.yaml", .has_text = true, .text = span_str(text) };
 
 	config_report_init(report);
 	text_init(out);

@@ -7,7 +7,7 @@
 static struct snapshot *load_after(const char *text, const struct snapshot *previous,
 				   struct config_report *report)
 {
-	const struct config_source source = { "a.yaml", true, span_str(text) };
+	const struct config_source source = { .path = "a.yaml", .has_text = true, .text = span_str(text) };
 	struct snapshot *snapshot = NULL;
 
 	config_report_init(report);
@@ -205,7 +205,9 @@ TEST(a_kept_object_is_the_same_object)
 
 static int load_changed(void *context)
 {
-	const struct config_source source = { "a.yaml", true, SPAN(G SERVICE ONE("/b", WRONG) TWO("/x")) };
+	const struct config_source source = { .path = "a.yaml",
+					      .has_text = true,
+					      .text = SPAN(G SERVICE ONE("/b", WRONG) TWO("/x")) };
 	struct snapshot *snapshot = NULL;
 	struct config_report report;
 	int r;

@@ -368,7 +368,7 @@ static int load_everything(void *context)
 
 TEST(each_allocation_of_a_load_with_secrets_may_fail)
 {
-	struct config_source source = { "a.yaml", true, { 0 } };
+	struct config_source source = { .path = "a.yaml", .has_text = true, .text = { 0 } };
 	struct text all;
 
 	text_init(&all);

@@ -314,7 +314,7 @@ TEST(each_allocation_of_a_load_may_fail)
 
 static int load_wrong(void *context)
 {
-	const struct config_source source = { "a.yaml", true, span_str(context) };
+	const struct config_source source = { .path = "a.yaml", .has_text = true, .text = span_str(context) };
 	struct config_report report;
 	struct snapshot *snapshot = NULL;
 	int r;
@@ -360,7 +360,7 @@ static struct span read_text(const char *path, char *buffer, size_t size)
 
 static void load_bytes(struct span text)
 {
-	const struct config_source source = { "a.yaml", true, text };
+	const struct config_source source = { .path = "a.yaml", .has_text = true, .text = text };
 	struct config_report report;
 	struct snapshot *snapshot = NULL;
 	int r;
@@ -444,7 +444,7 @@ TEST(a_flood_of_wrong_keys_is_counted_and_compared_no_longer_than_it_is_told)
 	text_init(&text);
 	for (int i = 0; i < 20000; i++)
 		text_fmt(&text, "frontendPoliciesOfTheGatewayWithNumber%d: 1\n", i);
-	source = (struct config_source){ "a.yaml", true, text_span(&text) };
+	source = (struct config_source){ .path = "a.yaml", .has_text = true, .text = text_span(&text) };
 	words_compared = 0;
 	config_case_sources(&c, &source, 1);
 	assert_int_equal(words_compared, LIMIT_CONFIG_ERRORS);
@@ -470,7 +470,7 @@ TEST(selectors_have_a_bound)
 	for (int i = 0; i <= LIMIT_CONFIG_LABELS; i++)
 		text_fmt(&text, "l%d: v, ", i);
 	text_str(&text, "}}}}}]}\n");
-	source = (struct config_source){ "a.yaml", true, text_span(&text) };
+	source = (struct config_source){ .path = "a.yaml", .has_text = true, .text = text_span(&text) };
 	config_case_sources(&c, &source, 1);
 	assert_int_equal(c.result, 0);
 	assert_int_equal(c.snapshot->bind_count, 0);
@@ -508,7 +508,7 @@ TEST(a_thousand_routes_load_with_their_services)
 			 "app\nspec:\n  ports:\n  - port: 80\n",
 			 i);
 	assert_int_equal(text_error(&text), 0);
-	source = (struct config_source){ "a.yaml", true, text_span(&text) };
+	source = (struct config_source){ .path = "a.yaml", .has_text = true, .text = text_span(&text) };
 	config_case_sources(&c, &source, 1);
 	config_case_accepted(&c);
 	assert_int_equal(c.snapshot->bind_list[0].listener_list[0].route_count, 1000);

@@ -158,7 +158,7 @@ TEST(what_variables_make_of_a_file_is_bounded)
 
 	assert_int_equal(setenv("HEADGATE_TEST_LONG", value.data, 1), 0);
 	text = repeated("x: \"", "$HEADGATE_TEST_LONG ", 160, "\"\n");
-	source = (struct config_source){ "a.yaml", true, text_span(&text) };
+	source = (struct config_source){ .path = "a.yaml", .has_text = true, .text = text_span(&text) };
 	config_case_sources(&c, &source, 1);
 	assert_null(strstr(config_case_lines(&c, CONFIG_ERROR), "variables are expanded"));
 	config_case_done(&c);
@@ -184,7 +184,7 @@ TEST(what_variables_make_of_a_file_is_bounded)
 TEST(the_place_behind_many_variables_in_one_line_is_that_in_the_file)
 {
 	struct text text = repeated("x: [", "$$,", 900000, "{a: 1, a: 2}]\n");
-	struct config_source source = { "a.yaml", true, text_span(&text) };
+	struct config_source source = { .path = "a.yaml", .has_text = true, .text = text_span(&text) };
 	struct config_case c;
 
 	config_case_sources(&c, &source, 1);

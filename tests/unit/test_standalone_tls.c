@@ -487,7 +487,7 @@ static const struct snapshot *in_force;
 
 static int load_once(void *context)
 {
-	const struct config_source source = { "a.yaml", true, span_str(context) };
+	const struct config_source source = { .path = "a.yaml", .has_text = true, .text = span_str(context) };
 	struct snapshot *snapshot = NULL;
 	struct config_report report;
 	int result;
@@ -510,7 +510,7 @@ TEST(each_allocation_of_a_load_may_fail)
 /* A reload of the text, and whether each of the listener's identities is that of before. */
 static void expect_shared(const struct config_case *before, const char *shared)
 {
-	const struct config_source source = { "a.yaml", true, span_str(sharing) };
+	const struct config_source source = { .path = "a.yaml", .has_text = true, .text = span_str(sharing) };
 	const struct listener *old = listener_of(before, "h"), *new;
 	struct config_case after = { 0 };
 
@@ -541,7 +541,7 @@ TEST(a_reload_shares_what_has_not_changed_and_reads_what_has)
 
 TEST(what_is_shared_outlives_the_snapshot_it_came_from_and_each_allocation_may_fail)
 {
-	const struct config_source source = { "a.yaml", true, span_str(sharing) };
+	const struct config_source source = { .path = "a.yaml", .has_text = true, .text = span_str(sharing) };
 	struct snapshot *second = NULL;
 	struct config_report report;
 	struct config_case first;

@@ -248,6 +248,8 @@ enum limits {
 	LIMIT_CLUSTER_BYTES = 96 * 1024 * 1024,
 	/* One object: etcd stores 1.5 MiB, which JSON may double. The watch ends and begins again. */
 	LIMIT_CLUSTER_OBJECT_BYTES = 16 * 1024 * 1024,
+	/* Maps, lists and scalars of all objects of an API server that a configuration needs: refused. */
+	LIMIT_CLUSTER_NODES = 4000000,
 	LIMIT_CLUSTER_ERROR_BYTES = 64 * 1024, /* kept of an error's body */
 	LIMIT_CONFIG_DEPTH = 64,
 	LIMIT_CONFIG_NODES =

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/cluster/cluster_file.h"
@@ -12,7 +13,8 @@
 enum {
 	SOURCES = 256, /* of the loop that waits */
 	FILE_WAIT_MS = 5000, /* for the API server, where a copy of the objects is at hand */
-	SAVE_MS = 5000, /* between two writes of the file */
+	SAVE_MS = 5000, /* between two writes of the file, at least */
+	SAVE_SHARE = 100, /* and this many times as long as the last one took: it is the main thread's time */
 	SAY_MS = 10000, /* between two lines about what is waited for */
 };
 
@@ -61,6 +63,13 @@ static void leave_copy(struct cluster *cluster)
 	store_done(&cluster->copy);
 	/* Whatever the copy was: the configuration in force is not made of these objects. */
 	cluster->store.changes++;
+	cluster->store.unapplied.has_others = true;
+}
+
+void cluster_applied(struct cluster *cluster)
+{
+	if (cluster && !cluster->is_from_file)
+		store_changes_done(&cluster->store);
 }
 
 /* The status of a Service has the address that a load balancer gave it. */
@@ -104,7 +113,7 @@ static void on_step(struct reflector *reflector)
 	if (now_ms - cluster->first_ms < CLUSTER_GATHER_MAX_MS)
 		arm(cluster, &cluster->gather, CLUSTER_GATHER_MS);
 	if (cluster->file && !timer_is_armed(&cluster->save))
-		arm(cluster, &cluster->save, SAVE_MS);
+		arm(cluster, &cluster->save, cluster->save_ms < SAVE_MS ? SAVE_MS : cluster->save_ms);
 }
 
 static void on_gather(struct timer *timer, uint64_t now_ms)
@@ -123,6 +132,7 @@ static void on_gather(struct timer *timer, uint64_t now_ms)
 
 static void save(struct cluster *cluster)
 {
+	uint64_t begin_ms = clock_now_ms();
 	int error;
 
 	if (!cluster->file || cluster->is_from_file || cluster->saved == cluster->store.changes ||
@@ -133,6 +143,7 @@ static void save(struct cluster *cluster)
 		log_warn("%s cannot be written: %s; no gateway can start without the API server",
 			 cluster->file, strerrordesc_np(-error));
 	cluster->saved = cluster->store.changes;
+	cluster->save_ms = (clock_now_ms() - begin_ms) * SAVE_SHARE;
 }
 
 static void on_save(struct timer *timer, uint64_t now_ms)

@@ -37,6 +37,8 @@ struct cluster {
 	uint64_t reported; /* store.changes at the last on_change */
 	uint64_t looked; /* store.status_changes at the last look of the writer */
 	uint64_t saved; /* store.changes in the file */
+	uint64_t save_ms; /* the pause before the next write; 0: the least */
+	uint64_t endpoint_updates; /* changes of endpoints that were put into force alone */
 	bool is_from_file; /* the configuration is made of `copy`, until the lists are complete */
 	struct cluster_events events;
 };
@@ -68,10 +70,12 @@ int cluster_wait(struct cluster *cluster);
 int cluster_start(struct cluster *cluster, struct loop *loop, const struct cluster_events *events);
 void cluster_stop(struct cluster *cluster);
 /* What a configuration is made of: the server's objects, or those of the file; never some of each. */
-static inline const struct store *cluster_objects(const struct cluster *cluster)
+static inline struct store *cluster_objects(struct cluster *cluster)
 {
 	return cluster->is_from_file ? &cluster->copy : &cluster->store;
 }
+/* What cluster_objects() has is in force. NULL allowed. */
+void cluster_applied(struct cluster *cluster);
 /* Each kind was listed completely at least once. */
 bool cluster_is_complete(const struct cluster *cluster);
 /* Since when a kind cannot be watched, microseconds since the epoch; 0: all are watched. */
@@ -93,7 +97,12 @@ struct cluster_texts {
 	uint32_t count;
 };
 
-/* 0 or -ENOMEM. cluster_texts_done() follows in any case. */
-int cluster_texts_make(struct cluster_texts *texts, const struct store *store);
+/*
+ * The manifests of the Services whose endpoints have changed, for config_load_endpoints(): nothing if the
+ * snapshot in force uses none of them. 0, -EAGAIN (more than endpoints has changed) or -ENOMEM.
+ */
+int cluster_texts_changed(const struct store *store, const struct snapshot *snapshot, struct text *out);
+/* Those that something names (mentions.h). 0 or -ENOMEM. cluster_texts_done() follows in any case. */
+int cluster_texts_make(struct cluster_texts *texts, struct store *store);
 /* Wipes them: there are Secrets among them. */
 void cluster_texts_done(struct cluster_texts *texts);

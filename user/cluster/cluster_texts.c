@@ -11,6 +11,15 @@ static const char *const name_list[KIND_COUNT] = {
 #undef KIND
 };
 
+/* A document of its own. */
+static void add_text(struct text *out, const struct stored_object *object)
+{
+	if (out->len)
+		text_str(out, "---\n");
+	text_add(out, object->text);
+	text_char(out, '\n');
+}
+
 static struct text *begin(struct cluster_texts *texts, enum kind_id kind)
 {
 	struct text *text;
@@ -20,7 +29,7 @@ static struct text *begin(struct cluster_texts *texts, enum kind_id kind)
 	text = &texts->text_list[texts->count];
 	text_init(text);
 	texts->source_list[texts->count++] =
-		(struct config_source){ .path = name_list[kind], .has_text = true };
+		(struct config_source){ .path = name_list[kind], .has_text = true, .is_of_api_server = true };
 	return text;
 }
 
@@ -31,24 +40,64 @@ static int add_kind(struct cluster_texts *texts, const struct store *store, enum
 	list_each(node, next, &store->objects[kind]) {
 		const struct stored_object *object = list_entry(node, struct stored_object, node);
 
+		if (!mentions_need(&store->mentions, object))
+			continue;
 		if (!text || text->len + object->text.len > TEXT_BYTES)
 			text = begin(texts, kind);
 		if (!text)
 			return -E2BIG;
-		if (text->len)
-			text_str(text, "---\n");
-		text_add(text, object->text);
-		text_char(text, '\n');
+		add_text(text, object);
 		if (text->failed)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-int cluster_texts_make(struct cluster_texts *texts, const struct store *store)
+/* ------------------------------------------------------------------------------------ endpoints alone */
+
+static bool is_of(const struct stored_object *slice, const struct stored_object *const *services,
+		  uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (span_eq(slice->service, services[i]->key))
+			return true;
+	return false;
+}
+
+int cluster_texts_changed(const struct store *store, const struct snapshot *snapshot, struct text *out)
+{
+	const struct stored_object *services[STORE_CHANGED_SERVICES];
+	uint32_t count = 0;
+
+	if (store->unapplied.has_others)
+		return -EAGAIN;
+	for (uint32_t i = 0; i < store->unapplied.service_count; i++) {
+		struct span key = text_span(&store->unapplied.service_list[i]);
+
+		if (!config_uses_service(snapshot, key))
+			continue;
+		services[count] = store_get(store, KIND_SERVICE, key);
+		if (!services[count])
+			return -EAGAIN;
+		add_text(out, services[count++]);
+	}
+	/* In the order of the store, as cluster_texts_make() has them. */
+	list_each(node, next, &store->objects[KIND_ENDPOINT_SLICE]) {
+		const struct stored_object *slice = list_entry(node, struct stored_object, node);
+
+		if (count && is_of(slice, services, count))
+			add_text(out, slice);
+	}
+	return text_error(out);
+}
+
+/* ------------------------------------------------------------------------------------ everything */
+
+int cluster_texts_make(struct cluster_texts *texts, struct store *store)
 {
 	int error = 0;
 
+	mentions_update(&store->mentions, store);
 	texts->count = 0;
 	for (unsigned kind = 0; kind < KIND_COUNT && !error; kind++)
 		error = add_kind(texts, store, (enum kind_id)kind);

@@ -15,6 +15,7 @@ int store_init(struct store *store)
 	*store = (struct store){ .bucket_count = BUCKETS };
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
 		list_init(&store->objects[kind]);
+	store->unapplied.has_others = true;
 	store->buckets = hg_calloc(BUCKETS, sizeof(struct stored_object *));
 	store->checker = mcp_json_checker_create();
 	return store->buckets && store->checker ? 0 : -ENOMEM;
@@ -27,8 +28,8 @@ bool store_can_read(struct store *store, struct span text)
 
 static uint64_t object_bytes(const struct stored_object *object)
 {
-	return sizeof(*object) + object->key.len + object->version.len + object->text.len +
-	       object->status.len;
+	return sizeof(*object) + object->key.len + object->service.len + object->version.len +
+	       object->text.len + object->status.len;
 }
 
 static void object_free(struct store *store, struct stored_object *object)
@@ -47,6 +48,8 @@ void store_done(struct store *store)
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
 		list_each(node, next, &store->objects[kind])
 			object_free(store, list_entry(node, struct stored_object, node));
+	store_changes_done(store);
+	mentions_done(&store->mentions);
 	hg_free(store->buckets);
 	mcp_json_checker_free(store->checker);
 	store->buckets = NULL;
@@ -60,6 +63,48 @@ uint64_t store_count(const struct store *store)
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
 		sum += store->count[kind];
 	return sum;
+}
+
+/* ---------------------------------------------------------------------------------------- changes */
+
+void store_changes_done(struct store *store)
+{
+	for (uint32_t i = 0; i < store->unapplied.service_count; i++)
+		text_done(&store->unapplied.service_list[i]);
+	store->unapplied.service_count = 0;
+	store->unapplied.has_others = false;
+}
+
+static void note_service(struct store_changes *changes, struct span service)
+{
+	struct text *text = &changes->service_list[changes->service_count];
+
+	for (uint32_t i = 0; i < changes->service_count; i++)
+		if (span_eq(text_span(&changes->service_list[i]), service))
+			return;
+	if (changes->service_count == STORE_CHANGED_SERVICES) {
+		changes->has_others = true;
+		return;
+	}
+	text_init(text);
+	text_add(text, service);
+	changes->has_others |= text->failed;
+	changes->service_count++;
+}
+
+/*
+ * An object that has come, gone or been replaced. One that nothing names is no change: what could name it
+ * would be a change itself.
+ */
+static void note_change(struct store *store, const struct stored_object *object)
+{
+	if (!mentions_need(&store->mentions, object))
+		return;
+	store->changes++;
+	if (object->service.len)
+		note_service(&store->unapplied, object->service);
+	else
+		store->unapplied.has_others = true;
 }
 
 /* ---------------------------------------------------------------------------------------- look-up */
@@ -259,12 +304,12 @@ static struct span append(char **at, struct span s)
 	return copy;
 }
 
-static struct stored_object *object_new(enum kind_id kind, struct span key, struct span version,
-					const struct parts *parts)
+static struct stored_object *object_new(enum kind_id kind, struct span key, struct span service,
+					struct span version, const struct parts *parts)
 {
 	struct span text = text_span(&parts->text);
-	struct stored_object *object =
-		hg_malloc(sizeof(*object) + key.len + version.len + text.len + parts->status.len);
+	struct stored_object *object = hg_malloc(sizeof(*object) + key.len + service.len + version.len +
+						 text.len + parts->status.len);
 	char *at;
 
 	if (!object)
@@ -273,6 +318,7 @@ static struct stored_object *object_new(enum kind_id kind, struct span key, stru
 	at = (char *)(object + 1);
 	list_init(&object->node);
 	object->key = append(&at, key);
+	object->service = append(&at, service);
 	object->version = append(&at, version);
 	object->text = append(&at, text);
 	object->status = append(&at, parts->status);
@@ -291,8 +337,10 @@ static int insert(struct store *store, struct stored_object *object, uint64_t ro
 	}
 	store->bytes += object_bytes(object);
 	store->count[object->kind]++;
+	if (old && old->digest != object->digest && !span_eq(old->service, object->service))
+		note_change(store, old);
 	if (!old || old->digest != object->digest)
-		store->changes++;
+		note_change(store, object);
 	if (old && !span_eq(old->status, object->status))
 		store->status_changes++;
 	object->next = old ? old->next : NULL;
@@ -307,6 +355,20 @@ static int insert(struct store *store, struct stored_object *object, uint64_t ro
 	return 0;
 }
 
+/* "namespace/name" of the Service that an EndpointSlice belongs to. Without one, appends nothing. */
+static void service_key(enum kind_id kind, struct span metadata, struct text *out)
+{
+	struct span labels = mcp_json_member(metadata, SPAN("labels"));
+	struct span name = mcp_json_string(mcp_json_member(labels, SPAN("kubernetes.io/service-name")));
+	struct span namespace = mcp_json_string(mcp_json_member(metadata, SPAN("namespace")));
+
+	if (kind != KIND_ENDPOINT_SLICE || !name.len || !namespace.len || span_find(name, '\\') >= 0)
+		return;
+	text_add(out, namespace);
+	text_char(out, '/');
+	text_add(out, name);
+}
+
 int store_put(struct store *store, enum kind_id kind, struct span api_version, struct span json,
 	      uint64_t round)
 {
@@ -314,23 +376,28 @@ int store_put(struct store *store, enum kind_id kind, struct span api_version, s
 	struct span version = mcp_json_string(mcp_json_member(metadata, SPAN("resourceVersion")));
 	struct stored_object *object = NULL;
 	struct parts parts = { 0 };
-	struct text key;
+	struct text key, service;
 	int result;
 
 	text_init(&key);
+	text_init(&service);
 	text_init(&parts.text);
 	result = name_key(json, &key);
+	service_key(kind, metadata, &service);
+	if (!result)
+		result = text_error(&service);
 	if (!result) {
 		split(store, kind, api_version, json, &parts);
 		result = text_error(&parts.text);
 	}
 	if (!result) {
-		object = object_new(kind, text_span(&key), version, &parts);
+		object = object_new(kind, text_span(&key), text_span(&service), version, &parts);
 		result = object ? insert(store, object, round) : -ENOMEM;
 	}
 	if (kind == KIND_SECRET && parts.text.data)
 		explicit_bzero(parts.text.data, parts.text.len);
 	text_done(&parts.text);
+	text_done(&service);
 	text_done(&key);
 	return result;
 }
@@ -340,8 +407,8 @@ static void remove_at(struct store *store, struct stored_object **at)
 	struct stored_object *object = *at;
 
 	*at = object->next;
+	note_change(store, object);
 	object_free(store, object);
-	store->changes++;
 }
 
 void store_remove(struct store *store, enum kind_id kind, struct span object)

@@ -4,6 +4,7 @@
 #include "user/base/list.h"
 #include "user/base/text.h"
 #include "user/cluster/kind.h"
+#include "user/cluster/mentions.h"
 
 /*
  * The objects of an API server as it sent them, by kind, namespace and name. Pure: the reflectors
@@ -21,6 +22,7 @@ struct stored_object {
 	uint64_t round; /* the last list that had it */
 	uint64_t digest; /* of the text without metadata.resourceVersion */
 	struct span key; /* "namespace/name", or "name" */
+	struct span service; /* of an EndpointSlice: "namespace/name" of its Service; empty: none */
 	struct span version; /* metadata.resourceVersion */
 	struct span text; /* JSON with apiVersion and kind */
 	struct span status; /* JSON, empty: none */
@@ -28,12 +30,26 @@ struct stored_object {
 
 struct mcp_json_checker;
 
+/*
+ * What has changed since store_changes_done(): endpoints of these Services alone, or more. Beyond this number
+ * of Services everything is decoded, which is no slower.
+ */
+enum { STORE_CHANGED_SERVICES = 128 };
+
+struct store_changes {
+	bool has_others; /* something else has changed, or too much */
+	uint32_t service_count;
+	struct text service_list[STORE_CHANGED_SERVICES]; /* owner; "namespace/name", each once */
+};
+
 struct store {
 	struct mcp_json_checker *checker; /* owner */
 	struct list objects[KIND_COUNT];
 	bool keeps_addresses; /* a Gateway keeps an address of its status; set it while empty */
 	uint64_t bytes; /* of all objects */
 	uint64_t changes; /* how often what a configuration depends on has changed */
+	struct store_changes unapplied; /* what of that is not in force yet */
+	struct mentions mentions; /* of the last configuration that was made: cluster_texts_make() */
 	uint64_t status_changes; /* how often the status of an object has changed */
 	struct stored_object **buckets; /* owner */
 	uint32_t bucket_count; /* a power of two */
@@ -56,6 +72,8 @@ int store_put(struct store *store, enum kind_id kind, struct span api_version, s
 void store_remove(struct store *store, enum kind_id kind, struct span object);
 /* Removes the objects of a kind that the list `round` did not have. */
 void store_sweep(struct store *store, enum kind_id kind, uint64_t round);
+/* All objects are in force: the changes that come from now on are counted. */
+void store_changes_done(struct store *store);
 /* NULL: none. The object lives until the next change of the store. */
 const struct stored_object *store_get(const struct store *store, enum kind_id kind, struct span key);
 uint64_t store_count(const struct store *store);

@@ -11,6 +11,7 @@ void cluster_metrics(const struct cluster *cluster, struct text *out)
 	prometheus_single(out, METRIC_API_COMPLETE, cluster_is_complete(cluster));
 	prometheus_single(out, METRIC_API_AWAY, cluster_away_us(cluster) / US_PER_S);
 	prometheus_single(out, METRIC_API_LEASE, cluster_lease_is_held(&cluster->lease));
+	prometheus_single(out, METRIC_API_ENDPOINT_UPDATES, cluster->endpoint_updates);
 	prometheus_begin(out, METRIC_API_OBJECTS);
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
 		struct span name = span_str(kind_list[kind].name);

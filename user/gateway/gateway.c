@@ -13,6 +13,7 @@
 #include "user/base/mem.h"
 #include "user/gateway/backend_counts.h"
 #include "user/gateway/cluster_status.h"
+#include "user/gateway/endpoint_update.h"
 #include "user/gateway/gateway_hooks.h"
 #include "user/gateway/gateway_load.h"
 #include "user/gateway/local_ports.h"
@@ -60,10 +61,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	if (result < 0) {
 		local_ports_follow(gateway->lanes.local, snapshot, gateway->snapshot);
 		mcp_service_set_snapshot(&gateway->mcp, gateway->snapshot);
-		/*
-		 * After a crash the sockets may belong to a previous process: leave them open
-		 * (takeover_give_up()).
-		 */
+		/* Those of a crashed process stay open: takeover_give_up(). */
 		port_plan_done(&plan, gateway->worker_count,
 			       gateway->snapshot || !gateway->takeover.is_new_process);
 		if (text_span(error).len == 0)
@@ -82,6 +80,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 			     ns_to_ms(snapshot->config.termination_max_ns));
 	gateway->status.generation = snapshot->generation;
 	gateway->status.loaded_wall_us = clock_wall_us();
+	cluster_applied(gateway->cluster);
 	if (gateway->cluster)
 		write_status(gateway);
 	return 0;
@@ -177,7 +176,8 @@ static void gateway_on_change(struct watch *watch)
 
 static void gateway_on_objects(void *gateway)
 {
-	gateway_reload(gateway);
+	if (endpoint_update(gateway) < 0)
+		gateway_reload(gateway);
 }
 
 static void gateway_on_facts(void *context)

@@ -42,7 +42,7 @@ static struct config_setting setting_of(const struct options *options, const str
 }
 
 /* The files, then the objects of the API server. */
-static int load_all(const struct options *options, const struct store *store, const struct snapshot *previous,
+static int load_all(const struct options *options, struct store *store, const struct snapshot *previous,
 		    struct config_report *report, struct snapshot **ret_snapshot)
 {
 	const struct config_setting setting = setting_of(options, store, previous);
@@ -67,7 +67,7 @@ static int load_all(const struct options *options, const struct store *store, co
 	return error;
 }
 
-int gateway_load(const struct options *options, const struct store *store, const struct snapshot *previous,
+int gateway_load(const struct options *options, struct store *store, const struct snapshot *previous,
 		 struct messages *messages, struct snapshot **ret_snapshot)
 {
 	struct config_report report;

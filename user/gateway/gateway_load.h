@@ -11,7 +11,7 @@ struct store;
  * errno of config_load() (-EINVAL: invalid content). Messages are logged and added to *messages. previous:
  * the configuration in force, or NULL. store: objects of an API server, or NULL.
  */
-int gateway_load(const struct options *options, const struct store *store, const struct snapshot *previous,
+int gateway_load(const struct options *options, struct store *store, const struct snapshot *previous,
 		 struct messages *messages, struct snapshot **ret_snapshot);
 /* Warns, in the log and in `warnings`, about changed settings that take effect only at a restart. */
 void gateway_load_warn_late(struct text *warnings, const struct static_config *old,

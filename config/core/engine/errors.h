@@ -66,6 +66,11 @@ static inline bool config_report_has_errors(const struct config_report *report)
 {
 	return report->count[CONFIG_ERROR] > 0 || report->failed;
 }
+/* Errors, warnings and notes, dropped ones included. */
+static inline uint32_t config_report_total(const struct config_report *report)
+{
+	return report->count[CONFIG_ERROR] + report->count[CONFIG_WARNING] + report->count[CONFIG_INFO];
+}
 /* True if an error concerns more than one object. */
 static inline bool config_report_refuses(const struct config_report *report)
 {

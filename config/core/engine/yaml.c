@@ -156,9 +156,9 @@ static int make_node(struct loader *l, enum yaml_kind kind, const yaml_mark_t *m
 
 	if (l->budget->nodes_left == 0)
 		return refuse_at(l, mark,
-				 "the configuration is too large: it has more than %d values, aliases "
-				 "included; split it",
-				 LIMIT_CONFIG_NODES);
+				 "the configuration is too large: it has too many values, aliases included "
+				 "(limits: %d in files, %d in objects of an API server); split it",
+				 LIMIT_CONFIG_NODES, LIMIT_CLUSTER_NODES);
 	if (slot->depth > LIMIT_CONFIG_DEPTH)
 		return refuse_at(l, mark, "nested deeper than %d levels", LIMIT_CONFIG_DEPTH);
 	l->budget->nodes_left--;
