@@ -57,8 +57,10 @@ static void refuse(struct decoder *d, struct gateway_listener *l, const struct g
 	if (l->is_conflicted)
 		return;
 	l->is_conflicted = true;
-	message = decode_text(d, "port %u is shared with listener %.*s, but %s", l->port,
-			      SPAN_FMT(other->listener.key), what);
+	message = decode_text(d,
+			      "port %u is shared with listener %.*s, but %s; give one of them another port "
+			      "or hostname",
+			      l->port, SPAN_FMT(other->listener.key), what);
 	config_fault_at(d->report, l->listener.where,
 			"%s: port %u is shared with %.*s, but %s; give one of them another port or hostname",
 			reason, l->port, SPAN_FMT(other->listener.where), what);

@@ -230,7 +230,8 @@ static struct gateway_listener *new_listener(struct decoder *d, const struct yam
 
 static void fill_status(struct decoder *d, const struct gateway_listener *l)
 {
-	const char *why = l->node->fault ? l->node->fault : "its protocol is not supported yet";
+	const char *why = l->node->fault ? l->node->fault
+					 : "its protocol is not supported; write HTTP, HTTPS, TLS or TCP";
 	struct conditions *conditions = &l->status->conditions;
 
 	for (unsigned kind = MANIFEST_HTTP_ROUTE; kind <= MANIFEST_TLS_ROUTE; kind++)

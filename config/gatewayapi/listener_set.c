@@ -56,7 +56,9 @@ static const struct gateway_source *find_gateway(struct manifests *m, const stru
 		       "NotAllowed: the Gateway takes no listeners from namespace %s; extend "
 		       "spec.allowedListeners.namespaces of the Gateway",
 		       QUOTE(object->namespace));
-	refuse(d, object, "NotAllowed", "the Gateway takes no listeners from this namespace");
+	refuse(d, object, "NotAllowed",
+	       "the Gateway takes no listeners from this namespace; extend its "
+	       "spec.allowedListeners.namespaces");
 	return NULL;
 }
 

@@ -85,8 +85,9 @@ static void report_parent(struct decoder *d, const struct yaml_node *node, const
 		return;
 	case PARENT_NO_KIND:
 		snprintf(sentence, sizeof(sentence),
-			 "the parent has no listener for a %s with this sectionName and port; nothing is "
-			 "served there",
+			 "no listener of the parent with this sectionName and port takes routes of kind "
+			 "%s; nothing is served there: name another one, or look at its protocol and "
+			 "allowedRoutes.kinds",
 			 manifest_kind_name(source->object->kind));
 		refuse_parent(d, node, parent, "NotAllowedByListeners", sentence);
 		return;
@@ -101,7 +102,7 @@ static void report_parent(struct decoder *d, const struct yaml_node *node, const
 		refuse_parent(
 			d, node, parent, "NoMatchingListenerHostname",
 			"no hostname of this route fits the hostname of the listener; nothing is served "
-			"there");
+			"there: change one of them, or name another listener");
 		return;
 	case PARENT_TAKEN:
 		return;
