@@ -15,6 +15,8 @@
 
 enum {
 	SCAN_MS = 200,
+	BATCH_MS =
+		8, /* checks that are due within it begin together: thousands a second need fewer wake-ups */
 	BUSY_MS = 20, /* until a check that must wait for others is tried again */
 	LATE_MS = 100, /* after the timeout of a check: this thread was busy, not the endpoint */
 	CONNECT_TIMEOUT_MS = 1000, /* of a check without settings */
@@ -85,7 +87,8 @@ static void target_changed(struct health_target *target, enum check_change chang
 
 static void target_arm(struct health_target *target, uint64_t at_ms)
 {
-	timer_arm(checker_timers(target->checker), &target->timer, at_ms);
+	timer_arm(checker_timers(target->checker), &target->timer,
+		  (at_ms + BATCH_MS - 1) / BATCH_MS * BATCH_MS);
 }
 
 static void target_arm_next(struct health_target *target)
