@@ -339,24 +339,36 @@ static __always_inline bool message_handle(struct message *m)
 static __always_inline enum local_reason bypass_check(const struct message *m)
 {
 	if (LOAD(m->record->user.mode) != LOCAL_MODE_OPEN)
-		return LOCAL_REASON_USER;
+		return m->record->kernel.leaves ? m->record->kernel.reason : LOCAL_REASON_USER;
 	if (tcp_is_pressed(&m->source->inet_conn.icsk_inet.sk) && !BROKEN(BYPASS_BREAK_MEMORY))
 		return LOCAL_REASON_MEMORY;
 	return receiver_check(m, m->record->user.target, m->source->write_seq);
 }
 
 /*
- * An application may take a short read for the last one (epoll(7) says so). Bytes that came through TCP while
- * others waited in the other queue would then stay unread, and no edge would follow. So nothing goes to an
- * application through TCP while that queue holds something: the gateway waits for the event of local_read().
+ * Nothing goes to an application through TCP while its socket is in the map:
+ *   - It may take a short read for the last one (epoll(7) says so). Bytes that came through TCP while others
+ *     waited in the other queue would then stay unread, and no edge would follow. While that queue holds
+ *     something, the gateway waits for the event of local_read().
+ *   - It may ask how many bytes wait (FIONREAD). The kernel answers from that queue alone, so bytes in TCP's
+ *     queue would stay unread after an answer of 0. If the queue is empty, the gateway takes the socket out
+ *     of the map, and TCP has the connection from then on (bypass_leave()).
  */
-static __always_inline bool bypass_must_wait(const struct message *m, enum local_reason reason)
+static __always_inline bool bypass_refuses(const struct message *m, enum local_reason reason)
 {
+	struct local_kernel *k = &m->record->kernel;
+
 	if (reason == LOCAL_REASON_NONE || reason == LOCAL_REASON_USER ||
-	    reason == LOCAL_REASON_RECEIVER_GONE)
+	    reason == LOCAL_REASON_RECEIVER_GONE || !(m->record->user.flags & LOCAL_REFUSES) ||
+	    BROKEN(BYPASS_BREAK_WAIT))
 		return false;
-	return m->record->user.flags & LOCAL_REFUSES && !BROKEN(BYPASS_BREAK_WAIT) &&
-	       receiver_holds(m->record->user.target);
+	if (receiver_holds(m->record->user.target))
+		return true;
+	if (k->leaves || BROKEN(BYPASS_BREAK_LEAVE))
+		return false;
+	STORE(k->reason, reason);
+	STORE(k->leaves, 1);
+	return true;
 }
 
 /*
@@ -382,7 +394,7 @@ static __always_inline void message_bypass(struct message *m)
 
 	if (reason == LOCAL_REASON_NONE)
 		reason = message_deliver(m, m->record->user.target, LOCAL_LANE_BYPASS);
-	if (bypass_must_wait(m, reason) && bypass_refuse(m))
+	if (bypass_refuses(m, reason) && bypass_refuse(m))
 		return;
 	if (reason != LOCAL_REASON_NONE)
 		__sync_fetch_and_add(&k->lane_bytes[LOCAL_LANE_COPY], (__u64)m->size);

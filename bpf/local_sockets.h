@@ -109,7 +109,6 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 	address_of_peer(sk, connection.passive_address);
 	connection.passive_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (bpf_map_lookup_elem(&local_announced, &cookie)) {
-		bpf_map_delete_elem(&local_announced, &cookie);
 		if (!end_add(ops, tp, cookie, 0, false))
 			return;
 	} else {
@@ -154,9 +153,13 @@ static __always_inline void established_passive(struct bpf_sock_ops *ops, const 
 		end_add(ops, tp, cookie, far, false);
 	} else if (!is_listener(ops, connection.passive_address, connection.passive_port) &&
 		   tp->write_seq == tp->snd_nxt) {
-		/* Skip connections of the gateway to itself. */
+		/*
+		 * Skip connections of the gateway to itself, and those that it has given up
+		 * (local_give_up()): whoever deletes the announcement decides.
+		 */
 		active = bpf_map_lookup_elem(&local_ends, &far);
-		if (active && local_socket_add(ops, tp, cookie))
+		if (active && bpf_map_delete_elem(&local_announced, &far) == 0 &&
+		    local_socket_add(ops, tp, cookie))
 			STORE(active->far, cookie);
 	}
 	bpf_map_delete_elem(&local_expected, &connection);

@@ -37,7 +37,8 @@ struct splice_config {
 	uint64_t max_total_credit_bytes;
 	bool lane_pipe;
 	bool lane_sockmap;
-	bool lane_direct; /* opt-in, also required at the listener and the backend: is_same_host */
+	/* opt-in, also required at the listener and the backend: is_same_host; it includes lane_bypass */
+	bool lane_direct;
 	bool lane_bypass; /* opt-in, also required at the listener or the backend for its connections */
 	bool force; /* use both also on kernels with a known fault */
 	/* bodies of unknown length and tunnels move to the kernel if their rate makes it worthwhile */
@@ -45,14 +46,8 @@ struct splice_config {
 	struct span pin_dir; /* pins of `headgate bpf load`; empty: load at start */
 };
 
-/* True if connections may bypass TCP (user/kernel/local/bypass.h). */
+/* True if connections may bypass TCP: the programs of user/kernel/local are needed. */
 static inline bool splice_bypasses(const struct splice_config *splice)
-{
-	return splice->mode != SPLICE_OFF && splice->lane_bypass;
-}
-
-/* True if a lane needs the programs of user/kernel/local. */
-static inline bool splice_has_same_host(const struct splice_config *splice)
 {
 	return splice->mode != SPLICE_OFF && (splice->lane_direct || splice->lane_bypass);
 }

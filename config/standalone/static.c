@@ -312,7 +312,7 @@ static void check_splice(struct decoder *d, const struct yaml_node *node, void *
 			"maxTotalCredit (%llu) is less than creditBytes (%llu): no stream could be spliced",
 			(unsigned long long)splice->max_total_credit_bytes,
 			(unsigned long long)splice->credit_bytes);
-	if (splice->mode == SPLICE_REQUIRE && !splice->lane_sockmap && !splice_has_same_host(splice))
+	if (splice->mode == SPLICE_REQUIRE && !splice->lane_sockmap && !splice_bypasses(splice))
 		config_error(
 			d->report, node,
 			"mode require is about the kernel programs, and none of the lanes listed uses them: "
@@ -338,7 +338,7 @@ static const struct schema_row splice_rows[] = {
 	  .default_value = 1u << LANE_PIPE | 1u << LANE_SOCKMAP, .reload = RELOAD_START,
 	  .needs_start = is_lane_late,
 	  .doc = "`direct` is for tunnels between processes of this host, `bypass` for connections of the "
-		 "gateway to one: see below" },
+		 "gateway to one; `direct` includes `bypass`: see below" },
 	{ "adaptive", AS_BOOL(struct splice_config, adaptive), .default_value = true,
 	  .doc = "moves tunnels and bodies into the kernel lane, and back to user space, depending on their "
 		 "data rate; `false`: they use the lane from the start to the end, which is slower for "

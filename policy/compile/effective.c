@@ -329,7 +329,7 @@ static int compile_bind(struct compile *compile, struct bind *bind)
 	compile_connection(compile, bind);
 	bind->is_same_host = bind->listener_count > 0;
 	for (uint32_t i = 0; i < bind->listener_count; i++)
-		bind->is_same_host &= bind->listener_list[i].is_same_host;
+		bind->is_same_host &= bind->listener_list[i].is_same_host && !bind->listener_list[i].tls;
 	for (uint32_t i = 0; i < bind->listener_count && result == 0; i++)
 		result = compile_listener(compile, &bind->listener_list[i], bind->port);
 	bind->network = network_of(bind);

@@ -52,5 +52,6 @@ enum local_break_rule {
 	BYPASS_BREAK_END = 1 << 14, /* an end is an end */
 	BYPASS_BREAK_WAIT =
 		1 << 15, /* goes on through TCP behind bytes that bypassed TCP and were not read */
+	BYPASS_BREAK_LEAVE = 1 << 17, /* goes on through TCP to a socket that stays in the map */
 	BYPASS_BREAK_DRAINED = 1 << 16, /* once silent, always silent */
 };

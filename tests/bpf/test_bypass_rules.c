@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -55,13 +56,39 @@ static bool scenario_order(struct scene *s)
 	return says(s->pair.own, "first second");
 }
 
+/* As conn_send_now() does. */
+static void send_on(struct scene *s, const char *text)
+{
+	size_t len = strlen(text);
+	ssize_t sent = send(s->pair.own, text, len, MSG_NOSIGNAL);
+
+	if (sent < 0 && bypass_leave(&s->pair.bypass))
+		sent = send(s->pair.own, text, len, MSG_NOSIGNAL);
+	assert_int_equal(sent, len);
+}
+
 /* The same, the other way. */
 static bool scenario_order_out(struct scene *s)
 {
 	assert_int_equal(send(s->pair.own, "first ", 6, 0), 6);
 	pair_start(&s->pair);
-	assert_int_equal(send(s->pair.own, "second", 6, 0), 6);
+	send_on(s, "second");
 	return says(s->pair.app, "first second");
+}
+
+/* An application that asks how much it may read is told of what came through TCP, too. */
+static bool scenario_asks(struct scene *s)
+{
+	int unread = 0;
+
+	assert_int_equal(send(s->pair.own, "first ", 6, 0), 6);
+	pair_start(&s->pair);
+	send_on(s, "second");
+	for (int i = 0; i < rig_patience_ms(50) && unread < 12; i++) {
+		assert_int_equal(ioctl(s->pair.app, FIONREAD, &unread), 0);
+		usleep(1000);
+	}
+	return unread == 12 && says(s->pair.app, "first second");
 }
 
 static bool scenario_room(struct scene *s)
@@ -345,6 +372,7 @@ static void check_rule(void **state)
 static struct rule rules[] = {
 	{ "TCP bytes are read before others bypass TCP", LOCAL_BREAK_UNREAD, scenario_order, 0, 0 },
 	{ "the same from the gateway", LOCAL_BREAK_UNREAD, scenario_order_out, 0, 0 },
+	{ "whoever gets bytes through TCP has left the map", BYPASS_BREAK_LEAVE, scenario_asks, 0, 0 },
 	{ "a receiver's queue is bounded", LOCAL_BREAK_RECEIVER, scenario_room, 65536, 0 },
 	{ "a queued message costs more than its bytes", LOCAL_BREAK_SMALL, scenario_small, 65536, 0 },
 	{ "the same from the gateway", LOCAL_BREAK_SMALL, scenario_small_out, 65536, 0 },

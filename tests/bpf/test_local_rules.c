@@ -204,6 +204,7 @@ static bool scenario_same_addresses(struct scenario *p)
 	key.passive_port = ntohs(address.sin_port);
 	assert_int_equal(local_cookie(p->tunnel.back, (uint64_t *)&value.active), 0);
 	assert_int_equal(bpf_map_update_elem(map_fd, &key, &value, BPF_ANY), 0);
+	assert_int_equal(local_announce(p->local, p->tunnel.back), 0);
 	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
 	after = rig_count_elements(p->local->map_fds[LOCAL_MAP_SOCKETS]);
 	close(map_fd);

@@ -6,7 +6,6 @@ import re
 import time
 
 from hg import *
-from hg.framework import skip
 from splice import in_background
 
 LANES = ("off", "direct")
@@ -40,22 +39,6 @@ def acted(lane, config=CONFIG, timeouts="", listener="sameHost", backend="sameHo
     if lane != "off":
         need_lane(gateway, "direct")
     return gateway, origin
-
-
-def why_not(gateway, lane):
-    """What /metrics says of a lane that cannot be used; None: it can."""
-    family = gateway.metrics().families["headgate_local_available"]
-    for _, _, labels, value in family.samples:
-        if labels["lane"] == lane:
-            return None if value else labels["why"]
-    raise Failure(f"/metrics says nothing of lane {lane}")
-
-
-def need_lane(gateway, lane):
-    why = why_not(gateway, lane)
-    if why is not None:
-        eq(gateway.metrics()("headgate_local_selftest_failed"), 0, f"self-test failed: {why}")
-        skip(f"needs the lane {lane}: {why}", "bpf")
 
 
 def tunnel(gateway, backend, lane="off", warm=True, **options):

@@ -50,14 +50,13 @@ def played_out(gateway, client, upstream, lane, size=2 * MIB):
 def upgraded():
     for lane in ("direct",):
         gateway, backend = acted(lane, HTTP)
-        # An exchange before it on the same connection of the client: its backend connection is pooled.
+        # An exchange before it on the same two connections.
         client = gateway.client().request("GET", "/first")
-        pooled = backend.accept()
-        pooled.read_request()
-        pooled.respond(body=b"plain")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.respond(body=b"plain")
         eq(client.response().body, b"plain", "body")
         client.send(ASK + "early")
-        upstream = backend.accept()
         upstream.read_request()
         upstream.send(SWITCH + "first")
         eq(client.response_head().status, 101, "status")
@@ -68,7 +67,7 @@ def upgraded():
         played_out(gateway, client, upstream, lane)
 
 
-@test("of two listeners of a port only clients of the one that agreed are paired", needs=("bpf", "root"))
+@test("of two listeners of a port none is used by this lane unless both agreed", needs=("bpf", "root"))
 def two_listeners():
     config = HTTP + """
   - hostname: shy.example
@@ -78,9 +77,10 @@ def two_listeners():
       - host: @origin@
         splice: sameHost
 """
-    for host, lanes in (("x", 2), ("shy.example", 0)):
-        gateway, backend = acted("direct", config)
-        client = gateway.client().send(ASK.replace("Host: x", f"Host: {host}"))
+    for agreed, lanes in (("auto", 0), ("sameHost", 2)):
+        gateway, backend = acted("direct", config.replace("- hostname: shy.example",
+                                                          f"- hostname: shy.example\n    splice: {agreed}"))
+        client = gateway.client().send(ASK)
         upstream = backend.accept()
         upstream.read_request()
         upstream.send(SWITCH)
@@ -88,7 +88,7 @@ def two_listeners():
         settle(gateway, client, upstream, "direct" if lanes else "off")
         both_ways(client, upstream, MIB)
         found = totals(gateway)
-        eq(sum(found[way]["direct"] > 0 for way in found), lanes, f"{host}: ways of lane direct: {found}")
+        eq(sum(found[way]["direct"] > 0 for way in found), lanes, f"{agreed}: ways of lane direct: {found}")
 
 
 @test("CONNECT and TLS passthrough ride this lane as well", needs=("bpf", "root"), timeout=60)

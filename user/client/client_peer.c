@@ -137,7 +137,7 @@ static bool client_peer_may_bypass(const struct client *client, const struct bin
 {
 	const struct proxy *proxy = client->proxy;
 
-	return proxy->relay.local && bind->is_same_host && bind->protocol != BIND_TLS &&
+	return proxy->relay.local && bind->is_same_host &&
 	       splice_bypasses(&proxy->lease->snapshot->config.splice);
 }
 

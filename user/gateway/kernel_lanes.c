@@ -233,7 +233,7 @@ static int local_open(struct kernel_lanes *lanes, const struct splice_config *co
 	struct lane_start *start = &lanes->local_start;
 	int result;
 
-	if (!splice_has_same_host(config)) {
+	if (!splice_bypasses(config)) {
 		if (restart_state)
 			objects_forget(&restart_state->local_objects);
 		return 0;

@@ -63,6 +63,8 @@ static void local_numbers(const struct kernel_lanes *lanes, struct text *out)
 		by_reason(out, METRIC_LOCAL_FALLS, &local_reasons, counts);
 	if (bypass_read_falls(lanes->local, counts) == 0)
 		by_reason(out, METRIC_BYPASS_FALLS, &local_reasons, counts);
+	bypass_read_left(lanes->local, counts);
+	by_reason(out, METRIC_BYPASS_LEFT, &local_reasons, counts);
 	prometheus_single(out, METRIC_LOCAL_DIRECTIONS, local_count_directions(lanes->local));
 	prometheus_single(out, METRIC_BYPASS_CONNECTIONS, bypass_count(lanes->local));
 }

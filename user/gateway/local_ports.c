@@ -30,13 +30,16 @@ static bool listener_is_used(const struct listener *listener)
 	return false;
 }
 
-/* True if local clients of the port may be paired; their listener is known only later. */
+/*
+ * True if the connections of local clients at this port may bypass TCP. Nothing else may take their sockets:
+ * bytes through TCP would stall some programs there (bypass_refuses() in local.bpf.c).
+ */
 static bool bind_is_used(const struct bind *bind, const struct splice_config *splice)
 {
-	if (splice_bypasses(splice) && bind->is_same_host)
-		return true;
-	for (uint32_t i = 0; i < bind->listener_count && splice->lane_direct; i++) {
-		if (bind->listener_list[i].is_same_host && listener_is_used(&bind->listener_list[i]))
+	if (!bind->is_same_host || splice->lane_bypass)
+		return bind->is_same_host;
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		if (listener_is_used(&bind->listener_list[i]))
 			return true;
 	}
 	return false;
@@ -44,7 +47,7 @@ static bool bind_is_used(const struct bind *bind, const struct splice_config *sp
 
 static bool local_is_on(const struct snapshot *snapshot)
 {
-	return splice_has_same_host(&snapshot->config.splice);
+	return splice_bypasses(&snapshot->config.splice);
 }
 
 /*

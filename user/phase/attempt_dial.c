@@ -199,14 +199,6 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 	stream_run(stream, attempt_take(stream, upstream));
 }
 
-/* True for a tunnel, and for a request that may become one. The lane carries no TLS. */
-static bool attempt_wants_direct(const struct stream *stream)
-{
-	return !stream->backend->tls &&
-	       (stream->is_tcp || connect_tunnel_is_asked(stream) || stream->exchange->upgrade.is_wanted) &&
-	       stream_wants_direct(stream);
-}
-
 /*
  * Why the request needs HTTP/1.1, or an empty span. HTTP/2 streams have no Upgrade, and an HTTP/2 connection
  * that NTLM or Negotiate has authenticated would serve other clients with the identity of the first.
@@ -327,7 +319,6 @@ enum stream_step attempt_dial(struct stream *stream)
 		.may_repeat = attempt_may_repeat(stream),
 		.was_refused = attempt->was_refused,
 		.is_exclusive = stream->is_tcp,
-		.is_announced = attempt_wants_direct(stream),
 		.quota = ref->backend->quota,
 		.quota_most = attempt_most(stream, &kind),
 		.forward = is_dynamic ? ref->backend : NULL,

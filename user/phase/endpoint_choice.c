@@ -120,9 +120,13 @@ int place_choose(struct stream *stream)
 {
 	uint32_t bound = place_bound_index(stream, stream->backend);
 	struct attempt *attempt = &stream->attempt;
-	struct upstream_wants wants = upstream_wants_of(stream->backend, &stream->lease->snapshot->config);
+	const struct static_config *config = &stream->lease->snapshot->config;
+	struct upstream_wants wants = upstream_wants_of(stream->backend, config);
 	const struct backend *backend = stream_backend(stream);
 
+	/* A tunnel may go direct if the client's connection bypasses TCP as well. */
+	wants.bypasses |=
+		stream->backend->is_same_host && config->splice.lane_direct && stream->client->conn.bypass;
 	if (backend->kind == BACKEND_DYNAMIC)
 		return place_choose_dynamic(stream, &wants);
 	if (bound != UINT32_MAX) {

@@ -254,7 +254,8 @@ ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count
 	len = conn_try_send(conn, &message, &is_refused);
 	if (is_refused) {
 		/* Request conn_on_room(), then try again: the receiver may have read meanwhile. */
-		bypass_wait(conn->bypass);
+		if (!conn_leave_bypass(conn))
+			bypass_wait(conn->bypass);
 		len = conn_try_send(conn, &message, &is_refused);
 	}
 	if (is_refused)

@@ -5,9 +5,13 @@
 
 #include "user/base/check.h"
 #include "user/base/failpoint.h"
+#include "user/base/log.h"
 #include "user/base/mem.h"
+#include "user/base/text.h"
 #include "user/kernel/common/tcp_progress.h"
 #include "user/kernel/local/resume.h"
+#include "user/net/address.h"
+#include "user/net/socket.h"
 
 /* The receiver has space again. */
 static void conn_on_room(struct bypass *bypass)
@@ -82,6 +86,37 @@ bool conn_is_drained(const struct conn *conn)
 uint64_t conn_bypass_bytes(const struct conn *conn)
 {
 	return conn->bypass ? bypass_sent_bytes(conn->bypass) + bypass_received_bytes(conn->bypass) : 0;
+}
+
+bool conn_bypasses(const struct conn *conn)
+{
+	return conn->bypass && !conn->bypass->has_left;
+}
+
+/* At most one line in LOG_LEFT_MS, because each connection of a program may leave for the same reason. */
+static void log_left(const struct conn *conn)
+{
+	enum { LOG_LEFT_MS = 60 * 1000 };
+	static _Thread_local struct log_rate rate;
+	struct address peer;
+	struct text text = { 0 };
+	uint64_t suppressed;
+
+	if (!log_rate_pass(&rate, loop_now_ms(conn->loop), LOG_LEFT_MS, &suppressed) ||
+	    socket_peer(conn_fd(conn), &peer) < 0)
+		return;
+	address_format(&peer, &text);
+	log_info("lane bypass: the connection with %.*s goes through TCP from now on: %s",
+		 SPAN_FMT(text_span(&text)), local_reason_explanation(bypass_stats(conn->bypass).reason));
+	text_done(&text);
+}
+
+bool conn_leave_bypass(struct conn *conn)
+{
+	if (!bypass_leave(conn->bypass))
+		return false;
+	log_left(conn);
+	return true;
 }
 
 void conn_stop_bypass(struct conn *conn)

@@ -35,4 +35,11 @@ bool conn_is_drained(const struct conn *conn);
 /* Bytes that bypassed TCP, both directions; 0 without bypass. */
 uint64_t conn_bypass_bytes(const struct conn *conn);
 /* Call before the socket is closed. Idempotent. */
+/* True: it bypasses TCP, and both ends still do so. */
+bool conn_bypasses(const struct conn *conn);
+/*
+ * Call when the bypass has refused a message: bypass_leave(). True: send again, TCP carries it. The log says
+ * who left, and why.
+ */
+bool conn_leave_bypass(struct conn *conn);
 void conn_stop_bypass(struct conn *conn);

@@ -191,9 +191,9 @@ static bool local_attach(struct relay *relay, struct relay_local *local, int err
 }
 
 /*
- * Returns 1 or -errno. What the gateway itself sends to the receiver must not get into TCP's queue while the
- * receiver has not read the other queue. So this connection bypasses TCP, whatever `lanes` says about other
- * connections (user/kernel/local/README.md).
+ * Returns 1 or -errno. What the gateway itself sends to the receiver must not get into TCP's queue, so the
+ * connection has to bypass TCP (user/kernel/local/README.md); and so has that of the source, which receives
+ * in the opposite direction.
  */
 static int local_start(struct relay *relay)
 {
@@ -203,11 +203,14 @@ static int local_start(struct relay *relay)
 		.source_bypasses = relay->source->bypass != NULL,
 		.read_bytes = relay->source->received_bytes,
 	};
-	int error = conn_start_bypass(relay->sink, relay->shared->local_watch.worker);
-	struct relay_local *local = error ? NULL : hg_calloc(1, sizeof(*local));
+	struct relay_local *local;
+	int error;
 
+	if (!conn_bypasses(relay->source) || !conn_bypasses(relay->sink))
+		return -ENOENT;
+	local = hg_calloc(1, sizeof(*local));
 	if (!local)
-		return error ? error : -ENOMEM;
+		return -ENOMEM;
 	error = local_direction_start(&local->direction, relay->shared->local, &options);
 	return local_attach(relay, local, error) ? 1 : error;
 }

@@ -244,7 +244,7 @@ static bool stream_wants_sockmap(const struct stream *stream, const struct splic
 	       !(stream->tcp_route && stream->tcp_route->splice_off);
 }
 
-bool stream_wants_direct(const struct stream *stream)
+static bool stream_wants_direct(const struct stream *stream)
 {
 	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
 

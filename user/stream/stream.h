@@ -284,7 +284,6 @@ void stream_arm(struct stream *stream);
 void stream_offer_sockmap(struct stream *stream, struct relay *relay, bool with_credit);
 /* The same for the lane direct: for a direction of a tunnel whose listener and backend both enable it. */
 void stream_offer_direct(struct stream *stream, struct relay *relay);
-bool stream_wants_direct(const struct stream *stream);
 /* When the stream becomes old enough for a checkpoint (checkpoint.h), loop time; 0: never. */
 static inline uint64_t stream_look_ms(const struct stream *stream)
 {

@@ -10,6 +10,7 @@
 #include "user/base/log.h"
 #include "user/base/quota.h"
 #include "user/net/own_address.h"
+#include "user/relay/conn_bypass.h"
 #include "user/upstream/dial_tls.h"
 #include "user/upstream/forward.h"
 #include "user/upstream/inner.h"
@@ -90,15 +91,10 @@ struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_option
 		if (upstream || options->protocol == DIAL_HTTP2)
 			return upstream;
 	}
-	/* The process behind a pooled connection is unknown, unless it was announced for the bypass. */
-	if (options->is_fresh || options->is_exclusive ||
-	    (options->is_announced && !options->endpoint->bypasses))
+	if (options->is_fresh || options->is_exclusive)
 		return NULL;
 	dial_follow_name(pool, options);
-	upstream = upstream_pool_take(pool, options->endpoint, options->may_repeat);
-	if (upstream)
-		upstream_try_bypass(upstream);
-	return upstream;
+	return upstream_pool_take(pool, options->endpoint, options->may_repeat);
 }
 
 /* ------------------------------------------------------------------------------------ new connections */
@@ -171,7 +167,7 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 	}
 	if (dial->options.avoid.len)
 		dial->connect.avoid = &dial->options.avoid;
-	if (options->is_announced || dial_bypasses(dial))
+	if (dial_bypasses(dial))
 		dial->connect.on_socket = dial_on_socket;
 }
 
@@ -343,9 +339,9 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 		dial->on_done(dial, DIAL_CONNECT_FAILED, -EMFILE, NULL);
 		return;
 	}
+	/* Before the first byte: bypass_start(). */
 	if (dial_bypasses(dial))
-		upstream->bypass_looks = UPSTREAM_BYPASS_LOOKS;
-	upstream_try_bypass(upstream);
+		(void)conn_start_bypass(&upstream->conn, dial->pool->relay->local_watch.worker);
 	if (dial->options.tls)
 		dial_tls_start(dial, upstream);
 	else

@@ -53,11 +53,6 @@ struct dial_options {
 	bool was_refused; /* with is_fresh, HTTP/2: refused by an open connection */
 	bool may_repeat; /* as in upstream_pool_take() */
 	bool is_exclusive; /* tunnel: never a pooled connection */
-	/*
-	 * Announce it to the same-host lanes before connect(); no pooled connection unless all of them are
-	 * announced.
-	 */
-	bool is_announced;
 	struct quota *quota; /* borrowed; counts the connection that it opens; NULL: nothing does */
 	uint64_t quota_most;
 	bool is_quiet; /* the caller reports failed handshakes: no line in the log */

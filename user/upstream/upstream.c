@@ -77,15 +77,6 @@ struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpo
 	return upstream;
 }
 
-void upstream_try_bypass(struct upstream *upstream)
-{
-	if (!upstream->bypass_looks)
-		return;
-	upstream->bypass_looks--;
-	if (conn_start_bypass(&upstream->conn, upstream->pool->relay->local_watch.worker) != -EAGAIN)
-		upstream->bypass_looks = 0;
-}
-
 void upstream_close(struct upstream *upstream, bool reset)
 {
 	struct upstream_pool *pool = upstream->pool;

@@ -37,19 +37,11 @@ struct upstream {
 	bool is_bound; /* it stands for one client (connection_auth.h): never in the pool */
 	bool is_last; /* its backend wants no further request on it (circuitBreaker) */
 	bool is_closed;
-	uint8_t bypass_looks; /* left: its process may still turn out to be local (upstream_try_bypass()) */
 };
-
-enum { UPSTREAM_BYPASS_LOOKS = 3 };
 
 /* Takes ownership of the connected fd. NULL on failure; the connection is then reset. */
 struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpoint *endpoint, int fd,
 			       const struct address *address);
-/*
- * Makes it bypass TCP from now on, if its process is on this host. The accepted socket of a backend is known
- * shortly after connect(), so this is tried again before the next requests, bypass_looks times in total.
- */
-void upstream_try_bypass(struct upstream *upstream);
 /* Closes now, frees at the end of the turn. Idempotent. */
 void upstream_close(struct upstream *upstream, bool reset);
 /* Binds an idle or new connection to its next owner, until it is closed or given to the pool. */

@@ -25,7 +25,8 @@ struct upstream_wants upstream_wants_of(const struct backend_ref *ref, const str
 		.keepalive = ref->tcp && ref->tcp->has_keepalives ? &ref->tcp->keepalives
 								  : &config->upstream_keepalives,
 		.tls = ref->tls ? &ref->tls->settings : NULL,
-		.bypasses = ref->is_same_host && splice_bypasses(&config->splice),
+		.bypasses =
+			ref->is_same_host && config->splice.mode != SPLICE_OFF && config->splice.lane_bypass,
 		.forward_key = ref->backend->forward_key,
 	};
 }

@@ -5,6 +5,7 @@ from hg.framework import (Failure, check, check_time, eq, factor, is_asan, is_th
                           skip, soak_seconds, table, test, timed, tmpdir, tolerance, wait_until, within)
 from hg.gateway import Gateway, validate
 from hg.http1 import Request, Response
+from hg.lanes import need_lane, why_not
 from hg.machine import withheld
 from hg.metrics import Metrics
 from hg.netns import Net
@@ -19,7 +20,7 @@ from hg.websocket import WebSocket
 __all__ = [
     "Backend", "Failure", "Gateway", "Metrics", "Net", "Origin", "PatternCheck", "Process", "Raw",
     "Request", "Response", "WebSocket", "check", "check_time", "crc32", "eq", "factor", "fetch", "free_port",
-    "is_asan", "is_thorough", "need", "note", "parse_line", "pattern", "profile", "run", "skip",
+    "is_asan", "is_thorough", "need", "need_lane", "note", "parse_line", "pattern", "profile", "run", "skip",
     "soak_seconds", "table", "test", "timed", "tmpdir", "tolerance", "validate", "verify", "wait_until",
-    "withheld", "within", "wrk",
+    "why_not", "withheld", "within", "wrk",
 ]

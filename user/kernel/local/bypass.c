@@ -15,6 +15,11 @@
 
 /* ---------------------------------------------------------------------------------------- start and stop */
 
+static enum local_reason direction_reason(const struct local_record *record)
+{
+	return (enum local_reason)__atomic_load_n(&record->kernel.reason, __ATOMIC_RELAXED);
+}
+
 static struct local_record *direction_open(struct local *local, struct local_handle slot, uint64_t receiver)
 {
 	struct local_record *record = &local->records[slot.index];
@@ -43,7 +48,7 @@ static int slots_take(struct bypass *bypass)
 	return 0;
 }
 
-/* A full receiver must not get bytes through TCP while it has unread bypassed ones: bypass_must_wait(). */
+/* A full receiver must not get bytes through TCP while it has unread bypassed ones: bypass_refuses(). */
 void bypass_enter(struct bypass *bypass)
 {
 	struct local_user *user = &bypass->out->user;
@@ -107,17 +112,24 @@ int bypass_start(struct bypass *bypass, struct local_worker *worker, int fd)
 
 	CHECK(!bypass->local);
 	error = far_find(&new, fd);
+	if (error == -EAGAIN)
+		return local_give_up(local, new.own_cookie) ? error : bypass_start(bypass, worker, fd);
 	if (!error && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)))
 		error = -errno;
 	if (!error)
 		error = slots_take(&new);
-	if (error)
-		return error;
-	error = maps_enter(&new, fd);
+	if (!error) {
+		error = maps_enter(&new, fd);
+		if (error) {
+			maps_leave(&new);
+			local_slot_give(local, new.in_slot);
+			local_slot_give(local, new.out_slot);
+		}
+	}
 	if (error) {
-		maps_leave(&new);
-		local_slot_give(local, new.in_slot);
-		local_slot_give(local, new.out_slot);
+		/* TCP has the connection, so the other end leaves the map: bypass_refuses(). */
+		if (new.far_cookie)
+			bpf_map_delete_elem(local->map_fds[LOCAL_MAP_SOCKETS], &new.far_cookie);
 		return error;
 	}
 	atomic_fetch_add(&local->bypass_count, 1);
@@ -154,6 +166,9 @@ void bypass_note_empty(struct bypass *bypass, uint64_t passed_bytes)
 
 bool bypass_is_empty(const struct bypass *bypass, uint64_t passed_bytes)
 {
+	/* After it has left, the program does not see what the other end sends. */
+	if (bypass->has_left)
+		return false;
 	return bypass->empty_passed_bytes == passed_bytes || SOCKMAP_BROKEN(BYPASS_BREAK_EMPTY);
 }
 
@@ -161,7 +176,11 @@ bool bypass_is_empty(const struct bypass *bypass, uint64_t passed_bytes)
 uint64_t bypass_look(const struct bypass *bypass, uint64_t received_bytes)
 {
 	uint64_t passed = bypass_passed(bypass);
-	uint64_t sent = bypass->before_bytes + bypass_received_bytes(bypass) + passed;
+	uint64_t sent;
+
+	if (bypass->has_left)
+		return UINT64_MAX;
+	sent = bypass->before_bytes + bypass_received_bytes(bypass) + passed;
 
 	return bypass->before_bytes != UINT64_MAX && sent == received_bytes - bypass->other_bytes
 		       ? passed
@@ -199,6 +218,24 @@ void bypass_wait(struct bypass *bypass)
 	if (list_is_empty(&bypass->worker->waiting) && bypass->worker->on_waiting)
 		bypass->worker->on_waiting(bypass->worker);
 	list_add_tail(&bypass->worker->waiting, &bypass->waiting);
+}
+
+bool bypass_leave(struct bypass *bypass)
+{
+	const struct local_kernel *k = &bypass->out->kernel;
+	int sockets = bypass->local->map_fds[LOCAL_MAP_SOCKETS];
+
+	if (bypass->has_left || !__atomic_load_n(&k->leaves, __ATOMIC_ACQUIRE))
+		return false;
+	__atomic_store_n(&bypass->out->user.mode, LOCAL_MODE_CLOSED, __ATOMIC_RELEASE);
+	/*
+	 * Its queue is empty, and only we fill it: a lane direct into it waits while we have bytes to send
+	 * (message_is_behind()). Without the entry the kernel gives the socket back to TCP.
+	 */
+	bpf_map_delete_elem(sockets, &bypass->far_cookie);
+	bypass->has_left = true;
+	atomic_fetch_add(&bypass->local->bypass_left[direction_reason(bypass->out)], 1);
+	return true;
 }
 
 uint64_t bypass_refusals(const struct bypass *bypass)
@@ -278,11 +315,6 @@ static bool direction_bypasses(const struct local_record *record)
 	return __atomic_load_n(&record->kernel.lane, __ATOMIC_RELAXED) == LOCAL_LANE_BYPASS;
 }
 
-static enum local_reason direction_reason(const struct local_record *record)
-{
-	return (enum local_reason)__atomic_load_n(&record->kernel.reason, __ATOMIC_RELAXED);
-}
-
 struct bypass_stats bypass_stats(const struct bypass *bypass)
 {
 	struct bypass_stats stats = { 0 };
@@ -305,6 +337,12 @@ int bypass_read_falls(const struct local *local, uint64_t ret_counts[LOCAL_REASO
 {
 	return reason_counts(&local_reasons, local->map_fds[LOCAL_MAP_BYPASS_FALLS], local->bypass_failures,
 			     ret_counts);
+}
+
+void bypass_read_left(struct local *local, uint64_t ret_counts[LOCAL_REASON_COUNT])
+{
+	for (int i = 0; i < LOCAL_REASON_COUNT; i++)
+		ret_counts[i] = atomic_load(&local->bypass_left[i]);
 }
 
 uint32_t bypass_count(struct local *local)

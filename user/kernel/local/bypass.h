@@ -9,8 +9,10 @@ struct local_worker;
 /*
  * A connection that bypasses TCP: one TCP connection of the gateway whose other end is a process of this host
  * that opted in. What either end sends goes straight into the receive queue of the other one while order
- * allows it and the queue has space; otherwise through TCP, as if there were no program. This is decided for
- * each message, so a connection whose reader fell behind bypasses TCP again when the reader has caught up.
+ * allows it and the queue has space. This is decided for each message. What the other end sends goes through
+ * TCP otherwise, as if there were no program, and bypasses TCP again when we have caught up. What we send
+ * waits for space; where it cannot bypass TCP at all, the connection leaves the lane for good
+ * (bypass_leave()).
  *
  * recv() and send() are used as usual. For the gateway's own socket, this is different:
  *   - There are two queues. recv() returns bypassed bytes first, and may return short before those that came
@@ -19,8 +21,8 @@ struct local_worker;
  *   - TCP_INFO, SIOCINQ, SIOCOUTQ and splice(2) cover only one of the two queues.
  *   - At the end of the stream, bypass_end() checks that every byte has come.
  *   - send(), with MSG_NOSIGNAL, fails when the receiver is full and has not read all bypassed bytes. If
- *     bypass_refusals() has grown, that is no error of the connection: call bypass_wait() and send() once
- *     more, then wait for on_room().
+ *     bypass_refusals() has grown, that is no error of the connection: call bypass_leave(), and send() again
+ *     if it says so; otherwise call bypass_wait() and send() once more, then wait for on_room().
  * The socket is neither source nor target of the sockmap lane. It may be either in the lane direct, if struct
  * local_direction_options says so.
  *
@@ -39,15 +41,17 @@ struct bypass {
 	uint64_t other_bytes; /* bypass_note_other() */
 	uint64_t before_bytes; /* bypass_note_before(); UINT64_MAX: not known */
 	uint64_t silent_look; /* from bypass_note_silent(); UINT64_MAX: not known */
+	bool has_left; /* bypass_leave() */
 	enum local_reason integrity_error; /* found at the end; LOCAL_REASON_NONE: no integrity error */
 };
 
 /*
  * Starts bypassing TCP for an established connection: one accepted at an address of local_listener_add(), or
  * announced before connect(). Sets SO_OOBINLINE: an urgent byte is delivered in its place in the stream.
- * Returns 0; -EAGAIN, for an announced one: the other end is not (yet) known to be on this host; -ENOENT as
- * local_look(); -ENOSPC: all slots are taken; -errno. After an error it is an ordinary connection. The caller
- * sets on_room and owner before the first bypass_wait().
+ * Call it before anything is sent. Returns 0; -EAGAIN, for an announced one: the other end is not on this
+ * host, or not known in time; -ENOENT as local_look(); -ENOSPC: all slots are taken; -errno. After an error
+ * it is an ordinary connection at both ends. The caller sets on_room and owner before the first
+ * bypass_wait().
  */
 int bypass_start(struct bypass *bypass, struct local_worker *worker, int fd);
 /*
@@ -80,8 +84,13 @@ void bypass_note_before(struct bypass *bypass, uint64_t bytes);
 uint64_t bypass_look(const struct bypass *bypass, uint64_t received_bytes);
 void bypass_note_silent(struct bypass *bypass, uint64_t look);
 
-/* Number of send() calls that failed because the receiver was full. */
+/* Number of send() calls that failed because the receiver was full, or is to leave the lane. */
 uint64_t bypass_refusals(const struct bypass *bypass);
+/*
+ * Call when send() was refused. True: what is to be sent cannot bypass TCP, the other end has read all bytes
+ * that did, and its socket is out of the map now. TCP has the connection from here on; send() again.
+ */
+bool bypass_leave(struct bypass *bypass);
 /*
  * Call when send() was refused, then try once more: there may be space by now. on_room() is called, once,
  * when half of the receiver's limit is free; without an event it is called within a second.
@@ -128,4 +137,6 @@ struct bypass_stats bypass_stats(const struct bypass *bypass);
 
 /* Falls by reason since local_load(). 0 or -errno. */
 int bypass_read_falls(const struct local *local, uint64_t ret_counts[LOCAL_REASON_COUNT]);
+/* Connections that left the lane, by reason, since local_load(). */
+void bypass_read_left(struct local *local, uint64_t ret_counts[LOCAL_REASON_COUNT]);
 uint32_t bypass_count(struct local *local); /* connections that bypass TCP now */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -101,6 +102,24 @@ int local_announce(struct local *local, int fd)
 	if (error)
 		return error;
 	return bpf_map_update_elem(local->map_fds[LOCAL_MAP_ANNOUNCED], &cookie, &value, BPF_ANY);
+}
+
+bool local_give_up(struct local *local, uint64_t cookie)
+{
+	enum { LOOKS_MAX = 1000 };
+	struct local_end end;
+
+	if (bpf_map_delete_elem(local->map_fds[LOCAL_MAP_ANNOUNCED], &cookie) == 0)
+		return true;
+	/* The program was faster, and is about to say so; or it does not know this connection. */
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		if (local_end_find(local, cookie, &end))
+			return true;
+		if (end.far)
+			return false;
+		sched_yield();
+	}
+	return true;
 }
 
 int local_look(struct local *local, int fd)

@@ -6,7 +6,7 @@
 
 #include "user/kernel/local/local.h"
 
-/* The private part of struct near, for near*.c and their tests. */
+/* The private part of struct local, for the files of this directory and their tests. */
 
 enum local_map {
 	LOCAL_MAP_RECORDS,
@@ -49,6 +49,7 @@ struct local {
 	bool *ring_is_taken; /* owner; taken by a struct local_worker; under `lock` */
 	/* integrity errors of bypassed connections: user space finds them, not the program */
 	atomic_uint_fast64_t bypass_failures[LOCAL_REASON_COUNT];
+	atomic_uint_fast64_t bypass_left[LOCAL_REASON_COUNT]; /* bypass_leave() */
 	atomic_uint bypass_count; /* connections that bypass TCP now */
 	pthread_mutex_t lock; /* protects the ring of free slots and ring_is_taken */
 	struct local_free_slot *free_slots; /* owner; ring of slot_count, oldest first */
@@ -72,6 +73,11 @@ void local_slot_give(struct local *local, struct local_handle slot);
  * local_direction_start().
  */
 int local_ends_of(struct local_direction *d, int source_fd, int target_fd, struct local_end *ret_source);
+/*
+ * Ends an announced connection's wait for its other end. True: that will not become a local socket. False: it
+ * has, and is known now.
+ */
+bool local_give_up(struct local *local, uint64_t cookie);
 /* SO_COOKIE. 0 or -errno. */
 int local_cookie(int fd, uint64_t *ret_cookie);
 struct bypass;

@@ -293,6 +293,8 @@ int bypass_resume(struct bypass *bypass, struct local_worker *worker, int fd, ui
 	atomic_fetch_add(&local->bypass_count, 1);
 	*bypass = new;
 	bypass_enter(bypass);
+	/* If the process ended between the mark and bypass_leave(), the next refusal repeats it. */
+	bypass->has_left = bypass->out->user.mode == LOCAL_MODE_CLOSED;
 	*ret_received_bytes = bypass->in->user.read_bytes;
 	return 0;
 }

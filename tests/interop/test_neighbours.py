@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs of others behind and before the same-host lanes: bodies and ends are those of TCP."""
+import filecmp
+import os
+import shutil
+import signal
+
+from hg import *
+from hg.framework import tmpdir
+
+
+SIZE = 20 << 20
+LANES = {
+    "off": "mode: off",
+    "direct": "lanes: [direct], force: true",
+    "bypass": "lanes: [bypass], force: true",
+    "all": "lanes: [pipe, sockmap, direct, bypass], force: true",
+}
+CONFIG = """
+config: {splice: {@splice@}}
+binds:
+- port: @port@
+  listeners:
+  - splice: sameHost
+    routes:
+    - backends: [{host: "@origin@", splice: sameHost}]
+- port: @tcp@
+  listeners:
+  - protocol: TCP
+    splice: sameHost
+    tcpRoutes:
+    - backends: [{host: "@origin@", splice: sameHost}]
+"""
+NGINX = """
+user root;
+daemon off;
+worker_processes 1;
+pid %(directory)s/pid;
+error_log %(directory)s/error.log info;
+events { worker_connections 512; }
+http {
+  access_log off;
+  client_max_body_size 0;
+  client_body_timeout 20s;
+  client_body_temp_path %(directory)s/body;
+  proxy_temp_path %(directory)s/proxy;
+  fastcgi_temp_path %(directory)s/fastcgi;
+  uwsgi_temp_path %(directory)s/uwsgi;
+  scgi_temp_path %(directory)s/scgi;
+  sendfile %(sendfile)s;
+  proxy_read_timeout 20s;
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  large_client_header_buffers 4 16k;
+  %(servers)s
+}
+"""
+FILES = """
+  server {
+    listen %(port)d %(listen)s;
+    root %(directory)s/www;
+    location /echo { return 200 "$http_x_a"; }
+    location /put { dav_methods PUT; create_full_put_path on; }
+  }
+"""
+PROXY = """
+  upstream to%(port)d { server 127.0.0.1:%(to)d; keepalive 8; }
+  server { listen %(port)d; location / { proxy_pass http://to%(port)d; %(more)s } }
+"""
+UNBUFFERED = "proxy_buffering off; proxy_request_buffering off;"
+
+
+class Nginx:
+    """nginx with the servers given; its files are in `www`."""
+    process = None
+
+    def __init__(self, servers, sendfile="on", **names):
+        if not shutil.which("nginx"):
+            skip("nginx is not installed")
+        self.directory = os.path.join(tmpdir(), f"nginx-{free_port()}")
+        self.www = os.path.join(self.directory, "www")
+        os.makedirs(os.path.join(self.www, "put"))
+        names = {"directory": self.directory, "sendfile": sendfile, **names}
+        path = os.path.join(self.directory, "nginx.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(NGINX % {**names, "servers": servers % names})
+        self.process = Process(["nginx", "-p", self.directory, "-c", path, "-e",
+                                os.path.join(self.directory, "error.log")], name="nginx")
+
+    def stop(self):
+        self.process.signal(signal.SIGQUIT)
+        self.process.wait(20)
+
+
+def big_file(directory):
+    path = os.path.join(directory, "big")
+    with open(path, "wb") as file:
+        file.write(pattern(SIZE))
+    return path
+
+
+def curl(url, *args):
+    status, out, error = run(["curl", "-sS", "-m", "25", *args, "-w", "%{http_code}", url], timeout=40)
+    return f"{status} {out[-200:]} {error}".strip()
+
+
+def transfers(url, www, what, big):
+    got = os.path.join(tmpdir(), "got")
+    for turn in range(2):
+        eq(curl(url + "/big", "-o", got), "0 200", f"{what}: GET, turn {turn}")
+        check(filecmp.cmp(big, got, shallow=False), f"{what}: the bytes of GET, turn {turn}")
+        uploaded = os.path.join(www, "put", "x")
+        if os.path.exists(uploaded):
+            os.unlink(uploaded)
+        eq(curl(url + "/put/x", "-H", "Expect:", "-T", big, "-o", "/dev/null"), "0 201",
+           f"{what}: PUT, turn {turn}")
+        check(filecmp.cmp(big, uploaded, shallow=False), f"{what}: the bytes of PUT, turn {turn}")
+        field = "a" * 5000
+        eq(curl(url + "/echo", "-H", "X-A: " + field), "0 " + (field + "200")[-200:],
+           f"{what}: a field of 5,000 bytes")
+
+
+def behind(lane, sendfile="on", listen=""):
+    port = free_port()
+    nginx = Nginx(FILES, port=port, sendfile=sendfile, listen=listen)
+    big = big_file(nginx.www)
+    gateway = Gateway(CONFIG, origin=f"127.0.0.1:{port}", splice=LANES[lane], workers=1)
+    if lane not in ("off",):
+        need_lane(gateway, "direct" if lane == "direct" else "bypass")
+    for name in ("port", "tcp"):
+        transfers(f"http://127.0.0.1:{gateway.ports[name]}", nginx.www, f"{lane}, {name}", big)
+    nginx.stop()
+
+
+for each in LANES:
+    @test(f"nginx behind the gateway, lanes {each}", timeout=240)
+    def nginx_behind(lane=each):
+        behind(lane)
+
+    @test(f"nginx with small buffers and without sendfile behind the gateway, lanes {each}", timeout=240)
+    def nginx_small(lane=each):
+        behind(lane, sendfile="off", listen="rcvbuf=32k sndbuf=32k")
+
+    @test(f"nginx before the gateway, lanes {each}", timeout=240)
+    def nginx_before(lane=each):
+        port, http, tcp = free_port(), free_port(), free_port()
+        origin = Nginx(FILES, port=port, listen="")
+        big = big_file(origin.www)
+        gateway = Gateway(CONFIG, origin=f"127.0.0.1:{port}", splice=LANES[lane], workers=1)
+        front = Nginx(PROXY % {"port": http, "to": gateway.ports["port"], "more": ""} +
+              PROXY % {"port": tcp, "to": gateway.ports["tcp"], "more": UNBUFFERED})
+        for name in (http, tcp):
+            route = "http" if name == http else "tcp"
+            transfers(f"http://127.0.0.1:{name}", origin.www, f"{lane}, {route}", big)
+        front.stop()
+        origin.stop()
