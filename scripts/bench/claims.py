@@ -16,8 +16,9 @@ import threading
 import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(ROOT, "tests", "lib"),
-                os.path.join(ROOT, "tests", "scenario")]
+# This folder last: it has an h2.py, and hg.api_server needs the package of that name.
+sys.path[:1] = [os.path.join(ROOT, "tests", "lib"), os.path.join(ROOT, "tests", "scenario")]
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
 from hg import Gateway, Origin, check, eq, framework, free_port, process, validate, wait_until  # noqa: E402
 from hg.api_server import ApiServer  # noqa: E402
