@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "config/model_auth.h"
+#include "config/model_balance.h"
 #include "config/model_callout.h"
 #include "config/model_direct.h"
 #include "config/model_frontend.h"
@@ -245,6 +246,12 @@ struct endpoint {
 	struct address address;
 	struct span host; /* name to resolve unless is_resolved */
 	uint16_t port;
+	uint32_t weight; /* its share of the requests of its group; 0: only requests of its sessions */
+	uint32_t priority; /* 0 is the first: struct endpoint_groups */
+	struct span zone; /* empty: unknown */
+	/* Zones whose clients should use it (EndpointSlice hints.forZones), instead of `zone`. */
+	const struct span *hint_list;
+	uint32_t hint_count;
 	/* Shared by all snapshots and workers; the snapshot has one reference. NULL: no health policy. */
 	struct endpoint_health *health;
 };
@@ -269,8 +276,18 @@ struct backend {
 	bool rewrites_host;
 	struct span authority; /* "name:port", or "name" for port 80 */
 	/* Those of the backend_list of the snapshot in use are current: snapshot_backend(). */
-	struct endpoint *endpoint_list;
+	struct endpoint *endpoint_list; /* sorted by endpoint_order() */
 	uint32_t endpoint_count;
+	struct endpoint_groups groups; /* by priority; set by endpoint_order() */
+	/* The same with the gateway's own zone first within a priority; none: as `groups`. */
+	struct endpoint_groups zone_groups;
+	bool prefers_zone; /* of a Service: all its endpoints have hints */
+	bool is_hashed; /* a reference chooses by hash; set by policy_compile(), like the next ones */
+	uint32_t hash_slots; /* wanted of the tables */
+	bool has_sessions; /* a rule has sessions with its endpoints */
+	struct session_tag *tag_list; /* of its endpoints, sorted by tag; NULL: nobody needs them */
+	uint64_t slow_start_ms; /* longest of its references, for /endpoints */
+	bool has_endpoint_keys; /* `endpoints` in a file: the dump shows them */
 	uint16_t service_port; /* of a Service of Kubernetes, otherwise 0 */
 	bool has_endpoint_fault; /* a message was reported about the objects with its endpoints */
 	bool resolves_if_empty; /* without an endpoint, its name is resolved: MCP servers need one */
@@ -311,6 +328,8 @@ struct backend_ref {
 	const struct circuit_breaker *breaker; /* NULL: no limits of its own */
 	const struct backend_auth_policy *auth; /* may be NULL */
 	const struct transformation *transformation; /* may be NULL */
+	const struct load_balancer *balancer; /* may be NULL */
+	const struct affinity *affinity; /* of `balancer`, or of a policy of its own; may be NULL */
 	enum backend_http_version http_version; /* of `http`, otherwise of the backend, otherwise by gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
@@ -377,6 +396,7 @@ struct route_policies {
 	const struct redirect_policy *redirect;
 	const struct direct_response *direct;
 	const struct mirror_policy *const *mirror_list;
+	const struct route_session *session;
 	uint32_t mirror_count;
 	struct guard_list guards;
 };
@@ -393,6 +413,7 @@ struct route {
 	struct span name;
 	struct span namespace;
 	struct span rule_name; /* empty: no name */
+	uint32_t rule_index; /* in the manifest; 0 in standalone files */
 	struct span kind; /* "HTTPRoute", "GRPCRoute"; empty for standalone files */
 	bool is_grpc; /* GRPCRoute: its paths are /service/method, its requests are gRPC calls */
 	int64_t created_s; /* metadata.creationTimestamp; 0 or INT64_MAX if absent */
@@ -522,6 +543,7 @@ struct snapshot_destructor {
 };
 
 struct hash_map; /* user/base/hash.h */
+struct session_key; /* user/auth/session_token.h */
 
 struct snapshot {
 	atomic_uint refs;
@@ -539,6 +561,9 @@ struct snapshot {
 	struct span workloads_json;
 	bool has_secrets; /* keys, passwords: no core file, and the arena is wiped */
 	bool has_users; /* basicAuth: passwords are verified */
+	bool has_sessions; /* sessionPersistence of a route; set by policy_compile() */
+	/* Signs sessions; the snapshot owns it, outside the arena. NULL: there are none (only in tests). */
+	const struct session_key *session_key;
 	struct jwk_remote *jwk_remote_list;
 	uint32_t jwk_remote_count;
 	struct callout_target *callout_list; /* helper services of policies */

@@ -99,6 +99,9 @@ struct static_config {
 	const struct basic_auth_policy *admin_basic;
 	const struct api_key_policy *admin_key;
 	struct span admin_auth; /* which of them, for the dump; empty: none */
+	bool has_session;
+	struct span session_key; /* "<redacted>" if one is configured: struct snapshot has it */
+	struct span zone; /* of this gateway; empty: unknown */
 	bool ipv6_enabled;
 	uint32_t worker_threads; /* 0: one per core */
 	uint64_t termination_min_ns; /* connectionMinTerminationDeadline */

@@ -52,7 +52,7 @@ static struct endpoint_block *block_create(const struct endpoint *list, uint32_t
 	char *at;
 
 	for (uint32_t i = 0; i < count; i++)
-		bytes += list[i].text.len + list[i].host.len;
+		bytes += list[i].text.len + list[i].host.len + list[i].zone.len;
 	block = hg_malloc(sizeof(*block) + count * sizeof(*list) + bytes);
 	if (!block)
 		return NULL;
@@ -63,6 +63,10 @@ static struct endpoint_block *block_create(const struct endpoint *list, uint32_t
 		block->list[i] = list[i];
 		block->list[i].text = block_text(&at, list[i].text);
 		block->list[i].host = block_text(&at, list[i].host);
+		block->list[i].zone = block_text(&at, list[i].zone);
+		/* They are for the order of endpoints, which a copy does not change. */
+		block->list[i].hint_list = NULL;
+		block->list[i].hint_count = 0;
 		block->list[i].health = NULL;
 	}
 	return block;

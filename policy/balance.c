@@ -171,6 +171,15 @@ static bool goes_to_healthier(const struct endpoint_candidate *a, const struct e
 	return own < other && random_below(random, other) >= own;
 }
 
+/* Compares requests in flight for the weight; without weights they count alike. */
+static bool has_less(const struct endpoint_candidate *a, const struct endpoint_candidate *b)
+{
+	uint64_t weight_a = a->weight ? a->weight : 1, weight_b = b->weight ? b->weight : 1;
+
+	return (unsigned __int128)a->load->in_flight * weight_b <
+	       (unsigned __int128)b->load->in_flight * weight_a;
+}
+
 /* True if `b` should be taken instead of `a`. */
 static bool is_better(const struct endpoint_candidate *b, const struct endpoint_candidate *a, uint64_t random,
 		      uint64_t now_ms)
@@ -179,7 +188,7 @@ static bool is_better(const struct endpoint_candidate *b, const struct endpoint_
 
 	if (is_out(a, now_ms) != is_out(b, now_ms))
 		return is_out(a, now_ms);
-	is_less = b->load->in_flight < a->load->in_flight;
+	is_less = has_less(b, a);
 	return is_less ? !goes_to_healthier(b, a, random) : goes_to_healthier(a, b, random);
 }
 
@@ -220,6 +229,70 @@ uint32_t balance_endpoint(const struct endpoint_candidate *list, uint32_t count,
 	if (is_out(&list[best], now_ms))
 		best = not_avoided(list, count, exclude, best, now_ms);
 	return best;
+}
+
+bool balance_is_available(const struct endpoint_candidate *candidate, uint64_t now_ms)
+{
+	return !is_out(candidate, now_ms);
+}
+
+/* What a weighted choice leaves out, less and less of it until a weight is left. */
+enum left_out {
+	LEFT_OUT_UNAVAILABLE, /* and `exclude` */
+	LEFT_OUT_EXCLUDED,
+	LEFT_OUT_NONE,
+	LEFT_OUT_KINDS,
+};
+
+struct weighted_facts {
+	uint32_t exclude;
+	uint64_t now_ms;
+	enum left_out left_out;
+};
+
+static uint64_t weight_at(const struct endpoint_candidate *list, uint32_t at,
+			  const struct weighted_facts *facts)
+{
+	if (facts->left_out < LEFT_OUT_NONE && at == facts->exclude)
+		return 0;
+	return facts->left_out == LEFT_OUT_UNAVAILABLE && is_out(&list[at], facts->now_ms) ? 0
+											   : list[at].weight;
+}
+
+static uint32_t pick_by_weight(const struct endpoint_candidate *list, uint32_t count, uint64_t left,
+			       const struct weighted_facts *facts)
+{
+	uint32_t at = 0;
+
+	for (; at + 1 < count; at++) {
+		uint64_t own = weight_at(list, at, facts);
+
+		if (left < own)
+			break;
+		left -= own;
+	}
+	return at;
+}
+
+uint32_t balance_weighted(const struct endpoint_candidate *list, uint32_t count, uint32_t exclude,
+			  uint64_t random, uint64_t now_ms)
+{
+	struct weighted_facts facts = { exclude, now_ms, LEFT_OUT_UNAVAILABLE };
+	uint64_t sum = 0, more = random * 0x9e3779b97f4a7c15u;
+	uint32_t first, second;
+
+	for (; facts.left_out < LEFT_OUT_KINDS; facts.left_out++) {
+		for (uint32_t i = 0; i < count; i++)
+			sum += weight_at(list, i, &facts);
+		if (sum)
+			break;
+	}
+	if (!sum)
+		return balance_endpoint(list, count, exclude, random, now_ms);
+	first = pick_by_weight(list, count, random_below(random, sum), &facts);
+	second = pick_by_weight(list, count, random_below(more, sum), &facts);
+	/* Use other random bits: `more` chose the second. */
+	return is_better(&list[second], &list[first], more * 0x9e3779b97f4a7c15u, now_ms) ? second : first;
 }
 
 void balance_connected(struct endpoint_load *load)

@@ -39,10 +39,13 @@ struct endpoint_load {
 	uint32_t failures; /* consecutive */
 };
 
+enum { ENDPOINT_WEIGHT_MAX = 1000000 };
+
 /* An endpoint that may be chosen. Borrowed for the call. */
 struct endpoint_candidate {
 	const struct endpoint_load *load;
 	const struct endpoint_health *health; /* NULL: no health policy */
+	uint64_t weight; /* for balance_weighted(): at most ENDPOINT_WEIGHT_MAX * 1000000 */
 };
 
 /*
@@ -56,6 +59,16 @@ struct endpoint_candidate {
  */
 uint32_t balance_endpoint(const struct endpoint_candidate *list, uint32_t count, uint32_t exclude,
 			  uint64_t random, uint64_t now_ms);
+/*
+ * The same for candidates with different weights: both choices are random by weight, and may be the same
+ * candidate; the one with fewer requests in flight for its weight wins, the first of equals. So the shares of
+ * idle endpoints are their weights, and busy ones have loads in proportion to their weights. A weight of 0 is
+ * never chosen, unless all are 0.
+ */
+uint32_t balance_weighted(const struct endpoint_candidate *list, uint32_t count, uint32_t exclude,
+			  uint64_t random, uint64_t now_ms);
+/* True for an endpoint that is neither evicted nor avoided after a failed connect. */
+bool balance_is_available(const struct endpoint_candidate *candidate, uint64_t now_ms);
 /*
  * Result of a connect: failures double the time for which an endpoint is avoided (1 s, 2 s, … 30 s).
  * Failures while it is already avoided count once: concurrent connects fail together.

@@ -7,8 +7,8 @@
 #include "user/base/units.h"
 #include "user/http/grpc.h"
 
-#define FULL_HEALTH 1000000u
 #define EVICTION_DEFAULT_MS 3000
+#define SLOW_START_LEAST (HEALTH_FULL / 10) /* with less, an endpoint without traffic would not warm up */
 
 static uint32_t load_uint(const atomic_uint *value)
 {
@@ -23,7 +23,27 @@ bool health_is_evicted(const struct endpoint_health *health, uint64_t now_ms)
 
 uint32_t health_score(const struct endpoint_health *health)
 {
-	return health ? FULL_HEALTH - load_uint(&health->lost) : FULL_HEALTH;
+	return health ? HEALTH_FULL - load_uint(&health->lost) : HEALTH_FULL;
+}
+
+uint32_t health_slow_share(const struct endpoint_health *health, uint64_t window_ms, uint64_t now_ms)
+{
+	uint64_t since_ms, evicted_ms, back_ms, share;
+
+	if (!health)
+		return HEALTH_FULL;
+	since_ms = atomic_load_explicit(&health->since_ms, memory_order_relaxed);
+	evicted_ms = atomic_load_explicit(&health->evicted_until_ms, memory_order_relaxed);
+	back_ms = atomic_load_explicit(&health->back_ms, memory_order_relaxed);
+	if (evicted_ms > since_ms)
+		since_ms = evicted_ms;
+	if (back_ms > since_ms)
+		since_ms = back_ms;
+	if (since_ms == 0 || (now_ms > since_ms && now_ms - since_ms >= window_ms))
+		return HEALTH_FULL;
+	/* An endpoint that is evicted is chosen only where all are. */
+	share = now_ms > since_ms ? (now_ms - since_ms) * HEALTH_FULL / window_ms : 0;
+	return share > SLOW_START_LEAST ? (uint32_t)share : SLOW_START_LEAST;
 }
 
 static bool is_unhealthy(const struct health_policy *policy, const struct health_outcome *outcome)
@@ -77,10 +97,10 @@ static uint32_t note_bad(struct endpoint_health *health)
 	unsigned int lost = load_uint(&health->lost), next;
 
 	do
-		next = FULL_HEALTH - (FULL_HEALTH - lost) / 10 * 7;
+		next = HEALTH_FULL - (HEALTH_FULL - lost) / 10 * 7;
 	while (!atomic_compare_exchange_weak_explicit(&health->lost, &lost, next, memory_order_relaxed,
 						      memory_order_relaxed));
-	return FULL_HEALTH - next;
+	return HEALTH_FULL - next;
 }
 
 static bool is_enough(const struct eviction_policy *policy, uint32_t score, uint32_t failures)
@@ -132,7 +152,7 @@ static uint64_t evict(struct endpoint_health *health, const struct eviction_poli
 	clear_uint(&health->interval_outcomes);
 	clear_uint(&health->interval_failures);
 	if (policy->has_restore_health)
-		atomic_store_explicit(&health->lost, FULL_HEALTH - policy->restore_health,
+		atomic_store_explicit(&health->lost, HEALTH_FULL - policy->restore_health,
 				      memory_order_relaxed);
 	atomic_fetch_add_explicit(&health->evictions_total, 1, memory_order_relaxed);
 	return ms;

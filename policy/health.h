@@ -28,6 +28,8 @@ struct endpoint_health {
 	atomic_uint out; /* of enum health_out: gets no requests, whatever the time is */
 	/* when a check ended the last time without requests; 0: never */
 	atomic_uint_fast64_t back_ms;
+	/* when it was added to a backend that had others; 0: with all others of its backend */
+	atomic_uint_fast64_t since_ms;
 	/* of the interval of passive.failurePercentageThreshold */
 	atomic_uint_fast64_t interval_start_ms;
 	atomic_uint interval_outcomes;
@@ -45,6 +47,8 @@ enum health_out {
 	HEALTH_OUT_CHECKS = 1, /* its active checks fail */
 	HEALTH_OUT_EJECTED = 2, /* until evicted_until_ms, and until a check has passed after that */
 };
+
+#define HEALTH_FULL 1000000u /* per million */
 
 enum health_result {
 	HEALTH_GOOD,
@@ -99,3 +103,9 @@ enum health_result health_record(struct endpoint_health *health, const struct he
  */
 bool health_is_evicted(const struct endpoint_health *health, uint64_t now_ms);
 uint32_t health_score(const struct endpoint_health *health); /* per million */
+/*
+ * Slow start: the share of its weight that an available endpoint gets, per million. It grows linearly from a
+ * tenth to the whole within window_ms after the endpoint was added, or its eviction or the failure of its
+ * checks ended.
+ */
+uint32_t health_slow_share(const struct endpoint_health *health, uint64_t window_ms, uint64_t now_ms);

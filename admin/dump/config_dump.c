@@ -5,6 +5,7 @@
 #include "admin/dump/config_dump_schema.h"
 #include "admin/dump/config_dump_static.h"
 #include "admin/dump/config_dump_tls.h"
+#include "config/standalone/endpoint.h"
 #include "config/standalone/mcp.h"
 #include "user/base/json_writer.h"
 
@@ -299,6 +300,15 @@ static void dump_host(struct json_writer *w, const struct backend *backend)
 	json_string(w, "name", backend->name);
 	json_string(w, "namespace", backend->namespace);
 	json_string(w, "target", backend->target);
+	if (backend->has_endpoint_keys) {
+		json_open_array(w, "endpoints");
+		for (uint32_t i = 0; i < backend->endpoint_count; i++) {
+			json_open_object(w, NULL);
+			dump_rows(w, &endpoint_schema, &backend->endpoint_list[i]);
+			json_close(w);
+		}
+		json_close(w);
+	}
 	json_close(w);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/dump/health.h"
 
+#include "admin/dump/config_dump_schema.h"
 #include "policy/health_group.h"
 #include "user/base/clock.h"
 #include "user/base/json_writer.h"
@@ -37,14 +38,15 @@ static void write_checks(struct json_writer *w, const struct endpoint_health *he
 	json_close(w);
 }
 
-static void write_endpoint(struct json_writer *w, const struct backend *backend,
-			   const struct endpoint_health *health, uint64_t now_ms)
+/* Without a policy that watches it, an endpoint is healthy. */
+static void write_health(struct json_writer *w, const struct endpoint_health *health, uint64_t now_ms)
 {
-	uint64_t until_ms = atomic_load_explicit(&health->evicted_until_ms, memory_order_relaxed);
+	static const struct endpoint_health unwatched;
+	uint64_t until_ms;
 
-	json_open_object(w, NULL);
-	json_string(w, "backend", backend->name);
-	json_string(w, "endpoint", health->text);
+	if (!health)
+		health = &unwatched;
+	until_ms = atomic_load_explicit(&health->evicted_until_ms, memory_order_relaxed);
 	write_score(w, health_score(health));
 	json_u64(w, "failures", atomic_load_explicit(&health->failures, memory_order_relaxed));
 	json_bool(w, "evicted", health_is_evicted(health, now_ms));
@@ -52,10 +54,36 @@ static void write_endpoint(struct json_writer *w, const struct backend *backend,
 	json_u64(w, "evictions_in_a_row", atomic_load_explicit(&health->evictions, memory_order_relaxed));
 	json_u64(w, "evictions_total", atomic_load_explicit(&health->evictions_total, memory_order_relaxed));
 	json_bool(w, "ejected", out_of(health) & HEALTH_OUT_EJECTED);
+}
+
+/* index: as in the trace. */
+static void write_endpoint(struct json_writer *w, const struct backend *backend, uint32_t index,
+			   uint64_t now_ms)
+{
+	const struct endpoint *endpoint = &backend->endpoint_list[index];
+
+	json_open_object(w, NULL);
+	json_string(w, "backend", backend->name);
+	json_string(w, "endpoint", endpoint->text);
+	json_u64(w, "index", index);
+	json_u64(w, "priority", endpoint->priority);
+	if (endpoint->zone.len)
+		json_string(w, "zone", endpoint->zone);
+	json_u64(w, "weight", endpoint->weight);
+	if (backend->slow_start_ms)
+		dump_share(w, "slow_start_share",
+			   health_slow_share(endpoint->health, backend->slow_start_ms, now_ms));
+	write_health(w, endpoint->health, now_ms);
 	json_bool(w, "panic", health_group_panics(backend, now_ms));
-	if (backend->health_group && backend->health_group->ref->health->has_active)
-		write_checks(w, health);
+	if (endpoint->health && backend->health_group && backend->health_group->ref->health->has_active)
+		write_checks(w, endpoint->health);
 	json_close(w);
+}
+
+/* Where there is one endpoint, and no policy watches it, there is nothing to tell. */
+static bool is_listed(const struct backend *backend, uint32_t index)
+{
+	return backend->endpoint_count > 1 || backend->endpoint_list[index].health;
 }
 
 void health_list_write(const struct snapshot *snapshot, uint64_t now_ms, struct text *out)
@@ -68,8 +96,8 @@ void health_list_write(const struct snapshot *snapshot, uint64_t now_ms, struct 
 		const struct backend *backend = &snapshot->backend_list[b];
 
 		for (uint32_t i = 0; i < backend->endpoint_count; i++) {
-			if (backend->endpoint_list[i].health)
-				write_endpoint(&w, backend, backend->endpoint_list[i].health, now_ms);
+			if (is_listed(backend, i))
+				write_endpoint(&w, backend, i, now_ms);
 		}
 	}
 	json_close(&w);

@@ -7,11 +7,11 @@
 struct health_history;
 
 /*
- * GET /endpoints: the endpoints that have a health policy, a JSON array sorted by backend, in the order of
- * their backend:
+ * GET /endpoints: the endpoints of backends with several of them or a health policy, a JSON array sorted by
+ * backend, in the order of their backend:
  *
- *         {"backend": "ns/svc.ns.svc.cluster.local", "endpoint": "10.0.0.1:8000", "health": 0.49,
- * "failures": 2,
+ *         {"backend": "ns/svc.ns.svc.cluster.local", "endpoint": "10.0.0.1:8000", "index": 0,
+ *          "priority": 0, "weight": 1, "health": 0.49, "failures": 2,
  *          "evicted": true, "evicted_left_ms": 2100, "evictions_in_a_row": 1, "evictions_total": 4,
  *          "ejected": false, "panic": false,
  *          "checks": {"healthy": true, "passed": 7, "failed": 0, "total": 9, "failed_total": 1,

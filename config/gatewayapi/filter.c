@@ -287,9 +287,9 @@ static bool decode_filters(struct manifests *m, const struct yaml_node *list,
 	struct decoder *d = m->decoder;
 	bool is_supported = true;
 
-	if (list->count > FILTER_KINDS - 2) {
+	if (list->count > FILTER_KINDS - 3) {
 		config_error(d->report, list, "a rule or backendRef has at most %d filters, this one has %u",
-			     FILTER_KINDS - 2, list->count);
+			     FILTER_KINDS - 3, list->count);
 		return true;
 	}
 	yaml_each(node, list)

@@ -18,4 +18,4 @@ bool filters_decode(struct manifests *m, const struct yaml_node *list, const str
 /* `filters` of a backendRef: the same but CORS. False: as above, for this backend. */
 bool filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 			const struct manifest_object *route, struct policy_values *ret);
-#define FILTER_KINDS 16 /* maximum number of values of a rule, including filters and mirrors */
+#define FILTER_KINDS 17 /* maximum number of values of a rule, including filters and mirrors */

@@ -279,7 +279,7 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		KEY("backendRefs"),
 		KEY("timeouts"),
 		KEY("retry"),
-		KEY_IGNORED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
+		KEY("sessionPersistence"),
 	};
 	static const struct decode_key grpc_keys[] = {
 		KEY("name"),
@@ -288,13 +288,13 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		KEY("backendRefs"),
 		KEY_REFUSED("timeouts", GRPC_RULE_HAS_NO),
 		KEY_REFUSED("retry", GRPC_RULE_HAS_NO),
-		KEY_IGNORED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
+		KEY("sessionPersistence"),
 	};
 	struct route *route = &rule->template;
 	struct policy_values *values = &route->inline_policies;
 	struct decoder *d = m->decoder;
 	const struct timeout_policy *timeout;
-	const struct yaml_node *retry;
+	const struct yaml_node *retry, *session;
 
 	if (!(route->is_grpc ? DECODE_MAP(d, node, grpc_keys) : DECODE_MAP(d, node, http_keys)))
 		return;
@@ -311,6 +311,11 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		if (retry)
 			build_value(values, POLICY_RETRY, policy_value(d, retry, POLICY_RETRY));
 	}
+	session = decode_get(node, "sessionPersistence");
+	if (session)
+		build_value(values, POLICY_SESSION_PERSISTENCE,
+			    policy_value(d, session, POLICY_SESSION_PERSISTENCE));
+	route->rule_index = node->index;
 	route->is_refused = !filters_decode(m, decode_get(node, "filters"), object, values);
 	decode_http_refs(m, decode_get(node, "backendRefs"), object, rule);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/service.h"
 
+#include "config/core/engine/schema.h"
 #include "config/core/values/values.h"
 #include "config/gatewayapi/status.h"
 #include "config/gatewayapi/unknown_kind.h"
@@ -188,9 +189,12 @@ enum service_port_result service_port_named(struct manifests *m, struct span nam
 	return SERVICE_PORT_MISSING;
 }
 
-/* Two slices may contain the same address (while one replaces the other): add each address and port once. */
+/*
+ * Two slices may contain the same address (while one replaces the other): add each address and port once.
+ * like: has the other members.
+ */
 static void add_endpoint(struct decoder *d, struct name_map *found, const struct yaml_node *node,
-			 uint16_t port)
+			 uint16_t port, const struct endpoint *like)
 {
 	struct endpoint *endpoint;
 	struct span host;
@@ -198,8 +202,12 @@ static void add_endpoint(struct decoder *d, struct name_map *found, const struct
 	if (!decode_name(d, node, &host))
 		return;
 	endpoint = decode_take(d, 1, sizeof(*endpoint));
-	if (endpoint && value_endpoint(d, host, port, endpoint) && !name_map_get(found, endpoint->text))
-		name_map_put(d, found, endpoint->text, endpoint);
+	if (!endpoint || !value_endpoint(d, host, port, endpoint) || name_map_get(found, endpoint->text))
+		return;
+	endpoint->zone = like->zone;
+	endpoint->hint_list = like->hint_list;
+	endpoint->hint_count = like->hint_count;
+	name_map_put(d, found, endpoint->text, endpoint);
 }
 
 /*
@@ -235,6 +243,24 @@ static bool is_ready(struct decoder *d, const struct yaml_node *endpoint)
 	return ready;
 }
 
+static bool decode_hint(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	return decode_any_map(d, node) && decode_name(d, decode_get(node, "name"), element);
+}
+
+/* discovery/v1: the zone of an endpoint, and the zones that should use it. */
+static struct endpoint place_of(struct decoder *d, const struct yaml_node *node)
+{
+	const struct yaml_node *hints = decode_get(decode_get(node, "hints"), "forZones");
+	struct endpoint place = { 0 };
+
+	decode_name(d, decode_get(node, "zone"), &place.zone);
+	if (hints && decode_list(d, hints))
+		schema_decode_list(d, hints, decode_hint, sizeof(*place.hint_list), &place.hint_list,
+				   &place.hint_count);
+	return place;
+}
+
 static void slice_endpoints(struct decoder *d, const struct manifest_object *slice,
 			    const struct service_port *port, struct name_map *found)
 {
@@ -245,11 +271,13 @@ static void slice_endpoints(struct decoder *d, const struct manifest_object *sli
 		return;
 	yaml_each(node, endpoints) {
 		const struct yaml_node *addresses = decode_get(node, "addresses");
+		struct endpoint place;
 
 		if (!decode_any_map(d, node) || !is_ready(d, node) || !decode_list(d, addresses))
 			continue;
+		place = place_of(d, node);
 		yaml_each(address, addresses)
-			add_endpoint(d, found, address, number);
+			add_endpoint(d, found, address, number, &place);
 	}
 }
 
@@ -257,6 +285,7 @@ static void old_endpoints(struct decoder *d, const struct manifest_object *objec
 			  const struct service_port *port, struct name_map *found)
 {
 	const struct yaml_node *subsets = decode_get(object->root, "subsets");
+	static const struct endpoint nowhere;
 
 	if (!decode_list(d, subsets))
 		return;
@@ -269,7 +298,7 @@ static void old_endpoints(struct decoder *d, const struct manifest_object *objec
 		yaml_each(address, addresses)
 			if (decode_any_map(d, address))
 				add_endpoint(d, found, decode_need(d, address, "ip", "write the address"),
-					     number);
+					     number, &nowhere);
 	}
 }
 
@@ -290,10 +319,14 @@ static void set_endpoints(struct decoder *d, const struct service *service, cons
 	if (service->slices.count == 0)
 		old_endpoints(d, service->endpoints, port, &found);
 	backend->endpoint_list = decode_take(d, found.entries.count, sizeof(*backend->endpoint_list));
+	/* Like kube-proxy: hints count only if every endpoint has some. */
+	backend->prefers_zone = found.entries.count > 0;
 	for (uint32_t i = 0; backend->endpoint_list && i < found.entries.count; i++) {
 		const struct name_entry *entry = found.entries.list[i];
+		const struct endpoint *endpoint = entry->value;
 
-		backend->endpoint_list[backend->endpoint_count++] = *(const struct endpoint *)entry->value;
+		backend->endpoint_list[backend->endpoint_count++] = *endpoint;
+		backend->prefers_zone &= endpoint->hint_count > 0;
 	}
 	name_map_done(&found);
 }

@@ -53,6 +53,17 @@ static bool is_same_endpoints(const struct backend *a, const struct backend *b)
 	return true;
 }
 
+/* Priorities, zones, tables and sessions need more than a list: policy/compile/endpoint_order.h. */
+static bool needs_order(const struct snapshot *copy, const struct backend *old, const struct backend *new)
+{
+	bool has_zone = old->zone_groups.group_count || old->prefers_zone || new->prefers_zone;
+
+	for (uint32_t i = 0; i < new->endpoint_count && !has_zone; i++)
+		has_zone = new->endpoint_list[i].zone.len > 0;
+	return old->groups.group_count || old->is_hashed || old->has_sessions || old->slow_start_ms ||
+	       (has_zone && copy->config.zone.len);
+}
+
 /* 0, -EAGAIN or -ENOMEM, as services_update(). */
 static int update_backend(struct decoder *d, const struct service *service, struct snapshot *copy,
 			  uint32_t index)
@@ -66,6 +77,8 @@ static int update_backend(struct decoder *d, const struct service *service, stru
 	if (d->failed)
 		return -ENOMEM;
 	if (!new.endpoint_count && old->resolves_if_empty)
+		return -EAGAIN;
+	if (needs_order(copy, old, &new))
 		return -EAGAIN;
 	if (is_same_endpoints(old, &new))
 		return 0;

@@ -16,7 +16,8 @@ enum {
 
 static bool decode_mirror_target(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	static const struct decode_key keys[] = { KEY("host"), KEY("service"), KEY("backend") };
+	static const struct decode_key keys[] = { KEY("host"), KEY("endpoints"), KEY("service"),
+						  KEY("backend") };
 	struct backend_ref *ref = decode_take(d, 1, sizeof(*ref));
 	struct standalone *s = d->style;
 
@@ -105,7 +106,9 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 		{ "delay", POLICY_DELAY, NULL }, { "requestHeaderModifier", POLICY_REQUEST_HEADERS, NULL },  \
 		{ "responseHeaderModifier", POLICY_RESPONSE_HEADERS, NULL },                                 \
 		{ "requestRedirect", POLICY_REDIRECT, NULL }, { "urlRewrite", POLICY_URL_REWRITE, NULL },    \
-		{ "requestMirror", POLICY_MIRROR, NULL }, { "directResponse", POLICY_DIRECT_RESPONSE, NULL }
+		{ "requestMirror", POLICY_MIRROR, NULL },                                                    \
+		{ "directResponse", POLICY_DIRECT_RESPONSE, NULL },                                          \
+		{ "sessionPersistence", POLICY_SESSION_PERSISTENCE, NULL }
 /* Those that guard a route or a listener. */
 #define GUARD_POLICIES                                                                                       \
 	{ "cors", POLICY_CORS, NULL }, { "jwtAuth", POLICY_JWT_AUTH, NULL },                                 \
@@ -121,6 +124,8 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL },       \
 		{ "circuitBreaker", POLICY_CIRCUIT_BREAKER, NULL },                                          \
 		{ "backendAuth", POLICY_BACKEND_AUTH, NULL },                                                \
+		{ "loadBalancer", POLICY_LOAD_BALANCER, NULL },                                              \
+		{ "sessionAffinity", POLICY_SESSION_AFFINITY, NULL },                                        \
 		{ "mcpAuthorization", POLICY_MCP_AUTHORIZATION, NULL }
 /* clang-format on */
 /* All policies of agentgateway that this gateway does not support. */
@@ -130,9 +135,7 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 		REFUSED("ai", NOT_YET_AI),                                                                   \
 		REFUSED("hostRewrite", "is for manifests; write urlRewrite: {authority: auto}, or none"),    \
 		REFUSED("backendTunnel", NOT_YET_BACKEND_TUNNEL),                                            \
-		REFUSED("inferenceRouting", NOT_YET_INFERENCE_ROUTING),                                      \
-		REFUSED("sessionAffinity", NOT_YET_SESSION_AFFINITY),                                        \
-		REFUSED("sessionPersistence", NOT_YET_SESSION_AFFINITY)
+		REFUSED("inferenceRouting", NOT_YET_INFERENCE_ROUTING)
 
 /* Where requests have passed their guards already. */
 #define GUARD_ELSEWHERE "guards a route; write it under routes[].policies"
@@ -153,6 +156,8 @@ static const struct policy_entry route_entries[] = {
 	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
 	REFUSED("health", ELSEWHERE_BACKEND),
 	{ "backendAuth", POLICY_BACKEND_AUTH, NULL },
+	REFUSED("loadBalancer", ELSEWHERE_BACKEND),
+	REFUSED("sessionAffinity", ELSEWHERE_BACKEND),
 	{ "mcpAuthorization", POLICY_MCP_AUTHORIZATION, NULL },
 };
 
@@ -164,6 +169,7 @@ static const struct policy_entry backend_entries[] = {
 	REFUSED("timeout", "belongs to a route; write it under routes[].policies, or use http.requestTimeout "
 			   "here"),
 	REFUSED("retry", "belongs to a route; write it under routes[].policies"),
+	REFUSED("sessionPersistence", "belongs to a route; write it under routes[].policies"),
 	REFUSED("requestRedirect", "is not supported yet on a backend; write it under routes[].policies"),
 	{ "authorization", POLICY_BACKEND_AUTHORIZATION, NULL },
 	{ "transformations", POLICY_BACKEND_TRANSFORMATION, NULL },
@@ -181,6 +187,9 @@ static const struct policy_entry target_entries[] = {
 	REFUSED("http", "is not supported yet on an MCP target"),
 	REFUSED("tcp", "is not supported yet on an MCP target"),
 	REFUSED("health", "is not supported yet on an MCP target"),
+	REFUSED("loadBalancer", "is not supported yet on an MCP target"),
+	REFUSED("sessionAffinity", "is not supported yet on an MCP target"),
+	REFUSED("sessionPersistence", "belongs to a route; write it under routes[].policies"),
 	REFUSED("mcpAuthorization",
 		"is for all targets of a backend; write it under the policies of the route, "
 		"the backend or mcp, and name the target in the rule (mcp.tool.target)"),

@@ -2,6 +2,7 @@
 #include "config/standalone/route.h"
 
 #include "config/core/values/route_value.h"
+#include "config/standalone/endpoint.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/target.h"
@@ -84,12 +85,16 @@ static bool decode_ref_splice(struct decoder *d, const struct yaml_node *node, v
 	return true;
 }
 
-/* Exactly one of host, service and backend: standalone_target(). */
+#define ENDPOINTS_DOC                                                                                        \
+	.value_doc = "list", .doc = "extension: several addresses: [below](#endpoints-of-a-backend)"
+
+/* Exactly one of host, endpoints, service and so on: standalone_target(). */
 static const struct schema_row ref_rows[] = {
 	{ "weight", AS_U64(struct backend_ref, weight), RANGE(0, WEIGHT_MAX), .default_value = 1,
 	  .doc = "0 is never chosen" },
-	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES, .default_doc = "one of these five",
+	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES, .default_doc = "one of these six",
 	  .doc = "the address" },
+	{ "endpoints", AS_REST(struct backend_ref), ENDPOINTS_DOC },
 	{ "service", AS_REST(struct backend_ref), .child = &service_schema },
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
 	{ "mcp", AS_REST(struct backend_ref), .value_doc = "map", .doc = "MCP servers: [below](#mcp)" },
@@ -208,8 +213,9 @@ static bool decode_backend_splice(struct decoder *d, const struct yaml_node *nod
 
 static const struct schema_row named_backend_rows[] = {
 	{ "name", AS_TEXT(struct backend, name), .need = "write the name that routes use", .doc = "unique" },
-	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .default_doc = "one of these two",
+	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .default_doc = "one of these three",
 	  .doc = "the address" },
+	{ "endpoints", AS_REST(struct backend), .child = &endpoint_schema, ENDPOINTS_DOC },
 	{ "mcp", AS_REST(struct backend), .value_doc = "map", .doc = "MCP servers: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend), .value_doc = "map", .doc = BACKEND_POLICIES_DOC },
 	{ "splice", AS_BOOL(struct backend, splice_off), .decode = decode_backend_splice, SPLICE_DOC },
@@ -221,6 +227,24 @@ static const struct schema_row named_backend_rows[] = {
 const struct schema named_backend_schema =
 	SCHEMA(named_backend_rows, struct backend, .example = "name: NAME, and host: \"name:port\" below it");
 
+static void decode_address(struct standalone *s, const struct yaml_node *node, struct backend *target)
+{
+	static const char *const choices[] = { "host", "endpoints", "mcp" };
+	struct decoder *d = s->decoder;
+	const struct yaml_node *chosen;
+	unsigned index;
+
+	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
+	if (!chosen)
+		return;
+	if (index == 0)
+		value_target(d, chosen, target);
+	else if (index == 1)
+		standalone_endpoints(d, chosen, target);
+	else
+		standalone_mcp_backend(s, chosen, target);
+}
+
 static void decode_named_backend(struct standalone *s, const struct yaml_node *node)
 {
 	struct decoder *d = s->decoder;
@@ -228,12 +252,8 @@ static void decode_named_backend(struct standalone *s, const struct yaml_node *n
 
 	if (!schema_decode(d, node, &named_backend_schema, &target))
 		return;
-	if (decode_get(node, "mcp") && decode_get(node, "host"))
-		config_error(d->report, node, "write either host or mcp");
-	else if (decode_get(node, "mcp"))
-		standalone_mcp_backend(s, decode_get(node, "mcp"), &target);
-	else if (!schema_refuses(&named_backend_schema, node))
-		value_target(d, decode_need(d, node, "host", "write host: name:port"), &target);
+	if (!schema_refuses(&named_backend_schema, node))
+		decode_address(s, node, &target);
 	standalone_backend_policies(s, decode_get(node, "policies"), &target.inline_policies);
 	if (!target.name.len || !target.endpoint_count)
 		return;

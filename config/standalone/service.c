@@ -3,6 +3,7 @@
 
 #include "config/core/values/node_json.h"
 #include "config/core/values/values.h"
+#include "policy/balance.h"
 #include "user/base/check.h"
 
 /* A workload of a service. */
@@ -11,12 +12,57 @@ struct service_member {
 	struct span hostname; /* without addresses */
 	const struct service_port *port_list; /* ports that it maps itself: number and target */
 	uint32_t port_count;
+	uint32_t weight;
+	struct span zone;
 };
 
 /* -------------------------------------------------------------------------------- keys */
 
 #define NO_EFFECT .value_doc = "any", .doc = "no effect"
 #define NO_MESH NOT_YET("connections go straight to the workloads")
+
+/* ret: service->has_zone. */
+static bool decode_scopes(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const char *const words[] = { "Zone", "Region", "Subzone", "Node", "Cluster", "Network" };
+	unsigned index = 0;
+
+	if (!decode_list(d, node))
+		return false;
+	yaml_each(scope, node) {
+		if (DECODE_WORD(d, scope, words, &index) && index > 0)
+			config_error(d->report, scope, "%s is not supported yet; write Zone", words[index]);
+		*(bool *)ret = true;
+	}
+	return true;
+}
+
+static bool decode_health_policy(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const char *const words[] = { "OnlyHealthy", "AllowAll" };
+	unsigned index = 0;
+
+	(void)ret;
+	if (DECODE_WORD(d, node, words, &index) && index > 0)
+		config_error(
+			d->report, node,
+			"%s is not supported yet: unhealthy workloads get no requests; write OnlyHealthy",
+			words[index]);
+	return true;
+}
+
+static const struct schema_row service_balancer_rows[] = {
+	{ "routingPreferences", AS_BOOL(struct service, has_zone), .decode = decode_scopes,
+	  .need = "write routingPreferences: [Zone]", .value_doc = "`[Zone]`, `[]`",
+	  .doc = "what `mode` is about" },
+	{ "mode", AS_WORD(struct service, balancing), WORDS("Standard", "Failover"),
+	  .need = "write Standard or Failover",
+	  .doc = "`Failover`: workloads in the zone of the gateway first: [zones](#zones)" },
+	{ "healthPolicy", AS_REST(struct service), .decode = decode_health_policy,
+	  .value_doc = "`OnlyHealthy`", .default_doc = "`OnlyHealthy`",
+	  .doc = "other values: not supported yet" },
+};
+static const struct schema service_balancer_schema = SCHEMA(service_balancer_rows, struct service);
 
 static const struct schema_row service_rows[] = {
 	{ "name", AS_TEXT(struct service, name), .doc = "no effect" },
@@ -32,24 +78,14 @@ static const struct schema_row service_rows[] = {
 	{ "vips", AS_REST(struct service), NO_EFFECT },
 	{ "ipFamilies", AS_REST(struct service), NO_EFFECT },
 	{ "subjectAltNames", .refusal = NOT_YET("any name of the backendTLS policy is accepted") },
-	{ "loadBalancer", .refusal = NOT_YET("endpoints are chosen as for any other backend") },
+	{ "loadBalancer", AS_SECTION(struct service, &service_balancer_schema),
+	  SET_BY(struct service, has_balancer) },
 	{ "waypoint", .refusal = NO_MESH },
 	{ "weightedWaypoints", .refusal = NO_MESH },
 	{ "ingressUseWaypoint", .refusal = NO_MESH },
 };
 const struct schema defined_service_schema = SCHEMA(
 	service_rows, struct service, .example = "namespace: default, and hostname and ports below it");
-
-static bool decode_capacity(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	if (!decode_u32(d, node, 0, UINT32_MAX, ret))
-		return false;
-	if (*(uint32_t *)ret > 1)
-		config_error(d->report, node,
-			     "other capacities than 0, for no requests, and 1 are not supported yet: all "
-			     "workloads get the same share; write 1");
-	return true;
-}
 
 static bool decode_protocol(struct decoder *d, const struct yaml_node *node, void *ret)
 {
@@ -66,6 +102,13 @@ static bool decode_protocol(struct decoder *d, const struct yaml_node *node, voi
 	return true;
 }
 
+static const struct schema_row locality_rows[] = {
+	{ "region", AS_REST(struct workload), NO_EFFECT },
+	{ "zone", AS_TEXT(struct workload, zone), .default_doc = "unknown", .doc = "[zones](#zones)" },
+	{ "subzone", AS_REST(struct workload), NO_EFFECT },
+};
+static const struct schema locality_schema = SCHEMA(locality_rows, struct workload);
+
 static const struct schema_row workload_rows[] = {
 	{ "workloadIps", AS_REST(struct workload), .value_doc = "list of IP addresses",
 	  .default_doc = "`hostname`", .doc = "the first one is connected to" },
@@ -77,14 +120,14 @@ static const struct schema_row workload_rows[] = {
 	  .doc = "services it belongs to: `namespace/hostname: {80: 8080}`, the map for ports that differ" },
 	{ "status", AS_WORD(struct workload, status), WORDS("Healthy", "Unhealthy"),
 	  .default_doc = "`Healthy`", .doc = "`Unhealthy`: gets no requests" },
-	{ "capacity", AS_U32(struct workload, capacity), .decode = decode_capacity, .default_value = 1,
-	  .value_doc = "`0`, `1`", .doc = "0: gets no requests" },
+	{ "capacity", AS_U32(struct workload, capacity), RANGE(0, ENDPOINT_WEIGHT_MAX), .default_value = 1,
+	  .doc = "its share of the requests; 0: gets none" },
 	{ "protocol", AS_REST(struct workload), .decode = decode_protocol, .value_doc = "`TCP`",
 	  .default_doc = "`TCP`", .doc = "other values: not supported yet" },
 	{ "canonicalName", AS_REST(struct workload), NO_EFFECT },
 	{ "canonicalRevision", AS_REST(struct workload), NO_EFFECT },
 	{ "clusterId", AS_REST(struct workload), NO_EFFECT },
-	{ "locality", AS_REST(struct workload), NO_EFFECT },
+	{ "locality", AS_SECTION(struct workload, &locality_schema) },
 	{ "network", AS_REST(struct workload), NO_EFFECT },
 	{ "networkMode", AS_REST(struct workload), NO_EFFECT },
 	{ "node", AS_REST(struct workload), NO_EFFECT },
@@ -205,7 +248,8 @@ static void add_member(struct standalone *s, const struct yaml_node *node, const
 	member = decode_take(d, 1, sizeof(*member));
 	if (!member)
 		return;
-	*member = (struct service_member){ addresses, workload->hostname, ports, count };
+	*member = (struct service_member){ addresses, workload->hostname, ports,
+					   count,     workload->capacity, workload->zone };
 	build_push(d, &service->members, member);
 }
 
@@ -293,6 +337,8 @@ static bool add_endpoint(struct decoder *d, const struct service_member *member,
 		host = member->addresses->first->text;
 	if (!endpoint || !value_endpoint(d, host, own ? own->target : port->target, endpoint))
 		return false;
+	endpoint->weight = member->weight;
+	endpoint->zone = member->zone;
 	return name_map_get(found, endpoint->text) || name_map_put(d, found, endpoint->text, endpoint);
 }
 
@@ -327,6 +373,7 @@ static struct backend *make_backend(struct standalone *s, const struct yaml_node
 	backend->authority = value_authority(d, service->hostname, port->number);
 	backend->http_version = port->http_version;
 	backend->needs_tls = port->is_tls;
+	backend->prefers_zone = service->has_zone && service->balancing == SERVICE_FAILOVER;
 	fill_endpoints(d, service, port, backend);
 	if (!backend->endpoint_count)
 		config_warning(d->report, node,

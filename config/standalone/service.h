@@ -16,16 +16,24 @@ struct service_port {
 	struct backend *backend; /* NULL: no route has referred to it yet */
 };
 
+/* In the order of the words. */
+enum service_balancing {
+	SERVICE_STANDARD,
+	SERVICE_FAILOVER, /* workloads in the preferred places first */
+};
+
 struct service {
 	struct span key; /* "namespace/hostname" */
 	struct span name, namespace, hostname;
 	struct service_port *port_list;
 	uint32_t port_count;
 	struct pointer_list members; /* struct service_member */
+	bool has_balancer, has_zone; /* loadBalancer, and Zone in its routingPreferences */
+	unsigned balancing; /* enum service_balancing */
 };
 
 struct workload {
-	struct span name, namespace, uid, hostname;
+	struct span name, namespace, uid, hostname, zone;
 	unsigned status; /* index of the word */
 	uint32_t capacity;
 };

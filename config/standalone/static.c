@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "config/core/values/policy_value.h"
+#include "config/core/values/session_value.h"
 #include "config/core/values/values.h"
 #include "config/standalone/trusted.h"
 #include "user/base/check.h"
@@ -418,7 +419,6 @@ static const struct schema_row limits_rows[] = {
 	  .default_doc = "8388608, or the steps of 512 bytes with all expressions of a listener",
 	  .doc = "bytes times instructions of all regular expressions of one request; 400 beyond" },
 	{ "http2Floods", AS_SECTION(struct static_config, &flood_schema) },
-	/* MCP */
 	{ "mcpSessions", AS_U32(struct static_config, mcp_limits.sessions), RANGE(1, LIMIT_MCP_SESSIONS),
 	  .default_value = LIMIT_MCP_SESSIONS, .doc = "extension: MCP sessions of the process; 503 beyond" },
 	{ "mcpSessionsPerClient", AS_U32(struct static_config, mcp_limits.sessions_per_client),
@@ -505,6 +505,8 @@ static const struct schema_row static_rows[] = {
 	{ "enableIpv6", AS_BOOL(struct static_config, ipv6_enabled), .default_value = true,
 	  .reload = RELOAD_START, .shown_as = "ipv6Enabled",
 	  .doc = "the gateway binds ports on `[::]`, with IPv4" },
+	{ "zone", AS_TEXT(struct static_config, zone), .dump = DUMP_NOT_ZERO, .default_doc = "unknown",
+	  .doc = "extension: zone of this gateway, as in `${ZONE}`: [zones](#zones)" },
 	{ "network", .refusal = NOT_YET_NETWORK, .shown_as = "network", .default_text = "" },
 	{ "connectionTerminationDeadline", AS_DURATION(struct static_config, termination_max_ns),
 	  .default_value = 5 * NS_PER_S, .shown_as = "terminationMaxDeadline", .doc = "longest drain" },
@@ -518,9 +520,8 @@ static const struct schema_row static_rows[] = {
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = ADDRESS_DOC,
 	  .doc = "environment: `ADMIN_ADDR`" },
 	{ "adminAuth", AS_TEXT(struct static_config, admin_auth), .decode = decode_admin_auth,
-	  .dump = DUMP_NOT_ZERO,
+	  .dump = DUMP_NOT_ZERO, .default_doc = "none",
 	  .value_doc = "`{basicAuth: …}` or `{apiKey: …}`, as in policies, with `mode: strict`",
-	  .default_doc = "none",
 	  .doc = "extension: credentials for requests to the admin port from other hosts; without it they "
 		 "may read, and not change anything. Requests over loopback or a Unix socket need none" },
 	{ "statsAddr", AS_TEXT(struct static_config, stats_addr), .default_text = "[::]:15020",
@@ -557,7 +558,8 @@ static const struct schema_row static_rows[] = {
 	  .reload = RELOAD_ACCEPT, .doc = "TCP_USER_TIMEOUT = time + interval × retries if keepalive is on" },
 	{ "listener", .refusal = "has been removed; move it to frontendPolicies" },
 	{ "mcp", AS_SECTION(struct static_config, &mcp_schema) },
-	{ "session", .refusal = NOT_YET_SESSION },
+	{ "session", AS_SECTION(struct static_config, &session_key_schema),
+	  SET_BY(struct static_config, has_session) },
 	{ "namespace", .refusal = NOT_YET_NAMESPACE },
 	{ "gateway", .refusal = NOT_YET_GATEWAY },
 	{ "clusterId", .refusal = NOT_YET_CLUSTER_ID },

@@ -3,6 +3,7 @@
 
 #include "config/core/values/forward_value.h"
 #include "config/core/values/values.h"
+#include "config/standalone/endpoint.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/service.h"
 #include "user/base/check.h"
@@ -79,13 +80,14 @@ static bool named_target(struct standalone *s, const struct yaml_node *node, str
 	return true;
 }
 
-static bool host_target(struct standalone *s, const struct yaml_node *node, struct span name,
+/* `host`, or `endpoints`. */
+static bool host_target(struct standalone *s, const struct yaml_node *node, struct span name, bool is_list,
 			struct backend_ref *ref)
 {
 	struct decoder *d = s->decoder;
 	struct backend target = { 0 }, *backend;
 
-	if (!value_target(d, node, &target))
+	if (!(is_list ? standalone_endpoints(d, node, &target) : value_target(d, node, &target)))
 		return false;
 	backend = build_backend(s->builder);
 	if (!backend)
@@ -146,7 +148,7 @@ static bool dynamic_target(struct standalone *s, const struct yaml_node *node, s
 bool standalone_target(struct standalone *s, const struct yaml_node *node, struct span name,
 		       struct backend_ref *ref)
 {
-	static const char *const choices[] = { "host", "service", "backend", "mcp", "dynamic" };
+	static const char *const choices[] = { "host", "service", "backend", "mcp", "dynamic", "endpoints" };
 	const struct yaml_node *chosen;
 	unsigned index;
 	bool is_valid;
@@ -155,8 +157,8 @@ bool standalone_target(struct standalone *s, const struct yaml_node *node, struc
 	if (!chosen)
 		return false;
 	ref->where = config_where(s->decoder->arena, chosen);
-	if (index == 0)
-		is_valid = host_target(s, chosen, name, ref);
+	if (index == 0 || index == 5)
+		is_valid = host_target(s, chosen, name, index == 5, ref);
 	else if (index == 1)
 		is_valid = service_target(s, chosen, ref);
 	else if (index == 2)

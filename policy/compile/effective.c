@@ -15,6 +15,7 @@
 #include "policy/compile/tls_compile.h"
 #include "policy/compile/duplicates.h"
 #include "policy/compile/effective_route.h"
+#include "policy/compile/endpoint_order.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
 
@@ -453,6 +454,26 @@ static void compile_backends(const struct compile *compile)
 	}
 }
 
+static int order_endpoints(const struct compile *compile)
+{
+	struct snapshot *snapshot = compile->snapshot;
+	struct order_context context = { .arena = snapshot->arena,
+					 .zone = snapshot->config.zone,
+					 .session_key = snapshot->session_key,
+					 .slots_left = LIMIT_MAGLEV_TOTAL_SLOTS };
+	int result = 0;
+
+	for (uint32_t i = 0; i < snapshot->backend_count && result == 0; i++)
+		result = endpoint_order(&snapshot->backend_list[i], &context);
+	if (result != -E2BIG)
+		return result;
+	config_error(compile->report, NULL,
+		     "the tables for consistent hashing have more than %d slots together; write a smaller "
+		     "tableSize, or let fewer backends choose by hash",
+		     LIMIT_MAGLEV_TOTAL_SLOTS);
+	return 0;
+}
+
 static int compile_all(struct compile *compile, struct arena *scratch)
 {
 	struct snapshot *snapshot = compile->snapshot;
@@ -468,6 +489,9 @@ static int compile_all(struct compile *compile, struct arena *scratch)
 		return result;
 	compile_observation(compile);
 	compile_backends(compile);
+	result = order_endpoints(compile);
+	if (result < 0)
+		return result;
 	tls_compile_jwks(snapshot, compile->report);
 	attachments_finish(&compile->attachments, compile->report);
 	return 0;

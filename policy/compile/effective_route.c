@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "policy/compile/balance_compile.h"
 #include "policy/compile/guard_list.h"
 #include "policy/compile/overridden.h"
 #include "policy/compile/tls_compile.h"
@@ -179,8 +180,10 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 		result = resolve_mcp_rules(compile, place, &own, ref);
 	ref->http_version = version_of(ref, place->is_grpc);
 	/* One host that a client chose must not take the others out of service. */
-	if (ref->backend->kind != BACKEND_DYNAMIC)
+	if (ref->backend->kind != BACKEND_DYNAMIC) {
 		ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
+		balance_compile_ref(compile, place->precedence, &own, ref);
+	}
 	ref->breaker = precedence_stronger(place->precedence, &own, POLICY_CIRCUIT_BREAKER);
 	resolve_auth(compile, place, &own, ref);
 	ref->transformation = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TRANSFORMATION);
@@ -517,6 +520,9 @@ static int compile_route(struct compile *compile, const struct precedence *outer
 	else if (result == 0)
 		result = guard_list_build(&precedence, GUARD_PHASE_ROUTE, compile->snapshot->arena,
 					  &route->effective.guards);
+	if (result == 0 && !route->is_refused)
+		result = balance_compile_session(
+			compile, precedence_object(&precedence, POLICY_SESSION_PERSISTENCE), route);
 	if (result == 0)
 		result = compile_label_make(compile->snapshot->arena, route->namespace, route->name,
 					    &route->label);

@@ -13,9 +13,9 @@ GROUND = ["user/base/*", "user/loop/*"]
 # What is decided for a request: nothing of it compiles a configuration.
 DECISIONS = ["policy/balance.h", "policy/circuit.h", "policy/circuit_breaker.h", "policy/h2_settings.h",
              "policy/headers.h", "policy/health.h", "policy/health_check.h", "policy/health_group.h",
-             "policy/keepalive.h", "policy/previous_hosts.h", "policy/retry.h", "policy/timeout.h",
-             "policy/transform.h",
-             "policy/match/*", "policy/expression/*", "policy/guard/*"]
+             "policy/keepalive.h", "policy/maglev.h", "policy/previous_hosts.h", "policy/retry.h",
+             "policy/timeout.h", "policy/transform.h", "policy/match/*", "policy/expression/*",
+             "policy/guard/*"]
 MODEL = DECISIONS + ["user/auth/*.h", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
 # What policies are made of, and what they are applied to.
 POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/path.h",
@@ -58,7 +58,7 @@ LAYERS = {
                               "policy/expression/*", "policy/headers.h"],
     "policy": POLICY + ["user/net/socket.h", "policy/match/*", "policy/expression/*"],
     "policy/compile": POLICY + ["user/tls/settings.h", "user/tls/identity.h", "config/policy_kinds.def",
-                                "policy/match/*", "policy/guard/*"],
+                                "policy/match/*", "policy/guard/*", "policy/maglev.h"],
     "config": ["user/base/*", "user/net/address.h", "user/auth/*.h", "user/tls/*.h", "policy/*.h",
                "policy/*.def", "config/*"],
     "config/core/engine": ["user/base/*", "user/auth/password_format.h", "config/model*.h"],

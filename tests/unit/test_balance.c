@@ -208,7 +208,7 @@ static void endpoints_init(struct endpoints *e)
 {
 	*e = (struct endpoints){ 0 };
 	for (size_t i = 0; i < ENDPOINTS; i++)
-		e->list[i] = (struct endpoint_candidate){ &e->load[i], &e->health[i] };
+		e->list[i] = (struct endpoint_candidate){ .load = &e->load[i], .health = &e->health[i] };
 }
 
 static void endpoints_run(struct endpoints *e, uint32_t count, uint32_t exclude, uint64_t now_ms)
@@ -394,6 +394,71 @@ TEST(an_avoided_endpoint_comes_back_when_its_time_is_over)
 	e.load[0].avoid_until_ms = 1000;
 	endpoints_run(&e, 2, UINT32_MAX, 1000);
 	assert_in_range(e.hits[0], ROUNDS * 48 / 100, ROUNDS * 52 / 100);
+}
+
+TEST(idle_endpoints_get_shares_by_weight)
+{
+	static const uint64_t weights[ENDPOINTS] = { 1, 0, 80, 9, 10 };
+	struct endpoints e;
+	uint64_t random = 5;
+
+	endpoints_init(&e);
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		e.list[i].weight = weights[i];
+	for (unsigned int i = 0; i < ROUNDS; i++)
+		e.hits[balance_weighted(e.list, ENDPOINTS, UINT32_MAX, next_random(&random), 0)]++;
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		assert_in_range(e.hits[i], ROUNDS / 100 * weights[i] * 93 / 100,
+				ROUNDS / 100 * weights[i] * 107 / 100);
+}
+
+TEST(loads_settle_in_proportion_to_weights)
+{
+	static const uint64_t weights[ENDPOINTS] = { 1, 2, 3, 4, 10 };
+	struct endpoints e;
+	uint64_t random = 6;
+
+	endpoints_init(&e);
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		e.list[i].weight = weights[i];
+	/* No request ends, so the loads show the shares without the noise of random choices. */
+	for (unsigned int i = 0; i < ROUNDS; i++)
+		e.load[balance_weighted(e.list, ENDPOINTS, UINT32_MAX, next_random(&random), 0)].in_flight++;
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		assert_in_range(e.load[i].in_flight, ROUNDS / 20 * weights[i] * 98 / 100,
+				ROUNDS / 20 * weights[i] * 102 / 100);
+}
+
+TEST(a_weighted_choice_leaves_out_what_is_out_excluded_or_without_weight)
+{
+	struct endpoints e;
+	uint64_t random = 7;
+
+	endpoints_init(&e);
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		e.list[i].weight = i;
+	e.load[4].avoid_until_ms = 1000;
+	atomic_store(&e.health[3].evicted_until_ms, 1000);
+	for (unsigned int i = 0; i < 1000; i++)
+		assert_in_range(balance_weighted(e.list, ENDPOINTS, 2, next_random(&random), 500), 1, 1);
+	/* All are out: another than the excluded one, by weight. */
+	e.load[1].avoid_until_ms = 1000;
+	for (unsigned int i = 0; i < 1000; i++) {
+		uint32_t at = balance_weighted(e.list, ENDPOINTS, 2, next_random(&random), 500);
+
+		assert_true(at == 1 || at == 3 || at == 4);
+	}
+	/* The excluded one alone has a weight. */
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		e.list[i].weight = i == 2;
+	for (unsigned int i = 0; i < 1000; i++)
+		assert_int_equal(balance_weighted(e.list, ENDPOINTS, 2, next_random(&random), 500), 2);
+	/* The extremes of randomness and of weights stay within the list. */
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		e.list[i].weight = (uint64_t)ENDPOINT_WEIGHT_MAX * 1000000;
+	e.load[0].in_flight = UINT32_MAX;
+	assert_true(balance_weighted(e.list, ENDPOINTS, UINT32_MAX, UINT64_MAX, 5000) < ENDPOINTS);
+	assert_true(balance_weighted(e.list, ENDPOINTS, UINT32_MAX, 0, 5000) < ENDPOINTS);
 }
 
 TEST(without_endpoints_there_is_no_choice)

@@ -52,6 +52,10 @@ static const void *object_of_ref(const struct backend_ref *ref, enum policy_kind
 		return ref->auth;
 	if (kind == POLICY_BACKEND_TRANSFORMATION)
 		return ref->transformation;
+	if (kind == POLICY_LOAD_BALANCER)
+		return ref->balancer;
+	if (kind == POLICY_SESSION_AFFINITY)
+		return ref->affinity;
 	return kind == POLICY_REQUEST_HEADERS ? ref->request_headers : ref->response_headers;
 }
 
@@ -95,6 +99,8 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 				return effective->guards.list[i].object;
 		}
 		return NULL;
+	case POLICY_SESSION_PERSISTENCE:
+		return effective->session ? effective->session->policy : NULL;
 	case POLICY_FRONTEND_HTTP:
 	case POLICY_FRONTEND_TCP:
 	case POLICY_FRONTEND_TLS:
@@ -110,6 +116,8 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_CIRCUIT_BREAKER:
 	case POLICY_BACKEND_AUTH:
 	case POLICY_BACKEND_TRANSFORMATION:
+	case POLICY_LOAD_BALANCER:
+	case POLICY_SESSION_AFFINITY:
 	case POLICY_MCP_AUTHORIZATION:
 	case POLICY_MCP_AUTHENTICATION:
 	case POLICY_BACKEND_AUTHORIZATION:
@@ -171,6 +179,7 @@ static const struct domain {
 	{ POLICY_TRANSFORMATION, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_MIRROR, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_DIRECT_RESPONSE, OWNER_ROUTE, ROUTE_PLACES },
+	{ POLICY_SESSION_PERSISTENCE, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_CORS, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_CSRF, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_LOCAL_RATE_LIMIT, OWNER_ROUTE, ROUTE_PLACES },
@@ -183,6 +192,8 @@ static const struct domain {
 	{ POLICY_CIRCUIT_BREAKER, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_AUTH, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TRANSFORMATION, OWNER_REF, REF_PLACES },
+	{ POLICY_LOAD_BALANCER, OWNER_REF, REF_PLACES },
+	{ POLICY_SESSION_AFFINITY, OWNER_REF, REF_PLACES },
 	{ POLICY_REQUEST_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_RESPONSE_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_TCP_REF, TCP_PLACES },
@@ -190,6 +201,8 @@ static const struct domain {
 	{ POLICY_BACKEND_TLS, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_BACKEND_HEALTH, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_CIRCUIT_BREAKER, OWNER_TCP_REF, TCP_PLACES },
+	{ POLICY_LOAD_BALANCER, OWNER_TCP_REF, TCP_PLACES },
+	{ POLICY_SESSION_AFFINITY, OWNER_TCP_REF, TCP_PLACES },
 };
 
 static const char *name_of(const void *object, enum policy_kind kind)
@@ -246,7 +259,7 @@ TEST(every_place_beats_every_weaker_one_for_every_kind)
 			}
 		}
 	}
-	assert_int_equal(pairs, 5 * 3 + 16 * 15 + 7 * 55 + 2 * 10 + 5 * 28);
+	assert_int_equal(pairs, 5 * 3 + 17 * 15 + 9 * 55 + 2 * 10 + 7 * 28);
 }
 
 TEST(every_place_alone_sets_what_it_may_and_nothing_else)

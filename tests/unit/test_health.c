@@ -365,3 +365,30 @@ TEST(two_failures_at_once_evict_once)
 	assert_int_equal(atomic_load(&race.evicted), ROUNDS);
 	assert_int_equal(atomic_load(&race.health.evictions_total), ROUNDS);
 }
+
+TEST(slow_start_begins_with_a_tenth_and_ends_with_the_window)
+{
+	static const struct {
+		uint64_t since_ms, evicted_until_ms, now_ms;
+		uint32_t share;
+	} rows[] = {
+		{ 0, 0, 5000, 1000000 }, /* there from the start */
+		{ 5000, 0, 5000, 100000 },    { 5000, 0, 5099, 100000 },
+		{ 5000, 0, 5500, 500000 },    { 5000, 0, 5999, 999000 },
+		{ 5000, 0, 6000, 1000000 },   { 5000, 7000, 7250, 250000 }, /* evicted since then */
+		{ 9000, 7000, 9250, 250000 }, { 0, 7000, 6000, 100000 }, /* still evicted */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct endpoint_health health = { 0 };
+
+		atomic_store(&health.since_ms, rows[i].since_ms);
+		atomic_store(&health.evicted_until_ms, rows[i].evicted_until_ms);
+		assert_int_equal(health_slow_share(&health, 1000, rows[i].now_ms), rows[i].share);
+	}
+	assert_int_equal(health_slow_share(NULL, 1000, 5000), 1000000);
+	/* The longest window does not overflow. */
+	assert_int_equal(health_slow_share(&(struct endpoint_health){ .since_ms = 1 }, INT64_MAX / 1000000,
+					   INT64_MAX / 1000000 / 2),
+			 499999);
+}

@@ -46,10 +46,10 @@ TEST(only_endpoints_behind_a_policy_get_a_record)
 	health_registry_init(&registry);
 	registry_model(&with, texts, 2, &watched);
 	registry_model(&without, texts, 2, NULL);
-	assert_int_equal(health_registry_attach(&registry, without.snapshot), 0);
+	assert_int_equal(health_registry_attach(&registry, without.snapshot, 1000), 0);
 	assert_int_equal(registry.count, 0);
 	assert_null(record_of(&without, 0));
-	assert_int_equal(health_registry_attach(&registry, with.snapshot), 0);
+	assert_int_equal(health_registry_attach(&registry, with.snapshot, 1000), 0);
 	assert_int_equal(registry.count, 2);
 	assert_text(record_of(&with, 0)->text, "a:1");
 	assert_text(record_of(&with, 1)->text, "b:1");
@@ -68,22 +68,55 @@ TEST(a_reload_keeps_what_is_known_of_endpoints_that_stay)
 
 	health_registry_init(&registry);
 	registry_model(&old, old_texts, 2, &watched);
-	assert_int_equal(health_registry_attach(&registry, old.snapshot), 0);
+	assert_int_equal(health_registry_attach(&registry, old.snapshot, 1000), 0);
 	goes = record_of(&old, 0);
 	stays = record_of(&old, 1);
 	atomic_store(&stays->evicted_until_ms, 77);
 	registry_model(&new, new_texts, 2, &watched);
-	assert_int_equal(health_registry_attach(&registry, new.snapshot), 0);
+	assert_int_equal(health_registry_attach(&registry, new.snapshot, 1000), 0);
 	assert_ptr_equal(record_of(&new, 0), stays);
 	assert_int_equal(atomic_load(&record_of(&new, 0)->evicted_until_ms), 77);
 	assert_int_equal(registry.count, 3); /* streams of the old snapshot may still judge a:1 */
 	assert_text(goes->text, "a:1");
 	model_done(&old);
 	registry_model(&last, new_texts, 1, &watched);
-	assert_int_equal(health_registry_attach(&registry, last.snapshot), 0);
+	assert_int_equal(health_registry_attach(&registry, last.snapshot, 1000), 0);
 	assert_int_equal(registry.count, 2); /* a:1 is forgotten, c:1 still belongs to `new` */
 	model_done(&new);
 	model_done(&last);
+	health_registry_done(&registry);
+}
+
+static uint64_t since_of(const struct model *m, uint32_t index)
+{
+	return atomic_load(&record_of(m, index)->since_ms);
+}
+
+TEST(an_endpoint_that_joins_others_starts_slowly_and_all_together_do_not)
+{
+	static const char *const first[] = { "a:1", "b:1" }, *const second[] = { "b:1", "c:1" },
+				 *const third[] = { "d:1", "e:1" };
+	static const struct load_balancer slow = { .has_slow_start = true };
+	struct health_registry registry;
+	struct model m[3];
+
+	health_registry_init(&registry);
+	registry_model(&m[0], first, 2, NULL);
+	m[0].snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0].balancer = &slow;
+	assert_int_equal(health_registry_attach(&registry, m[0].snapshot, 1000), 0);
+	assert_int_equal(since_of(&m[0], 0), 0);
+	assert_int_equal(since_of(&m[0], 1), 0);
+	registry_model(&m[1], second, 2, &watched);
+	assert_int_equal(health_registry_attach(&registry, m[1].snapshot, 2000), 0);
+	assert_int_equal(since_of(&m[1], 0), 0);
+	assert_int_equal(since_of(&m[1], 1), 2000);
+	/* A backend of new endpoints only, and one that another reload does not start again. */
+	registry_model(&m[2], third, 2, &watched);
+	assert_int_equal(health_registry_attach(&registry, m[2].snapshot, 3000), 0);
+	assert_int_equal(since_of(&m[2], 0), 0);
+	assert_int_equal(since_of(&m[1], 1), 2000);
+	for (size_t i = 0; i < ARRAY_LEN(m); i++)
+		model_done(&m[i]);
 	health_registry_done(&registry);
 }
 
@@ -95,7 +128,7 @@ TEST(records_outlive_the_board_as_long_as_a_snapshot_does)
 
 	health_registry_init(&registry);
 	registry_model(&m, texts, 2, &watched);
-	assert_int_equal(health_registry_attach(&registry, m.snapshot), 0);
+	assert_int_equal(health_registry_attach(&registry, m.snapshot, 1000), 0);
 	assert_ptr_equal(record_of(&m, 0), record_of(&m, 1)); /* one text, one record */
 	health_registry_done(&registry);
 	assert_int_equal(registry.count, 0);
@@ -122,11 +155,11 @@ TEST(endpoints_that_are_checked_in_another_way_have_another_record)
 	health_registry_init(&registry);
 	for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
 		registry_model(&m[i], texts, 1, &policies[i]);
-		assert_int_equal(health_registry_attach(&registry, m[i].snapshot), 0);
+		assert_int_equal(health_registry_attach(&registry, m[i].snapshot, 1000), 0);
 		assert_int_equal(registry.count, i + 1);
 	}
 	registry_model(&same, texts, 1, &slower); /* how often it is checked makes no difference */
-	assert_int_equal(health_registry_attach(&registry, same.snapshot), 0);
+	assert_int_equal(health_registry_attach(&registry, same.snapshot, 1000), 0);
 	assert_ptr_equal(record_of(&same, 0), record_of(&m[1], 0));
 	assert_ptr_equal(same.snapshot->backend_list[0].health_group->ref->health, &slower);
 	for (size_t i = 0; i < ARRAY_LEN(policies); i++)
@@ -145,7 +178,7 @@ static int attach_once(void *context)
 	(void)context;
 	health_registry_init(&registry);
 	registry_model(&m, texts, 3, &watched);
-	result = m.failed ? -ENOMEM : health_registry_attach(&registry, m.snapshot);
+	result = m.failed ? -ENOMEM : health_registry_attach(&registry, m.snapshot, 1000);
 	model_done(&m);
 	health_registry_done(&registry);
 	return result;
@@ -170,7 +203,7 @@ TEST(many_endpoints_are_kept_apart)
 	}
 	health_registry_init(&registry);
 	registry_model(&m, texts, MANY, &watched);
-	assert_int_equal(health_registry_attach(&registry, m.snapshot), 0);
+	assert_int_equal(health_registry_attach(&registry, m.snapshot, 1000), 0);
 	assert_int_equal(registry.count, MANY);
 	for (uint32_t i = 0; i < MANY; i++)
 		assert_text(record_of(&m, i)->text, texts[i]);

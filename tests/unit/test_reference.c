@@ -15,6 +15,7 @@
 #include "config/core/values/policy_value.h"
 #include "config/core/values/tls_value.h"
 #include "config/standalone/attach.h"
+#include "config/standalone/endpoint.h"
 #include "config/standalone/listener.h"
 #include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
@@ -46,6 +47,7 @@ static const struct reference references[] = {
 	{ "routeGroups", false, { { "", .schema = &route_group_schema } } },
 	{ "refs", false, { { "", .schema = &ref_schema } } },
 	{ "backends", false, { { "", .schema = &named_backend_schema } } },
+	{ "endpoints", false, { { "", .schema = &endpoint_schema } } },
 	{ "dynamic", false, { { "", .schema = &dynamic_schema } } },
 	{ "services", false, { { "", .schema = &defined_service_schema } } },
 	{ "workloads", false, { { "", .schema = &workload_schema } } },
@@ -70,6 +72,7 @@ static const struct reference references[] = {
 	    { "urlRewrite.", .kind = POLICY_URL_REWRITE },
 	    { "requestMirror.", .schema = &mirror_schema },
 	    { "directResponse.", .kind = POLICY_DIRECT_RESPONSE },
+	    { "sessionPersistence.", .kind = POLICY_SESSION_PERSISTENCE },
 	    { "cors.", .kind = POLICY_CORS },
 	    { "jwtAuth.", .kind = POLICY_JWT_AUTH },
 	    { "mcpAuthentication.", .kind = POLICY_MCP_AUTHENTICATION },
@@ -92,6 +95,8 @@ static const struct reference references[] = {
 	    { "health.", .kind = POLICY_BACKEND_HEALTH },
 	    { "circuitBreaker.", .kind = POLICY_CIRCUIT_BREAKER },
 	    { "backendAuth.", .kind = POLICY_BACKEND_AUTH },
+	    { "loadBalancer.", .kind = POLICY_LOAD_BALANCER },
+	    { "sessionAffinity.", .kind = POLICY_SESSION_AFFINITY },
 	    { "authorization.", .kind = POLICY_BACKEND_AUTHORIZATION } } },
 	{ "mcp", false, { { "", .schema = &mcp_schema } } },
 	{ "config", true, { { "", .schema = &static_schema } } },

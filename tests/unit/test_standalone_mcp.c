@@ -199,7 +199,7 @@ TEST(wrong_mcp_is_refused)
 		{ "backends: [{name: b, host: 'a:1'}]\n" REMOTE("backend: b, port: 5"), "a.yaml",
 		  "a backend has its own port; remove port" },
 		{ "backends: [{name: b, host: 'a:1', mcp: {" TARGET "}}]\n", "a.yaml",
-		  "write either host or mcp" },
+		  "exclude each other; write only one of them" },
 		{ "binds: [{port: 80, listeners: [{protocol: TCP, tcpRoutes: [{backends: [{mcp: {" TARGET
 		  "}}]}]}]}]\n",
 		  "a.yaml", "an MCP backend needs HTTP" },

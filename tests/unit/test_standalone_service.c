@@ -110,7 +110,7 @@ TEST(wrong_services_and_workloads_are_refused)
 		{ "workloads: [{services: {}}]\n", "a.yaml:1:", "has no address; write workloadIps" },
 		{ "workloads: [{workloadIps: [a.example]}]\n", "a.yaml:1:", "is not an IP address" },
 		{ "workloads: [{hostname: 'a b'}]\n", "a.yaml:1:", "is not a host name" },
-		{ "workloads: [{workloadIps: [10.0.0.1], capacity: 2}]\n", "a.yaml:1:", "write 1" },
+		{ "workloads: [{workloadIps: [10.0.0.1], capacity: 1000001}]\n", "a.yaml:1:", "1000000" },
 		{ "workloads: [{workloadIps: [10.0.0.1], protocol: HBONE}]\n",
 		  "a.yaml:1:", "protocol HBONE" },
 		{ "workloads: [{workloadIps: [10.0.0.1], authorizationPolicies: [a]}]\n",

@@ -20,6 +20,21 @@ void base64_encode(struct text *to, struct span bytes)
 	}
 }
 
+void base64url_encode(struct span bytes, char *out)
+{
+	for (size_t i = 0; i + 3 <= bytes.len; i += 3) {
+		uint32_t bits = 0;
+
+		for (size_t k = 0; k < 3; k++)
+			bits = bits << 8 | (unsigned char)bytes.data[i + k];
+		for (size_t k = 0; k < 4; k++) {
+			char digit = alphabet[bits >> (18 - 6 * k) & 63];
+
+			*out++ = digit == '+' ? '-' : digit == '/' ? '_' : digit;
+		}
+	}
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';

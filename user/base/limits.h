@@ -239,6 +239,11 @@ enum limits {
 	LIMIT_HEALTH_RESPONSE_BYTES = 64 * 1024, /* of an endpoint, in a check; the rest is not read */
 	LIMIT_HEALTH_CHECKS = 1024, /* under way at a time; others begin when one has ended */
 	LIMIT_HEALTH_HISTORY = 256, /* changes of endpoints' health that are kept */
+	LIMIT_ENDPOINTS = 65536, /* of a backend in a file: refused when loading */
+	LIMIT_ENDPOINT_PRIORITY = 127, /* highest number of a priority: refused when loading */
+	LIMIT_MAGLEV_SLOTS = 5000011, /* of a table for consistent hashing: refused when loading */
+	LIMIT_MAGLEV_TOTAL_SLOTS = 40 * 1024 * 1024, /* of all tables of a configuration: refused */
+	LIMIT_HASH_ATTEMPTS = 16, /* to find an available endpoint by hash; then all are tried in turn */
 	LIMIT_PREVIOUS_HOSTS = 16, /* previous hosts of a request; beyond it the oldest may be tried again */
 	LIMIT_BALANCE_CANDIDATES =
 		16, /* endpoints of a backend checked for one choice, from a random position on */

@@ -20,6 +20,7 @@
 #include "user/http/grpc.h"
 #include "user/http/h1_write.h"
 #include "user/http1/client.h"
+#include "user/upstream/upstream_choice.h"
 
 enum {
 	ARENA_BLOCK_BYTES = 1024,
@@ -147,12 +148,16 @@ static int choose_endpoint(struct callout *callout)
 
 	while (callout->tried.count < LIMIT_PREVIOUS_HOSTS &&
 	       callout->tried.count < backend->endpoint_count) {
-		struct upstream_endpoint *endpoint =
-			upstream_pool_choose(pool_of(callout), backend, &wants, &callout->tried,
-					     callout->endpoint_index, &callout->endpoint_index);
+		struct upstream_choice choice = { .backend = backend,
+						  .wants = &wants,
+						  .balancer = callout->ref->balancer,
+						  .previous_hosts = &callout->tried,
+						  .last = callout->endpoint_index };
+		struct upstream_endpoint *endpoint = upstream_choose(pool_of(callout), &choice);
 
 		if (!endpoint)
 			return -ENOMEM;
+		callout->endpoint_index = choice.index;
 		previous_hosts_add(&callout->tried, backend->index, callout->endpoint_index);
 		if (circuit_admits(&endpoint->circuit, now_ms(callout), &callout->is_probe)) {
 			callout->endpoint = endpoint;

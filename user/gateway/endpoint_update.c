@@ -5,6 +5,7 @@
 
 #include "config/load.h"
 #include "config/snapshot.h"
+#include "user/base/clock.h"
 #include "user/base/limits.h"
 
 /* To all workers or to none. */
@@ -29,7 +30,7 @@ static int send_to_workers(const struct gateway *gateway, struct snapshot *copy)
 /* Takes over the copy on success. */
 static int put_into_force(struct gateway *gateway, struct snapshot *copy)
 {
-	int error = health_registry_attach(&gateway->health, copy);
+	int error = health_registry_attach(&gateway->health, copy, clock_now_ms());
 
 	if (!error)
 		error = send_to_workers(gateway, copy);

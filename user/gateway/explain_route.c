@@ -197,7 +197,8 @@ static void write_route_policies(struct json_writer *w, const struct precedence 
 
 static bool is_of_connections(enum policy_kind kind)
 {
-	return kind == POLICY_BACKEND_TCP || kind == POLICY_BACKEND_TLS || kind == POLICY_BACKEND_HEALTH;
+	return kind == POLICY_BACKEND_TCP || kind == POLICY_BACKEND_TLS || kind == POLICY_BACKEND_HEALTH ||
+	       kind == POLICY_LOAD_BALANCER || kind == POLICY_SESSION_AFFINITY;
 }
 
 /* Header modifiers, rewrites and redirects of a backend apply beside those of the route. */

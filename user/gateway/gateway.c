@@ -92,7 +92,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
  */
 static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
 {
-	int error = health_registry_attach(&gateway->health, snapshot);
+	int error = health_registry_attach(&gateway->health, snapshot, clock_now_ms());
 
 	if (!error)
 		error = health_checker_attach(&gateway->checker, snapshot);

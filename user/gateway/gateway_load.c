@@ -7,6 +7,7 @@
 #include "config/snapshot.h"
 #include "policy/compile/certificate_list.h"
 #include "policy/compile/effective.h"
+#include "user/auth/session_token.h"
 #include "user/base/clock.h"
 #include "user/base/mem.h"
 #include "user/cluster/cluster.h"
@@ -19,7 +20,7 @@ static void warn(void *context, const char *sentence)
 /* Forbids core dumps from the first private key, password or API key on. */
 static void guard_keys(const struct snapshot *snapshot)
 {
-	if (snapshot->has_secrets)
+	if (snapshot->has_secrets || snapshot->has_sessions)
 		tls_forbid_dumps();
 	for (uint32_t i = 0; i < snapshot->certificate_count; i++) {
 		if (snapshot->certificate_list[i].use == CERTIFICATE_OF_AUTHORITY)
@@ -39,6 +40,33 @@ static struct config_setting setting_of(const struct options *options, const str
 		.status_address_list = options->status_address_list,
 		.status_address_count = options->status_address_count,
 	};
+}
+
+/* Without a key in the configuration, one of this process, which reloads keep. 0 or -ENOMEM. */
+static int attach_session_key(struct snapshot *snapshot, const struct snapshot *previous)
+{
+	const struct session_key *kept = previous ? previous->session_key : NULL;
+	struct session_key *key;
+
+	if (snapshot->session_key)
+		return 0;
+	key = session_key_create(kept && !kept->is_configured ? kept : NULL);
+	if (!key || snapshot_add_destructor(snapshot, session_key_free, key) < 0) {
+		session_key_free(key);
+		return -ENOMEM;
+	}
+	snapshot->session_key = key;
+	return 0;
+}
+
+static void warn_about_sessions(const struct snapshot *snapshot, struct config_report *report)
+{
+	if (snapshot->has_sessions && !snapshot->session_key->is_configured)
+		config_warning(
+			report, NULL,
+			"sessionPersistence has no key, so sessions end with this process, and no other "
+			"gateway knows them; write config: {session: {key: ...}} with the output of "
+			"openssl rand -hex 32");
 }
 
 /* The files, then the objects of the API server. */
@@ -77,9 +105,13 @@ int gateway_load(const struct options *options, struct store *store, const struc
 	config_report_init(&report);
 	error = load_all(options, store, previous, &report, &snapshot);
 	if (!error)
-		error = policy_compile(snapshot, &report);
+		error = attach_session_key(snapshot, previous);
 	if (!error)
+		error = policy_compile(snapshot, &report);
+	if (!error) {
 		guard_keys(snapshot);
+		warn_about_sessions(snapshot, &report);
+	}
 	if (!error && (options->strict || options->validate_only) && report.fault_count)
 		error = -EINVAL;
 	/*

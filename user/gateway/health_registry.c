@@ -13,6 +13,7 @@ struct registry_entry {
 	struct list node;
 	uint64_t hash; /* of the text and the check */
 	uint64_t check_hash;
+	bool is_new; /* made for the snapshot that is being attached */
 };
 
 static void entry_unref(struct endpoint_health *health)
@@ -78,6 +79,7 @@ static struct endpoint_health *registry_take(struct health_registry *registry, s
 	atomic_init(&entry->health.refs, 2);
 	entry->hash = hash;
 	entry->check_hash = check_hash;
+	entry->is_new = true;
 	list_add_tail(bucket, &entry->node);
 	registry->count++;
 	return &entry->health;
@@ -157,10 +159,11 @@ static int attach_group(struct snapshot *snapshot, const struct backend_ref *ref
 	return 0;
 }
 
+/* group: NULL: no health policy, only slow start. */
 static int attach_endpoints(struct health_registry *registry, struct endpoint *list, uint32_t count,
 			    const struct health_group *group)
 {
-	uint64_t check_hash = check_hash_of(group->ref);
+	uint64_t check_hash = group ? check_hash_of(group->ref) : 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (!list[i].health)
@@ -176,9 +179,9 @@ static int attach_ref(struct health_registry *registry, struct snapshot *snapsho
 {
 	const struct backend *backend = ref->backend;
 
-	if (!ref->health)
+	if (!ref->health && !(ref->balancer && ref->balancer->has_slow_start))
 		return 0;
-	if (attach_group(snapshot, ref) < 0)
+	if (ref->health && attach_group(snapshot, ref) < 0)
 		return -ENOMEM;
 	return attach_endpoints(registry, backend->endpoint_list, backend->endpoint_count,
 				backend->health_group);
@@ -225,6 +228,31 @@ static int attach_listener(struct health_registry *registry, struct snapshot *sn
 	return error;
 }
 
+static bool is_new(const struct endpoint *endpoint)
+{
+	return endpoint->health && container_of(endpoint->health, struct registry_entry, health)->is_new;
+}
+
+static void start_slowly(const struct backend *backend, uint64_t now_ms)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < backend->endpoint_count; i++)
+		count += is_new(&backend->endpoint_list[i]);
+	for (uint32_t i = 0; count < backend->endpoint_count && i < backend->endpoint_count; i++)
+		if (is_new(&backend->endpoint_list[i]))
+			atomic_store_explicit(&backend->endpoint_list[i].health->since_ms, now_ms,
+					      memory_order_relaxed);
+}
+
+static void forget_new(struct health_registry *registry)
+{
+	for (unsigned int i = 0; i < HEALTH_REGISTRY_BUCKETS; i++) {
+		list_each(node, next, &registry->buckets[i])
+			list_entry(node, struct registry_entry, node)->is_new = false;
+	}
+}
+
 static int attach_all(struct health_registry *registry, struct snapshot *snapshot)
 {
 	int error = snapshot_add_destructor(snapshot, release, snapshot);
@@ -238,10 +266,13 @@ static int attach_all(struct health_registry *registry, struct snapshot *snapsho
 	return error;
 }
 
-int health_registry_attach(struct health_registry *registry, struct snapshot *snapshot)
+int health_registry_attach(struct health_registry *registry, struct snapshot *snapshot, uint64_t now_ms)
 {
 	int error = snapshot->base ? attach_blocks(registry, snapshot) : attach_all(registry, snapshot);
 
+	for (uint32_t b = 0; b < snapshot->backend_count && !error; b++)
+		start_slowly(&snapshot->backend_list[b], now_ms);
+	forget_new(registry);
 	registry_clear(registry, true);
 	return error;
 }

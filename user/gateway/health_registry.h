@@ -21,9 +21,11 @@ void health_registry_init(struct health_registry *registry);
 /* Records that a snapshot still references are freed with it. */
 void health_registry_done(struct health_registry *registry);
 /*
- * Attaches its record to every endpoint of the snapshot with a health policy, and a group to its backend. If
- * references to a backend have different policies, the first one decides. Call it once, after
- * policy_compile() and before any other user of the snapshot. Drops records that no snapshot references. 0 or
- * -ENOMEM; the snapshot releases the records in both cases.
+ * Attaches its record to every endpoint of the snapshot with a health policy or slow start, and a group to
+ * its backend. If references to a backend have different health policies, the first one decides. An endpoint
+ * that joins others of its backend starts slowly from now on; if all of a backend are new, none does, because
+ * nobody could take its share. Call it once, after policy_compile() and before any other user of the
+ * snapshot. Drops records that no snapshot references. 0 or -ENOMEM; the snapshot releases the records in
+ * both cases.
  */
-int health_registry_attach(struct health_registry *registry, struct snapshot *snapshot);
+int health_registry_attach(struct health_registry *registry, struct snapshot *snapshot, uint64_t now_ms);

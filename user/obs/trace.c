@@ -2,9 +2,11 @@
 #include "user/obs/trace.h"
 
 #include "user/base/check.h"
+#include "user/base/choice_reason.h"
 #include "user/base/deadline.h"
 #include "user/base/end_reason.h"
 #include "user/base/mem.h"
+#include "user/base/session_result.h"
 #include "user/base/stream_state.h"
 #include "user/obs/record.h"
 
@@ -87,6 +89,16 @@ static const char *errno_word(uint64_t value)
 	return value <= INT32_MAX ? strerrorname_np((int)value) : NULL;
 }
 
+static const char *choice_word(uint64_t value)
+{
+	return value < CHOICE_REASON_COUNT ? choice_reason_word((enum choice_reason)value) : NULL;
+}
+
+static const char *session_word(uint64_t value)
+{
+	return value < SESSION_RESULT_COUNT ? session_result_word((enum session_result)value) : NULL;
+}
+
 static const char *truth_word(uint64_t value)
 {
 	return value ? "true" : "false";
@@ -96,9 +108,10 @@ static const struct {
 	const char *name;
 	const char *(*word)(uint64_t value); /* static; NULL: not in the table */
 } words[] = {
-	{ "end_reason", end_word }, { "deadline", deadline_word }, { "state", state_word },
-	{ "before", state_word },   { "lane_in", lane_word },	   { "lane_out", lane_word },
-	{ "errno", errno_word },    { "resumed", truth_word },
+	{ "end_reason", end_word },  { "deadline", deadline_word }, { "state", state_word },
+	{ "before", state_word },    { "lane_in", lane_word },	    { "lane_out", lane_word },
+	{ "errno", errno_word },     { "resumed", truth_word },	    { "choice", choice_word },
+	{ "session", session_word },
 };
 
 static void add_number(struct text *out, const char *name, uint64_t value)

@@ -9,10 +9,13 @@
 #include "user/base/text.h"
 #include "user/client/client.h"
 #include "user/http/target.h"
+#include "user/phase/affinity.h"
+#include "user/phase/session.h"
 #include "user/phase/transform.h"
 #include "user/stream/attempt_hold.h"
 #include "user/upstream/forward.h"
 #include "user/upstream/upstream.h"
+#include "user/upstream/upstream_choice.h"
 
 static const struct list *place_bound(const struct stream *stream)
 {
@@ -116,6 +119,53 @@ static int place_choose_dynamic(struct stream *stream, const struct upstream_wan
 	return 0;
 }
 
+/* Where there is only one endpoint, nothing was chosen. */
+static void place_trace(const struct stream *stream, enum choice_reason reason)
+{
+	if (stream_backend(stream)->endpoint_count > 1)
+		proxy_trace(stream->proxy, stream->id, TRACE_ENDPOINT, reason,
+			    stream->attempt.endpoint_index);
+}
+
+/* The endpoint of the session, if it may be used. 0 or -ENOMEM. */
+static int place_choose_session(struct stream *stream, struct upstream_choice *choice)
+{
+	bool has_failed = false;
+
+	choice->index = session_endpoint(stream);
+	choice->reason = CHOICE_SESSION;
+	if (choice->index != UINT32_MAX)
+		stream->attempt.endpoint = upstream_choose_this(&stream->proxy->pool, choice, &has_failed);
+	return has_failed ? -ENOMEM : 0;
+}
+
+static int place_choose_any(struct stream *stream, const struct upstream_wants *wants)
+{
+	const struct affinity *affinity = stream->backend->affinity;
+	struct attempt *attempt = &stream->attempt;
+	int error = 0;
+	struct upstream_choice choice = { .backend = stream_backend(stream),
+					  .wants = wants,
+					  .balancer = stream->backend->balancer,
+					  .previous_hosts = attempt->previous_hosts,
+					  .last = attempt->endpoint_index };
+
+	if (stream->route && stream->route->effective.session)
+		error = place_choose_session(stream, &choice);
+	if (!error && !attempt->endpoint) {
+		if (affinity)
+			error = affinity_hash(stream, affinity, &choice.hash);
+		choice.has_hash = affinity && error == 0;
+		if (error != -ENOMEM)
+			attempt->endpoint = upstream_choose(&stream->proxy->pool, &choice);
+	}
+	if (!attempt->endpoint)
+		return -ENOMEM;
+	attempt->endpoint_index = choice.index;
+	place_trace(stream, choice.reason);
+	return 0;
+}
+
 int place_choose(struct stream *stream)
 {
 	uint32_t bound = place_bound_index(stream, stream->backend);
@@ -133,10 +183,9 @@ int place_choose(struct stream *stream)
 		attempt->endpoint_index = bound;
 		attempt->endpoint =
 			upstream_pool_endpoint(&stream->proxy->pool, &backend->endpoint_list[bound], &wants);
-	} else {
-		attempt->endpoint =
-			upstream_pool_choose(&stream->proxy->pool, backend, &wants, attempt->previous_hosts,
-					     attempt->endpoint_index, &attempt->endpoint_index);
+		place_trace(stream, CHOICE_BOUND);
+	} else if (place_choose_any(stream, &wants) < 0) {
+		return -ENOMEM;
 	}
 	if (!attempt->endpoint)
 		return -ENOMEM;

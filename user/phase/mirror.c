@@ -15,6 +15,7 @@
 #include "user/http1/client.h"
 #include "user/phase/endpoint_choice.h"
 #include "user/stream/stream.h"
+#include "user/upstream/upstream_choice.h"
 
 /* A head, and a body in chunks of one byte. */
 enum { MIRROR_REQUEST_BYTES = LIMIT_HEAD_WRITE_BYTES + 8 * LIMIT_RETRY_BODY_BYTES };
@@ -82,14 +83,16 @@ static bool mirror_choose(struct mirror *mirror)
 	const struct static_config *config = &mirror->lease->snapshot->config;
 	struct upstream_wants wants = upstream_wants_of(mirror->ref, config);
 	const struct backend *backend = snapshot_backend(mirror->lease->snapshot, mirror->ref->backend);
-	uint32_t index;
+	struct upstream_choice choice = {
+		.backend = backend, .wants = &wants, .balancer = mirror->ref->balancer, .last = UINT32_MAX
+	};
 
-	mirror->endpoint = upstream_pool_choose(&proxy->pool, backend, &wants, NULL, UINT32_MAX, &index);
+	mirror->endpoint = upstream_choose(&proxy->pool, &choice);
 	if (!mirror->endpoint)
 		return false;
 	mirror->endpoint->load.in_flight++;
 	mirror->client.options =
-		(struct dial_options){ .where = &backend->endpoint_list[index],
+		(struct dial_options){ .where = &backend->endpoint_list[choice.index],
 				       .endpoint = mirror->endpoint,
 				       .tls = wants.tls,
 				       .quota = backend->quota,

@@ -18,6 +18,7 @@
 #include "user/phase/guard.h"
 #include "user/phase/mirror.h"
 #include "user/phase/route_rules.h"
+#include "user/phase/session.h"
 #include "user/phase/transform.h"
 #include "user/stream/facts.h"
 #include "user/stream/step.h"
@@ -48,7 +49,13 @@ static bool exchange_choose_backend(struct stream *stream, enum stream_step *ret
 	const struct route *route = stream->route;
 	const struct backend *backend;
 
+	if (route->effective.session && session_find(stream) < 0) {
+		*ret_step = step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return false;
+	}
 	stream->backend = place_bound_backend(stream);
+	if (!stream->backend)
+		stream->backend = session_backend(stream);
 	if (!stream->backend)
 		stream->backend = balance_backend(stream->lease->snapshot->backend_list, route->backend_list,
 						  route->backend_count, route->weight_sum,

@@ -116,6 +116,7 @@ struct read_watch {
 
 struct callout; /* user/callout/callout.h */
 struct guard_change; /* user/phase/guard_call.h */
+struct client_session;
 struct mirror_plan;
 struct verify_question; /* user/phase/verify.h */
 
@@ -147,6 +148,7 @@ struct exchange {
 	bool is_forwarded; /* its fields are those for the next hop: forward_head() */
 	/* what transformations change in the response: of the route, then of the listener; NULL: nothing */
 	const struct transform_side *response_sides[2];
+	struct client_session *session; /* with an endpoint (session.h); in arena; NULL: its route has none */
 	const struct endpoint *requested; /* the host that the client named, for BACKEND_DYNAMIC; in arena */
 	struct guard_identity identity; /* who the client is, as far as guards have verified it */
 	struct stream_user user; /* the same for the log */

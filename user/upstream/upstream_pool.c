@@ -5,7 +5,6 @@
 #include "user/base/hash.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/base/random.h"
 #include "user/base/units.h"
 #include "user/relay/conn_bypass.h"
 #include "user/upstream/upstream.h"
@@ -161,70 +160,6 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 	endpoint_recall(pool, endpoint);
 	endpoint->user_count++;
 	return endpoint;
-}
-
-/* Collects endpoints that the request has not tried, from `first` on, up to the limit of one choice. */
-static uint32_t choose_window(const struct backend *backend, const struct previous_hosts *previous_hosts,
-			      uint32_t first, uint32_t *ret_at)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < backend->endpoint_count && count < LIMIT_BALANCE_CANDIDATES; i++) {
-		uint32_t at = (uint32_t)(((uint64_t)first + i) % backend->endpoint_count);
-
-		if (!previous_hosts_has(previous_hosts, backend->index, at))
-			ret_at[count++] = at;
-	}
-	return count;
-}
-
-static uint32_t choose_candidates(struct upstream_pool *pool, const struct backend *backend,
-				  const struct previous_hosts *previous_hosts, uint32_t *ret_at)
-{
-	uint32_t first = 0, count;
-
-	if (backend->endpoint_count > LIMIT_BALANCE_CANDIDATES)
-		first = (uint32_t)(random_next(&pool->random) % backend->endpoint_count);
-	count = choose_window(backend, previous_hosts, first, ret_at);
-	return count ? count : choose_window(backend, NULL, first, ret_at);
-}
-
-struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
-					       const struct upstream_wants *wants,
-					       const struct previous_hosts *previous_hosts, uint32_t last,
-					       uint32_t *ret_index)
-{
-	struct upstream_endpoint *found[LIMIT_BALANCE_CANDIDATES];
-	struct endpoint_candidate candidates[LIMIT_BALANCE_CANDIDATES];
-	uint32_t at[LIMIT_BALANCE_CANDIDATES];
-	uint32_t count = choose_candidates(pool, backend, previous_hosts, at);
-	bool panics = health_group_panics(backend, loop_now_ms(pool->loop));
-	uint32_t excluded = UINT32_MAX;
-	uint32_t pick = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		const struct endpoint *endpoint = &backend->endpoint_list[at[i]];
-
-		found[i] = upstream_pool_endpoint(pool, endpoint, wants);
-		if (!found[i]) {
-			while (i--)
-				upstream_pool_leave(pool, found[i]);
-			return NULL;
-		}
-		candidates[i] =
-			(struct endpoint_candidate){ &found[i]->load, panics ? NULL : endpoint->health };
-		if (at[i] == last)
-			excluded = i;
-	}
-	if (count > 1)
-		pick = balance_endpoint(candidates, count, excluded, random_next(&pool->random),
-					loop_now_ms(pool->loop));
-	for (uint32_t i = 0; i < count; i++) {
-		if (i != pick)
-			upstream_pool_leave(pool, found[i]);
-	}
-	*ret_index = at[pick];
-	return found[pick];
 }
 
 /*

@@ -118,15 +118,6 @@ void upstream_pool_done(struct upstream_pool *pool);
 /* Returns the endpoint's record with one more user; NULL without memory. */
 struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *endpoint,
 						 const struct upstream_wants *wants);
-/*
- * Chooses one of the backend's endpoints and adds a user: power of two choices in a window of endpoints that
- * the request has not tried (tried; NULL: none tried). If it has tried all, `last` (an index, or UINT32_MAX)
- * is chosen only if it is the only one. NULL without memory.
- */
-struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
-					       const struct upstream_wants *wants,
-					       const struct previous_hosts *previous_hosts, uint32_t last,
-					       uint32_t *ret_index);
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /*
  * Returns an idle connection that is open and silent, or NULL. may_repeat: where counters show without a

@@ -4,6 +4,7 @@
 #include "config/core/values/access_log_value.h"
 #include "config/core/values/authorization_value.h"
 #include "config/core/values/backend_auth_value.h"
+#include "config/core/values/balance_value.h"
 #include "config/core/values/callout_value.h"
 #include "config/core/values/condition.h"
 #include "config/core/values/direct_value.h"
@@ -11,6 +12,7 @@
 #include "config/core/values/jwt_value.h"
 #include "config/core/values/mcp_auth_value.h"
 #include "config/core/values/resiliency.h"
+#include "config/core/values/session_value.h"
 #include "config/core/values/size_value.h"
 #include "config/core/values/tls_value.h"
 #include "config/core/values/transform_value.h"
@@ -487,6 +489,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_BUFFER] = &buffer_schema,
 		[POLICY_TRANSFORMATION] = &transformation_schema,
 		[POLICY_CSRF] = &csrf_schema,
+		[POLICY_SESSION_PERSISTENCE] = &session_schema,
 		[POLICY_BACKEND_AUTHORIZATION] = &backend_authorization_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
@@ -497,6 +500,8 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_MCP_AUTHENTICATION] = &mcp_authentication_schema,
 		[POLICY_BACKEND_HEALTH] = &health_schema,
 		[POLICY_CIRCUIT_BREAKER] = &circuit_breaker_schema,
+		[POLICY_LOAD_BALANCER] = &load_balancer_schema,
+		[POLICY_SESSION_AFFINITY] = &session_affinity_schema,
 	};
 
 	return schemas[kind];

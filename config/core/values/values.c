@@ -141,7 +141,7 @@ struct span value_authority(struct decoder *d, struct span host, uint16_t port)
 
 bool value_endpoint(struct decoder *d, struct span host, uint16_t port, struct endpoint *ret)
 {
-	struct endpoint endpoint = { .port = port };
+	struct endpoint endpoint = { .port = port, .weight = 1 };
 	bool is_v6 = span_find(host, ':') >= 0;
 
 	endpoint.is_resolved = address_parse_ip(host, port, &endpoint.address) == 0;
@@ -171,7 +171,7 @@ static bool target_unix(struct decoder *d, const struct yaml_node *node, struct 
 	s = decode_keep(d, s);
 	if (!endpoint || !s.data)
 		return false;
-	*endpoint = (struct endpoint){ .text = s, .is_resolved = true, .address = address };
+	*endpoint = (struct endpoint){ .text = s, .is_resolved = true, .address = address, .weight = 1 };
 	backend->kind = BACKEND_UNIX;
 	backend->target = s;
 	backend->endpoint_list = endpoint;

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/stream/stream.h"
+
+/*
+ * The hash of a request's key, for consistent hashing: the same for equal keys in every gateway and at all
+ * times, so it is not secret. 0; -ENODATA: the request has no key; -ENOMEM.
+ */
+int affinity_hash(struct stream *stream, const struct affinity *affinity, uint64_t *ret_hash);
