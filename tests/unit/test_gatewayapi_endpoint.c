@@ -7,9 +7,11 @@
 
 static void load(struct config_case *c, const char *config)
 {
-	const struct config_source list[] = { { .path = MANIFESTS "gateway.yaml" },
-					      { .path = MANIFESTS "session-persistence.yaml" },
-					      { "config.yaml", true, span_str(config) } };
+	const struct config_source list[] = {
+		{ .path = MANIFESTS "gateway.yaml" },
+		{ .path = MANIFESTS "session-persistence.yaml" },
+		{ .path = "config.yaml", .has_text = true, .text = span_str(config) }
+	};
 
 	config_case_sources(c, list, ARRAY_LEN(list));
 	config_case_accepted(c);
