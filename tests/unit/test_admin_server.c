@@ -130,15 +130,20 @@ PLAYED(watched_endpoints_are_listed_with_their_health)
 {
 	static struct endpoint_health ill = { .text = SPAN("10.0.0.1:80") },
 				      well = { .text = SPAN("10.0.0.2:80") };
-	struct endpoint endpoints[] = { { .health = &ill },
-					{ .health = &well },
-					{ .text = SPAN("other:80") } };
+	struct endpoint endpoints[] = {
+		{ .text = SPAN("10.0.0.1:80"), .weight = 3, .health = &ill },
+		{ .text = SPAN("10.0.0.2:80"),
+		  .priority = 1,
+		  .zone = SPAN("z"),
+		  .weight = 1,
+		  .health = &well },
+	};
 	static const struct health_policy checked = { .has_active = true };
 	static const struct backend_ref ref = { .health = &checked };
 	struct health_group group;
 	struct backend backends[] = {
 		{ .name = SPAN("plain") },
-		{ .name = SPAN("ns/svc"), .endpoint_list = endpoints, .endpoint_count = 3 }
+		{ .name = SPAN("ns/svc"), .endpoint_list = endpoints, .endpoint_count = 2 }
 	};
 	struct fake *fake = *state;
 
@@ -152,13 +157,15 @@ PLAYED(watched_endpoints_are_listed_with_their_health)
 	fake->snapshot.backend_count = 2;
 	assert_answer(
 		fake, ADMIN_PORT_ADMIN, "GET /endpoints", 200,
-		"{\n    \"backend\": \"ns/svc\",\n    \"endpoint\": \"10.0.0.1:80\",\n    \"health\": 0.49,\n"
+		"{\n    \"backend\": \"ns/svc\",\n    \"endpoint\": \"10.0.0.1:80\",\n    \"index\": 0,\n"
+		"    \"priority\": 0,\n    \"weight\": 3,\n    \"health\": 0.49,\n"
 		"    \"failures\": 2,\n    \"evicted\": true,\n    \"evicted_left_ms\": 99");
 	assert_answer(
 		fake, ADMIN_PORT_ADMIN, "GET /endpoints", 200,
 		"    \"evictions_in_a_row\": 1,\n    \"evictions_total\": 4,\n"
 		"    \"ejected\": false,\n    \"panic\": false\n  },\n  {\n"
-		"    \"backend\": \"ns/svc\",\n    \"endpoint\": \"10.0.0.2:80\",\n    \"health\": 1.00,\n"
+		"    \"backend\": \"ns/svc\",\n    \"endpoint\": \"10.0.0.2:80\",\n    \"index\": 1,\n"
+		"    \"priority\": 1,\n    \"zone\": \"z\",\n    \"weight\": 1,\n    \"health\": 1.00,\n"
 		"    \"failures\": 0,\n    \"evicted\": false,\n    \"evicted_left_ms\": 0,\n"
 		"    \"evictions_in_a_row\": 0,\n    \"evictions_total\": 0,\n"
 		"    \"ejected\": false,\n    \"panic\": false\n  }\n]\n");

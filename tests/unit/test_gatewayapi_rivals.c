@@ -280,7 +280,6 @@ TEST(what_one_object_asks_in_vain_does_not_refuse_the_others)
 		{ "a.yaml:3:", "unknown key \"newIdea\" has no effect" },
 		{ "a.yaml:4:", "this listener is not served: UDP is not supported yet" },
 		{ "a.yaml:10:", "requests to this get 500: the filter ExtensionRef is not supported yet" },
-		{ "a.yaml:12:", "\"sessionPersistence\" is not supported yet" },
 		{ "a.yaml:14:", "write it under rules[].filters" },
 	};
 	static const bool is_refused[] = { false, true, false, false };

@@ -20,7 +20,7 @@ enum {
 	BUSY_MS = 20, /* until a check that must wait for others is tried again */
 	LATE_MS = 100, /* after the timeout of a check: this thread was busy, not the endpoint */
 	CONNECT_TIMEOUT_MS = 1000, /* of a check without settings */
-	LOG_MS = 100, /* between two lines about changes */
+	LOG_MS = 100, /* between two lines about changes of one kind */
 	DESCRIPTORS_SHARE = 8, /* connections are kept if they need at most this part of the descriptors */
 };
 
@@ -51,12 +51,12 @@ static void note_change(struct health_target *target, enum health_event event, c
 			   target->endpoint->text, why);
 }
 
-static void log_change(struct health_target *target, enum log_level level, const char *what, const char *why)
+static void log_change(const struct health_target *target, struct log_rate *rate, enum log_level level,
+		       const char *what, const char *why)
 {
-	struct health_checker *checker = target->checker;
 	uint64_t suppressed;
 
-	if (!log_rate_pass(&checker->log, checker_now_ms(checker), LOG_MS, &suppressed))
+	if (!log_rate_pass(rate, checker_now_ms(target->checker), LOG_MS, &suppressed))
 		return;
 	log_line(level, "endpoint %.*s of backend %.*s %s%s%s (%llu more changes since the last such line)",
 		 SPAN_FMT(target->endpoint->text), SPAN_FMT(target->backend->name), what, why[0] ? ": " : "",
@@ -70,15 +70,18 @@ static void target_changed(struct health_target *target, enum check_change chang
 		return;
 	case CHECK_MAKES_UNHEALTHY:
 		note_change(target, HEALTH_EVENT_UNHEALTHY, why);
-		log_change(target, LOG_WARN, "is unhealthy by its checks", why);
+		log_change(target, &target->checker->log_unhealthy, LOG_WARN, "is unhealthy by its checks",
+			   why);
 		return;
 	case CHECK_MAKES_HEALTHY:
 		note_change(target, HEALTH_EVENT_HEALTHY, "");
-		log_change(target, LOG_INFO, "is healthy again by its checks", "");
+		log_change(target, &target->checker->log_healthy, LOG_INFO, "is healthy again by its checks",
+			   "");
 		return;
 	case CHECK_ENDS_EJECTION:
 		note_change(target, HEALTH_EVENT_RETURNED, "");
-		log_change(target, LOG_INFO, "is used again, a check after its ejection passed", "");
+		log_change(target, &target->checker->log_healthy, LOG_INFO,
+			   "is used again, a check after its ejection passed", "");
 		return;
 	}
 }

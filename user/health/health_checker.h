@@ -42,7 +42,7 @@ struct health_checker {
 	uint64_t random; /* not 0 */
 	uint64_t passed_total;
 	uint64_t failed_total;
-	struct log_rate log;
+	struct log_rate log_unhealthy, log_healthy;
 	struct health_history history;
 };
 
