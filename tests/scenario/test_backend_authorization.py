@@ -80,7 +80,7 @@ def loading():
             ("binds: [{port: 1, listeners: [{protocol: TCP, tcpRoutes: [{backends: [{backend: b}]}]}]}]\n"
              + backends, "would not apply to this route"),
             ("binds: [{port: 1, listeners: [{routes: [{policies: {requestMirror: {backend: {backend: b}}}, "
-             "backends: [{host: 'a:1'}]}]}]}]\n" + backends, "would not apply to copies"),
+             "backends: [{host: 'a:1'}]}]}]}]\n" + backends, "not apply to what the gateway itself sends"),
             ("binds: [{port: 1, listeners: [{routes: [{backends: [{mcp: {targets: [{name: t, mcp: "
              "{backend: b, path: /}}]}}]}]}]}]\n" + backends, "target \"t\""),
             ("binds: [{port: 1, listeners: [{routes: [{backends: [{host: 'a:1', policies: {%s}}]}]}]}]\n"

@@ -92,7 +92,7 @@ def conflicts():
 @test("BackendTLSPolicy without authorities that can be used: 500 with the reason, and never plain text")
 def invalid():
     pki, backend = Authority(), Backend()
-    cases = {"missing": ("none", "InvalidCACertificateRef: ConfigMap ns/none"),
+    cases = {"missing": ("none", "InvalidCACertificateRef: there is no ConfigMap ns/none"),
              "malformed": ("empty", "InvalidCACertificateRef: ConfigMap ns/empty: it has no ca.crt"),
              "version": (None, "does not know that version")}
     policies = [k.backend_tls(name, name, HOST, [authority or "ca"]) for name, (authority, _)

@@ -53,10 +53,10 @@ struct client {
 	uint8_t peer_ip_at; /* offset of the address, without port, in source */
 	uint8_t peer_ip_len;
 	enum client_state state : 8;
+	bool is_trusted : 1; /* X-Forwarded-* fields of the client are kept */
+	bool is_age_over : 1; /* maxConnectionAge passed: the running exchange is the last */
+	bool is_closed : 1;
 	uint16_t proxy_header_bytes; /* received before the first byte of the client itself */
-	bool is_trusted; /* X-Forwarded-* fields of the client are kept */
-	bool is_age_over; /* maxConnectionAge passed: the running exchange is the last */
-	bool is_closed;
 	uint32_t linger_left; /* bytes */
 	uint32_t replay_bytes; /* of all its streams (struct replay) */
 	uint32_t requests; /* wraps */

@@ -320,9 +320,10 @@ static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
 	attempt->needs_pause = false;
 	attempt->is_retry = true;
 	stream->proxy->active_retries++;
-	attempt->retry_quota = attempt_retry_quota(stream, &most);
-	if (attempt->retry_quota)
-		(void)quota_take(&attempt->retry_quota->retries, UINT64_MAX);
+	attempt_drop_retry(stream);
+	stream->exchange->retry_quota = attempt_retry_quota(stream, &most);
+	if (stream->exchange->retry_quota)
+		(void)quota_take(&stream->exchange->retry_quota->retries, UINT64_MAX);
 	if (delay_ms == 0)
 		return STEP_ATTEMPT_AGAIN;
 	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy) + delay_ms;

@@ -26,6 +26,16 @@ void attempt_leave_endpoint(struct stream *stream)
 	attempt->endpoint = NULL;
 }
 
+void attempt_drop_retry(struct stream *stream)
+{
+	struct exchange *exchange = stream->exchange;
+
+	if (exchange && exchange->retry_quota) {
+		quota_give(&exchange->retry_quota->retries);
+		exchange->retry_quota = NULL;
+	}
+}
+
 /* The endpoint stays set until another attempt takes one or the stream ends. */
 void attempt_drop(struct stream *stream)
 {
@@ -38,9 +48,7 @@ void attempt_drop(struct stream *stream)
 	if (attempt->is_request_counted)
 		quota_give(&stream->backend->backend->quota->requests);
 	attempt->is_request_counted = false;
-	if (attempt->retry_quota)
-		quota_give(&attempt->retry_quota->retries);
-	attempt->retry_quota = NULL;
+	attempt_drop_retry(stream);
 	if (attempt->is_retry) {
 		attempt->is_retry = false;
 		stream->proxy->active_retries--;

@@ -18,6 +18,8 @@ void attempt_stop_dial(struct stream *stream);
 void attempt_leave_endpoint(struct stream *stream);
 /* Ends the running attempt but keeps its endpoint, for the log. */
 void attempt_drop(struct stream *stream);
+/* The retry counts no more in the limit of its backend. Idempotent; call it before the exchange is freed. */
+void attempt_drop_retry(struct stream *stream);
 /* Releases everything that attempts hold, except a connection bound to the stream. */
 void attempt_stop(struct stream *stream);
 /* Frees the kept request body, when no other attempt needs it. */

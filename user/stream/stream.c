@@ -72,6 +72,7 @@ static void stream_free_exchange(struct stream *stream)
 	if (!exchange)
 		return;
 	grant_drop(stream);
+	attempt_drop_retry(stream);
 	jwt_claims_unref(exchange->identity.claims);
 	h2_head_free(exchange->downstream_head);
 	h2_head_free(exchange->upstream_head);

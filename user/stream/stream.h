@@ -38,7 +38,6 @@ struct attempt {
 	enum try_outcome failed_outcome : 8;
 	int failed_error;
 	uint64_t connect_deadline_ms; /* loop time; 0: none, or no connection is being opened */
-	struct quota *retry_quota; /* borrowed from the lease: counts the retry; NULL: nothing does */
 	struct previous_hosts *previous_hosts; /* owner; NULL: no attempt has failed yet, or no memory */
 	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };
@@ -129,6 +128,8 @@ struct exchange {
 	struct span internal_fields; /* from a service of this process (internal_fields.h); in arena */
 	const struct route_match *match; /* borrowed from the lease */
 	const struct retry_policy *retry; /* that of the route, if it is for this request; NULL: none */
+	/* borrowed from the lease: counts the running retry (attempt_drop_retry()); NULL: nothing does */
+	struct quota *retry_quota;
 	/* before changes for one backend; kept if another backend may be tried */
 	struct request_head plain_head;
 	struct request_head head; /* as sent to the chosen backend; in arena or downstream_head */

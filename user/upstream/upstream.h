@@ -26,17 +26,17 @@ struct upstream {
 	struct timer idle_timer;
 	struct loop_deferred release; /* frees at the end of the turn */
 	struct head_scan scan; /* of the current response head */
+	uint32_t begun; /* requests of streams */
 	uint64_t served; /* requests completed */
-	uint64_t begun; /* requests of streams */
 	uint64_t discard_bytes; /* left of a discarded response (discard.h) */
 	uint64_t request_start_bytes; /* sent_bytes when the current request started */
 	uint32_t keep_alive_s; /* the backend's own idle limit, 0: unknown */
-	bool has_response_bytes; /* of the current request */
-	bool is_reusable; /* the last message ended cleanly and both sides keep the connection */
-	bool is_discarding; /* the owner is the upstream itself */
-	bool is_bound; /* it stands for one client (connection_auth.h): never in the pool */
-	bool is_last; /* its backend wants no further request on it (circuitBreaker) */
-	bool is_closed;
+	bool has_response_bytes : 1; /* of the current request */
+	bool is_reusable : 1; /* the last message ended cleanly and both sides keep the connection */
+	bool is_discarding : 1; /* the owner is the upstream itself */
+	bool is_bound : 1; /* it stands for one client (connection_auth.h): never in the pool */
+	bool is_last : 1; /* its backend wants no further request on it (circuitBreaker) */
+	bool is_closed : 1;
 };
 
 /* Takes ownership of the connected fd. NULL on failure; the connection is then reset. */
