@@ -22,7 +22,7 @@ static struct session_key key_of(const char *digits)
 
 TEST(a_key_is_64_hexadecimal_digits)
 {
-	static const char *const wrong[] = { "", "00", DIGITS "0", "g" DIGITS };
+	static const char *const wrong[] = { "", "00", (DIGITS "0"), ("g" DIGITS) };
 	struct session_key key = key_of(DIGITS);
 
 	assert_true(key.is_configured);
