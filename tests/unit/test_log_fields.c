@@ -23,6 +23,9 @@ TEST(what_no_line_could_have_is_refused)
 		{ BEGIN "add: {'a b': 'true'}" END,
 		  "a.yaml:2:28:" AT "add[\"a b\"]: ", "is not the name of a field" },
 		{ BEGIN "add: {'': 'true'}" END, "a.yaml:2:", "is not the name of a field" },
+		/* JSON would have two members of this name. */
+		{ BEGIN "add: {time: 'true'}" END,
+		  "a.yaml:2:27:" AT "add.time: ", "\"time\" is not the name of a field that is free" },
 		{ BEGIN "add: {a: 'nothing.known'}" END, "a.yaml:2:24:" AT "add.a: ", "is not understood" },
 		{ BEGIN "otlp: {host: 'a:1'}" END, "a.yaml:2:15:" AT "otlp: ", "not supported yet" },
 	};

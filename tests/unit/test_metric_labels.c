@@ -36,6 +36,18 @@ TEST(what_prometheus_would_not_read_is_refused)
 	}
 }
 
+TEST(a_label_that_occurs_twice_is_refused)
+{
+	config_refused(&(struct config_refusal){
+		"apiVersion: agentgateway.dev/v1alpha1\nkind: AgentgatewayPolicy\nmetadata: {name: p, "
+		"namespace: d}\nspec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: "
+		"g}], frontend: {\n"
+		"metrics: {attributes: {add: [{name: a, expression: 'true'}, {name: b, expression: 'true'},\n"
+		"{name: a, expression: 'false'}]}}}}\n",
+		"a.yaml:6:1: AgentgatewayPolicy d/p: spec.frontend.metrics.attributes.add[2]: ",
+		"has the name \"a\", as another entry has" });
+}
+
 TEST(labels_stand_as_in_a_sample)
 {
 	struct label_bound *bound = label_bound_create(&key);

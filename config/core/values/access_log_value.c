@@ -18,9 +18,11 @@ static bool decode_filter(struct decoder *d, const struct yaml_node *node, void 
 	return policy->filter != NULL;
 }
 
-/* Names need no quotes in a line, nor in JSON. */
+/* Names need no quotes in a line, nor in JSON, whose first three members stay. */
 static bool is_name(struct span name)
 {
+	if (span_eq(name, SPAN("level")) || span_eq(name, SPAN("time")) || span_eq(name, SPAN("scope")))
+		return false;
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.data[i];
 
@@ -62,7 +64,25 @@ static bool decode_pair(struct decoder *d, const struct yaml_node *node, bool (*
 
 static bool decode_field(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	return decode_pair(d, node, is_name, "field; write up to 64 letters, digits and ._-/", ret);
+	return decode_pair(d, node, is_name,
+			   "field that is free; write up to 64 letters, digits and ._-/, other than level, "
+			   "time and scope",
+			   ret);
+}
+
+/* Lists of manifests may repeat a name. Prometheus reads no page on which a sample has a label twice. */
+static void refuse_repeats(struct decoder *d, const struct yaml_node *nodes, const struct header_pair *list)
+{
+	uint32_t at = 0;
+
+	yaml_each(child, nodes) {
+		for (uint32_t i = 0; i < at; i++)
+			if (span_eq(list[i].name, list[at].name))
+				config_error(d->report, child,
+					     "has the name %s, as another entry has; remove one",
+					     QUOTE(list[at].name));
+		at++;
+	}
 }
 
 /* Pairs with an error are not in the list, which then does not count: NULL. */
@@ -77,6 +97,7 @@ static const struct expression **compile_pairs(struct decoder *d, const struct y
 		*count = 0;
 		return NULL;
 	}
+	refuse_repeats(d, nodes, list);
 	yaml_each(child, nodes) {
 		const struct expression *expression =
 			value_expression(d, expression_of(d, child), list[at].value, EXPRESSION_AT_END);
