@@ -403,18 +403,17 @@ void api_reset(struct api *api, const char *error)
 	struct list ended;
 
 	list_init(&ended);
-	while (!list_is_empty(&api->requests)) {
-		struct api_request *request = list_entry(api->requests.next, struct api_request, node);
-
-		api_request_stop(request);
-		list_add_tail(&ended, &request->node);
-	}
+	list_each(node, next, &api->requests)
+		curl_multi_remove_handle(api->multi, list_entry(node, struct api_request, node)->easy);
+	list_splice(&ended, &api->requests);
 	close_multi(api);
 	/* Without memory: api_request_start() tries again. */
 	(void)open_multi(api);
+	/* Each runs until its own end: that of another one may look whether it runs, or stop it. */
 	while (!list_is_empty(&ended)) {
-		struct api_request *request = list_entry(list_pop(&ended), struct api_request, node);
+		struct api_request *request = list_entry(ended.next, struct api_request, node);
 
+		api_request_stop(request);
 		request->on_end(request, &result);
 	}
 }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/lib/test.h"
+#include "user/base/log.h"
+#include "user/cluster/service_writer.h"
+#include "user/cluster/status_writer.h"
+
+/*
+ * What the writers of statuses and Services ask of an API server, without one: their requests start in a loop
+ * that never runs, and the tests call their callbacks.
+ */
+struct scene {
+	struct loop *loop;
+	struct cluster_access access;
+	struct api api;
+	struct store store;
+	struct cluster_lease lease;
+	struct status_writer statuses;
+	struct service_writer services;
+};
+
+static int scene_make(void **state)
+{
+	struct scene *scene = calloc(1, sizeof(*scene));
+
+	log_set_level(LOG_ERROR);
+	assert_non_null(scene);
+	scene->loop = loop_create(16);
+	cluster_access_init(&scene->access);
+	scene->access.server = SPAN("https://127.0.0.1:1");
+	assert_int_equal(store_init(&scene->store), 0);
+	assert_int_equal(api_start(&scene->api, scene->loop, &scene->access), 0);
+	cluster_lease_init(&scene->lease);
+	scene->lease.api = &scene->api;
+	scene->lease.held_until_ms = UINT64_MAX;
+	status_writer_init(&scene->statuses, &scene->store, &scene->lease);
+	status_writer_start(&scene->statuses, &scene->api);
+	service_writer_init(&scene->services, &scene->store, &scene->lease);
+	scene->services.is_on = true;
+	scene->services.namespace = SPAN("h");
+	service_writer_start(&scene->services, &scene->api);
+	*state = scene;
+	return 0;
+}
+
+static int scene_drop(void **state)
+{
+	struct scene *scene = *state;
+
+	status_writer_stop(&scene->statuses);
+	status_writer_done(&scene->statuses);
+	service_writer_stop(&scene->services);
+	service_writer_done(&scene->services);
+	cluster_lease_done(&scene->lease);
+	api_stop(&scene->api);
+	store_done(&scene->store);
+	cluster_access_done(&scene->access);
+	loop_free(scene->loop);
+	free(scene);
+	return 0;
+}
+
+#define SCENE_TEST(name) TEST_WITH(name, scene_make, scene_drop)
+
+static void put(struct scene *scene, enum kind_id kind, const char *json)
+{
+	assert_true(store_can_read(&scene->store, span_str(json)));
+	assert_int_equal(store_put(&scene->store, kind, SPAN("v1"), span_str(json), 1), 0);
+}
+
+/* Fires a timer that is armed, and returns how long it would have been until then. */
+static uint64_t fire(struct scene *scene, struct timer *timer)
+{
+	uint64_t pause_ms = timer->deadline_ms - loop_now_ms(scene->loop);
+
+	assert_true(timer_is_armed(timer));
+	timer_cancel(loop_timers(scene->loop), timer);
+	timer->fire(timer, timer->deadline_ms);
+	return pause_ms;
+}
+
+/* ------------------------------------------------------------------------------------ statuses */
+
+static unsigned under_way(const struct scene *scene)
+{
+	unsigned count = 0;
+
+	list_each(node, next, &scene->api.requests) {
+		assert_true(api_request_runs(list_entry(node, struct api_request, node)));
+		assert_true(++count <= STATUS_WRITES);
+	}
+	return count;
+}
+
+static void want_statuses(struct scene *scene, int count)
+{
+	struct text items;
+
+	text_init(&items);
+	text_str(&items, "{\"items\":[");
+	for (int i = 0; i < count; i++) {
+		char json[128];
+
+		snprintf(
+			json, sizeof(json),
+			"{\"apiVersion\":\"g/v1\",\"kind\":\"GatewayClass\",\"metadata\":{\"name\":\"c%d\"}}",
+			i);
+		put(scene, KIND_GATEWAY_CLASS, json);
+		text_fmt(&items,
+			 "%s{\"kind\":\"GatewayClass\",\"metadata\":{\"name\":\"c%d\"},\"status\":{\"x\":1}}",
+			 i ? "," : "", i);
+	}
+	text_str(&items, "]}");
+	status_writer_want(&scene->statuses, text_span(&items));
+	text_done(&items);
+}
+
+/* The end of one request starts others, while those that end with it have not ended yet. */
+SCENE_TEST(a_reset_in_the_middle_of_a_pass_starts_no_request_twice)
+{
+	struct scene *scene = *state;
+
+	want_statuses(scene, 3 * STATUS_WRITES);
+	fire(scene, &scene->statuses.timer);
+	assert_int_equal(under_way(scene), STATUS_WRITES);
+	assert_true(scene->statuses.is_walking);
+	api_reset(&scene->api, "silence");
+	assert_int_equal(under_way(scene), STATUS_WRITES);
+	for (unsigned i = 0; i < STATUS_WRITES; i++)
+		for (unsigned other = 0; other < i; other++)
+			assert_false(span_eq(text_span(&scene->statuses.writes[i].path),
+					     text_span(&scene->statuses.writes[other].path)));
+	assert_true(scene->statuses.is_refused);
+}
