@@ -81,6 +81,15 @@ static uint64_t fire(struct scene *scene, struct timer *timer)
 	return pause_ms;
 }
 
+static void end(struct api_request *request, uint16_t status)
+{
+	const struct api_result result = { .status = status, .error = "status" };
+
+	assert_true(api_request_runs(request));
+	api_request_stop(request);
+	request->on_end(request, &result);
+}
+
 /* ------------------------------------------------------------------------------------ statuses */
 
 static unsigned under_way(const struct scene *scene)
@@ -133,4 +142,54 @@ SCENE_TEST(a_reset_in_the_middle_of_a_pass_starts_no_request_twice)
 			assert_false(span_eq(text_span(&scene->statuses.writes[i].path),
 					     text_span(&scene->statuses.writes[other].path)));
 	assert_true(scene->statuses.is_refused);
+}
+
+/* ------------------------------------------------------------------------------------ Services */
+
+#define GATEWAY(name)                                                                                        \
+	"{\"kind\":\"Gateway\",\"metadata\":{\"name\":\"" name "\",\"namespace\":\"n\",\"uid\":\"u\"},"      \
+	"\"spec\":{\"gatewayClassName\":\"c\"}}"
+#define HOST(address)                                                                                        \
+	"{\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"s\",\"namespace\":\"h\",\"labels\":{"          \
+	"\"kubernetes.io/service-name\":\"headgate\"}},\"endpoints\":[{\"addresses\":[\"" address "\"]}]}"
+
+/* What the request that is under way sends. */
+static const char *sent(const struct scene *scene)
+{
+	assert_true(api_request_runs(&scene->services.request));
+	return scene->services.request.sent.data;
+}
+
+/* The server takes what was sent; is_seen: and its watch brings it. */
+static void take(struct scene *scene, enum kind_id kind, bool is_seen)
+{
+	if (is_seen)
+		put(scene, kind, sent(scene));
+	end(&scene->services.request, 200);
+}
+
+static void want_services(struct scene *scene)
+{
+	put(scene, KIND_GATEWAY, GATEWAY("a"));
+	put(scene, KIND_GATEWAY, GATEWAY("b"));
+	put(scene, KIND_ENDPOINT_SLICE, HOST("192.0.2.1"));
+	service_writer_want(&scene->services,
+			    SPAN("{\"items\":[{\"namespace\":\"n\",\"name\":\"a\",\"ports\":[80]},"
+				 "{\"namespace\":\"n\",\"name\":\"b\",\"ports\":[80]}]}"));
+}
+
+SCENE_TEST(endpoints_that_change_in_the_middle_of_a_pass_are_those_that_the_rest_of_it_writes)
+{
+	struct scene *scene = *state;
+
+	want_services(scene);
+	fire(scene, &scene->services.timer);
+	take(scene, KIND_SERVICE, true);
+	take(scene, KIND_SERVICE, true);
+	fire(scene, &scene->services.timer);
+	assert_non_null(strstr(sent(scene), "\"192.0.2.1\""));
+	put(scene, KIND_ENDPOINT_SLICE, HOST("192.0.2.2"));
+	take(scene, KIND_ENDPOINT_SLICE, true);
+	assert_non_null(strstr(sent(scene), "\"b-c-ipv4\""));
+	assert_non_null(strstr(sent(scene), "\"192.0.2.2\""));
 }

@@ -95,8 +95,16 @@ TEST(hosts_are_the_ready_endpoints_of_the_service_headgate_in_its_namespace)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct gateway_hosts hosts = { 0 };
 
-		gateway_hosts_add(&hosts, span_str(rows[i].json), SPAN("h"));
+		assert_int_equal(store_init(&store), 0);
+		assert_true(store_can_read(&store, span_str(rows[i].json)));
+		assert_int_equal(
+			store_put(&store, KIND_ENDPOINT_SLICE, SPAN("v1"), span_str(rows[i].json), 1), 0);
+		gateway_hosts_add(
+			&hosts,
+			list_entry(store.objects[KIND_ENDPOINT_SLICE].next, struct stored_object, node),
+			SPAN("h"));
 		assert_int_equal(hosts.count, rows[i].count);
+		store_done(&store);
 	}
 }
 

@@ -91,16 +91,15 @@ static void add_endpoint(struct gateway_hosts *hosts, struct span endpoint)
 		add_host(hosts, mcp_json_string(value));
 }
 
-void gateway_hosts_add(struct gateway_hosts *hosts, struct span slice, struct span namespace)
+void gateway_hosts_add(struct gateway_hosts *hosts, const struct stored_object *slice, struct span namespace)
 {
-	struct span metadata = metadata_of(slice), key, endpoint;
 	struct mcp_json_walk walk;
+	struct span key, endpoint;
 
-	if (!span_eq(string_of(metadata, "namespace"), namespace) ||
-	    !span_eq(string_of(mcp_json_member(metadata, SPAN("labels")), "kubernetes.io/service-name"),
-		     SPAN("headgate")))
+	if (!span_starts(slice->service, namespace) ||
+	    !span_eq(span_from(slice->service, namespace.len), SPAN("/headgate")))
 		return;
-	walk = mcp_json_walk_of(mcp_json_member(slice, SPAN("endpoints")));
+	walk = mcp_json_walk_of(mcp_json_member(slice->text, SPAN("endpoints")));
 	while (mcp_json_next(&walk, &key, &endpoint))
 		add_endpoint(hosts, endpoint);
 }

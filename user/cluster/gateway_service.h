@@ -14,7 +14,7 @@ enum {
 	GATEWAY_HOSTS_MAX = 1000, /* endpoints of an EndpointSlice, as in its validation */
 };
 
-/* Addresses of the machines with a gateway; borrowed from the store. */
+/* Addresses of the machines with a gateway; borrowed from the store, until its next change. */
 struct gateway_hosts {
 	struct span list[GATEWAY_HOSTS_MAX];
 	uint32_t count;
@@ -50,7 +50,7 @@ void gateway_service_object(const struct gateway_service *service, struct text *
 bool gateway_service_slice(const struct gateway_service *service, struct span service_uid, struct span name,
 			   bool is_v6, struct text *out);
 /* Adds the endpoints of an EndpointSlice, if it is one of the Service "headgate" in this namespace. */
-void gateway_hosts_add(struct gateway_hosts *hosts, struct span slice, struct span namespace);
+void gateway_hosts_add(struct gateway_hosts *hosts, const struct stored_object *slice, struct span namespace);
 
 /* True if this program made the Service (for that Gateway of its namespace). */
 bool gateway_service_is_ours(struct span service);

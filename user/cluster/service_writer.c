@@ -185,6 +185,15 @@ static bool remove_stray(struct service_writer *writer)
 	return false;
 }
 
+static void find_hosts(struct service_writer *writer)
+{
+	writer->hosts.count = 0;
+	list_each(node, next, &writer->store->objects[KIND_ENDPOINT_SLICE])
+		gateway_hosts_add(&writer->hosts, list_entry(node, struct stored_object, node),
+				  writer->namespace);
+}
+
+/* Goes on until a request is under way. The store may have changed since the last one. */
 static void walk(struct service_writer *writer)
 {
 	struct mcp_json_walk left = { .left = writer->rest };
@@ -193,6 +202,8 @@ static void walk(struct service_writer *writer)
 
 	if (!cluster_lease_is_held(writer->lease))
 		writer->is_walking = false;
+	if (writer->is_walking)
+		find_hosts(writer);
 	while (writer->is_walking && !is_sent) {
 		writer->is_walking = mcp_json_next(&left, &key, &item);
 		writer->rest = left.left;
@@ -200,14 +211,6 @@ static void walk(struct service_writer *writer)
 	}
 	if (!writer->is_walking && !is_sent)
 		plan(writer);
-}
-
-static void find_hosts(struct service_writer *writer)
-{
-	writer->hosts.count = 0;
-	list_each(node, next, &writer->store->objects[KIND_ENDPOINT_SLICE])
-		gateway_hosts_add(&writer->hosts, list_entry(node, struct stored_object, node)->text,
-				  writer->namespace);
 }
 
 static void on_timer(struct timer *timer, uint64_t now_ms)
@@ -220,7 +223,6 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	if (writer->is_walking || api_request_runs(&writer->request) || !writer->wanted.len ||
 	    !cluster_lease_is_held(writer->lease))
 		return;
-	find_hosts(writer);
 	writer->failures = writer->has_failed ? writer->failures + 1 : 0;
 	writer->has_failed = false;
 	writer->is_walking = true;

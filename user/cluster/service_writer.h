@@ -35,7 +35,7 @@ struct service_writer {
 	uint32_t failures; /* passes in a row */
 	struct api_request request;
 	struct text about; /* "namespace/name" of what the request is for */
-	struct gateway_hosts hosts; /* at the start of the pass */
+	struct gateway_hosts hosts; /* of the current step of the pass */
 	struct timer timer; /* the next pass */
 	struct log_rate rate;
 };
