@@ -193,3 +193,22 @@ SCENE_TEST(endpoints_that_change_in_the_middle_of_a_pass_are_those_that_the_rest
 	assert_non_null(strstr(sent(scene), "\"b-c-ipv4\""));
 	assert_non_null(strstr(sent(scene), "\"192.0.2.2\""));
 }
+
+/* Of what a server takes, or says to take, and another program or the server itself changes again. */
+SCENE_TEST(what_does_not_stay_as_written_is_written_more_and_more_seldom)
+{
+	struct scene *scene = *state;
+	uint64_t last_ms = 0;
+
+	want_services(scene);
+	for (int pass = 0; pass < 16; pass++) {
+		uint64_t pause_ms = fire(scene, &scene->services.timer);
+
+		assert_true(pause_ms >= last_ms);
+		last_ms = pause_ms;
+		take(scene, KIND_SERVICE, false);
+		take(scene, KIND_SERVICE, false);
+		service_writer_look(&scene->services);
+	}
+	assert_int_equal(last_ms, SERVICE_CHECK_MS);
+}

@@ -13,9 +13,12 @@ static void plan(struct service_writer *writer)
 {
 	struct loop *loop = writer->api->loop;
 	uint64_t ms = writer->is_stale ? SERVICE_PAUSE_MS : SERVICE_CHECK_MS;
+	uint64_t max_ms = writer->has_failed ? SERVICE_PAUSE_MAX_MS : SERVICE_CHECK_MS;
 
-	for (uint32_t i = 1; writer->has_failed && i < writer->failures && ms < SERVICE_PAUSE_MAX_MS; i++)
+	for (uint32_t i = 1; i < writer->busy_passes && ms < max_ms; i++)
 		ms *= 2;
+	if (ms > max_ms)
+		ms = max_ms;
 	timer_arm(loop_timers(loop), &writer->timer, loop_now_ms(loop) + ms);
 }
 
@@ -33,6 +36,7 @@ static void complain(struct service_writer *writer, const char *reason, struct s
 static bool send(struct service_writer *writer, const char *method, const struct text *path, const char *type,
 		 const struct text *body)
 {
+	writer->is_busy = true;
 	if (path->failed || body->failed ||
 	    api_request_start(writer->api, &writer->request, method, path->data, type, text_span(body),
 			      REQUEST_MS) < 0) {
@@ -223,8 +227,8 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	if (writer->is_walking || api_request_runs(&writer->request) || !writer->wanted.len ||
 	    !cluster_lease_is_held(writer->lease))
 		return;
-	writer->failures = writer->has_failed ? writer->failures + 1 : 0;
-	writer->has_failed = false;
+	writer->busy_passes = writer->is_busy ? writer->busy_passes + 1 : 0;
+	writer->is_busy = writer->has_failed = false;
 	writer->is_walking = true;
 	writer->rest = mcp_json_walk_of(mcp_json_member(text_span(&writer->wanted), SPAN("items"))).left;
 	walk(writer);
@@ -296,8 +300,8 @@ void service_writer_want(struct service_writer *writer, struct span items)
 		text_clear(&writer->wanted);
 	writer->is_walking = false; /* the old pass walks over the old text */
 	writer->has_strays = true;
-	writer->has_failed = false;
-	writer->is_stale = false; /* a long pause after failures is over */
+	writer->is_busy = writer->has_failed = false;
+	writer->is_stale = false; /* a long pause is over */
 	service_writer_look(writer);
 }
 

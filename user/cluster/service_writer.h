@@ -16,7 +16,9 @@
  * Only the holder of the lease writes: by server-side apply, so that what others set on a Service stays, and
  * never on a Service that it did not make. A pass makes at most one request for each Gateway; the next one
  * sees what the watches brought. There is one soon after a change of a Gateway or a Service, and every
- * SERVICE_CHECK_MS, for changed endpoints.
+ * SERVICE_CHECK_MS, for changed endpoints. While each pass finds something to write, because the server
+ * refuses it or another program undoes it, the pause doubles: up to SERVICE_PAUSE_MAX_MS, or
+ * SERVICE_CHECK_MS if the server takes it.
  */
 enum { SERVICE_PAUSE_MS = 500, SERVICE_CHECK_MS = 10 * 1000, SERVICE_PAUSE_MAX_MS = 64 * 1000 };
 
@@ -32,7 +34,8 @@ struct service_writer {
 	bool is_stale; /* a new pass is needed */
 	bool has_strays; /* Services of Gateways that are no longer wanted may be there */
 	bool has_failed; /* a request of this pass, or of the last one */
-	uint32_t failures; /* passes in a row */
+	bool is_busy; /* this pass, or the last one, has something to write */
+	uint32_t busy_passes; /* in a row before this one */
 	struct api_request request;
 	struct text about; /* "namespace/name" of what the request is for */
 	struct gateway_hosts hosts; /* of the current step of the pass */
