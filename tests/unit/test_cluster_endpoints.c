@@ -131,19 +131,24 @@ static void remove_slice(struct scene *scene, unsigned number)
 	store_remove(&scene->store, KIND_ENDPOINT_SLICE, span_str(json));
 }
 
-static struct snapshot *load_all(struct scene *scene)
+static struct snapshot *load_after(struct scene *scene, const struct snapshot *previous)
 {
 	static struct cluster_texts texts;
 	struct snapshot *snapshot = NULL;
 	struct config_report report;
 
 	config_report_init(&report);
-	assert_int_equal(cluster_texts_make(&texts, &scene->store), 0);
-	assert_int_equal(config_load(texts.source_list, texts.count, NULL, &report, &snapshot), 0);
+	assert_int_equal(cluster_texts_make(&texts, &scene->store, previous), 0);
+	assert_int_equal(config_load(texts.source_list, texts.count, previous, &report, &snapshot), 0);
 	assert_int_equal(policy_compile(snapshot, &report), 0);
 	cluster_texts_done(&texts);
 	config_report_done(&report);
 	return snapshot;
+}
+
+static struct snapshot *load_all(struct scene *scene)
+{
+	return load_after(scene, NULL);
 }
 
 static void begin(struct scene *scene, uint64_t seed)
@@ -338,6 +343,54 @@ TEST(more_changed_Services_than_are_noted_need_everything)
 	}
 	assert_true(scene.store.unapplied.has_others);
 	assert_int_equal(update(&scene), -EAGAIN);
+	end(&scene);
+}
+
+/* To s1 instead of all Services. */
+static void put_other_route(struct scene *scene, const char *timeout)
+{
+	struct text json;
+
+	text_init(&json);
+	text_fmt(&json,
+		 "{\"apiVersion\":\"gateway.networking.k8s.io/v1\",\"kind\":\"HTTPRoute\",\"metadata\":"
+		 "{\"name\":\"r\",\"namespace\":\"n\"},\"spec\":{\"parentRefs\":[{\"name\":\"g\"}],"
+		 "\"rules\":[{\"timeouts\":{\"request\":\"%s\"},\"backendRefs\":"
+		 "[{\"name\":\"s1\",\"port\":80}]}]}}",
+		 timeout);
+	put(scene, KIND_HTTP_ROUTE, &json);
+	text_done(&json);
+}
+
+/* Loads with the objects of the snapshot in force to fall back to; the first backend of the route. */
+static const struct backend *reload(struct scene *scene)
+{
+	struct snapshot *next = load_after(scene, scene->snapshot);
+
+	snapshot_unref(scene->snapshot);
+	scene->snapshot = next;
+	store_changes_done(&scene->store);
+	return next->bind_list[0].listener_list[0].route_list[0].backend_list[0].backend;
+}
+
+TEST(an_object_that_stays_as_it_was_keeps_the_Services_that_only_its_old_version_names)
+{
+	struct scene scene;
+
+	begin(&scene, 1);
+	put_other_route(&scene, "soon");
+	for (unsigned i = 0; i < 3; i++) {
+		const struct backend *backend = reload(&scene);
+
+		assert_int_equal(backend->kind, BACKEND_SERVICE);
+		assert_text(backend->name, "n/s0.n.svc.cluster.local");
+	}
+	/* Without the mistake it needs them no longer. */
+	put_other_route(&scene, "1s");
+	for (unsigned i = 0; i < 2; i++)
+		assert_text(reload(&scene)->name, "n/s1.n.svc.cluster.local");
+	assert_false(
+		mentions_need(&scene.store.mentions, store_get(&scene.store, KIND_SERVICE, SPAN("n/s0"))));
 	end(&scene);
 }
 

@@ -175,7 +175,7 @@ TEST(only_objects_that_something_names_are_needed)
 			 0);
 	assert_true(is_needed(KIND_SECRET, "n/a")); /* nothing was read yet */
 	mention("\"x\\\"\",\"b\",\"\\\\\",\"s1\"");
-	mentions_update(&store.mentions, &store);
+	mentions_update(&store.mentions, &store, NULL);
 	assert_false(is_needed(KIND_SECRET, "n/a"));
 	assert_true(is_needed(KIND_CONFIG_MAP, "n/b"));
 	assert_true(is_needed(KIND_SERVICE, "n/s1"));
@@ -190,7 +190,7 @@ TEST(only_objects_that_something_names_are_needed)
 			     "{\"metadata\":{\"name\":\"c\",\"namespace\":\"n\",\"labels\":{\"x\":\"y\"}}}",
 			     1),
 			 0);
-	mentions_update(&store.mentions, &store);
+	mentions_update(&store.mentions, &store, NULL);
 	assert_false(is_needed(KIND_SECRET, "n/a"));
 	assert_true(is_needed(KIND_SECRET, "n/c"));
 	store_done(&store);
@@ -203,7 +203,7 @@ TEST(a_change_of_an_object_that_nothing_names_is_none)
 
 	setup();
 	mention("\"s1\"");
-	mentions_update(&store.mentions, &store);
+	mentions_update(&store.mentions, &store, NULL);
 	store_changes_done(&store);
 	changes = store.changes;
 	put_number(2, 1);
@@ -234,7 +234,7 @@ TEST(texts_for_a_configuration_are_split_below_the_limit_of_a_file)
 	put_number(2, 1);
 	put_number(3, 1);
 	mention("\"c0\",\"c1\",\"c2\",\"c3\",\"c4\",\"s1\",\"s2\"");
-	assert_int_equal(cluster_texts_make(&texts, &store), 0);
+	assert_int_equal(cluster_texts_make(&texts, &store, NULL), 0);
 	/* Services, a Namespace, and ConfigMaps: two are more than 4 MiB with what is between. */
 	assert_int_equal(texts.count, 1 + 1 + 5);
 	assert_true(texts.source_list[0].has_text);
@@ -266,7 +266,7 @@ TEST(characters_that_are_none_of_YAML_are_escaped)
 			    "\xef\xbf\xbd\\ufffe\\uffff\"}}");
 	mention("\"c\"");
 	config_report_init(&report);
-	assert_int_equal(cluster_texts_make(&texts, &store), 0);
+	assert_int_equal(cluster_texts_make(&texts, &store, NULL), 0);
 	assert_int_equal(texts.count, 2);
 	assert_int_equal(config_load(texts.source_list, texts.count, NULL, &report, &snapshot), 0);
 	assert_int_equal(report.count[CONFIG_ERROR], 0);

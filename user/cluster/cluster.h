@@ -102,7 +102,10 @@ struct cluster_texts {
  * snapshot in force uses none of them. 0, -EAGAIN (more than endpoints has changed) or -ENOMEM.
  */
 int cluster_texts_changed(const struct store *store, const struct snapshot *snapshot, struct text *out);
-/* Those that something names (mentions.h). 0 or -ENOMEM. cluster_texts_done() follows in any case. */
-int cluster_texts_make(struct cluster_texts *texts, struct store *store);
+/*
+ * Those that something names (mentions.h). previous: the configuration in force, whose objects may stay in
+ * force; NULL: none. 0 or -ENOMEM. cluster_texts_done() follows in any case.
+ */
+int cluster_texts_make(struct cluster_texts *texts, struct store *store, const struct snapshot *previous);
 /* Wipes them: there are Secrets among them. */
 void cluster_texts_done(struct cluster_texts *texts);

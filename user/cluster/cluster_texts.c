@@ -93,11 +93,11 @@ int cluster_texts_changed(const struct store *store, const struct snapshot *snap
 
 /* ------------------------------------------------------------------------------------ everything */
 
-int cluster_texts_make(struct cluster_texts *texts, struct store *store)
+int cluster_texts_make(struct cluster_texts *texts, struct store *store, const struct snapshot *previous)
 {
 	int error = 0;
 
-	mentions_update(&store->mentions, store);
+	mentions_update(&store->mentions, store, previous);
 	texts->count = 0;
 	for (unsigned kind = 0; kind < KIND_COUNT && !error; kind++)
 		error = add_kind(texts, store, (enum kind_id)kind);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "config/load.h"
 #include "user/base/hash.h"
 #include "user/base/mem.h"
 #include "user/cluster/store.h"
@@ -45,24 +46,42 @@ static void add_strings(struct mentions *mentions, struct span json)
 	}
 }
 
-void mentions_update(struct mentions *mentions, const struct store *store)
+static void add_object(struct mentions *mentions, enum kind_id kind, struct span text)
 {
+	if (is_filtered(kind))
+		return;
+	add_strings(mentions, text);
+	/* secretSelector, targetSelectors, selector */
+	if ((kind == KIND_POLICY || kind == KIND_BACKEND) &&
+	    memmem(text.data, text.len, "elector", strlen("elector")))
+		mentions->has_selector = true;
+}
+
+/* label: "HTTPRoute app/r". KIND_COUNT: none of these. */
+static enum kind_id kind_of(struct span label)
+{
+	struct span name = { 0 };
+	unsigned kind = 0;
+
+	span_split(&label, ' ', &name);
+	while (kind < KIND_COUNT && !span_eq(name, span_str(kind_list[kind].name)))
+		kind++;
+	return (enum kind_id)kind;
+}
+
+void mentions_update(struct mentions *mentions, const struct store *store, const struct snapshot *previous)
+{
+	const struct kept_object *kept = previous ? previous->kept_list : NULL;
+
 	mentions_done(mentions);
 	*mentions = (struct mentions){ .bits = hg_calloc(BITS / WORD_BITS, sizeof(uint64_t)) };
 	for (unsigned kind = 0; kind < KIND_COUNT && mentions->bits; kind++) {
-		bool has_selectors = kind == KIND_POLICY || kind == KIND_BACKEND;
-
-		if (is_filtered((enum kind_id)kind))
-			continue;
-		list_each(node, next, &store->objects[kind]) {
-			struct span text = list_entry(node, struct stored_object, node)->text;
-
-			add_strings(mentions, text);
-			/* secretSelector, targetSelectors, selector */
-			if (has_selectors && memmem(text.data, text.len, "elector", strlen("elector")))
-				mentions->has_selector = true;
-		}
+		list_each(node, next, &store->objects[kind])
+			add_object(mentions, (enum kind_id)kind,
+				   list_entry(node, struct stored_object, node)->text);
 	}
+	for (; kept && mentions->bits; kept = kept->next)
+		add_object(mentions, kind_of(kept->label), kept->text);
 }
 
 void mentions_done(struct mentions *mentions)

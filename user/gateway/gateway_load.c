@@ -81,7 +81,7 @@ static int load_all(const struct options *options, struct store *store, const st
 
 	if (!store)
 		return config_load_with(options->source_list, files, &setting, report, ret_snapshot);
-	error = cluster_texts_make(&texts, store);
+	error = cluster_texts_make(&texts, store, previous);
 	list = hg_malloc((files + texts.count + 1) * sizeof(*list));
 	if (!error && !list)
 		error = -ENOMEM;
