@@ -94,6 +94,26 @@ def waits():
             upstream.close()
 
 
+@test("the log and metrics know method, host and path of a request that goes on after kill -9", waits=True)
+def in_the_log():
+    backend = Backend()
+    gateway = Gateway(CONFIG + """
+frontendPolicies:
+  accessLog:
+    filter: request.path.startsWith("/slow") && request.method == "POST"
+    add: {seen: 'request.host + " " + request.pathAndQuery + " " + request.version'}
+  metrics: {add: {seen: request.path}}
+""", origin=backend, splice=SPLICE["off"], agrees="auto", policies="", workers=1, keeper=True)
+    client, upstream = waiting(gateway, backend, "POST", "/slow/x?y=1", body=b"p")
+    kill(gateway)
+    await_resumed(gateway, 1)
+    upstream.respond(200, [], b"the answer")
+    eq(client.response("POST").body, b"the answer", "the answer")
+    record = gateway.wait_log(lambda r: r.get("resumed") == "true")
+    eq(record["seen"], "a /slow/x?y=1 HTTP/1.1", "the field")
+    wait_until(lambda: gateway.metrics()("agentgateway_requests_total", seen="/slow/x") == 1, 10, "the label")
+
+
 @test("the answer that came while nobody was there is passed on", needs=("bpf", "root"))
 def answered_meanwhile():
     for lane in SPLICE:

@@ -6,7 +6,7 @@
 #include "user/client/metric_labels.h"
 #include "user/stream/facts.h"
 
-/* What is left of the head of a tunnel. */
+/* What is left of the head of a tunnel, or of one that a process before this one has read. */
 static struct request_head head_of(const struct stream_record *record)
 {
 	ptrdiff_t mark = span_find(record->path, '?');
@@ -64,7 +64,7 @@ static int fill(struct log_place *place, struct stream *stream, uint32_t needs,
 	struct expression_facts *facts = &place->facts.facts;
 	int error = stream_facts_fill(&place->facts, stream, needs, &place->arena);
 
-	if (!facts->request && record->method.len) {
+	if ((!facts->request || stream->is_resumed) && record->method.len) {
 		place->head = head_of(record);
 		facts->request = &place->head;
 	}

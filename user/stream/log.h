@@ -6,7 +6,7 @@
 /*
  * Writes the line of a stream that ends, with the fields that the accessLog policy adds, unless its filter
  * wants none. Expressions read the request as the backend got it; of a tunnel, which has given its head back,
- * only method, host and path.
+ * and of a resumed request only method, host and path, as the client sent them.
  */
 void stream_log(struct stream *stream, const struct stream_record *record);
 
