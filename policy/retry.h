@@ -30,6 +30,7 @@ enum retry_decision {
 	RETRY_STILL_SENDING, /* the client used up the time of the attempt: another attempt would not help */
 	RETRY_NO_REPLAY, /* the request body cannot be sent again */
 	RETRY_NO_BUDGET,
+	RETRY_NO_QUOTA, /* the backend's circuitBreaker admits no more; retry_decide() does not return it */
 };
 
 struct retry_facts {

@@ -119,6 +119,7 @@ def retries():
     upstream.respond(503)
     eq(second.response().status, 503, "status without a retry")
     eq(gateway.metrics()("headgate_limit_refused_total", limit="maxParallelRetries"), 1, "refusals")
+    eq(gateway.metrics()("headgate_retry_budget_exhausted_total"), 0, "refusals by the budget of all retries")
     first.rst()
 
 

@@ -284,11 +284,11 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 	decision = retry_decide(policy, &config->retry, &facts, ret_delay_ns);
 	if (decision != RETRY_YES && decision <= RETRY_NO_CLIENT)
 		return decision;
-	/* has_closed() makes a system call: ask last, when it decides. */
 	if (decision == RETRY_YES && attempt_retries_are_full(stream)) {
 		counter_limit(stream->proxy->counters, LIMIT_KIND_BREAKER_RETRIES);
-		return RETRY_NO_BUDGET;
+		return RETRY_NO_QUOTA;
 	}
+	/* has_closed() makes a system call: ask last, when it decides. */
 	facts.client_has_closed = stream->downstream->has_closed(stream);
 	return facts.client_has_closed ? RETRY_NO_CLIENT : decision;
 }
