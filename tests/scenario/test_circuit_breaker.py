@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """circuitBreaker: what may be under way to one backend, over all workers, and what the others get."""
+import time
+
+from crashes import kill
 from h2backends import acted2
 from hg import *
 from plays import acted
@@ -157,3 +160,24 @@ def streams_per_connection():
         connection.respond(stream, 200)
         eq(client.response().status, 200, "status")
     first.expect_goaway(0)
+
+
+@test("a request that is resumed after a crash still counts, and its connection takes no further one",
+      waits=True, timeout=60)
+def resumed():
+    gateway, backend = acted("config: {splice: {mode: off}}" + LIMITED, route="", more="", keeper=True,
+                             limits="maxParallelRequests: 1, maxRequestsPerConnection: 2")
+    held = hold(gateway, backend, 1)
+    time.sleep(0.5)  # so old is a request that can be resumed
+    kill(gateway)
+    wait_until(lambda: gateway.metrics()("headgate_resumed_total", kind="request") == 1, 10,
+               "the resumed request")
+    expect_overload(gateway, "maxParallelRequests")
+    client, upstream = held.pop()
+    upstream.respond(200)
+    eq(client.response().status, 200, "status of the resumed request")
+    upstream.expect_fin()
+    wait_until(lambda: not gateway.streams(), 5, "the end of the request")
+    held += hold(gateway, backend, 1)
+    for end in (client, upstream, *held[0]):
+        end.close()

@@ -191,6 +191,8 @@ static void count_upstream(struct stream *stream)
 	stream->attempt.is_counted = quota && quota_take(&quota->connections, UINT64_MAX);
 	stream->attempt.is_request_counted = quota && breaker && breaker->max_parallel_requests.is_set &&
 					     !stream->is_tcp && quota_take(&quota->requests, UINT64_MAX);
+	/* Nobody knows how many requests the connection has had. */
+	stream->upstream->is_last = breaker && breaker->max_requests_per_connection.is_set;
 }
 
 /* 0 or -errno; on error backend_fd is closed. */
