@@ -120,8 +120,11 @@ static bool client_proxy_count(struct client *client)
 	struct quota *quota;
 	struct address address;
 
-	if (address_parse(span_of(client->source, client->source_len), &address) < 0)
-		return true;
+	/* There was no memory for the name of the client. */
+	if (address_parse(span_of(client->source, client->source_len), &address) < 0) {
+		client_close(client, END_INTERNAL, true);
+		return false;
+	}
 	quota = admission_client(client->proxy, &address);
 	if (!evict_admit_peer(client->proxy, quota)) {
 		quota_drop(quota);
