@@ -111,8 +111,8 @@ enum proxy_versions {
 };
 
 enum proxy_mode {
-	PROXY_STRICT, /* a connection without a header, or of a peer that is not trusted, is reset */
-	PROXY_OPTIONAL, /* such a connection is served under its own address */
+	PROXY_STRICT, /* the gateway resets connections without a header, and those of untrusted peers */
+	PROXY_OPTIONAL, /* the gateway serves such connections under the address of the peer */
 };
 
 /* Connections begin with a header of the PROXY protocol. */

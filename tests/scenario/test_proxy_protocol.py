@@ -53,6 +53,8 @@ binds:
   listeners: [{{routes: [{{backends: [{{host: "@origin@"}}]}}]}}]
 - port: @tcp@
   listeners: [{{protocol: TCP, tcpRoutes: [{{backends: [{{host: "@bytes@"}}]}}]}}]
+- port: @tls@
+  listeners: [{{protocol: TLS, hostname: p.example, tcpRoutes: [{{backends: [{{host: "@bytes@"}}]}}]}}]
 """
 
 
@@ -136,6 +138,33 @@ def two_proxies():
     client = connect()
     client.send(v1("203.0.113.7") + REQUEST)
     eq(seen(client), "6.6.6.6, 203.0.113.7", "X-Forwarded-For")
+
+
+GUARDED = f"""
+config: {{{TRUST}}}
+frontendPolicies: {{networkAuthorization: {{rules: [{{deny: 'source.address == "192.0.2.66"'}}]}}}}
+binds:
+- port: @port@
+  tunnelProtocol: proxy
+  listeners:
+  - routes:
+    - policies:
+        localRateLimit: [{{maxTokens: 1, tokensPerFill: 1, fillInterval: 1h, key: source.address}}]
+        directResponse: {{status: 200, body: passed}}
+"""
+
+
+@test("networkAuthorization and localRateLimit decide about the announced client")
+def guarded():
+    gateway = Gateway(GUARDED, workers=1)
+    for source, want in ((CLIENT, 200), ("192.0.2.2", 200), (CLIENT, 429)):
+        client = gateway.client(source=PROXY)
+        client.send(v1(source) + REQUEST)
+        eq(client.response().status, want, f"status for {source}")
+        client.close()
+    client = gateway.client(source=PROXY)
+    client.send(v1("192.0.2.66") + REQUEST)
+    client.expect_rst()
 
 
 REFUSED = {
@@ -249,6 +278,16 @@ def optional_header():
         client = gateway.client(source="127.0.0.3")
         client.send(header + REQUEST)
         eq(client.response().status, 400, "status of a header that nobody believes")
+        client = gateway.client("tls", source="127.0.0.3")
+        client.send(header)
+        if header == v1():
+            eq(client.response().status, 400, "status on a port with TLS")
+        else:
+            client.expect_rst()
+        client = gateway.client("tcp", source="127.0.0.3")
+        client.send(header)
+        eq(gateway.names["bytes"].accept().read(len(header)), header, "bytes for the backend of a TCP port")
+        client.close()
     client = gateway.client(source=PROXY)
     client.send(b"PROXY TCP4 nonsense\r\n")
     client.expect_rst()
