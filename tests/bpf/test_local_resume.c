@@ -186,6 +186,43 @@ TEST(a_bypass_goes_on_and_knows_how_much_was_read)
 	local_free(local);
 }
 
+static bool is_in_map(const struct local *local, uint64_t cookie)
+{
+	uint64_t value;
+
+	return bpf_map_lookup_elem(local->map_fds[LOCAL_MAP_SOCKETS], &cookie, &value) == 0;
+}
+
+/* The process ends within bypass_leave(): the application's socket is still in the map. */
+TEST(a_bypass_that_was_about_to_leave_leaves)
+{
+	static const char big[60000];
+	struct bypass_pair_options options = { .app_receive = 16384 };
+	struct local *local = local_rig_load(&small);
+	struct local_worker *worker;
+	struct bypass again = { 0 };
+	struct bypass_pair pair;
+	uint64_t received;
+
+	pair_open(local, &pair, &options);
+	assert_int_equal(send(pair.own, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL), -1);
+	pair.bypass.out->user.mode = LOCAL_MODE_CLOSED;
+	local_worker_free(pair.worker);
+	local = new_process_of(local);
+	assert_true(is_in_map(local, pair.bypass.far_cookie));
+	assert_int_equal(local_worker_create(local, &worker), 0);
+	assert_int_equal(bypass_resume(&again, worker, pair.own, &received), 0);
+	assert_true(again.has_left);
+	assert_false(is_in_map(local, again.far_cookie));
+	pair_send(pair.own, 1, 0, 100);
+	assert_true(pair_expect(pair.app, 1, 0, 100));
+	bypass_stop(&again);
+	local_worker_free(worker);
+	rig_close(&pair.own);
+	rig_close(&pair.app);
+	local_free(local);
+}
+
 /* The one who waited for room is dead, and the reader makes some: the event is nobody's. */
 TEST(an_event_of_a_dead_process_calls_nobody)
 {

@@ -293,8 +293,10 @@ int bypass_resume(struct bypass *bypass, struct local_worker *worker, int fd, ui
 	atomic_fetch_add(&local->bypass_count, 1);
 	*bypass = new;
 	bypass_enter(bypass);
-	/* If the process ended between the mark and bypass_leave(), the next refusal repeats it. */
+	/* If the process ended before bypass_leave(), the next refusal repeats it; within it, do the rest. */
 	bypass->has_left = bypass->out->user.mode == LOCAL_MODE_CLOSED;
+	if (bypass->has_left)
+		bpf_map_delete_elem(local->map_fds[LOCAL_MAP_SOCKETS], &bypass->far_cookie);
 	*ret_received_bytes = bypass->in->user.read_bytes;
 	return 0;
 }
