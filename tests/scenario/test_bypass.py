@@ -2,12 +2,14 @@
 """Lane bypass: between processes of this host requests, answers and tunnels go past TCP, each side of the
 gateway on its own; byte by byte, end by end and reason by reason as without it, and only where the owners
 agreed."""
+import fcntl
 import os
 import random
 import re
 import signal
 import socket
 import struct
+import termios
 import threading
 import time
 
@@ -340,6 +342,22 @@ def stalled():
         eq(verify(other.get("/bytes/20000").body, 20000), crc32(20000), "beside it")
     eq(by_tcp(other), before, "(sent, received) through TCP beside it")
     eq(verify(slow.response().body, 64 * MIB), crc32(64 * MIB), "the answer")
+
+
+@test("an answer that leaves in one piece, larger than what may wait for its reader, comes whole when it is "
+      "read", needs=NEEDS)
+def at_once():
+    body = "x" * 2 * MIB
+    gateway, _ = opened(policies=f'directResponse: {{status: 200, body: "{body}"}}')
+    client = gateway.client().request("GET", "/")
+    wait_until(lambda: waiting(client) > MIB, 10, "as much as may wait")
+    check(waiting(client) < 2 * MIB, "part of it waits in the gateway")
+    eq(client.response().body, body.encode(), "the answer")
+
+
+def waiting(raw):
+    """Bytes that its reader has not read."""
+    return struct.unpack("i", fcntl.ioctl(raw.socket, termios.FIONREAD, bytes(4)))[0]
 
 
 def by_tcp(raw):

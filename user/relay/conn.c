@@ -276,6 +276,16 @@ size_t conn_queued_bytes(const struct conn *conn)
 	return buf_len(&conn->out) + (conn->tls ? buf_len(&conn->tls->out) : 0);
 }
 
+/*
+ * The socket took part of the bytes: it is full, and an event follows. The receiver of a bypass says so only
+ * when the rest is sent: conn_send_now().
+ */
+static void conn_note_partial(struct conn *conn)
+{
+	if (!conn->bypass)
+		conn->can_write = false;
+}
+
 int conn_flush(struct conn *conn)
 {
 	if (conn->tls)
@@ -289,7 +299,7 @@ int conn_flush(struct conn *conn)
 			return (int)len;
 		buf_consume(&conn->out, (size_t)len);
 		if ((size_t)len < left.len)
-			conn->can_write = false;
+			conn_note_partial(conn);
 	}
 	if (!conn_has_output(conn))
 		buf_release(&conn->out);
@@ -332,14 +342,12 @@ int conn_send(struct conn *conn, const struct iovec *segments, int count, size_t
 		}
 		rest = span_of((const char *)segments[i].iov_base + sent, segments[i].iov_len - sent);
 		sent = 0;
-		conn->can_write = false;
+		conn_note_partial(conn);
 		error = buf_append(&conn->out, rest, max_kept);
 		if (error)
 			return error;
 	}
-	if (!conn_has_output(conn))
-		buf_release(&conn->out);
-	return 0;
+	return conn_flush(conn);
 }
 
 static void conn_end_output(struct conn *conn, bool is_cut)
