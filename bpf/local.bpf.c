@@ -357,17 +357,18 @@ static __always_inline enum local_reason bypass_check(const struct message *m)
 static __always_inline bool bypass_refuses(const struct message *m, enum local_reason reason)
 {
 	struct local_kernel *k = &m->record->kernel;
+	bool leaves;
 
 	if (reason == LOCAL_REASON_NONE || reason == LOCAL_REASON_USER ||
 	    reason == LOCAL_REASON_RECEIVER_GONE || !(m->record->user.flags & LOCAL_REFUSES) ||
-	    BROKEN(BYPASS_BREAK_WAIT))
+	    LOAD(m->record->user.mode) != LOCAL_MODE_OPEN || BROKEN(BYPASS_BREAK_WAIT))
 		return false;
-	if (receiver_holds(m->record->user.target))
-		return true;
-	if (k->leaves || BROKEN(BYPASS_BREAK_LEAVE))
+	leaves = !receiver_holds(m->record->user.target);
+	if (leaves && BROKEN(BYPASS_BREAK_LEAVE))
 		return false;
-	STORE(k->reason, reason);
-	STORE(k->leaves, 1);
+	if (leaves)
+		STORE(k->reason, reason);
+	STORE(k->leaves, leaves);
 	return true;
 }
 

@@ -78,7 +78,7 @@ struct local_kernel {
 	__u8 lane; /* enum local_lane of the last message */
 	__u8 reason; /* enum local_reason of the last fall */
 	__u8 integrity_error; /* enum local_reason: the integrity error, 0: none */
-	__u8 leaves; /* bypass: refused because the receiver is to leave the lane (bypass_refuses()) */
+	__u8 leaves; /* bypass: the last refusal asks that the receiver leave the lane (bypass_refuses()) */
 	__u32 told; /* bypass: the last value of waits that an event answered */
 	__u32 receiver_peak_bytes; /* most bytes ever seen in the receiver's queue */
 	__u32 queued_messages; /* redirected since the receiver's queue was last seen empty */

@@ -115,6 +115,8 @@ bool pair_await_room(int own_fd)
 	if (bypass_refusals(&pair->bypass) == pair->refusals)
 		return false;
 	pair->refusals = bypass_refusals(&pair->bypass);
+	if (bypass_leave(&pair->bypass))
+		return true;
 	if (!bypass_waits(&pair->bypass)) {
 		bypass_wait(&pair->bypass);
 		return true;

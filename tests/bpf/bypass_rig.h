@@ -36,8 +36,9 @@ void pair_close_own(struct bypass_pair *pair);
 void pair_close(struct bypass_pair *pair);
 
 /*
- * send() on the gateway's socket of a pair has failed. Refused, the first time asks to be told of room and
- * has the caller try again, the second time waits. False: in vain, or it was not refused.
+ * send() on the gateway's socket of a pair has failed. Refused, it leaves the lane if it is to; otherwise the
+ * first time asks to be told of room and has the caller try again, the second time waits. False: in vain, or
+ * it was not refused.
  */
 bool pair_await_room(int own_fd);
 /* Whole, or the test fails; the pattern of this seed from `position` on. */

@@ -177,6 +177,37 @@ TEST(small_buffers_keep_every_byte)
 		8 << 20, false);
 }
 
+/*
+ * A message that cannot bypass TCP is refused, and nobody lets the connection leave then. A later one has to
+ * wait for bytes that bypassed TCP meanwhile: they must not be thrown away with the receiver's queue.
+ */
+TEST(what_waits_unread_keeps_the_lane)
+{
+	static const char big[60000];
+	struct bypass_pair_options options = { .app_receive = 16384 };
+	struct local *local = local_rig_load(NULL);
+	struct bypass_pair pair;
+	struct bypass *bypass = &pair.bypass;
+
+	pair_open(local, &pair, &options);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(send(pair.own, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL), -1);
+	assert_int_equal(bypass_refusals(bypass), 2);
+	pair_send(pair.own, 1, 0, 100);
+	assert_int_equal(bypass_sent_bytes(bypass), 100);
+	assert_int_equal(send(pair.own, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL), -1);
+	assert_false(bypass_leave(bypass));
+	assert_true(pair_expect(pair.app, 1, 0, 100));
+	assert_int_equal(send(pair.own, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL), -1);
+	assert_true(bypass_leave(bypass));
+	pair_send(pair.own, 1, 100, 1000);
+	assert_true(pair_expect(pair.app, 1, 100, 1000));
+	assert_int_equal(bypass_refusals(bypass), 4);
+	assert_int_equal(tcp_received(pair.app), 1000);
+	pair_close(&pair);
+	local_free(local);
+}
+
 /* ------------------------------------------------------------ ends, as TCP has them */
 
 static const char *end_fin(struct bypass_pair *p)

@@ -228,17 +228,27 @@ enum end_reason conn_end_reason(int error, enum end_reason reset)
 	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
 }
 
-/* Returns bytes or -errno; *ret_is_refused: the receiver of the bypass is full. */
-static ssize_t conn_try_send(const struct conn *conn, const struct msghdr *message, bool *ret_is_refused)
+/*
+ * Returns bytes or -errno; *ret_is_refused: the receiver of the bypass is full. What cannot bypass TCP goes
+ * through it from then on.
+ */
+static ssize_t conn_try_send(struct conn *conn, const struct msghdr *message, bool *ret_is_refused)
 {
 	uint64_t refusals = conn->bypass ? bypass_refusals(conn->bypass) : 0;
 	ssize_t len;
+	int error;
 
+	*ret_is_refused = false;
 	do
 		len = sendmsg(conn_fd(conn), message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (len < 0 && errno == EINTR);
-	*ret_is_refused = len < 0 && conn->bypass && bypass_refusals(conn->bypass) != refusals;
-	return len < 0 ? -errno : len;
+	if (len >= 0)
+		return len;
+	error = -errno;
+	*ret_is_refused = conn->bypass && bypass_refusals(conn->bypass) != refusals;
+	if (*ret_is_refused && conn_leave_bypass(conn))
+		return conn_try_send(conn, message, ret_is_refused);
+	return error;
 }
 
 ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count)
@@ -254,8 +264,7 @@ ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count
 	len = conn_try_send(conn, &message, &is_refused);
 	if (is_refused) {
 		/* Request conn_on_room(), then try again: the receiver may have read meanwhile. */
-		if (!conn_leave_bypass(conn))
-			bypass_wait(conn->bypass);
+		bypass_wait(conn->bypass);
 		len = conn_try_send(conn, &message, &is_refused);
 	}
 	if (is_refused)
