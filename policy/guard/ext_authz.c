@@ -44,21 +44,20 @@ int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer 
 {
 	int error;
 
+	if (policy->failure_mode != CALLOUT_FAILURE_ALLOW)
+		return ext_authz_deny(policy, answer, why);
+	error = forget_fields(policy, answer);
+	return error ? error : GUARD_PASS;
+}
+
+int ext_authz_deny(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why)
+{
+	bool has_status = policy->failure_mode == CALLOUT_FAILURE_STATUS;
+
 	answer->why = why;
 	answer->reason = END_EXT_AUTHZ_FAILED;
-	answer->body = EXT_AUTHZ_REFUSED;
-	switch ((enum callout_failure)policy->failure_mode) {
-	case CALLOUT_FAILURE_ALLOW:
-		error = forget_fields(policy, answer);
-		return error ? error : GUARD_PASS;
-	case CALLOUT_FAILURE_STATUS:
-		answer->status = policy->failure_status;
-		answer->body = SPAN("Authorization service unavailable");
-		return GUARD_REFUSE;
-	case CALLOUT_FAILURE_DENY:
-		break;
-	}
-	answer->status = 403;
+	answer->status = has_status ? policy->failure_status : 403;
+	answer->body = has_status ? SPAN("Authorization service unavailable") : EXT_AUTHZ_REFUSED;
 	return GUARD_REFUSE;
 }
 
@@ -126,7 +125,9 @@ int ext_authz_check(const void *object, const struct guard_facts *facts, struct 
 	policy = facts->reply->subject;
 	is_http = policy->protocol == EXT_AUTHZ_HTTP;
 	if (facts->reply->fault.len)
-		return ext_authz_failed(policy, answer, facts->reply->fault);
+		return is_http && ext_authz_http_refuses(facts->reply->status)
+			       ? ext_authz_deny(policy, answer, facts->reply->fault)
+			       : ext_authz_failed(policy, answer, facts->reply->fault);
 	return is_http ? ext_authz_http_read(policy, facts, answer)
 		       : ext_authz_grpc_read(policy, facts, answer);
 }

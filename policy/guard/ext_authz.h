@@ -22,8 +22,16 @@ int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guar
 int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			struct guard_answer *answer);
 
-/* There is no valid answer: what the policy says then. why: static. */
+/* A service over HTTP refuses by these; one that breaks (5xx) decides nothing. */
+static inline bool ext_authz_http_refuses(uint16_t status)
+{
+	return status >= 300 && status < 500;
+}
+
+/* There is no valid answer: the policy says what happens. why: outlives the answer. */
 int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why);
+/* The same for a refusal that cannot be passed on to the client: no failure mode admits the request. */
+int ext_authz_deny(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why);
 /* The same if no call was made, for guard_verifier.call()'s error: one that its request causes is refused. */
 int ext_authz_not_asked(const struct ext_authz_policy *policy, struct guard_answer *answer, int error);
 /* The service refuses. Fields of the connection, and what frames a message, are left out of `fields`. */

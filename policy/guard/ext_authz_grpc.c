@@ -325,7 +325,7 @@ static int deny(const struct ext_authz_policy *policy, const struct check *check
 		return error;
 	/* A refusal with the status of a success would look as if the request had been served. */
 	if (error || status < 300 || status > 599)
-		return ext_authz_failed(policy, answer, SPAN("a malformed refusal of the service"));
+		return ext_authz_deny(policy, answer, SPAN("a malformed refusal of the service"));
 	return ext_authz_refuse(answer, status, &fields, body);
 }
 

@@ -267,10 +267,7 @@ int ext_authz_http_read(const struct ext_authz_policy *policy, const struct guar
 
 	if (reply->status >= 200 && reply->status < 300)
 		return admit(policy, reply->fields, answer);
-	if (reply->status < 200 || reply->status > 599)
-		return ext_authz_failed(policy, answer, SPAN("the service answers with an unknown status"));
-	/* A service that breaks decides nothing. */
-	if (reply->status >= 500)
+	if (!ext_authz_http_refuses(reply->status))
 		return ext_authz_failed(policy, answer, SPAN("the service answers with an error"));
 	if (policy->http.redirect && (reply->status == 401 || reply->status == 403))
 		return redirect(policy, facts, answer);

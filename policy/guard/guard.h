@@ -37,8 +37,8 @@ struct guard_call {
 /* What came of it. Valid until the guard returns. */
 struct guard_reply {
 	const void *subject; /* of the call */
-	struct span fault; /* why there is no response, static; empty: there is one */
-	uint16_t status; /* 100..999 */
+	struct span fault; /* why there is no response; empty: there is one */
+	uint16_t status; /* 100..999; with a fault: that of an incomplete response over HTTP; 0: none */
 	const struct fields *fields;
 	struct span body; /* gRPC: the message */
 };

@@ -320,7 +320,8 @@ static int read_answer(const struct remote_rate_limit *policy, struct span messa
 
 	if (error == -ENOMEM)
 		return error;
-	if (error)
+	/* An exceeded limit is one, whatever else the answer has. */
+	if (error && response.code <= CODE_OK)
 		return failed(policy, answer, SPAN("a malformed answer of the service"));
 	error = put_rates(&answer->fields, &response.least, response.code != CODE_OK);
 	if (error)

@@ -252,6 +252,15 @@ def failure_modes():
     eq(client.response().status, 200, "the response")
 
 
+@test("failureMode: allow admits nobody whom the service refuses, also if the response is too large")
+def refusal_is_no_failure():
+    judge = Judge(lambda request: (403, [], bytes(1 << 20)))
+    gateway, backend = acted(guarded(judge.address, "", ", failureMode: allow"))
+    response = gateway.fetch("/")
+    eq((response.status, response.text), (403, "external authorization failed"), "the response")
+    backend.expect_no_connection(0.1)
+
+
 @test("a service that does not answer costs one request its deadline, not each")
 def circuit():
     judge = Judge(lambda request: None)

@@ -232,6 +232,82 @@ PLAY_TEST(a_descriptor_without_all_its_values_is_left_out_and_without_any_nobody
 	assert_int_equal(decide(remote_limit_check, &policy, &answer), GUARD_PASS);
 }
 
+/* {status 1 {code 1}, denied_response 2 {status 1 {code 1}}} */
+static void add_refusal(struct protobuf_writer *w, uint16_t status)
+{
+	protobuf_open(w, 1);
+	protobuf_number(w, 1, 7);
+	protobuf_close(w);
+	protobuf_open(w, 2);
+	protobuf_open(w, 1);
+	protobuf_number(w, 1, status);
+	protobuf_close(w);
+	protobuf_close(w);
+}
+
+/* {overall_code 1, response_headers_to_add 3 {key 1, value 2}} */
+static void add_limit(struct protobuf_writer *w, uint64_t code)
+{
+	protobuf_number(w, 1, code);
+	protobuf_entry(w, 3, SPAN("x-a"), SPAN("1\r\nx-b: 2"));
+}
+
+PLAY_TEST(a_refusal_that_cannot_be_passed_on_admits_nobody)
+{
+	struct ext_authz_policy http = over_http(CALLOUT_FAILURE_ALLOW);
+	struct ext_authz_policy grpc = { .ref = &play.ref, .failure_mode = CALLOUT_FAILURE_ALLOW };
+	struct guard_answer answer;
+	struct protobuf_writer w;
+	struct buf out;
+
+	/* Its body was too large, or the connection ended in it. */
+	play.reply.fault = SPAN("a response that is too large");
+	play.reply.status = 403;
+	assert_int_equal(decide(ext_authz_check, &http, &answer), GUARD_REFUSE);
+	assert_int_equal(answer.status, 403);
+	play.reply.status = 200;
+	assert_int_equal(decide(ext_authz_check, &http, &answer), GUARD_PASS);
+	play.reply.status = 503;
+	assert_int_equal(decide(ext_authz_check, &http, &answer), GUARD_PASS);
+	/* A refusal with the status of a success. */
+	play.reply.fault = (struct span){ 0 };
+	play.reply.status = 200;
+	buf_init(&out);
+	protobuf_init(&w, &out, 4096);
+	add_refusal(&w, 200);
+	play.reply.body = buf_span(&out);
+	assert_int_equal(decide(ext_authz_check, &grpc, &answer), GUARD_REFUSE);
+	assert_int_equal(answer.status, 403);
+	grpc.failure_mode = CALLOUT_FAILURE_STATUS;
+	grpc.failure_status = 503;
+	assert_int_equal(decide(ext_authz_check, &grpc, &answer), GUARD_REFUSE);
+	assert_int_equal(answer.status, 503);
+	buf_done(&out);
+}
+
+PLAY_TEST(a_limit_that_is_exceeded_is_refused_whatever_else_the_answer_has)
+{
+	struct remote_rate_limit policy = { .ref = &play.ref, .failure_mode = CALLOUT_FAILURE_ALLOW };
+	struct guard_answer answer;
+	struct protobuf_writer w;
+	struct buf out;
+
+	play.reply.subject = &policy;
+	play.guard.reply = &play.reply;
+	for (uint64_t code = 0; code < 3; code++) {
+		buf_init(&out);
+		protobuf_init(&w, &out, 4096);
+		add_limit(&w, code);
+		play.reply.body = buf_span(&out);
+		answer = (struct guard_answer){ 0 };
+		fields_init(&answer.fields, &play.arena);
+		assert_int_equal(remote_limit_check(&policy, &play.guard, &answer),
+				 code == 2 ? GUARD_REFUSE : GUARD_PASS);
+		assert_int_equal(answer.status, code == 2 ? 429 : 0);
+		buf_done(&out);
+	}
+}
+
 static void add_answer(struct buf *out)
 {
 	struct protobuf_writer w;

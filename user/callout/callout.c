@@ -590,7 +590,7 @@ struct span callout_fault(const struct callout *callout)
 
 const struct callout_response *callout_response(const struct callout *callout)
 {
-	return callout->result == CALLOUT_ANSWERED ? &callout->response : NULL;
+	return &callout->response;
 }
 
 uint32_t callout_us(const struct callout *callout)

@@ -45,7 +45,8 @@ void callout_free(struct callout *callout);
 bool callout_is_done(const struct callout *callout);
 enum callout_result callout_result(const struct callout *callout); /* when it is done, like the next ones */
 struct span callout_fault(const struct callout *callout); /* why there is no response; empty: there is */
-const struct callout_response *callout_response(const struct callout *callout); /* NULL: none */
+/* With a fault only its status counts: that of a head that came over HTTP, 0: none. */
+const struct callout_response *callout_response(const struct callout *callout);
 uint32_t callout_us(const struct callout *callout); /* from start to end */
 /* Counts a call that was not made. */
 void callout_skip(struct callouts *callouts, enum callout_kind kind);

@@ -61,12 +61,10 @@ bool guard_call_reply(const struct stream *stream, struct guard_reply *ret)
 		return false;
 	response = callout_response(callout);
 	*ret = (struct guard_reply){ .subject = stream->exchange->call_subject,
-				     .fault = callout_fault(callout) };
-	if (response) {
-		ret->status = response->status;
-		ret->fields = &response->fields;
-		ret->body = response->body;
-	}
+				     .fault = callout_fault(callout),
+				     .status = response->status,
+				     .fields = &response->fields,
+				     .body = response->body };
 	return true;
 }
 
