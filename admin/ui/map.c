@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/ui/map.h"
 
+#include "config/snapshot.h"
 #include "policy/health.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
@@ -24,6 +25,7 @@ struct map_route {
 struct map {
 	struct json_writer *w;
 	const struct ui_query *query;
+	const struct snapshot *snapshot;
 	const struct places *places;
 	uint64_t now_ms;
 	uint32_t rows; /* most of each list */
@@ -204,7 +206,7 @@ static void write_route(struct map *map, const struct map_route *own)
 	json_open_array(w, "backends");
 	for (uint32_t i = 0; i < count && i < MAP_BACKENDS; i++) {
 		json_string(w, NULL, list[i].backend->name);
-		map_use_backend(map, list[i].backend);
+		map_use_backend(map, snapshot_backend(map->snapshot, list[i].backend));
 	}
 	json_close(w);
 	place_write(w, place_of(map, own), now_s(map));
@@ -288,6 +290,7 @@ void map_write(struct json_writer *w, const struct admin_hooks *hooks, const str
 	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
 	struct map map = { .w = w,
 			   .query = query,
+			   .snapshot = snapshot,
 			   .now_ms = now_ms,
 			   .rows = query->limit,
 			   .top = { .limit = query->limit } };

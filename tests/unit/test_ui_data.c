@@ -166,6 +166,30 @@ PLAYED(refusals_name_the_policy_and_the_rule)
 	json_free(root);
 }
 
+/* A route points at the backend as it was loaded; endpoints of the API server may have changed since. */
+PLAYED(the_map_has_the_endpoints_that_are_in_force)
+{
+	struct endpoint before = { .text = SPAN("10.0.0.1:80") }, now = { .text = SPAN("10.0.0.2:80") };
+	struct backend loaded = { .name = SPAN("n/s"), .endpoint_list = &before, .endpoint_count = 1 };
+	struct backend current = { .name = SPAN("n/s"), .endpoint_list = &now, .endpoint_count = 1 };
+	struct backend_ref ref = { .backend = &loaded };
+	struct route route = { .backend_list = &ref, .backend_count = 1 };
+	struct listener listener = { .route_list = &route, .route_count = 1 };
+	struct bind bind = { .listener_list = &listener, .listener_count = 1 };
+	struct fake *fake = *state;
+	const struct json_value *backend;
+	struct json_value *root;
+
+	fake->snapshot.bind_list = &bind;
+	fake->snapshot.backend_list = &current;
+	fake->snapshot.bind_count = fake->snapshot.backend_count = 1;
+	root = ask_json(fake, "GET /ui/data?parts=map");
+	backend = json_first(part(part(root, "map"), "backends"));
+	assert_string_equal(json_member_text(json_first(part(backend, "endpoints")), "name"), "10.0.0.2:80");
+	json_free(root);
+	fake->snapshot.bind_count = fake->snapshot.backend_count = 0;
+}
+
 PLAYED(errors_of_the_configuration_keep_file_and_line)
 {
 	struct json_value *root = ask_json(*state, "GET /ui/data?parts=config");
