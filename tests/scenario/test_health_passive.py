@@ -3,7 +3,7 @@
 import collections
 
 from hg import *
-from healthservers import await_out, entries, gateway_of, history, out, servers, statuses
+from healthservers import ADDRESSES, await_out, entries, gateway_of, history, out, servers, statuses
 
 
 @test("of an endpoint that dies at most `consecutive` requests fail, and none before it answers a connection")
@@ -59,3 +59,26 @@ def returns_through_checks():
     bad.status = 200
     await_out(gateway)
     eq(statuses(gateway, 30), {200: 30}, "statuses")
+
+
+SLOW = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - backends:
+      - endpoints: [%s]
+        policies: {%sloadBalancer: {slowStart: {window: 1ms}}}
+"""
+
+
+@test("a reload without the policy that has ejected an endpoint ends the ejection, also beside slow start")
+def without_policy():
+    port, (bad, *_) = servers()
+    hosts = ", ".join(f"{{host: '{address}:{port}'}}" for address in ADDRESSES)
+    bad.status = 500
+    passive = "health: {passive: {consecutive5XxErrors: 1, baseEjectionTime: 300s}}, "
+    gateway = Gateway(SLOW % (hosts, passive), workers=1)
+    wait_until(lambda: statuses(gateway, 5) and out(gateway) == {bad.address}, 20, "the ejection")
+    gateway.reload(SLOW % (hosts, ""), timeout=20)
+    eq((out(gateway), entries(gateway)[bad.address]["ejected"]), (set(), False), "out without the policy")

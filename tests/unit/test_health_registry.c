@@ -96,13 +96,11 @@ TEST(an_endpoint_that_joins_others_starts_slowly_and_all_together_do_not)
 {
 	static const char *const first[] = { "a:1", "b:1" }, *const second[] = { "b:1", "c:1" },
 				 *const third[] = { "d:1", "e:1" };
-	static const struct load_balancer slow = { .has_slow_start = true };
 	struct health_registry registry;
 	struct model m[3];
 
 	health_registry_init(&registry);
-	registry_model(&m[0], first, 2, NULL);
-	m[0].snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0].balancer = &slow;
+	registry_model(&m[0], first, 2, &watched);
 	assert_int_equal(health_registry_attach(&registry, m[0].snapshot, 1000), 0);
 	assert_int_equal(since_of(&m[0], 0), 0);
 	assert_int_equal(since_of(&m[0], 1), 0);
@@ -117,6 +115,28 @@ TEST(an_endpoint_that_joins_others_starts_slowly_and_all_together_do_not)
 	assert_int_equal(since_of(&m[1], 1), 2000);
 	for (size_t i = 0; i < ARRAY_LEN(m); i++)
 		model_done(&m[i]);
+	health_registry_done(&registry);
+}
+
+TEST(slow_start_without_a_policy_has_records_of_its_own)
+{
+	static const char *const texts[] = { "a:1", "b:1" };
+	struct health_registry registry;
+	struct model with, without;
+
+	health_registry_init(&registry);
+	registry_model(&with, texts, 2, &watched);
+	with.snapshot->backend_list[0].slow_start_ms = 10;
+	assert_int_equal(health_registry_attach(&registry, with.snapshot, 1000), 0);
+	atomic_store(&record_of(&with, 0)->out, HEALTH_OUT_EJECTED);
+	registry_model(&without, texts, 2, NULL);
+	without.snapshot->backend_list[0].slow_start_ms = 10;
+	assert_int_equal(health_registry_attach(&registry, without.snapshot, 2000), 0);
+	assert_non_null(record_of(&without, 0));
+	assert_false(health_is_evicted(record_of(&without, 0), 2000)); /* nobody would check it */
+	assert_int_equal(since_of(&without, 0), 0);
+	model_done(&with);
+	model_done(&without);
 	health_registry_done(&registry);
 }
 

@@ -8,6 +8,8 @@
 #include "user/base/hash.h"
 #include "user/base/mem.h"
 
+enum { HASH_UNWATCHED = 2 }; /* no result of check_hash_of() */
+
 struct registry_entry {
 	struct endpoint_health health; /* first: references count here */
 	struct list node;
@@ -125,7 +127,10 @@ static uint64_t http_hash(const struct http_check *http)
 	return hash_mix(hash, hash_bytes(http->request_body));
 }
 
-/* The result of a check depends on all of this; not on how often it is made. 0: no active checks. */
+/*
+ * The result of a check depends on all of this; not on how often it is made. 0: no active checks; otherwise
+ * an odd number.
+ */
 static uint64_t check_hash_of(const struct backend_ref *ref)
 {
 	const struct health_check *check = &ref->health->active;
@@ -143,13 +148,14 @@ static uint64_t check_hash_of(const struct backend_ref *ref)
 	return hash_mix(hash, ref->tls ? ref->tls->settings.hash + 1 : 0) | 1;
 }
 
+/* The first reference with a health policy decides. */
 static int attach_group(struct snapshot *snapshot, const struct backend_ref *ref)
 {
 	/* The list of the snapshot is not const while it is attached. */
 	struct backend *backend = &snapshot->backend_list[ref->backend->index];
 	struct health_group *group;
 
-	if (backend->health_group)
+	if (!ref->health || backend->health_group)
 		return 0;
 	group = arena_take(snapshot->arena, sizeof(*group));
 	if (!group)
@@ -159,11 +165,14 @@ static int attach_group(struct snapshot *snapshot, const struct backend_ref *ref
 	return 0;
 }
 
-/* group: NULL: no health policy, only slow start. */
+/*
+ * group: NULL: no health policy, only slow start. Its records are never those of a policy: nobody would end
+ * an ejection.
+ */
 static int attach_endpoints(struct health_registry *registry, struct endpoint *list, uint32_t count,
 			    const struct health_group *group)
 {
-	uint64_t check_hash = group ? check_hash_of(group->ref) : 0;
+	uint64_t check_hash = group ? check_hash_of(group->ref) : HASH_UNWATCHED;
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (!list[i].health)
@@ -174,15 +183,10 @@ static int attach_endpoints(struct health_registry *registry, struct endpoint *l
 	return 0;
 }
 
-static int attach_ref(struct health_registry *registry, struct snapshot *snapshot,
-		      const struct backend_ref *ref)
+static int attach_backend(struct health_registry *registry, struct backend *backend)
 {
-	const struct backend *backend = ref->backend;
-
-	if (!ref->health && !(ref->balancer && ref->balancer->has_slow_start))
+	if (!backend->health_group && !backend->slow_start_ms)
 		return 0;
-	if (ref->health && attach_group(snapshot, ref) < 0)
-		return -ENOMEM;
 	return attach_endpoints(registry, backend->endpoint_list, backend->endpoint_count,
 				backend->health_group);
 }
@@ -204,27 +208,25 @@ static int attach_blocks(struct health_registry *registry, struct snapshot *copy
 	return error;
 }
 
-static int attach_refs(struct health_registry *registry, struct snapshot *snapshot,
-		       const struct backend_ref *list, uint32_t count)
+static int attach_groups(struct snapshot *snapshot, const struct backend_ref *list, uint32_t count)
 {
 	int error = 0;
 
 	for (uint32_t i = 0; i < count && !error; i++)
-		error = attach_ref(registry, snapshot, &list[i]);
+		error = attach_group(snapshot, &list[i]);
 	return error;
 }
 
-static int attach_listener(struct health_registry *registry, struct snapshot *snapshot,
-			   const struct listener *listener)
+static int attach_listener(struct snapshot *snapshot, const struct listener *listener)
 {
 	int error = 0;
 
 	for (uint32_t i = 0; i < listener->route_count && !error; i++)
-		error = attach_refs(registry, snapshot, listener->route_list[i].backend_list,
-				    listener->route_list[i].backend_count);
+		error = attach_groups(snapshot, listener->route_list[i].backend_list,
+				      listener->route_list[i].backend_count);
 	for (uint32_t i = 0; i < listener->tcp_route_count && !error; i++)
-		error = attach_refs(registry, snapshot, listener->tcp_route_list[i].backend_list,
-				    listener->tcp_route_list[i].backend_count);
+		error = attach_groups(snapshot, listener->tcp_route_list[i].backend_list,
+				      listener->tcp_route_list[i].backend_count);
 	return error;
 }
 
@@ -259,10 +261,13 @@ static int attach_all(struct health_registry *registry, struct snapshot *snapsho
 
 	for (uint32_t b = 0; b < snapshot->bind_count && !error; b++) {
 		for (uint32_t l = 0; l < snapshot->bind_list[b].listener_count && !error; l++)
-			error = attach_listener(registry, snapshot, &snapshot->bind_list[b].listener_list[l]);
+			error = attach_listener(snapshot, &snapshot->bind_list[b].listener_list[l]);
 	}
 	for (uint32_t i = 0; i < snapshot->callout_count && !error; i++)
-		error = attach_ref(registry, snapshot, snapshot->callout_list[i].ref);
+		error = attach_group(snapshot, snapshot->callout_list[i].ref);
+	/* After all groups: a reference with slow start only may come before one with a policy. */
+	for (uint32_t b = 0; b < snapshot->backend_count && !error; b++)
+		error = attach_backend(registry, &snapshot->backend_list[b]);
 	return error;
 }
 

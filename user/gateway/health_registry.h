@@ -6,7 +6,8 @@
 
 /*
  * The health records of all endpoints that a health policy watches, one for each address text
- * ("10.0.0.1:8000") and way of checking it: endpoints without active checks share the record of their text.
+ * ("10.0.0.1:8000") and way of checking it: endpoints without active checks share the record of their text,
+ * and so do, apart from these, endpoints with slow start and without a policy.
  * Snapshots share them, so a reload keeps the health of endpoints that stay. Belongs to the main thread;
  * references are atomic, because the last user of a snapshot is a worker.
  */
