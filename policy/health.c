@@ -132,12 +132,16 @@ static uint64_t evict(struct endpoint_health *health, const struct eviction_poli
 {
 	uint_fast64_t until_ms = atomic_load_explicit(&health->evicted_until_ms, memory_order_relaxed);
 	uint64_t last_ms = atomic_load_explicit(&health->eviction_ms, memory_order_relaxed);
+	uint64_t back_ms = atomic_load_explicit(&health->back_ms, memory_order_relaxed);
 	uint32_t in_a_row = load_uint(&health->evictions) + 1;
 	uint64_t ms;
 
 	if (now_ms < until_ms)
 		return 0;
-	if (until_ms == 0 || now_ms - until_ms >= last_ms)
+	/* It may have come back long after its time, when a check passed. */
+	if (back_ms < until_ms)
+		back_ms = until_ms;
+	if (until_ms == 0 || (now_ms > back_ms && now_ms - back_ms >= last_ms))
 		in_a_row = 1;
 	ms = eviction_length(policy, pause_ms, in_a_row);
 	if (!atomic_compare_exchange_strong_explicit(&health->evicted_until_ms, &until_ms, now_ms + ms,

@@ -214,6 +214,23 @@ TEST(below_the_panic_threshold_all_endpoints_are_used)
 	assert_false(health_group_panics(&b.backend, now_ms));
 }
 
+TEST(an_ejection_is_longer_until_the_endpoint_was_back_as_long_as_it_was_ejected)
+{
+	struct passive_policy passive = defaults();
+	struct bench b;
+
+	passive.server_errors = 1;
+	bench_init(&b, 4, &passive);
+	assert_true(record(&b, 0, SERVER_ERROR, 1000));
+	/* Its time is over at 31000, but checks pass only much later. */
+	health_check_record(&b.health[0], NULL, CHECK_PASSED, 500000);
+	assert_true(record(&b, 0, SERVER_ERROR, 500001));
+	assert_int_equal(atomic_load(&b.health[0].evicted_until_ms), 500001 + 60000);
+	health_check_record(&b.health[0], NULL, CHECK_PASSED, 900000);
+	assert_true(record(&b, 0, SERVER_ERROR, 900000 + 60000));
+	assert_int_equal(atomic_load(&b.health[0].evicted_until_ms), 960000 + 30000);
+}
+
 /* ------------------------------------------------------------------------------------ property */
 
 /* What the policy says, counted again in the simplest way. */
