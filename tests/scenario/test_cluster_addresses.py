@@ -119,11 +119,13 @@ def port_in_use():
 @test("a Gateway cannot have a port of the gateway's own servers, which need it at the next start")
 def own_port():
     server, port, ready = ApiServer(), free_port(), free_port()
-    server.put(CLASS, gateway_object("a", ready, 1), gateway_object("b", port, 2), route("b"))
+    same = gateway_object("c", ready, 3, addresses=[{"value": "127.0.0.1"}])
+    server.put(CLASS, gateway_object("a", ready, 1), gateway_object("b", port, 2), route("b"), same)
     gateway = serve(server, env={"READINESS_ADDR": f"127.0.0.1:{ready}"}, ready=False)
-    wait_until(lambda: programmed(server, "a") and programmed(server, "b"), 30, "the statuses")
-    eq((listener(server, "a")["Accepted"], programmed(server, "b")),
-       (("False", "PortUnavailable"), [("True", "Programmed")]), "one is not served")
+    wait_until(lambda: all(programmed(server, name) for name in "abc"), 30, "the statuses")
+    eq([listener(server, name)["Accepted"] for name in "ac"], [("False", "PortUnavailable")] * 2,
+       "those that are not served")
+    eq(programmed(server, "b"), [("True", "Programmed")], "the one that is")
     eq((who("127.0.0.1", port), fetch(ready, "/healthz/ready").status), ("b", 200), "what is served")
     gateway.settle()
 

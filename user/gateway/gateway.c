@@ -33,7 +33,8 @@ static void write_status(struct gateway *gateway)
 	uint32_t count = port_plan_closed(gateway, gateway->snapshot, closed, PORT_PLAN_CLOSED_MAX);
 
 	cluster_status_write(gateway->cluster, gateway->snapshot, closed, count);
-	if (count)
+	/* A reload that waits for a port comes sooner. */
+	if (count && !timer_is_armed(&gateway->reload_timer))
 		timer_arm(loop_timers(gateway->loop), &gateway->reload_timer,
 			  loop_now_ms(gateway->loop) + PORT_PLAN_RETRY_MS);
 }

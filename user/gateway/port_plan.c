@@ -130,8 +130,9 @@ static bool is_own_port(const struct gateway *gateway, const struct address *add
 		if (admin_address_parse(own.text[port], list, &count) < 0)
 			continue;
 		for (size_t i = 0; i < count; i++)
-			if (address_port(&list[i]) == address_port(address) &&
-			    (address_is_any(&list[i]) || address_is_any(address)))
+			if (address_eq(&list[i], address) ||
+			    (address_port(&list[i]) == address_port(address) &&
+			     (address_is_any(&list[i]) || address_is_any(address))))
 				return true;
 	}
 	return false;
