@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/snapshot.h"
 #include "tests/lib/test.h"
 #include "user/base/log.h"
-#include "user/cluster/service_writer.h"
-#include "user/cluster/status_writer.h"
+#include "user/gateway/cluster_status.h"
 
 /*
  * What the writers of statuses and Services ask of an API server, without one: their requests start in a loop
@@ -211,4 +211,27 @@ SCENE_TEST(what_does_not_stay_as_written_is_written_more_and_more_seldom)
 		service_writer_look(&scene->services);
 	}
 	assert_int_equal(last_ms, SERVICE_CHECK_MS);
+}
+
+/*
+ * The objects of the copy on disk may be old, and the store has only a part of the server's: a Service of a
+ * Gateway that is new there would be one that nobody wants.
+ */
+SCENE_TEST(the_copy_on_disk_says_nothing_about_services)
+{
+	struct scene *scene = *state;
+	const struct snapshot empty = { 0 };
+	struct cluster cluster = { .is_from_file = true };
+
+	service_writer_init(&cluster.services, &scene->store, &scene->lease);
+	cluster.services.is_on = true;
+	status_writer_init(&cluster.writer, &scene->store, &scene->lease);
+	cluster_status_write(&cluster, &empty, NULL, 0);
+	assert_int_equal(cluster.services.wanted.len, 0);
+	assert_int_not_equal(cluster.writer.wanted.len, 0);
+	cluster.is_from_file = false;
+	cluster_status_write(&cluster, &empty, NULL, 0);
+	assert_int_not_equal(cluster.services.wanted.len, 0);
+	service_writer_done(&cluster.services);
+	status_writer_done(&cluster.writer);
 }

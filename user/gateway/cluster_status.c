@@ -91,7 +91,9 @@ void cluster_status_write(struct cluster *cluster, const struct snapshot *snapsh
 	if (cluster->services.is_on) {
 		facts.service_addresses = service_addresses;
 		facts.context = &cluster->services;
-		want_services(cluster, snapshot);
+		/* The copy on disk may be old: it would take away the Service of a new Gateway. */
+		if (!cluster->is_from_file)
+			want_services(cluster, snapshot);
 	}
 	status_write(snapshot, &facts, &status);
 	if (text_error(&status))
