@@ -20,7 +20,10 @@ void target_kind_correct(struct decoder *d, const struct yaml_node *node, struct
  * number. NULL: there is none, or objects of this kind have no parts.
  */
 const struct yaml_node *target_kind_section(const struct manifest_object *object, struct span name);
-/* True if a listener of a Gateway, or of a ListenerSet that names it as its parent, has the port. */
+/*
+ * True if the Gateway has a listener on the port: one of its own, or one of a ListenerSet that names it as
+ * its parent.
+ */
 bool target_kind_gateway_has_port(const struct manifests *m, const struct manifest_object *gateway,
 				  struct span port);
 /*

@@ -63,7 +63,9 @@ static size_t on_write(char *data, size_t size, size_t count, void *context)
 	long status = status_of(request);
 
 	if (status / 100 == 2)
-		return request->on_data(request, span_of(data, len)) ? len : CURL_WRITEFUNC_ERROR;
+		return !request->on_data || request->on_data(request, span_of(data, len))
+			       ? len
+			       : CURL_WRITEFUNC_ERROR;
 	if (request->error_body.len < LIMIT_CLUSTER_ERROR_BYTES)
 		text_add(&request->error_body,
 			 span_first(span_of(data, len), LIMIT_CLUSTER_ERROR_BYTES - request->error_body.len));

@@ -45,7 +45,10 @@ struct api_result {
 struct api_request {
 	struct list node; /* in the api's requests while it is under way */
 	struct api *api; /* borrowed */
-	/* Bytes of the body of a 2xx response. Must not start or stop a request; false ends this one. */
+	/*
+	 * Bytes of the body of a 2xx response; NULL: they do not matter. Must not start or stop a request;
+	 * false ends this one.
+	 */
 	bool (*on_data)(struct api_request *request, struct span data);
 	/* The end, once. The request may be started again, also from here. */
 	void (*on_end)(struct api_request *request, const struct api_result *result);

@@ -234,13 +234,7 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	walk(writer);
 }
 
-static bool on_data(struct api_request *request, struct span data)
-{
-	(void)request;
-	(void)data;
-	return true; /* the watch brings the object */
-}
-
+/* The watch brings the object. */
 static void on_end(struct api_request *request, const struct api_result *result)
 {
 	struct service_writer *writer = container_of(request, struct service_writer, request);
@@ -262,7 +256,7 @@ void service_writer_init(struct service_writer *writer, struct store *store,
 	text_init(&writer->wanted);
 	text_init(&writer->about);
 	timer_init(&writer->timer, on_timer);
-	api_request_init(&writer->request, on_data, on_end);
+	api_request_init(&writer->request, NULL, on_end);
 }
 
 void service_writer_start(struct service_writer *writer, struct api *api)

@@ -172,13 +172,7 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	walk(writer);
 }
 
-static bool on_data(struct api_request *request, struct span data)
-{
-	(void)request;
-	(void)data;
-	return true; /* the watch brings the object */
-}
-
+/* The watch brings the object. */
 static void on_end(struct api_request *request, const struct api_result *result)
 {
 	struct status_write *slot = container_of(request, struct status_write, request);
@@ -212,7 +206,7 @@ void status_writer_init(struct status_writer *writer, struct store *store, const
 	text_init(&writer->wanted);
 	timer_init(&writer->timer, on_timer);
 	for (unsigned i = 0; i < STATUS_WRITES; i++) {
-		api_request_init(&writer->writes[i].request, on_data, on_end);
+		api_request_init(&writer->writes[i].request, NULL, on_end);
 		text_init(&writer->writes[i].path);
 		writer->writes[i].writer = writer;
 	}
