@@ -42,6 +42,10 @@ TEST(what_no_request_could_carry_is_refused)
 		{ BEGIN "backendAuth: {key: a, credentials: [{location: {header: {name: Authorization}}, "
 			"key: b}]}" END,
 		  "a.yaml:2:14:" AUTH ": ", "two credentials into \"authorization\"" },
+		/* The second one would remove the first. */
+		{ BEGIN "backendAuth: {credentials: [{location: {header: {name: x-key}}, key: a}, "
+			"{location: {header: {name: x_key}}, key: b}]}" END,
+		  "a.yaml:2:14:" AUTH ": ", "two credentials into \"x_key\"" },
 		{ BEGIN "backendAuth: {credentials: [{key: b}]}" END,
 		  "a.yaml:2:29:" AUTH ".credentials[0]: ", "\"location\" is missing" },
 		{ BEGIN "backendAuth: {aws: {}}" END, "a.yaml:2:15:" AUTH ".aws: ", "not supported yet" },

@@ -189,11 +189,13 @@ static bool decode_credential(struct decoder *d, const struct yaml_node *node, v
 	       read_secret(d, key, take_credential, element);
 }
 
+/* credential_remove() takes out every spelling of a header. */
 static bool is_same_place(const struct credential_location *a, const struct credential_location *b)
 {
 	if (a->kind != b->kind)
 		return false;
-	return a->kind == LOCATION_HEADER ? span_eq_nocase(a->name, b->name) : span_eq(a->name, b->name);
+	return a->kind == LOCATION_HEADER ? field_names_are_alike(a->name, b->name)
+					  : span_eq(a->name, b->name);
 }
 
 bool backend_auth_finish(struct decoder *d, const struct yaml_node *node,
