@@ -54,6 +54,19 @@ static bool is_backend_key(const struct yaml_node *node)
 	       is_below(node, "backendAuth", 2);
 }
 
+/* Below these, headers have expressions for values: only one that is nothing but a text has a secret. */
+static bool computes(const struct yaml_node *node)
+{
+	static const char *const keys[] = { "transformations", "accessLog", "metrics" };
+	struct span text = node->text;
+	bool is_text = text.len > 1 && (text.data[0] == '"' || text.data[0] == '\'') &&
+		       span_find(span_from(text, 1), text.data[0]) == (ptrdiff_t)text.len - 2;
+
+	while (node && !is_one_of(node->key, keys, ARRAY_LEN(keys)))
+		node = node->parent;
+	return node && !is_text;
+}
+
 static void judge(const struct yaml_node *node, struct config_report *report)
 {
 	static const char *const headers[] = { "authorization", "proxy-authorization", "cookie",
@@ -72,7 +85,7 @@ static void judge(const struct yaml_node *node, struct config_report *report)
 			"a key stands here in clear text; write a variable, as in \"$BACKEND_KEY\", or "
 			"{file: /etc/headgate/key}");
 	else if ((is_below(node, "set", 1) || is_below(node, "add", 1)) &&
-		 is_one_of(node->key, headers, ARRAY_LEN(headers)))
+		 is_one_of(node->key, headers, ARRAY_LEN(headers)) && !computes(node))
 		config_warning(report, node,
 			       "a credential stands here in clear text; write a variable, as in \"$TOKEN\"");
 	else if (is_below(node, "env", 1) && names_secret(node->key))

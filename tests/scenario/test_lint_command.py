@@ -75,6 +75,9 @@ def findings():
     text = routes(f"policies: {{{ROUTE}, {modifier}}}, {to}")
     finds(text, r"3:\d+", "credential", "$TOKEN")
     eq(lint(text.replace("Bearer x", "Bearer $SECRET"))[0], 0, "a variable is no secret")
+    for value, status in (("'Bearer x'", 1), ("'Bearer ' + jwt.sub", 0), ("'Bearer $SECRET'", 0)):
+        computed = f"transformations: {{request: {{set: {{authorization: \"{value}\"}}}}}}"
+        eq(lint(routes(f"policies: {{{ROUTE}, {computed}}}, {to}"))[0], status, value)
     cors = "cors: {allowOrigins: ['*'], allowCredentials: true}"
     finds(routes(f"policies: {{{ROUTE}, {cors}}}, {to}"), "3:3", "cors", "allowOrigins")
     tokens = ("mcpAuthentication: {issuer: 'https://i', audiences: [a], resourceMetadata: {}, "
