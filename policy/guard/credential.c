@@ -253,6 +253,14 @@ int credential_remove(const struct credential_location *location, struct request
 	return 0;
 }
 
+bool credential_removes(const struct credential_location *a, const struct credential_location *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	return a->kind == LOCATION_HEADER ? field_names_are_alike(a->name, b->name)
+					  : span_eq(a->name, b->name);
+}
+
 void credential_write(const struct credential_location *location, struct span secret, struct text *to)
 {
 	switch ((enum location_kind)location->kind) {

@@ -27,6 +27,8 @@ int credential_find(const struct credential_location *location, const struct req
  */
 int credential_remove(const struct credential_location *location, struct request_head *head,
 		      struct arena *arena);
+/* True if credential_remove() at one place takes out a credential at the other. */
+bool credential_removes(const struct credential_location *a, const struct credential_location *b);
 /*
  * Appends a secret as it stands in a request: behind the prefix of the header, as name=value, with %XX in a
  * query. Nothing for an expression.

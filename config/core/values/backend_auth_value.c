@@ -189,25 +189,16 @@ static bool decode_credential(struct decoder *d, const struct yaml_node *node, v
 	       read_secret(d, key, take_credential, element);
 }
 
-/* credential_remove() takes out every spelling of a header. */
-static bool is_same_place(const struct credential_location *a, const struct credential_location *b)
-{
-	if (a->kind != b->kind)
-		return false;
-	return a->kind == LOCATION_HEADER ? field_names_are_alike(a->name, b->name)
-					  : span_eq(a->name, b->name);
-}
-
 bool backend_auth_finish(struct decoder *d, const struct yaml_node *node,
 			 const struct backend_auth_policy *policy)
 {
 	for (uint32_t i = 0; i < policy->credential_count; i++) {
 		const struct credential_location *location = &policy->credential_list[i].location;
 		bool is_double = (policy->has_key || policy->has_passthrough) &&
-				 is_same_place(&policy->own.location, location);
+				 credential_removes(&policy->own.location, location);
 
 		for (uint32_t k = 0; k < i; k++)
-			is_double |= is_same_place(&policy->credential_list[k].location, location);
+			is_double |= credential_removes(&policy->credential_list[k].location, location);
 		if (!is_double)
 			continue;
 		config_error(d->report, node, "puts two credentials into %s of one request; remove one",
