@@ -26,7 +26,7 @@ void standalone_tcp_route_policies(struct standalone *s, const struct yaml_node 
 				   struct policy_values *ret);
 void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret);
-/* Of a service that a policy asks. */
+/* Policies of a helper service that a guard asks. */
 void standalone_callout_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret);
 /* Policies of an MCP target over HTTP. */

@@ -6,23 +6,6 @@
 #include "policy/guard/service.h"
 #include "policy/headers.h"
 
-/* 1 with the form that counts, 0: none does, so nobody is asked; or an error of service_condition(). */
-static int choose(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-		  const struct ext_authz_policy **ret)
-{
-	*ret = policy;
-	if (!policy->case_count)
-		return 1;
-	for (uint32_t i = 0; i < policy->case_count; i++) {
-		int holds = service_condition(&policy->case_list[i].condition, facts);
-
-		*ret = &policy->case_list[i];
-		if (holds)
-			return holds;
-	}
-	return 0;
-}
-
 /* Without an answer the backend must not take a client's fields for those of the service. */
 static int forget_fields(const struct ext_authz_policy *policy, struct guard_answer *answer)
 {
@@ -109,16 +92,20 @@ int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct 
 
 int ext_authz_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)
 {
-	const struct ext_authz_policy *policy;
+	const struct ext_authz_policy *policy = object;
+	const void *form = policy;
 	bool is_http;
-	int result;
+	int result = 1;
 
 	if (!facts->reply) {
-		result = choose(object, facts, &policy);
+		if (policy->case_count)
+			result = service_choose(policy->case_list, sizeof(*policy), policy->case_count, facts,
+						&form);
 		if (result == -E2BIG)
 			return service_refuse_length(answer);
 		if (result <= 0)
 			return result < 0 ? result : GUARD_PASS;
+		policy = form;
 		return policy->protocol == EXT_AUTHZ_HTTP ? ext_authz_http_call(policy, facts, answer)
 							  : ext_authz_grpc_call(policy, facts, answer);
 	}

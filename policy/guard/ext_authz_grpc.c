@@ -195,22 +195,6 @@ struct check {
 	bool has_denied;
 };
 
-/* HeaderValue {key 1, value 2, raw_value 3} */
-static int read_value(struct span message, struct option *ret)
-{
-	struct protobuf_field field;
-	int result;
-
-	while ((result = protobuf_next(&message, &field)) > 0) {
-		if (protobuf_is(&field, 1, PROTOBUF_LEN))
-			ret->name = field.bytes;
-		else if ((protobuf_is(&field, 2, PROTOBUF_LEN) || protobuf_is(&field, 3, PROTOBUF_LEN)) &&
-			 field.bytes.len)
-			ret->value = field.bytes;
-	}
-	return result;
-}
-
 /* google.protobuf.BoolValue {value 1} */
 static int read_bool(struct span message, bool *ret)
 {
@@ -235,15 +219,13 @@ static int read_option(struct span message, struct option *ret)
 	*ret = (struct option){ 0 };
 	while ((result = protobuf_next(&message, &field)) > 0) {
 		if (protobuf_is(&field, 1, PROTOBUF_LEN))
-			result = read_value(field.bytes, ret);
+			result = service_read_header(field.bytes, &ret->name, &ret->value);
 		else if (protobuf_is(&field, 2, PROTOBUF_LEN))
 			result = read_bool(field.bytes, &ret->is_appended);
 		if (result < 0)
 			return result;
 	}
-	if (result == 0 && (!char_class_is_token(ret->name) || !char_class_is_text(ret->value)))
-		return -EBADMSG;
-	return result;
+	return result == 0 && !ret->name.len ? -EBADMSG : result;
 }
 
 /* google.rpc.Status {code 1} */
@@ -329,34 +311,31 @@ static int deny(const struct ext_authz_policy *policy, const struct check *check
 	return ext_authz_refuse(answer, status, &fields, body);
 }
 
-static uint32_t count_fields(struct span message)
+/* What the request will have of a field: from the service, if it has named it before, else its own. */
+static struct span value_so_far(const struct header_modifier *changes, const struct fields *request,
+				struct span name, struct arena *arena, int *ret_error)
 {
-	struct protobuf_field field;
-	uint32_t count = 0;
-
-	while (protobuf_next(&message, &field) > 0)
-		count++;
-	return count;
+	for (uint32_t i = changes->set_count; i-- > 0;)
+		if (span_eq_nocase(changes->set_list[i].name, name))
+			return changes->set_list[i].value;
+	return service_values(request, name, arena, ret_error);
 }
 
 static int take_option(const struct option *option, const struct fields *request, struct arena *arena,
 		       struct header_modifier *changes)
 {
-	struct span name = service_lower(arena, option->name), value = arena_copy(arena, option->value);
+	struct span value = option->value;
 	int error = 0;
 
-	if (!headers_may_modify(option->name))
-		return -EBADMSG;
 	if (option->is_appended) {
-		struct span old = service_values(request, option->name, arena, &error);
+		struct span old = value_so_far(changes, request, option->name, arena, &error);
 		const struct span parts[] = { old, old.data ? SPAN(",") : SPAN(""), value };
 
 		value = service_join(arena, parts, 3);
+		if (error || !value.data)
+			return -ENOMEM;
 	}
-	if (error || !name.data || !value.data)
-		return -ENOMEM;
-	service_set(changes, name, value);
-	return 0;
+	return service_take_header(changes, arena, option->name, value);
 }
 
 static int take_removal(struct span name, struct arena *arena, struct header_modifier *changes)
@@ -423,7 +402,7 @@ int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guar
 		return ext_authz_failed(policy, answer, SPAN("a malformed answer of the service"));
 	if (check.code != 0 || check.has_denied)
 		return deny(policy, &check, answer);
-	changes = service_changes(answer->fields.arena, count_fields(check.ok));
+	changes = service_changes(answer->fields.arena, service_count_fields(check.ok));
 	if (!changes)
 		return -ENOMEM;
 	error = read_ok(check.ok, facts, answer, changes);

@@ -5,8 +5,6 @@
 
 #include "policy/guard/rate_limit.h"
 #include "policy/guard/service.h"
-#include "policy/headers.h"
-#include "user/base/char_class.h"
 #include "user/base/limits.h"
 #include "user/base/protobuf.h"
 
@@ -31,23 +29,6 @@ static int failed(const struct remote_rate_limit *policy, struct guard_answer *a
 }
 
 /* -------------------------------------------------------------------------------- the call */
-
-/* 1 with the form that counts, 0: none does; or an error of service_condition(). */
-static int choose(const struct remote_rate_limit *policy, const struct guard_facts *facts,
-		  const struct remote_rate_limit **ret)
-{
-	*ret = policy;
-	if (!policy->case_count)
-		return 1;
-	for (uint32_t i = 0; i < policy->case_count; i++) {
-		int holds = service_condition(&policy->case_list[i].condition, facts);
-
-		*ret = &policy->case_list[i];
-		if (holds)
-			return holds;
-	}
-	return 0;
-}
 
 /* The values of all entries. 0; -ENODATA: one has none; -E2BIG: nobody can tell; -ENOMEM. */
 static int find_values(const struct rate_descriptor *descriptor, const struct guard_facts *facts,
@@ -200,41 +181,16 @@ static int read_limit_status(struct span message, struct limit_status *ret)
 	return result;
 }
 
-/* HeaderValue {key 1, value 2, raw_value 3} */
-static int read_header(struct span message, struct span *ret_name, struct span *ret_value)
-{
-	struct protobuf_field field;
-	int result;
-
-	*ret_name = *ret_value = (struct span){ 0 };
-	while ((result = protobuf_next(&message, &field)) > 0) {
-		if (protobuf_is(&field, 1, PROTOBUF_LEN))
-			*ret_name = field.bytes;
-		else if ((protobuf_is(&field, 2, PROTOBUF_LEN) || protobuf_is(&field, 3, PROTOBUF_LEN)) &&
-			 field.bytes.len)
-			*ret_value = field.bytes;
-	}
-	if (result == 0 && (!char_class_is_token(*ret_name) || !char_class_is_text(*ret_value)))
-		return -EBADMSG;
-	return result;
-}
-
+/* changes: of the request; NULL: the field is for every response. */
 static int take_header(struct span message, struct guard_answer *answer, struct header_modifier *changes)
 {
-	struct arena *arena = answer->fields.arena;
 	struct span name, value;
-	int error = read_header(message, &name, &value);
+	int error = service_read_header(message, &name, &value);
 
-	if (error || !changes)
-		return error ? error : service_answer_field(answer, name, value);
-	if (!headers_may_modify(name))
-		return -EBADMSG;
-	name = service_lower(arena, name);
-	value = arena_copy(arena, value);
-	if (!name.data || !value.data)
-		return -ENOMEM;
-	service_set(changes, name, value);
-	return 0;
+	if (error)
+		return error;
+	return changes ? service_take_header(changes, answer->fields.arena, name, value)
+		       : service_answer_field(answer, name, value);
 }
 
 /*
@@ -284,16 +240,6 @@ static int read_response(struct span message, struct limit_response *ret, struct
 	return result;
 }
 
-static uint32_t count_fields(struct span message)
-{
-	struct protobuf_field field;
-	uint32_t count = 0;
-
-	while (protobuf_next(&message, &field) > 0)
-		count++;
-	return count;
-}
-
 /* A refusal shows its own limit; otherwise one that localRateLimit has shown stays. */
 static int put_rates(struct fields *fields, const struct limit_status *status, bool is_refused)
 {
@@ -314,7 +260,8 @@ static int put_rates(struct fields *fields, const struct limit_status *status, b
 static int read_answer(const struct remote_rate_limit *policy, struct span message,
 		       struct guard_answer *answer)
 {
-	struct header_modifier *changes = service_changes(answer->fields.arena, count_fields(message));
+	struct header_modifier *changes =
+		service_changes(answer->fields.arena, service_count_fields(message));
 	struct limit_response response;
 	int error = changes ? read_response(message, &response, answer, changes) : -ENOMEM;
 
@@ -340,17 +287,19 @@ static int read_answer(const struct remote_rate_limit *policy, struct span messa
 int remote_limit_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)
 {
 	const struct guard_reply *reply = facts->reply;
-	const struct remote_rate_limit *policy;
-	int result;
+	const struct remote_rate_limit *policy = object;
+	const void *form = policy;
+	int result = 1;
 
 	if (reply && reply->fault.len)
 		return failed(reply->subject, answer, reply->fault);
 	if (reply)
 		return read_answer(reply->subject, reply->body, answer);
-	result = choose(object, facts, &policy);
+	if (policy->case_count)
+		result = service_choose(policy->case_list, sizeof(*policy), policy->case_count, facts, &form);
 	if (result == -E2BIG)
 		return service_refuse_length(answer);
 	if (result <= 0)
 		return result < 0 ? result : GUARD_PASS;
-	return call(policy, facts, answer);
+	return call(form, facts, answer);
 }

@@ -4,8 +4,11 @@
 #include <errno.h>
 
 #include "policy/headers.h"
+#include "user/base/char_class.h"
+#include "user/base/protobuf.h"
 
-int service_condition(const struct policy_condition *condition, const struct guard_facts *facts)
+/* 1 if the form counts, 0 if not, -E2BIG, or -ENOMEM. */
+static int test_condition(const struct policy_condition *condition, const struct guard_facts *facts)
 {
 	const struct expression_facts *values;
 	int error;
@@ -24,6 +27,20 @@ int service_condition(const struct policy_condition *condition, const struct gua
 		break;
 	}
 	return -E2BIG;
+}
+
+int service_choose(const void *list, size_t form_bytes, uint32_t count, const struct guard_facts *facts,
+		   const void **ret_form)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const void *form = (const char *)list + i * form_bytes;
+		int holds = test_condition(form, facts);
+
+		*ret_form = form;
+		if (holds)
+			return holds;
+	}
+	return 0;
 }
 
 int service_text(const struct expression *expression, const struct guard_facts *facts, struct arena *arena,
@@ -68,6 +85,21 @@ void service_set(struct header_modifier *changes, struct span name, struct span 
 void service_remove(struct header_modifier *changes, struct span name)
 {
 	changes->remove_list[changes->remove_count++] = name;
+}
+
+int service_take_header(struct header_modifier *changes, struct arena *arena, struct span name,
+			struct span value)
+{
+	struct span own_name, own_value;
+
+	if (!headers_may_modify(name))
+		return -EBADMSG;
+	own_name = service_lower(arena, name);
+	own_value = arena_copy(arena, value);
+	if (!own_name.data || !own_value.data)
+		return -ENOMEM;
+	service_set(changes, own_name, own_value);
+	return 0;
 }
 
 static struct span separator_of(struct span name)
@@ -166,4 +198,33 @@ int service_answer_field(struct guard_answer *answer, struct span name, struct s
 	own_name = service_lower(arena, name);
 	own_value = arena_copy(arena, value);
 	return own_name.data && own_value.data ? fields_set(&answer->fields, own_name, own_value) : -ENOMEM;
+}
+
+/* HeaderValue {key 1, value 2, raw_value 3} */
+int service_read_header(struct span message, struct span *ret_name, struct span *ret_value)
+{
+	struct protobuf_field field;
+	int result;
+
+	*ret_name = *ret_value = (struct span){ 0 };
+	while ((result = protobuf_next(&message, &field)) > 0) {
+		if (protobuf_is(&field, 1, PROTOBUF_LEN))
+			*ret_name = field.bytes;
+		else if ((protobuf_is(&field, 2, PROTOBUF_LEN) || protobuf_is(&field, 3, PROTOBUF_LEN)) &&
+			 field.bytes.len)
+			*ret_value = field.bytes;
+	}
+	if (result == 0 && (!char_class_is_token(*ret_name) || !char_class_is_text(*ret_value)))
+		return -EBADMSG;
+	return result;
+}
+
+uint32_t service_count_fields(struct span message)
+{
+	struct protobuf_field field;
+	uint32_t count = 0;
+
+	while (protobuf_next(&message, &field) > 0)
+		count++;
+	return count;
 }

@@ -50,19 +50,8 @@ spec:
       failureMode: FailClosed
       http: {path: '"/ask"', allowedRequestHeaders: [x-a], addRequestHeaders: {x-b: request.path},
              allowedResponseHeaders: [x-user]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: judge, namespace: ns}
-spec: {clusterIP: None, ports: [{port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: judge-1, namespace: ns, labels: {kubernetes.io/service-name: judge}}
-addressType: IPv4
-ports: [{port: @judge_port@}]
-endpoints: [{addresses: [127.0.0.1]}]
 """
+JUDGE = SERVICE.replace("svc", "judge").replace("@origin_port@", "@judge_port@")
 
 
 class Question:
@@ -368,8 +357,8 @@ def crash():
 def manifests():
     judge = Judge(lambda request: (200, [("X-User", "alice"), ("X-Other", "1"), ("Server", "judge")], b""))
     backend, port = Backend(), judge.address.partition(":")[2]
-    gateway = Gateway(GATEWAY + SERVICE + ROUTE + RULES, origin_port=backend.port, judge=judge.address,
-                      judge_port=port, workers=1)
+    gateway = Gateway(GATEWAY + SERVICE + JUDGE + ROUTE + RULES, origin_port=backend.port,
+                      judge=judge.address, judge_port=port, workers=1)
     headers = [("X-A", "1"), ("Cookie", "c"), ("X-User", "root"), ("X-Other", "root")]
     upstream = None
     for path, expected in (("/policy", ("alice", "root", None)), ("/filter", ("alice", "1", None))):

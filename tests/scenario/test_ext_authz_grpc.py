@@ -71,15 +71,18 @@ def admits():
     need("module:google.protobuf")
     yes = envoy_api.make("BoolValue", value=True)
     answer = envoy_api.admitted(
-        headers=[envoy_api.option("X-User", "alice"), envoy_api.option("x-list", "c", append=yes)],
+        headers=[envoy_api.option("X-User", "alice"), envoy_api.option("x-list", "c", append=yes),
+                 envoy_api.option("X-Groups", "a"), envoy_api.option("x-groups", "b", append=yes),
+                 envoy_api.option("x-groups", "c", append=yes)],
         headers_to_remove=["x-secret"], response_headers_to_add=[envoy_api.option("x-seen", "1")])
     service = envoy_api.authorization(lambda request, context: answer)
     gateway, backend = acted(guarded(service))
     spoof = [("X-User", "root"), ("x_user", "root"), ("Connection", "close, x-user"), ("X-List", "a"),
-             ("X-List", "b"), ("X-Secret", "s"), ("x_secret", "s")]
+             ("X-List", "b"), ("X-Secret", "s"), ("x_secret", "s"), ("X-Groups", "admin")]
     head, response = exchange(gateway, backend, spoof)
     eq((head.header("x-user"), head.header("x_user"), head.header("x-list"), head.header("x-secret"),
-        head.header("x_secret")), ("alice", None, "a,b,c", None, None), "what the backend gets")
+        head.header("x_secret"), head.header("x-groups")), ("alice", None, "a,b,c", None, None, "a,b,c"),
+       "what the backend gets")
     eq(response.header("x-seen"), "1", "the response")
 
 
