@@ -3,6 +3,7 @@
 import collections
 
 from hg import *
+from hg.mcp import Mcp, McpGateway
 from healthservers import ADDRESSES, await_out, entries, gateway_of, history, out, servers, statuses
 
 
@@ -82,3 +83,30 @@ def without_policy():
     wait_until(lambda: statuses(gateway, 5) and out(gateway) == {bad.address}, 20, "the ejection")
     gateway.reload(SLOW % (hosts, ""), timeout=20)
     eq((out(gateway), entries(gateway)[bad.address]["ejected"]), (set(), False), "out without the policy")
+
+
+UNCHECKED = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - backends:
+      - mcp: {targets: [{name: gone, mcp: {host: http://127.0.0.1:%u/mcp}}]}
+        policies:
+          health:
+            unhealthyExpression: response.code == 200
+            active: {type: TCP, interval: 50ms}
+            eviction: {consecutiveFailures: 1, duration: 1ms}
+"""
+
+
+@test("an endpoint that cannot be checked, that of an MCP backend, returns when its time is over")
+def unchecked():
+    gateway = McpGateway(UNCHECKED % free_port(), workers=1)
+    client = Mcp(gateway, start=False)
+    answer = client.post(client.message("initialize", {"protocolVersion": client.wanted, "capabilities": {},
+                                                       "clientInfo": client.info}))
+    eq(answer.status, 200, "status")
+    entry = gateway.admin_json("/endpoints")[0]
+    eq((entry["evictions_total"], entry["evictions_in_a_row"]), (1, 1), "evictions")
+    wait_until(lambda: not gateway.admin_json("/endpoints")[0]["evicted"], 20, "the return")

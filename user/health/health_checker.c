@@ -36,9 +36,17 @@ static struct timer_wheel *checker_timers(const struct health_checker *checker)
 	return loop_timers(checker->outbound->loop);
 }
 
+static const struct backend_ref *ref_of(const struct health_target *target)
+{
+	return target->backend->health_group->ref;
+}
+
+/* NULL: it is checked only to return, or cannot be checked at all. */
 static const struct health_check *check_of(const struct health_target *target)
 {
-	return target->policy && target->policy->has_active ? &target->policy->active : NULL;
+	if (!target->policy->has_active || !health_probe_can(ref_of(target)))
+		return NULL;
+	return &target->policy->active;
 }
 
 /* ------------------------------------------------------------------------------------ changes */
@@ -101,13 +109,14 @@ static void target_arm_next(struct health_target *target)
 	uint64_t now_ms = checker_now_ms(checker), next_ms;
 
 	if (!check) {
-		target->retry_ms = now_ms + (target->policy && target->policy->has_passive
+		target->retry_ms = now_ms + (target->policy->has_passive
 						     ? target->policy->passive.interval_ns / NS_PER_MS
 						     : CONNECT_TIMEOUT_MS);
 		return;
 	}
 	next_ms = target->started_ms +
 		  health_check_next_ms(target->health, check, random_next(&checker->random));
+	target->retry_ms = next_ms;
 	if (!checker->is_stopped)
 		target_arm(target, next_ms > now_ms ? next_ms : now_ms);
 }
@@ -162,7 +171,7 @@ static void target_begin(struct health_target *target)
 {
 	struct health_checker *checker = target->checker;
 	const struct health_check *check = check_of(target);
-	const struct backend_ref *ref = target->backend->health_group->ref;
+	const struct backend_ref *ref = ref_of(target);
 	const struct health_probe_options options = {
 		.snapshot = checker->snapshot,
 		.endpoint = target->endpoint,
@@ -183,7 +192,7 @@ static void target_begin(struct health_target *target)
 		target->probe = health_probe_start(checker->outbound, &options);
 	if (target->probe)
 		checker->probe_count++;
-	else if (check)
+	else if (check && !checker->is_stopped)
 		target_arm(target, target->started_ms + BUSY_MS);
 	else
 		target->retry_ms = target->started_ms + BUSY_MS;
@@ -290,7 +299,7 @@ static void checker_name(struct health_checker *checker, const struct backend *b
 	target->backend = backend;
 	target->endpoint = endpoint;
 	target->policy = policy;
-	checker->active_count += policy->has_active && health_probe_can(backend->health_group->ref);
+	checker->active_count += check_of(target) != NULL;
 	checker->may_eject |= policy->has_passive || policy->has_eviction || is_out(health);
 }
 
@@ -324,7 +333,7 @@ static void target_schedule(struct health_target *target)
 	const struct health_check *check = check_of(target);
 	uint64_t now_ms = checker_now_ms(checker), at_ms;
 
-	if (!check || checker->is_stopped || !health_probe_can(target->backend->health_group->ref)) {
+	if (!check || checker->is_stopped) {
 		timer_cancel(checker_timers(checker), &target->timer);
 		return;
 	}

@@ -18,10 +18,10 @@ struct health_target {
 	struct endpoint_health *health; /* of the snapshot that is followed, like the next three */
 	const struct backend *backend; /* the first one that has it */
 	const struct endpoint *endpoint;
-	const struct health_policy *policy; /* NULL: it is checked only to return */
+	const struct health_policy *policy;
 	struct health_probe *probe; /* owner; NULL: none runs */
 	uint64_t started_ms; /* of the last check */
-	uint64_t retry_ms; /* without active checks: not before this time */
+	uint64_t retry_ms; /* without active checks, or after health_checker_stop(): not before this time */
 	uint64_t ejected_until_ms; /* of the last ejection that the history has */
 	struct timer timer; /* the next active check */
 	bool is_named; /* by the snapshot that is followed */
