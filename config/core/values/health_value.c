@@ -125,7 +125,7 @@ static const struct schema_row http_rows[] = {
 	{ "method", AS_WORD_TEXT(struct http_check, method), .default_text = "GET",
 	  WORDS("GET", "HEAD", "POST", "PUT", "OPTIONS"), .doc = "of the check" },
 	{ "expectedStatuses", STATUSES(expected_list, expected_count), .decode = decode_expected,
-	  .default_doc = "`[200]`", .doc = "of a check that passed" },
+	  .default_doc = "`[200]`", .doc = "a check passes if the response has one of these statuses" },
 	{ "retriableStatuses", STATUSES(retriable_list, retriable_count), .decode = decode_retriable,
 	  .default_doc = "`[]`",
 	  .doc = "count for `unhealthyThreshold`, as no response does; with any other status that is not "
