@@ -133,3 +133,16 @@ static inline void assert_span(struct span s, const char *text, const char *file
 	print_error("\"%.*s\" is not \"%s\"\n", SPAN_FMT(s), text);
 	_fail(file, line);
 }
+
+/* The text is refused, and no message contains the secret. */
+static inline void config_keeps_secret(const char *text, const char *secret)
+{
+	struct config_case c;
+
+	config_case_text(&c, text);
+	assert_int_not_equal(c.result, 0);
+	for (unsigned severity = 0; severity < CONFIG_SEVERITY_COUNT; severity++)
+		if (strstr(config_case_lines(&c, severity), secret))
+			fail_msg("%s", config_case_lines(&c, severity));
+	config_case_done(&c);
+}

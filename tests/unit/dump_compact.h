@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "admin/dump/config_dump.h"
+#include "admin/dump/config_dump_policy.h"
 #include "tests/unit/json_tree.h"
 #include "tests/lib/test.h"
 
@@ -69,4 +70,23 @@ static inline void assert_has(const char *dump, const char *want)
 {
 	if (!strstr(dump, want))
 		fail_msg("missing: %s\nin: %s", want, dump);
+}
+
+/* The dump of one policy. */
+static inline void assert_dumped(enum policy_kind kind, const void *object, const char *want)
+{
+	struct policy_value value = { kind, object };
+	struct json_writer w;
+	struct text out;
+	char *have;
+
+	text_init(&out);
+	json_begin(&w, &out);
+	json_open_object(&w, NULL);
+	dump_policy_value(&w, &value);
+	json_close(&w);
+	have = compact(text_span(&out));
+	assert_string_equal(have, want);
+	free(have);
+	text_done(&out);
 }

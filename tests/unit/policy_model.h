@@ -215,6 +215,25 @@ static inline struct request_head head_of(struct arena *arena, const char *metho
 	return head;
 }
 
+/* A request for /x, with fields as "name: value", separated by line ends. query: NULL: none. */
+static inline struct request_head head_with(struct arena *arena, const char *query, const char *fields)
+{
+	struct request_head head = { .path = SPAN("/x"),
+				     .query = span_str(query),
+				     .has_query = query != NULL };
+	struct span rest = span_str(fields), line;
+
+	fields_init(&head.fields, arena);
+	while (rest.len && span_split(&rest, '\n', &line)) {
+		ptrdiff_t colon = span_find(line, ':');
+
+		assert_int_equal(fields_add(&head.fields, span_first(line, (size_t)colon),
+					    span_trim(span_from(line, (size_t)colon + 1))),
+				 0);
+	}
+	return head;
+}
+
 static inline void assert_text(struct span actual, const char *expected)
 {
 	if (!span_eq(actual, span_str(expected)))

@@ -8,6 +8,7 @@
 #include "tests/lib/test_arena.h"
 #include "tests/unit/config_text.h"
 #include "tests/unit/dump_compact.h"
+#include "tests/unit/policy_model.h"
 
 TEST_ARENA(arena, 16 * 1024);
 
@@ -69,38 +70,11 @@ TEST(no_message_contains_the_key)
 		      "authorization}}, key: s3cr3t}]}" END,
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		struct config_case c;
-
-		config_case_text(&c, texts[i]);
-		assert_int_not_equal(c.result, 0);
-		for (unsigned severity = 0; severity < CONFIG_SEVERITY_COUNT; severity++)
-			if (strstr(config_case_lines(&c, severity), "s3cr3t"))
-				fail_msg("%s", config_case_lines(&c, severity));
-		config_case_done(&c);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		config_keeps_secret(texts[i], "s3cr3t");
 }
 
 /* ---- what a backend gets */
-
-/* Fields as "name: value", separated by line ends. */
-static struct request_head head_of(const char *query, const char *fields)
-{
-	struct request_head head = { .path = SPAN("/x"),
-				     .query = span_str(query),
-				     .has_query = query != NULL };
-	struct span rest = span_str(fields), line;
-
-	fields_init(&head.fields, &arena);
-	while (rest.len && span_split(&rest, '\n', &line)) {
-		ptrdiff_t colon = span_find(line, ':');
-
-		assert_int_equal(fields_add(&head.fields, span_first(line, (size_t)colon),
-					    span_trim(span_from(line, (size_t)colon + 1))),
-				 0);
-	}
-	return head;
-}
 
 static const char *text_of(const struct request_head *head)
 {
@@ -168,7 +142,7 @@ TEST(the_backend_gets_the_credential_in_place_of_what_the_client_sent)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct request_head head = head_of(rows[i].query, rows[i].fields);
+		struct request_head head = head_with(&arena, rows[i].query, rows[i].fields);
 		struct config_case c;
 		struct text text;
 
@@ -186,24 +160,6 @@ TEST(the_backend_gets_the_credential_in_place_of_what_the_client_sent)
 }
 
 /* ---- what is shown */
-
-static void assert_dumped(const struct backend_auth_policy *policy, const char *want)
-{
-	struct policy_value value = { POLICY_BACKEND_AUTH, policy };
-	struct json_writer w;
-	struct text out;
-	char *have;
-
-	text_init(&out);
-	json_begin(&w, &out);
-	json_open_object(&w, NULL);
-	dump_policy_value(&w, &value);
-	json_close(&w);
-	have = compact(text_span(&out));
-	assert_string_equal(have, want);
-	free(have);
-	text_done(&out);
-}
 
 TEST(the_dump_shows_places_and_no_keys)
 {
@@ -229,7 +185,7 @@ TEST(the_dump_shows_places_and_no_keys)
 		text_fmt(&text, BEGIN "backendAuth: {%s}" END, rows[i].policy);
 		config_case_text(&c, text.data);
 		config_case_accepted(&c);
-		assert_dumped(policy_of(&c), rows[i].want);
+		assert_dumped(POLICY_BACKEND_AUTH, policy_of(&c), rows[i].want);
 		config_case_done(&c);
 		text_done(&text);
 	}

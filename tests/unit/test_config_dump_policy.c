@@ -7,24 +7,6 @@
 
 #define S (1000000000ull)
 
-static void assert_value(enum policy_kind kind, const void *object, const char *want)
-{
-	struct policy_value value = { kind, object };
-	struct json_writer w;
-	struct text out;
-	char *have;
-
-	text_init(&out);
-	json_begin(&w, &out);
-	json_open_object(&w, NULL);
-	dump_policy_value(&w, &value);
-	json_close(&w);
-	have = compact(text_span(&out));
-	assert_string_equal(have, want);
-	free(have);
-	text_done(&out);
-}
-
 TEST(traffic_policies_leave_out_what_is_unset)
 {
 	static uint16_t codes[] = { 500, 503, 599 };
@@ -36,15 +18,15 @@ TEST(traffic_policies_leave_out_what_is_unset)
 						      .precondition_text = SPAN("request.method == \"GET\""),
 						      .condition_text = SPAN("response.code == 200") };
 
-	assert_value(POLICY_TIMEOUT, &both,
-		     "{\"timeout\":{\"requestTimeout\":\"10s\",\"backendRequestTimeout\":\"0s\"}}");
-	assert_value(POLICY_TIMEOUT, &none, "{\"timeout\":{}}");
-	assert_value(POLICY_RETRY, &retry,
-		     "{\"retry\":{\"attempts\":2,\"codes\":[\"500 Internal Server Error\","
-		     "\"503 Service Unavailable\",\"599 <unknown status code>\"]}}");
-	assert_value(POLICY_RETRY, &no_codes,
-		     "{\"retry\":{\"attempts\":1,\"backoff\":\"250ms\",\"codes\":[],\"precondition\":"
-		     "\"request.method == \\\"GET\\\"\",\"condition\":\"response.code == 200\"}}");
+	assert_dumped(POLICY_TIMEOUT, &both,
+		      "{\"timeout\":{\"requestTimeout\":\"10s\",\"backendRequestTimeout\":\"0s\"}}");
+	assert_dumped(POLICY_TIMEOUT, &none, "{\"timeout\":{}}");
+	assert_dumped(POLICY_RETRY, &retry,
+		      "{\"retry\":{\"attempts\":2,\"codes\":[\"500 Internal Server Error\","
+		      "\"503 Service Unavailable\",\"599 <unknown status code>\"]}}");
+	assert_dumped(POLICY_RETRY, &no_codes,
+		      "{\"retry\":{\"attempts\":1,\"backoff\":\"250ms\",\"codes\":[],\"precondition\":"
+		      "\"request.method == \\\"GET\\\"\",\"condition\":\"response.code == 200\"}}");
 }
 
 TEST(a_delay_is_dumped_as_one_text)
@@ -52,30 +34,30 @@ TEST(a_delay_is_dumped_as_one_text)
 	static const struct delay_policy fixed = { .text = SPAN("2s"), .ns = 2 * S };
 	static const struct delay_policy computed = { .text = SPAN("random() < 0.1 ? 500 : 0") };
 
-	assert_value(POLICY_DELAY, &fixed, "{\"delay\":{\"duration\":\"2s\"}}");
-	assert_value(POLICY_DELAY, &computed, "{\"delay\":{\"duration\":\"random() < 0.1 ? 500 : 0\"}}");
+	assert_dumped(POLICY_DELAY, &fixed, "{\"delay\":{\"duration\":\"2s\"}}");
+	assert_dumped(POLICY_DELAY, &computed, "{\"delay\":{\"duration\":\"random() < 0.1 ? 500 : 0\"}}");
 }
 
 TEST(health_leaves_out_what_is_unset_and_shows_whole_shares_without_a_point)
 {
 	struct health_policy health = { .text = SPAN("response.code >= 500") };
 
-	assert_value(POLICY_BACKEND_HEALTH, &(struct health_policy){ 0 }, "{\"health\":{}}");
-	assert_value(POLICY_BACKEND_HEALTH, &health,
-		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\"}}");
+	assert_dumped(POLICY_BACKEND_HEALTH, &(struct health_policy){ 0 }, "{\"health\":{}}");
+	assert_dumped(POLICY_BACKEND_HEALTH, &health,
+		      "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\"}}");
 	health.has_eviction = true;
-	assert_value(POLICY_BACKEND_HEALTH, &health,
-		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":{}}}");
+	assert_dumped(POLICY_BACKEND_HEALTH, &health,
+		      "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":{}}}");
 	health.eviction = (struct eviction_policy){ { true, 30 * S }, true, 1000000, 3, true, 250000 };
-	assert_value(POLICY_BACKEND_HEALTH, &health,
-		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":"
-		     "{\"duration\":\"30s\",\"restoreHealth\":1,\"consecutiveFailures\":3,"
-		     "\"healthThreshold\":0.25}}}");
+	assert_dumped(POLICY_BACKEND_HEALTH, &health,
+		      "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":"
+		      "{\"duration\":\"30s\",\"restoreHealth\":1,\"consecutiveFailures\":3,"
+		      "\"healthThreshold\":0.25}}}");
 	health.eviction.restore_health = 0;
 	health.eviction.consecutive_failures = 0;
-	assert_value(POLICY_BACKEND_HEALTH, &health,
-		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":"
-		     "{\"duration\":\"30s\",\"restoreHealth\":0,\"healthThreshold\":0.25}}}");
+	assert_dumped(POLICY_BACKEND_HEALTH, &health,
+		      "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":"
+		      "{\"duration\":\"30s\",\"restoreHealth\":0,\"healthThreshold\":0.25}}}");
 }
 
 TEST(checks_and_ejection_are_dumped_with_their_defaults)
@@ -90,7 +72,7 @@ TEST(checks_and_ejection_are_dumped_with_their_defaults)
 	health.active.http.expected_count = 1;
 	health.active.http.expected_response = SPAN("OK");
 	health.active.port = 81;
-	assert_value(
+	assert_dumped(
 		POLICY_BACKEND_HEALTH, &health,
 		"{\"health\":{\"active\":{\"timeout\":\"1s\",\"interval\":\"3s\",\"unhealthyThreshold\":3,"
 		"\"healthyThreshold\":1,\"type\":\"HTTP\",\"http\":{\"path\":\"/\",\"method\":\"GET\","
@@ -98,7 +80,7 @@ TEST(checks_and_ejection_are_dumped_with_their_defaults)
 		"\"overrides\":{\"port\":81}},\"panicThreshold\":30}}");
 	health = (struct health_policy){ .has_passive = true };
 	schema_default(&health_passive_schema, &health.passive);
-	assert_value(
+	assert_dumped(
 		POLICY_BACKEND_HEALTH, &health,
 		"{\"health\":{\"passive\":{\"interval\":\"3s\",\"consecutiveGatewayErrors\":0,"
 		"\"consecutive5XxErrors\":5,\"consecutiveLocalOriginFailures\":5,"
@@ -135,38 +117,38 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 	struct buffer_policy buffer = { .request = { true, true, 9, BUFFER_FAIL_CLOSED } };
 	struct authorization_policy network = { rules, 2, 0 };
 
-	assert_value(POLICY_REQUEST_HEADERS, &headers,
-		     "{\"requestHeaderModifier\":{\"add\":{\"x-add\":\"1\"},\"set\":{\"x-set\":\"2\"},"
-		     "\"remove\":[\"x-gone\"]}}");
-	assert_value(POLICY_RESPONSE_HEADERS, &(struct header_modifier){ 0 },
-		     "{\"responseHeaderModifier\":{}}");
-	assert_value(POLICY_REDIRECT, &redirect,
-		     "{\"requestRedirect\":{\"scheme\":\"https\",\"authority\":{\"port\":8443},"
-		     "\"path\":{\"prefix\":\"/new\"},\"status\":301}}");
-	assert_value(POLICY_URL_REWRITE, &full,
-		     "{\"urlRewrite\":{\"authority\":{\"full\":\"h:1\"},\"path\":{\"full\":\"/p\"}}}");
-	assert_value(POLICY_URL_REWRITE, &host, "{\"urlRewrite\":{\"authority\":{\"host\":\"h\"}}}");
-	assert_value(POLICY_URL_REWRITE, &none, "{\"urlRewrite\":{\"authority\":\"none\"}}");
-	assert_value(POLICY_MIRROR, &half,
-		     "{\"requestMirror\":{\"backend\":{\"service\":{\"name\":\"ns/svc\",\"port\":80}},"
-		     "\"percentage\":0.5}}");
-	assert_value(POLICY_MIRROR, &whole,
-		     "{\"requestMirror\":{\"backend\":{\"invalid\":null},\"percentage\":1.0}}");
-	assert_value(POLICY_DIRECT_RESPONSE, &direct,
-		     "{\"directResponse\":{\"body\":\"aGVsbG8K\",\"status\":418}}");
-	assert_value(POLICY_FRONTEND_CONNECT, &(struct frontend_connect){ CONNECT_ROUTE },
-		     "{\"connect\":{\"mode\":\"route\"}}");
-	assert_value(POLICY_FRONTEND_PROXY, &(struct frontend_proxy){ PROXY_VERSION_ALL, PROXY_OPTIONAL },
-		     "{\"proxy\":{\"version\":\"all\",\"mode\":\"optional\"}}");
-	assert_value(POLICY_CIRCUIT_BREAKER, &(struct circuit_breaker){ .max_connections = { true, 7 } },
-		     "{\"circuitBreaker\":{\"maxConnections\":7}}");
-	assert_value(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },
-		     "{\"limits\":{\"maxRequestBytes\":0}}");
-	assert_value(POLICY_BUFFER, &buffer,
-		     "{\"buffer\":{\"request\":{\"maxBytes\":9,\"failureMode\":\"failClosed\"}}}");
-	assert_value(POLICY_NETWORK_AUTHORIZATION, &network,
-		     "{\"networkAuthorization\":{\"rules\":[{\"deny\":\"(a) && (b)\"},{\"allow\":\"a\"}]}}");
-	assert_value(POLICY_FRONTEND_ACCESS_LOG, &access_log, "{\"accessLog\":{\"remove\":[\"x-gone\"]}}");
+	assert_dumped(POLICY_REQUEST_HEADERS, &headers,
+		      "{\"requestHeaderModifier\":{\"add\":{\"x-add\":\"1\"},\"set\":{\"x-set\":\"2\"},"
+		      "\"remove\":[\"x-gone\"]}}");
+	assert_dumped(POLICY_RESPONSE_HEADERS, &(struct header_modifier){ 0 },
+		      "{\"responseHeaderModifier\":{}}");
+	assert_dumped(POLICY_REDIRECT, &redirect,
+		      "{\"requestRedirect\":{\"scheme\":\"https\",\"authority\":{\"port\":8443},"
+		      "\"path\":{\"prefix\":\"/new\"},\"status\":301}}");
+	assert_dumped(POLICY_URL_REWRITE, &full,
+		      "{\"urlRewrite\":{\"authority\":{\"full\":\"h:1\"},\"path\":{\"full\":\"/p\"}}}");
+	assert_dumped(POLICY_URL_REWRITE, &host, "{\"urlRewrite\":{\"authority\":{\"host\":\"h\"}}}");
+	assert_dumped(POLICY_URL_REWRITE, &none, "{\"urlRewrite\":{\"authority\":\"none\"}}");
+	assert_dumped(POLICY_MIRROR, &half,
+		      "{\"requestMirror\":{\"backend\":{\"service\":{\"name\":\"ns/svc\",\"port\":80}},"
+		      "\"percentage\":0.5}}");
+	assert_dumped(POLICY_MIRROR, &whole,
+		      "{\"requestMirror\":{\"backend\":{\"invalid\":null},\"percentage\":1.0}}");
+	assert_dumped(POLICY_DIRECT_RESPONSE, &direct,
+		      "{\"directResponse\":{\"body\":\"aGVsbG8K\",\"status\":418}}");
+	assert_dumped(POLICY_FRONTEND_CONNECT, &(struct frontend_connect){ CONNECT_ROUTE },
+		      "{\"connect\":{\"mode\":\"route\"}}");
+	assert_dumped(POLICY_FRONTEND_PROXY, &(struct frontend_proxy){ PROXY_VERSION_ALL, PROXY_OPTIONAL },
+		      "{\"proxy\":{\"version\":\"all\",\"mode\":\"optional\"}}");
+	assert_dumped(POLICY_CIRCUIT_BREAKER, &(struct circuit_breaker){ .max_connections = { true, 7 } },
+		      "{\"circuitBreaker\":{\"maxConnections\":7}}");
+	assert_dumped(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },
+		      "{\"limits\":{\"maxRequestBytes\":0}}");
+	assert_dumped(POLICY_BUFFER, &buffer,
+		      "{\"buffer\":{\"request\":{\"maxBytes\":9,\"failureMode\":\"failClosed\"}}}");
+	assert_dumped(POLICY_NETWORK_AUTHORIZATION, &network,
+		      "{\"networkAuthorization\":{\"rules\":[{\"deny\":\"(a) && (b)\"},{\"allow\":\"a\"}]}}");
+	assert_dumped(POLICY_FRONTEND_ACCESS_LOG, &access_log, "{\"accessLog\":{\"remove\":[\"x-gone\"]}}");
 }
 
 TEST(a_connect_timeout_is_dumped_the_way_it_was_written)
@@ -174,14 +156,14 @@ TEST(a_connect_timeout_is_dumped_the_way_it_was_written)
 	struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, true, { true, 2500000000u }, false };
 	struct backend_http http = { .version = BACKEND_HTTP2 };
 
-	assert_value(POLICY_BACKEND_TCP, &tcp,
-		     "{\"tcp\":{\"keepalives\":{\"enabled\":true,\"time\":\"3m0s\",\"interval\":\"3m0s\","
-		     "\"retries\":9},\"connectTimeout\":\"2.5s\"}}");
+	assert_dumped(POLICY_BACKEND_TCP, &tcp,
+		      "{\"tcp\":{\"keepalives\":{\"enabled\":true,\"time\":\"3m0s\",\"interval\":\"3m0s\","
+		      "\"retries\":9},\"connectTimeout\":\"2.5s\"}}");
 	tcp.connect_timeout_as_object = true;
-	assert_value(POLICY_BACKEND_TCP, &tcp,
-		     "{\"tcp\":{\"keepalives\":{\"enabled\":true,\"time\":\"3m0s\",\"interval\":\"3m0s\","
-		     "\"retries\":9},\"connectTimeout\":{\"secs\":2,\"nanos\":500000000}}}");
-	assert_value(POLICY_BACKEND_HTTP, &http, "{\"http\":{\"version\":\"HTTP/2.0\"}}");
+	assert_dumped(POLICY_BACKEND_TCP, &tcp,
+		      "{\"tcp\":{\"keepalives\":{\"enabled\":true,\"time\":\"3m0s\",\"interval\":\"3m0s\","
+		      "\"retries\":9},\"connectTimeout\":{\"secs\":2,\"nanos\":500000000}}}");
+	assert_dumped(POLICY_BACKEND_HTTP, &http, "{\"http\":{\"version\":\"HTTP/2.0\"}}");
 }
 
 TEST(every_kind_of_policy_has_its_name)

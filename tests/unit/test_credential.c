@@ -2,28 +2,10 @@
 #include "policy/guard/credential.h"
 
 #include "tests/lib/test_arena.h"
+#include "tests/unit/policy_model.h"
 #include "user/base/check.h"
 
 TEST_ARENA(arena, 4096);
-
-/* Fields as "name: value", separated by line ends. */
-static struct request_head head_of(const char *query, const char *fields)
-{
-	struct request_head head = { .path = SPAN("/x"),
-				     .query = span_str(query),
-				     .has_query = query != NULL };
-	struct span rest = span_str(fields), line;
-
-	fields_init(&head.fields, &arena);
-	while (rest.len && span_split(&rest, '\n', &line)) {
-		ptrdiff_t colon = span_find(line, ':');
-
-		assert_int_equal(fields_add(&head.fields, span_first(line, (size_t)colon),
-					    span_trim(span_from(line, (size_t)colon + 1))),
-				 0);
-	}
-	return head;
-}
 
 static const struct credential_location header = { .kind = LOCATION_HEADER, .name = SPAN("x-key") };
 static const struct credential_location bearer = { .kind = LOCATION_HEADER,
@@ -81,7 +63,7 @@ static const struct row {
 TEST(a_credential_is_found_once_or_not_at_all)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct request_head head = head_of(rows[i].query, rows[i].fields);
+		struct request_head head = head_with(&arena, rows[i].query, rows[i].fields);
 		struct span value = { 0 };
 		int found = credential_find(rows[i].location, &head, &arena, &value);
 
@@ -94,8 +76,8 @@ TEST(a_credential_is_found_once_or_not_at_all)
 TEST(what_is_taken_out_is_gone_and_the_rest_stays)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct request_head head = head_of(rows[i].query, rows[i].fields);
-		struct request_head left = head_of(rows[i].query_left, rows[i].fields_left);
+		struct request_head head = head_with(&arena, rows[i].query, rows[i].fields);
+		struct request_head left = head_with(&arena, rows[i].query_left, rows[i].fields_left);
 		bool is_same;
 
 		assert_int_equal(credential_remove(rows[i].location, &head, &arena), 0);

@@ -89,14 +89,6 @@ static const struct yaml_node *itself(const struct decoder *d, const struct yaml
 	return node;
 }
 
-static bool never(struct decoder *d, const struct yaml_node *node, void *element)
-{
-	(void)d;
-	(void)node;
-	(void)element;
-	return false;
-}
-
 /* -------------------------------------------------------------------------------- the service */
 
 /* The styles decode it: value_ext_authz_targets(). */
@@ -287,12 +279,8 @@ static const struct schema manifest_authz_schema = SCHEMA(manifest_authz_rows, s
 static const struct schema_row ext_authz_rows[] = {
 	EXT_AUTHZ_ROWS,
 	/* value_ext_authz() decodes it. */
-	{ "conditional",
-	  AS_OBJECTS(struct ext_authz_policy, case_list, case_count, &authz_form_schema,
-		     struct ext_authz_policy),
-	  .element = never,
-	  .doc = "instead of the other keys: several forms, each with a condition; without a true condition "
-		 "no service is asked" },
+	CASES_ROW(struct ext_authz_policy, case_list, case_count, &authz_form_schema, struct ext_authz_policy,
+		  "no service is asked"),
 };
 const struct schema ext_authz_schema =
 	SCHEMA(ext_authz_rows, struct ext_authz_policy, .check = check_ext_authz);
@@ -447,12 +435,8 @@ static const struct schema manifest_limit_schema = SCHEMA(manifest_limit_rows, s
 static const struct schema_row remote_limit_rows[] = {
 	REMOTE_LIMIT_ROWS,
 	/* value_remote_limit() decodes it. */
-	{ "conditional",
-	  AS_OBJECTS(struct remote_rate_limit, case_list, case_count, &limit_form_schema,
-		     struct remote_rate_limit),
-	  .element = never,
-	  .doc = "instead of the other keys: several forms, each with a condition; without a true condition "
-		 "nothing is counted" },
+	CASES_ROW(struct remote_rate_limit, case_list, case_count, &limit_form_schema,
+		  struct remote_rate_limit, "nothing is counted"),
 };
 const struct schema remote_limit_schema =
 	SCHEMA(remote_limit_rows, struct remote_rate_limit, .check = check_remote_limit);

@@ -86,3 +86,58 @@ bool value_cases(struct decoder *d, const struct yaml_node *node, const struct s
 	*ret_count = list->count;
 	return true;
 }
+
+bool value_no_case(struct decoder *d, const struct yaml_node *node, void *element)
+{
+	(void)d;
+	(void)node;
+	(void)element;
+	return false;
+}
+
+/* -------------------------------------------------------------------------------- names with expressions */
+
+static const struct yaml_node *value_node(const struct decoder *d, const struct yaml_node *pair)
+{
+	return d->is_manifest ? decode_get(pair, "value") : pair;
+}
+
+bool value_pair(struct decoder *d, const struct yaml_node *node, const struct yaml_node **ret_name_node,
+		struct span *ret_name, struct span *ret_value)
+{
+	static const struct decode_key keys[] = { KEY("name"), KEY("value") };
+
+	*ret_name_node = node;
+	*ret_name = node->key;
+	if (d->is_manifest) {
+		if (!DECODE_MAP(d, node, keys))
+			return false;
+		*ret_name_node = decode_need(d, node, "name", "write the name of the header");
+		if (!decode_need(d, node, "value", "write an expression") ||
+		    !decode_string(d, *ret_name_node, ret_name))
+			return false;
+	}
+	return decode_lines(d, value_node(d, node), ret_value);
+}
+
+const struct expression **value_pairs_compile(struct decoder *d, const struct yaml_node *nodes,
+					      enum expression_point point, const struct header_pair *list,
+					      uint32_t count, uint32_t *needs)
+{
+	const struct expression **expressions;
+	uint32_t at = 0;
+
+	if (!nodes || count != nodes->count)
+		return NULL;
+	expressions = decode_take(d, count, sizeof(*expressions));
+	if (!expressions)
+		return NULL;
+	yaml_each(node, nodes) {
+		const struct expression *expression =
+			value_expression(d, value_node(d, node), list[at].value, point);
+
+		*needs |= expression ? expression->needs : 0;
+		expressions[at++] = expression;
+	}
+	return expressions;
+}

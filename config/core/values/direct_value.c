@@ -16,52 +16,22 @@ static bool decode_body(struct decoder *d, const struct yaml_node *node, void *r
 	return direct->body_expression != NULL;
 }
 
-/* A member of a map, or {name, value} in manifests. */
-static const struct yaml_node *value_of(const struct decoder *d, const struct yaml_node *node)
-{
-	return d->is_manifest ? decode_get(node, "value") : node;
-}
-
 /* The values are expressions: check_direct() compiles them. */
 static bool decode_header(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	static const struct decode_key keys[] = { KEY("name"), KEY("value") };
-	const struct yaml_node *name_node = node;
+	const struct yaml_node *name_node;
 	struct header_pair *pair = ret;
-	struct span name = node->key;
+	struct span name;
 
-	if (d->is_manifest) {
-		if (!DECODE_MAP(d, node, keys))
-			return false;
-		name_node = decode_need(d, node, "name", "write the name of the header");
-		if (!decode_need(d, node, "value", "write an expression") ||
-		    !decode_string(d, name_node, &name))
-			return false;
-	}
-	return value_header_name(d, name_node, name, &pair->name) &&
-	       decode_lines(d, value_of(d, node), &pair->value);
-}
-
-/* Headers with an error are not in the list, which then does not count. */
-static void compile_headers(struct decoder *d, const struct yaml_node *nodes, struct direct_response *direct)
-{
-	const struct expression **list = decode_take(d, direct->header_count, sizeof(*list));
-	uint32_t at = 0;
-
-	if (!list || !nodes || direct->header_count != nodes->count)
-		return;
-	yaml_each(node, nodes) {
-		list[at] = value_expression(d, value_of(d, node), direct->header_list[at].value,
-					    EXPRESSION_AT_REQUEST);
-		at++;
-	}
-	direct->header_expressions = list;
+	return value_pair(d, node, &name_node, &name, &pair->value) &&
+	       value_header_name(d, name_node, name, &pair->name);
 }
 
 /* RFC 9110 15.3.5, 15.4.5 */
 static void check_direct(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	struct direct_response *direct = object;
+	uint32_t needs = 0;
 
 	if ((direct->body.len || direct->body_text.len) && (direct->status == 204 || direct->status == 304))
 		config_error(d->report, node, "a response with status %u has no body; remove body",
@@ -69,7 +39,9 @@ static void check_direct(struct decoder *d, const struct yaml_node *node, void *
 	if (direct->body.len && direct->body_text.len)
 		config_error_key(d->report, decode_get(node, "bodyExpression"),
 				 "stands beside body; write only one of them");
-	compile_headers(d, decode_get(node, "headers"), direct);
+	direct->header_expressions =
+		value_pairs_compile(d, decode_get(node, "headers"), EXPRESSION_AT_REQUEST,
+				    direct->header_list, direct->header_count, &needs);
 }
 
 /* clang-format off */
@@ -108,22 +80,11 @@ static const struct schema_row manifest_case_rows[] = {
 };
 static const struct schema manifest_case_schema = SCHEMA(manifest_case_rows, struct direct_case);
 
-static bool never(struct decoder *d, const struct yaml_node *node, void *element)
-{
-	(void)d;
-	(void)node;
-	(void)element;
-	return false;
-}
-
 static const struct schema_row direct_rows[] = {
 	DIRECT_ROWS(struct direct_response, ),
 	/* value_direct() decodes it. */
-	{ "conditional",
-	  AS_OBJECTS(struct direct_response, case_list, case_count, &case_schema, struct direct_case),
-	  .element = never, .dump = DUMP_NOT_ZERO,
-	  .doc = "instead of the other keys: several responses, each with a condition; without a true "
-		 "condition the request goes to the backends" },
+	CASES_ROW(struct direct_response, case_list, case_count, &case_schema, struct direct_case,
+		  "the request goes to the backends"),
 };
 const struct schema direct_schema = SCHEMA(direct_rows, struct direct_response, .check = check_direct);
 

@@ -28,30 +28,15 @@ static bool decode_target(struct decoder *d, const struct yaml_node *node, struc
 	return false;
 }
 
-/* A member of a map, or {name, value} in manifests. */
-static const struct yaml_node *value_of(const struct decoder *d, const struct yaml_node *node)
-{
-	return d->is_manifest ? decode_get(node, "value") : node;
-}
-
 /* The values are expressions, which the check of the side compiles. */
 static bool decode_pair(struct decoder *d, const struct yaml_node *node, bool is_response, void *ret)
 {
-	static const struct decode_key keys[] = { KEY("name"), KEY("value") };
-	const struct yaml_node *name_node = node;
+	const struct yaml_node *name_node;
 	struct header_pair *pair = ret;
-	struct span name = node->key;
+	struct span name;
 
-	if (d->is_manifest) {
-		if (!DECODE_MAP(d, node, keys))
-			return false;
-		name_node = decode_need(d, node, "name", "write the name of the header");
-		if (!decode_need(d, node, "value", "write an expression") ||
-		    !decode_string(d, name_node, &name))
-			return false;
-	}
-	return decode_target(d, name_node, name, is_response, &pair->name) &&
-	       decode_lines(d, value_of(d, node), &pair->value);
+	return value_pair(d, node, &name_node, &name, &pair->value) &&
+	       decode_target(d, name_node, name, is_response, &pair->name);
 }
 
 static bool decode_request_pair(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -73,24 +58,13 @@ static bool decode_removal(struct decoder *d, const struct yaml_node *node, void
 
 /* -------------------------------------------------------------------------------- one message */
 
-/* Pairs with an error are not in the list, which then does not count. */
 static void compile_pairs(struct decoder *d, const struct yaml_node *nodes, enum expression_point point,
-			  struct header_pair *list, uint32_t *count,
+			  const struct header_pair *list, uint32_t *count,
 			  const struct expression ***ret_expressions, uint32_t *needs)
 {
-	const struct expression **expressions = decode_take(d, *count, sizeof(*expressions));
-	uint32_t at = 0;
-
-	*ret_expressions = expressions;
-	if (!nodes || !expressions || *count != nodes->count) {
+	*ret_expressions = value_pairs_compile(d, nodes, point, list, *count, needs);
+	if (!*ret_expressions)
 		*count = 0;
-		return;
-	}
-	yaml_each(node, nodes) {
-		expressions[at] = value_expression(d, value_of(d, node), list[at].value, point);
-		*needs |= expressions[at] ? expressions[at]->needs : 0;
-		at++;
-	}
 }
 
 static void check_side(struct decoder *d, const struct yaml_node *node, enum expression_point point,
@@ -194,22 +168,11 @@ static const struct schema_row manifest_case_rows[] = {
 };
 static const struct schema manifest_case_schema = SCHEMA(manifest_case_rows, struct transform_case);
 
-static bool never(struct decoder *d, const struct yaml_node *node, void *element)
-{
-	(void)d;
-	(void)node;
-	(void)element;
-	return false;
-}
-
 static const struct schema_row transformation_rows[] = {
 	SIDES(struct transformation, , request_schema),
 	/* value_transformation() decodes it. */
-	{ "conditional",
-	  AS_OBJECTS(struct transformation, case_list, case_count, &case_schema, struct transform_case),
-	  .element = never, .dump = DUMP_NOT_ZERO,
-	  .doc = "instead of the other keys: several forms, each with a condition; without a true condition "
-		 "nothing changes" },
+	CASES_ROW(struct transformation, case_list, case_count, &case_schema, struct transform_case,
+		  "nothing changes"),
 };
 const struct schema transformation_schema =
 	SCHEMA(transformation_rows, struct transformation, .check = check_both);
