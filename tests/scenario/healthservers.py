@@ -57,6 +57,12 @@ class Listener(http.server.ThreadingHTTPServer):
         self.connections.add(connection)
         return connection, peer
 
+    def finish_request(self, request, client_address):
+        """In the connection's thread."""
+        if self.own.tls:
+            request = self.own.tls.wrap_socket(request, server_side=True)
+        super().finish_request(request, client_address)
+
     def shutdown_request(self, request):
         self.connections.discard(request)
         super().shutdown_request(request)
@@ -66,10 +72,13 @@ class Listener(http.server.ThreadingHTTPServer):
 
 
 class Server:
-    """An HTTP server. .health: the status of checks, .text: their body; .status: of all other requests."""
+    """An HTTP server. .health: the status of checks, .text: their body; .status: of all other requests.
 
-    def __init__(self, address, port, health=200, status=200, text=b"OK"):
-        self.address, self.port = address, port
+    tls: a context of ssl for its connections
+    """
+
+    def __init__(self, address, port, health=200, status=200, text=b"OK", tls=None):
+        self.address, self.port, self.tls = address, port, tls
         self.health, self.status, self.text = health, status, text
         self.lock, self.checks, self.requests = threading.Lock(), [], 0
         self._listener = None

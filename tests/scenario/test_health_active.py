@@ -195,12 +195,15 @@ class Health(grpc.GenericRpcHandler if grpc else object):
 
 
 class GrpcServer:
-    def __init__(self, handlers):
+    def __init__(self, handlers, credentials=None):
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4), handlers=handlers,
                                    options=(("grpc.so_reuseport", 0),))
-        self._server.add_insecure_port(self.address)
+        if credentials:
+            self._server.add_secure_port(self.address, credentials)
+        else:
+            self._server.add_insecure_port(self.address)
         self._server.start()
         context().own(Context.ORIGIN, self)
 

@@ -26,7 +26,7 @@ struct health_target {
 	struct timer timer; /* the next active check */
 	bool is_named; /* by the snapshot that is followed */
 	bool was_late; /* the last check ended late because this thread was busy */
-	char fault[96]; /* why the last failed check failed; empty: none did */
+	char fault[HEALTH_WHY_BYTES]; /* why the last failed check failed; empty: none did */
 };
 
 struct health_checker {

@@ -12,12 +12,14 @@ enum health_event {
 	HEALTH_EVENT_RETURNED, /* a check ended the ejection */
 };
 
+enum { HEALTH_WHY_BYTES = 192 }; /* a reason with two names of certificates */
+
 struct health_change {
 	uint64_t wall_us;
 	enum health_event event;
 	char backend[96]; /* texts end with 0, and are cut */
 	char endpoint[72];
-	char why[96]; /* empty: nothing to say */
+	char why[HEALTH_WHY_BYTES]; /* empty: nothing to say */
 };
 
 struct health_history {

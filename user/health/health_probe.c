@@ -9,6 +9,7 @@
 #include "user/callout/h2_call.h"
 #include "user/http/grpc.h"
 #include "user/http/grpc_health.h"
+#include "user/health/health_history.h"
 #include "user/health/tcp_check_client.h"
 #include "user/http/h1_write.h"
 #include "user/http1/client.h"
@@ -37,7 +38,7 @@ struct health_probe {
 	struct buf received; /* the body of a response over HTTP/1.1 */
 	uint16_t status; /* 0: no response yet */
 	bool is_over;
-	char why[128];
+	char why[HEALTH_WHY_BYTES];
 	struct loop_deferred release;
 };
 
@@ -112,7 +113,7 @@ static void probe_finish(struct health_probe *probe, enum check_result result)
 static void probe_fail(struct health_probe *probe, struct span why, const struct dial *dial, int error)
 {
 	if (dial->tls.fault.text[0])
-		snprintf(probe->why, sizeof(probe->why), "%.*s: %.80s", SPAN_FMT(why), dial->tls.fault.text);
+		snprintf(probe->why, sizeof(probe->why), "%.*s: %.160s", SPAN_FMT(why), dial->tls.fault.text);
 	else if (error < 0)
 		snprintf(probe->why, sizeof(probe->why), "%.*s: %s", SPAN_FMT(why), strerrordesc_np(-error));
 	else
