@@ -366,6 +366,11 @@ static __always_inline bool bypass_refuses(const struct message *m, enum local_r
 	leaves = !receiver_holds(m->record->user.target);
 	if (leaves && BROKEN(BYPASS_BREAK_LEAVE))
 		return false;
+	/* Has the receiver emptied the queue only after the check? Then there is space now. */
+	if (leaves) {
+		reason = bypass_check(m);
+		leaves = reason != LOCAL_REASON_NONE;
+	}
 	if (leaves)
 		STORE(k->reason, reason);
 	STORE(k->leaves, leaves);

@@ -390,3 +390,25 @@ static struct rule rules[] = {
 /* test_bypass_rules [pattern] */
 
 TEST_ROWS(check_rule, rules);
+
+/* A reader that empties its queue just as a message is refused keeps the connection in the lane. */
+TEST(a_reader_that_keeps_up_stays_in_the_lane)
+{
+	enum { BYTES = 600 * 1000 };
+	struct local *local =
+		local_rig_load(&(struct local_options){ .direction_count = 64, .receiver_bytes = 65536 });
+	struct actor reader = { 0 };
+	struct bypass_pair pair;
+
+	pair_open(local, &pair, &(struct bypass_pair_options){ 0 });
+	set_blocking(pair.app, true);
+	actor_read(&reader, pair.app, 7, BYTES, 100000);
+	for (uint64_t at = 0; at < BYTES; at++)
+		pair_send(pair.own, 7, at, 1);
+	actor_join(&reader);
+	assert_int_equal(reader.wrong_at, -1);
+	assert_int_equal(reader.done, BYTES);
+	assert_false(pair.bypass.has_left);
+	pair_close(&pair);
+	local_free(local);
+}
