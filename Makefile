@@ -396,8 +396,9 @@ soak: ## integrity soak for SOAK_SECONDS (600)
 	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) soak
 crashes: ## kill a gateway 300 times under load, at every step of its work
 	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) --only 'crashes at all steps' soak
-mcp-interop: ## the MCP gateway with clients, servers and the conformance suite of others (npm)
+mcp-interop: ## the MCP gateway with clients, servers and the conformance suite of others (npm); the lanes of one host
 	@command -v npm >/dev/null || scripts/deps.sh interop
+	@scripts/deps.sh neighbours
 	@$(RUNNER) interop
 
 h2spec: ## the conformance suite of others for HTTP/2 (go install github.com/summerwind/h2spec/cmd/h2spec@latest)

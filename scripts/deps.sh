@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing: scripts/deps.sh [build] [check] [bench]
-# [interop] [testssl] [browser] [package] [monitoring]
+# [interop] [neighbours] [testssl] [browser] [package] [monitoring]
 # Without arguments: build check.
 # One dpkg-query when nothing is missing. Not root: prints the command to run and fails.
 set -eu
@@ -17,8 +17,10 @@ check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-pr
 	nghttp2-client nftables iproute2
 	libclang-rt-dev llvm openssl clang-format"
 bench="nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"
-# Only for `make mcp-interop`; where npm is older than what its packages need, it brings a newer node itself.
-interop="nodejs npm"
+# Only for `make mcp-interop`: the programs beside the lanes of one host that are quickly installed.
+neighbours="nginx lighttpd haproxy redis-server postgresql openssh-client openssh-server rsync"
+# ... and the rest; where npm is older than what its packages need, it brings a newer node itself.
+interop="nodejs npm golang-go default-jdk-headless $neighbours"
 # Only for `make testssl`.
 testssl="testssl.sh openssl"
 # Only for the tests that drive a browser: `make ui-check`, and some of `make thorough`.
@@ -38,12 +40,12 @@ groups="${*:-build check}"
 wanted=
 for group in $groups; do
 	case $group in
-	build | check | bench | interop | testssl | browser | package | monitoring)
+	build | check | bench | interop | neighbours | testssl | browser | package | monitoring)
 		wanted="$wanted ${!group}"
 		;;
 	*)
-		echo "deps.sh: unknown group '$group': say build, check, bench, interop, testssl," \
-			"browser, package, monitoring" >&2
+		echo "deps.sh: unknown group '$group': say build, check, bench, interop," \
+			"neighbours, testssl, browser, package, monitoring" >&2
 		exit 2
 		;;
 	esac

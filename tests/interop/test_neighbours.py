@@ -7,11 +7,13 @@ import signal
 
 from hg import *
 from hg.framework import tmpdir
-
+from hg.lanes import need_lane
+from programs import PROGRAMS
 
 SIZE = 20 << 20
 LANES = {
     "off": "mode: off",
+    "splice": "lanes: [pipe, sockmap]",
     "direct": "lanes: [direct], force: true",
     "bypass": "lanes: [bypass], force: true",
     "all": "lanes: [pipe, sockmap, direct, bypass], force: true",
@@ -120,13 +122,17 @@ def transfers(url, www, what, big):
            f"{what}: a field of 5,000 bytes")
 
 
+def need_lanes(gateway, lane):
+    if "direct" in LANES[lane] or "bypass" in LANES[lane]:
+        need_lane(gateway, "direct" if lane == "direct" else "bypass")
+
+
 def behind(lane, sendfile="on", listen=""):
     port = free_port()
     nginx = Nginx(FILES, port=port, sendfile=sendfile, listen=listen)
     big = big_file(nginx.www)
     gateway = Gateway(CONFIG, origin=f"127.0.0.1:{port}", splice=LANES[lane], workers=1)
-    if lane not in ("off",):
-        need_lane(gateway, "direct" if lane == "direct" else "bypass")
+    need_lanes(gateway, lane)
     for name in ("port", "tcp"):
         transfers(f"http://127.0.0.1:{gateway.ports[name]}", nginx.www, f"{lane}, {name}", big)
     nginx.stop()
@@ -154,3 +160,23 @@ for each in LANES:
             transfers(f"http://127.0.0.1:{name}", origin.www, f"{lane}, {route}", big)
         front.stop()
         origin.stop()
+
+
+def used(program, lane):
+    """What the clients of a program saw through a gateway with these lanes."""
+    gateway = Gateway(CONFIG, origin=f"127.0.0.1:{program.port}", splice=LANES[lane], workers=1)
+    need_lanes(gateway, lane)
+    lines = program.use(gateway.port, gateway.ports["tcp"])
+    gateway.stop()
+    return lines
+
+
+for each in PROGRAMS:
+    @test(f"{each.__name__} behind and before the gateway: in each lane as with lanes off", timeout=400)
+    def neighbour(kind=each):
+        program = kind()
+        plain = used(program, "off")
+        check(all("stands still" not in line for line in plain), f"without lanes: {plain}")
+        for lane in LANES:
+            if lane != "off":
+                eq(used(program, lane), plain, f"lanes {lane}")
