@@ -149,6 +149,7 @@ struct backend_tcp {
 /* What may be under way to one backend, over all workers; not set: no limit of its own. */
 struct circuit_breaker {
 	struct opt_u64 max_connections; /* in use */
+	struct opt_u64 endpoint_connections; /* the same to one endpoint */
 	struct opt_u64 max_parallel_requests;
 	struct opt_u64 max_parallel_retries;
 	struct opt_u64 max_requests_per_connection;
@@ -254,12 +255,16 @@ struct endpoint {
 	uint32_t hint_count;
 	/* Shared by all snapshots and workers; the snapshot has one reference. NULL: no health policy. */
 	struct endpoint_health *health;
+	/* Its connections in use, a part of those of the backend; as above. NULL: no policy limits them. */
+	struct quota *quota;
 };
 
 /* The endpoints that a copy of a snapshot has in place of those that were loaded; immutable, shared. */
 struct endpoint_block {
 	atomic_uint refs;
-	void (*release)(struct endpoint_block *block); /* before it is freed; NULL: nothing is attached */
+	/* Before it is freed; NULL: nothing is attached. */
+	void (*release)(struct endpoint_block *block); /* health */
+	void (*release_counts)(struct endpoint_block *block);
 	uint32_t count;
 	struct endpoint list[];
 };
@@ -306,6 +311,7 @@ struct backend {
 	struct health_group *health_group;
 	/* Its connections in use in the process: user/gateway/backend_counts.h; NULL: not counted. */
 	struct quota *quota;
+	bool counts_endpoints; /* and of each endpoint: circuitBreaker.perEndpoint */
 };
 
 struct backend_ref {

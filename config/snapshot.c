@@ -68,6 +68,7 @@ static struct endpoint_block *block_create(const struct endpoint *list, uint32_t
 		block->list[i].hint_list = NULL;
 		block->list[i].hint_count = 0;
 		block->list[i].health = NULL;
+		block->list[i].quota = NULL;
 	}
 	return block;
 }
@@ -78,6 +79,8 @@ static void block_unref(struct endpoint_block *block)
 		return;
 	if (block->release)
 		block->release(block);
+	if (block->release_counts)
+		block->release_counts(block);
 	hg_free(block);
 }
 

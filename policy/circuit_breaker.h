@@ -2,11 +2,32 @@
 #pragma once
 
 #include "config/model.h"
+#include "user/base/quota.h"
 
-/* How many connections may be in use to a backend: by its own limit, NULL: none, and by that of all. */
-static inline uint64_t circuit_breaker_connections(const struct circuit_breaker *breaker, uint64_t most)
+/*
+ * How many connections may be in use to a backend, and to one endpoint of it: by limits of its own, NULL:
+ * none, and by that of all backends.
+ */
+static inline struct quota_most circuit_breaker_most(const struct circuit_breaker *breaker, uint64_t all)
 {
-	return breaker && breaker->max_connections.is_set && breaker->max_connections.value < most
-		       ? breaker->max_connections.value
-		       : most;
+	struct quota_most most = { all, UINT64_MAX };
+
+	if (breaker && breaker->max_connections.is_set && breaker->max_connections.value < all)
+		most.whole = breaker->max_connections.value;
+	if (breaker && breaker->endpoint_connections.is_set)
+		most.part = breaker->endpoint_connections.value;
+	return most;
+}
+
+/* The second of these alone; 0: none. */
+static inline uint64_t circuit_breaker_endpoint_most(const struct circuit_breaker *breaker)
+{
+	return breaker ? breaker->endpoint_connections.value : 0;
+}
+
+/* What counts a connection to the endpoint of the backend; NULL: nothing does. */
+static inline struct quota *circuit_breaker_quota(const struct backend *backend,
+						  const struct endpoint *endpoint)
+{
+	return endpoint->quota ? endpoint->quota : backend->quota;
 }

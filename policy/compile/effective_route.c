@@ -143,6 +143,19 @@ static const char *auth_fault(const struct ref_place *place, const struct backen
 	return NULL;
 }
 
+static void resolve_breaker(const struct compile *compile, const struct ref_place *place,
+			    const struct precedence *own, struct backend_ref *ref)
+{
+	ref->breaker = precedence_stronger(place->precedence, own, POLICY_CIRCUIT_BREAKER);
+	if (!ref->breaker || !ref->breaker->endpoint_connections.is_set)
+		return;
+	if (ref->backend->kind == BACKEND_DYNAMIC)
+		config_message_at(compile->report, CONFIG_ERROR, ref->where,
+				  "perEndpoint of circuitBreaker has no endpoints to count here, because "
+				  "clients name the host; write maxConnections, for all hosts together");
+	compile->snapshot->backend_list[ref->backend->index].counts_endpoints = true;
+}
+
 static void resolve_auth(const struct compile *compile, const struct ref_place *place,
 			 const struct precedence *own, struct backend_ref *ref)
 {
@@ -184,7 +197,7 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 		ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
 		balance_compile_ref(compile, place->precedence, &own, ref);
 	}
-	ref->breaker = precedence_stronger(place->precedence, &own, POLICY_CIRCUIT_BREAKER);
+	resolve_breaker(compile, place, &own, ref);
 	resolve_auth(compile, place, &own, ref);
 	ref->transformation = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TRANSFORMATION);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);

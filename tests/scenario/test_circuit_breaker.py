@@ -89,6 +89,38 @@ def connections():
         end.close()
 
 
+@test("perEndpoint.maxConnections: requests go to the endpoint with room, in any worker, and get 503 once "
+      "all are full")
+def per_endpoint():
+    other = Backend()
+    gateway, backend = acted("""
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      backends: [{backend: b}]
+backends:
+- name: b
+  endpoints: [{host: "@origin@"}, {host: "127.0.0.1:@other@"}]
+  policies: {circuitBreaker: {perEndpoint: {maxConnections: 2}}}
+""", workers=2, other=other.port)
+    held = []
+    clients = [gateway.client().request("GET", "/held", host="a") for _ in range(4)]
+    for end in (backend, other, backend, other):
+        upstream = end.accept()
+        upstream.read_request()
+        held.append(upstream)
+    expect_overload(gateway, "perEndpoint.maxConnections")
+    held[0].respond(200, [("Connection", "close")])
+    wait_until(lambda: len(gateway.streams()) == 3, 5, "the end of a request")
+    more = gateway.client().request("GET", "/more", host="a")
+    upstream = backend.accept()
+    upstream.read_request()
+    for end in (*clients, *held, more, upstream):
+        end.close()
+
+
 @test("maxParallelRequests counts requests and WebSockets in all workers, but no tunnels of TCP")
 def requests():
     gateway, backend = limited("maxParallelRequests: 2")

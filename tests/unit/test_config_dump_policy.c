@@ -140,8 +140,10 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		      "{\"connect\":{\"mode\":\"route\"}}");
 	assert_dumped(POLICY_FRONTEND_PROXY, &(struct frontend_proxy){ PROXY_VERSION_ALL, PROXY_OPTIONAL },
 		      "{\"proxy\":{\"version\":\"all\",\"mode\":\"optional\"}}");
-	assert_dumped(POLICY_CIRCUIT_BREAKER, &(struct circuit_breaker){ .max_connections = { true, 7 } },
-		      "{\"circuitBreaker\":{\"maxConnections\":7}}");
+	assert_dumped(POLICY_CIRCUIT_BREAKER,
+		      &(struct circuit_breaker){ .max_connections = { true, 7 },
+						 .endpoint_connections = { true, 2 } },
+		      "{\"circuitBreaker\":{\"maxConnections\":7,\"perEndpoint\":{\"maxConnections\":2}}}");
 	assert_dumped(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },
 		      "{\"limits\":{\"maxRequestBytes\":0}}");
 	assert_dumped(POLICY_BUFFER, &buffer,

@@ -48,6 +48,48 @@ TEST(no_more_are_taken_than_there_may_be)
 	assert_false(quota_take(&count, 0));
 }
 
+TEST(a_connection_to_a_part_counts_for_the_whole)
+{
+	static struct quota_table table;
+	static const struct quota_most most = { .whole = 3, .part = 2 };
+	struct quota *whole = quota_hold(&table, SPAN("b"));
+	struct quota *first = quota_hold_part(&table,
+					      SPAN("b\0"
+						   "1"),
+					      whole);
+	struct quota *second = quota_hold_part(&table,
+					       SPAN("b\0"
+						    "2"),
+					       whole);
+
+	assert_ptr_equal(quota_hold_part(&table,
+					 SPAN("b\0"
+					      "1"),
+					 whole),
+			 first);
+	quota_drop(first);
+	assert_int_equal(whole->users, 3);
+	assert_true(quota_take_connection(first, most));
+	assert_true(quota_take_connection(first, most));
+	assert_false(quota_take_connection(first, most));
+	assert_int_equal(whole->connections, 2);
+	assert_true(quota_take_connection(second, most));
+	assert_false(quota_take_connection(second, most));
+	assert_int_equal(second->connections, 1);
+	assert_int_equal(whole->connections, 3);
+	assert_true(quota_is_full(first, most.part));
+	quota_give_connection(first);
+	assert_true(quota_take_connection(second, most));
+	quota_give_connection(second);
+	quota_give_connection(second);
+	quota_give_connection(first);
+	assert_int_equal(whole->connections, 0);
+	quota_drop(first);
+	quota_drop(second);
+	assert_int_equal(whole->users, 1);
+	quota_drop(whole);
+}
+
 TEST(without_memory_there_is_no_entry)
 {
 	static struct quota_table table;

@@ -235,6 +235,24 @@ TEST(wrong_keys_of_consistent_hashing_are_refused)
 		config_refused(&rows[i]);
 }
 
+TEST(endpoints_of_a_backend_whose_host_clients_name_have_no_limit)
+{
+	struct config_case c;
+
+	config_case_text(
+		&c, ROUTE("dynamic: {}, policies: {circuitBreaker: {perEndpoint: {maxConnections: 1}}}"));
+	config_case_accepted(&c);
+	assert_int_equal(policy_compile(c.snapshot, &c.report), -EINVAL);
+	config_case_done(&c);
+	config_case_text(
+		&c, ROUTE("host: 'a:1', policies: {circuitBreaker: {perEndpoint: {maxConnections: 1}}}"));
+	assert_true(only_backend(&c)->counts_endpoints);
+	config_case_done(&c);
+	config_case_text(&c, ROUTE("host: 'a:1', policies: {circuitBreaker: {maxConnections: 1}}"));
+	assert_false(only_backend(&c)->counts_endpoints);
+	config_case_done(&c);
+}
+
 TEST(tables_are_bounded_together)
 {
 	char yaml[4096] = "gateways: {default: {port: 80}}\nroutes: [{backends: [";

@@ -6,6 +6,7 @@
 #include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
+#include "user/base/quota.h"
 #include "user/base/units.h"
 #include "user/upstream/upstream.h"
 #include "user/upstream/upstream_choice.h"
@@ -30,6 +31,8 @@ struct scene {
 	char texts[ENDPOINTS_MAX][16];
 	struct load_balancer balancer;
 	unsigned int hits[ENDPOINTS_MAX];
+	uint64_t endpoint_most; /* 0: any */
+	struct quota counts[ENDPOINTS_MAX];
 };
 
 static void scene_add(struct scene *scene, uint32_t priority, uint32_t weight)
@@ -102,6 +105,7 @@ static void choose_many(struct scene *scene, const struct previous_hosts *previo
 						  .wants = &scene->wants,
 						  .balancer = &scene->balancer,
 						  .previous_hosts = previous_hosts,
+						  .endpoint_most = scene->endpoint_most,
 						  .last = last };
 		struct upstream_endpoint *endpoint = upstream_choose(&scene->pool, &choice);
 
@@ -170,6 +174,38 @@ SCENE_TEST(a_failed_connect_leads_to_the_next_priority_too)
 	choose_many(scene, NULL, UINT32_MAX, CHOICE_LEAST_REQUESTS);
 	assert_int_equal(scene->hits[0], ROUNDS);
 	upstream_pool_leave(&scene->pool, first);
+}
+
+/* Endpoints of equal or different priorities: what is full is left out; nothing evicted replaces it. */
+SCENE_TEST(an_endpoint_with_all_its_connections_gets_no_more_while_another_one_works)
+{
+	struct scene *scene = *state;
+
+	for (uint32_t with_groups = 0; with_groups < 2; with_groups++) {
+		scene->backend.endpoint_count = 0;
+		for (uint32_t i = 0; i < 3; i++) {
+			scene_add(scene, with_groups && i == 2, 1);
+			scene->endpoints[i].quota = &scene->counts[i];
+			atomic_store(&scene->counts[i].connections, 0);
+			evict(scene, i, false);
+		}
+		scene_order(scene);
+		assert_int_equal(scene->backend.groups.group_count, with_groups ? 2 : 0);
+		scene->endpoint_most = 2;
+		atomic_store(&scene->counts[0].connections, 2);
+		atomic_store(&scene->counts[1].connections, 1);
+		choose_many(scene, NULL, UINT32_MAX, CHOICE_LEAST_REQUESTS);
+		assert_int_equal(scene->hits[0], 0);
+		assert_true(scene->hits[1] > 0);
+		atomic_store(&scene->counts[1].connections, 2);
+		choose_many(scene, NULL, UINT32_MAX, with_groups ? CHOICE_FAILOVER : CHOICE_LEAST_REQUESTS);
+		assert_int_equal(scene->hits[2], ROUNDS);
+		evict(scene, 2, true);
+		choose_many(scene, NULL, UINT32_MAX, CHOICE_ALL_FULL);
+		assert_int_equal(scene->hits[2], 0);
+		scene->endpoint_most = 0;
+		choose_many(scene, NULL, UINT32_MAX, CHOICE_LEAST_REQUESTS);
+	}
 }
 
 SCENE_TEST(another_attempt_goes_where_the_request_has_not_been)

@@ -30,7 +30,8 @@ static struct quota **bucket_of(struct quota_shard *shard, uint64_t hash)
 	return &shard->buckets[hash / QUOTA_SHARDS % QUOTA_BUCKETS];
 }
 
-static struct quota *quota_create(struct quota_table *table, struct span key, uint64_t hash)
+static struct quota *quota_create(struct quota_table *table, struct span key, uint64_t hash,
+				  struct quota *parent)
 {
 	struct quota *quota = hg_calloc(1, sizeof(*quota) + key.len);
 
@@ -41,31 +42,44 @@ static struct quota *quota_create(struct quota_table *table, struct span key, ui
 	quota->key = span_of(quota + 1, key.len);
 	quota->hash = hash;
 	quota->table = table;
+	quota->parent = parent;
 	return quota;
 }
 
 struct quota *quota_hold(struct quota_table *table, struct span key)
 {
+	return quota_hold_part(table, key, NULL);
+}
+
+struct quota *quota_hold_part(struct quota_table *table, struct span key, struct quota *parent)
+{
 	uint64_t hash = hash_of(table, key);
 	struct quota_shard *shard = shard_of(table, hash);
 	struct quota **bucket = bucket_of(shard, hash);
 	struct quota *quota;
+	bool is_new = false;
 
+	/* Before the lock: both may be in one shard. */
+	if (parent)
+		quota_ref(parent);
 	pthread_mutex_lock(&shard->lock);
 	for (quota = *bucket; quota; quota = quota->next) {
 		if (quota->hash == hash && span_eq(quota->key, key))
 			break;
 	}
 	if (!quota) {
-		quota = quota_create(table, key, hash);
-		if (quota) {
-			quota->next = *bucket;
-			*bucket = quota;
-		}
+		quota = quota_create(table, key, hash, parent);
+		is_new = quota != NULL;
+	}
+	if (is_new) {
+		quota->next = *bucket;
+		*bucket = quota;
 	}
 	if (quota)
 		quota->users++;
 	pthread_mutex_unlock(&shard->lock);
+	if (!is_new)
+		quota_drop(parent);
 	return quota;
 }
 
@@ -97,5 +111,25 @@ void quota_drop(struct quota *quota)
 		;
 	*at = quota->next;
 	pthread_mutex_unlock(&shard->lock);
+	quota_drop(quota->parent);
 	hg_free(quota);
+}
+
+bool quota_take_connection(struct quota *quota, struct quota_most most)
+{
+	if (!quota->parent)
+		return quota_take(&quota->connections, most.whole);
+	if (!quota_take(&quota->connections, most.part))
+		return false;
+	if (quota_take(&quota->parent->connections, most.whole))
+		return true;
+	quota_give(&quota->connections);
+	return false;
+}
+
+void quota_give_connection(struct quota *quota)
+{
+	quota_give(&quota->connections);
+	if (quota->parent)
+		quota_give(&quota->parent->connections);
 }

@@ -23,6 +23,8 @@ struct quota {
 	atomic_uint_fast64_t connections;
 	atomic_uint_fast64_t requests;
 	atomic_uint_fast64_t retries;
+	/* One reference: a connection counts there, too (an endpoint, its backend); NULL: none. */
+	struct quota *parent;
 	struct span key; /* behind it */
 };
 
@@ -41,12 +43,19 @@ struct quota *quota_ref(struct quota *quota);
 /* One user less; the last one frees it, and everything counted was given back. NULL is fine. Any thread. */
 void quota_drop(struct quota *quota);
 
-/* One more, unless there are `most` already. */
+/* The same for a part of what `parent` counts; its connections count for both. */
+struct quota *quota_hold_part(struct quota_table *table, struct span key, struct quota *parent);
+
+/* One more, unless there are `most` already. Never more for a moment: that could refuse somebody else. */
 static inline bool quota_take(atomic_uint_fast64_t *count, uint64_t most)
 {
-	if (atomic_fetch_add_explicit(count, 1, memory_order_relaxed) < most)
-		return true;
-	atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
+	uint_fast64_t now = atomic_load_explicit(count, memory_order_relaxed);
+
+	while (now < most) {
+		if (atomic_compare_exchange_weak_explicit(count, &now, now + 1, memory_order_relaxed,
+							  memory_order_relaxed))
+			return true;
+	}
 	return false;
 }
 
@@ -54,3 +63,18 @@ static inline void quota_give(atomic_uint_fast64_t *count)
 {
 	atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
 }
+
+/* What a connection may make of the counts: of a whole, and of a part of it, if the count is of a part. */
+struct quota_most {
+	uint64_t whole;
+	uint64_t part;
+};
+
+static inline bool quota_is_full(const struct quota *quota, uint64_t most)
+{
+	return atomic_load_explicit(&quota->connections, memory_order_relaxed) >= most;
+}
+
+/* Counts a connection, here and in the parent, if both have room. */
+bool quota_take_connection(struct quota *quota, struct quota_most most);
+void quota_give_connection(struct quota *quota);

@@ -6,6 +6,7 @@
 
 #include "config/snapshot.h"
 #include "policy/circuit.h"
+#include "policy/circuit_breaker.h"
 #include "policy/guard/backend_auth.h"
 #include "policy/headers.h"
 #include "policy/health.h"
@@ -369,8 +370,8 @@ static struct dial_options dial_options_of(const struct callout *callout)
 		.endpoint = callout->endpoint,
 		.tls = callout->ref->tls ? &callout->ref->tls->settings : NULL,
 		.protocol = callout->is_grpc ? DIAL_HTTP2 : DIAL_HTTP1,
-		.quota = backend->quota,
-		.quota_most = callout->config->connections_per_backend,
+		.quota = circuit_breaker_quota(backend, &backend->endpoint_list[callout->endpoint_index]),
+		.quota_most = circuit_breaker_most(NULL, callout->config->connections_per_backend),
 	};
 }
 

@@ -12,7 +12,7 @@ static void call_open(struct h2_call *call);
 static void call_uncount(struct h2_call *call)
 {
 	if (call->is_counted)
-		quota_give(&call->options.quota->connections);
+		quota_give_connection(call->options.quota);
 	call->is_counted = false;
 }
 
@@ -219,7 +219,7 @@ static bool call_count(struct h2_call *call, const struct upstream *upstream)
 
 	if (!quota || upstream->h2->quota)
 		return true;
-	call->is_counted = quota_take(&quota->connections, call->options.quota_most);
+	call->is_counted = quota_take_connection(quota, call->options.quota_most);
 	return call->is_counted;
 }
 

@@ -7,6 +7,7 @@
 #include "config/snapshot.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
+#include "user/gateway/backend_counts.h"
 
 /* To all workers or to none. */
 static int send_to_workers(const struct gateway *gateway, struct snapshot *copy)
@@ -32,6 +33,8 @@ static int put_into_force(struct gateway *gateway, struct snapshot *copy)
 {
 	int error = health_registry_attach(&gateway->health, copy, clock_now_ms());
 
+	if (!error)
+		error = backend_counts_attach(&gateway->shared.backends, copy);
 	if (!error)
 		error = send_to_workers(gateway, copy);
 	if (error)

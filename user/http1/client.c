@@ -16,7 +16,7 @@ static void client_open(struct http1_client *client);
 static void client_uncount(struct http1_client *client)
 {
 	if (client->is_counted)
-		quota_give(&client->options.quota->connections);
+		quota_give_connection(client->options.quota);
 	client->is_counted = false;
 }
 
@@ -353,7 +353,7 @@ static void client_reuse(struct http1_client *client, struct upstream *upstream)
 {
 	struct quota *quota = client->options.quota;
 
-	client->is_counted = quota && quota_take(&quota->connections, client->options.quota_most);
+	client->is_counted = quota && quota_take_connection(quota, client->options.quota_most);
 	if (!quota || client->is_counted) {
 		client_send(client, upstream);
 		return;

@@ -71,22 +71,54 @@ static enum stream_step attempt_refuse_by(struct stream *stream, enum limit_kind
 	return step_fail(stream, TRY_BACKEND_FULL, 0);
 }
 
-/* How many connections may be in use to the backend: the smaller one of two limits. */
-static uint64_t attempt_most(const struct stream *stream, enum limit_kind *ret_kind)
+static struct quota_most attempt_most(const struct stream *stream)
 {
-	uint64_t all = stream->lease->snapshot->config.connections_per_backend;
-	uint64_t most = circuit_breaker_connections(stream->backend->breaker, all);
+	return circuit_breaker_most(stream->backend->breaker,
+				    stream->lease->snapshot->config.connections_per_backend);
+}
 
-	*ret_kind = most < all ? LIMIT_KIND_BREAKER_CONNECTIONS : LIMIT_KIND_BACKEND_CONNECTIONS;
-	return most;
+/* Which limit has refused a connection, as far as the counts still show it. */
+static enum limit_kind attempt_full_kind(const struct stream *stream)
+{
+	struct quota_most most = attempt_most(stream);
+	const struct quota *quota = attempt_quota(stream);
+
+	if (quota->parent && quota_is_full(quota, most.part))
+		return LIMIT_KIND_BREAKER_ENDPOINT;
+	return most.whole < stream->lease->snapshot->config.connections_per_backend
+		       ? LIMIT_KIND_BREAKER_CONNECTIONS
+		       : LIMIT_KIND_BACKEND_CONNECTIONS;
+}
+
+/* True if another endpoint of the backend, which the request has not tried, has room. */
+static bool attempt_has_room(const struct stream *stream)
+{
+	const struct backend *backend = stream_backend(stream);
+	uint64_t most = attempt_most(stream).part;
+
+	for (uint32_t i = 0; i < backend->endpoint_count; i++) {
+		const struct quota *quota = backend->endpoint_list[i].quota;
+
+		if (quota && !quota_is_full(quota, most) &&
+		    !previous_hosts_has(stream->attempt.previous_hosts, backend->index, i))
+			return true;
+	}
+	return false;
 }
 
 static enum stream_step attempt_refuse(struct stream *stream)
 {
-	enum limit_kind kind;
+	enum limit_kind kind = attempt_full_kind(stream);
 
-	(void)attempt_most(stream, &kind);
-	return attempt_refuse_by(stream, kind);
+	if (kind != LIMIT_KIND_BREAKER_ENDPOINT || stream->attempt.was_moved)
+		return attempt_refuse_by(stream, kind);
+	place_add_previous_host(stream);
+	if (!attempt_has_room(stream))
+		return attempt_refuse_by(stream, kind);
+	/* Another worker took the last connection of the endpoint after it was chosen. */
+	attempt_stop_dial(stream);
+	stream->attempt.was_moved = true;
+	return STEP_ATTEMPT;
 }
 
 bool attempt_admit(struct stream *stream)
@@ -94,7 +126,8 @@ bool attempt_admit(struct stream *stream)
 	const struct circuit_breaker *breaker = stream->backend->breaker;
 	struct quota *quota = stream->backend->backend->quota;
 
-	if (!breaker || !breaker->max_parallel_requests.is_set || !quota || stream->is_tcp)
+	if (!breaker || !breaker->max_parallel_requests.is_set || !quota || stream->is_tcp ||
+	    stream->attempt.is_request_counted)
 		return true;
 	stream->attempt.is_request_counted =
 		quota_take(&quota->requests, breaker->max_parallel_requests.value);
@@ -138,7 +171,7 @@ static enum stream_step attempt_take(struct stream *stream, struct upstream *ups
 	attempt_use(stream, upstream);
 	/* A shared connection counts as long as any stream uses it. */
 	if (attempt->is_counted && upstream->h2 && !upstream->h2->quota) {
-		upstream_h2_take_count(upstream, stream->backend->backend->quota);
+		upstream_h2_take_count(upstream, attempt_quota(stream));
 		attempt->is_counted = false;
 	}
 	return STEP_CONNECTED;
@@ -290,7 +323,7 @@ static bool attempt_count(struct stream *stream, const struct upstream *upstream
 {
 	if (!options->quota || (upstream->h2 && upstream->h2->quota))
 		return true;
-	stream->attempt.is_counted = quota_take(&options->quota->connections, options->quota_most);
+	stream->attempt.is_counted = quota_take_connection(options->quota, options->quota_most);
 	return stream->attempt.is_counted;
 }
 
@@ -309,7 +342,6 @@ enum stream_step attempt_dial(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 	const struct backend_ref *ref = stream->backend;
 	bool is_dynamic = ref->backend->kind == BACKEND_DYNAMIC;
-	enum limit_kind kind;
 	struct dial_options options = {
 		.where = is_dynamic ? stream->exchange->requested : stream_endpoint(stream),
 		.endpoint = attempt->endpoint,
@@ -319,8 +351,8 @@ enum stream_step attempt_dial(struct stream *stream)
 		.may_repeat = attempt_may_repeat(stream),
 		.was_refused = attempt->was_refused,
 		.is_exclusive = stream->is_tcp,
-		.quota = ref->backend->quota,
-		.quota_most = attempt_most(stream, &kind),
+		.quota = attempt_quota(stream),
+		.quota_most = attempt_most(stream),
 		.forward = is_dynamic ? ref->backend : NULL,
 	};
 	struct upstream *upstream;

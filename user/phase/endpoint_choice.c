@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "policy/balance.h"
+#include "policy/circuit_breaker.h"
 #include "policy/headers.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
@@ -148,6 +149,8 @@ static int place_choose_any(struct stream *stream, const struct upstream_wants *
 					  .wants = wants,
 					  .balancer = stream->backend->balancer,
 					  .previous_hosts = attempt->previous_hosts,
+					  .endpoint_most =
+						  circuit_breaker_endpoint_most(stream->backend->breaker),
 					  .last = attempt->endpoint_index };
 
 	if (stream->route && stream->route->effective.session)

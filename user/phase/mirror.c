@@ -83,21 +83,24 @@ static bool mirror_choose(struct mirror *mirror)
 	const struct static_config *config = &mirror->lease->snapshot->config;
 	struct upstream_wants wants = upstream_wants_of(mirror->ref, config);
 	const struct backend *backend = snapshot_backend(mirror->lease->snapshot, mirror->ref->backend);
-	struct upstream_choice choice = {
-		.backend = backend, .wants = &wants, .balancer = mirror->ref->balancer, .last = UINT32_MAX
-	};
+	struct upstream_choice choice = { .backend = backend,
+					  .wants = &wants,
+					  .balancer = mirror->ref->balancer,
+					  .endpoint_most =
+						  circuit_breaker_endpoint_most(mirror->ref->breaker),
+					  .last = UINT32_MAX };
 
 	mirror->endpoint = upstream_choose(&proxy->pool, &choice);
 	if (!mirror->endpoint)
 		return false;
 	mirror->endpoint->load.in_flight++;
-	mirror->client.options =
-		(struct dial_options){ .where = &backend->endpoint_list[choice.index],
-				       .endpoint = mirror->endpoint,
-				       .tls = wants.tls,
-				       .quota = backend->quota,
-				       .quota_most = circuit_breaker_connections(
-					       mirror->ref->breaker, config->connections_per_backend) };
+	mirror->client.options = (struct dial_options){
+		.where = &backend->endpoint_list[choice.index],
+		.endpoint = mirror->endpoint,
+		.tls = wants.tls,
+		.quota = circuit_breaker_quota(backend, &backend->endpoint_list[choice.index]),
+		.quota_most = circuit_breaker_most(mirror->ref->breaker, config->connections_per_backend)
+	};
 	return true;
 }
 

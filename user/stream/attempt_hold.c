@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/stream/attempt_hold.h"
 
+#include "policy/circuit_breaker.h"
 #include "user/base/mem.h"
 
 void attempt_stop_dial(struct stream *stream)
@@ -26,6 +27,15 @@ void attempt_leave_endpoint(struct stream *stream)
 	attempt->endpoint = NULL;
 }
 
+struct quota *attempt_quota(const struct stream *stream)
+{
+	uint32_t at = stream->attempt.endpoint_index;
+	const struct backend *backend = stream_backend(stream);
+
+	return at < backend->endpoint_count ? circuit_breaker_quota(backend, &backend->endpoint_list[at])
+					    : backend->quota;
+}
+
 void attempt_drop_retry(struct stream *stream)
 {
 	struct exchange *exchange = stream->exchange;
@@ -43,7 +53,7 @@ void attempt_drop(struct stream *stream)
 
 	attempt_stop_dial(stream);
 	if (attempt->is_counted)
-		quota_give(&stream->backend->backend->quota->connections);
+		quota_give_connection(attempt_quota(stream));
 	attempt->is_counted = false;
 	if (attempt->is_request_counted)
 		quota_give(&stream->backend->backend->quota->requests);

@@ -12,6 +12,8 @@ struct attempt_dial {
 	struct stream *stream;
 };
 
+/* What counts the connection of the attempt; NULL: nothing does. Borrowed from the lease. */
+struct quota *attempt_quota(const struct stream *stream);
 /* Cancels the connection that is being opened. All these functions are idempotent. */
 void attempt_stop_dial(struct stream *stream);
 /* Releases the endpoint. */

@@ -218,7 +218,7 @@ static bool dial_count(struct dial *dial)
 
 	if (!quota || dial->is_counted)
 		return true;
-	dial->is_counted = quota_take(&quota->connections, dial->options.quota_most);
+	dial->is_counted = quota_take_connection(quota, dial->options.quota_most);
 	return dial->is_counted;
 }
 
@@ -413,7 +413,7 @@ void dial_cancel(struct dial *dial)
 	resolver_list_unref(dial->addresses);
 	dial->addresses = NULL;
 	if (dial->is_counted)
-		quota_give(&dial->options.quota->connections);
+		quota_give_connection(dial->options.quota);
 	dial->is_counted = false;
 	dial->state = DIAL_IDLE;
 }

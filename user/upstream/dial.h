@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "user/base/quota.h"
 #include "user/net/connect.h"
 #include "user/net/resolver.h"
 #include "user/tls/fault.h"
@@ -54,7 +55,7 @@ struct dial_options {
 	bool may_repeat; /* as in upstream_pool_take() */
 	bool is_exclusive; /* tunnel: never a pooled connection */
 	struct quota *quota; /* borrowed; counts the connection that it opens; NULL: nothing does */
-	uint64_t quota_most;
+	struct quota_most quota_most;
 	bool is_quiet; /* the caller reports failed handshakes: no line in the log */
 	/* borrowed; NULL: none. Addresses that it may not reach fail with NET_CONNECT_FORBIDDEN. */
 	const struct backend *forward;

@@ -4,6 +4,7 @@
 #include "policy/health_group.h"
 #include "policy/maglev.h"
 #include "user/base/limits.h"
+#include "user/base/quota.h"
 #include "user/base/random.h"
 #include "user/base/units.h"
 
@@ -19,7 +20,8 @@ struct candidates {
 
 /* Which endpoints may be chosen: each pass accepts more of them. */
 enum choice_pass {
-	PASS_AVAILABLE, /* that the request has not tried, with a weight, and that are not evicted */
+	PASS_AVAILABLE, /* that the request has not tried, with a weight, and not evicted or full */
+	PASS_FULL, /* the same, full or not */
 	PASS_UNTRIED,
 	PASS_ANY,
 	PASS_COUNT,
@@ -31,14 +33,35 @@ static const struct endpoint_health *health_of(const struct upstream_choice *cho
 	return choice->panics ? NULL : endpoint->health;
 }
 
-static bool may_take(const struct upstream_choice *choice, uint32_t at, enum choice_pass pass,
-		     uint64_t now_ms)
+/* An open connection that takes another stream needs no further one. */
+static bool is_full(struct upstream_pool *pool, const struct upstream_choice *choice,
+		    const struct endpoint *endpoint)
+{
+	struct upstream_endpoint *record;
+	bool is_shared;
+
+	if (!choice->endpoint_most || !endpoint->quota ||
+	    !quota_is_full(endpoint->quota, choice->endpoint_most))
+		return false;
+	record = upstream_pool_endpoint(pool, endpoint, choice->wants);
+	if (!record)
+		return true;
+	is_shared = record->h2_is_opening || upstream_pool_can_share(record);
+	upstream_pool_leave(pool, record);
+	return !is_shared;
+}
+
+static bool may_take(struct upstream_pool *pool, const struct upstream_choice *choice, uint32_t at,
+		     enum choice_pass pass)
 {
 	const struct endpoint *endpoint = &choice->backend->endpoint_list[at];
+	uint64_t now_ms = loop_now_ms(pool->loop);
 
 	if (pass < PASS_ANY && previous_hosts_has(choice->previous_hosts, choice->backend->index, at))
 		return false;
-	return pass > PASS_AVAILABLE ||
+	if (pass == PASS_AVAILABLE && is_full(pool, choice, endpoint))
+		return false;
+	return pass > PASS_FULL ||
 	       (endpoint->weight && !health_is_evicted(health_of(choice, endpoint), now_ms));
 }
 
@@ -46,7 +69,6 @@ static bool may_take(const struct upstream_choice *choice, uint32_t at, enum cho
 static void collect(struct upstream_pool *pool, const struct upstream_choice *choice,
 		    const struct endpoint_group *group, enum choice_pass pass, struct candidates *ret)
 {
-	uint64_t now_ms = loop_now_ms(pool->loop);
 	uint32_t first = 0;
 
 	ret->count = 0;
@@ -55,7 +77,7 @@ static void collect(struct upstream_pool *pool, const struct upstream_choice *ch
 	for (uint32_t i = 0; i < group->count && ret->count < LIMIT_BALANCE_CANDIDATES; i++) {
 		uint32_t at = group->first + (uint32_t)(((uint64_t)first + i) % group->count);
 
-		if (may_take(choice, at, pass, now_ms))
+		if (may_take(pool, choice, at, pass))
 			ret->at[ret->count++] = at;
 	}
 }
@@ -165,7 +187,7 @@ static struct upstream_endpoint *choose_by_hash(struct upstream_pool *pool, stru
 		choice->index = group->first + at;
 		if (i)
 			choice->reason = CHOICE_HASH_NEXT;
-		if (may_take(choice, choice->index, PASS_AVAILABLE, loop_now_ms(pool->loop)))
+		if (may_take(pool, choice, choice->index, PASS_AVAILABLE))
 			found = take_available(pool, choice, choice->index, ret_failed);
 	}
 	return found;
@@ -213,7 +235,7 @@ static struct upstream_endpoint *choose_in_group(struct upstream_pool *pool, str
 		*ret_failed = true;
 		return NULL;
 	}
-	if (pass == PASS_AVAILABLE && !has_available(&candidates, loop_now_ms(pool->loop))) {
+	if (pass <= PASS_FULL && !has_available(&candidates, loop_now_ms(pool->loop))) {
 		leave_all(pool, &candidates, candidates.count, UINT32_MAX);
 		return NULL;
 	}
@@ -227,9 +249,13 @@ static struct upstream_endpoint *choose_by_group(struct upstream_pool *pool, str
 	bool has_failed = false;
 
 	for (enum choice_pass pass = PASS_AVAILABLE; pass < PASS_COUNT; pass++) {
+		if (pass == PASS_FULL && !choice->endpoint_most)
+			continue;
 		for (uint32_t i = 0; i < groups->group_count && !chosen && !has_failed; i++) {
 			chosen = choose_in_group(pool, choice, &groups->group_list[i], pass, &has_failed);
-			if (pass > PASS_AVAILABLE)
+			if (pass == PASS_FULL)
+				choice->reason = CHOICE_ALL_FULL;
+			else if (pass > PASS_FULL)
 				choice->reason = CHOICE_NONE_AVAILABLE;
 			else if (i)
 				choice->reason = CHOICE_FAILOVER;
@@ -251,8 +277,12 @@ static const struct endpoint_groups *groups_of(const struct upstream_choice *cho
 struct upstream_endpoint *upstream_choose(struct upstream_pool *pool, struct upstream_choice *choice)
 {
 	const struct endpoint_groups *groups = groups_of(choice);
+	struct endpoint_group all = { .count = choice->backend->endpoint_count };
+	const struct endpoint_groups one = { &all, 1 };
 
 	choice->panics = health_group_panics(choice->backend, loop_now_ms(pool->loop));
+	if (!groups->group_count && choice->endpoint_most)
+		groups = &one;
 	return groups->group_count ? choose_by_group(pool, choice, groups) : choose_equal(pool, choice);
 }
 

@@ -18,6 +18,7 @@ struct upstream_choice {
 	 * Index of the last attempt, or UINT32_MAX: if all were tried, it is taken only if it is the only one
 	 */
 	uint32_t last;
+	uint64_t endpoint_most; /* connections in use to one endpoint (circuitBreaker.perEndpoint); 0: any */
 	bool has_hash;
 	uint64_t hash; /* of the key of the request, if the backend chooses by hash */
 	bool panics; /* set by the choice: health does not count (policy/health_group.h) */
@@ -28,8 +29,9 @@ struct upstream_choice {
 
 /*
  * Chooses an endpoint, and adds a user to its record: one that the request has not tried, in the earliest
- * group that has one which is neither evicted nor avoided after a failed connect; otherwise one that it has
- * not tried; otherwise any. NULL without memory.
+ * group that has one which is neither evicted nor avoided after a failed connect, nor full; otherwise one
+ * that is only full, so that the limit refuses the request: endpoints that do not work must not get what is
+ * too much for the others; otherwise one that it has not tried; otherwise any. NULL without memory.
  */
 struct upstream_endpoint *upstream_choose(struct upstream_pool *pool, struct upstream_choice *choice);
 /*

@@ -44,7 +44,7 @@ static void upstream_h2_give_count(struct upstream_h2 *h2)
 {
 	if (!h2->quota)
 		return;
-	quota_give(&h2->quota->connections);
+	quota_give_connection(h2->quota);
 	quota_drop(h2->quota);
 	h2->quota = NULL;
 }

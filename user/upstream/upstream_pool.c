@@ -221,17 +221,30 @@ struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_
 	return NULL;
 }
 
-struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+static struct upstream_h2 *endpoint_shareable(const struct upstream_endpoint *endpoint)
 {
 	list_each(node, next, &endpoint->h2) {
 		struct upstream_h2 *h2 = list_entry(node, struct upstream_h2, node);
 
-		if (h2->is_settling || h2_session_capacity(h2->link.session) == 0)
-			continue;
-		counter_add(pool->counters, COUNTER_POOL_HITS, 1);
-		return h2->upstream;
+		if (!h2->is_settling && h2_session_capacity(h2->link.session) > 0)
+			return h2;
 	}
 	return NULL;
+}
+
+bool upstream_pool_can_share(const struct upstream_endpoint *endpoint)
+{
+	return endpoint_shareable(endpoint) != NULL;
+}
+
+struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	struct upstream_h2 *h2 = endpoint_shareable(endpoint);
+
+	if (!h2)
+		return NULL;
+	counter_add(pool->counters, COUNTER_POOL_HITS, 1);
+	return h2->upstream;
 }
 
 static void endpoint_give_turn(struct upstream_pool *pool, struct upstream_endpoint *endpoint)

@@ -178,6 +178,14 @@ static void check_breaker(struct decoder *d, const struct yaml_node *node, void 
 		config_error(d->report, node, "limits nothing; write, for example, maxConnections: 100");
 }
 
+static const struct schema_row per_endpoint_rows[] = {
+	{ "maxConnections", AS_OPT_U64(struct circuit_breaker, endpoint_connections), .decode = decode_limit,
+	  .need = "write maxConnections: 100, for example", .value_doc = "1 and more",
+	  .doc = "connections in use to one endpoint of the backend; while it has so many, requests go to "
+		 "the others" },
+};
+static const struct schema per_endpoint_schema = SCHEMA(per_endpoint_rows, struct circuit_breaker);
+
 static const struct schema_row circuit_breaker_rows[] = {
 	{ "maxConnections", AS_OPT_U64(struct circuit_breaker, max_connections), .decode = decode_limit,
 	  .value_doc = "1 and more", .default_doc = "`config.limits.connectionsPerBackend`",
@@ -193,7 +201,7 @@ static const struct schema_row circuit_breaker_rows[] = {
 	{ "maxRequestsPerConnection", AS_OPT_U64(struct circuit_breaker, max_requests_per_connection),
 	  .decode = decode_limit, .value_doc = "1 and more", .default_doc = "no limit",
 	  .doc = "after so many requests a connection is closed; an HTTP/2 one ends its running ones" },
-	{ "perEndpoint", .refusal = NOT_YET_PER_ENDPOINT },
+	{ "perEndpoint", AS_SECTION(struct circuit_breaker, &per_endpoint_schema) },
 	{ "retryBudget", .refusal = "is not supported yet; use config.retry.budgetPercent" },
 };
 const struct schema circuit_breaker_schema =

@@ -13,6 +13,7 @@
 #include "user/relay/conn_sockmap.h"
 #include "user/relay/conn_bypass.h"
 #include "user/restart/stream/checkpoint.h"
+#include "user/stream/attempt_hold.h"
 #include "user/upstream/upstream.h"
 
 /* ------------------------------------------------------------------------------------ names */
@@ -187,8 +188,9 @@ static void count_upstream(struct stream *stream)
 {
 	const struct circuit_breaker *breaker = stream->backend->breaker;
 	struct quota *quota = stream->backend->backend->quota;
+	const struct quota_most any = { UINT64_MAX, UINT64_MAX };
 
-	stream->attempt.is_counted = quota && quota_take(&quota->connections, UINT64_MAX);
+	stream->attempt.is_counted = quota && quota_take_connection(attempt_quota(stream), any);
 	stream->attempt.is_request_counted = quota && breaker && breaker->max_parallel_requests.is_set &&
 					     !stream->is_tcp && quota_take(&quota->requests, UINT64_MAX);
 	/* Nobody knows how many requests the connection has had. */
