@@ -422,3 +422,21 @@ def unjudged():
     upstream.respond(500, [], b"broken")
     eq(client.response().status, 500, "status")
     eq(gateway.metrics()("headgate_endpoint_unhealthy_total"), 0, "unhealthy outcomes")
+
+
+@test("a connection to a backend that was resumed serves no other request: it may be authenticated for the "
+      "client of the first", timeout=60)
+def not_shared():
+    gateway, backend = acted("off")
+    client, upstream = waiting(gateway, backend, headers={"Authorization": "Negotiate token"})
+    kill(gateway)
+    await_resumed(gateway, 1)
+    upstream.respond(200, [], b"the answer")
+    eq(client.response().body, b"the answer", "the answer")
+    upstream.expect_fin()
+    other = gateway.client()
+    other.request("GET", "/next", host="a")
+    fresh = backend.accept()
+    eq(fresh.read_request().target, "/next", "the request, on a new connection")
+    fresh.respond()
+    eq(other.response().status, 200, "status")

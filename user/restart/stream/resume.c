@@ -193,8 +193,8 @@ static void count_upstream(struct stream *stream)
 	stream->attempt.is_counted = quota && quota_take_connection(attempt_quota(stream), any);
 	stream->attempt.is_request_counted = quota && breaker && breaker->max_parallel_requests.is_set &&
 					     !stream->is_tcp && quota_take(&quota->requests, UINT64_MAX);
-	/* Nobody knows how many requests the connection has had. */
-	stream->upstream->is_last = breaker && breaker->max_requests_per_connection.is_set;
+	/* Nobody knows how many requests it has had, and for whom it is authenticated. */
+	stream->upstream->is_last = true;
 }
 
 /* 0 or -errno; on error backend_fd is closed. */
