@@ -40,12 +40,22 @@ struct ext_authz_grpc {
 	uint32_t context_count;
 };
 
+/* What the service gets of the body of a request. */
+struct ext_authz_body {
+	bool is_set;
+	uint32_t most_bytes; /* at most LIMIT_HELD_BODY_BYTES; 0: nothing */
+	bool allows_partial; /* of a longer one its beginning; else it is refused */
+	bool is_packed; /* gRPC: as raw_body, not as text */
+};
+
 struct ext_authz_http {
 	struct span path_text; /* as written; empty: that of the request */
 	const struct expression *path;
 	struct span prefix; /* of a filter ExternalAuth: stands before the path of the request */
 	struct span redirect_text; /* empty: 401 and 403 are passed on */
 	const struct expression *redirect;
+	struct span body_text; /* empty: no body, or that of the request */
+	const struct expression *body;
 	struct named_expressions added; /* headers of the call */
 	struct span *request_header_list; /* of manifests: that of the policy */
 	uint32_t request_header_count;
@@ -64,6 +74,7 @@ struct ext_authz_policy {
 	uint16_t failure_status;
 	struct span *request_header_list; /* lower case; empty: HTTP: authorization, gRPC: all */
 	uint32_t request_header_count;
+	struct ext_authz_body body;
 	/* Not empty: the first one whose condition is true counts, and the members above are not used. */
 	struct ext_authz_policy *case_list;
 	uint32_t case_count;

@@ -165,12 +165,25 @@ static void decode_grpc(struct decoder *d, const struct yaml_node *node, struct 
 			     &policy->request_header_list, &policy->request_header_count);
 }
 
+/* Without a size the service gets no body. */
+static bool decode_forward_body(struct decoder *d, const struct yaml_node *node, struct ext_authz_body *body)
+{
+	static const struct decode_key keys[] = { KEY("maxSize") };
+	const struct yaml_node *size = node && DECODE_MAP(d, node, keys) ? decode_get(node, "maxSize") : NULL;
+	uint64_t bytes = 0;
+
+	if (size && !decode_u64(d, size, 0, UINT16_MAX, &bytes))
+		return false;
+	body->is_set = bytes != 0;
+	body->most_bytes = (uint32_t)bytes;
+	return true;
+}
+
 const void *callout_policy_filter(struct manifests *m, const struct yaml_node *node,
 				  const struct manifest_object *object)
 {
 	static const struct decode_key keys[] = { KEY("protocol"), KEY("backendRef"), KEY("grpc"),
-						  KEY("http"),
-						  KEY_REFUSED("forwardBody", NOT_YET_AUTHZ_BODY) };
+						  KEY("http"), KEY("forwardBody") };
 	static const char *const protocols[] = { "GRPC", "HTTP" };
 	struct service_source source = { m, object };
 	struct decoder *d = m->decoder;
@@ -179,7 +192,7 @@ const void *callout_policy_filter(struct manifests *m, const struct yaml_node *n
 	if (!DECODE_MAP(d, node, keys))
 		return NULL;
 	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy || decode_get(node, "forwardBody") ||
+	if (!policy || !decode_forward_body(d, decode_get(node, "forwardBody"), &policy->body) ||
 	    !DECODE_WORD(d, decode_need(d, node, "protocol", "write HTTP or GRPC"), protocols,
 			 &policy->protocol))
 		return NULL;

@@ -90,6 +90,49 @@ int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct 
 	return error || !answer->body.data || (type && !answer->type.data) ? -ENOMEM : GUARD_REFUSE;
 }
 
+static int refuse_size(struct guard_answer *answer)
+{
+	answer->status = 413;
+	answer->body = EXT_AUTHZ_REFUSED;
+	answer->why = SPAN("the request body is larger than the service gets");
+	answer->reason = END_BODY_TOO_LARGE;
+	return GUARD_REFUSE;
+}
+
+/* GUARD_PASS with what the service gets of the body, which is nothing if the policy does not ask for it. */
+static int take_body(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+		     struct guard_answer *answer, struct guard_body *ret_body)
+{
+	const struct ext_authz_body *rule = &policy->body;
+	int result;
+
+	*ret_body = (struct guard_body){ 0 };
+	if (!rule->most_bytes)
+		return GUARD_PASS;
+	if (!rule->allows_partial && facts->declared_bytes > rule->most_bytes)
+		return refuse_size(answer);
+	/* One byte more tells whether there are more. */
+	result = facts->verifier->body(facts->verifier->context, rule->most_bytes + 1, ret_body);
+	if (result != GUARD_PASS || ret_body->bytes.len <= rule->most_bytes)
+		return result;
+	if (!rule->allows_partial)
+		return refuse_size(answer);
+	*ret_body = (struct guard_body){ .bytes = span_first(ret_body->bytes, rule->most_bytes) };
+	return GUARD_PASS;
+}
+
+static int ask_service(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+		       struct guard_answer *answer)
+{
+	struct guard_body body;
+	int result = take_body(policy, facts, answer, &body);
+
+	if (result != GUARD_PASS)
+		return result;
+	return policy->protocol == EXT_AUTHZ_HTTP ? ext_authz_http_call(policy, facts, &body, answer)
+						  : ext_authz_grpc_call(policy, facts, &body, answer);
+}
+
 int ext_authz_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)
 {
 	const struct ext_authz_policy *policy = object;
@@ -105,9 +148,7 @@ int ext_authz_check(const void *object, const struct guard_facts *facts, struct 
 			return service_refuse_length(answer);
 		if (result <= 0)
 			return result < 0 ? result : GUARD_PASS;
-		policy = form;
-		return policy->protocol == EXT_AUTHZ_HTTP ? ext_authz_http_call(policy, facts, answer)
-							  : ext_authz_grpc_call(policy, facts, answer);
+		return ask_service(form, facts, answer);
 	}
 	policy = facts->reply->subject;
 	is_http = policy->protocol == EXT_AUTHZ_HTTP;

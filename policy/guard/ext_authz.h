@@ -12,13 +12,16 @@
  */
 int ext_authz_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer);
 
+/* Tells a service whether it gets the whole body; never that of a client. */
+#define EXT_AUTHZ_PARTIAL SPAN("x-envoy-auth-partial-body")
+
 /* The parts of each protocol; `policy` is the form that counts. As ext_authz_check(). */
 int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-			struct guard_answer *answer);
+			const struct guard_body *body, struct guard_answer *answer);
 int ext_authz_http_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			struct guard_answer *answer);
 int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-			struct guard_answer *answer);
+			const struct guard_body *body, struct guard_answer *answer);
 int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			struct guard_answer *answer);
 

@@ -75,7 +75,8 @@ static int put_headers(struct protobuf_writer *w, uint32_t number, const struct 
 	for (uint32_t i = 0; i < fields->count; i++) {
 		struct span name, value;
 
-		if (!is_sent(policy, fields->list[i].name) || !is_first_of_name(fields, i))
+		if (!is_sent(policy, fields->list[i].name) || !is_first_of_name(fields, i) ||
+		    span_eq_nocase(fields->list[i].name, EXT_AUTHZ_PARTIAL))
 			continue;
 		name = service_lower(arena, fields->list[i].name);
 		value = service_values(fields, fields->list[i].name, arena, &error);
@@ -103,7 +104,7 @@ static struct span id_of(const struct fields *fields)
 
 /* AttributeContext.HttpRequest */
 static int put_http(struct protobuf_writer *w, uint32_t number, const struct ext_authz_policy *policy,
-		    const struct guard_facts *facts, struct arena *arena)
+		    const struct guard_facts *facts, const struct guard_body *body, struct arena *arena)
 {
 	const struct request_head *head = facts->head;
 	const struct span parts[] = { head->path, head->has_query ? SPAN("?") : SPAN(""), head->query };
@@ -113,18 +114,24 @@ static int put_http(struct protobuf_writer *w, uint32_t number, const struct ext
 	protobuf_bytes(w, 1, service_utf8(arena, id_of(&head->fields)));
 	protobuf_bytes(w, 2, head->method_text);
 	error = put_headers(w, 3, policy, &head->fields, arena);
+	if (policy->body.most_bytes)
+		protobuf_entry(w, 3, EXT_AUTHZ_PARTIAL, body->is_whole ? SPAN("false") : SPAN("true"));
 	protobuf_bytes(w, 4, service_utf8(arena, service_join(arena, parts, 3)));
 	protobuf_bytes(w, 5, service_utf8(arena, head->authority));
 	protobuf_bytes(w, 6, facts->scheme);
 	/* An int64: -1 if it is not known. */
 	protobuf_number(w, 9, facts->has_unknown_body ? UINT64_MAX : facts->declared_bytes);
 	protobuf_bytes(w, 10, protocol_of(head));
+	if (policy->body.is_packed)
+		protobuf_bytes(w, 12, body->bytes);
+	else
+		protobuf_bytes(w, 11, service_utf8(arena, body->bytes));
 	protobuf_close(w);
 	return error;
 }
 
 static int put_attributes(struct protobuf_writer *w, const struct ext_authz_policy *policy,
-			  const struct guard_facts *facts, struct arena *arena)
+			  const struct guard_facts *facts, const struct guard_body *body, struct arena *arena)
 {
 	const uint32_t needs =
 		EXPRESSION_NEEDS_ADDRESS | EXPRESSION_NEEDS_CERTIFICATE | EXPRESSION_NEEDS_DESTINATION;
@@ -142,7 +149,7 @@ static int put_attributes(struct protobuf_writer *w, const struct ext_authz_poli
 	put_peer(w, 2, values->destination, (struct span){ 0 });
 	protobuf_open(w, 4);
 	put_time(w, 1, values->start_ns);
-	error = put_http(w, 2, policy, facts, arena);
+	error = put_http(w, 2, policy, facts, body, arena);
 	protobuf_close(w);
 	for (uint32_t i = 0; i < policy->grpc.context_count; i++)
 		protobuf_entry(w, 10, policy->grpc.context_list[i].name, policy->grpc.context_list[i].value);
@@ -156,7 +163,7 @@ static int put_attributes(struct protobuf_writer *w, const struct ext_authz_poli
 }
 
 int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-			struct guard_answer *answer)
+			const struct guard_body *body, struct guard_answer *answer)
 {
 	const struct request_head head = { .path = CHECK_METHOD };
 	struct guard_call call = { .kind = CALLOUT_EXT_AUTHZ,
@@ -170,7 +177,7 @@ int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guar
 
 	buf_init(&message);
 	protobuf_init(&writer, &message, LIMIT_CALLOUT_REQUEST_BYTES);
-	result = put_attributes(&writer, policy, facts, answer->fields.arena);
+	result = put_attributes(&writer, policy, facts, body, answer->fields.arena);
 	call.body = buf_span(&message);
 	if (!result)
 		result = facts->verifier->call(facts->verifier->context, &call);

@@ -118,8 +118,18 @@ static int add_expressions(struct fields *fields, const struct named_expressions
 	return 0;
 }
 
+/* What a client sends in its place is not passed on, either. */
+static int add_partial(const struct ext_authz_policy *policy, const struct guard_body *body,
+		       struct fields *fields)
+{
+	fields_remove(fields, EXT_AUTHZ_PARTIAL);
+	if (!policy->body.most_bytes)
+		return 0;
+	return fields_add(fields, EXT_AUTHZ_PARTIAL, body->is_whole ? SPAN("false") : SPAN("true"));
+}
+
 static int call_head(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-		     struct arena *arena, struct request_head *head)
+		     const struct guard_body *body, struct arena *arena, struct request_head *head)
 {
 	int error;
 
@@ -136,20 +146,36 @@ static int call_head(const struct ext_authz_policy *policy, const struct guard_f
 	if (!error)
 		error = add_fields_of_request(&head->fields, policy, &facts->head->fields);
 	if (!error)
+		error = add_partial(policy, body, &head->fields);
+	if (!error)
 		error = add_forwarded(&head->fields, facts);
 	return error ? error : add_expressions(&head->fields, &policy->http.added, facts);
 }
 
+/* Instead of the body of the request; without a value: none. */
+static int call_body(const struct ext_authz_http *http, const struct guard_facts *facts, struct arena *arena,
+		     struct span *body)
+{
+	int error = http->body ? service_text(http->body, facts, arena, body) : 0;
+
+	return error == -ENODATA ? 0 : error;
+}
+
 int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-			struct guard_answer *answer)
+			const struct guard_body *body, struct guard_answer *answer)
 {
 	struct request_head head;
-	const struct guard_call call = { .kind = CALLOUT_EXT_AUTHZ,
-					 .ref = policy->ref,
-					 .head = &head,
-					 .may_repeat = true,
-					 .subject = policy };
-	int result = call_head(policy, facts, answer->fields.arena, &head);
+	struct guard_call call = { .kind = CALLOUT_EXT_AUTHZ,
+				   .ref = policy->ref,
+				   .head = &head,
+				   .body = body->bytes,
+				   .may_repeat = true,
+				   .subject = policy };
+	struct arena *arena = answer->fields.arena;
+	int result = call_head(policy, facts, body, arena, &head);
+
+	if (!result)
+		result = call_body(&policy->http, facts, arena, &call.body);
 
 	/* A client can cause both: the mode is for failures of the service. */
 	if (result == -E2BIG)

@@ -43,6 +43,12 @@ struct guard_reply {
 	struct span body; /* gRPC: the message */
 };
 
+/* The body of a request, or its beginning. */
+struct guard_body {
+	struct span bytes;
+	bool is_whole;
+};
+
 /* Verifies what takes time, a clock or memory of the worker: user/phase/verify.h. */
 struct guard_verifier {
 	void *context;
@@ -59,6 +65,11 @@ struct guard_verifier {
 	 * -ENOMEM; -EINVAL, -ENOBUFS: its request cannot be written; others: the service cannot be called.
 	 */
 	int (*call)(void *context, const struct guard_call *call);
+	/*
+	 * GUARD_PASS with the whole body or its first most_bytes, at most LIMIT_HELD_BODY_BYTES + 1, valid
+	 * until the guard returns; GUARD_WAIT: the same guard is asked again when they are there; -ENOMEM.
+	 */
+	int (*body)(void *context, uint32_t most_bytes, struct guard_body *ret_body);
 };
 
 struct expression_facts; /* policy/expression/expression.h */
@@ -66,7 +77,7 @@ struct expression_facts; /* policy/expression/expression.h */
 /* What a guard knows besides its policy. */
 struct guard_facts {
 	const struct request_head *head; /* as received; its path is normalized */
-	uint64_t declared_bytes; /* of the body; 0: none, or not known */
+	uint64_t declared_bytes; /* of the body; if it is not known, so many have come */
 	bool has_unknown_body; /* its length is not known */
 	struct span scheme; /* of the client's connection, or what a trusted proxy says: http or https */
 	struct guard_identity *identity; /* of this request; guards add to it */

@@ -157,11 +157,18 @@ struct span service_lower(struct arena *arena, struct span name)
 
 struct span service_utf8(struct arena *arena, struct span text)
 {
-	char *bytes = arena_bytes(arena, text.len + 1);
+	size_t good = 0;
+	char *bytes;
 
+	for (size_t len; good < text.len && (len = span_utf8_len(span_from(text, good))) > 0;)
+		good += len;
+	if (good >= text.len)
+		return text.data ? text : SPAN("");
+	bytes = arena_bytes(arena, text.len + 1);
 	if (!bytes)
 		return (struct span){ 0 };
-	for (size_t at = 0; at < text.len;) {
+	memcpy(bytes, text.data, good);
+	for (size_t at = good; at < text.len;) {
 		size_t len = span_utf8_len(span_from(text, at));
 
 		if (len)

@@ -32,7 +32,10 @@ struct span service_values(const struct fields *fields, struct span name, struct
 			   int *ret_error);
 /* A copy in lower case; data NULL without memory. */
 struct span service_lower(struct arena *arena, struct span name);
-/* A copy for a protobuf string, which must be UTF-8: `!` for each byte that is none. */
+/*
+ * For a protobuf string, which must be UTF-8: the text itself, or a copy with `!` for each byte that is none.
+ * data NULL without memory.
+ */
 struct span service_utf8(struct arena *arena, struct span text);
 /* data NULL without memory. */
 struct span service_join(struct arena *arena, const struct span *parts, size_t count);

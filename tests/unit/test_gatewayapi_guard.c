@@ -259,7 +259,6 @@ TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 		LACKS("rateLimit: {conditional: [{policy: {local: [{requests: 1, unit: Seconds}], " GLOBAL
 		      "}}]}"),
 		LACKS("extAuth: {backendRef: {name: none, port: 1}, grpc: {}}"),
-		LACKS("extAuth: {url: 'http://a:1', http: {}, forwardBody: {maxSize: 1}}"),
 		LACKS("rateLimit: {local: [{tokens: 1, unit: Seconds}]}"),
 		LACKS("rateLimit: {local: [{requests: 1, tokens: 1, unit: Seconds}]}"),
 		LACKS("jwtAuthentication: {providers: [{issuer: a, "

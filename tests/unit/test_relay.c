@@ -322,6 +322,77 @@ TEST(a_repeated_try_gets_everything_again_at_every_point)
 	}
 }
 
+TEST(a_body_is_held_before_there_is_a_sink_and_sent_once_there_is_one)
+{
+	static const char text[] = "3\r\nabc\r\n5\r\ndefgh\r\n0\r\nX: y\r\n\r\nGET /";
+	static const struct message want = { text, "GET /", "abcdefgh", "0\r\nX: y\r\n\r\n", &chunked };
+	static const uint32_t wanted[] = { 1, 8, 9 };
+
+	for (size_t cut = 0; cut <= 3 * strlen(text); cut++) {
+		size_t at = cut / 3;
+
+		scene_prepare();
+		stage.replay.wanted_bytes = wanted[cut % 3];
+		relay_hold(&stage.relay, of_conn(&stage.source), &chunked, &stage.replay, 1);
+		put(span_of(text, at));
+		pump();
+		assert_int_equal(stage.relay.state, RELAY_OPEN);
+		assert_int_equal(stage.relay.payload_bytes, stage.replay.bytes);
+		assert_true(relay_has_held(&stage.relay) || !stage.relay.decoder.is_done);
+		assert_true(relay_can_replay(&stage.relay));
+		relay_detach(&stage.relay);
+		assert_int_equal(relay_replay(&stage.relay, of_conn(&stage.sink), ENCODE_CHUNKED), 0);
+		put(span_of(text + at, strlen(text) - at));
+		pump();
+		assert_int_equal(stage.relay.state, RELAY_DONE);
+		assert_int_equal(stage.relay.payload_bytes, 8);
+		assert_message(&want, ENCODE_CHUNKED);
+		assert_behind("GET /");
+		scene_close();
+	}
+}
+
+TEST(no_more_is_held_than_was_asked_for)
+{
+	static char body[LIMIT_HELD_BODY_BYTES + 8192];
+	struct body_framing framing = length_of(sizeof(body));
+	struct span joined;
+	struct arena arena;
+
+	for (size_t i = 0; i < sizeof(body); i++)
+		body[i] = (char)('a' + i % 23);
+	scene_prepare();
+	stage.replay.wanted_bytes = LIMIT_HELD_BODY_BYTES + 1;
+	relay_hold(&stage.relay, of_conn(&stage.source), &framing, &stage.replay, 1);
+	for (size_t at = 0; at < sizeof(body); at += 8192) {
+		put(span_of(body + at, 8192));
+		pump();
+	}
+	assert_true(relay_has_held(&stage.relay));
+	assert_false(stage.replay.is_lost);
+	assert_in_range(stage.replay.bytes, LIMIT_HELD_BODY_BYTES + 1,
+			LIMIT_HELD_BODY_BYTES + 1 + REPLAY_STEP_BYTES);
+	arena_init(&arena, 1024);
+	assert_int_equal(replay_join(&stage.replay, &arena, &joined), 0);
+	assert_int_equal(joined.len, stage.replay.bytes);
+	assert_memory_equal(joined.data, body, joined.len);
+	arena_done(&arena);
+	/* Nothing of it is read by chance: the client waits. */
+	pump();
+	assert_true(stage.replay.bytes < sizeof(body));
+	relay_detach(&stage.relay);
+	assert_int_equal(relay_replay(&stage.relay, of_conn(&stage.sink), ENCODE_PLAIN), 0);
+	for (int tries = 0; tries < 10 * PAIR_WAIT_MS && stage.got_len < sizeof(body); tries++) {
+		pump();
+		collect();
+		usleep(100);
+	}
+	assert_int_equal(stage.got_len, sizeof(body));
+	assert_memory_equal(stage.got, body, sizeof(body));
+	assert_int_equal(stage.relay.state, RELAY_DONE);
+	scene_close();
+}
+
 TEST(a_body_that_outgrew_the_buffer_or_was_not_kept_is_not_repeated)
 {
 	static char segment[LIMIT_RETRY_BODY_BYTES];

@@ -174,6 +174,7 @@ enum limits {
 	 */
 	LIMIT_REPLAY_CONNECTION_BYTES = 1024 * 1024,
 	LIMIT_REPLAY_WORKER_BYTES = 16 * 1024 * 1024,
+	LIMIT_HELD_BODY_BYTES = 128 * 1024, /* of a request body, before a policy decides about it */
 	LIMIT_RETRY_ATTEMPTS = 254, /* after the first attempt, whatever a policy says */
 	/*
 	 * Discarded of a response whose status is retried; if it is longer or slower, its connection is

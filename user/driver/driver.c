@@ -5,6 +5,7 @@
 #include "user/driver/expire.h"
 #include "user/phase/attempt.h"
 #include "user/phase/guard.h"
+#include "user/phase/held_body.h"
 #include "user/phase/mirror.h"
 #include "user/phase/replay_body.h"
 #include "user/phase/reply.h"
@@ -164,6 +165,20 @@ static enum stream_step pump_exchange(struct stream *stream)
 	return STEP_WAIT;
 }
 
+/* A guard waits for the body of the request. */
+static enum stream_step pump_held(struct stream *stream)
+{
+	bool again = pump_direction(stream, &stream->upload);
+	enum stream_step step =
+		stream->exchange->replay.is_lost ? held_body_lost(stream) : check_upload(stream);
+
+	if (step == STEP_WAIT)
+		step = held_body_moved(stream);
+	if (step == STEP_WAIT && again)
+		stream_pump_again(stream);
+	return step;
+}
+
 static enum stream_step pump_tunnel(struct stream *stream)
 {
 	bool was_half_closed = tunnel_is_half_closed(stream);
@@ -190,6 +205,9 @@ static enum stream_step pump(struct stream *stream)
 	case STREAM_REPLY:
 		return reply_flush(stream);
 	case STREAM_GUARD:
+		if (stream->exchange->is_holding)
+			return pump_held(stream);
+		return has_client_given_up(stream) ? give_up(stream) : STEP_WAIT;
 	case STREAM_DELAY:
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:

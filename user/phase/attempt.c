@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "policy/guard/backend_auth.h"
-#include "policy/guard/size.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
 #include "user/phase/attempt_dial.h"
@@ -72,19 +71,17 @@ static int attempt_begin_upload(struct stream *stream)
 
 	stream->upload_dead = false;
 	if (stream->upload.state != RELAY_OFF) {
+		/* A guard may have held the beginning before there was a route. */
+		attempt_limit_body(stream);
 		error = relay_replay(&stream->upload, stream->upstream_side->end(stream), encoding);
 		if (!keeps)
 			attempt_forget_body(stream);
 	} else {
-		uint64_t most_bytes;
-
 		stream->upload.replay = keeps ? &stream->exchange->replay : NULL;
 		relay_start(&stream->upload, stream->downstream->end(stream),
 			    stream->upstream_side->end(stream), framing, encoding,
 			    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
-		if (framing->kind != BODY_NONE && framing->kind != BODY_LENGTH &&
-		    size_guard(&stream->route->effective.guards, false, &most_bytes))
-			relay_limit(&stream->upload, most_bytes);
+		attempt_limit_body(stream);
 	}
 	if (!error)
 		stream_offer_sockmap(stream, &stream->upload, false);

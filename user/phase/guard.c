@@ -70,7 +70,8 @@ enum stream_step guard_refuse_body(struct stream *stream)
 static enum stream_step wait_for_guard(struct stream *stream)
 {
 	stream_set_state(stream, STREAM_GUARD);
-	return STEP_WAIT;
+	/* The body may have come with the head. */
+	return stream->exchange->is_holding ? STEP_PUMP : STEP_WAIT;
 }
 
 /* The log has no credential, right or wrong: it shows the query without the parameter, and no such header. */
@@ -194,18 +195,20 @@ static bool ask_all(struct stream *stream, const struct guard_list *list, enum s
 	struct exchange *exchange = stream->exchange;
 	const struct guard_verifier verifier = verify_for(stream);
 	struct fact_place place;
-	struct guard_facts facts = { .head = &exchange->head,
-				     .declared_bytes = exchange->request_framing.length,
-				     .has_unknown_body = exchange->request_framing.kind == BODY_CHUNKED ||
-							 exchange->request_framing.kind == BODY_FRAMED,
-				     .scheme = route_rules_scheme(&exchange->head.fields,
-								  stream->client->is_trusted,
-								  client_is_tls(stream->client)),
-				     .identity = &exchange->identity,
-				     .verifier = &verifier,
-				     .facts = facts_of,
-				     .context = &place,
-				     .now_ns = loop_now_ns(stream->proxy->loop) };
+	bool is_unknown = exchange->request_framing.kind == BODY_CHUNKED ||
+			  exchange->request_framing.kind == BODY_FRAMED;
+	struct guard_facts facts = {
+		.head = &exchange->head,
+		.declared_bytes = is_unknown ? exchange->replay.bytes : exchange->request_framing.length,
+		.has_unknown_body = is_unknown,
+		.scheme = route_rules_scheme(&exchange->head.fields, stream->client->is_trusted,
+					     client_is_tls(stream->client)),
+		.identity = &exchange->identity,
+		.verifier = &verifier,
+		.facts = facts_of,
+		.context = &place,
+		.now_ns = loop_now_ns(stream->proxy->loop)
+	};
 
 	place.stream = stream;
 	if (!exchange->guard_fields.arena)

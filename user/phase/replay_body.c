@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/phase/replay_body.h"
 
+#include "policy/guard/size.h"
 #include "user/base/limits.h"
 #include "user/stream/attempt_hold.h"
 #include "user/stream/upstream_side.h"
@@ -35,4 +36,14 @@ void attempt_review_body(struct stream *stream)
 	    stream->upstream_side->is_unseen(stream, 0))
 		return;
 	attempt_forget_body(stream);
+}
+
+void attempt_limit_body(struct stream *stream)
+{
+	enum body_kind kind = stream->exchange->request_framing.kind;
+	uint64_t most_bytes;
+
+	if (kind != BODY_NONE && kind != BODY_LENGTH &&
+	    size_guard(&stream->route->effective.guards, false, &most_bytes))
+		relay_limit(&stream->upload, most_bytes);
 }

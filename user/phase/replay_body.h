@@ -15,3 +15,5 @@ bool attempt_keeps_body(const struct stream *stream);
  * more.
  */
 void attempt_review_body(struct stream *stream);
+/* A body of unknown length is counted from now on, if the route limits it. Its upload has begun. */
+void attempt_limit_body(struct stream *stream);

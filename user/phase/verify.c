@@ -9,6 +9,7 @@
 #include "user/base/mem.h"
 #include "user/client/client_peer.h"
 #include "user/phase/guard_call.h"
+#include "user/phase/held_body.h"
 
 /* A question about a password. It may outlive its stream, and asks the worker for it. */
 struct verify_question {
@@ -161,5 +162,6 @@ static enum jwt_fault verify_token(void *context, const struct jwt_providers *pr
 
 struct guard_verifier verify_for(struct stream *stream)
 {
-	return (struct guard_verifier){ stream, verify_password, verify_token, guard_call_start };
+	return (struct guard_verifier){ stream, verify_password, verify_token, guard_call_start,
+					held_body_get };
 }

@@ -12,7 +12,7 @@
  * The copy lane: one recv() into the worker's scratch memory, decoding there, and one sendmsg() from the same
  * memory. Only what the sink refuses is kept, in sink->out, and the source is not read until that is sent.
  * Streams of HTTP/2 connections are read from and written to their queues in the same way; h2_link.h handles
- * their frames.
+ * their frames. Without a sink (relay_hold()), what was read is kept only in *relay->replay.
  */
 enum { COPY_SEGMENTS = 64 };
 
@@ -35,6 +35,8 @@ enum { COPY_QUICKACK_BYTES = 16 * 1024 };
 
 static bool copy_sink_is_ready(struct relay *relay)
 {
+	if (relay_is_holding(relay))
+		return !relay_has_held(relay);
 	if (relay->h2_sink)
 		return h2_stream_can_write(relay->h2_sink);
 	if (buf_len(&relay->sink->out) <= COPY_JOIN_BYTES)
@@ -83,6 +85,10 @@ static int copy_send(struct relay *relay, struct copy_batch *batch)
 
 	if (batch->payload_bytes == 0)
 		return 0;
+	if (relay_is_holding(relay)) {
+		relay_account(relay, LANE_COPY, batch->payload_bytes);
+		return relay->replay->is_lost ? -ENOMEM : 0;
+	}
 	if (relay->encoding == ENCODE_CHUNKED) {
 		batch->segments[0] = (struct iovec){ head, chunk_write_head(head, batch->payload_bytes) };
 		batch->segments[batch->count++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
@@ -149,6 +155,14 @@ static void copy_end_of_source(struct relay *relay)
 
 static size_t copy_read_bytes(const struct relay *relay)
 {
+	if (relay_is_holding(relay)) {
+		/* Payload is at most what was read. */
+		size_t room = relay->replay->wanted_bytes - relay->replay->bytes;
+
+		if (room < REPLAY_STEP_BYTES)
+			return REPLAY_STEP_BYTES;
+		return room < LIMIT_READ_BYTES ? room : LIMIT_READ_BYTES;
+	}
 	return relay->h2_sink ? h2_stream_read_bytes(relay->h2_sink, relay->payload_bytes) : LIMIT_READ_BYTES;
 }
 

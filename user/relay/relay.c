@@ -30,9 +30,8 @@ static bool relay_may_use_pipe(const struct relay *relay)
 	       !sockmap_socket_is_added(relay->sink->sockmap);
 }
 
-void relay_start(struct relay *relay, struct relay_end source, struct relay_end sink,
-		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
-		 uint64_t now_ms)
+static void relay_open(struct relay *relay, struct relay_end source, struct relay_end sink,
+		       const struct body_framing *framing, enum relay_encoding encoding, uint64_t now_ms)
 {
 	/* The HTTP/2 session has checked the announced length; trailers may follow the body. */
 	static const struct body_framing framed = { .kind = BODY_FRAMED };
@@ -47,11 +46,26 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 	relay->progress_bytes = relay_progress(relay);
 	relay->probe_ms = (uint32_t)now_ms;
 	body_decoder_init(&relay->decoder, source.h2 && framing->kind != BODY_NONE ? &framed : framing);
-	relay->lane = relay_choose(framing, encoding, allow_pipe && relay_may_use_pipe(relay));
+	relay->lane = &lane_copy;
 	relay->state = RELAY_OPEN;
+}
+
+void relay_start(struct relay *relay, struct relay_end source, struct relay_end sink,
+		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
+		 uint64_t now_ms)
+{
+	relay_open(relay, source, sink, framing, encoding, now_ms);
+	relay->lane = relay_choose(framing, encoding, allow_pipe && relay_may_use_pipe(relay));
 	/* Without a body, the head may still wait in the sink. */
 	if (framing->kind == BODY_NONE)
 		relay_source_ended(relay);
+}
+
+void relay_hold(struct relay *relay, struct relay_end source, const struct body_framing *framing,
+		struct replay *replay, uint64_t now_ms)
+{
+	relay_open(relay, source, (struct relay_end){ 0 }, framing, ENCODE_PLAIN, now_ms);
+	relay->replay = replay;
 }
 
 uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane)
@@ -94,7 +108,9 @@ int relay_resume(struct relay *relay, const struct relay_past *past)
 
 void relay_limit(struct relay *relay, uint64_t most_bytes)
 {
-	body_decoder_limit(&relay->decoder, most_bytes);
+	/* Not any more if trailers have begun. */
+	if (!relay->decoder.is_done && relay->decoder.chunk_state < CHUNK_TRAILER_LINE)
+		body_decoder_limit(&relay->decoder, most_bytes);
 }
 
 void relay_allow_sockmap(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes,
@@ -279,13 +295,13 @@ bool relay_pump(struct relay *relay, uint64_t now_ms)
 		return false;
 	if (relay->state == RELAY_OPEN)
 		again = relay->lane->pump(relay);
-	if (relay->state == RELAY_OPEN && relay_change_lane(relay))
+	if (relay->state == RELAY_OPEN && !relay_is_holding(relay) && relay_change_lane(relay))
 		again = relay->lane->pump(relay);
 	if (relay->state == RELAY_FLUSH)
 		relay_flush(relay);
 	if (relay->lane && relay->lane->settle)
 		relay->lane->settle(relay);
-	if (relay->sink || relay->h2_sink)
+	if (relay->lane)
 		relay_note_progress(relay, now_ms);
 	relay_count_buffered(relay, relay_buffered(relay));
 	return again;

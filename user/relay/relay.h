@@ -160,7 +160,7 @@ struct relay_local {
 struct relay {
 	struct relay_shared *shared; /* borrowed */
 	struct conn *source; /* NULL: h2_source */
-	struct conn *sink; /* NULL: h2_sink, or no sink between two attempts */
+	struct conn *sink; /* NULL: h2_sink, or no sink: before the first attempt, and between two */
 	struct h2_stream *h2_source;
 	struct h2_stream *h2_sink;
 	const struct lane *lane;
@@ -178,7 +178,7 @@ struct relay {
 	uint8_t chunk_raw; /* the sink is inside a chunk line or chunk that the kernel forwarded */
 	struct body_decoder decoder;
 	struct pipe_splice pipe; /* the pipe lane takes it from the pool */
-	struct replay *replay; /* copy of the payload for a retry, or NULL; borrowed */
+	struct replay *replay; /* copy of the payload, held or for a retry, or NULL; borrowed */
 	uint64_t payload_bytes;
 	uint64_t lane_bytes[LANE_COUNT];
 	uint64_t last_active_ms;
@@ -205,8 +205,19 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
 		 uint64_t now_ms);
 /*
- * Call after relay_start() for a body whose length is not known: with more payload the relay fails
- * (HTTP_ERROR_BODY_TOO_LARGE). It stays in user space, where its bytes are counted.
+ * Starts without a sink: pumping keeps payload in *replay until that has wanted_bytes, which may grow
+ * then. relay_replay() sends it and goes on. If *replay is lost, the relay fails with RELAY_FAIL_MEMORY.
+ */
+void relay_hold(struct relay *relay, struct relay_end source, const struct body_framing *framing,
+		struct replay *replay, uint64_t now_ms);
+/* True if the body is complete, or wanted_bytes of it are there. */
+static inline bool relay_has_held(const struct relay *relay)
+{
+	return relay->decoder.is_done || relay->replay->bytes >= relay->replay->wanted_bytes;
+}
+/*
+ * Call after relay_start() or relay_hold() for a body whose length is not known: with more payload the relay
+ * fails (HTTP_ERROR_BODY_TOO_LARGE). It stays in user space, where its bytes are counted.
  */
 void relay_limit(struct relay *relay, uint64_t most_bytes);
 /*

@@ -52,6 +52,8 @@ bool relay_sink_is_empty(const struct relay *relay)
 
 int relay_push(struct relay *relay)
 {
+	if (relay_is_holding(relay))
+		return 0;
 	if (relay->sink)
 		return conn_flush(relay->sink);
 	/* Frames leave at the end of the turn; a stream may be reset after its end was sent. */
@@ -67,6 +69,9 @@ int relay_send(struct relay *relay, const struct iovec *segments, int count)
 
 void relay_source_ended(struct relay *relay)
 {
+	/* relay_replay() sends the end. */
+	if (relay_is_holding(relay))
+		return;
 	relay->state = relay_sink_is_empty(relay) ? RELAY_DONE : RELAY_FLUSH;
 }
 
@@ -136,7 +141,7 @@ int relay_send_end(struct relay *relay)
 	enum http_error http_error = HTTP_ERROR_NONE;
 	int error;
 
-	if (!relay->h2_sink && relay->encoding != ENCODE_CHUNKED)
+	if (!relay->h2_sink && relay->encoding != ENCODE_CHUNKED) /* also without a sink */
 		return 0;
 	arena_init(&arena, 4096);
 	fields_init(&trailers, &arena);

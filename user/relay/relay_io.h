@@ -30,6 +30,11 @@ static inline bool relay_is_in_sockmap(const struct relay *relay)
 {
 	return relay->lane == &lane_sockmap;
 }
+/* There is no sink yet: the copy lane keeps what it reads (relay_hold()). */
+static inline bool relay_is_holding(const struct relay *relay)
+{
+	return relay->lane && !relay->sink && !relay->h2_sink;
+}
 /* Also true after the direction has ended in that lane. */
 static inline bool relay_is_in_direct(const struct relay *relay)
 {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/relay/replay.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
@@ -64,7 +67,10 @@ static struct replay_segment *replay_room(struct replay *replay, size_t want)
 
 static bool replay_take(struct replay *replay, struct span bytes)
 {
-	if (bytes.len > LIMIT_RETRY_BODY_BYTES - replay->bytes)
+	uint32_t held = replay->wanted_bytes + REPLAY_STEP_BYTES;
+	uint32_t most_bytes = held > LIMIT_RETRY_BODY_BYTES ? held : LIMIT_RETRY_BODY_BYTES;
+
+	if (bytes.len > most_bytes - replay->bytes)
 		return false;
 	while (bytes.len) {
 		struct replay_segment *segment = replay_room(replay, bytes.len);
@@ -79,6 +85,23 @@ static bool replay_take(struct replay *replay, struct span bytes)
 		bytes = span_from(bytes, part.len);
 	}
 	return true;
+}
+
+int replay_join(const struct replay *replay, struct arena *arena, struct span *ret_bytes)
+{
+	char *bytes = arena_bytes(arena, replay->bytes + 1);
+	size_t at = 0;
+
+	if (!bytes)
+		return -ENOMEM;
+	list_each(node, next, &replay->segments) {
+		const struct replay_segment *segment = list_entry(node, struct replay_segment, node);
+
+		memcpy(bytes + at, segment->data, segment->len);
+		at += segment->len;
+	}
+	*ret_bytes = span_of(bytes, at);
+	return 0;
 }
 
 void replay_add(struct replay *replay, struct span bytes)

@@ -54,8 +54,8 @@ static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream 
 		return;
 	at_ms = deadline_last_active_ms(stream) + limit_ms;
 	/* Checked only on expiry, because it costs a system call. */
-	if (at_ms <= now_ms &&
-	    (stream->upstream_side->is_behind(stream) || stream->downstream->has_unread(stream)))
+	if (at_ms <= now_ms && ((stream->upstream && stream->upstream_side->is_behind(stream)) ||
+				stream->downstream->has_unread(stream)))
 		at_ms = now_ms + limit_ms;
 	deadline_offer(pick, DEADLINE_BODY_STALL, at_ms);
 }
@@ -115,6 +115,23 @@ static void deadline_offer_attempt(struct deadline_pick *pick, const struct stre
 	deadline_offer(pick, DEADLINE_PER_TRY, stream->exchange->try_deadline_ms);
 }
 
+static void deadline_offer_guard(struct deadline_pick *pick, struct stream *stream)
+{
+	const struct exchange *exchange = stream->exchange;
+	uint64_t begin_ms = exchange->held_ms ? exchange->held_ms : stream->start_ns / NS_PER_MS;
+
+	deadline_offer(pick, DEADLINE_REQUEST, exchange->request_deadline_ms);
+	if (!exchange->is_holding) {
+		/* Guards of a listener decide before there is a route with a timeout. */
+		deadline_offer(pick, DEADLINE_GUARD, begin_ms + LIMIT_GUARD_MS);
+		return;
+	}
+	/* The guard is not to blame for a client that sends slowly. */
+	deadline_offer_idle(pick, stream, DEADLINE_STREAM_IDLE,
+			    stream->lease->snapshot->config.timeouts.stream_idle_ns);
+	deadline_offer_body_stall(pick, stream);
+}
+
 /* True if one direction of a tunnel has ended, or both and the last bytes are not sent yet. */
 static bool deadline_has_ended_way(const struct stream *stream)
 {
@@ -132,9 +149,7 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	case STREAM_STATE_COUNT:
 		break;
 	case STREAM_GUARD:
-		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
-		/* Guards of a listener decide before there is a route with a timeout. */
-		deadline_offer(&pick, DEADLINE_GUARD, stream->start_ns / NS_PER_MS + LIMIT_GUARD_MS);
+		deadline_offer_guard(&pick, stream);
 		break;
 	case STREAM_DELAY:
 		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);

@@ -140,8 +140,8 @@ struct exchange {
 	struct h2_head *upstream_head; /* owner; NULL: not HTTP/2 */
 	struct arena response_arena; /* of the running attempt */
 	struct read_watch read_watch;
-	struct replay
-		replay; /* of the request body, for another attempt or a mirror; empty if none may follow */
+	/* of the request body, for a guard, another attempt or a mirror; empty if none may follow */
+	struct replay replay;
 	struct mirror_plan *mirror_plans; /* mirrors that wait for the body (mirror.h); in arena */
 	struct stream_reply reply; /* with STEP_REPLY */
 	struct fields guard_fields; /* for every response: guard_apply() */
@@ -160,6 +160,8 @@ struct exchange {
 	struct guard_change *guard_changes; /* of the request; in arena; NULL: none */
 	int verdict; /* the answer: enum guard_verdict or -errno */
 	bool has_verdict; /* until the guard has read it */
+	bool is_holding; /* a guard waits for the body of the request (held_body.h) */
+	uint64_t held_ms; /* loop time: it was there; 0: no guard has asked for it */
 	uint64_t repeat_pause_ns; /* with STEP_FAILED and TRY_RESPONSE: pause before the next attempt */
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */

@@ -20,7 +20,6 @@
 	NOT_YET_GUARD_WORDS ": without it the keys are not known. " \
 		"Write url: http://NAME.NAMESPACE.svc:PORT/PATH"
 #define NOT_YET_EXT_AUTHZ NOT_YET_GUARD("no external service checks requests")
-#define NOT_YET_AUTHZ_BODY NOT_YET_GUARD("the service decides without the body of a request")
 #define NOT_YET_AUTHZ_CACHE NOT_YET("each request asks the service")
 #define NOT_YET_AUTHZ_METADATA NOT_YET("the service gets, and gives, headers only")
 #define NOT_YET_LIMIT_OVERRIDE NOT_YET_GUARD("the limits are those of the service's configuration")

@@ -139,6 +139,16 @@ static bool decode_redirect(struct decoder *d, const struct yaml_node *node, voi
 	return http->redirect != NULL;
 }
 
+static bool decode_body(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, body_text);
+
+	if (!decode_lines(d, node, &http->body_text))
+		return false;
+	http->body = value_expression(d, node, http->body_text, EXPRESSION_AT_REQUEST);
+	return http->body != NULL;
+}
+
 static bool decode_contexts(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct ext_authz_grpc *grpc = container_of(ret, struct ext_authz_grpc, context_list);
@@ -187,7 +197,9 @@ static const struct schema_row http_rows[] = {
 	{ "redirect", AS_TEXT(struct ext_authz_http, redirect_text), .decode = decode_redirect,
 	  .dump = DUMP_NOT_ZERO, .value_doc = "expression", .default_doc = "the response of the service",
 	  .doc = "where a client is sent, by 302, instead of a 401 or 403 of the service" },
-	{ "body", .refusal = NOT_YET_AUTHZ_BODY },
+	{ "body", AS_TEXT(struct ext_authz_http, body_text), .decode = decode_body, .dump = DUMP_NOT_ZERO,
+	  .value_doc = "expression", .default_doc = "none",
+	  .doc = "the body that the service gets; without a value: none" },
 	{ "includeResponseHeaders", RESPONSE_NAMES, .style = STYLE_STANDALONE, .dump = DUMP_NOT_ZERO,
 	  .value_doc = "list of names", .default_doc = "none",
 	  .doc = "of an answer that admits: the request gets them, and never those of its client" },
@@ -219,6 +231,25 @@ static const struct schema_row failure_rows[] = {
 };
 static const struct schema failure_schema = SCHEMA(failure_rows, struct ext_authz_policy, .is_one_of = true);
 
+static const struct schema_row body_rows[] = {
+	{ "maxRequestBytes", AS_U32(struct ext_authz_body, most_bytes), RANGE(1, LIMIT_HELD_BODY_BYTES),
+	  .style = STYLE_STANDALONE, .need = "write how many bytes the service gets at most, such as 8192",
+	  .doc = "bytes that are held until the service has answered; a longer body is refused with 413" },
+	{ "maxSize", AS_U32(struct ext_authz_body, most_bytes), RANGE(1, LIMIT_HELD_BODY_BYTES),
+	  .style = STYLE_MANIFEST, .need = "write how many bytes the service gets at most, such as 8192" },
+	{ "allowPartialMessage", AS_BOOL(struct ext_authz_body, allows_partial), .style = STYLE_STANDALONE,
+	  .dump = DUMP_NOT_ZERO, .doc = "`true`: of a longer body the service gets the beginning" },
+	{ "packAsBytes", AS_BOOL(struct ext_authz_body, is_packed), .style = STYLE_STANDALONE,
+	  .dump = DUMP_NOT_ZERO,
+	  .doc = "gRPC: `true`: as `raw_body`; else as `body`, with `!` for each byte that is not UTF-8" },
+};
+static const struct schema body_schema =
+	SCHEMA(body_rows, struct ext_authz_body, .example = "{maxRequestBytes: 8192}");
+
+#define BODY_ROW                                                                                             \
+	AS_MAP(struct ext_authz_policy, body, &body_schema, struct ext_authz_body),                          \
+		SET_BY(struct ext_authz_policy, body.is_set)
+
 #define REQUEST_NAMES                                                                                        \
 	AS_LIST(SCHEMA_NAMES, struct ext_authz_policy, request_header_list, request_header_count,            \
 		struct span),                                                                                \
@@ -230,6 +261,10 @@ static void check_ext_authz(struct decoder *d, const struct yaml_node *node, voi
 	struct ext_authz_policy *policy = object;
 	const struct yaml_node *http = decode_get(node, "http");
 
+	if (policy->body.is_set && policy->http.body)
+		config_error(d->report, node,
+			     "sends the body of the request, and another one; write one of %s and http.body",
+			     d->is_manifest ? "forwardBody" : "includeRequestBody");
 	if (!d->is_manifest)
 		return;
 	if ((http != NULL) == (decode_get(node, "grpc") != NULL))
@@ -256,8 +291,8 @@ static void check_ext_authz(struct decoder *d, const struct yaml_node *node, voi
 	{ "includeRequestHeaders", REQUEST_NAMES, .style = STYLE_STANDALONE, .dump = DUMP_NOT_ZERO,          \
 	  .value_doc = "list of names", .default_doc = "HTTP: `authorization`; gRPC: all",                   \
 	  .doc = "of the request, that the service gets" },                                                  \
-	{ "includeRequestBody", .style = STYLE_STANDALONE, .refusal = NOT_YET_AUTHZ_BODY },                  \
-	{ "forwardBody", .style = STYLE_MANIFEST, .refusal = NOT_YET_AUTHZ_BODY },                           \
+	{ "includeRequestBody", BODY_ROW, .style = STYLE_STANDALONE },                                       \
+	{ "forwardBody", BODY_ROW, .style = STYLE_MANIFEST },                                                \
 	{ "cache", .refusal = NOT_YET_AUTHZ_CACHE }
 /* clang-format on */
 
