@@ -7,7 +7,9 @@
 #include "admin/http/conn.h"
 #include "admin/http/endpoints.h"
 #include "user/base/limits.h"
+#include "user/base/log.h"
 #include "user/base/mem.h"
+#include "user/base/text.h"
 #include "user/net/listen.h"
 #include "user/net/listener.h"
 #include "user/net/socket.h"
@@ -346,4 +348,23 @@ int admin_local_address(const struct admin *admin, enum admin_port port, struct 
 		return -ENOENT;
 	*ret_address = server->listeners[0].listener.local;
 	return 0;
+}
+
+void admin_log_addresses(const struct admin *admin)
+{
+	static const char *const names[] = { [ADMIN_PORT_ADMIN] = "admin",
+					     [ADMIN_PORT_STATS] = "stats",
+					     [ADMIN_PORT_READINESS] = "readiness" };
+
+	for (enum admin_port port = 0; port < ADMIN_PORT_COUNT; port++) {
+		struct address address;
+		struct text out;
+
+		if (admin_local_address(admin, port, &address) < 0)
+			continue;
+		text_init(&out);
+		address_format(&address, &out);
+		log_info("%s server listens on %.*s", names[port], SPAN_FMT(text_span(&out)));
+		text_done(&out);
+	}
 }

@@ -49,6 +49,8 @@ int admin_start(struct loop *loop, const struct admin_hooks *hooks, const struct
 void admin_stop(struct admin *admin);
 /* The address on which a port listens (after port 0). 0 or -ENOENT. */
 int admin_local_address(const struct admin *admin, enum admin_port port, struct address *ret_address);
+/* Port 0 was replaced by a real one. */
+void admin_log_addresses(const struct admin *admin);
 
 /* For the handlers. */
 const struct admin_hooks *admin_hooks_of(const struct admin *admin);

@@ -305,6 +305,37 @@ static void upgrade_done(struct upgrade_play *s)
 	restart_state_free(s->new);
 }
 
+TEST(health_goes_over_the_channel_before_connections_and_is_ignored_behind_them)
+{
+	static char bytes[1 << 20];
+	struct upgrade_play s = upgrade_play();
+	int client, backend;
+	struct buf got;
+
+	buf_init(&got);
+	memset(bytes, 'h', sizeof(bytes));
+	assert_int_equal(handoff_receive_health(s.channel[1], 1, &got, sizeof(bytes)), -ETIME);
+	assert_int_equal(handoff_send_health(s.channel[0], span_of(bytes, sizeof(bytes))), 0);
+	assert_int_equal(handoff_send(s.channel[0], s.play.restart_state, s.client, -1), 0);
+	assert_int_equal(handoff_send_health(s.channel[0], SPAN("late")), 0);
+	assert_int_equal(handoff_receive_health(s.channel[1], 20000, &got, sizeof(bytes)), 0);
+	assert_true(span_eq(buf_span(&got), span_of(bytes, sizeof(bytes))));
+	/* The next message is a connection, and stays one. */
+	assert_int_equal(handoff_receive_health(s.channel[1], 20000, &got, sizeof(bytes)), -EBADMSG);
+	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), 1);
+	assert_int_equal(conn_status_of(s.new, client), CONN_STATUS_IDLE);
+	socket_close(client);
+	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), -EAGAIN);
+	assert_int_equal(buf_len(&got), sizeof(bytes));
+	/* No more than the reader wants. */
+	buf_consume(&got, buf_len(&got));
+	assert_int_equal(handoff_send_health(s.channel[0], span_of(bytes, sizeof(bytes))), 0);
+	assert_int_equal(handoff_receive_health(s.channel[1], 20000, &got, 100), 0);
+	assert_int_equal(buf_len(&got), 100);
+	buf_done(&got);
+	upgrade_done(&s);
+}
+
 TEST(what_comes_over_the_channel_is_left_as_a_crashed_gateway_leaves_it)
 {
 	struct upgrade_play s = upgrade_play();

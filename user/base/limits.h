@@ -240,6 +240,9 @@ enum limits {
 	LIMIT_HEALTH_RESPONSE_BYTES = 64 * 1024, /* of an endpoint, in a check; the rest is not read */
 	LIMIT_HEALTH_CHECKS = 1024, /* under way at a time; others begin when one has ended */
 	LIMIT_HEALTH_HISTORY = 256, /* changes of endpoints' health that are kept */
+	LIMIT_HEALTH_HANDED_OVER_BYTES =
+		4 * 1024 * 1024, /* at an upgrade: 80,000 records; others begin anew */
+	LIMIT_HEALTH_HANDOVER_MS = 2000, /* that the new program waits for them */
 	LIMIT_ENDPOINTS = 65536, /* of a backend in a file: refused when loading */
 	LIMIT_ENDPOINT_PRIORITY = 127, /* highest number of a priority: refused when loading */
 	LIMIT_MAGLEV_SLOTS = 5000011, /* of a table for consistent hashing: refused when loading */

@@ -16,6 +16,7 @@
 #include "user/gateway/endpoint_update.h"
 #include "user/gateway/gateway_hooks.h"
 #include "user/gateway/gateway_load.h"
+#include "user/gateway/health_handover.h"
 #include "user/gateway/local_ports.h"
 #include "user/gateway/port_plan.h"
 #include "user/gateway/resources.h"
@@ -315,6 +316,8 @@ static void gateway_on_signal(struct signals *signals, int number)
 
 	if (number == SIGHUP)
 		gateway_reload_as_told(gateway);
+	else if (number == SIGUSR2)
+		health_handover_send(&gateway->health, &gateway->takeover);
 	else
 		gateway_begin_drain(gateway);
 }
@@ -392,26 +395,6 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 	return result;
 }
 
-/* Logs the addresses, because port 0 was replaced by a real port. */
-static void gateway_say_admin_addresses(const struct gateway *gateway)
-{
-	static const char *const names[] = { [ADMIN_PORT_ADMIN] = "admin",
-					     [ADMIN_PORT_STATS] = "stats",
-					     [ADMIN_PORT_READINESS] = "readiness" };
-
-	for (enum admin_port port = 0; port < ADMIN_PORT_COUNT; port++) {
-		struct address address;
-		struct text out;
-
-		if (admin_local_address(gateway->admin, port, &address) < 0)
-			continue;
-		text_init(&out);
-		address_format(&address, &out);
-		log_info("%s server listens on %.*s", names[port], SPAN_FMT(text_span(&out)));
-		text_done(&out);
-	}
-}
-
 static int take_over_connection(void *context, uint32_t worker, int fd, const struct address *local,
 				bool is_stream)
 {
@@ -463,6 +446,8 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	if (!result)
 		result = gateway_attach(gateway, snapshot);
 	if (!result)
+		health_handover_take(&gateway->health, &gateway->takeover);
+	if (!result)
 		result = gateway_start_workers(gateway, snapshot, error);
 	if (result) {
 		if (!error->len)
@@ -481,7 +466,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	result = admin_start(gateway->loop, &gateway->hooks, &addresses, error, &gateway->admin);
 	if (result)
 		return result;
-	gateway_say_admin_addresses(gateway);
+	admin_log_addresses(gateway->admin);
 	gateway_take_over(gateway);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "config/snapshot.h"
 #include "policy/health_group.h"
 #include "user/base/hash.h"
+#include "user/base/limits.h"
 #include "user/base/mem.h"
 
 enum { HASH_UNWATCHED = 2 }; /* no result of check_hash_of() */
@@ -280,4 +281,115 @@ int health_registry_attach(struct health_registry *registry, struct snapshot *sn
 	forget_new(registry);
 	registry_clear(registry, true);
 	return error;
+}
+
+/* ------------------------------------------------------------------------------------ an upgrade */
+
+/*
+ * Begins what is saved. Another version means other things; a newer program may append members to a record,
+ * which an older one skips.
+ */
+struct saved_head {
+	uint32_t version;
+	uint32_t record_bytes;
+};
+
+enum { SAVED_VERSION = 1 };
+
+/* Times are of CLOCK_MONOTONIC, which all programs of a host share. */
+struct saved_health {
+	uint64_t hash; /* of struct registry_entry */
+	uint64_t evicted_until_ms;
+	uint64_t eviction_ms;
+	uint64_t back_ms;
+	uint64_t since_ms;
+	uint32_t evictions;
+	uint32_t out; /* of enum health_out */
+};
+
+static struct saved_health saved_of(const struct registry_entry *entry)
+{
+	const struct endpoint_health *health = &entry->health;
+
+	return (struct saved_health){
+		.hash = entry->hash,
+		.evicted_until_ms = atomic_load_explicit(&health->evicted_until_ms, memory_order_relaxed),
+		.eviction_ms = atomic_load_explicit(&health->eviction_ms, memory_order_relaxed),
+		.back_ms = atomic_load_explicit(&health->back_ms, memory_order_relaxed),
+		.since_ms = atomic_load_explicit(&health->since_ms, memory_order_relaxed),
+		.evictions = atomic_load_explicit(&health->evictions, memory_order_relaxed),
+		.out = atomic_load_explicit(&health->out, memory_order_relaxed),
+	};
+}
+
+static int save_bucket(const struct list *bucket, struct buf *out)
+{
+	int error = 0;
+
+	list_each(node, next, bucket) {
+		struct saved_health saved = saved_of(list_entry(node, struct registry_entry, node));
+
+		if (saved.out || saved.evicted_until_ms || saved.back_ms || saved.since_ms)
+			error = buf_append(out, span_of(&saved, sizeof(saved)),
+					   LIMIT_HEALTH_HANDED_OVER_BYTES);
+		if (error)
+			break;
+	}
+	return error;
+}
+
+int health_registry_save(const struct health_registry *registry, struct buf *out)
+{
+	const struct saved_head head = { SAVED_VERSION, sizeof(struct saved_health) };
+	int error = buf_append(out, span_of(&head, sizeof(head)), LIMIT_HEALTH_HANDED_OVER_BYTES);
+
+	for (unsigned int i = 0; i < HEALTH_REGISTRY_BUCKETS && !error; i++)
+		error = save_bucket(&registry->buckets[i], out);
+	return error == -ENOBUFS ? 0 : error;
+}
+
+static void restore_entry(struct registry_entry *entry, const struct saved_health *saved)
+{
+	struct endpoint_health *health = &entry->health;
+
+	atomic_store_explicit(&health->evicted_until_ms, saved->evicted_until_ms, memory_order_relaxed);
+	atomic_store_explicit(&health->eviction_ms, saved->eviction_ms, memory_order_relaxed);
+	atomic_store_explicit(&health->back_ms, saved->back_ms, memory_order_relaxed);
+	atomic_store_explicit(&health->since_ms, saved->since_ms, memory_order_relaxed);
+	atomic_store_explicit(&health->evictions, saved->evictions, memory_order_relaxed);
+	atomic_store_explicit(&health->out, saved->out & (HEALTH_OUT_CHECKS | HEALTH_OUT_EJECTED),
+			      memory_order_relaxed);
+}
+
+static bool restore_one(struct health_registry *registry, const struct saved_health *saved)
+{
+	list_each(node, next, &registry->buckets[saved->hash % HEALTH_REGISTRY_BUCKETS]) {
+		struct registry_entry *entry = list_entry(node, struct registry_entry, node);
+
+		if (entry->hash == saved->hash) {
+			restore_entry(entry, saved);
+			return true;
+		}
+	}
+	return false;
+}
+
+uint32_t health_registry_restore(struct health_registry *registry, struct span saved)
+{
+	struct saved_head head;
+	uint32_t count = 0;
+
+	if (saved.len < sizeof(head))
+		return 0;
+	memcpy(&head, saved.data, sizeof(head));
+	if (head.version != SAVED_VERSION || head.record_bytes < sizeof(struct saved_health))
+		return 0;
+	for (saved = span_from(saved, sizeof(head)); saved.len >= head.record_bytes;
+	     saved = span_from(saved, head.record_bytes)) {
+		struct saved_health one;
+
+		memcpy(&one, saved.data, sizeof(one));
+		count += restore_one(registry, &one);
+	}
+	return count;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "policy/health.h"
+#include "user/base/buf.h"
 #include "user/base/list.h"
 
 /*
@@ -30,3 +31,15 @@ void health_registry_done(struct health_registry *registry);
  * both cases.
  */
 int health_registry_attach(struct health_registry *registry, struct snapshot *snapshot, uint64_t now_ms);
+/*
+ * What the program that replaces this one needs to begin with the same verdicts, of every record that has
+ * one: appended to *out, LIMIT_HEALTH_HANDED_OVER_BYTES at most. 0 or -ENOMEM.
+ */
+int health_registry_save(const struct health_registry *registry, struct buf *out);
+/*
+ * Gives the records what another program on this host has saved, before anybody uses them: an endpoint that
+ * is out stays out until its first check passes, an ejection keeps its end. Ignores records that the
+ * configuration does not have, everything of another version, and what does not look like it. Returns how
+ * many records got something.
+ */
+uint32_t health_registry_restore(struct health_registry *registry, struct span saved);

@@ -256,6 +256,11 @@ static void target_free(struct health_target *target)
 	hg_free(target);
 }
 
+static bool is_out(const struct endpoint_health *health)
+{
+	return atomic_load_explicit(&health->out, memory_order_relaxed) != 0;
+}
+
 static struct health_target *target_create(struct health_checker *checker, struct endpoint_health *health)
 {
 	struct health_target *target = hg_calloc(1, sizeof(*target));
@@ -265,14 +270,11 @@ static struct health_target *target_create(struct health_checker *checker, struc
 	target->checker = checker;
 	target->health = health;
 	timer_init(&target->timer, target_on_timer);
+	if (is_out(health) && !health->was_checked)
+		snprintf(target->fault, sizeof(target->fault), "out in the program before the upgrade");
 	list_add_tail(&checker->targets, &target->node);
 	health->target = target;
 	return target;
-}
-
-static bool is_out(const struct endpoint_health *health)
-{
-	return atomic_load_explicit(&health->out, memory_order_relaxed) != 0;
 }
 
 static bool wants_checks(const struct health_policy *policy, const struct endpoint_health *health)

@@ -3,7 +3,7 @@
 
 #include "user/loop/loop.h"
 
-/* SIGTERM, SIGINT and SIGHUP as loop events of the main thread, by signalfd. SIGPIPE is ignored. */
+/* SIGTERM, SIGINT, SIGHUP and SIGUSR2 as loop events of the main thread, by signalfd. SIGPIPE is ignored. */
 struct signals {
 	struct loop_source source;
 	void (*on_signal)(struct signals *signals, int number);

@@ -2,15 +2,26 @@
 #include "user/restart/handoff_channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "user/base/check.h"
+#include "user/base/clock.h"
 #include "user/net/socket.h"
 #include "user/restart/announced.h"
 
 enum { HANDOFF_FDS = 2 };
+
+/* The first byte of a message with one descriptor. */
+enum handoff_kind {
+	HANDOFF_IDLE,
+	HANDOFF_HEALTH,
+};
 
 /*
  * Of a stream. An idle client is one byte. Behind either is what a PROXY header announced about the
@@ -60,6 +71,20 @@ static size_t long_text_bytes(const struct restart_entry *entry)
 	return bytes <= RESTART_TEXT_BYTES ? 0 : bytes;
 }
 
+static void attach_fds(struct msghdr *message, union handoff_control *control, const int *fds, size_t count)
+{
+	struct cmsghdr *rights;
+
+	memset(control, 0, sizeof(*control));
+	message->msg_control = control->space;
+	message->msg_controllen = CMSG_SPACE(count * sizeof(*fds));
+	rights = CMSG_FIRSTHDR(message);
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(count * sizeof(*fds));
+	memcpy(CMSG_DATA(rights), fds, count * sizeof(*fds));
+}
+
 static int send_message(int fd, const struct msghdr *message)
 {
 	ssize_t len;
@@ -76,25 +101,17 @@ static int send_message(int fd, const struct msghdr *message)
 int handoff_send(int fd, struct restart_state *restart_state, int client_fd, int backend_fd)
 {
 	bool is_stream = backend_fd >= 0;
-	char idle = 0;
+	char idle = HANDOFF_IDLE;
 	const struct restart_announced *announced = restart_announced_of(restart_state, client_fd);
 	struct iovec segments[] = { { &idle, sizeof(idle) },
 				    { 0 },
 				    { (void *)(uintptr_t)announced, announced ? sizeof(*announced) : 0 } };
-	union handoff_control control = { .space = { 0 } };
+	union handoff_control control;
 	int fds[HANDOFF_FDS] = { client_fd, backend_fd };
-	size_t fds_bytes = (is_stream ? 2 : 1) * sizeof(int);
-	struct msghdr message = { .msg_iov = segments,
-				  .msg_iovlen = ARRAY_LEN(segments),
-				  .msg_control = control.space,
-				  .msg_controllen = CMSG_SPACE(fds_bytes) };
-	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+	struct msghdr message = { .msg_iov = segments, .msg_iovlen = ARRAY_LEN(segments) };
 	int error;
 
-	rights->cmsg_level = SOL_SOCKET;
-	rights->cmsg_type = SCM_RIGHTS;
-	rights->cmsg_len = CMSG_LEN(fds_bytes);
-	memcpy(CMSG_DATA(rights), fds, fds_bytes);
+	attach_fds(&message, &control, fds, is_stream ? 2 : 1);
 	if (!is_stream)
 		return send_message(fd, &message);
 	segments[0] = (struct iovec){ &restart_state->streams[client_fd],
@@ -173,6 +190,117 @@ static bool leave(struct restart_state *restart_state, const struct handoff_item
 	return true;
 }
 
+/* ------------------------------------------------------------------------------------ health */
+
+static int send_fd(int fd, enum handoff_kind kind, int sent_fd)
+{
+	char byte = (char)kind;
+	struct iovec segment = { &byte, sizeof(byte) };
+	union handoff_control control;
+	struct msghdr message = { .msg_iov = &segment, .msg_iovlen = 1 };
+
+	attach_fds(&message, &control, &sent_fd, 1);
+	return send_message(fd, &message);
+}
+
+static int write_all(int fd, struct span bytes)
+{
+	while (bytes.len) {
+		ssize_t len = write(fd, bytes.data, bytes.len);
+
+		if (len < 0 && errno != EINTR)
+			return -errno;
+		bytes = span_from(bytes, len < 0 ? 0 : (size_t)len);
+	}
+	return 0;
+}
+
+int handoff_send_health(int fd, struct span saved)
+{
+	int file = memfd_create("headgate-health", MFD_CLOEXEC), error;
+
+	if (file < 0)
+		return -errno;
+	error = write_all(file, saved);
+	if (!error)
+		error = send_fd(fd, HANDOFF_HEALTH, file);
+	close(file);
+	return error;
+}
+
+/* 0: a message is here. */
+static int await_message(int fd, uint64_t wait_ms)
+{
+	uint64_t end_ms = clock_now_ms() + wait_ms, now_ms;
+	struct pollfd polled = { .fd = fd, .events = POLLIN };
+	int count;
+
+	do {
+		now_ms = clock_now_ms();
+		count = poll(&polled, 1, now_ms < end_ms ? (int)(end_ms - now_ms) : 0);
+	} while (count < 0 && errno == EINTR);
+	return count < 0 ? -errno : count ? 0 : -ETIME;
+}
+
+static bool is_health(const char *first, ssize_t len)
+{
+	return len == 1 && *first == HANDOFF_HEALTH;
+}
+
+/* Reads from the start of the file. */
+static int read_file(int fd, struct buf *ret, size_t most_bytes)
+{
+	struct stat stat;
+	size_t left, done = 0;
+	int error;
+
+	if (fstat(fd, &stat) < 0)
+		return -errno;
+	left = stat.st_size < 0 ? 0 : (size_t)stat.st_size;
+	left = left < most_bytes ? left : most_bytes;
+	error = buf_reserve(ret, left, most_bytes);
+	while (!error && left) {
+		ssize_t len = pread(fd, buf_tail(ret), left, (off_t)done);
+
+		if (len <= 0)
+			return len < 0 ? -errno : 0;
+		buf_commit(ret, (size_t)len);
+		done += (size_t)len;
+		left -= (size_t)len;
+	}
+	return error;
+}
+
+int handoff_receive_health(int fd, uint64_t wait_ms, struct buf *ret, size_t most_bytes)
+{
+	char first = HANDOFF_IDLE;
+	union handoff_control control = { .space = { 0 } };
+	struct iovec segment = { &first, sizeof(first) };
+	struct msghdr message = { .msg_iov = &segment,
+				  .msg_iovlen = 1,
+				  .msg_control = control.space,
+				  .msg_controllen = sizeof(control.space) };
+	int fds[HANDOFF_FDS] = { -1, -1 };
+	int error = await_message(fd, wait_ms);
+	size_t count;
+	ssize_t len;
+
+	if (error)
+		return error;
+	len = recv(fd, &first, sizeof(first), MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+	if (!is_health(&first, len))
+		return -EBADMSG;
+	if (recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
+		return -errno;
+	count = take_fds(&message, fds);
+	error = count ? read_file(fds[0], ret, most_bytes) : -EBADMSG;
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	return error;
+}
+
+/* ------------------------------------------------------------------------------------ connections */
+
 int handoff_receive(int fd, struct restart_state *restart_state, int *ret_client_fd, int *ret_backend_fd)
 {
 	struct handoff_item item;
@@ -192,6 +320,11 @@ int handoff_receive(int fd, struct restart_state *restart_state, int *ret_client
 	if (len <= 0)
 		return len < 0 ? -errno : 0;
 	count = take_fds(&message, fds);
+	if (is_health((const char *)&item, len)) {
+		for (size_t i = 0; i < count; i++)
+			close(fds[i]);
+		return -EAGAIN;
+	}
 	if (!leave(restart_state, &item, (size_t)len, message.msg_flags, fds)) {
 		for (size_t i = 0; i < count; i++)
 			socket_reset(fds[i]);

@@ -43,7 +43,7 @@ static int numbers_add(struct numbers *numbers, int number)
 static bool is_nobodys(const struct restart_state *restart_state, int fd)
 {
 	return restart_state_keeps(restart_state, fd) || fd == restart_state->new_process_fd ||
-	       fd == restart_state->old_process_fd;
+	       fd == restart_state->old_process_fd || fd == restart_state->old_health_fd;
 }
 
 static int numbers_note(void *context, int fd)

@@ -72,6 +72,7 @@ static void gateway_main(const struct keeper *keeper, pid_t parent)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGUSR2);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	crash_watch(&keeper->restart_state->crash);
 	log_writer_forked();
@@ -176,6 +177,8 @@ static void keeper_upgrade(struct keeper *keeper)
 	}
 	log_info("upgrade: process %d of %s will take over", (int)pid, keeper->options->upgrade->path);
 	keeper->new_process = pid;
+	/* The gateway sends the health of its endpoints, which the new one waits for. */
+	(void)kill(keeper->gateway, SIGUSR2);
 }
 
 static void keeper_upgrade_failed(const struct keeper *keeper)

@@ -87,6 +87,7 @@ struct restart_state *restart_state_create(void)
 		return NULL;
 	restart_state->new_process_fd = -1;
 	restart_state->old_process_fd = -1;
+	restart_state->old_health_fd = -1;
 	streams_create(restart_state);
 	return restart_state;
 }

@@ -36,7 +36,7 @@ enum {
 	 * name that is made differently (checkpoint_route_name()): the new program would reset what it does
 	 * not find.
 	 */
-	RESTART_LAYOUT_VERSION = 5,
+	RESTART_LAYOUT_VERSION = 6,
 	RESTART_DESCRIPTORS = 1 << 20, /* descriptors above have no status and are not resumed */
 	RESTART_KEPT = 1 << 16, /* descriptors that were open before the first gateway */
 	RESTART_OBJECTS = 512,
@@ -143,6 +143,7 @@ struct restart_state {
 	atomic_bool is_handed_over; /* another program has our listening sockets */
 	int new_process_fd; /* channel to the new program (user/restart/handoff_channel.h); -1: none */
 	int old_process_fd; /* channel from the old program; -1: none */
+	int old_health_fd; /* the same while it has the health of endpoints; also if layouts differ */
 	uint32_t kept_count;
 	int kept[RESTART_KEPT];
 	/* Totals over all gateways; written by the main thread of the gateway. */

@@ -28,6 +28,9 @@
  */
 #define HANDOFF_VARIABLE "HEADGATE_TAKE_OVER_STREAMS"
 #define HANDOFF_VERSION "2"
+/* "1 <descriptor>": the same channel, on which the old gateway sends the health of its endpoints first. */
+#define HEALTH_VARIABLE "HEADGATE_TAKE_OVER_HEALTH"
+#define HEALTH_VERSION "1"
 /* The old program keeps assigning ids until it has ended. */
 #define SERIALS_AHEAD (1ull << 30)
 
@@ -106,7 +109,8 @@ static int hand_over_streams(const struct restart_state *restart_state, int fd)
 		 (unsigned long long)(serial + SERIALS_AHEAD), (unsigned long long)restart_state_layout());
 	if (fcntl(fd, F_SETFD, 0) < 0 || setenv(HANDOFF_VARIABLE, text, 1) < 0)
 		return -errno;
-	return 0;
+	snprintf(text, sizeof(text), HEALTH_VERSION " %d", fd);
+	return setenv(HEALTH_VARIABLE, text, 1) < 0 ? -errno : 0;
 }
 
 void upgrade_failed(struct restart_state *restart_state)
@@ -161,24 +165,43 @@ static void keep_not(struct restart_state *restart_state, int fd)
 	}
 }
 
+/* False: it is no channel. */
+static bool take_channel(struct restart_state *restart_state, int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+		return false;
+	keep_not(restart_state, fd);
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return true;
+}
+
+static void take_over_health(struct restart_state *restart_state)
+{
+	const char *value = getenv(HEALTH_VARIABLE);
+	int fd;
+
+	if (value && sscanf(value, HEALTH_VERSION " %d", &fd) == 1 && take_channel(restart_state, fd))
+		restart_state->old_health_fd = fd;
+}
+
 /* Without it, or with entries of another layout, only the sockets of ports are ours. */
 static void take_over_streams(struct restart_state *restart_state)
 {
 	const char *value = getenv(HANDOFF_VARIABLE);
 	unsigned long long serial, layout;
-	int fd, type;
-	socklen_t len = sizeof(type);
+	int fd;
 
 	if (!value || sscanf(value, HANDOFF_VERSION " %d %llu %llu", &fd, &serial, &layout) != 3 ||
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+	    !take_channel(restart_state, fd))
 		return;
-	keep_not(restart_state, fd);
-	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++)
 		restart_state->serials[worker] = serial;
 	if (restart_state->streams && layout == restart_state_layout() && handoff_say_hello(fd) == 0)
 		restart_state->old_process_fd = fd;
-	else
+	else if (fd != restart_state->old_health_fd)
 		close(fd);
 }
 
@@ -203,9 +226,11 @@ int upgrade_take_over(struct restart_state *restart_state)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 		value = *end == ',' ? end + 1 : end;
 	}
+	take_over_health(restart_state);
 	take_over_streams(restart_state);
 	unsetenv(UPGRADE_VARIABLE);
 	unsetenv(HANDOFF_VARIABLE);
+	unsetenv(HEALTH_VARIABLE);
 	restart_state->upgraded_from = from;
 	restart_state->worker_count = workers;
 	return 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "user/base/failpoint.h"
+#include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/kernel/local/resume.h"
 #include "user/net/socket.h"
@@ -137,6 +138,34 @@ static void on_handoff(struct loop_source *source, uint32_t events)
 		else
 			handoff_end(takeover, result ? strerrordesc_np(-result) : NULL);
 	}
+}
+
+void takeover_take_health(struct takeover *takeover, struct buf *ret)
+{
+	struct restart_state *restart_state = takeover->restart_state;
+	int fd = restart_state ? restart_state->old_health_fd : -1, error;
+
+	if (fd < 0)
+		return;
+	/* Once: the next gateway of this program, after a crash, does not wait. */
+	restart_state->old_health_fd = -1;
+	error = handoff_receive_health(fd, LIMIT_HEALTH_HANDOVER_MS, ret, LIMIT_HEALTH_HANDED_OVER_BYTES);
+	if (error)
+		log_warn("upgrade: no health of endpoints from the program before: %s",
+			 strerrordesc_np(-error));
+	if (fd != restart_state->old_process_fd)
+		close(fd);
+}
+
+void takeover_send_health(const struct takeover *takeover, struct span saved)
+{
+	int error;
+
+	if (!takeover->restart_state || takeover->restart_state->new_process_fd < 0)
+		return;
+	error = handoff_send_health(takeover->restart_state->new_process_fd, saved);
+	if (error)
+		log_warn("upgrade: cannot hand over the health of endpoints: %s", strerrordesc_np(-error));
 }
 
 /* Call before reporting to the old program that this one is ready. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "user/base/buf.h"
 #include "user/loop/loop.h"
 #include "user/restart/inherited_fds.h"
 
@@ -51,6 +52,13 @@ bool takeover_take_port(struct takeover *takeover, const struct address *address
 			int *ret_fds);
 /* Closes what nobody has taken of this port, on other addresses; false: there is nothing. */
 bool takeover_drop_port(struct takeover *takeover, uint16_t port);
+/*
+ * At an upgrade: appends the health of endpoints that the old program has sent to *ret, as it was passed to
+ * takeover_send_health() there. Nothing is appended if it does not come in time. Before any port is open.
+ */
+void takeover_take_health(struct takeover *takeover, struct buf *ret);
+/* Call on SIGUSR2: the new program waits for this. */
+void takeover_send_health(const struct takeover *takeover, struct span saved);
 /* Call when ports are open and workers run: passes them idle clients and streams, and closes the rest. */
 void takeover_end(struct takeover *takeover, const struct takeover_host *host);
 /* Call when this gateway drains: the old program keeps the connections that it has not sent. */
