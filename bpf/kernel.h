@@ -24,6 +24,10 @@ struct proto {
 	unsigned long *memory_pressure;
 };
 
+struct net {
+	__u64 net_cookie;
+};
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -31,6 +35,9 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	struct proto *skc_prot;
+	struct {
+		struct net *net;
+	} skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	struct {
@@ -48,6 +55,19 @@ struct dst_entry {
 
 struct tcp_ulp_ops;
 
+struct file {
+	unsigned int f_flags;
+};
+
+struct socket {
+	struct file *file;
+};
+
+struct task_struct {
+	struct task_struct *group_leader;
+	char comm[16];
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	struct dst_entry *sk_dst_cache;
@@ -62,6 +82,7 @@ struct sock {
 	int sk_sndbuf;
 	int sk_err;
 	void *sk_user_data;
+	struct socket *sk_socket;
 	__u8 sk_shutdown;
 	__u8 sk_userlocks;
 };

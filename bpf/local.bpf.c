@@ -23,6 +23,7 @@ char local_license[] SEC("license") = "Dual BSD/GPL";
 #define RECEIVE_SHUTDOWN 1 /* RCV_SHUTDOWN */
 #define RECEIVE_BUFFER_LOCK 2 /* SOCK_RCVBUF_LOCK of sk_userlocks */
 #define SEND_SHUTDOWN 2
+#define DONTWAIT 0x40 /* MSG_DONTWAIT */
 #define USER_DATA_FLAGS 7ull /* ~SK_USER_DATA_PTRMASK */
 
 #include "bpf/local_sockets.h"
@@ -254,6 +255,8 @@ static __always_inline enum local_reason receiver_check(const struct message *m,
 	/* kTLS would take bytes in that queue for decrypted ones. */
 	if (sk->sk_shutdown & RECEIVE_SHUTDOWN || sk->sk_err || receiver->inet_conn.icsk_ulp_ops)
 		return LOCAL_REASON_RECEIVER_GONE;
+	if (LOAD(end->blocks) && !BROKEN(LOCAL_BREAK_BLOCKING))
+		return LOCAL_REASON_BLOCKING;
 	if (receiver->copied_seq != sender_write_seq && !BROKEN(LOCAL_BREAK_UNREAD))
 		return LOCAL_REASON_RECEIVER_UNREAD;
 	queued = queue_weight(m->record, sk);
@@ -427,7 +430,22 @@ static __always_inline void sender_tell(struct local_record *out, const struct l
 	STORE(out->kernel.told, waits);
 }
 
+/* The first message of an application: note whose socket it is. */
+static __always_inline void sender_name(const struct local_kernel *k, __u64 cookie)
+{
+	struct local_end *end;
+
+	if (k->lane_bytes[LOCAL_LANE_COPY] || k->lane_bytes[LOCAL_LANE_BYPASS])
+		return;
+	end = bpf_map_lookup_elem(&local_ends, &cookie);
+	if (end && end->is_local && !end->program[0])
+		program_note(end->program);
+}
+
 /*
+ * `flags` has MSG_DONTWAIT if the descriptor is non-blocking, too. A receiver without it leaves the lane with
+ * the next message of the gateway (receiver_check()).
+ *
  * Runs after each read of any socket of this host, so it must return at once for sockets that are not ours.
  */
 SEC("tp_btf/sock_recv_length")
@@ -436,12 +454,16 @@ int BPF_PROG(local_read, struct sock *sk, int len, int flags)
 	__u64 cookie = (__u64)sk->__sk_common.skc_cookie.counter;
 	struct local_record *in, *out;
 	struct local_handle slot;
+	struct local_end *end;
 
 	if (len <= 0 || !cookie || !sk->sk_user_data)
 		return 0;
 	in = record_find(&bypass_of, cookie);
 	if (!in)
 		return 0;
+	end = flags & DONTWAIT ? NULL : bpf_map_lookup_elem(&local_ends, &cookie);
+	if (end && end->is_local && !end->blocks)
+		blocking_note(sk, end);
 	slot = in->user.back;
 	out = bpf_map_lookup_elem(&local_records, &slot.index);
 	if (!out || LOAD(out->user.generation) != slot.generation)
@@ -489,6 +511,7 @@ int local_message(struct sk_msg_md *msg)
 			return SK_PASS;
 	}
 	if (bypass) {
+		sender_name(&bypass->kernel, cookie);
 		m.record = bypass;
 		message_bypass(&m);
 	}

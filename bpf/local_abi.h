@@ -122,6 +122,8 @@ struct local_expected {
 	__u32 pad;
 };
 
+#define LOCAL_PROGRAM_BYTES 16 /* comm of a process, with its 0 */
+
 /*
  * A socket of the gateway, or a local application's socket connected to one; the key is its cookie. Written
  * by the sockops program.
@@ -130,13 +132,17 @@ struct local_end {
 	__u64 sock; /* struct tcp_sock *; valid while the entry exists, read through sock_of() only */
 	__u64 far; /* cookie of the local application's socket at the other end; 0: none */
 	__u32 first_seq; /* write_seq before any byte was sent */
-	__u32 is_local; /* 1: an application's socket, 0: the gateway's own */
+	__u8 is_local; /* 1: an application's socket, 0: the gateway's own */
+	__u8 is_client; /* 1: it connected to the gateway */
+	__u8 blocks; /* 1: its recv() waits in the kernel, see local_read() */
+	__u8 pad;
+	char program[LOCAL_PROGRAM_BYTES]; /* whose socket it is, "": not known (yet) */
 };
 
 LOCAL_ASSERT(sizeof(struct local_listener) == 32, "abi");
 LOCAL_ASSERT(sizeof(struct local_connection) == 48, "abi");
 LOCAL_ASSERT(sizeof(struct local_expected) == 16, "abi");
-LOCAL_ASSERT(sizeof(struct local_end) == 24, "abi");
+LOCAL_ASSERT(sizeof(struct local_end) == 40, "abi");
 
 /* The receiver of a bypass has space, and its sender waits. */
 struct local_lane_event {

@@ -97,6 +97,22 @@ struct {
 	__type(value, __u32);
 } local_announced SEC(".maps");
 
+/* Cookies of sockets that connect to a listener of the gateway -> the program that called connect(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LOCAL_EXPECTED_MAX);
+	__type(key, __u64);
+	__type(value, char[LOCAL_PROGRAM_BYTES]);
+} local_connecting SEC(".maps");
+
+/* Addresses at which a server of this host was seen to wait in recv(): its later sockets stay with TCP. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LOCAL_LISTENERS_MAX);
+	__type(key, struct local_listener);
+	__type(value, __u32);
+} local_blocking SEC(".maps");
+
 /* Addresses of the gateway's listeners -> flags that only user space uses. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

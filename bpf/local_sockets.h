@@ -14,6 +14,7 @@
 
 #define INET 2 /* AF_INET */
 #define LOOPBACK_DEVICE 8 /* IFF_LOOPBACK */
+#define NONBLOCK 04000 /* O_NONBLOCK of x86-64 and arm64 */
 
 static __always_inline void address_of_peer(const struct sock *sk, __u32 ret_address[4])
 {
@@ -57,14 +58,37 @@ static __always_inline bool is_listener(struct bpf_sock_ops *ops, const __u32 ad
 	return bpf_map_lookup_elem(&local_listeners, &key) != NULL;
 }
 
+/* The program whose system call runs now: the name of its first thread. */
+static __always_inline void program_note(char ret_program[LOCAL_PROGRAM_BYTES])
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	bpf_probe_read_kernel_str(ret_program, LOCAL_PROGRAM_BYTES, &leader->comm);
+}
+
+enum end_kind {
+	END_OWN, /* of the gateway */
+	END_CLIENT, /* of an application that connected to the gateway */
+	END_SERVER, /* of an application that accepted a connection of the gateway */
+};
+
 /* Records a socket until its TCP_CLOSE. */
 static __always_inline bool end_add(struct bpf_sock_ops *ops, const struct tcp_sock *tp, __u64 cookie,
-				    __u64 far, bool is_local)
+				    __u64 far, enum end_kind kind, bool blocks)
 {
-	struct local_end end = {
-		.sock = (__u64)tp, .far = far, .first_seq = tp->write_seq, .is_local = is_local
-	};
+	struct local_end end = { .sock = (__u64)tp,
+				 .far = far,
+				 .first_seq = tp->write_seq,
+				 .is_local = kind != END_OWN,
+				 .is_client = kind == END_CLIENT,
+				 .blocks = blocks };
+	const char *program = kind == END_CLIENT ? bpf_map_lookup_elem(&local_connecting, &cookie) : NULL;
 
+	if (program) {
+		__builtin_memcpy(end.program, program, sizeof(end.program));
+		bpf_map_delete_elem(&local_connecting, &cookie);
+	}
 	if (bpf_map_update_elem(&local_ends, &cookie, &end, BPF_NOEXIST))
 		return false;
 	if (bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG)) {
@@ -74,11 +98,18 @@ static __always_inline bool end_add(struct bpf_sock_ops *ops, const struct tcp_s
 	return true;
 }
 
+/*
+ * A socket whose recv() waits in the kernel does not enter the map: there that recv() would return EAGAIN at
+ * a signal with a handler, or when another thread uses the socket (tcp_msg_wait_data), where TCP's continues.
+ */
 static __always_inline bool local_socket_add(struct bpf_sock_ops *ops, const struct tcp_sock *tp,
-					     __u64 cookie)
+					     __u64 cookie, enum end_kind kind, bool blocks)
 {
-	if (!end_add(ops, tp, cookie, 0, true))
+	blocks = blocks && !BROKEN(LOCAL_BREAK_BLOCKING);
+	if (!end_add(ops, tp, cookie, 0, kind, blocks))
 		return false;
+	if (blocks)
+		return true;
 	if (bpf_sock_hash_update(ops, &local_sockets, &cookie, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&local_ends, &cookie);
 		return false;
@@ -95,6 +126,54 @@ static __always_inline bool peer_is_here(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_dst_cache, dev, flags) & LOOPBACK_DEVICE;
 }
 
+/* Of a socket that connect() has just connected; one that was accepted gets its descriptor only later. */
+static __always_inline const struct file *file_of(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, sk_socket, file);
+}
+
+/* A program connects to the gateway: note its name. Later callbacks may run in any process. */
+static __always_inline void connect_begins(struct bpf_sock_ops *ops, const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	char program[LOCAL_PROGRAM_BYTES] = "";
+	__u64 cookie = bpf_get_socket_cookie(ops);
+	__u32 address[4];
+
+	address_of_peer(sk, address);
+	if (!is_listener(ops, address, bpf_ntohs(sk->__sk_common.skc_dport)) ||
+	    bpf_map_lookup_elem(&local_announced, &cookie))
+		return;
+	program_note(program);
+	bpf_map_update_elem(&local_connecting, &cookie, program, BPF_ANY);
+}
+
+/* Has a server at this address been seen to wait in recv()? */
+static __always_inline bool server_blocks(struct bpf_sock_ops *ops, const struct local_connection *connection)
+{
+	struct local_listener key = { .netns_cookie = bpf_get_netns_cookie(ops),
+				      .port = connection->passive_port };
+
+	__builtin_memcpy(key.address, connection->passive_address, sizeof(key.address));
+	return bpf_map_lookup_elem(&local_blocking, &key) != NULL;
+}
+
+/* The application has waited in recv() of this socket. */
+static __always_inline void blocking_note(const struct sock *sk, struct local_end *end)
+{
+	struct local_listener key = { .netns_cookie = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie),
+				      .port = sk->__sk_common.skc_num };
+	__u32 value = 1;
+
+	STORE(end->blocks, 1);
+	if (!end->program[0])
+		program_note(end->program);
+	if (end->is_client)
+		return;
+	address_of_self(sk, key.address);
+	bpf_map_update_elem(&local_blocking, &key, &value, BPF_ANY);
+}
+
 #define SEQUENCE(number) (BROKEN(LOCAL_BREAK_SEQUENCE) ? 0 : (number))
 
 /* A connect() on this host has succeeded: from the gateway, to the gateway, or neither. */
@@ -105,11 +184,12 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 	struct local_expected expected = { .active = cookie };
 	struct local_connection connection = { .active_seq = SEQUENCE(tp->snd_nxt),
 					       .passive_seq = SEQUENCE(tp->rcv_nxt) };
+	const struct file *file;
 
 	address_of_peer(sk, connection.passive_address);
 	connection.passive_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (bpf_map_lookup_elem(&local_announced, &cookie)) {
-		if (!end_add(ops, tp, cookie, 0, false))
+		if (!end_add(ops, tp, cookie, 0, END_OWN, false))
 			return;
 	} else {
 		if ((!is_listener(ops, connection.passive_address, connection.passive_port) ||
@@ -118,10 +198,14 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 			return;
 		/*
 		 * Bytes in the SYN (TCP Fast Open) would not be counted. Bytes already sent are part of
-		 * snd_nxt.
+		 * snd_nxt. Sockets with an upper protocol (MPTCP) and those without a
+		 * descriptor are left alone.
 		 */
-		if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) || tp->write_seq != tp->snd_nxt ||
-		    !local_socket_add(ops, tp, cookie))
+		file = file_of(sk);
+		if (!file || tp->inet_conn.icsk_ulp_ops || BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) ||
+		    tp->write_seq != tp->snd_nxt ||
+		    !local_socket_add(ops, tp, cookie, END_CLIENT,
+				      !(BPF_CORE_READ(file, f_flags) & NONBLOCK)))
 			return;
 		expected.is_local = 1;
 	}
@@ -150,7 +234,7 @@ static __always_inline void established_passive(struct bpf_sock_ops *ops, const 
 	far = expected->active;
 	cookie = bpf_get_socket_cookie(ops);
 	if (expected->is_local) {
-		end_add(ops, tp, cookie, far, false);
+		end_add(ops, tp, cookie, far, END_OWN, false);
 	} else if (!is_listener(ops, connection.passive_address, connection.passive_port) &&
 		   tp->write_seq == tp->snd_nxt) {
 		/*
@@ -159,7 +243,7 @@ static __always_inline void established_passive(struct bpf_sock_ops *ops, const 
 		 */
 		active = bpf_map_lookup_elem(&local_ends, &far);
 		if (active && bpf_map_delete_elem(&local_announced, &far) == 0 &&
-		    local_socket_add(ops, tp, cookie))
+		    local_socket_add(ops, tp, cookie, END_SERVER, server_blocks(ops, &connection)))
 			STORE(active->far, cookie);
 	}
 	bpf_map_delete_elem(&local_expected, &connection);
@@ -181,12 +265,16 @@ int local_sockops(struct bpf_sock_ops *ops)
 			bpf_map_delete_elem(&local_ends, &cookie);
 		return 1;
 	}
-	if ((op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) || !sk)
+	if ((op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB &&
+	     op != BPF_SOCK_OPS_TCP_CONNECT_CB) ||
+	    !sk)
 		return 1;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 1;
-	if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB)
+		connect_begins(ops, tp);
+	else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
 		established_active(ops, tp);
 	else
 		established_passive(ops, tp);

@@ -13,7 +13,7 @@ void pattern_fill(char *out, uint64_t seed, uint64_t position, size_t len);
 /* Position of the first wrong byte, or -1. */
 int64_t pattern_check(const char *bytes, uint64_t seed, uint64_t position, size_t len);
 
-/* A thread that writes or reads the pattern on a blocking socket. */
+/* A thread that writes the pattern on a blocking socket, or reads it after poll(). */
 struct actor {
 	pthread_t thread;
 	int fd;
@@ -29,7 +29,6 @@ struct actor {
 	uint64_t done;
 	int64_t wrong_at; /* -1: all right */
 	int error; /* errno */
-	uint64_t spurious; /* reader: EAGAIN of a blocking socket */
 	bool saw_eof;
 	_Atomic bool is_finished;
 };

@@ -2,8 +2,10 @@
 #include "tests/bpf/rig_common.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -123,11 +125,21 @@ int rig_listen(int family, struct sockaddr_storage *ret_address, int receive, in
 	return fd;
 }
 
+void rig_connect_to(int fd, const struct sockaddr_storage *address)
+{
+	struct pollfd connecting = { .fd = fd, .events = POLLOUT };
+
+	set_blocking(fd, false);
+	assert_true(connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+		    errno == EINPROGRESS);
+	assert_int_equal(poll(&connecting, 1, 20000), 1);
+}
+
 int rig_accept(int fd, int listener, const struct sockaddr_storage *address)
 {
 	int fds[2] = { fd }, on = 1;
 
-	assert_int_equal(connect(fd, (const struct sockaddr *)address, sizeof(*address)), 0);
+	rig_connect_to(fd, address);
 	fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(fds[1] >= 0);
 	for (int i = 0; i < 2; i++) {

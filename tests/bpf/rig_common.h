@@ -39,6 +39,8 @@ void rig_break(struct bpf_object *object, void *arg);
 void set_blocking(int fd, bool is_blocking);
 int rig_listen(int family, struct sockaddr_storage *ret_address, int receive, int send);
 int rig_socket(int family, int receive, int send);
+/* Makes fd non-blocking and connects it, as an application has to that wants the same-host lanes. */
+void rig_connect_to(int fd, const struct sockaddr_storage *address);
 /* Connects fd and returns what accept() gives; both without delay and non-blocking. */
 int rig_accept(int fd, int listener, const struct sockaddr_storage *address);
 /* ret_fds[0] connected, ret_fds[1] accepted */

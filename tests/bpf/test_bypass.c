@@ -448,12 +448,13 @@ static pid_t child_start(void (*run)(int fd), int *ret_fd)
 
 static int client_of(uint16_t port)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_port = port,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_storage address = { 0 };
 	int fd = rig_socket(AF_INET, 0, 0);
 
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	*(struct sockaddr_in *)&address = (struct sockaddr_in){ .sin_family = AF_INET,
+								.sin_port = port,
+								.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	rig_connect_to(fd, &address);
 	return fd;
 }
 

@@ -340,6 +340,7 @@ def bypassing_tunnel():
     client, upstream = tunnel(gateway, backend)
     for _ in range(2):
         exchange(client, upstream, pattern(100000))
+        await_notes(gateway.gateway_pid)  # else it may be stopped in the middle of the last write
         stop(gateway)
         client.send(b"a word")
         kill(gateway)

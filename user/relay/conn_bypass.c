@@ -9,6 +9,7 @@
 #include "user/base/mem.h"
 #include "user/base/text.h"
 #include "user/kernel/common/tcp_progress.h"
+#include "user/kernel/local/local_worker.h"
 #include "user/kernel/local/resume.h"
 #include "user/net/address.h"
 #include "user/net/socket.h"
@@ -22,6 +23,27 @@ static void conn_on_room(struct bypass *bypass)
 	conn->on_ready(conn);
 }
 
+/* At most one line in LOG_MS, because each connection of a program may be left to TCP for the same reason. */
+static void log_tcp(const struct conn *conn, const struct local *local, enum local_reason reason)
+{
+	enum { LOG_MS = 60 * 1000 };
+	static _Thread_local struct log_rate rate;
+	char program[LOCAL_PROGRAM_BYTES];
+	struct address peer;
+	struct text text = { 0 };
+	uint64_t suppressed;
+
+	if (!log_rate_pass(&rate, loop_now_ms(conn->loop), LOG_MS, &suppressed) ||
+	    socket_peer(conn_fd(conn), &peer) < 0)
+		return;
+	address_format(&peer, &text);
+	local_program(local, conn_fd(conn), program);
+	log_info("lane bypass: the connection with %.*s (program %s) goes through TCP from now on: %s",
+		 SPAN_FMT(text_span(&text)), program[0] ? program : "unknown",
+		 local_reason_explanation(reason));
+	text_done(&text);
+}
+
 /* Part of what the connection has received may have come by the lane direct, not through its socket. */
 static int conn_begin_bypass(struct conn *conn, struct bypass *bypass, struct local_worker *worker)
 {
@@ -32,6 +54,8 @@ static int conn_begin_bypass(struct conn *conn, struct bypass *bypass, struct lo
 	if (error)
 		return -EAGAIN;
 	error = bypass_start(bypass, worker, conn_fd(conn));
+	if (error == -EOPNOTSUPP)
+		log_tcp(conn, worker->local, LOCAL_REASON_BLOCKING);
 	if (error)
 		return error;
 	bypass_note_other(bypass, conn->received_bytes - position);
@@ -93,29 +117,11 @@ bool conn_bypasses(const struct conn *conn)
 	return conn->bypass && !conn->bypass->has_left;
 }
 
-/* At most one line in LOG_LEFT_MS, because each connection of a program may leave for the same reason. */
-static void log_left(const struct conn *conn)
-{
-	enum { LOG_LEFT_MS = 60 * 1000 };
-	static _Thread_local struct log_rate rate;
-	struct address peer;
-	struct text text = { 0 };
-	uint64_t suppressed;
-
-	if (!log_rate_pass(&rate, loop_now_ms(conn->loop), LOG_LEFT_MS, &suppressed) ||
-	    socket_peer(conn_fd(conn), &peer) < 0)
-		return;
-	address_format(&peer, &text);
-	log_info("lane bypass: the connection with %.*s goes through TCP from now on: %s",
-		 SPAN_FMT(text_span(&text)), local_reason_explanation(bypass_stats(conn->bypass).reason));
-	text_done(&text);
-}
-
 bool conn_leave_bypass(struct conn *conn)
 {
 	if (!bypass_leave(conn->bypass))
 		return false;
-	log_left(conn);
+	log_tcp(conn, conn->bypass->local, bypass_stats(conn->bypass).reason);
 	return true;
 }
 

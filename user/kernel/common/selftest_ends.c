@@ -2,7 +2,9 @@
 #include "user/kernel/common/selftest_ends.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +51,23 @@ static bool buffers_set(int fd, int bytes, bool is_end)
 			  (!is_end || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0));
 }
 
+/* As an application that may use the same-host lanes: the descriptor is non-blocking at connect(). */
+static int connect_by_poll(int fd, const struct sockaddr *to, socklen_t len)
+{
+	enum { CONNECT_MS = 5000 };
+	struct pollfd connecting = { .fd = fd, .events = POLLOUT };
+
+	if (fcntl(fd, F_SETFL, O_NONBLOCK))
+		return -errno;
+	if (connect(fd, to, len)) {
+		if (errno != EINPROGRESS)
+			return -errno;
+		if (poll(&connecting, 1, CONNECT_MS) != 1)
+			return -ETIMEDOUT;
+	}
+	return fcntl(fd, F_SETFL, 0) ? -errno : 0;
+}
+
 static int pair_connect(struct selftest_ends *ends, const struct selftest_options *o, int listener,
 			bool is_client, struct sockaddr *to, socklen_t len)
 {
@@ -67,8 +86,9 @@ static int pair_connect(struct selftest_ends *ends, const struct selftest_option
 		error = o->before_connect(ends, is_client, *connected, to);
 	if (error)
 		return error;
-	if (connect(*connected, to, len))
-		return -errno;
+	error = connect_by_poll(*connected, to, len);
+	if (error)
+		return error;
 	*accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	return *accepted < 0 ? -errno : 0;
 }

@@ -88,15 +88,22 @@ static void maps_leave(const struct bypass *bypass)
 
 static int far_find(struct bypass *bypass, int fd)
 {
-	struct local_end end;
+	struct local_end end, far;
 	int error = local_cookie(fd, &bypass->own_cookie);
 
 	if (!error)
 		error = local_end_find(bypass->local, bypass->own_cookie, &end);
 	if (error)
 		return error;
+	if (!end.far)
+		return -EAGAIN;
+	if (!local_end_find(bypass->local, end.far, &far) && far.blocks &&
+	    !SOCKMAP_BROKEN(LOCAL_BREAK_BLOCKING)) {
+		atomic_fetch_add(&bypass->local->bypass_left[LOCAL_REASON_BLOCKING], 1);
+		return -EOPNOTSUPP;
+	}
 	bypass->far_cookie = end.far;
-	return end.far ? 0 : -EAGAIN;
+	return 0;
 }
 
 int bypass_start(struct bypass *bypass, struct local_worker *worker, int fd)

@@ -49,7 +49,8 @@ struct bypass {
  * Starts bypassing TCP for an established connection: one accepted at an address of local_listener_add(), or
  * announced before connect(). Sets SO_OOBINLINE: an urgent byte is delivered in its place in the stream.
  * Call it before anything is sent. Returns 0; -EAGAIN, for an announced one: the other end is not on this
- * host, or not known in time; -ENOENT as local_look(); -ENOSPC: all slots are taken; -errno. After an error
+ * host, or not known in time; -EOPNOTSUPP: the other end waits in recv() (LOCAL_REASON_BLOCKING); -ENOENT as
+ * local_look(); -ENOSPC: all slots are taken; -errno. After an error
  * it is an ordinary connection at both ends. The caller sets on_room and owner before the first
  * bypass_wait().
  */

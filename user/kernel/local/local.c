@@ -133,6 +133,26 @@ int local_look(struct local *local, int fd)
 	return error ? error : end.far != 0;
 }
 
+void local_end_program(const struct local_end *end, char ret_program[LOCAL_PROGRAM_BYTES])
+{
+	for (int i = 0; i < LOCAL_PROGRAM_BYTES; i++) {
+		char c = i + 1 < LOCAL_PROGRAM_BYTES ? end->program[i] : '\0';
+
+		/* Any process may name itself as it likes. */
+		ret_program[i] = (c != '\0' && c < ' ') || c > '~' ? '?' : c;
+	}
+}
+
+void local_program(const struct local *local, int fd, char ret_program[LOCAL_PROGRAM_BYTES])
+{
+	struct local_end end = { 0 }, far = { 0 };
+	uint64_t cookie;
+
+	if (!local_cookie(fd, &cookie) && !local_end_find(local, cookie, &end) && end.far)
+		(void)local_end_find(local, end.far, &far);
+	local_end_program(&far, ret_program);
+}
+
 /* ---------------------------------------------------------------------------------------- directions */
 
 int local_ends_of(struct local_direction *d, int source_fd, int target_fd, struct local_end *ret_source)

@@ -78,6 +78,12 @@ int local_announce(struct local *local, int fd);
  */
 int local_look(struct local *local, int fd);
 
+/*
+ * The program at the far end of fd: the name of its first thread (comm), without bytes that a log could not
+ * show. Empty: not known, because it has not sent anything yet.
+ */
+void local_program(const struct local *local, int fd, char ret_program[LOCAL_PROGRAM_BYTES]);
+
 /* Members are private to this directory. */
 struct local_direction {
 	struct local *local;

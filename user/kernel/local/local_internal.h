@@ -80,6 +80,8 @@ int local_ends_of(struct local_direction *d, int source_fd, int target_fd, struc
 bool local_give_up(struct local *local, uint64_t cookie);
 /* SO_COOKIE. 0 or -errno. */
 int local_cookie(int fd, uint64_t *ret_cookie);
+/* local_program() of a socket's entry. */
+void local_end_program(const struct local_end *end, char ret_program[LOCAL_PROGRAM_BYTES]);
 struct bypass;
 /* From now on the ring of its worker gets the events for its sender. */
 void bypass_enter(struct bypass *bypass);
