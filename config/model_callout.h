@@ -62,6 +62,7 @@ struct ext_authz_http {
 	struct span *response_header_list; /* lower case: those of an answer that the request gets */
 	uint32_t response_header_count;
 	bool takes_all; /* instead of the list: all of them */
+	struct named_expressions metadata; /* of the answer: members of extauthz */
 };
 
 struct ext_authz_policy {
@@ -85,6 +86,8 @@ struct rate_descriptor {
 	struct named_expressions entries; /* all need a value, or the descriptor is left out */
 	struct span cost_text; /* empty: 1 */
 	const struct expression *cost;
+	struct span override_text; /* empty: the limit is that of the service */
+	const struct expression *override; /* a map {unit, requestsPerUnit} */
 };
 
 /* Envoy's service.ratelimit.v3.RateLimitService. */

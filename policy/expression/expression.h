@@ -108,6 +108,7 @@ struct expression_facts {
 	const struct expression_value *jwt; /* MAP of the claims of a verified token, NULL: none */
 	const struct expression_value *api_key; /* MAP of the metadata of a valid key, NULL: none */
 	struct span basic_user; /* data NULL: none */
+	const struct expression_value *ext_authz; /* MAP of what a service of extAuthz said, NULL: nothing */
 	const struct expression_backend *backend;
 	const struct expression_mcp *mcp;
 };

@@ -218,6 +218,8 @@ struct expression_value fact_variable(struct evaluation *e, enum expression_vari
 		return map_or_null(facts->api_key);
 	case EXPRESSION_VARIABLE_BASIC_USER:
 		return facts->basic_user.data ? expression_span(facts->basic_user) : expression_no_value;
+	case EXPRESSION_VARIABLE_EXT_AUTHZ:
+		return map_or_null(facts->ext_authz);
 	case EXPRESSION_VARIABLE_RESPONSE_CODE:
 		return facts->response_code ? expression_int(facts->response_code) : expression_no_value;
 	case EXPRESSION_VARIABLE_RESPONSE_HEADERS:

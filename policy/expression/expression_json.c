@@ -130,6 +130,51 @@ int expression_sort(struct expression_member *members, uint32_t count)
 	return 0;
 }
 
+static int copy_list(const struct expression_value *from, struct arena *arena, struct expression_value *ret)
+{
+	struct expression_value *items = arena_take(arena, from->count * sizeof(*items));
+	int error = items ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < from->count && !error; i++)
+		error = expression_copy(&from->items[i], arena, &items[i]);
+	ret->items = items;
+	return error;
+}
+
+static int copy_map(const struct expression_value *from, struct arena *arena, struct expression_value *ret)
+{
+	struct expression_member *members = arena_take(arena, from->count * sizeof(*members));
+	int error = members ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < from->count && !error; i++) {
+		members[i].name = arena_copy(arena, from->members[i].name);
+		error = members[i].name.data
+				? expression_copy(&from->members[i].value, arena, &members[i].value)
+				: -ENOMEM;
+	}
+	ret->members = members;
+	return error;
+}
+
+int expression_copy(const struct expression_value *from, struct arena *arena, struct expression_value *ret)
+{
+	*ret = *from;
+	switch (from->type) {
+	case EXPRESSION_TEXT:
+		ret->text = arena_copy(arena, from->text);
+		return ret->text.data ? 0 : -ENOMEM;
+	case EXPRESSION_LIST:
+		return copy_list(from, arena, ret);
+	case EXPRESSION_MAP:
+		return copy_map(from, arena, ret);
+	case EXPRESSION_HEADERS:
+		*ret = (struct expression_value){ .type = EXPRESSION_NULL };
+		return 0;
+	default:
+		return 0;
+	}
+}
+
 int expression_json(struct span text, struct mcp_json_checker *checker, struct arena *arena,
 		    struct expression_value *ret_value)
 {

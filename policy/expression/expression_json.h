@@ -15,5 +15,7 @@ struct mcp_json_checker;
  */
 int expression_json(struct span text, struct mcp_json_checker *checker, struct arena *arena,
 		    struct expression_value *ret_value);
+/* A copy of a value and all that it has, in `arena`; headers are null. 0 or -ENOMEM. */
+int expression_copy(const struct expression_value *from, struct arena *arena, struct expression_value *ret);
 /* Sorts members by name. -EBADMSG if two have one name. For trees that are built by hand. */
 int expression_sort(struct expression_member *members, uint32_t count);

@@ -90,6 +90,17 @@ int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct 
 	return error || !answer->body.data || (type && !answer->type.data) ? -ENOMEM : GUARD_REFUSE;
 }
 
+int ext_authz_note(const struct guard_facts *facts, struct arena *arena, const struct expression_value *map)
+{
+	struct expression_value *kept = arena_take(arena, sizeof(*kept));
+
+	if (!kept)
+		return -ENOMEM;
+	*kept = *map;
+	facts->identity->ext_authz = kept;
+	return 0;
+}
+
 static int refuse_size(struct guard_answer *answer)
 {
 	answer->status = 413;

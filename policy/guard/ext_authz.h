@@ -31,6 +31,9 @@ static inline bool ext_authz_http_refuses(uint16_t status)
 	return status >= 300 && status < 500;
 }
 
+/* What the service says about the request, for expressions: a MAP in its memory. */
+int ext_authz_note(const struct guard_facts *facts, struct arena *arena, const struct expression_value *map);
+
 /* There is no valid answer: the policy says what happens. why: outlives the answer. */
 int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why);
 /* The same for a refusal that cannot be passed on to the client: no failure mode admits the request. */

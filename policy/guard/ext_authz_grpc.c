@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "policy/guard/service.h"
+#include "policy/guard/struct_value.h"
 #include "policy/headers.h"
 #include "user/base/char_class.h"
 #include "user/base/limits.h"
@@ -199,6 +200,8 @@ struct check {
 	uint64_t code; /* google.rpc.Code; 0: the request may come in */
 	struct span denied; /* DeniedHttpResponse */
 	struct span ok; /* OkHttpResponse */
+	struct span metadata; /* Struct: for expressions */
+	bool has_metadata;
 	bool has_denied;
 };
 
@@ -249,7 +252,10 @@ static int read_status(struct span message, struct check *ret)
 	return result;
 }
 
-/* CheckResponse {status 1, denied_response 2, ok_response 3}; of the last two the later one counts. */
+/*
+ * CheckResponse {status 1, denied_response 2, ok_response 3, dynamic_metadata 4}; of 2 and 3 the later one
+ * counts.
+ */
 static int read_check(struct span message, struct check *ret)
 {
 	struct protobuf_field field;
@@ -267,6 +273,10 @@ static int read_check(struct span message, struct check *ret)
 			ret->ok = field.bytes;
 			ret->has_status = true;
 			ret->has_denied = false;
+		}
+		if (protobuf_is(&field, 4, PROTOBUF_LEN)) {
+			ret->metadata = field.bytes;
+			ret->has_metadata = true;
 		}
 		if (result < 0)
 			return result;
@@ -397,6 +407,28 @@ static int read_ok(struct span message, const struct guard_facts *facts, struct 
 	return result;
 }
 
+/* OkHttpResponse had its own before CheckResponse got it: dynamic_metadata 3. */
+static int read_metadata(struct check *check, const struct guard_facts *facts, struct arena *arena)
+{
+	struct protobuf_field field;
+	struct span ok = check->ok;
+	struct expression_value map;
+	int error;
+
+	if (!check->has_metadata) {
+		while (protobuf_next(&ok, &field) > 0) {
+			if (!protobuf_is(&field, 3, PROTOBUF_LEN))
+				continue;
+			check->metadata = field.bytes;
+			check->has_metadata = true;
+		}
+	}
+	if (!check->has_metadata)
+		return 0;
+	error = struct_value_read(check->metadata, arena, &map);
+	return error ? error : ext_authz_note(facts, arena, &map);
+}
+
 int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			struct guard_answer *answer)
 {
@@ -407,8 +439,13 @@ int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guar
 	/* Without a status the message says nothing: an empty one must not admit. */
 	if (error || !check.has_status)
 		return ext_authz_failed(policy, answer, SPAN("a malformed answer of the service"));
+	error = read_metadata(&check, facts, answer->fields.arena);
+	if (error == -ENOMEM)
+		return error;
 	if (check.code != 0 || check.has_denied)
 		return deny(policy, &check, answer);
+	if (error)
+		return ext_authz_failed(policy, answer, SPAN("malformed metadata of the service"));
 	changes = service_changes(answer->fields.arena, service_count_fields(check.ok));
 	if (!changes)
 		return -ENOMEM;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "policy/expression/expression_json.h"
 #include "policy/guard/service.h"
 #include "policy/headers.h"
 #include "user/base/char_class.h"
@@ -286,11 +287,63 @@ static int redirect(const struct ext_authz_policy *policy, const struct guard_fa
 	return error ? error : GUARD_REFUSE;
 }
 
+/* One member; an expression without a value: none. 1 with a member, 0, -E2BIG or -ENOMEM. */
+static int read_metadatum(const struct named_expressions *metadata, uint32_t index,
+			  const struct guard_facts *facts, struct arena *arena,
+			  struct expression_member *ret_member)
+{
+	const struct expression *expression = metadata->expression_list[index];
+	const struct expression_facts *request;
+	struct expression_facts values;
+	struct expression_value value;
+	int error = facts->facts(facts->context, expression->needs, &request);
+
+	if (error)
+		return error;
+	values = *request;
+	values.response_fields = facts->reply->fields;
+	values.response_code = facts->reply->status;
+	value = expression_evaluate(expression, &values);
+	if (value.type == EXPRESSION_NONE)
+		return value.gave_up ? -E2BIG : 0;
+	ret_member->name = metadata->list[index].name;
+	error = expression_copy(&value, arena, &ret_member->value);
+	return error ? error : 1;
+}
+
+static int read_metadata(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			 struct arena *arena)
+{
+	const struct named_expressions *metadata = &policy->http.metadata;
+	struct expression_value map = { .type = EXPRESSION_MAP };
+	struct expression_member *members;
+	int result;
+
+	if (!metadata->count)
+		return 0;
+	members = arena_take(arena, metadata->count * sizeof(*members));
+	if (!members)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < metadata->count; i++) {
+		result = read_metadatum(metadata, i, facts, arena, &members[map.count]);
+		if (result < 0)
+			return result;
+		map.count += (uint32_t)result;
+	}
+	result = expression_sort(members, map.count);
+	map.members = members;
+	return result ? result : ext_authz_note(facts, arena, &map);
+}
+
 int ext_authz_http_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			struct guard_answer *answer)
 {
 	const struct guard_reply *reply = facts->reply;
+	int error = reply->status < 500 ? read_metadata(policy, facts, answer->fields.arena) : 0;
 
+	/* The answer is the service's, but a client may choose what it says: no failure mode admits it. */
+	if (error)
+		return error == -ENOMEM ? error : service_refuse_length(answer);
 	if (reply->status >= 200 && reply->status < 300)
 		return admit(policy, reply->fields, answer);
 	if (!ext_authz_http_refuses(reply->status))

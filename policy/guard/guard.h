@@ -9,6 +9,7 @@
 #include "user/http/head.h"
 
 struct expression_facts;
+struct expression_value;
 
 /*
  * A guard decides about one request from its head and from facts that the caller knows, and adds fields to
@@ -21,6 +22,8 @@ struct guard_identity {
 	struct span token; /* with the claims; in the memory of the request */
 	const struct api_key *api_key; /* NULL: none */
 	struct span basic_user; /* empty: none */
+	/* MAP of what a service of extAuthz says about it; in the memory of the request; NULL: nothing */
+	const struct expression_value *ext_authz;
 };
 
 /* What a guard asks a helper service: user/callout/callout.h. Borrowed for guard_verifier.call(). */

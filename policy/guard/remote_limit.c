@@ -5,6 +5,7 @@
 
 #include "policy/guard/rate_limit.h"
 #include "policy/guard/service.h"
+#include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/protobuf.h"
 
@@ -63,7 +64,47 @@ static int find_cost(const struct rate_descriptor *descriptor, const struct guar
 	return 0;
 }
 
-/* RateLimitDescriptor {entries 1 {key 1, value 2}, hits_addend 3 {value 1}} */
+/* RateLimitUnit; 0: a word that is none. */
+static uint64_t unit_of(struct span word)
+{
+	static const char *const units[] = { "second", "minute", "hour", "day", "month", "year", "week" };
+
+	for (uint32_t i = 0; i < ARRAY_LEN(units); i++)
+		if (span_eq_nocase(word, span_str(units[i])))
+			return i + 1;
+	return 0;
+}
+
+/* RateLimitOverride {requests_per_unit 1, unit 2}, if the request has one. 0, -E2BIG, -ENOMEM. */
+static int put_override(struct protobuf_writer *w, const struct rate_descriptor *descriptor,
+			const struct guard_facts *facts)
+{
+	const struct expression_value *unit, *most;
+	const struct expression_facts *values;
+	struct expression_value map;
+	int error;
+
+	if (!descriptor->override)
+		return 0;
+	error = facts->facts(facts->context, descriptor->override->needs, &values);
+	if (error)
+		return error;
+	map = expression_evaluate(descriptor->override, values);
+	if (map.type == EXPRESSION_NONE && map.gave_up)
+		return -E2BIG;
+	unit = expression_member(&map, SPAN("unit"));
+	most = expression_member(&map, SPAN("requestsPerUnit"));
+	if (!unit || unit->type != EXPRESSION_TEXT || !unit_of(unit->text) || !most ||
+	    most->type != EXPRESSION_INT || most->whole < 0 || most->whole > UINT32_MAX)
+		return 0;
+	protobuf_open(w, 2);
+	protobuf_number(w, 1, (uint64_t)most->whole);
+	protobuf_number(w, 2, unit_of(unit->text));
+	protobuf_close(w);
+	return 0;
+}
+
+/* RateLimitDescriptor {entries 1 {key 1, value 2}, limit 2, hits_addend 3 {value 1}} */
 static int put_descriptor(struct protobuf_writer *w, const struct rate_descriptor *descriptor,
 			  const struct guard_facts *facts, struct arena *arena, uint32_t *count)
 {
@@ -79,6 +120,7 @@ static int put_descriptor(struct protobuf_writer *w, const struct rate_descripto
 	protobuf_open(w, 2);
 	for (uint32_t i = 0; i < descriptor->entries.count; i++)
 		protobuf_entry(w, 1, descriptor->entries.list[i].name, values[i]);
+	error = put_override(w, descriptor, facts);
 	if (has_cost) {
 		protobuf_open(w, 3);
 		protobuf_number(w, 1, cost);
@@ -86,7 +128,7 @@ static int put_descriptor(struct protobuf_writer *w, const struct rate_descripto
 	}
 	protobuf_close(w);
 	(*count)++;
-	return w->error;
+	return error ? error : w->error;
 }
 
 /* RateLimitRequest {domain 1, descriptors 2} */

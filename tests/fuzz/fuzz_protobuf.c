@@ -83,7 +83,8 @@ static void check_answer(struct span message, bool is_limit)
 	struct guard_reply reply = { .status = 200, .body = message };
 	struct guard_answer answer = { 0 };
 	struct request_head head = { 0 };
-	struct guard_facts facts = { .head = &head, .reply = &reply };
+	struct guard_identity identity = { 0 };
+	struct guard_facts facts = { .head = &head, .reply = &reply, .identity = &identity };
 	struct arena arena;
 	int verdict;
 

@@ -9,7 +9,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hg.framework import Context, context
 
 PACKAGE = "test"
-KINDS = {"string": 9, "bytes": 12, "uint32": 13, "uint64": 4, "int32": 5, "int64": 3, "bool": 8, "enum32": 5}
+KINDS = {"string": 9, "bytes": 12, "uint32": 13, "uint64": 4, "int32": 5, "int64": 3, "bool": 8,
+         "enum32": 5, "double": 1}
 
 # Message -> fields: (name, number, kind or message, repeated). Numbers and types are those of Envoy's API v3.
 MESSAGES = {
@@ -41,9 +42,16 @@ MESSAGES = {
                        ("response_headers_to_add", 6, "HeaderValueOption", True),
                        ("query_parameters_to_set", 7, "QueryParameter", True)],
     "CheckResponse": [("status", 1, "Status"), ("denied_response", 2, "DeniedHttpResponse"),
-                      ("ok_response", 3, "OkHttpResponse")],
+                      ("ok_response", 3, "OkHttpResponse"), ("dynamic_metadata", 4, "Struct")],
+    "Struct": [("fields", 1, "Member", True)],
+    "Member": [("key", 1, "string"), ("value", 2, "Value")],
+    "ListValue": [("values", 1, "Value", True)],
+    "Value": [("number_value", 2, "double"), ("string_value", 3, "string"), ("bool_value", 4, "bool"),
+              ("struct_value", 5, "Struct"), ("list_value", 6, "ListValue")],
     "UInt64Value": [("value", 1, "uint64")],
-    "RateLimitDescriptor": [("entries", 1, "Entry", True), ("hits_addend", 3, "UInt64Value")],
+    "RateLimitOverride": [("requests_per_unit", 1, "uint32"), ("unit", 2, "int32")],
+    "RateLimitDescriptor": [("entries", 1, "Entry", True), ("limit", 2, "RateLimitOverride"),
+                            ("hits_addend", 3, "UInt64Value")],
     "RateLimitRequest": [("domain", 1, "string"), ("descriptors", 2, "RateLimitDescriptor", True),
                          ("hits_addend", 3, "uint32")],
     "RateLimit": [("requests_per_unit", 1, "uint32"), ("unit", 2, "int32"), ("name", 3, "string")],
@@ -82,6 +90,22 @@ def make(name, **members):
 
 def entries(list_of_entries):
     return {entry.key: entry.value for entry in list_of_entries}
+
+
+def value(of):
+    """A google.protobuf.Value of what JSON can say; neither 0 nor an empty text."""
+    if isinstance(of, dict):
+        return make("Value", struct_value=struct(of))
+    if isinstance(of, list):
+        return make("Value", list_value=make("ListValue", values=[value(item) for item in of]))
+    if isinstance(of, bool):
+        return make("Value", bool_value=of)
+    kind = "string_value" if isinstance(of, str) else "number_value"
+    return make("Value", **{kind: of})
+
+
+def struct(members):
+    return make("Struct", fields=[make("Member", key=name, value=value(of)) for name, of in members.items()])
 
 
 def option(name, value, **members):

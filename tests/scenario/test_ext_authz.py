@@ -290,6 +290,22 @@ def crash():
     backend.expect_no_connection(0.1)
 
 
+@test("metadata of an answer are expressions about it, for the log and later rules")
+def metadata():
+    judge = Judge(lambda request: (200 if request.path == "/in" else 403, [("X-User", "alice")], b""))
+    http = "metadata: {user: 'response.headers[\"x-user\"]', code: response.code, none: 'response.headers.x'}"
+    added = "{who: extauthz.user, code: extauthz.code, none: extauthz.none}"
+    log = "frontendPolicies: {accessLog: {add: %s}}" % added
+    gateway, backend = acted(log + guarded(judge.address, http))
+    eq(gateway.fetch("/out").status, 403, "refused")
+    client = gateway.client().request("GET", "/in", headers=[("X-User", "root")])
+    backend.accept().read_request()
+    client.close()
+    records = gateway.wait_log(count=2)
+    eq([(entry["who"], entry["code"], entry.get("none")) for entry in records],
+       [("alice", "403", None), ("alice", "200", None)], "the log")
+
+
 @test("manifests: a policy with url, a filter with a Service, and a rule whose service is lost")
 def manifests():
     judge = Judge(lambda request: (200, [("X-User", "alice"), ("X-Other", "1"), ("Server", "judge")], b""))

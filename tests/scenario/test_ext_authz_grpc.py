@@ -221,3 +221,41 @@ def shares():
     eq(len(peers), 1, "connections")
     service.stop()
     eq(gateway.fetch("/").text, "external authorization failed", "while it is away")
+
+
+SAID = """
+frontendPolicies: {accessLog: {add: {who: extauthz.user.name}}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: guarded
+      policies:
+        extAuthz: {host: '%s'}
+        authorization: {rules: [{require: '!("banned" in extauthz.groups)'}]}
+        transformations: {request: {set: {x-limit: 'string(extauthz.limit + 1)', x-user: extauthz.user.name}}}
+      backends: [{host: @origin@}]
+"""
+
+
+@test("later rules, transformations and the log read what the service says about a request")
+def metadata():
+    need("module:grpc")
+    need("module:google.protobuf")
+    groups = ["staff"]
+    said = {"user": {"name": "alice", "is_admin": True}, "limit": 5, "groups": groups, "share": 0.5}
+    service = envoy_api.authorization(
+        lambda request, context: envoy_api.make("CheckResponse", status=envoy_api.make("Status"),
+                                                ok_response=envoy_api.make("OkHttpResponse"),
+                                                dynamic_metadata=envoy_api.struct(said)))
+    gateway, backend = acted(SAID % service.address)
+    head, _ = exchange(gateway, backend, [("X-User", "root"), ("X-Limit", "9")])
+    eq((head.header("x-user"), head.header("x-limit")), ("alice", "6"), "what the backend gets")
+    eq(gateway.wait_log()["who"], "alice", "the log")
+    groups.append("banned")
+    eq(gateway.fetch("/").status, 403, "a rule")
+    said["deep"] = {}
+    for _ in range(20):
+        said["deep"] = {"deeper": said["deep"]}
+    eq(gateway.fetch("/").text, "external authorization failed", "metadata that is too deep")
+    backend.expect_no_connection(0.1)

@@ -43,6 +43,27 @@ def status(limit, left, seconds):
                           duration_until_reset=envoy_api.make("Duration", seconds=seconds))
 
 
+@test("an override of the limit comes from what is known about the client; another value is none")
+def override():
+    need("module:grpc")
+    need("module:google.protobuf")
+    service = envoy_api.rate_limit(lambda request, context: allowed())
+    said = {}
+    judge = envoy_api.authorization(
+        lambda request, context: envoy_api.make("CheckResponse", status=envoy_api.make("Status"),
+                                                dynamic_metadata=envoy_api.struct(said)))
+    more = "- {entries: [{key: a, value: '\"b\"'}], limitOverride: extauthz.limit}"
+    gateway, _ = play(limited(service, more, "extAuthz: {host: '%s'}" % judge.address))
+    seen = []
+    for limit in ({"unit": "week", "requestsPerUnit": 70}, {"unit": "Second", "requestsPerUnit": 1},
+                  {"unit": "eon", "requestsPerUnit": 1}, {"unit": "day", "requestsPerUnit": -1}, "no map"):
+        said["limit"] = limit
+        eq(gateway.fetch("/status/204").status, 204, "admitted")
+        last = service.asked[-1].descriptors[-1]
+        seen.append((last.limit.unit, last.limit.requests_per_unit) if last.HasField("limit") else None)
+    eq(seen, [(7, 70), (1, 1), None, None, None], "limits")
+
+
 @test("the service gets the descriptors whose expressions all have values, and the cost")
 def question():
     need("module:grpc")

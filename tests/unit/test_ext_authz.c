@@ -19,6 +19,7 @@ static struct {
 	struct expression_facts facts;
 	struct expression_scratch scratch;
 	struct guard_facts guard;
+	struct guard_identity identity;
 	struct guard_verifier verifier;
 	struct guard_reply reply;
 	struct fields reply_fields;
@@ -55,9 +56,11 @@ static void play_open(size_t block_bytes)
 	play.source = (struct expression_source){ .address = &play.client, .raw_address = &play.client };
 	play.verdict = GUARD_WAIT;
 	play.verifier.call = take_call;
-	play.guard = (struct guard_facts){
-		.head = &play.head, .scheme = SPAN("http"), .verifier = &play.verifier, .facts = facts_of
-	};
+	play.guard = (struct guard_facts){ .head = &play.head,
+					   .scheme = SPAN("http"),
+					   .identity = &play.identity,
+					   .verifier = &play.verifier,
+					   .facts = facts_of };
 	fields_init(&play.reply_fields, &play.arena);
 	play.reply = (struct guard_reply){ .status = 200, .fields = &play.reply_fields };
 }

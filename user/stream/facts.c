@@ -27,6 +27,7 @@ static void fill_identity(struct expression_facts *facts, const struct guard_ide
 	facts->jwt = identity->claims ? identity->claims->tree : NULL;
 	facts->api_key = identity->api_key ? identity->api_key->tree : NULL;
 	facts->basic_user = identity->basic_user;
+	facts->ext_authz = identity->ext_authz;
 }
 
 int stream_facts_fill(struct stream_facts *f, struct stream *stream, uint32_t needs, struct arena *arena)

@@ -25,6 +25,14 @@ static bool decode_context(struct decoder *d, const struct yaml_node *node, void
 	return pair->name.data && decode_name(d, node, &pair->value);
 }
 
+static bool decode_metadatum(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct header_pair *pair = ret;
+
+	pair->name = decode_keep(d, node->key);
+	return pair->name.data && decode_lines(d, node, &pair->value);
+}
+
 /* Maps in both styles. */
 static bool decode_map_of(struct decoder *d, const struct yaml_node *node,
 			  bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),
@@ -67,6 +75,7 @@ static bool decode_set_name(struct decoder *d, const struct yaml_node *node, voi
  * value_of: the node of an expression. Entries with an error are not in the list, which then does not count.
  */
 static void compile_named(struct decoder *d, const struct yaml_node *nodes, struct named_expressions *named,
+			  enum expression_point point,
 			  const struct yaml_node *(*value_of)(const struct decoder *d,
 							      const struct yaml_node *node))
 {
@@ -76,8 +85,7 @@ static void compile_named(struct decoder *d, const struct yaml_node *nodes, stru
 	if (!list || !nodes || named->count != nodes->count)
 		return;
 	yaml_each(node, nodes) {
-		list[at] =
-			value_expression(d, value_of(d, node), named->list[at].value, EXPRESSION_AT_REQUEST);
+		list[at] = value_expression(d, value_of(d, node), named->list[at].value, point);
 		at++;
 	}
 	named->expression_list = list;
@@ -163,6 +171,13 @@ static bool decode_added(struct decoder *d, const struct yaml_node *node, void *
 	return decode_map_of(d, node, decode_named, &http->added.list, &http->added.count);
 }
 
+static bool decode_metadata(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, metadata.list);
+
+	return decode_map_of(d, node, decode_metadatum, &http->metadata.list, &http->metadata.count);
+}
+
 static const struct schema_row grpc_rows[] = {
 	{ "context",
 	  AS_LIST(SCHEMA_PAIRS, struct ext_authz_grpc, context_list, context_count, struct header_pair),
@@ -184,10 +199,17 @@ static const struct schema grpc_schema = SCHEMA(grpc_rows, struct ext_authz_grpc
 	AS_LIST(SCHEMA_PAIRS, struct ext_authz_http, added.list, added.count, struct header_pair),           \
 		.decode = decode_added, .dump = DUMP_NOT_ZERO
 
+#define METADATA                                                                                             \
+	AS_LIST(SCHEMA_PAIRS, struct ext_authz_http, metadata.list, metadata.count, struct header_pair),     \
+		.decode = decode_metadata, .dump = DUMP_NOT_ZERO
+
 static void check_http(struct decoder *d, const struct yaml_node *node, void *object)
 {
-	compile_named(d, decode_get(node, "addRequestHeaders"), &((struct ext_authz_http *)object)->added,
-		      itself);
+	struct ext_authz_http *http = object;
+
+	compile_named(d, decode_get(node, "addRequestHeaders"), &http->added, EXPRESSION_AT_REQUEST, itself);
+	compile_named(d, decode_get(node, d->is_manifest ? "responseMetadata" : "metadata"), &http->metadata,
+		      EXPRESSION_AT_RESPONSE, itself);
 }
 
 static const struct schema_row http_rows[] = {
@@ -210,8 +232,9 @@ static const struct schema_row http_rows[] = {
 	  .element = decode_field_name, RANGE(0, LIMIT_CALLOUT_NAMES), .style = STYLE_MANIFEST },
 	{ "addRequestHeaders", ADDED_NAMES, .value_doc = "`{name: expression}`",
 	  .doc = "added to what the service gets; one without a value is left out" },
-	{ "metadata", .style = STYLE_STANDALONE, .refusal = NOT_YET_AUTHZ_METADATA },
-	{ "responseMetadata", .style = STYLE_MANIFEST, .refusal = NOT_YET_AUTHZ_METADATA },
+	{ "metadata", METADATA, .style = STYLE_STANDALONE, .value_doc = "`{name: expression}`",
+	  .doc = "members of the variable `extauthz`; `response` is the answer of the service" },
+	{ "responseMetadata", METADATA, .style = STYLE_MANIFEST },
 };
 static const struct schema http_schema = SCHEMA(http_rows, struct ext_authz_http, .check = check_http);
 
@@ -366,6 +389,24 @@ static bool decode_cost(struct decoder *d, const struct yaml_node *node, void *r
 	return descriptor->cost != NULL;
 }
 
+static bool decode_override(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct rate_descriptor *descriptor = container_of(ret, struct rate_descriptor, override_text);
+	const struct expression *expression;
+
+	if (!decode_lines(d, node, &descriptor->override_text))
+		return false;
+	expression = value_expression(d, node, descriptor->override_text, EXPRESSION_AT_REQUEST);
+	if (expression && expression->type != EXPRESSION_MAP && expression->type != EXPRESSION_DYNAMIC) {
+		config_error(d->report, node,
+			     "has no members unit and requestsPerUnit; write an expression that has them, "
+			     "such as jwt.limit");
+		return false;
+	}
+	descriptor->override = expression;
+	return expression != NULL;
+}
+
 static void check_descriptor(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	struct rate_descriptor *descriptor = object;
@@ -373,7 +414,7 @@ static void check_descriptor(struct decoder *d, const struct yaml_node *node, vo
 
 	if (entries && entries->kind == YAML_LIST && entries->count == 0)
 		config_error(d->report, entries, "is empty: nothing would be counted; write one at least");
-	compile_named(d, entries, &descriptor->entries, value_of_entry);
+	compile_named(d, entries, &descriptor->entries, EXPRESSION_AT_REQUEST, value_of_entry);
 }
 
 static bool decode_requests(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -406,7 +447,11 @@ static const struct schema_row descriptor_rows[] = {
 	{ "cost", AS_TEXT(struct rate_descriptor, cost_text), .decode = decode_cost, .dump = DUMP_NOT_ZERO,
 	  .value_doc = "expression", .default_doc = "1",
 	  .doc = "how many requests this one counts for; 0 only looks" },
-	{ "limitOverride", .refusal = NOT_YET_LIMIT_OVERRIDE },
+	{ "limitOverride", AS_TEXT(struct rate_descriptor, override_text), .decode = decode_override,
+	  .dump = DUMP_NOT_ZERO, .value_doc = "expression", .default_doc = "that of the service",
+	  .doc = "a map `{unit, requestsPerUnit}`, such as a claim or the metadata of an API key: the limit "
+		 "for this request; `unit` is `second`, `minute`, `hour`, `day`, `week`, `month` or `year`. "
+		 "Without such a value the service's own limit counts" },
 };
 static const struct schema descriptor_schema =
 	SCHEMA(descriptor_rows, struct rate_descriptor, .check = check_descriptor);
