@@ -262,3 +262,115 @@ TEST(only_the_configured_versions_are_accepted)
 	assert_int_equal(parse(span_first(v2, 12), PROXY_HEADER_V1, &header), PROXY_HEADER_BAD);
 	assert_non_null(header.fault);
 }
+
+/* ---- what is written ---- */
+
+struct written {
+	const char *name;
+	const char *source, *destination; /* NULL: not known */
+	struct proxy_announcement announcement; /* without addresses */
+	struct span want;
+	const char *want_source, *want_destination; /* as our own reader reads them; NULL: none */
+};
+
+#define CLIENT(number) .version = PROXY_HEADER_V##number, .has_client = true
+#define FOUR "192.0.2.1:56324", "198.51.100.2:443"
+#define SIX "[2001:db8::1]:56324", "[2001:db8::2]:443"
+/* clang-format off */
+#define TLS13 .tls_version = B("TLSv1.3"), .tls_cipher = B("TLS_X")
+#define TLS13_TLVS "\x21\0\x07TLSv1.3\x23\0\x05TLS_X"
+
+static struct written written[] = {
+	{ "TCP4", FOUR, { CLIENT(1) }, B("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"), FOUR },
+	{ "TCP6", SIX, { CLIENT(1) }, B("PROXY TCP6 2001:db8::1 2001:db8::2 56324 443\r\n"), SIX },
+	{ "the longest line",
+	  "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
+	  "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
+	  { CLIENT(1) },
+	  B("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+	    "65535 65535\r\n"),
+	  "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
+	  "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535" },
+	{ "two families in version 1", "192.0.2.1:1", "[2001:db8::2]:2", { CLIENT(1) },
+	  B("PROXY TCP6 ::ffff:192.0.2.1 2001:db8::2 1 2\r\n"), "[::ffff:192.0.2.1]:1", "[2001:db8::2]:2" },
+	{ "no client in version 1", FOUR, { .version = PROXY_HEADER_V1 },
+	  B("PROXY UNKNOWN\r\n"), NULL, NULL },
+	{ "a Unix socket in version 1", "unix:/run/a", "unix:/run/b", { CLIENT(1) }, B("PROXY UNKNOWN\r\n"),
+	  NULL, NULL },
+	{ "version 1 announces no TLS", FOUR, { CLIENT(1), TLS13, .authority = B("a.example") },
+	  B("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"), FOUR },
+	{ "IPv4", FOUR, { CLIENT(2) }, B(SIGNATURE "\x21\x11\0\x0c" V4_BLOCK), FOUR },
+	{ "IPv6", SIX, { CLIENT(2) }, B(SIGNATURE "\x21\x21\0\x24" V6_BLOCK), SIX },
+	{ "two families", "[2001:db8::1]:56324", "192.0.2.2:443", { CLIENT(2) },
+	  B(SIGNATURE "\x21\x21\0\x24" "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01"
+	    "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x02" "\xdc\x04\x01\xbb"),
+	  "[2001:db8::1]:56324", "[::ffff:192.0.2.2]:443" },
+	{ "no client", FOUR, { .version = PROXY_HEADER_V2, .authority = B("a"), TLS13 },
+	  B(SIGNATURE "\x20\0\0\0"), NULL, NULL },
+	{ "a Unix socket", "unix:/run/a", "unix:/run/b", { CLIENT(2) },
+	  B(SIGNATURE "\x21\0\0\0"), NULL, NULL },
+	{ "an unknown destination", "192.0.2.1:1", NULL, { CLIENT(2), .authority = B("a.b") },
+	  B(SIGNATURE "\x21\0\0\x06\x02\0\x03" "a.b"), NULL, NULL },
+	{ "a server name that is passed through", FOUR, { CLIENT(2), .authority = B("a.example") },
+	  B(SIGNATURE "\x21\x11\0\x18" V4_BLOCK "\x02\0\x09" "a.example"), FOUR },
+	{ "TLS without a certificate", FOUR,
+	  { CLIENT(2), TLS13, .alpn = B("h2"), .authority = B("a.example") },
+	  B(SIGNATURE "\x21\x11\0\x37" V4_BLOCK "\x01\0\x02h2\x02\0\x09" "a.example\x20\0\x17"
+	    "\x01\0\0\0\x01" TLS13_TLVS), FOUR },
+	{ "a certificate that was verified", FOUR,
+	  { CLIENT(2), TLS13, .has_certificate = true, .is_verified = true, .common_name = B("me") },
+	  B(SIGNATURE "\x21\x11\0\x2b" V4_BLOCK "\x20\0\x1c" "\x07\0\0\0\0" TLS13_TLVS
+	    "\x22\0\x02me"), FOUR },
+	{ "a certificate of an earlier connection", FOUR,
+	  { CLIENT(2), TLS13, .has_certificate = true, .is_verified = true, .is_resumed = true },
+	  B(SIGNATURE "\x21\x11\0\x26" V4_BLOCK "\x20\0\x17" "\x05\0\0\0\0" TLS13_TLVS), FOUR },
+	{ "a certificate that was not verified has no name", FOUR,
+	  { CLIENT(2), TLS13, .has_certificate = true, .common_name = B("me") },
+	  B(SIGNATURE "\x21\x11\0\x26" V4_BLOCK "\x20\0\x17" "\x07\0\0\0\x01" TLS13_TLVS), FOUR },
+};
+/* clang-format on */
+
+static void set_address(const char *text, struct address *ret_address)
+{
+	*ret_address = (struct address){ 0 };
+	if (text)
+		assert_int_equal(address_parse(span_str(text), ret_address), 0);
+}
+
+static void a_header_is_written_as_our_own_reader_reads_it(void **state)
+{
+	const struct written *row = *state;
+	struct proxy_announcement announcement = row->announcement;
+	char out[PROXY_HEADER_OUT_BYTES];
+	size_t len;
+
+	set_address(row->source, &announcement.source);
+	set_address(row->destination, &announcement.destination);
+	len = proxy_header_write(&announcement, out);
+	assert_int_equal(len, row->want.len);
+	assert_memory_equal(out, row->want.data, len);
+	assert_accepted(span_of(out, len), row->want_source, row->want_destination);
+}
+TEST_ROWS(a_header_is_written_as_our_own_reader_reads_it, written);
+
+TEST(the_longest_header_fits_and_longer_texts_are_left_out)
+{
+	static char texts[PROXY_TEXT_BYTES + 1];
+	struct span longest = span_of(texts, PROXY_TEXT_BYTES), longer = span_of(texts, PROXY_TEXT_BYTES + 1);
+	struct proxy_announcement announcement = { CLIENT(2),
+						   .alpn = longest,
+						   .authority = longest,
+						   .tls_version = longest,
+						   .tls_cipher = longest,
+						   .common_name = longest,
+						   .has_certificate = true,
+						   .is_verified = true };
+	char *out = guard_end(&guard, "", 0) - PROXY_HEADER_OUT_BYTES;
+
+	set_address("[2001:db8::1]:1", &announcement.source);
+	set_address("[2001:db8::2]:2", &announcement.destination);
+	assert_int_equal(proxy_header_write(&announcement, out), PROXY_HEADER_OUT_BYTES);
+	announcement.authority = longer;
+	assert_int_equal(proxy_header_write(&announcement, out),
+			 PROXY_HEADER_OUT_BYTES - 3 - PROXY_TEXT_BYTES);
+}

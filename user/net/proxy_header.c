@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/net/proxy_header.h"
 
+#include <stdio.h>
+
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -211,4 +213,163 @@ enum proxy_header_result proxy_header_parse(struct span bytes, unsigned versions
 		return refuse(ret_header, is_v1 ? "the header has version 1, and version 2 is configured"
 						: "the header has version 2, and version 1 is configured");
 	return is_v1 ? parse_v1(bytes, ret_header) : parse_v2(bytes, ret_header);
+}
+
+/* ------------------------------------------------------------------------------------ writing */
+
+/* Types of TLVs; the last three are inside TLV_TLS. */
+enum {
+	TLV_ALPN = 0x01,
+	TLV_AUTHORITY = 0x02,
+	TLV_TLS = 0x20,
+	TLV_TLS_VERSION = 0x21,
+	TLV_TLS_COMMON_NAME = 0x22,
+	TLV_TLS_CIPHER = 0x23,
+	TLV_HEAD_BYTES = 3,
+	TLS_HEAD_BYTES = 5, /* flags, result of the verification */
+	TLS_IS_USED = 0x01,
+	TLS_HAS_CERTIFICATE_NOW = 0x02,
+	TLS_HAS_CERTIFICATE = 0x04, /* in the session */
+};
+
+struct writer {
+	char *out;
+	size_t len;
+};
+
+static void put_number(char *at, size_t number)
+{
+	at[0] = (char)(number >> 8);
+	at[1] = (char)number;
+}
+
+static void put_bytes(struct writer *w, const void *bytes, size_t len)
+{
+	memcpy(w->out + w->len, bytes, len);
+	w->len += len;
+}
+
+static void put_tlv(struct writer *w, uint8_t type, struct span value)
+{
+	if (!value.len || value.len > PROXY_TEXT_BYTES)
+		return;
+	w->out[w->len] = (char)type;
+	put_number(w->out + w->len + 1, value.len);
+	w->len += TLV_HEAD_BYTES;
+	put_bytes(w, value.data, value.len);
+}
+
+static uint8_t tls_flags(const struct proxy_announcement *a)
+{
+	uint8_t certificate =
+		a->is_resumed ? TLS_HAS_CERTIFICATE : TLS_HAS_CERTIFICATE | TLS_HAS_CERTIFICATE_NOW;
+
+	return (uint8_t)(TLS_IS_USED | (a->has_certificate ? certificate : 0));
+}
+
+static void put_tls(struct writer *w, const struct proxy_announcement *a)
+{
+	bool is_verified = a->has_certificate && a->is_verified;
+	/* 32 bits of the result: 0 only for a certificate that was verified. */
+	const uint8_t head[TLS_HEAD_BYTES] = { tls_flags(a), 0, 0, 0, is_verified ? 0 : 1 };
+	size_t start = w->len;
+
+	w->out[w->len] = TLV_TLS;
+	w->len += TLV_HEAD_BYTES;
+	put_bytes(w, head, sizeof(head));
+	put_tlv(w, TLV_TLS_VERSION, a->tls_version);
+	put_tlv(w, TLV_TLS_CIPHER, a->tls_cipher);
+	if (is_verified)
+		put_tlv(w, TLV_TLS_COMMON_NAME, a->common_name);
+	put_number(w->out + start + 1, w->len - start - TLV_HEAD_BYTES);
+}
+
+/* Both of one family. */
+static void put_endpoints(struct writer *w, const struct address *source, const struct address *destination)
+{
+	if (source->any.sa_family == AF_INET) {
+		put_bytes(w, &source->v4.sin_addr, sizeof(source->v4.sin_addr));
+		put_bytes(w, &destination->v4.sin_addr, sizeof(destination->v4.sin_addr));
+		put_bytes(w, &source->v4.sin_port, sizeof(source->v4.sin_port));
+		put_bytes(w, &destination->v4.sin_port, sizeof(destination->v4.sin_port));
+	} else {
+		put_bytes(w, &source->v6.sin6_addr, sizeof(source->v6.sin6_addr));
+		put_bytes(w, &destination->v6.sin6_addr, sizeof(destination->v6.sin6_addr));
+		put_bytes(w, &source->v6.sin6_port, sizeof(source->v6.sin6_port));
+		put_bytes(w, &destination->v6.sin6_port, sizeof(destination->v6.sin6_port));
+	}
+}
+
+/* source: NULL: no addresses. */
+static size_t write_v2(const struct proxy_announcement *a, const struct address *source,
+		       const struct address *destination, char *out)
+{
+	struct writer w = { .out = out, .len = V2_FIXED_BYTES };
+
+	memcpy(out, v2_signature.data, v2_signature.len);
+	out[V2_COMMAND_AT] = (char)(V2_VERSION << 4 | (a->has_client ? V2_PROXY : V2_LOCAL));
+	out[V2_FAMILY_AT] = 0;
+	if (source) {
+		out[V2_FAMILY_AT] =
+			(char)((source->any.sa_family == AF_INET ? 1 : 2) << 4 | TRANSPORT_STREAM);
+		put_endpoints(&w, source, destination);
+	}
+	if (a->has_client) {
+		put_tlv(&w, TLV_ALPN, a->alpn);
+		put_tlv(&w, TLV_AUTHORITY, a->authority);
+		if (a->tls_version.len)
+			put_tls(&w, a);
+	}
+	put_number(out + V2_LENGTH_AT, w.len - V2_FIXED_BYTES);
+	return w.len;
+}
+
+static size_t write_v1(const struct address *source, const struct address *destination, char *out)
+{
+	char hosts[2][ADDRESS_TEXT_BYTES];
+
+	if (!source)
+		return (size_t)snprintf(out, V1_MAX_BYTES + 1, "PROXY UNKNOWN\r\n");
+	return (size_t)snprintf(out, V1_MAX_BYTES + 1, "PROXY TCP%d %.*s %.*s %u %u\r\n",
+				source->any.sa_family == AF_INET ? 4 : 6,
+				(int)address_host_text(source, hosts[0]), hosts[0],
+				(int)address_host_text(destination, hosts[1]), hosts[1], address_port(source),
+				address_port(destination));
+}
+
+static bool is_ip(const struct address *address)
+{
+	return address->len && (address->any.sa_family == AF_INET || address->any.sa_family == AF_INET6);
+}
+
+/* ::ffff:192.0.2.1 for IPv4 (RFC 4291 2.5.5.2). */
+static struct address map_address(const struct address *address)
+{
+	struct address mapped = { .len = sizeof(mapped.v6) };
+
+	if (address->any.sa_family == AF_INET6)
+		return *address;
+	mapped.v6.sin6_family = AF_INET6;
+	mapped.v6.sin6_port = address->v4.sin_port;
+	mapped.v6.sin6_addr.s6_addr[10] = 0xff;
+	mapped.v6.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(&mapped.v6.sin6_addr.s6_addr[12], &address->v4.sin_addr, sizeof(address->v4.sin_addr));
+	return mapped;
+}
+
+size_t proxy_header_write(const struct proxy_announcement *announcement, char out[PROXY_HEADER_OUT_BYTES])
+{
+	const struct address *source = &announcement->source, *destination = &announcement->destination;
+	struct address mapped[2];
+
+	if (!announcement->has_client || !is_ip(source) || !is_ip(destination)) {
+		source = NULL;
+	} else if (source->any.sa_family != destination->any.sa_family) {
+		mapped[0] = map_address(source);
+		mapped[1] = map_address(destination);
+		source = &mapped[0];
+		destination = &mapped[1];
+	}
+	return announcement->version == PROXY_HEADER_V1 ? write_v1(source, destination, out)
+							: write_v2(announcement, source, destination, out);
 }
