@@ -155,6 +155,11 @@ struct circuit_breaker {
 	struct opt_u64 max_requests_per_connection;
 };
 
+/* Connections to it begin with a header of the PROXY protocol. */
+struct backend_proxy {
+	enum proxy_versions version; /* one of the two */
+};
+
 enum policy_kind {
 #define POLICY_KIND(id, section, dump_name, type) POLICY_##id,
 #include "config/policy_kinds.def"
@@ -332,6 +337,7 @@ struct backend_ref {
 	struct span authority; /* of the backend; with TLS in the form of an https URL */
 	const struct health_policy *health; /* may be NULL */
 	const struct circuit_breaker *breaker; /* NULL: no limits of its own */
+	const struct backend_proxy *proxy; /* NULL: connections begin without a PROXY header */
 	const struct backend_auth_policy *auth; /* may be NULL */
 	const struct transformation *transformation; /* may be NULL */
 	const struct load_balancer *balancer; /* may be NULL */

@@ -103,7 +103,7 @@ struct frontend_connect {
 	enum connect_mode mode;
 };
 
-/* Which PROXY headers are accepted: sums of PROXY_HEADER_V1 and PROXY_HEADER_V2 (user/net/proxy_header.h). */
+/* Of PROXY headers: sums of PROXY_HEADER_V1 and PROXY_HEADER_V2 (user/net/proxy_header.h). */
 enum proxy_versions {
 	PROXY_VERSION_1 = 1,
 	PROXY_VERSION_2,

@@ -42,6 +42,7 @@ struct mcp_limits {
 };
 
 struct backend;
+struct backend_proxy;
 struct backend_tls;
 struct header_modifier;
 struct policy_value;
@@ -67,6 +68,7 @@ struct mcp_server {
 	 */
 	const struct backend_tls *tls;
 	const struct header_modifier *request_headers; /* set by policy_compile(); NULL: none */
+	const struct backend_proxy *proxy; /* set by policy_compile(); as in struct backend_ref */
 	struct policy_value *policy_list; /* its own, which override those of the backend */
 	uint32_t policy_count;
 	/* set by policy_compile(): with TLS in the form of an https URL; empty: that of the backend */

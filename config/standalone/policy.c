@@ -123,6 +123,7 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL },       \
 		{ "circuitBreaker", POLICY_CIRCUIT_BREAKER, NULL },                                          \
+		{ "proxyProtocol", POLICY_BACKEND_PROXY, NULL },                                             \
 		{ "backendAuth", POLICY_BACKEND_AUTH, NULL },                                                \
 		{ "loadBalancer", POLICY_LOAD_BALANCER, NULL },                                              \
 		{ "sessionAffinity", POLICY_SESSION_AFFINITY, NULL },                                        \
@@ -155,6 +156,7 @@ static const struct policy_entry route_entries[] = {
 	REFUSED("tcp", ELSEWHERE_BACKEND),
 	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
 	REFUSED("health", ELSEWHERE_BACKEND),
+	REFUSED("proxyProtocol", ELSEWHERE_BACKEND),
 	{ "backendAuth", POLICY_BACKEND_AUTH, NULL },
 	REFUSED("loadBalancer", ELSEWHERE_BACKEND),
 	REFUSED("sessionAffinity", ELSEWHERE_BACKEND),
@@ -187,6 +189,8 @@ static const struct policy_entry target_entries[] = {
 	REFUSED("http", "is not supported yet on an MCP target"),
 	REFUSED("tcp", "is not supported yet on an MCP target"),
 	REFUSED("health", "is not supported yet on an MCP target"),
+	REFUSED("proxyProtocol", "is not supported yet on an MCP target; write it under the policies of the "
+				 "backend that the target names"),
 	REFUSED("loadBalancer", "is not supported yet on an MCP target"),
 	REFUSED("sessionAffinity", "is not supported yet on an MCP target"),
 	REFUSED("sessionPersistence", "belongs to a route; write it under routes[].policies"),
@@ -207,6 +211,7 @@ static const struct policy_entry callout_entries[] = {
 	{ "tcp", POLICY_BACKEND_TCP, NULL },
 	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
 	{ "health", POLICY_BACKEND_HEALTH, NULL },
+	{ "proxyProtocol", POLICY_BACKEND_PROXY, NULL },
 	{ "backendAuth", POLICY_BACKEND_AUTH, NULL },
 	REFUSED("timeout", "belongs to a route; write http.requestTimeout here"),
 	REFUSED("retry", NOT_OF_CALLS),
@@ -224,6 +229,7 @@ static const struct policy_entry callout_entries[] = {
 static const struct policy_entry tcp_route_entries[] = {
 	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
 	REFUSED("tcp", ELSEWHERE_BACKEND),
+	REFUSED("proxyProtocol", ELSEWHERE_BACKEND),
 };
 
 static const struct policy_entry listener_entries[] = {

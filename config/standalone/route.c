@@ -103,7 +103,8 @@ static const struct schema_row ref_rows[] = {
 	{ "routeGroup", AS_REST(struct backend_ref), .value_doc = "name",
 	  .doc = "of a [route group](#routegroups), whose best match serves; only with `weight`" },
 	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
-	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp`, `backendTLS` and `circuitBreaker` only" },
+	  .doc = BACKEND_POLICIES_DOC
+	  "; on TCP routes `tcp`, `backendTLS`, `circuitBreaker` and `proxyProtocol` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
 	{ "ai", .refusal = NOT_YET_AI },
 	{ "aws", .refusal = NOT_YET_AWS },
@@ -120,6 +121,7 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 		KEY("tcp"),
 		KEY("backendTLS"),
 		KEY("circuitBreaker"),
+		KEY("proxyProtocol"),
 		KEY_REFUSED("backendTunnel", NOT_YET_BACKEND_TUNNEL),
 	};
 	const struct yaml_node *policies;

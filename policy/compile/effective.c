@@ -433,6 +433,7 @@ static void compile_servers(const struct compile *compile, const struct backend 
 					&(struct policy_values){ server->policy_list, server->policy_count },
 					LEVEL_INLINE_BACKEND, (struct span){ 0 });
 		server->request_headers = modifier_of_target(compile, server, &precedence, backend->name);
+		server->proxy = precedence_object(&precedence, POLICY_BACKEND_PROXY);
 		server->tls = precedence_object(&precedence, POLICY_BACKEND_TLS);
 		if (shared && (!server->tls || server->tls->is_of_scheme))
 			server->tls = shared;

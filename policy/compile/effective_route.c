@@ -169,6 +169,19 @@ static void resolve_auth(const struct compile *compile, const struct ref_place *
 		ref->auth = NULL;
 }
 
+/* Connections to MCP targets serve sessions, not one client: they have the policies of their own backends. */
+static void resolve_proxy(const struct compile *compile, const struct ref_place *place,
+			  const struct precedence *own, struct backend_ref *ref)
+{
+	if (ref->backend->kind != BACKEND_MCP)
+		ref->proxy = precedence_stronger(place->precedence, own, POLICY_BACKEND_PROXY);
+	else if (precedence_object(own, POLICY_BACKEND_PROXY))
+		config_message_at(
+			compile->report, CONFIG_ERROR, ref->where,
+			"proxyProtocol has no effect on an MCP backend; write it under the policies "
+			"of the backends that its targets name");
+}
+
 /* index: of the reference in its rule. */
 static int resolve_ref(const struct compile *compile, const struct ref_place *place, struct backend_ref *ref,
 		       uint32_t index)
@@ -198,6 +211,7 @@ static int resolve_ref(const struct compile *compile, const struct ref_place *pl
 		balance_compile_ref(compile, place->precedence, &own, ref);
 	}
 	resolve_breaker(compile, place, &own, ref);
+	resolve_proxy(compile, place, &own, ref);
 	resolve_auth(compile, place, &own, ref);
 	ref->transformation = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TRANSFORMATION);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);

@@ -144,6 +144,8 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		      &(struct circuit_breaker){ .max_connections = { true, 7 },
 						 .endpoint_connections = { true, 2 } },
 		      "{\"circuitBreaker\":{\"maxConnections\":7,\"perEndpoint\":{\"maxConnections\":2}}}");
+	assert_dumped(POLICY_BACKEND_PROXY, &(struct backend_proxy){ PROXY_VERSION_2 },
+		      "{\"proxyProtocol\":{\"version\":\"v2\"}}");
 	assert_dumped(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },
 		      "{\"limits\":{\"maxRequestBytes\":0}}");
 	assert_dumped(POLICY_BUFFER, &buffer,

@@ -56,6 +56,8 @@ static const void *object_of_ref(const struct backend_ref *ref, enum policy_kind
 		return ref->balancer;
 	if (kind == POLICY_SESSION_AFFINITY)
 		return ref->affinity;
+	if (kind == POLICY_BACKEND_PROXY)
+		return ref->proxy;
 	return kind == POLICY_REQUEST_HEADERS ? ref->request_headers : ref->response_headers;
 }
 
@@ -114,6 +116,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_BACKEND_TLS:
 	case POLICY_BACKEND_HEALTH:
 	case POLICY_CIRCUIT_BREAKER:
+	case POLICY_BACKEND_PROXY:
 	case POLICY_BACKEND_AUTH:
 	case POLICY_BACKEND_TRANSFORMATION:
 	case POLICY_LOAD_BALANCER:
@@ -190,6 +193,7 @@ static const struct domain {
 	{ POLICY_BACKEND_TLS, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_HEALTH, OWNER_REF, REF_PLACES },
 	{ POLICY_CIRCUIT_BREAKER, OWNER_REF, REF_PLACES },
+	{ POLICY_BACKEND_PROXY, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_AUTH, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TRANSFORMATION, OWNER_REF, REF_PLACES },
 	{ POLICY_LOAD_BALANCER, OWNER_REF, REF_PLACES },
@@ -201,6 +205,7 @@ static const struct domain {
 	{ POLICY_BACKEND_TLS, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_BACKEND_HEALTH, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_CIRCUIT_BREAKER, OWNER_TCP_REF, TCP_PLACES },
+	{ POLICY_BACKEND_PROXY, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_LOAD_BALANCER, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_SESSION_AFFINITY, OWNER_TCP_REF, TCP_PLACES },
 };
@@ -259,7 +264,7 @@ TEST(every_place_beats_every_weaker_one_for_every_kind)
 			}
 		}
 	}
-	assert_int_equal(pairs, 5 * 3 + 17 * 15 + 9 * 55 + 2 * 10 + 7 * 28);
+	assert_int_equal(pairs, 5 * 3 + 17 * 15 + 10 * 55 + 2 * 10 + 8 * 28);
 }
 
 TEST(every_place_alone_sets_what_it_may_and_nothing_else)

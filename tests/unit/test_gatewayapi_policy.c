@@ -50,6 +50,9 @@ TEST(keys_and_targets_are_those_of_the_documentation)
 		{ POLICY TO_SERVICE "backend: {circuitBreaker: {maxConnections: 1}}" END,
 		  "n/p:circuit-breaker:n/s.n.svc.cluster.local", TARGET_SERVICE, "s.n.svc.cluster.local", "",
 		  0, POLICY_CIRCUIT_BREAKER },
+		{ POLICY TO_SERVICE "backend: {proxyProtocol: {version: V1}}" END,
+		  "backend/n/p:backend-proxy:n/s.n.svc.cluster.local", TARGET_SERVICE,
+		  "s.n.svc.cluster.local", "", 0, POLICY_BACKEND_PROXY },
 		{ POLICY TO_LISTENER "backend: {health: {}}" END, "n/p:health:n/g/l", TARGET_GATEWAY, "g",
 		  "l", 0, POLICY_BACKEND_HEALTH },
 		{ POLICY "targetRefs: [{kind: HTTPRoute, name: r, sectionName: rule}], traffic: "

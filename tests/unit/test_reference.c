@@ -94,6 +94,7 @@ static const struct reference references[] = {
 	    { "backendTLS.", .kind = POLICY_BACKEND_TLS },
 	    { "health.", .kind = POLICY_BACKEND_HEALTH },
 	    { "circuitBreaker.", .kind = POLICY_CIRCUIT_BREAKER },
+	    { "proxyProtocol.", .kind = POLICY_BACKEND_PROXY },
 	    { "backendAuth.", .kind = POLICY_BACKEND_AUTH },
 	    { "loadBalancer.", .kind = POLICY_LOAD_BALANCER },
 	    { "sessionAffinity.", .kind = POLICY_SESSION_AFFINITY },

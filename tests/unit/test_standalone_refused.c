@@ -65,6 +65,8 @@ TEST(wrong_structure_is_refused)
 		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {maxConnections: 0}}}]\n",
 		  "a.yaml:1:79: backends[0].policies.circuitBreaker.maxConnections: ",
 		  "0 would let nothing through; leave it out for no limit" },
+		{ "backends: [{name: b, host: 'a:1', policies: {proxyProtocol: {version: all}}}]\n",
+		  "a.yaml:1:71: backends[0].policies.proxyProtocol.version: ", "v1, v2" },
 		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {}}}]\n",
 		  "a.yaml:1:62: backends[0].policies.circuitBreaker: ", "limits nothing" },
 		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {perEndpoint: {}}}}]\n",

@@ -81,7 +81,7 @@ static struct upstream_endpoint *endpoint_of(struct scene *scene, unsigned int n
 {
 	char text[32];
 	struct endpoint where = { .is_resolved = true };
-	struct upstream_wants wants = { &scene->keepalive, &scene->play.client_settings, false, 0 };
+	struct upstream_wants wants = { .keepalive = &scene->keepalive, .tls = &scene->play.client_settings };
 	struct upstream_endpoint *endpoint;
 
 	snprintf(text, sizeof(text), "10.0.0.1:%u", number);

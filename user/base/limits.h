@@ -165,6 +165,9 @@ enum limits {
 	LIMIT_RESOLVE_NAMES =
 		4096, /* names cached per worker and per process; the least recently used is dropped */
 	LIMIT_BOUND_CONNECTIONS = 4, /* of a client, to backends that know it by them: the oldest closes */
+	/* Of a client that PROXY headers announce: backends with idle connections, and these for each. */
+	LIMIT_ANNOUNCED_ENDPOINTS = 8,
+	LIMIT_ANNOUNCED_IDLE = 16,
 	LIMIT_POOL_IDLE_PER_ENDPOINT = 1024, /* default of config.backend.poolMaxSize; the oldest is closed */
 	LIMIT_RETRY_BODY_BYTES =
 		64 * 1024, /* of a request body, kept for a retry; larger bodies are not retried */

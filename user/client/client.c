@@ -107,6 +107,15 @@ void client_free(struct client *client)
 	slab_give(client->proxy->clients, client->handle);
 }
 
+/* Closes the connections to backends that only this client may use. */
+static void client_drop_upstreams(struct client *client)
+{
+	if (!client->http)
+		return;
+	upstream_pool_close_bound(&client->http->bound);
+	upstream_pool_forget_client(&client->proxy->pool, &client->http->announced);
+}
+
 void client_close(struct client *client, enum end_reason reason, bool reset)
 {
 	struct proxy *proxy = client->proxy;
@@ -120,8 +129,7 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 		counter_end(proxy->counters, reason);
 	if (client->h2)
 		client_h2_finish_streams(client, reason);
-	if (client->http)
-		upstream_pool_close_bound(&client->http->bound);
+	client_drop_upstreams(client);
 	client_tls_leave_queue(client);
 	client_set_state(client, CLIENT_CLOSED);
 	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
@@ -353,6 +361,7 @@ int client_make_http(struct client *client, const struct bind *bind)
 	client->http->client = client;
 	list_init(&client->http->idle_node);
 	list_init(&client->http->bound);
+	list_init(&client->http->announced);
 	return 0;
 }
 
@@ -380,8 +389,7 @@ void client_begin_http(struct client *client, const struct bind *bind, const str
 
 void client_become_tunnel(struct client *client)
 {
-	if (client->http)
-		upstream_pool_close_bound(&client->http->bound);
+	client_drop_upstreams(client);
 	hg_free(client->http);
 	client->http = NULL;
 	client->proxy->handler->on_state(client);

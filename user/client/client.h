@@ -32,6 +32,8 @@ struct client_http {
 	struct list idle_node; /* in proxy->idle_clients while the connection is idle (evict.h) */
 	/* of struct upstream: connections used by this client only (upstream_pool_bind()) */
 	struct list bound;
+	/* of struct upstream_endpoint: of connections that announce this client (client_announce()) */
+	struct list announced;
 	struct head_scan scan;
 	struct head_limits limits;
 	uint64_t idle_timeout_ms; /* 0: off */

@@ -146,6 +146,7 @@ static uint64_t check_hash_of(const struct backend_ref *ref)
 	hash = hash_mix(hash, hash_bytes(check->grpc_service));
 	hash = hash_mix(hash, hash_bytes(ref->authority));
 	hash = hash_mix(hash, ref->http_version);
+	hash = hash_mix(hash, ref->proxy ? ref->proxy->version : 0);
 	return hash_mix(hash, ref->tls ? ref->tls->settings.hash + 1 : 0) | 1;
 }
 

@@ -470,6 +470,7 @@ static int probe_begin(struct health_probe *probe)
 	const struct upstream_wants wants = {
 		.keepalive = &probe->options.snapshot->config.upstream_keepalives,
 		.tls = ref->tls ? &ref->tls->settings : NULL,
+		.proxy_version = ref->proxy ? ref->proxy->version : 0,
 	};
 
 	if (check && check->port && override_port(probe, check->port) < 0)

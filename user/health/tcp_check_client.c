@@ -8,7 +8,8 @@
 void tcp_check_client_stop(struct tcp_check_client *client)
 {
 	/* Nothing was exchanged, so a reset loses nothing, and leaves no port in TIME_WAIT at either side. */
-	bool is_bare = !client->options.tls && !client->send.len && !client->receive.len;
+	bool is_bare = !client->options.tls && !client->send.len && !client->receive.len &&
+		       !client->options.endpoint->proxy_header.len;
 
 	client->is_over = true;
 	timer_cancel(loop_timers(client->pool->loop), &client->timer);

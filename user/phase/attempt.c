@@ -477,7 +477,7 @@ static bool attempt_is_refused(struct stream *stream, int error)
 		return false;
 	attempt_note_fault(stream, tls_session_fault(session));
 	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_TLS_FAILURES, 1);
-	balance_connect_failed(&stream->attempt.endpoint->load, proxy_now_ms(stream->proxy));
+	balance_connect_failed(&stream->attempt.endpoint->shared->load, proxy_now_ms(stream->proxy));
 	return true;
 }
 

@@ -8,7 +8,7 @@
 #include "policy/headers.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
-#include "user/client/client.h"
+#include "user/client/client_announce.h"
 #include "user/http/target.h"
 #include "user/phase/affinity.h"
 #include "user/phase/session.h"
@@ -114,10 +114,7 @@ static int place_choose_dynamic(struct stream *stream, const struct upstream_wan
 	attempt->endpoint_index = 0;
 	stream->exchange->requested = endpoint;
 	attempt->endpoint = upstream_pool_endpoint(&stream->proxy->pool, endpoint, wants);
-	if (!attempt->endpoint)
-		return -ENOMEM;
-	attempt->endpoint->load.in_flight++;
-	return 0;
+	return attempt->endpoint ? 0 : -ENOMEM;
 }
 
 /* Where there is only one endpoint, nothing was chosen. */
@@ -169,30 +166,40 @@ static int place_choose_any(struct stream *stream, const struct upstream_wants *
 	return 0;
 }
 
-int place_choose(struct stream *stream)
+/* An endpoint of a backend with a list of them. 0 or -ENOMEM. */
+static int place_choose_listed(struct stream *stream, const struct upstream_wants *wants)
 {
 	uint32_t bound = place_bound_index(stream, stream->backend);
+	const struct backend *backend = stream_backend(stream);
+	struct attempt *attempt = &stream->attempt;
+
+	if (bound == UINT32_MAX)
+		return place_choose_any(stream, wants);
+	attempt->endpoint_index = bound;
+	attempt->endpoint =
+		upstream_pool_endpoint(&stream->proxy->pool, &backend->endpoint_list[bound], wants);
+	place_trace(stream, CHOICE_BOUND);
+	return attempt->endpoint ? 0 : -ENOMEM;
+}
+
+int place_choose(struct stream *stream)
+{
 	struct attempt *attempt = &stream->attempt;
 	const struct static_config *config = &stream->lease->snapshot->config;
 	struct upstream_wants wants = upstream_wants_of(stream->backend, config);
-	const struct backend *backend = stream_backend(stream);
+	int error;
 
 	/* A tunnel may go direct if the client's connection bypasses TCP as well. */
 	wants.bypasses |=
 		stream->backend->is_same_host && config->splice.lane_direct && stream->client->conn.bypass;
-	if (backend->kind == BACKEND_DYNAMIC)
-		return place_choose_dynamic(stream, &wants);
-	if (bound != UINT32_MAX) {
-		attempt->endpoint_index = bound;
-		attempt->endpoint =
-			upstream_pool_endpoint(&stream->proxy->pool, &backend->endpoint_list[bound], &wants);
-		place_trace(stream, CHOICE_BOUND);
-	} else if (place_choose_any(stream, &wants) < 0) {
-		return -ENOMEM;
-	}
+	error = stream_backend(stream)->kind == BACKEND_DYNAMIC ? place_choose_dynamic(stream, &wants)
+								: place_choose_listed(stream, &wants);
+	if (error)
+		return error;
+	attempt->endpoint = client_announce(stream->client, attempt->endpoint);
 	if (!attempt->endpoint)
 		return -ENOMEM;
-	attempt->endpoint->load.in_flight++;
+	attempt->endpoint->shared->load.in_flight++;
 	return 0;
 }
 

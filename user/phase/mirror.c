@@ -9,6 +9,7 @@
 #include "policy/timeout.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/client/client_announce.h"
 #include "user/http/body.h"
 #include "user/http/connection_auth.h"
 #include "user/http/h1_write.h"
@@ -63,7 +64,7 @@ static void mirror_close(struct mirror *mirror, bool is_complete)
 		counter_add(proxy->counters, COUNTER_MIRROR_FAILURES, 1);
 	http1_client_stop(&mirror->client);
 	if (mirror->endpoint) {
-		mirror->endpoint->load.in_flight--;
+		mirror->endpoint->shared->load.in_flight--;
 		upstream_pool_leave(&proxy->pool, mirror->endpoint);
 	}
 	loop_defer(proxy->loop, &mirror->release);
@@ -77,7 +78,7 @@ static void mirror_on_end(struct http1_client *client, struct span why)
 static const struct http1_client_ops mirror_ops = { .on_end = mirror_on_end };
 
 /* False without memory. */
-static bool mirror_choose(struct mirror *mirror)
+static bool mirror_choose(struct mirror *mirror, struct client *sender)
 {
 	struct proxy *proxy = mirror->proxy;
 	const struct static_config *config = &mirror->lease->snapshot->config;
@@ -91,9 +92,11 @@ static bool mirror_choose(struct mirror *mirror)
 					  .last = UINT32_MAX };
 
 	mirror->endpoint = upstream_choose(&proxy->pool, &choice);
+	if (mirror->endpoint)
+		mirror->endpoint = client_announce(sender, mirror->endpoint);
 	if (!mirror->endpoint)
 		return false;
-	mirror->endpoint->load.in_flight++;
+	mirror->endpoint->shared->load.in_flight++;
 	mirror->client.options = (struct dial_options){
 		.where = &backend->endpoint_list[choice.index],
 		.endpoint = mirror->endpoint,
@@ -192,7 +195,7 @@ static void mirror_start(struct stream *stream, const struct mirror_plan *plan, 
 	mirror->client.end_deadline_ms = proxy_now_ms(proxy) + limit_ms;
 	mirror->client.most_bytes = LIMIT_MIRROR_BODY_BYTES;
 	mirror->client.may_repeat = method_is_idempotent(stream->exchange->head.method);
-	if (mirror_write(mirror, plan, body) == 0 && mirror_choose(mirror))
+	if (mirror_write(mirror, plan, body) == 0 && mirror_choose(mirror, stream->client))
 		http1_client_start(&mirror->client);
 	else
 		mirror_close(mirror, false);

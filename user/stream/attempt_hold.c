@@ -22,7 +22,7 @@ void attempt_leave_endpoint(struct stream *stream)
 
 	if (!attempt->endpoint)
 		return;
-	attempt->endpoint->load.in_flight--;
+	attempt->endpoint->shared->load.in_flight--;
 	upstream_pool_leave(&stream->proxy->pool, attempt->endpoint);
 	attempt->endpoint = NULL;
 }

@@ -175,6 +175,27 @@ int tls_certificate_describe(struct x509_st *x509, struct arena *arena, struct t
 	return error;
 }
 
+int tls_certificate_common_name(const X509 *x509, struct arena *arena, struct span *ret)
+{
+	const X509_NAME *subject = X509_get_subject_name(x509);
+	int at = -1, last = -1, len;
+	unsigned char *text = NULL;
+	int error = 0;
+
+	*ret = (struct span){ 0 };
+	while ((at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0)
+		last = at;
+	if (last < 0)
+		return 0;
+	len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+	if (len > 0 && !memchr(text, '\0', (size_t)len)) {
+		*ret = arena_copy(arena, span_of(text, (size_t)len));
+		error = ret->data ? 0 : -ENOMEM;
+	}
+	OPENSSL_free(text);
+	return error;
+}
+
 bool tls_certificate_settle(X509 *x509)
 {
 	return X509_check_purpose(x509, -1, 0) == 1 && X509_get0_pubkey(x509);

@@ -25,3 +25,8 @@ struct x509_st; /* OpenSSL's X509 */
 
 /* Returns 0 or -ENOMEM. All texts are in the arena. */
 int tls_certificate_describe(struct x509_st *x509, struct arena *arena, struct tls_certificate *ret);
+/*
+ * The last CN of the subject, in UTF-8, not escaped; empty: none, or one with a NUL, which readers in C would
+ * take for a shorter name. 0 or -ENOMEM.
+ */
+int tls_certificate_common_name(const struct x509_st *x509, struct arena *arena, struct span *ret);

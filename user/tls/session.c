@@ -550,6 +550,15 @@ int tls_peer(const struct tls_session *session, struct arena *arena, struct tls_
 	return x509 ? tls_certificate_describe(x509, arena, ret_certificate) : -ENOENT;
 }
 
+int tls_peer_common_name(const struct tls_session *session, struct arena *arena, struct span *ret_name,
+			 bool *ret_is_verified)
+{
+	X509 *x509 = SSL_get0_peer_certificate(session->ssl);
+
+	*ret_is_verified = x509 && SSL_get_verify_result(session->ssl) == X509_V_OK;
+	return x509 ? tls_certificate_common_name(x509, arena, ret_name) : -ENOENT;
+}
+
 /* ---- resumption ---- */
 
 int tls_session_on_ticket(SSL *ssl, SSL_SESSION *resume)

@@ -80,6 +80,9 @@ bool tls_is_resumed(const struct tls_session *session);
  */
 int tls_peer(const struct tls_session *session, struct arena *arena, struct tls_certificate *ret_certificate,
 	     bool *ret_is_verified);
+/* The same for its common name (tls_certificate_common_name()). */
+int tls_peer_common_name(const struct tls_session *session, struct arena *arena, struct span *ret_name,
+			 bool *ret_is_verified);
 /* Client: called with each session that can be resumed; the callee owns the reference (SSL_SESSION_free). */
 void tls_on_ticket(struct tls_session *session,
 		   void (*on_ticket)(void *context, struct ssl_session_st *resume), void *context);

@@ -17,6 +17,15 @@
 #include "user/upstream/upstream_h2.h"
 
 static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list);
+/* The header is shorter than any send buffer, so an error is that of a socket or of this host. */
+static int dial_send_proxy_header(struct upstream *upstream)
+{
+	struct span header = upstream->endpoint->proxy_header;
+	struct iovec segment = { (void *)(uintptr_t)header.data, header.len };
+
+	return header.len ? conn_send(&upstream->conn, &segment, 1, 0) : 0;
+}
+
 static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
 static void dial_on_turn(struct loop_deferred *deferred);
 
@@ -257,7 +266,7 @@ enum dial_result dial_start(struct dial *dial, int *ret_error)
 	*ret_error = 0;
 	/* If the backend is known to choose HTTP/1.1, each request needs its own connection. */
 	if (!dial_may_share(&dial->options) ||
-	    (dial->options.protocol == DIAL_EITHER && endpoint->spoken == SPOKEN_HTTP1))
+	    (dial->options.protocol == DIAL_EITHER && endpoint->shared->spoken == SPOKEN_HTTP1))
 		return dial_open(dial, ret_error);
 	/* Opens a connection, or waits for the dial that is opening one. */
 	dial->waiter.has_turn = false;
@@ -295,7 +304,7 @@ void dial_note_failure(struct dial *dial, int error)
 {
 	counter_add(dial->pool->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
 	if (!net_connect_failed_here(error))
-		balance_connect_failed(&dial->options.endpoint->load, loop_now_ms(dial->pool->loop));
+		balance_connect_failed(&dial->options.endpoint->shared->load, loop_now_ms(dial->pool->loop));
 }
 
 void dial_finish(struct dial *dial, struct upstream *upstream, bool is_http2)
@@ -306,7 +315,7 @@ void dial_finish(struct dial *dial, struct upstream *upstream, bool is_http2)
 	histogram_add(is_tls ? &dial->pool->counters->upstream_connect_tls
 			     : &dial->pool->counters->upstream_connect,
 		      &histogram_connect, loop_now_ns(dial->pool->loop) - dial->start_ns);
-	balance_connected(&endpoint->load);
+	balance_connected(&endpoint->shared->load);
 	if (is_http2 && upstream_h2_start(upstream) < 0) {
 		upstream_close(upstream, true);
 		dial_note_failure(dial, -ENOMEM);
@@ -325,6 +334,7 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 	struct dial *dial = container_of(connect, struct dial, connect);
 	uint64_t deadline_ms = dial->options.deadline_ms;
 	struct upstream *upstream;
+	int error;
 
 	if (result < 0) {
 		bool is_late = deadline_ms && loop_now_ms(dial->pool->loop) >= deadline_ms;
@@ -342,6 +352,13 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 	/* Before the first byte: bypass_start(). */
 	if (dial_bypasses(dial))
 		(void)conn_start_bypass(&upstream->conn, dial->pool->relay->local_watch.worker);
+	error = dial_send_proxy_header(upstream);
+	if (error) {
+		upstream_close(upstream, true);
+		dial_note_failure(dial, error);
+		dial->on_done(dial, DIAL_CONNECT_FAILED, error, NULL);
+		return;
+	}
 	if (dial->options.tls)
 		dial_tls_start(dial, upstream);
 	else

@@ -61,7 +61,7 @@ static void dial_tls_failed(struct dial *dial, enum dial_result result, int erro
 
 	dial_tls_quiet(dial);
 	dial->tls.upstream = NULL;
-	tls_tickets_done(&dial->options.endpoint->tickets);
+	tls_tickets_done(&dial->options.endpoint->shared->tickets);
 	dial_tls_count(dial, result);
 	dial_note_failure(dial, error);
 	upstream_close(upstream, false);
@@ -127,7 +127,7 @@ static void dial_tls_done(struct dial *dial)
 		counter_add(pool->counters, COUNTER_UPSTREAM_TLS_RESUMED, 1);
 	dial_tls_quiet(dial);
 	if (dial->options.protocol == DIAL_EITHER)
-		dial->options.endpoint->spoken = is_http2 ? SPOKEN_HTTP2 : SPOKEN_HTTP1;
+		dial->options.endpoint->shared->spoken = is_http2 ? SPOKEN_HTTP2 : SPOKEN_HTTP1;
 	dial->tls.upstream = NULL;
 	upstream->owner = NULL;
 	dial_finish(dial, upstream, is_http2);
@@ -187,7 +187,7 @@ static struct span dial_tls_host(const struct endpoint *where, char text[ADDRESS
 
 static struct tls_session *dial_tls_session(struct dial *dial)
 {
-	struct upstream_endpoint *endpoint = dial->options.endpoint;
+	struct upstream_endpoint *endpoint = dial->options.endpoint->shared;
 	struct tls_client_settings settings = *dial->options.tls;
 	struct alpn_offer offer;
 	char address[ADDRESS_TEXT_BYTES];

@@ -62,7 +62,8 @@ static void upstream_h2_end(struct upstream *upstream)
 void upstream_h2_leave(struct upstream *upstream)
 {
 	struct upstream_h2 *h2 = upstream->h2;
-	bool is_kept = !list_is_empty(&h2->node) && !h2->is_settling && !upstream->pool->is_closing;
+	bool is_kept = !list_is_empty(&h2->node) && !h2->is_settling && !upstream->pool->is_closing &&
+		       upstream_endpoint_keeps(upstream->endpoint);
 
 	CHECK(h2->stream_count > 0);
 	h2->stream_count--;

@@ -5,7 +5,9 @@
 #include "user/base/hash.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/base/random.h"
 #include "user/base/units.h"
+#include "user/net/proxy_header.h"
 #include "user/relay/conn_bypass.h"
 #include "user/upstream/upstream.h"
 #include "user/upstream/upstream_h2.h"
@@ -27,6 +29,7 @@ struct upstream_wants upstream_wants_of(const struct backend_ref *ref, const str
 		.bypasses =
 			ref->is_same_host && config->splice.mode != SPLICE_OFF && config->splice.lane_bypass,
 		.forward_key = ref->backend->forward_key,
+		.proxy_version = ref->proxy ? ref->proxy->version : 0,
 	};
 }
 
@@ -41,6 +44,7 @@ static void endpoint_recall(struct upstream_pool *pool, struct upstream_endpoint
 static void endpoint_free(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
 {
 	list_remove(&endpoint->node);
+	list_remove(&endpoint->client_node);
 	pool->endpoint_count--;
 	endpoint_recall(pool, endpoint);
 	tls_tickets_done(&endpoint->tickets);
@@ -81,13 +85,15 @@ struct endpoint_key {
 	const struct tls_client_settings *tls;
 	bool bypasses;
 	uint64_t forward_key;
+	unsigned proxy_version;
 };
 
 static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct endpoint_key *key)
 {
 	const struct socket_keepalive *keepalive = &key->keepalive;
 
-	return endpoint->hash == key->hash && span_eq(endpoint->text, key->text) &&
+	return endpoint->shared == endpoint && endpoint->hash == key->hash &&
+	       span_eq(endpoint->text, key->text) && endpoint->proxy_version == key->proxy_version &&
 	       endpoint->is_tls == (key->tls != NULL) && endpoint->bypasses == key->bypasses &&
 	       endpoint->forward_key == key->forward_key &&
 	       (!key->tls || endpoint->tls_hash == key->tls->hash) &&
@@ -98,27 +104,48 @@ static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct e
 	       endpoint->keepalive.user_timeout_ms == keepalive->user_timeout_ms;
 }
 
-static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, const struct endpoint_key *key)
+/* The caller sets the rest. */
+static struct upstream_endpoint *endpoint_alloc(struct upstream_pool *pool, uint64_t hash, struct span text,
+						struct span header)
 {
-	struct span text = key->text;
-	struct upstream_endpoint *endpoint = hg_calloc(1, sizeof(*endpoint) + text.len + 1);
+	struct upstream_endpoint *endpoint = hg_calloc(1, sizeof(*endpoint) + text.len + header.len + 1);
+	char *bytes = (char *)(endpoint + 1);
 
 	if (!endpoint)
 		return NULL;
-	memcpy(endpoint + 1, text.data, text.len);
-	endpoint->text = span_of(endpoint + 1, text.len);
-	endpoint->hash = key->hash;
-	endpoint->keepalive = key->keepalive;
-	endpoint->is_tls = key->tls != NULL;
-	endpoint->bypasses = key->bypasses;
-	endpoint->forward_key = key->forward_key;
-	endpoint->tls_hash = key->tls ? key->tls->hash : 0;
+	memcpy(bytes, text.data, text.len);
+	if (header.len)
+		memcpy(bytes + text.len, header.data, header.len);
+	endpoint->text = span_of(bytes, text.len);
+	endpoint->proxy_header = span_of(bytes + text.len, header.len);
+	endpoint->hash = hash;
+	list_init(&endpoint->client_node);
 	list_init(&endpoint->remembered);
 	list_init(&endpoint->idle);
 	list_init(&endpoint->h2);
 	list_init(&endpoint->h2_waiting);
-	list_add_tail(&pool->buckets[key->hash % UPSTREAM_POOL_BUCKETS], &endpoint->node);
+	list_add_tail(&pool->buckets[hash % UPSTREAM_POOL_BUCKETS], &endpoint->node);
 	pool->endpoint_count++;
+	return endpoint;
+}
+
+static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, const struct endpoint_key *key)
+{
+	const struct proxy_announcement no_client = { .version = key->proxy_version };
+	struct upstream_endpoint *endpoint;
+	char header[PROXY_HEADER_OUT_BYTES];
+	size_t header_len = key->proxy_version ? proxy_header_write(&no_client, header) : 0;
+
+	endpoint = endpoint_alloc(pool, key->hash, key->text, span_of(header, header_len));
+	if (!endpoint)
+		return NULL;
+	endpoint->shared = endpoint;
+	endpoint->keepalive = key->keepalive;
+	endpoint->is_tls = key->tls != NULL;
+	endpoint->bypasses = key->bypasses;
+	endpoint->forward_key = key->forward_key;
+	endpoint->proxy_version = key->proxy_version;
+	endpoint->tls_hash = key->tls ? key->tls->hash : 0;
 	return endpoint;
 }
 
@@ -139,6 +166,7 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 		.tls = wants->tls,
 		.bypasses = wants->bypasses,
 		.forward_key = wants->forward_key,
+		.proxy_version = wants->proxy_version,
 	};
 	struct upstream_endpoint *endpoint = NULL;
 	uint64_t now_ms = loop_now_ms(pool->loop);
@@ -194,15 +222,101 @@ static void endpoint_remember(struct upstream_pool *pool, struct upstream_endpoi
 
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
 {
+	struct upstream_endpoint *shared = endpoint->shared;
+
 	CHECK(endpoint->user_count > 0);
 	if (--endpoint->user_count)
 		return;
-	if (endpoint->tickets.count && !pool->is_closing)
+	if (shared != endpoint) {
+		endpoint_free(pool, endpoint);
+		upstream_pool_leave(pool, shared);
+	} else if (endpoint->tickets.count && !pool->is_closing)
 		endpoint_remember(pool, endpoint);
 	else if (!endpoint_has_failed(endpoint))
 		/* Without users, failures and tickets the record is not needed. */
 		endpoint_free(pool, endpoint);
 }
+
+/* ------------------------------------------------------------------------------------ records of a client */
+
+/* Closes what nothing uses; frees the record if nothing else holds it. */
+static void endpoint_close_unused(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	endpoint->user_count++;
+	endpoint_close_idle(endpoint);
+	upstream_pool_leave(pool, endpoint);
+}
+
+struct upstream_endpoint *upstream_pool_find_announced(struct upstream_pool *pool,
+						       struct upstream_endpoint *endpoint,
+						       struct list *records)
+{
+	list_each(node, next, records) {
+		struct upstream_endpoint *record = list_entry(node, struct upstream_endpoint, client_node);
+
+		if (record->shared != endpoint)
+			continue;
+		list_remove(&record->client_node);
+		list_add_head(records, &record->client_node);
+		record->user_count++;
+		upstream_pool_leave(pool, endpoint);
+		return record;
+	}
+	return NULL;
+}
+
+/* A client may spread its requests over many endpoints. */
+static void records_bound(struct upstream_pool *pool, struct list *records)
+{
+	uint32_t count = 0;
+
+	list_each(node, next, records) {
+		if (++count >= LIMIT_ANNOUNCED_ENDPOINTS)
+			endpoint_close_unused(pool, list_entry(node, struct upstream_endpoint, client_node));
+	}
+}
+
+struct upstream_endpoint *upstream_pool_announce(struct upstream_pool *pool,
+						 struct upstream_endpoint *endpoint, struct list *records,
+						 struct span header)
+{
+	struct upstream_endpoint *record;
+
+	CHECK(endpoint->shared == endpoint && endpoint->proxy_version && header.len);
+	if (records)
+		records_bound(pool, records);
+	/* Found by the client's list only; the buckets are for upstream_pool_shed(). */
+	record = endpoint_alloc(pool, hash_mix(endpoint->hash, random_next(&pool->random)), endpoint->text,
+				header);
+	if (!record) {
+		upstream_pool_leave(pool, endpoint);
+		return NULL;
+	}
+	record->shared = endpoint;
+	record->user_count = 1;
+	record->keepalive = endpoint->keepalive;
+	record->is_tls = endpoint->is_tls;
+	record->bypasses = endpoint->bypasses;
+	record->forward_key = endpoint->forward_key;
+	record->proxy_version = endpoint->proxy_version;
+	record->tls_hash = endpoint->tls_hash;
+	if (records)
+		list_add_head(records, &record->client_node);
+	return record;
+}
+
+void upstream_pool_forget_client(struct upstream_pool *pool, struct list *records)
+{
+	while (!list_is_empty(records)) {
+		struct upstream_endpoint *record =
+			list_entry(records->next, struct upstream_endpoint, client_node);
+
+		list_remove(&record->client_node);
+		endpoint_close_unused(pool, record);
+	}
+}
+
+/* ------------------------------------------------------------------------------------ connections */
 
 struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint,
 				    bool may_repeat)
@@ -288,15 +402,24 @@ static uint64_t pool_idle_until(const struct upstream_pool *pool, const struct u
 static bool pool_may_keep(const struct upstream_pool *pool, struct upstream *upstream, uint64_t until_ms)
 {
 	return upstream->is_reusable && !upstream->is_last && until_ms && !upstream->conn.has_hup &&
-	       !pool->is_closing && (!upstream->conn.can_read || conn_is_silent(&upstream->conn));
+	       !pool->is_closing && upstream_endpoint_keeps(upstream->endpoint) &&
+	       (!upstream->conn.can_read || conn_is_silent(&upstream->conn));
+}
+
+/* How many idle connections a record may have. */
+static uint64_t pool_max(const struct upstream_pool *pool, const struct upstream_endpoint *endpoint)
+{
+	const struct static_config *config = pool->config;
+	uint64_t max =
+		config->pool_max_size.is_set ? config->pool_max_size.value : LIMIT_POOL_IDLE_PER_ENDPOINT;
+
+	return endpoint->shared != endpoint && max > LIMIT_ANNOUNCED_IDLE ? LIMIT_ANNOUNCED_IDLE : max;
 }
 
 void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream)
 {
-	const struct static_config *config = pool->config;
 	struct upstream_endpoint *endpoint = upstream->endpoint;
-	uint64_t max =
-		config->pool_max_size.is_set ? config->pool_max_size.value : LIMIT_POOL_IDLE_PER_ENDPOINT;
+	uint64_t max = pool_max(pool, endpoint);
 	uint64_t until_ms = pool_idle_until(pool, upstream);
 
 	upstream->owner = NULL;

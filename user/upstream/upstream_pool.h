@@ -24,6 +24,7 @@ struct upstream_wants {
 	bool bypasses; /* they may bypass TCP: this owner opted in, others of this endpoint need not */
 	/* 0: none. Rules for addresses (struct backend): connections made under other rules are not used */
 	uint64_t forward_key;
+	unsigned proxy_version; /* of the PROXY header with which they begin (PROXY_HEADER_V1...); 0: none */
 };
 
 /* Those of a backend. Borrows from both. */
@@ -45,9 +46,12 @@ struct h2_waiter {
 
 /*
  * What a worker knows of each endpoint, and its idle connections. The key is the endpoint's text, the socket
- * options, bypasses, rules for addresses and the TLS settings, not the configuration object: a reload keeps
- * the connections of endpoints that stay, and connections in plaintext, or with other TLS settings, are never
- * shared.
+ * options, bypasses, rules for addresses, the version of a PROXY header and the TLS settings, not the
+ * configuration object: a reload keeps the connections of endpoints that stay, and connections in plaintext,
+ * or with other TLS settings, are never shared.
+ *
+ * Connections that announce a client have a record of that client (upstream_pool_announce()), so that no
+ * other client gets them. Those of the endpoint's own record announce no client.
  */
 struct upstream_endpoint {
 	struct list node; /* in a bucket */
@@ -60,6 +64,15 @@ struct upstream_endpoint {
 	enum upstream_spoken spoken;
 	uint64_t tls_hash; /* hash of the TLS settings */
 	uint64_t forward_key; /* as in upstream_wants */
+	unsigned proxy_version; /* likewise */
+	struct span proxy_header; /* the first bytes of its connections; empty: none; a part of key */
+	/*
+	 * The record with what all connections to the endpoint share (load, circuit, tickets, spoken):
+	 * itself, or for that of a client the endpoint's own, with one user.
+	 */
+	struct upstream_endpoint *shared;
+	struct list
+		client_node; /* in the list of its client, while that lives; see upstream_pool_announce() */
 	struct tls_tickets tickets;
 	struct list remembered; /* in pool->remembered: without users, but with tickets */
 	uint64_t remember_until_ms;
@@ -119,6 +132,28 @@ void upstream_pool_done(struct upstream_pool *pool);
 struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *endpoint,
 						 const struct upstream_wants *wants);
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+
+/*
+ * Exchange a use of the endpoint's own record for a use of the client's record in `records`, whose
+ * connections begin with this header. The first returns NULL if there is none yet, and the caller keeps its
+ * use. The second makes it; NULL without memory, and the use is gone. records: NULL: for one connection,
+ * which is not kept. Beyond LIMIT_ANNOUNCED_ENDPOINTS the idle connections of the record that was used
+ * longest ago are closed.
+ */
+struct upstream_endpoint *upstream_pool_find_announced(struct upstream_pool *pool,
+						       struct upstream_endpoint *endpoint,
+						       struct list *records);
+struct upstream_endpoint *upstream_pool_announce(struct upstream_pool *pool,
+						 struct upstream_endpoint *endpoint, struct list *records,
+						 struct span header);
+/* The client has ended: closes the connections that announce it as soon as nothing uses them. */
+void upstream_pool_forget_client(struct upstream_pool *pool, struct list *records);
+/* False: its connections announce a client that has ended, or are for one use: they must not be kept. */
+static inline bool upstream_endpoint_keeps(const struct upstream_endpoint *endpoint)
+{
+	return endpoint->shared == endpoint || !list_is_empty(&endpoint->client_node);
+}
+
 /*
  * Returns an idle connection that is open and silent, or NULL. may_repeat: where counters show without a
  * system call that nothing is to be read (conn_is_drained()), skip the check that it is still open, because a

@@ -175,6 +175,14 @@ static const struct schema_row frontend_proxy_rows[] = {
 };
 static const struct schema frontend_proxy_schema = SCHEMA(frontend_proxy_rows, struct frontend_proxy);
 
+static const struct schema_row backend_proxy_rows[] = {
+	{ "version", AS_WORD(struct backend_proxy, version), .word_base = PROXY_VERSION_1, WORDS("v1", "v2"),
+	  MANIFEST_WORDS("V1", "V2"), .default_value = PROXY_VERSION_2,
+	  .doc = "of the [PROXY header](#proxy-protocol-to-backends) that begins each connection; only `v2` "
+		 "announces the client's TLS" },
+};
+static const struct schema backend_proxy_schema = SCHEMA(backend_proxy_rows, struct backend_proxy);
+
 /* -------------------------------------------------------------------------------- traffic */
 
 static void check_timeout(struct decoder *d, const struct yaml_node *node, void *object)
@@ -500,6 +508,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_MCP_AUTHENTICATION] = &mcp_authentication_schema,
 		[POLICY_BACKEND_HEALTH] = &health_schema,
 		[POLICY_CIRCUIT_BREAKER] = &circuit_breaker_schema,
+		[POLICY_BACKEND_PROXY] = &backend_proxy_schema,
 		[POLICY_LOAD_BALANCER] = &load_balancer_schema,
 		[POLICY_SESSION_AFFINITY] = &session_affinity_schema,
 	};

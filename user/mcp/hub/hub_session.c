@@ -147,6 +147,7 @@ static int open_remote(struct hub_link *link, const struct mcp_server *server, c
 									 : server->backend->authority,
 				      .keepalive = &config->upstream_keepalives,
 				      .tls = server->tls ? &server->tls->settings : NULL,
+				      .proxy_version = server->proxy ? server->proxy->version : 0,
 				      .modifier = server->request_headers,
 				      .snapshot = link->session->snapshot,
 				      .connect_ms = config->connect_timeout_ns / NS_PER_MS };

@@ -30,7 +30,9 @@ int remote_peer_init(struct remote_peer *peer, struct mcp_targets *targets, cons
 	if (peer->where.text.data && peer->where.host.data && peer->authority.data)
 		peer->endpoint = upstream_pool_endpoint(
 			targets->pool, &peer->where,
-			&(struct upstream_wants){ .keepalive = place->keepalive, .tls = place->tls });
+			&(struct upstream_wants){ .keepalive = place->keepalive,
+						  .tls = place->tls,
+						  .proxy_version = place->proxy_version });
 	if (peer->endpoint) {
 		peer->snapshot = peer->tls || peer->modifier ? snapshot_ref(place->snapshot) : NULL;
 		return 0;

@@ -34,6 +34,7 @@ struct remote_place {
 	struct span authority; /* for Host; copied */
 	const struct keepalive_policy *keepalive; /* borrowed for the call */
 	const struct tls_client_settings *tls; /* in snapshot; NULL: plain text */
+	unsigned proxy_version; /* as in struct upstream_wants; a target's connections announce no client */
 	const struct header_modifier *modifier; /* in snapshot; NULL: none */
 	struct snapshot *snapshot; /* owns tls and modifier; the peer takes its own reference */
 	uint64_t connect_ms;

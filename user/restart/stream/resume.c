@@ -193,7 +193,7 @@ static void count_upstream(struct stream *stream)
 	stream->attempt.is_counted = quota && quota_take_connection(attempt_quota(stream), any);
 	stream->attempt.is_request_counted = quota && breaker && breaker->max_parallel_requests.is_set &&
 					     !stream->is_tcp && quota_take(&quota->requests, UINT64_MAX);
-	/* Nobody knows how many requests it has had, and for whom it is authenticated. */
+	/* Nobody knows how many requests it has had, for whom it is authenticated, and whom it announces. */
 	stream->upstream->is_last = true;
 }
 
@@ -213,7 +213,7 @@ static int bind_upstream(struct stream *stream, int backend_fd, bool bypasses)
 		socket_reset(backend_fd);
 		return -ENOMEM;
 	}
-	attempt->endpoint->load.in_flight++;
+	attempt->endpoint->shared->load.in_flight++;
 	stream->upstream = upstream_open(&proxy->pool, attempt->endpoint, backend_fd, &address);
 	if (!stream->upstream)
 		return -ENOMEM;
