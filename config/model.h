@@ -151,6 +151,8 @@ struct circuit_breaker {
 	struct opt_u64 max_connections; /* in use */
 	struct opt_u64 endpoint_connections; /* the same to one endpoint */
 	struct opt_u64 max_parallel_requests;
+	struct opt_u64 max_pending_requests; /* that wait for a place; 0: none may */
+	struct opt_duration pending_timeout;
 	struct opt_u64 max_parallel_retries;
 	struct opt_u64 max_requests_per_connection;
 };

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "config/model.h"
+#include "user/base/limits.h"
 #include "user/base/quota.h"
+#include "user/base/units.h"
 
 /*
  * How many connections may be in use to a backend, and to one endpoint of it: by limits of its own, NULL:
@@ -23,6 +25,12 @@ static inline struct quota_most circuit_breaker_most(const struct circuit_breake
 static inline uint64_t circuit_breaker_endpoint_most(const struct circuit_breaker *breaker)
 {
 	return breaker ? breaker->endpoint_connections.value : 0;
+}
+
+/* How long a request may wait for a place. */
+static inline uint64_t circuit_breaker_pending_ns(const struct circuit_breaker *breaker)
+{
+	return breaker->pending_timeout.is_set ? breaker->pending_timeout.ns : LIMIT_PENDING_MS * NS_PER_MS;
 }
 
 /* What counts a connection to the endpoint of the backend; NULL: nothing does. */

@@ -142,8 +142,11 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		      "{\"proxy\":{\"version\":\"all\",\"mode\":\"optional\"}}");
 	assert_dumped(POLICY_CIRCUIT_BREAKER,
 		      &(struct circuit_breaker){ .max_connections = { true, 7 },
-						 .endpoint_connections = { true, 2 } },
-		      "{\"circuitBreaker\":{\"maxConnections\":7,\"perEndpoint\":{\"maxConnections\":2}}}");
+						 .endpoint_connections = { true, 2 },
+						 .max_pending_requests = { true, 9 },
+						 .pending_timeout = { true, 2 * S } },
+		      "{\"circuitBreaker\":{\"maxConnections\":7,\"maxPendingRequests\":9,"
+		      "\"pendingTimeout\":\"2s\",\"perEndpoint\":{\"maxConnections\":2}}}");
 	assert_dumped(POLICY_BACKEND_PROXY, &(struct backend_proxy){ PROXY_VERSION_2 },
 		      "{\"proxyProtocol\":{\"version\":\"v2\"}}");
 	assert_dumped(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },

@@ -69,6 +69,10 @@ TEST(wrong_structure_is_refused)
 		  "a.yaml:1:71: backends[0].policies.proxyProtocol.version: ", "v1, v2" },
 		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {}}}]\n",
 		  "a.yaml:1:62: backends[0].policies.circuitBreaker: ", "limits nothing" },
+		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {maxConnections: 1, "
+		  "pendingTimeout: 1s}}}]\n",
+		  "a.yaml:1:98: backends[0].policies.circuitBreaker.pendingTimeout: ",
+		  "write maxPendingRequests" },
 		{ "backends: [{name: b, host: 'a:1', policies: {circuitBreaker: {perEndpoint: {}}}}]\n",
 		  "a.yaml:1:76: backends[0].policies.circuitBreaker.perEndpoint: ",
 		  "write maxConnections: 100" },

@@ -9,6 +9,8 @@
 #include "tests/lib/test.h"
 #include "user/codec/codec.h"
 #include "user/client/client.h"
+#include "user/stream/attempt_hold.h"
+#include "user/stream/attempt_wait.h"
 #include "user/stream/deadline.h"
 #include "user/driver/expire.h"
 #include "user/stream/stream.h"
@@ -117,6 +119,8 @@ struct scene {
 	struct lease lease;
 	struct trace trace;
 	struct exchange exchange;
+	struct attempt_dial dial;
+	struct attempt_wait wait;
 	struct stream stream;
 };
 
@@ -140,7 +144,10 @@ static void scene_open(struct scene *scene)
 	stream->lease = &scene->lease;
 	stream->exchange = &scene->exchange;
 	stream->downstream = &downstream_codec_h1;
-	stream->attempt.connect_deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
+	scene->dial.deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
+	scene->wait.deadline_ms = scene->dial.deadline_ms;
+	stream->attempt.dial = &scene->dial;
+	stream->attempt.wait = &scene->wait;
 	stream->exchange->request_deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
 	stream->exchange->reply_deadline_ms = stream->exchange->request_deadline_ms;
 	stream->exchange->backoff_end_ms = stream->exchange->request_deadline_ms;
@@ -200,14 +207,20 @@ TEST(the_nearest_deadline_of_a_state_counts)
 	stream->state = STREAM_CONNECT;
 	stream->exchange->request_deadline_ms = 5000;
 	stream->exchange->try_deadline_ms = 4000;
-	stream->attempt.connect_deadline_ms = 3000;
+	scene.dial.deadline_ms = 3000;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_CONNECT);
 	assert_int_equal(at_ms, 3000);
-	stream->attempt.connect_deadline_ms = 0;
+	scene.dial.deadline_ms = 0;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_PER_TRY);
 	stream->exchange->try_deadline_ms = 6000;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
 	assert_int_equal(at_ms, 5000);
+	stream->state = STREAM_PENDING;
+	scene.wait.deadline_ms = 5001;
+	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
+	scene.wait.deadline_ms = 2999;
+	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_PENDING);
+	assert_int_equal(at_ms, 2999);
 	stream->state = STREAM_BACKOFF;
 	stream->exchange->backoff_end_ms = 4999;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_BACKOFF);

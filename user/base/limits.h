@@ -236,6 +236,8 @@ enum limits {
 	LIMIT_EXPRESSION_ARGUMENTS = 8, /* of coalesce(): refused when loading */
 	LIMIT_EXPRESSION_STEPS = 32 * 1024, /* of one evaluation; then it gives up */
 	LIMIT_EXPRESSION_SCRATCH_BYTES = 8 * 1024, /* texts and lists that it makes; then it gives up */
+	LIMIT_PENDING_MS =
+		10 * 1000, /* a request waits for a place at its backend, unless pendingTimeout is set */
 	LIMIT_DELAY_MS = 60 * 60 * 1000, /* injected: refused when loading, expressions are capped */
 	LIMIT_EVICTION_MS = 60 * 60 * 1000, /* longest eviction of an endpoint that is evicted repeatedly */
 	LIMIT_OUTBOUND_CONNECTIONS = 65536, /* of the main thread to backends: for keys, and for checks */

@@ -112,6 +112,7 @@ void quota_drop(struct quota *quota)
 	*at = quota->next;
 	pthread_mutex_unlock(&shard->lock);
 	quota_drop(quota->parent);
+	pending_free(atomic_load(&quota->pending));
 	hg_free(quota);
 }
 
@@ -129,7 +130,30 @@ bool quota_take_connection(struct quota *quota, struct quota_most most)
 
 void quota_give_connection(struct quota *quota)
 {
+	struct quota *whole = quota->parent ? quota->parent : quota;
+
 	quota_give(&quota->connections);
 	if (quota->parent)
-		quota_give(&quota->parent->connections);
+		quota_give(&whole->connections);
+	/* After the count: who waits looks at them in the opposite order. */
+	pending_released(atomic_load(&whole->pending), PENDING_CONNECTIONS);
+}
+
+void quota_give_request(struct quota *quota)
+{
+	quota_give(&quota->requests);
+	pending_released(atomic_load(&quota->pending), PENDING_REQUESTS);
+}
+
+struct pending *quota_pending(struct quota *quota)
+{
+	struct pending *now = atomic_load(&quota->pending), *made;
+
+	if (now)
+		return now;
+	made = pending_create();
+	if (!made || atomic_compare_exchange_strong(&quota->pending, &now, made))
+		return made;
+	pending_free(made);
+	return now;
 }

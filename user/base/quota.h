@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "user/base/pending.h"
 #include "user/base/span.h"
 
 /*
@@ -25,6 +26,7 @@ struct quota {
 	atomic_uint_fast64_t retries;
 	/* One reference: a connection counts there, too (an endpoint, its backend); NULL: none. */
 	struct quota *parent;
+	_Atomic(struct pending *) pending; /* owner: who waits for a place; NULL: nobody has waited yet */
 	struct span key; /* behind it */
 };
 
@@ -49,11 +51,10 @@ struct quota *quota_hold_part(struct quota_table *table, struct span key, struct
 /* One more, unless there are `most` already. Never more for a moment: that could refuse somebody else. */
 static inline bool quota_take(atomic_uint_fast64_t *count, uint64_t most)
 {
-	uint_fast64_t now = atomic_load_explicit(count, memory_order_relaxed);
+	uint_fast64_t now = atomic_load(count);
 
 	while (now < most) {
-		if (atomic_compare_exchange_weak_explicit(count, &now, now + 1, memory_order_relaxed,
-							  memory_order_relaxed))
+		if (atomic_compare_exchange_weak(count, &now, now + 1))
 			return true;
 	}
 	return false;
@@ -61,7 +62,7 @@ static inline bool quota_take(atomic_uint_fast64_t *count, uint64_t most)
 
 static inline void quota_give(atomic_uint_fast64_t *count)
 {
-	atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
+	atomic_fetch_sub(count, 1);
 }
 
 /* What a connection may make of the counts: of a whole, and of a part of it, if the count is of a part. */
@@ -77,4 +78,9 @@ static inline bool quota_is_full(const struct quota *quota, uint64_t most)
 
 /* Counts a connection, here and in the parent, if both have room. */
 bool quota_take_connection(struct quota *quota, struct quota_most most);
+/* Gives it back, and wakes who waits for one of the whole. */
 void quota_give_connection(struct quota *quota);
+/* The same for a request. */
+void quota_give_request(struct quota *quota);
+/* The lines of those who wait; NULL on no memory. Before the caller looks for a place. Any thread. */
+struct pending *quota_pending(struct quota *quota);

@@ -209,6 +209,7 @@ static enum stream_step pump(struct stream *stream)
 			return pump_held(stream);
 		return has_client_given_up(stream) ? give_up(stream) : STEP_WAIT;
 	case STREAM_DELAY:
+	case STREAM_PENDING:
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:
 	case STREAM_BACKOFF:

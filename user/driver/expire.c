@@ -37,6 +37,8 @@ static enum stream_step fire(struct stream *stream, enum stream_deadline due)
 		return step_fail(stream, TRY_PER_TRY_TIMEOUT, 0);
 	case DEADLINE_CONNECT:
 		return attempt_expire_dial(stream);
+	case DEADLINE_PENDING:
+		return attempt_expire_pending(stream);
 	case DEADLINE_BACKOFF:
 		return STEP_ATTEMPT_AGAIN;
 	case DEADLINE_DELAY:

@@ -5,6 +5,7 @@
 #include "user/base/choice_reason.h"
 #include "user/base/deadline.h"
 #include "user/base/end_reason.h"
+#include "user/base/limit_kind.h"
 #include "user/base/mem.h"
 #include "user/base/session_result.h"
 #include "user/base/stream_state.h"
@@ -94,6 +95,19 @@ static const char *choice_word(uint64_t value)
 	return value < CHOICE_REASON_COUNT ? choice_reason_word((enum choice_reason)value) : NULL;
 }
 
+/* Which limit of a backend is reached. */
+static const char *limit_word(uint64_t value)
+{
+	static const char *const keys[LIMIT_KIND_COUNT] = {
+		[LIMIT_KIND_BACKEND_CONNECTIONS] = "connectionsPerBackend",
+		[LIMIT_KIND_BREAKER_CONNECTIONS] = "maxConnections",
+		[LIMIT_KIND_BREAKER_ENDPOINT] = "perEndpoint.maxConnections",
+		[LIMIT_KIND_BREAKER_REQUESTS] = "maxParallelRequests",
+	};
+
+	return value < LIMIT_KIND_COUNT ? keys[value] : NULL;
+}
+
 static const char *session_word(uint64_t value)
 {
 	return value < SESSION_RESULT_COUNT ? session_result_word((enum session_result)value) : NULL;
@@ -111,7 +125,7 @@ static const struct {
 	{ "end_reason", end_word },  { "deadline", deadline_word }, { "state", state_word },
 	{ "before", state_word },    { "lane_in", lane_word },	    { "lane_out", lane_word },
 	{ "errno", errno_word },     { "resumed", truth_word },	    { "choice", choice_word },
-	{ "session", session_word },
+	{ "session", session_word }, { "limit", limit_word },
 };
 
 static void add_number(struct text *out, const char *name, uint64_t value)

@@ -2,6 +2,7 @@
 #include "user/codec/codec.h"
 #include "user/phase/attempt_dial.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "policy/circuit_breaker.h"
@@ -13,6 +14,7 @@
 #include "user/phase/connect_tunnel.h"
 #include "user/phase/endpoint_choice.h"
 #include "user/stream/attempt_hold.h"
+#include "user/stream/attempt_wait.h"
 #include "user/stream/step.h"
 #include "user/tls/session.h"
 #include "user/upstream/alpn.h"
@@ -68,13 +70,23 @@ static enum stream_step attempt_refuse_by(struct stream *stream, enum limit_kind
 	counter_limit(stream->proxy->counters, kind);
 	stream->attempt.is_overloaded = kind != LIMIT_KIND_BACKEND_CONNECTIONS;
 	place_add_previous_host(stream);
-	return step_fail(stream, TRY_BACKEND_FULL, 0);
+	return step_fail(stream, TRY_BACKEND_FULL,
+			 kind == LIMIT_KIND_BREAKER_PENDING_TIMEOUT ? -ETIMEDOUT
+			 : kind == LIMIT_KIND_BREAKER_PENDING	    ? -ENOBUFS
+								    : 0);
 }
 
 static struct quota_most attempt_most(const struct stream *stream)
 {
 	return circuit_breaker_most(stream->backend->breaker,
 				    stream->lease->snapshot->config.connections_per_backend);
+}
+
+/* The same for an attempt: nothing while others wait. */
+static struct quota_most attempt_most_now(const struct stream *stream)
+{
+	return attempt_wait_may_take(stream, PENDING_CONNECTIONS) ? attempt_most(stream)
+								  : (struct quota_most){ 0 };
 }
 
 /* Which limit has refused a connection, as far as the counts still show it. */
@@ -106,15 +118,43 @@ static bool attempt_has_room(const struct stream *stream)
 	return false;
 }
 
+/* A limit is reached: the request waits for a place, or is refused. */
+static enum stream_step attempt_wait(struct stream *stream, enum pending_kind place, enum limit_kind limit)
+{
+	int result;
+
+	if (!attempt_wait_is_on(stream))
+		return attempt_refuse_by(stream, limit);
+	attempt_stop_dial(stream);
+	attempt_leave_endpoint(stream);
+	stream->attempt.needs_pause = false;
+	result = attempt_wait_join(stream, place);
+	switch (result) {
+	case PENDING_IS_FIRST:
+		return STEP_ATTEMPT;
+	case PENDING_IS_BEHIND:
+		if (stream->state != STREAM_PENDING) {
+			proxy_trace(stream->proxy, stream->id, TRACE_PENDING, limit, 0);
+			stream_set_state(stream, STREAM_PENDING);
+		}
+		return STEP_WAIT;
+	default:
+		return attempt_refuse_by(stream,
+					 result == PENDING_IS_FULL ? LIMIT_KIND_BREAKER_PENDING : limit);
+	}
+}
+
+enum stream_step attempt_expire_pending(struct stream *stream)
+{
+	return attempt_refuse_by(stream, LIMIT_KIND_BREAKER_PENDING_TIMEOUT);
+}
+
 static enum stream_step attempt_refuse(struct stream *stream)
 {
 	enum limit_kind kind = attempt_full_kind(stream);
 
-	if (kind != LIMIT_KIND_BREAKER_ENDPOINT || stream->attempt.was_moved)
-		return attempt_refuse_by(stream, kind);
-	place_add_previous_host(stream);
-	if (!attempt_has_room(stream))
-		return attempt_refuse_by(stream, kind);
+	if (kind != LIMIT_KIND_BREAKER_ENDPOINT || stream->attempt.was_moved || !attempt_has_room(stream))
+		return attempt_wait(stream, PENDING_CONNECTIONS, kind);
 	/* Another worker took the last connection of the endpoint after it was chosen. */
 	attempt_stop_dial(stream);
 	stream->attempt.was_moved = true;
@@ -130,14 +170,17 @@ bool attempt_admit(struct stream *stream)
 	    stream->attempt.is_request_counted)
 		return true;
 	stream->attempt.is_request_counted =
+		attempt_wait_may_take(stream, PENDING_REQUESTS) &&
 		quota_take(&quota->requests, breaker->max_parallel_requests.value);
+	if (stream->attempt.is_request_counted)
+		attempt_wait_leave(stream, PENDING_REQUESTS);
 	return stream->attempt.is_request_counted;
 }
 
 enum stream_step attempt_overload(struct stream *stream)
 {
 	stream->attempt.needs_pause = true;
-	return attempt_refuse_by(stream, LIMIT_KIND_BREAKER_REQUESTS);
+	return attempt_wait(stream, PENDING_REQUESTS, LIMIT_KIND_BREAKER_REQUESTS);
 }
 
 /* Counts a request on the connection; the last one that its backend wants ends it. */
@@ -165,6 +208,7 @@ static enum stream_step attempt_take(struct stream *stream, struct upstream *ups
 	struct attempt *attempt = &stream->attempt;
 
 	attempt_stop_dial(stream);
+	attempt_wait_drop(stream);
 	stream->upstream = upstream;
 	stream->upstream_side = upstream_codec_of(upstream);
 	stream->upstream_side->bind(stream);
@@ -181,6 +225,9 @@ static void attempt_on_progress(struct dial *dial)
 {
 	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
 
+	/* While it waits for the connection of another dial, it has no place yet. */
+	if (dial->is_counted)
+		attempt_wait_leave(stream, PENDING_CONNECTIONS);
 	stream_set_state(stream, dial->state == DIAL_RESOLVING ? STREAM_RESOLVE : STREAM_CONNECT);
 }
 
@@ -285,7 +332,7 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 	attempt_timeouts(stream, &timeouts);
 	if (timeouts.connect_ns)
 		options->deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns);
-	attempt->connect_deadline_ms = options->deadline_ms;
+	attempt->dial->deadline_ms = options->deadline_ms;
 	if (stream->is_tcp)
 		attempt_avoid(stream, &options->avoid);
 	attempt->dial->stream = stream;
@@ -352,7 +399,7 @@ enum stream_step attempt_dial(struct stream *stream)
 		.was_refused = attempt->was_refused,
 		.is_exclusive = stream->is_tcp,
 		.quota = attempt_quota(stream),
-		.quota_most = attempt_most(stream),
+		.quota_most = attempt_most_now(stream),
 		.forward = is_dynamic ? ref->backend : NULL,
 	};
 	struct upstream *upstream;

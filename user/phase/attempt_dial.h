@@ -12,6 +12,8 @@
 enum stream_step attempt_dial(struct stream *stream);
 /* The connect deadline has expired: STEP_FAILED. */
 enum stream_step attempt_expire_dial(struct stream *stream);
+/* It has waited too long for a place: STEP_FAILED. */
+enum stream_step attempt_expire_pending(struct stream *stream);
 /*
  * Counts the request for its backend (circuitBreaker). False: there are too many; the caller returns
  * attempt_overload().

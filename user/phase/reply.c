@@ -34,7 +34,8 @@ static int reply_add_facts(struct stream *stream, struct fields *fields, const s
 				   SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
 	for (uint32_t i = 0; !error && answer->fields && i < answer->fields->count; i++)
 		error = fields_put(fields, &answer->fields->list[i]);
-	if (!error && reason == END_BACKEND_OVERLOADED)
+	if (!error && (reason == END_BACKEND_OVERLOADED || reason == END_PENDING_OVERFLOW ||
+		       reason == END_PENDING_TIMEOUT))
 		error = fields_add(fields, SPAN("x-headgate-overloaded"), SPAN("true"));
 	if (!error)
 		error = guard_apply(&stream->exchange->guard_fields, fields);

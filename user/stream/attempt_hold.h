@@ -10,6 +10,7 @@
 struct attempt_dial {
 	struct dial dial;
 	struct stream *stream;
+	uint64_t deadline_ms; /* loop time; 0: none */
 };
 
 /* What counts the connection of the attempt; NULL: nothing does. Borrowed from the lease. */

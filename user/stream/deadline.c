@@ -3,6 +3,8 @@
 
 #include "user/base/limits.h"
 #include "user/base/units.h"
+#include "user/stream/attempt_hold.h"
+#include "user/stream/attempt_wait.h"
 #include "user/stream/downstream.h"
 #include "user/stream/upstream_side.h"
 
@@ -155,10 +157,17 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
 		deadline_offer(&pick, DEADLINE_DELAY, stream->exchange->delay_end_ms);
 		break;
+	case STREAM_PENDING:
+		if (stream->exchange)
+			deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
+		if (stream->attempt.wait)
+			deadline_offer(&pick, DEADLINE_PENDING, stream->attempt.wait->deadline_ms);
+		break;
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:
 		deadline_offer_attempt(&pick, stream);
-		deadline_offer(&pick, DEADLINE_CONNECT, stream->attempt.connect_deadline_ms);
+		if (stream->attempt.dial)
+			deadline_offer(&pick, DEADLINE_CONNECT, stream->attempt.dial->deadline_ms);
 		break;
 	case STREAM_WAIT_HEAD:
 		deadline_offer_attempt(&pick, stream);

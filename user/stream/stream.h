@@ -15,6 +15,7 @@
 struct upstream_side;
 struct client;
 struct attempt_dial;
+struct attempt_wait;
 struct downstream;
 struct upstream;
 
@@ -37,7 +38,7 @@ struct attempt {
 	/* Why the last attempt failed; valid with STEP_FAILED and in BACKOFF. error: -errno, 0: unknown. */
 	enum try_outcome failed_outcome : 8;
 	int failed_error;
-	uint64_t connect_deadline_ms; /* loop time; 0: none, or no connection is being opened */
+	struct attempt_wait *wait; /* owner; NULL unless it has waited for a place at its backend */
 	struct previous_hosts *previous_hosts; /* owner; NULL: no attempt has failed yet, or no memory */
 	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };

@@ -7,6 +7,7 @@ import {closeStream, refresh, state} from './store.js';
 
 const WAITS = {
     new: 'for a route', guard: 'for the decision of a policy', delay: 'for an injected delay to pass',
+    pending: 'for a place at the backend',
     resolve: 'for the addresses of the backend', connect: 'for a connection to the backend',
     wait_head: 'for the response of the backend', backoff: 'for the next attempt',
     relay: 'for bytes of the bodies',

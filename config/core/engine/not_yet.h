@@ -49,7 +49,6 @@
 #define NOT_YET_PROBABILITY \
 	NOT_YET("every request is delayed; write the chance as an expression, as in duration: " \
 		"'random() < 0.1 ? 500 : 0'")
-#define NOT_YET_PENDING NOT_YET("requests beyond the other limits get 503 at once")
 #define NOT_YET_HTTP1_HEADER_CASE NOT_YET("names of HTTP/1 headers keep their case")
 #define NOT_YET_HTTP2_MAX_HEADER_SIZE NOT_YET("config.limits.headBytes bounds heads of both versions")
 #define NOT_YET_OTLP NOT_YET("the log goes only to standard output")

@@ -173,9 +173,13 @@ static bool decode_limit(struct decoder *d, const struct yaml_node *node, void *
 
 static void check_breaker(struct decoder *d, const struct yaml_node *node, void *object)
 {
-	(void)object;
+	const struct circuit_breaker *breaker = object;
+
 	if (node->kind == YAML_MAP && node->count == 0)
 		config_error(d->report, node, "limits nothing; write, for example, maxConnections: 100");
+	if (breaker->pending_timeout.is_set && !breaker->max_pending_requests.value)
+		config_error(d->report, decode_get(node, "pendingTimeout"),
+			     "has no effect, because no request waits; write maxPendingRequests, too");
 }
 
 static const struct schema_row per_endpoint_rows[] = {
@@ -191,7 +195,12 @@ static const struct schema_row circuit_breaker_rows[] = {
 	  .value_doc = "1 and more", .default_doc = "`config.limits.connectionsPerBackend`",
 	  .doc = "connections in use to all its endpoints; idle ones do not count, nor do further requests "
 		 "on an HTTP/2 connection" },
-	{ "maxPendingRequests", .refusal = NOT_YET_PENDING },
+	{ "maxPendingRequests", AS_OPT_U64(struct circuit_breaker, max_pending_requests),
+	  RANGE(0, UINT32_MAX), .value_doc = "0 and more", .default_doc = "0",
+	  .doc = "requests that wait for a place, first come, first served; beyond it, and with `0`, a "
+		 "request that finds another limit reached is refused at once" },
+	{ "pendingTimeout", AS_OPT_DURATION(struct circuit_breaker, pending_timeout), AT_LEAST(NS_PER_MS),
+	  .default_doc = "`10s`", .doc = "extension: how long a request waits, at most; then it is refused" },
 	{ "maxParallelRequests", AS_OPT_U64(struct circuit_breaker, max_parallel_requests),
 	  .decode = decode_limit, .value_doc = "1 and more", .default_doc = "no limit",
 	  .doc = "HTTP requests under way, WebSockets and CONNECT tunnels included" },

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""circuitBreaker: requests that wait for a place at their backend, in the order in which they came, over all
+workers."""
+from h2backends import acted2
+from hg import *
+from hg import h2_frames as f
+from hg.h2 import H2Client
+from plays import acted
+
+LIMITED = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      backends: [{backend: b}]
+- port: @tcp@
+  listeners:
+  - protocol: TCP
+    tcpRoutes:
+    - name: tunnel
+      backends: [{backend: b}]
+backends:
+- name: b
+  host: "@origin@"
+  policies: {circuitBreaker: {@limits@}, @more@}
+"""
+
+
+def waiting(gateway, count):
+    def is_so():
+        return gateway.metrics()("headgate_pending_requests") == count
+    wait_until(is_so, 5, f"{count} waiting requests")
+    eq(sum(s["state"] == "pending" for s in gateway.streams()), count, "streams that wait")
+
+
+def limited(limits, more="", workers=2):
+    gateway, backend = acted(LIMITED, workers=workers, limits=limits, more=more)
+    held = gateway.client().request("GET", "/held", host="a")
+    upstream = backend.accept()
+    upstream.read_request()
+    return gateway, backend, held, upstream
+
+
+def line_up(gateway, count):
+    """Requests that come one after another, each from its own client."""
+    clients = []
+    for number in range(count):
+        clients.append(gateway.client().request("GET", f"/{number}", host="a"))
+        waiting(gateway, number + 1)
+    return clients
+
+
+def answer(upstream, client):
+    upstream.respond(200, [("Connection", "close")])
+    eq(client.response().status, 200, "status")
+    upstream.close()
+
+
+def refused(gateway, path, reason):
+    answer = gateway.fetch(path)
+    line = gateway.wait_log(lambda line: line.get("http.path") == path)
+    eq((answer.status, answer.headers["x-headgate-overloaded"], line["close_reason"]), (503, "true", reason),
+       "status, header and reason")
+
+
+@test("requests beyond maxConnections wait, and are served in the order in which they came to any worker; "
+      "beyond maxPendingRequests they get 503")
+def order():
+    gateway, backend, held, upstream = limited("maxConnections: 1, maxPendingRequests: 6")
+    clients = line_up(gateway, 6)
+    refused(gateway, "/more", "pending_overflow")
+    eq(gateway.metrics()("headgate_limit_refused_total", limit="maxPendingRequests"), 1, "refusals")
+    for number, client in enumerate(clients):
+        answer(upstream, held)
+        upstream = backend.accept()
+        eq(upstream.read_request().target, f"/{number}", "who is next")
+        waiting(gateway, 5 - number)
+        held = client
+    answer(upstream, held)
+    wait_until(lambda: not gateway.streams(), 5, "the end of the requests")
+    check("pending limit=maxConnections" in gateway.admin("/trace").text, "the trace names the limit")
+
+
+@test("a request that has waited for pendingTimeout gets 503, and the trace names the timer")
+def timeout():
+    gateway, backend, held, upstream = limited(
+        "maxParallelRequests: 1, maxPendingRequests: 2, pendingTimeout: 50ms")
+    refused(gateway, "/late", "pending_timeout")
+    metrics = gateway.metrics()
+    eq((metrics("headgate_limit_refused_total", limit="pendingTimeout"),
+        metrics("headgate_timer_fired_total", timer="pending_timeout"),
+        metrics("headgate_pending_requests")), (1, 1, 0), "refusals, timers, waiting requests")
+    trace = gateway.admin("/trace").text
+    check("deadline=pending_timeout" in trace and "limit=maxParallelRequests" in trace, "the trace")
+    answer(upstream, held)
+
+
+@test("a client that leaves while it waits gives its position to the next, and costs no place")
+def leaves():
+    gateway, backend, held, upstream = limited("maxParallelRequests: 1, maxPendingRequests: 9")
+    clients = line_up(gateway, 4)
+    clients[0].rst()
+    clients[2].close()
+    waiting(gateway, 2)
+    for number in (1, 3):
+        answer(upstream, held)
+        upstream = backend.accept()
+        eq(upstream.read_request().target, f"/{number}", "who is next")
+        held = clients[number]
+    answer(upstream, held)
+    waiting(gateway, 0)
+
+
+@test("streams of HTTP/2 clients and tunnels of TCP wait in the same line")
+def kinds():
+    gateway, backend, held, upstream = limited("maxConnections: 1, maxPendingRequests: 3")
+    client = H2Client(gateway.port)
+    first = client.request("/first")
+    waiting(gateway, 1)
+    tunnel = gateway.client("tcp")
+    tunnel.send(b"x")
+    waiting(gateway, 2)
+    last = client.request("/last")
+    waiting(gateway, 3)
+    answer(upstream, held)
+    upstream = backend.accept()
+    eq(upstream.read_request().target, "/first", "who is next")
+    upstream.respond(200, [("Connection", "close")])
+    eq(client.response(first).status, 200, "status")
+    upstream.close()
+    upstream = backend.accept()
+    eq(upstream.read(1), b"x", "the byte of the tunnel")
+    tunnel.close()
+    upstream.close()
+    upstream = backend.accept()
+    eq(upstream.read_request().target, "/last", "who is next")
+    upstream.respond(200)
+    eq(client.response(last).status, 200, "status")
+
+
+@test("a stream on an open HTTP/2 connection that ends makes room, although the connection stays in use")
+def shared():
+    gateway, backend = acted2(LIMITED, values={f.MAX_CONCURRENT_STREAMS: 2},
+                              limits="maxConnections: 1, maxPendingRequests: 2",
+                              more="http: {version: HTTP/2.0}")
+    clients = [gateway.client().request("GET", "/0", host="a")]
+    upstream = backend.accept()
+    streams = [upstream.expect_request()[0]]
+    clients.append(gateway.client().request("GET", "/1", host="a"))
+    streams.append(upstream.expect_request()[0])
+    clients.append(gateway.client().request("GET", "/2", host="a"))
+    waiting(gateway, 1)
+    upstream.respond(streams[0], 200)
+    eq(clients[0].response().status, 200, "status")
+    streams.append(upstream.expect_request()[0])
+    waiting(gateway, 0)
+    for at in (1, 2):
+        upstream.respond(streams[at], 200)
+        eq(clients[at].response().status, 200, "status")
+
+
+@test("perEndpoint.maxConnections: who waits gets the endpoint that has room first")
+def endpoints():
+    other = Backend()
+    gateway, backend = acted(LIMITED.replace('host: "@origin@"', 'endpoints: [{host: "@origin@"}, '
+                                             '{host: "127.0.0.1:@other@"}]'), workers=2, more="",
+                             other=other.port,
+                             limits="perEndpoint: {maxConnections: 1}, maxPendingRequests: 2")
+    held = [gateway.client().request("GET", "/held", host="a") for _ in range(2)]
+    upstreams = [end.accept() for end in (backend, other)]
+    for upstream in upstreams:
+        upstream.read_request()
+    clients = line_up(gateway, 2)
+    for at, end in ((1, other), (0, backend)):
+        upstreams[at].respond(200, [("Connection", "close")])
+        upstreams[at].close()
+        upstreams[at] = end.accept()
+        eq(upstreams[at].read_request().target, f"/{1 - at}", "who is next")
+    for end in (*held, *clients, *upstreams):
+        end.close()
+
+
+@test("a reload keeps those who wait and their order; a drain serves them")
+def reload():
+    gateway, backend, held, upstream = limited("maxConnections: 1, maxPendingRequests: 2")
+    clients = line_up(gateway, 2)
+    gateway.reload(LIMITED.replace("@limits@", "maxConnections: 1, maxPendingRequests: 4"))
+    clients.append(gateway.client().request("GET", "/2", host="a"))
+    waiting(gateway, 3)
+    gateway.terminate()
+    for number, client in enumerate(clients):
+        answer(upstream, held)
+        upstream = backend.accept()
+        eq(upstream.read_request().target, f"/{number}", "who is next")
+        held = client
+    answer(upstream, held)
+    gateway.expect_exit()

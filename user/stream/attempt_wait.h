@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/base/pending.h"
+#include "user/loop/mailbox.h"
+#include "user/stream/stream.h"
+
+/*
+ * A stream that waits for a place at its backend: for a request (maxParallelRequests of circuitBreaker), then
+ * for a connection. The lines are those of the backend's count, so a reload keeps them; the stream waits with
+ * the limits of its own snapshot.
+ */
+struct attempt_wait {
+	struct pending_waiter waiter;
+	struct message message; /* to the worker: the waiter was woken */
+	struct stream *stream; /* NULL: has left; freed when the message arrives */
+	struct mailbox *mailbox; /* borrowed; of the worker */
+	uint64_t deadline_ms; /* loop time; for both places together */
+	bool has_joined;
+};
+
+/* True if its policy lets requests wait. */
+bool attempt_wait_is_on(const struct stream *stream);
+/* False if others wait for such a place, and the stream has to wait behind them. */
+bool attempt_wait_may_take(const struct stream *stream, enum pending_kind kind);
+/*
+ * It has found no place. PENDING_IS_FIRST: try once more, at once. PENDING_IS_BEHIND: it waits, and the
+ * driver gets STEP_ATTEMPT when it is its turn. PENDING_IS_FULL: too many wait. Or -ENOMEM.
+ */
+int attempt_wait_join(struct stream *stream, enum pending_kind kind);
+/* It has such a place: the next one in the line is woken. */
+void attempt_wait_leave(struct stream *stream, enum pending_kind kind);
+/* The attempt ends. Idempotent. */
+void attempt_wait_drop(struct stream *stream);
