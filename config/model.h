@@ -15,6 +15,7 @@
 #include "config/model_guard.h"
 #include "config/model_health.h"
 #include "config/model_mcp.h"
+#include "config/model_otlp.h"
 #include "config/model_static.h"
 #include "config/model_status.h"
 #include "config/model_tls.h"
@@ -584,6 +585,7 @@ struct snapshot {
 	uint32_t callout_count;
 	const struct access_log_policy *access_log; /* may be NULL */
 	const struct metrics_policy *metrics; /* may be NULL */
+	const struct tracing_policy *tracing; /* may be NULL */
 	const struct kept_object *kept_list;
 	struct status_object *status_list; /* of manifests, by kind; NULL: none */
 	struct hash_map *tls_identities; /* for the next load, config/core/values/tls_files.h; may be NULL */

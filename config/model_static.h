@@ -6,6 +6,7 @@
 
 #include "config/model_frontend.h"
 #include "config/model_mcp.h"
+#include "config/model_otlp.h"
 #include "user/base/h2_flood_kind.h"
 #include "user/base/span.h"
 #include "user/net/address.h"
@@ -144,6 +145,8 @@ struct static_config {
 	struct span log_level; /* empty: not configured */
 	struct span log_format; /* empty: not configured */
 	bool access_log;
+	bool has_tracing;
+	struct tracing_policy tracing; /* if frontendPolicies has none */
 	uint64_t mcp_session_ttl_ns; /* of an unused session; 0: no limit */
 	/* of a session whose client sends nothing after initialize; 0: no limit */
 	uint64_t mcp_uninitialized_ttl_ns;

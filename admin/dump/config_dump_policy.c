@@ -8,6 +8,7 @@
 #include "config/core/values/callout_value.h"
 #include "config/core/values/guard_value.h"
 #include "config/core/values/policy_value.h"
+#include "config/core/values/tracing_value.h"
 #include "config/standalone/policy.h"
 #include "policy/compile/attach.h"
 #include "user/base/units.h"
@@ -213,6 +214,12 @@ static void dump_remote_limit_forms(struct json_writer *w, const struct remote_r
 	json_close(w);
 }
 
+static void dump_tracing(struct json_writer *w, const struct tracing_policy *policy)
+{
+	dump_service(w, policy->target.ref);
+	dump_rows(w, &tracing_schema, policy);
+}
+
 void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 {
 	if (value->kind == POLICY_LOCAL_RATE_LIMIT) {
@@ -237,6 +244,8 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 		dump_ext_authz_forms(w, value->object);
 	else if (value->kind == POLICY_REMOTE_RATE_LIMIT)
 		dump_remote_limit_forms(w, value->object);
+	else if (value->kind == POLICY_FRONTEND_TRACING)
+		dump_tracing(w, value->object);
 	else if (value->kind == POLICY_BACKEND_TLS)
 		dump_backend_tls(w, value->object);
 	else if (value->kind == POLICY_FRONTEND_TLS)

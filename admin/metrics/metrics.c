@@ -112,6 +112,25 @@ static void add_callouts(const struct totals *totals, struct text *out)
 	}
 }
 
+static void add_exports(const struct totals *totals, struct text *out)
+{
+	static const struct span signals[OTLP_SIGNAL_COUNT] = { { "traces", 6 }, { "logs", 4 } };
+	static const struct span results[EXPORT_RESULT_COUNT] = {
+#define EXPORT_RESULT(id, name) { name, sizeof(name) - 1 },
+#include "user/base/export_results.def"
+#undef EXPORT_RESULT
+	};
+
+	prometheus_begin(out, METRIC_EXPORT_RECORDS);
+	for (uint32_t i = 0; i < OTLP_SIGNAL_COUNT * EXPORT_RESULT_COUNT; i++) {
+		const struct span labels[] = { signals[i / EXPORT_RESULT_COUNT],
+					       results[i % EXPORT_RESULT_COUNT] };
+
+		prometheus_sample(out, METRIC_EXPORT_RECORDS, labels,
+				  totals->exported[i / EXPORT_RESULT_COUNT][i % EXPORT_RESULT_COUNT]);
+	}
+}
+
 static void add_histograms(const struct totals *totals, struct text *out)
 {
 	prometheus_begin(out, METRIC_UPSTREAM_CONNECT);
@@ -303,6 +322,7 @@ int metrics_write(const struct admin_hooks *hooks, struct text *out)
 		return error;
 	totals_collect(hooks, &totals);
 	add_callouts(&totals, out);
+	add_exports(&totals, out);
 	add_histograms(&totals, out);
 	add_counters(&totals, out);
 	add_lanes(&totals, out);

@@ -21,6 +21,8 @@ static void collect_counters(const struct counters *c, struct totals *totals)
 		sum_up(totals->callout_results[i], c->callout_results[i], CALLOUT_RESULT_COUNT);
 		histogram_collect(&c->callouts[i], &histogram_processing, &totals->callouts[i]);
 	}
+	for (size_t i = 0; i < OTLP_SIGNAL_COUNT; i++)
+		sum_up(totals->exported[i], c->exported[i], EXPORT_RESULT_COUNT);
 	histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
 	histogram_collect(&c->upstream_connect_tls, &histogram_connect, &totals->upstream_connect_tls);
 	histogram_collect(&c->upstream_tls_handshake, &histogram_connect, &totals->upstream_tls_handshake);

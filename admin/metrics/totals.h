@@ -16,6 +16,7 @@ struct totals {
 	uint64_t lane_bytes_out[LANE_COUNT];
 	uint64_t callout_results[CALLOUT_KIND_COUNT][CALLOUT_RESULT_COUNT];
 	struct histogram_totals callouts[CALLOUT_KIND_COUNT];
+	uint64_t exported[OTLP_SIGNAL_COUNT][EXPORT_RESULT_COUNT];
 	struct histogram_totals upstream_connect;
 	struct histogram_totals upstream_connect_tls;
 	struct histogram_totals upstream_tls_handshake;

@@ -2,6 +2,7 @@
 #include "config/gatewayapi/callout_policy.h"
 
 #include "config/core/values/callout_value.h"
+#include "config/core/values/tracing_value.h"
 #include "config/core/values/url_value.h"
 #include "config/core/values/values.h"
 #include "config/gatewayapi/backend.h"
@@ -14,6 +15,7 @@
 struct service_source {
 	struct manifests *m;
 	const struct manifest_object *object;
+	bool is_collector; /* nobody is let in or refused by it */
 };
 
 static bool decode_ref(const struct service_source *source, const struct yaml_node *node,
@@ -26,7 +28,9 @@ static bool decode_ref(const struct service_source *source, const struct yaml_no
 	if (!DECODE_MAP(d, node, keys) ||
 	    !backend_ref_decode(source->m, node, source->object, BACKEND_USER_SERVICE, ref))
 		return false;
-	if (ref->is_invalid)
+	if (ref->is_invalid && source->is_collector)
+		config_error(d->report, node, "no spans reach this collector; name one that exists");
+	else if (ref->is_invalid)
 		decode_lacking(d, node,
 			       "the service cannot be asked, so nobody may enter; name one that exists");
 	return !ref->is_invalid;
@@ -47,7 +51,8 @@ static bool decode_url(const struct service_source *source, const struct yaml_no
 		return false;
 	if (!span_eq(target.path, SPAN("/"))) {
 		config_error(d->report, node,
-			     "has a path; write scheme, host and port only, and the path as http.path");
+			     "has a path; write scheme, host and port only, and the path as %s",
+			     source->is_collector ? "path" : "http.path");
 		return false;
 	}
 	ref->where = config_where(d->arena, node);
@@ -77,7 +82,7 @@ static struct backend_ref *decode_service(void *context, const struct yaml_node 
 const void *callout_policy_ext_authz(struct manifests *m, const struct yaml_node *node,
 				     const struct manifest_object *object)
 {
-	struct service_source source = { m, object };
+	struct service_source source = { m, object, false };
 	struct ext_authz_policy *policy = value_ext_authz(m->decoder, node);
 
 	return policy && value_ext_authz_targets(m->decoder, node, policy, decode_service, &source) ? policy
@@ -87,12 +92,20 @@ const void *callout_policy_ext_authz(struct manifests *m, const struct yaml_node
 const void *callout_policy_limit(struct manifests *m, const struct yaml_node *node,
 				 const struct manifest_object *object)
 {
-	struct service_source source = { m, object };
+	struct service_source source = { m, object, false };
 	struct remote_rate_limit *policy = value_remote_limit(m->decoder, node);
 
 	return policy && value_remote_limit_targets(m->decoder, node, policy, decode_service, &source)
 		       ? policy
 		       : NULL;
+}
+
+const void *callout_policy_tracing(struct manifests *m, const struct yaml_node *node,
+				   const struct manifest_object *object)
+{
+	struct service_source source = { m, object, true };
+
+	return value_tracing(m->decoder, node, decode_service, &source);
 }
 
 /* -------------------------------------------------------------------------------- ExternalAuth */
@@ -185,7 +198,7 @@ const void *callout_policy_filter(struct manifests *m, const struct yaml_node *n
 	static const struct decode_key keys[] = { KEY("protocol"), KEY("backendRef"), KEY("grpc"),
 						  KEY("http"), KEY("forwardBody") };
 	static const char *const protocols[] = { "GRPC", "HTTP" };
-	struct service_source source = { m, object };
+	struct service_source source = { m, object, false };
 	struct decoder *d = m->decoder;
 	struct ext_authz_policy *policy;
 

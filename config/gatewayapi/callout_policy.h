@@ -16,3 +16,6 @@ const void *callout_policy_limit(struct manifests *m, const struct yaml_node *no
 /* A filter of type ExternalAuth (Gateway API, HTTPExternalAuthFilter). */
 const void *callout_policy_filter(struct manifests *m, const struct yaml_node *node,
 				  const struct manifest_object *object);
+/* The collector of `frontend.tracing`. */
+const void *callout_policy_tracing(struct manifests *m, const struct yaml_node *node,
+				   const struct manifest_object *object);

@@ -15,15 +15,9 @@
 static void decode_frontend(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
-		KEY("http"),
-		KEY("tcp"),
-		KEY("accessLog"),
-		KEY("tls"),
-		KEY_REFUSED("tracing", NOT_YET_TRACING),
-		KEY("metrics"),
-		KEY("connect"),
-		KEY("proxyProtocol"),
-		KEY("networkAuthorization"),
+		KEY("http"),	KEY("tcp"),	      KEY("accessLog"),
+		KEY("tls"),	KEY("tracing"),	      KEY("metrics"),
+		KEY("connect"), KEY("proxyProtocol"), KEY("networkAuthorization"),
 	};
 	static const struct plain_policy plain[] = {
 		{ "http", "frontend/", ":frontend-http:", POLICY_FRONTEND_HTTP },
@@ -37,7 +31,10 @@ static void decode_frontend(struct manifests *m, const struct yaml_node *node, s
 		{ "metrics", "frontend/", ":frontend-metrics:", POLICY_FRONTEND_METRICS },
 	};
 
+	static const struct plain_policy tracing = { "tracing", "frontend/",
+						     ":frontend-tracing:", POLICY_FRONTEND_TRACING };
 	const struct yaml_node *proxy = decode_get(node, "proxyProtocol");
+	const struct yaml_node *tracing_node = decode_get(node, "tracing");
 	struct decoder *d = m->decoder;
 
 	if (!found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
@@ -46,6 +43,9 @@ static void decode_frontend(struct manifests *m, const struct yaml_node *node, s
 	if (proxy)
 		(void)value_trusts_proxies(d, proxy, &m->builder->snapshot->config);
 	found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
+	if (tracing_node)
+		found_add(&source->found, &tracing, callout_policy_tracing(m, tracing_node, source->object),
+			  tracing_node);
 }
 
 /* -------------------------------------------------------------------------------- traffic */

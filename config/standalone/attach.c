@@ -20,6 +20,7 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, enu
 		[POLICY_NETWORK_AUTHORIZATION] = "frontend/networkAuthorization",
 		[POLICY_FRONTEND_ACCESS_LOG] = "frontend/accessLog",
 		[POLICY_FRONTEND_METRICS] = "frontend/metrics",
+		[POLICY_FRONTEND_TRACING] = "frontend/tracing",
 	};
 	struct targeted_policy *policy = object ? build_policy(s->builder) : NULL;
 
@@ -42,7 +43,7 @@ static const struct policy_entry frontend_entries[] = {
 	{ "connect", POLICY_FRONTEND_CONNECT, NULL },
 	{ "accessLog", POLICY_FRONTEND_ACCESS_LOG, NULL },
 	{ "logging", POLICY_FRONTEND_ACCESS_LOG, NULL }, /* its alternative name */
-	{ "tracing", POLICY_KIND_COUNT, NOT_YET_TRACING },
+	{ "tracing", POLICY_FRONTEND_TRACING, NULL },
 	{ "metrics", POLICY_FRONTEND_METRICS, NULL },
 	{ "proxyProtocol", POLICY_FRONTEND_PROXY, NULL },
 	{ "proxy", POLICY_FRONTEND_PROXY, NULL }, /* its alternative name */
@@ -67,7 +68,9 @@ static bool is_second(struct decoder *d, const struct yaml_node *map, const stru
 
 static const void *frontend_value(struct standalone *s, const struct yaml_node *node, enum policy_kind kind)
 {
-	const void *object = policy_value(s->decoder, node, kind);
+	const void *object = kind == POLICY_FRONTEND_TRACING
+				     ? standalone_tracing(s, node, SPAN("frontend/tracing"))
+				     : policy_value(s->decoder, node, kind);
 
 	if (kind == POLICY_FRONTEND_PROXY &&
 	    !value_trusts_proxies(s->decoder, node, &s->builder->snapshot->config))

@@ -3,6 +3,7 @@
 
 #include "config/core/values/callout_value.h"
 #include "config/core/values/policy_value.h"
+#include "config/core/values/tracing_value.h"
 #include "config/standalone/target.h"
 #include "user/base/check.h"
 
@@ -91,6 +92,12 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 
 	return policy && value_remote_limit_targets(s->decoder, node, policy, decode_service, s) ? policy
 												 : NULL;
+}
+
+const void *standalone_tracing(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	s->base = base;
+	return value_tracing(s->decoder, node, decode_service, s);
 }
 
 /* -------------------------------------------------------------------------------- sets of policies */

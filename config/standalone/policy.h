@@ -29,6 +29,8 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 /* Policies of a helper service that a guard asks. */
 void standalone_callout_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret);
+/* frontendPolicies.tracing: struct tracing_policy; NULL: reported. */
+const void *standalone_tracing(struct standalone *s, const struct yaml_node *node, struct span base);
 /* Policies of an MCP target over HTTP. */
 void standalone_target_policies(struct standalone *s, const struct yaml_node *node,
 				struct policy_values *ret);

@@ -7,6 +7,7 @@
 
 #include "config/core/values/policy_value.h"
 #include "config/core/values/session_value.h"
+#include "config/core/values/tracing_value.h"
 #include "config/core/values/values.h"
 #include "config/standalone/trusted.h"
 #include "user/base/check.h"
@@ -534,7 +535,8 @@ static const struct schema_row static_rows[] = {
 	{ "hbone", .refusal = NOT_YET_HBONE, .shown_as = "hbone" },
 	{ .shown_as = "xds" },
 	{ .shown_as = "ca" },
-	{ "tracing", .refusal = NOT_YET_TRACING, .shown_as = "tracing" },
+	{ "tracing", AS_MAP(struct static_config, tracing, &config_tracing_schema, struct tracing_policy),
+	  SET_BY(struct static_config, has_tracing), .dump = DUMP_NULL },
 	{ "metrics", .refusal = "has moved; write frontendPolicies: {metrics: {add: ...}}",
 	  .shown_as = "metrics" },
 	{ "logging", AS_SECTION(struct static_config, &logging_schema) },

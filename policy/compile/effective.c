@@ -346,13 +346,17 @@ static void compile_observation(const struct compile *compile)
 		struct attachment *attachment = &compile->attachments.list[i];
 		enum policy_kind kind = attachment->policy->value.kind;
 
-		if ((kind == POLICY_FRONTEND_ACCESS_LOG || kind == POLICY_FRONTEND_METRICS) &&
+		if ((kind == POLICY_FRONTEND_ACCESS_LOG || kind == POLICY_FRONTEND_METRICS ||
+		     kind == POLICY_FRONTEND_TRACING) &&
 		    attachment->policy->is_attached)
 			precedence_enter(&precedence, attachment, LEVEL_GATEWAY, compile->report);
 	}
 	if (!compile->snapshot->access_log)
 		compile->snapshot->access_log = precedence_object(&precedence, POLICY_FRONTEND_ACCESS_LOG);
 	compile->snapshot->metrics = precedence_object(&precedence, POLICY_FRONTEND_METRICS);
+	compile->snapshot->tracing = precedence_object(&precedence, POLICY_FRONTEND_TRACING);
+	if (!compile->snapshot->tracing && compile->snapshot->config.has_tracing)
+		compile->snapshot->tracing = &compile->snapshot->config.tracing;
 }
 
 /*

@@ -25,7 +25,7 @@ POLICY = ["user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/ta
 MCP = ["user/mcp/json/*", "user/mcp/protocol/*", "user/mcp/session/*"]
 # A client and everything that serves it.
 CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*", "user/relay/*",
-                   "user/upstream/*", "user/callout/*", "user/restart/state.h",
+                   "user/upstream/*", "user/callout/*", "user/otlp/*", "user/restart/state.h",
                    "user/restart/announced.h"] + MODEL
 # What a worker and the admin servers may use: objects of a thread, none of the process.
 THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
@@ -79,6 +79,8 @@ LAYERS = {
     "user/http1": GROUND + ["user/http/*", "user/relay/*", "user/upstream/*"],
     "user/callout": GROUND + ["user/http/*", "user/h2/*", "user/http1/*", "user/obs/*", "user/relay/*",
                               "user/upstream/*"] + MODEL,
+    "user/otlp": GROUND + ["user/http/*", "user/obs/*", "user/callout/*", "user/upstream/*", "gen/version.h"]
+                 + MODEL,
     "user/health": GROUND + ["user/net/*", "user/http/*", "user/h2/*", "user/http1/*", "user/relay/*",
                              "user/upstream/*", "user/callout/h2_call.h"] + MODEL,
     "user/mcp/json": ["user/base/*"],

@@ -10,7 +10,7 @@ from hg.framework import Context, context
 
 PACKAGE = "test"
 KINDS = {"string": 9, "bytes": 12, "uint32": 13, "uint64": 4, "int32": 5, "int64": 3, "bool": 8,
-         "enum32": 5, "double": 1}
+         "enum32": 5, "double": 1, "fixed64": 6, "fixed32": 7}
 
 # Message -> fields: (name, number, kind or message, repeated). Numbers and types are those of Envoy's API v3.
 MESSAGES = {
@@ -65,12 +65,17 @@ MESSAGES = {
 OK, OVER_LIMIT = 1, 2  # RateLimitResponse.Code
 
 
-def _classes():
+def classes(messages):
+    """Message -> class. A fifth member of a field is the name of its oneof."""
     file = descriptor_pb2.FileDescriptorProto(name="test.proto", package=PACKAGE, syntax="proto3")
-    for name, fields in MESSAGES.items():
+    for name, fields in messages.items():
         message = file.message_type.add(name=name)
-        for field_name, number, kind, *repeated in fields:
-            field = message.field.add(name=field_name, number=number, label=3 if repeated else 1)
+        for field_name, number, kind, *more in fields:
+            field = message.field.add(name=field_name, number=number, label=3 if more and more[0] else 1)
+            if len(more) > 1:
+                if not message.oneof_decl:
+                    message.oneof_decl.add(name=more[1])
+                field.oneof_index = 0
             if kind in KINDS:
                 field.type = KINDS[kind]
             else:
@@ -78,10 +83,10 @@ def _classes():
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     factory = message_factory.MessageFactory(pool)
-    return {name: factory.GetPrototype(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in MESSAGES}
+    return {name: factory.GetPrototype(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in messages}
 
 
-_CLASS = _classes()
+_CLASS = classes(MESSAGES)
 
 
 def make(name, **members):
@@ -125,7 +130,8 @@ class Service:
     """One of the services. answer(request, context) gives a message, or bytes, which may be none."""
 
     def __init__(self, method, request, answer, certificate=None):
-        self.asked, self.answer, self._request = [], answer, request
+        self.asked, self.answer = [], answer
+        self._request = _CLASS[request] if isinstance(request, str) else request
         self._lock = threading.Lock()
         path, name = method.strip("/").split("/")
         handler = grpc.unary_unary_rpc_method_handler(self._serve, request_deserializer=self._read,
@@ -141,7 +147,7 @@ class Service:
         context().own(Context.ORIGIN, self)
 
     def _read(self, data):
-        return _CLASS[self._request].FromString(data)
+        return self._request.FromString(data)
 
     @staticmethod
     def _write(message):

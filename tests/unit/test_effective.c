@@ -111,6 +111,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_NETWORK_AUTHORIZATION:
 	case POLICY_FRONTEND_ACCESS_LOG:
 	case POLICY_FRONTEND_METRICS:
+	case POLICY_FRONTEND_TRACING:
 	case POLICY_BACKEND_HTTP:
 	case POLICY_BACKEND_TCP:
 	case POLICY_BACKEND_TLS:

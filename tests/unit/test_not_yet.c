@@ -23,12 +23,11 @@ static const struct place {
 	  "}}]}]}]}]\n",
 	  { "mcpGuardrails", "ai" },
 	  { "backendTunnel", "a2a", "inferenceRouting" } },
-	{ "frontendPolicies: {", "}\n", { "networkExtAuthz" }, { "tracing" } },
+	{ "frontendPolicies: {", "}\n", { "networkExtAuthz" }, { NULL } },
 	{ "config: {",
 	  "}\n",
 	  { "spiffe" },
-	  { "tracing",
-	    "hbone",
+	  { "hbone",
 	    "namespace",
 	    "gateway",
 	    "clusterId",
@@ -58,7 +57,6 @@ static const struct place {
 	  { "compression" } },
 	{ MANIFEST "backend: {", "}}}\n", { "ai", "extAuth" }, { "tunnel" } },
 	{ MANIFEST "backend: {mcp: {", "}}}}\n", { "guardrails" }, { NULL } },
-	{ MANIFEST "frontend: {", "}}}\n", { NULL }, { "tracing" } },
 };
 
 static void check_key(const struct place *place, const char *key, bool protects)

@@ -167,8 +167,6 @@ TEST(wrong_front_end_and_attached_policies_are_refused)
 	static const struct config_refusal rows[] = {
 		{ "frontendPolicies: {https: {}}\n",
 		  "a.yaml:1:20: frontendPolicies.https: ", "did you mean \"http\"?" },
-		{ "frontendPolicies: {tracing: {}}\n",
-		  "a.yaml:1:20: frontendPolicies.tracing: ", "is not supported yet" },
 		{ "frontendPolicies: {connect: {}}\n",
 		  "a.yaml:1:29: frontendPolicies.connect: ", "\"mode\" is missing" },
 		{ "frontendPolicies: {connect: {mode: tunnel}}\n",
@@ -288,7 +286,6 @@ TEST(wrong_static_values_are_refused)
 		  "a.yaml:1:32: config.forwarded.trusted[0]: ", "is not a network" },
 		{ "config: {retry: {budgetPercent: 101}}\n",
 		  "a.yaml:1:33: config.retry.budgetPercent: ", "from 0 to 100" },
-		{ "config: {tracing: {}}\n", "a.yaml:1:10: config.tracing: ", "is not supported yet" },
 		{ "config: {xdsAddress: x}\n", "a.yaml:1:10: config.xdsAddress: ", "is not supported yet" },
 	};
 

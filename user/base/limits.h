@@ -195,6 +195,13 @@ enum limits {
 	LIMIT_CALLOUT_NAMES = 64, /* headers of a list of its policy: refused when loading */
 	LIMIT_CALLOUT_BYTES = 64 * 1024, /* of a response: a longer one is a failure */
 	LIMIT_CALLOUT_REQUEST_BYTES = 256 * 1024, /* of a message of gRPC: a failure */
+	/* Records of OpenTelemetry that wait for their collector (user/otlp), of a worker and signal. */
+	LIMIT_EXPORT_BATCH_BYTES = 256 * 1024, /* of one call */
+	LIMIT_EXPORT_BATCHES = 16, /* beyond, records are dropped */
+	LIMIT_EXPORT_END_MS = 1000, /* that a worker which ends waits for the collector */
+	LIMIT_OTLP_RECORD_BYTES = 16 * 1024, /* of a span or log record: what does not fit is left out */
+	LIMIT_OTLP_VALUE_BYTES = 1024, /* of an attribute: cut */
+	LIMIT_OTLP_ATTRIBUTES = 64, /* of a list of a policy: refused when loading */
 	/* No calls to a service that did not answer: at first, and at most. */
 	LIMIT_CIRCUIT_LEAST_MS = 250,
 	LIMIT_CIRCUIT_MS = 5000,

@@ -179,3 +179,8 @@ void protobuf_entry(struct protobuf_writer *writer, uint32_t number, struct span
 	protobuf_bytes(writer, 2, value);
 	protobuf_close(writer);
 }
+
+void protobuf_fields(struct protobuf_writer *writer, struct span fields)
+{
+	append(writer, fields);
+}

@@ -57,3 +57,5 @@ void protobuf_bytes(struct protobuf_writer *writer, uint32_t number, struct span
 void protobuf_number(struct protobuf_writer *writer, uint32_t number, uint64_t value);
 /* An entry of a map of texts: {key 1, value 2}. */
 void protobuf_entry(struct protobuf_writer *writer, uint32_t number, struct span key, struct span value);
+/* Fields that were written before, as they are. */
+void protobuf_fields(struct protobuf_writer *writer, struct span fields);

@@ -278,7 +278,7 @@ static struct span read_grpc(struct callout *callout)
 
 	if (call->response->status != 200 || !grpc_is_call(head))
 		return SPAN("a response that is not of gRPC");
-	status = grpc_status_read(last);
+	callout->response.grpc_status = status = grpc_status_read(last);
 	if (status < 0)
 		return SPAN("a response without grpc-status");
 	if (status != GRPC_OK)

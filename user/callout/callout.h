@@ -27,6 +27,7 @@ struct callout_response {
 	uint16_t status; /* of HTTP; gRPC: 200 */
 	struct fields fields;
 	struct span body; /* of gRPC: the message */
+	int grpc_status; /* of an error; 0 and less: none came, or it is no error */
 };
 
 /* One call. It owns its bytes; its owner frees it. */
@@ -45,7 +46,7 @@ void callout_free(struct callout *callout);
 bool callout_is_done(const struct callout *callout);
 enum callout_result callout_result(const struct callout *callout); /* when it is done, like the next ones */
 struct span callout_fault(const struct callout *callout); /* why there is no response; empty: there is */
-/* With a fault only its status counts: that of a head that came over HTTP, 0: none. */
+/* With a fault only its statuses count: that of a head that came over HTTP, 0: none; and that of gRPC. */
 const struct callout_response *callout_response(const struct callout *callout);
 uint32_t callout_us(const struct callout *callout); /* from start to end */
 /* Counts a call that was not made. */

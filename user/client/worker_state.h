@@ -82,6 +82,7 @@ struct proxy_bind {
 };
 
 struct client_handler;
+struct exporter; /* user/otlp/exporter.h */
 struct stream_driver;
 struct stream_history;
 
@@ -103,6 +104,7 @@ struct proxy {
 	struct sockmap_lane sockmap; /* used when relay.gate points here */
 	struct upstream_pool pool;
 	struct callouts callouts; /* of helper services */
+	struct exporter *spans; /* owner; NULL: none was made */
 	struct jwt_verifier *tokens; /* owner; NULL: not needed yet */
 	struct head_budget head_budget; /* of the running requests */
 	struct list mirrors; /* of struct mirror */

@@ -474,8 +474,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 static void gateway_stop(struct gateway *gateway)
 {
 	password_checker_stop(gateway->shared.passwords);
-	for (uint32_t i = 0; i < gateway->worker_count; i++)
-		worker_stop(gateway->workers[i]);
+	workers_stop(gateway->workers, gateway->worker_count);
 	gateway->worker_count = 0;
 	password_checker_free(gateway->shared.passwords);
 	hg_free(gateway->workers);

@@ -58,9 +58,11 @@ static enum field_id field_candidate(struct span name)
 			return FIELD_CONNECTION;
 		if (first == 'k')
 			return FIELD_KEEP_ALIVE;
+		if (first == 't')
+			return FIELD_TRACESTATE;
 		return first == 'u' ? FIELD_USER_AGENT : FIELD_SET_COOKIE;
 	case 11:
-		return FIELD_RETRY_AFTER;
+		return first == 't' ? FIELD_TRACEPARENT : FIELD_RETRY_AFTER;
 	case 12:
 		if (first == 'c')
 			return FIELD_CONTENT_TYPE;

@@ -5,6 +5,7 @@
 #include "user/base/end_reason.h"
 #include "user/base/h2_flood_kind.h"
 #include "user/base/limit_kind.h"
+#include "user/base/otlp_signal.h"
 #include "user/obs/histogram.h"
 #include "user/obs/record.h"
 
@@ -31,6 +32,7 @@ struct counters {
 	atomic_uint_fast64_t lane_bytes_out[LANE_COUNT];
 	atomic_uint_fast64_t callout_results[CALLOUT_KIND_COUNT][CALLOUT_RESULT_COUNT];
 	struct histogram callouts[CALLOUT_KIND_COUNT]; /* seconds */
+	atomic_uint_fast64_t exported[OTLP_SIGNAL_COUNT][EXPORT_RESULT_COUNT]; /* records */
 	struct histogram upstream_connect; /* seconds, without TLS */
 	struct histogram upstream_connect_tls; /* including the handshake */
 	struct histogram upstream_tls_handshake;

@@ -18,6 +18,7 @@
 #include "user/stream/facts.h"
 #include "user/stream/internal_fields.h"
 #include "user/stream/step.h"
+#include "user/stream/tracing.h"
 #include "user/stream/upstream_side.h"
 #include "user/tls/session.h"
 #include "user/upstream/upstream.h"
@@ -57,7 +58,8 @@ static int attempt_write_head(struct stream *stream)
 		if (error)
 			return error;
 	}
-	if (internal_fields_are_wanted(stream) && internal_fields_add(stream) < 0)
+	if ((internal_fields_are_wanted(stream) && internal_fields_add(stream) < 0) ||
+	    tracing_attempt_head(stream) < 0)
 		return -ENOMEM;
 	return attempt_send_head(stream);
 }
@@ -129,6 +131,7 @@ enum stream_step attempt_start(struct stream *stream)
 				       tls->invalid_reason, END_BACKEND_TLS_INVALID);
 	if (stream->exchange)
 		attempt_begin_exchange(stream);
+	tracing_attempt_begin(stream);
 	if (!attempt_admit(stream))
 		return attempt_overload(stream);
 	switch (place_choose(stream)) {
@@ -458,6 +461,7 @@ static enum stream_step attempt_take_failure(struct stream *stream)
 
 enum stream_step attempt_failed(struct stream *stream)
 {
+	tracing_attempt_failed(stream);
 	if (stream->attempt.failed_outcome == TRY_RESPONSE)
 		return attempt_repeat_response(stream);
 	if (stream->attempt.failed_outcome == TRY_RESET && stream->upstream &&
@@ -525,6 +529,7 @@ static enum stream_step attempt_take_head(struct stream *stream)
 	}
 	if (status >= 200 || status == 101) {
 		stream->head_us = stream_us_since(stream, stream->start_ns);
+		tracing_attempt_response(stream, status);
 		outcome_response(stream);
 		return attempt_take_final(stream);
 	}

@@ -22,6 +22,7 @@
 #include "user/phase/transform.h"
 #include "user/stream/facts.h"
 #include "user/stream/step.h"
+#include "user/stream/tracing.h"
 
 static enum stream_step exchange_redirect(struct stream *stream, const struct redirect_policy *redirect)
 {
@@ -250,6 +251,7 @@ enum stream_step exchange_route(struct stream *stream)
 	enum stream_step step;
 
 	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
+	tracing_begin(stream);
 	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
 		return connect_tunnel_refuse(stream);
 	if (!bind)

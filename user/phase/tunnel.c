@@ -21,7 +21,7 @@ static bool admit(struct stream *stream, const struct guard_use *use, struct str
 	is_admitted = client_network_admits(stream->client, use, &why);
 	texts->refusal = text_span(&why);
 	if (!is_admitted)
-		(void)stream_keep_texts(stream, texts, NULL);
+		(void)stream_keep_texts(stream, texts, NULL, NULL);
 	text_done(&why);
 	return is_admitted;
 }
@@ -55,7 +55,7 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 	network = stream->listener ? guard_of_connections(&stream->listener->guards) : NULL;
 	if (network && !admit(stream, network, &texts))
 		return step_end(stream, network->guard->reason, STREAM_END_RESET);
-	if (sni.len && stream_keep_texts(stream, &texts, NULL) < 0)
+	if (sni.len && stream_keep_texts(stream, &texts, NULL, NULL) < 0)
 		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;
 	stream->tcp_route = route;

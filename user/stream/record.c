@@ -2,6 +2,7 @@
 #include "user/client/client_tls.h"
 #include "user/http/grpc.h"
 #include "user/stream/internal_fields.h"
+#include "user/stream/tracing.h"
 #include "user/stream/upstream_side.h"
 #include "user/tls/session.h"
 #include "user/upstream/upstream_pool.h"
@@ -161,6 +162,7 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 	record_fill_texts(stream, record);
 	record_fill_tls(stream, record);
 	record_fill_bypass(stream, record);
+	tracing_fill_record(stream, record);
 	if (stream->exchange && stream->exchange->internal_fields.len) {
 		record->mcp_method = internal_fields_get(stream, SPAN("mcp.method"));
 		record->mcp_tool = internal_fields_get(stream, SPAN("mcp.tool"));

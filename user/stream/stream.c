@@ -14,6 +14,7 @@
 #include "user/stream/history.h"
 #include "user/stream/internal_fields.h"
 #include "user/stream/log.h"
+#include "user/stream/tracing.h"
 #include "user/stream/upstream_side.h"
 
 /*
@@ -118,19 +119,25 @@ uint32_t stream_us_since(const struct stream *stream, uint64_t then_ns)
 	return us > UINT32_MAX ? UINT32_MAX : us ? (uint32_t)us : 1;
 }
 
-int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, const struct stream_user *user)
+int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, const struct stream_user *user,
+		      struct stream_tracing *tracing)
 {
 	size_t user_bytes = user ? sizeof(*user) + user->jwt_subject.len + user->basic.len +
 					    user->request_id.len + user->user_agent.len
 				 : 0;
-	size_t len = texts->method.len + texts->host.len + texts->path.len + user_bytes;
+	size_t tracing_bytes = tracing ? sizeof(struct stream_tracing *) : 0;
+	size_t len = texts->method.len + texts->host.len + texts->path.len + user_bytes + tracing_bytes;
 	struct stream_texts *kept = hg_malloc(sizeof(*kept) + len);
 	char *at;
 
 	if (!kept)
 		return -ENOMEM;
 	stream->keeps_user = user;
+	stream->keeps_tracing = tracing;
 	at = (char *)(kept + 1) + (user ? sizeof(*user) : 0);
+	if (tracing)
+		*(struct stream_tracing **)at = tracing;
+	at += tracing_bytes;
 	kept->method = stream_put_text(&at, texts->method);
 	kept->host = stream_put_text(&at, texts->host);
 	kept->path = stream_put_text(&at, texts->path);
@@ -170,16 +177,20 @@ static bool stream_has_user(const struct stream_user *user)
 
 void stream_drop_exchange(struct stream *stream)
 {
-	const struct exchange *exchange = stream->exchange;
+	struct exchange *exchange = stream->exchange;
 	const struct stream_user *user = exchange ? &exchange->user : NULL;
 
-	if (exchange && stream_keep_texts(stream, &exchange->texts, stream_has_user(user) ? user : NULL) == 0)
-		stream_free_exchange(stream);
+	if (!exchange || stream_keep_texts(stream, &exchange->texts, stream_has_user(user) ? user : NULL,
+					   exchange->tracing) < 0)
+		return;
+	exchange->tracing = NULL;
+	stream_free_exchange(stream);
 }
 
 static void stream_free(struct stream *stream)
 {
 	head_budget_drop(&stream->proxy->head_budget, stream->head_bytes);
+	tracing_free(stream_tracing_of(stream));
 	stream_free_exchange(stream);
 	hg_free(stream->texts);
 	lease_unref(stream->lease);
@@ -287,6 +298,7 @@ static void stream_report(struct stream *stream)
 	path_metrics_add(proxy->paths, &record, loop_now_ns(proxy->loop) / NS_PER_S);
 	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
 	stream_log(stream, &record);
+	tracing_end(stream, &record);
 }
 
 /* Stops both directions; the connections are still open. */

@@ -115,6 +115,7 @@ struct read_watch {
 };
 
 struct callout; /* user/callout/callout.h */
+struct stream_tracing; /* user/stream/tracing.h */
 struct guard_change; /* user/phase/guard_call.h */
 struct client_session;
 struct mirror_plan;
@@ -156,6 +157,7 @@ struct exchange {
 	struct stream_user user; /* the same for the log */
 	uint64_t access; /* of the attempt, at an MCP backend with rules (grant.h); 0: none */
 	struct verify_question *question; /* about a password, not answered yet; NULL: none */
+	struct stream_tracing *tracing; /* owner; NULL: the request is not sampled */
 	struct callout *callout; /* owner; of a helper service, for the guard that waits; NULL: none */
 	const void *call_subject; /* guard_reply.subject */
 	struct guard_change *guard_changes; /* of the request; in arena; NULL: none */
@@ -211,6 +213,7 @@ struct stream {
 	bool is_kept : 1; /* not handed over: its route is gone */
 	bool has_stalled : 1; /* while both directions rested (quiesce.h) */
 	bool keeps_user : 1; /* a struct stream_user follows the kept texts */
+	bool keeps_tracing : 1; /* then an owned pointer to a struct stream_tracing */
 	uint16_t status; /* sent or to be sent, 0: none */
 	int16_t grpc_status; /* seen or sent; -1: none */
 	uint32_t reset_code; /* of the RST_STREAM that the backend sent; 0: none */
@@ -265,9 +268,12 @@ struct stream *stream_create(struct client *client, const struct downstream *dow
 void stream_note_request(struct stream *stream);
 /* Microseconds since then, at least 1. */
 uint32_t stream_us_since(const struct stream *stream, uint64_t then_ns);
-/* Keeps a copy of the texts for the log of a stream without exchange; user may be NULL. 0 or -ENOMEM. */
-int stream_keep_texts(struct stream *stream, const struct stream_texts *texts,
-		      const struct stream_user *user);
+/*
+ * Keeps a copy of the texts for the log of a stream without exchange. user and tracing, which it takes, may
+ * be NULL. 0 or -ENOMEM.
+ */
+int stream_keep_texts(struct stream *stream, const struct stream_texts *texts, const struct stream_user *user,
+		      struct stream_tracing *tracing);
 /*
  * The stream becomes a tunnel: frees the exchange, except its texts for the log. Without memory for those the
  * exchange stays.

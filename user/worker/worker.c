@@ -17,6 +17,7 @@
 #include "user/phase/mirror.h"
 #include "user/client/evict.h"
 #include "user/obs/label_bound.h"
+#include "user/otlp/exporter.h"
 #include "user/stream/stream.h"
 #include "user/upstream/upstream.h"
 #include "user/stream/view.h"
@@ -63,6 +64,8 @@ static bool worker_is_handed_over(const struct worker *worker)
 static void worker_close(struct worker *worker)
 {
 	worker->proxy.pool.is_closing = true;
+	if (worker->proxy.spans)
+		exporter_skip_delay(worker->proxy.spans);
 	clients_drain(&worker->proxy, false);
 	if (worker_is_handed_over(worker))
 		worker_on_ports_closed(&worker->ports);
@@ -178,6 +181,11 @@ static void worker_on_phase(struct message *message, void *context)
 	hg_free(phase);
 }
 
+static void worker_on_exported(void *context)
+{
+	loop_stop(((struct worker *)context)->loop);
+}
+
 static void worker_on_stop(struct message *message, void *context)
 {
 	struct worker *worker = context;
@@ -189,7 +197,9 @@ static void worker_on_stop(struct message *message, void *context)
 	worker_ports_stop(&worker->ports);
 	worker_abort_streams(worker, END_DRAIN_DEADLINE);
 	worker_close_clients(worker, END_DRAIN_DEADLINE);
-	loop_stop(worker->loop);
+	/* Streams that have just ended have spans, too. */
+	if (!worker->proxy.spans || exporter_finish(worker->proxy.spans, worker_on_exported, worker))
+		loop_stop(worker->loop);
 }
 
 /* ------------------------------------------------------------------------------------ other threads */
@@ -332,6 +342,8 @@ static void *worker_run(void *argument)
 			  strerrordesc_np(-error));
 	worker_ports_done(&worker->ports);
 	mirrors_stop(&worker->proxy);
+	exporter_free(worker->proxy.spans);
+	worker->proxy.spans = NULL;
 	upstream_pool_done(&worker->proxy.pool);
 	timer_cancel(loop_timers(worker->loop), &worker->proxy.log_timer);
 	timer_cancel(loop_timers(worker->loop), &worker->proxy.rest_timer);
@@ -468,10 +480,14 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 	return worker;
 }
 
-void worker_stop(struct worker *worker)
+void workers_stop(struct worker **list, uint32_t count)
 {
-	worker->stop.run = worker_on_stop;
-	mailbox_send(worker->mailbox, &worker->stop);
-	pthread_join(worker->thread, NULL);
-	worker_free(worker);
+	for (uint32_t i = 0; i < count; i++) {
+		list[i]->stop.run = worker_on_stop;
+		mailbox_send(list[i]->mailbox, &list[i]->stop);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		pthread_join(list[i]->thread, NULL);
+		worker_free(list[i]);
+	}
 }

@@ -74,5 +74,8 @@ int worker_close_stream(struct worker *worker, uint64_t id, void (*done)(void *a
 			void *argument);
 /* On the main thread. */
 void worker_numbers(struct worker *worker, struct worker_numbers *ret_numbers);
-/* Ends the loop, joins the thread and frees everything of the worker. Aborts open streams. */
-void worker_stop(struct worker *worker);
+/*
+ * Aborts open streams, ends the loops at the same time, joins the threads, and frees everything of the
+ * workers.
+ */
+void workers_stop(struct worker **list, uint32_t count);

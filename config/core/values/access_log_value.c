@@ -39,8 +39,8 @@ static const struct yaml_node *expression_of(const struct decoder *d, const stru
 	return d->is_manifest ? decode_get(node, "expression") : node;
 }
 
-static bool decode_pair(struct decoder *d, const struct yaml_node *node, bool (*is_valid)(struct span name),
-			const char *advice, struct header_pair *pair)
+bool value_named_expression(struct decoder *d, const struct yaml_node *node,
+			    bool (*is_valid)(struct span name), const char *advice, struct header_pair *pair)
 {
 	static const struct decode_key keys[] = { KEY("name"), KEY("expression") };
 	const struct yaml_node *name_node = node;
@@ -64,10 +64,11 @@ static bool decode_pair(struct decoder *d, const struct yaml_node *node, bool (*
 
 static bool decode_field(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	return decode_pair(d, node, is_name,
-			   "field that is free; write up to 64 letters, digits and ._-/, other than level, "
-			   "time and scope",
-			   ret);
+	return value_named_expression(
+		d, node, is_name,
+		"field that is free; write up to 64 letters, digits and ._-/, other than level, "
+		"time and scope",
+		ret);
 }
 
 /* Lists of manifests may repeat a name. Prometheus reads no page on which a sample has a label twice. */
@@ -85,10 +86,9 @@ static void refuse_repeats(struct decoder *d, const struct yaml_node *nodes, con
 	}
 }
 
-/* Pairs with an error are not in the list, which then does not count: NULL. */
-static const struct expression **compile_pairs(struct decoder *d, const struct yaml_node *nodes,
-					       const struct header_pair *list, uint32_t *count,
-					       uint32_t *needs)
+const struct expression **value_compile_named(struct decoder *d, const struct yaml_node *nodes,
+					      const struct header_pair *list, uint32_t *count,
+					      enum expression_point point, uint32_t *needs)
 {
 	const struct expression **expressions = decode_take(d, *count, sizeof(*expressions));
 	uint32_t at = 0;
@@ -100,7 +100,7 @@ static const struct expression **compile_pairs(struct decoder *d, const struct y
 	refuse_repeats(d, nodes, list);
 	yaml_each(child, nodes) {
 		const struct expression *expression =
-			value_expression(d, expression_of(d, child), list[at].value, EXPRESSION_AT_END);
+			value_expression(d, expression_of(d, child), list[at].value, point);
 
 		expressions[at++] = expression;
 		*needs |= expression ? expression->needs : 0;
@@ -112,8 +112,8 @@ static void check_fields(struct decoder *d, const struct yaml_node *node, void *
 {
 	struct access_log_policy *policy = object;
 
-	policy->add_expressions = compile_pairs(d, decode_get(node, "add"), policy->add_list,
-						&policy->add_count, &policy->needs);
+	policy->add_expressions = value_compile_named(d, decode_get(node, "add"), policy->add_list,
+						      &policy->add_count, EXPRESSION_AT_END, &policy->needs);
 }
 
 /* clang-format off */
@@ -171,18 +171,19 @@ static bool is_label(struct span name)
 
 static bool decode_label(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	return decode_pair(d, node, is_label,
-			   "label that is free; write up to 64 letters, digits and _, other than the labels "
-			   "that the metric has",
-			   ret);
+	return value_named_expression(
+		d, node, is_label,
+		"label that is free; write up to 64 letters, digits and _, other than the labels "
+		"that the metric has",
+		ret);
 }
 
 static void check_labels(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	struct metrics_policy *policy = object;
 
-	policy->add_expressions = compile_pairs(d, decode_get(node, "add"), policy->add_list,
-						&policy->add_count, &policy->needs);
+	policy->add_expressions = value_compile_named(d, decode_get(node, "add"), policy->add_list,
+						      &policy->add_count, EXPRESSION_AT_END, &policy->needs);
 }
 
 static const struct schema_row metrics_rows[] = {

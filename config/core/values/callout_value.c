@@ -99,23 +99,7 @@ static const struct yaml_node *itself(const struct decoder *d, const struct yaml
 
 /* -------------------------------------------------------------------------------- the service */
 
-/* The styles decode it: value_ext_authz_targets(). */
-/* clang-format off */
-#define TARGET_ROWS(object)                                                                                  \
-	{ "host", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "`name:port`",                    \
-	  .default_doc = "–", .doc = "as under `backends[]`; write `host`, `service` or `backend`" },    \
-	{ "service", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "`{name, port}`",              \
-	  .default_doc = "–", .doc = "the same" },                                                           \
-	{ "backend", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "name",                        \
-	  .default_doc = "–", .doc = "the same" },                                                           \
-	{ "policies", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "map", .default_doc = "–",    \
-	  .doc = "of the service, as of a backend: `backendTLS`, `http.requestTimeout`, `tcp`, `health`, "   \
-		 "`backendAuth`, `requestHeaderModifier`" },                                                 \
-	{ "backendRef", AS_REST(object), .style = STYLE_MANIFEST },                                          \
-	{ "url", AS_REST(object), .style = STYLE_MANIFEST }
-/* clang-format on */
-
-static bool push_target(struct decoder *d, struct backend_ref *ref, bool is_grpc)
+bool value_register_callout(struct decoder *d, struct backend_ref *ref, bool is_grpc)
 {
 	struct callout_target *target = ref ? decode_take(d, 1, sizeof(*target)) : NULL;
 
@@ -299,7 +283,7 @@ static void check_ext_authz(struct decoder *d, const struct yaml_node *node, voi
 
 /* clang-format off */
 #define EXT_AUTHZ_ROWS                                                                                       \
-	TARGET_ROWS(struct ext_authz_policy),                                                                \
+	CALLOUT_TARGET_ROWS(struct ext_authz_policy),                                                        \
 	{ "protocol", AS_SECTION(struct ext_authz_policy, &protocol_schema), .style = STYLE_STANDALONE },    \
 	{ "grpc", AS_MAP(struct ext_authz_policy, grpc, &grpc_schema, struct ext_authz_grpc),                \
 	  .style = STYLE_MANIFEST },                                                                         \
@@ -465,7 +449,7 @@ static bool decode_descriptor(struct decoder *d, const struct yaml_node *node, v
 
 /* clang-format off */
 #define REMOTE_LIMIT_ROWS                                                                                    \
-	TARGET_ROWS(struct remote_rate_limit),                                                               \
+	CALLOUT_TARGET_ROWS(struct remote_rate_limit),                                                       \
 	{ "domain", AS_TEXT(struct remote_rate_limit, domain),                                               \
 	  .need = "write the domain that the service knows", .doc = "of the descriptors, in the service's "  \
 	  "own configuration" },                                                                             \
@@ -547,12 +531,12 @@ static const struct yaml_node *form_node(const struct decoder *d, const struct y
 	return NULL;
 }
 
-static bool take_target(struct decoder *d, const struct yaml_node *node, bool is_grpc,
-			struct backend_ref *(*fn)(void *context, const struct yaml_node *node), void *context,
-			struct backend_ref **ret)
+bool value_callout_target(struct decoder *d, const struct yaml_node *node, bool is_grpc,
+			  struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
+			  void *context, struct backend_ref **ret)
 {
 	*ret = node ? fn(context, node) : NULL;
-	return push_target(d, *ret, is_grpc);
+	return value_register_callout(d, *ret, is_grpc);
 }
 
 bool value_ext_authz_targets(struct decoder *d, const struct yaml_node *node, struct ext_authz_policy *policy,
@@ -562,12 +546,13 @@ bool value_ext_authz_targets(struct decoder *d, const struct yaml_node *node, st
 	bool is_valid = true;
 
 	if (!policy->case_count)
-		return take_target(d, node, policy->protocol == EXT_AUTHZ_GRPC, fn, context, &policy->ref);
+		return value_callout_target(d, node, policy->protocol == EXT_AUTHZ_GRPC, fn, context,
+					    &policy->ref);
 	for (uint32_t i = 0; i < policy->case_count; i++) {
 		struct ext_authz_policy *form = &policy->case_list[i];
 
-		is_valid &= take_target(d, form_node(d, node, i), form->protocol == EXT_AUTHZ_GRPC, fn,
-					context, &form->ref);
+		is_valid &= value_callout_target(d, form_node(d, node, i), form->protocol == EXT_AUTHZ_GRPC,
+						 fn, context, &form->ref);
 	}
 	return is_valid;
 }
@@ -586,9 +571,9 @@ bool value_remote_limit_targets(struct decoder *d, const struct yaml_node *node,
 	bool is_valid = true;
 
 	if (!policy->case_count)
-		return take_target(d, limit_node(d, node), true, fn, context, &policy->ref);
+		return value_callout_target(d, limit_node(d, node), true, fn, context, &policy->ref);
 	for (uint32_t i = 0; i < policy->case_count; i++)
-		is_valid &= take_target(d, limit_node(d, form_node(d, node, i)), true, fn, context,
-					&policy->case_list[i].ref);
+		is_valid &= value_callout_target(d, limit_node(d, form_node(d, node, i)), true, fn, context,
+						 &policy->case_list[i].ref);
 	return is_valid;
 }

@@ -23,3 +23,29 @@ bool value_remote_limit_targets(struct decoder *d, const struct yaml_node *node,
 				struct remote_rate_limit *policy,
 				struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
 				void *context);
+
+/*
+ * Decodes a service with a function of the style (NULL: reported), and registers it. False: reported, or
+ * there is no node.
+ */
+bool value_callout_target(struct decoder *d, const struct yaml_node *node, bool is_grpc,
+			  struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
+			  void *context, struct backend_ref **ret);
+/* Registers one that was decoded otherwise; NULL: there is none. False: that, or no memory. */
+bool value_register_callout(struct decoder *d, struct backend_ref *ref, bool is_grpc);
+
+/* Where the service is, in the rows of a policy; the styles decode it: value_callout_target(). */
+/* clang-format off */
+#define CALLOUT_TARGET_ROWS(object)                                                                          \
+	{ "host", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "`name:port`",                    \
+	  .default_doc = "–", .doc = "as under `backends[]`; write `host`, `service` or `backend`" },    \
+	{ "service", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "`{name, port}`",              \
+	  .default_doc = "–", .doc = "the same" },                                                           \
+	{ "backend", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "name",                        \
+	  .default_doc = "–", .doc = "the same" },                                                           \
+	{ "policies", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "map", .default_doc = "–",    \
+	  .doc = "of the service, as of a backend: `backendTLS`, `http.requestTimeout`, `tcp`, `health`, "   \
+		 "`backendAuth`, `requestHeaderModifier`" },                                                 \
+	{ "backendRef", AS_REST(object), .style = STYLE_MANIFEST },                                          \
+	{ "url", AS_REST(object), .style = STYLE_MANIFEST }
+/* clang-format on */

@@ -15,6 +15,7 @@
 #include "config/core/values/session_value.h"
 #include "config/core/values/size_value.h"
 #include "config/core/values/tls_value.h"
+#include "config/core/values/tracing_value.h"
 #include "config/core/values/transform_value.h"
 #include "config/core/values/values.h"
 #include "policy/compile/effective.h"
@@ -478,6 +479,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_NETWORK_AUTHORIZATION] = &network_authorization_schema,
 		[POLICY_FRONTEND_ACCESS_LOG] = &access_log_schema,
 		[POLICY_FRONTEND_METRICS] = &metrics_schema,
+		[POLICY_FRONTEND_TRACING] = &tracing_schema,
 		[POLICY_TIMEOUT] = &timeout_schema,
 		[POLICY_RETRY] = &retry_schema,
 		[POLICY_DELAY] = &delay_schema,

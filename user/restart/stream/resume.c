@@ -134,7 +134,7 @@ static int keep_texts(struct stream *stream, struct restart_state *restart_state
 	texts.host = span_of(all.data + entry->text_bytes[0], entry->text_bytes[1]);
 	texts.path = span_of(texts.host.data + entry->text_bytes[1], entry->text_bytes[2]);
 	if (!stream->exchange)
-		return stream_keep_texts(stream, &texts, NULL);
+		return stream_keep_texts(stream, &texts, NULL, NULL);
 	stream->exchange->texts = texts;
 	return 0;
 }

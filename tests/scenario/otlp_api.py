@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A collector of OpenTelemetry, over gRPC and HTTP; messages by python3-protobuf, from their definitions."""
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import envoy_api
+from hg.framework import Context, context
+
+# opentelemetry-proto 1: common, resource, trace, and the service of the collector.
+MESSAGES = {
+    "AnyValue": [("string_value", 1, "string", False, "value"), ("bool_value", 2, "bool", False, "value"),
+                 ("int_value", 3, "int64", False, "value"), ("double_value", 4, "double", False, "value")],
+    "KeyValue": [("key", 1, "string"), ("value", 2, "AnyValue")],
+    "Resource": [("attributes", 1, "KeyValue", True)],
+    "Scope": [("name", 1, "string"), ("version", 2, "string")],
+    "Status": [("message", 2, "string"), ("code", 3, "int32")],
+    "Span": [("trace_id", 1, "bytes"), ("span_id", 2, "bytes"), ("trace_state", 3, "string"),
+             ("parent_span_id", 4, "bytes"), ("name", 5, "string"), ("kind", 6, "int32"),
+             ("start_time_unix_nano", 7, "fixed64"), ("end_time_unix_nano", 8, "fixed64"),
+             ("attributes", 9, "KeyValue", True), ("dropped_attributes_count", 10, "uint32"),
+             ("status", 15, "Status"), ("flags", 16, "fixed32")],
+    "ScopeSpans": [("scope", 1, "Scope"), ("spans", 2, "Span", True)],
+    "ResourceSpans": [("resource", 1, "Resource"), ("scope_spans", 2, "ScopeSpans", True)],
+    "TraceRequest": [("resource_spans", 1, "ResourceSpans", True)],
+    "PartialSuccess": [("rejected", 1, "int64"), ("error_message", 2, "string")],
+    "Response": [("partial_success", 1, "PartialSuccess")],
+}
+SERVER, CLIENT, ERROR = 2, 3, 2
+TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_CLASS = envoy_api.classes(MESSAGES)
+
+
+def rejecting(count):
+    return _CLASS["Response"](partial_success=_CLASS["PartialSuccess"](rejected=count, error_message="full"))
+
+
+def taken():
+    return _CLASS["Response"]()
+
+
+def attributes(message):
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in message.attributes}
+
+
+class Spans:
+    """What a collector has got."""
+
+    def __init__(self):
+        self._lock, self._requests = threading.Lock(), []
+
+    def take(self, request):
+        with self._lock:
+            self._requests.append(request)
+
+    def unknown(self):
+        """Fields that the definitions above do not have."""
+        with self._lock:
+            return [len(request.UnknownFields()) for request in self._requests if request.UnknownFields()]
+
+    def resources(self):
+        with self._lock:
+            return [attributes(one.resource) for request in self._requests for one in request.resource_spans]
+
+    def all(self, kind=None):
+        with self._lock:
+            return [span for request in self._requests for one in request.resource_spans
+                    for scope in one.scope_spans for span in scope.spans if kind in (None, span.kind)]
+
+
+def grpc_collector(answer=None):
+    """(service, spans). answer(request, context) gives a message; None: everything is taken."""
+    spans = Spans()
+
+    def serve(request, context):
+        message = answer(request, context) if answer else taken()
+        spans.take(request)
+        return message
+
+    return envoy_api.Service(TRACES, _CLASS["TraceRequest"], serve), spans
+
+
+class HttpCollector:
+    """OTLP over HTTP with protobuf. answer(self) gives (status, headers, body); None: everything is taken."""
+
+    def __init__(self, answer=None):
+        self.spans, self.paths, self.headers, self.calls = Spans(), [], [], 0
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                collector.calls += 1
+                collector.paths.append(self.path)
+                collector.headers.append(dict(self.headers))
+                status, headers, out = answer(collector) if answer else (200, [], taken().SerializeToString())
+                if status == 200:
+                    collector.spans.take(_CLASS["TraceRequest"].FromString(body))
+                self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(out)))
+                self.end_headers()
+                self.wfile.write(out)
+
+            def log_message(self, *arguments):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        context().own(Context.ORIGIN, self)
+
+    def stop(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    cleanup = stop

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What is sent to a collector. Here, because counters are kept by these. */
+enum otlp_signal {
+	OTLP_TRACES,
+	OTLP_LOGS,
+	OTLP_SIGNAL_COUNT,
+};
+
+/* What came of a record: rows of export_results.def. */
+enum export_result {
+#define EXPORT_RESULT(id, name) EXPORT_##id,
+#include "user/base/export_results.def"
+#undef EXPORT_RESULT
+	EXPORT_RESULT_COUNT,
+};
