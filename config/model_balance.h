@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/model_direct.h"
 #include "config/model_frontend.h"
 #include "user/base/span.h"
 
@@ -28,12 +29,22 @@ struct affinity_name {
 	struct span name;
 };
 
+/* Clients that lack it get one if ttl is set. */
+struct affinity_cookie {
+	struct affinity_name key; /* first: the names of other kinds are lists of these */
+	struct opt_duration ttl; /* 0: until the browser ends */
+	struct header_pair *attribute_list; /* names as written */
+	uint32_t attribute_count;
+	struct span ending; /* of Set-Cookie, behind the value: "; Path=/; HttpOnly" */
+};
+
 /* Requests with the same key go to the same endpoint, by consistent hashing. */
 struct affinity {
 	unsigned kind; /* enum affinity_kind */
 	/* As written, for the dump. */
 	bool has_header, has_cookie;
-	struct affinity_name header, cookie;
+	struct affinity_name header;
+	struct affinity_cookie cookie;
 	struct affinity_name *header_list;
 	uint32_t header_count;
 	struct affinity_name *parameter_list;

@@ -134,3 +134,69 @@ def affinity():
         check(moved[user] == homes[user] if stays else moved[user] != ADDRESSES[0],
               f"{user} of {homes[user]} went to {moved[user]}")
     check(any("choice=hash_next" in choice for choice in trace(gateways[0], "endpoint")), "the trace")
+
+
+COOKIE = "type: Cookie, cookie: {name: lb, %s}"
+MANIFESTS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: ns}
+spec: {gatewayClassName: headgate, listeners: [{name: http, port: @port@, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: ns}
+spec: {parentRefs: [{name: gw}], rules: [{backendRefs: [{name: svc, port: 80}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: svc, namespace: ns}
+spec: {ports: [{port: 80, targetPort: %(port)d}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: svc, namespace: ns, labels: {kubernetes.io/service-name: svc}}
+addressType: IPv4
+ports: [{port: %(port)d}]
+endpoints: [%(endpoints)s]
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: p, namespace: ns}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}]
+  backend: {loadBalancer: {consistentHash: {%(hash)s}}}
+"""
+
+
+def manifests(port, hash_):
+    endpoints = ", ".join(f"{{addresses: [{a}], conditions: {{ready: true}}}}" for a in ADDRESSES)
+    return MANIFESTS % {"port": port, "endpoints": endpoints, "hash": hash_}
+
+
+@test("a client without the cookie of consistentHash gets one, which leads to the endpoint that answered")
+def hash_cookies():
+    port, servers = origins(*ADDRESSES)
+    attributes = 'ttl: 90s, attributes: {SameSite: Strict, Secure: "", Path: /get}'
+    plain, manifest = (
+        Gateway(text, workers=1) for text in
+        (file(port, more=f"loadBalancer: {{consistentHash: {{{COOKIE % 'ttl: 0s'}}}}}"),
+         manifests(port, COOKIE % attributes)))
+    for gateway, wanted in ((plain, "Path=/; HttpOnly"),
+                            (manifest, "Max-Age=90; SameSite=Strict; Secure; Path=/get; HttpOnly")):
+        homes = {}
+        for _ in range(24):
+            who, cookie, written = ask(gateway)
+            check(re.fullmatch("lb=[0-9a-f]{32}", cookie or ""), f"the cookie: {cookie}")
+            eq(written, wanted, "attributes")
+            homes[cookie] = who
+        eq((len(homes), set(homes.values())), (24, set(ADDRESSES)), "cookies, and who answered")
+        for other in (plain, manifest):
+            eq({cookie: ask(other, f"a=b; {cookie}") for cookie in homes},
+               {cookie: (who, None, "") for cookie, who in homes.items()}, "with the cookies")
+        check(ask(gateway, "lb=")[1], "no cookie for one without a value")
+    # The endpoint of an attempt that fails is not the one that the cookie leads to while it is down.
+    servers[0].stop()
+    found = [ask(plain) for _ in range(12)]
+    eq({who for who, _, _ in found}, set(ADDRESSES[1:]), "who answers while one is down")
+    eq([ask(plain, cookie)[0] for _, cookie, _ in found], [who for who, _, _ in found], "with these cookies")

@@ -164,12 +164,18 @@ TEST(consistent_hashing_has_the_keys_of_envoy_gateway)
 		  "{\"type\":\"Headers\",\"headers\":[{\"name\":\"a\"},{\"name\":\"b\"}]}" },
 		{ "type: Cookie, cookie: {name: sid}", 1,
 		  "{\"type\":\"Cookie\",\"cookie\":{\"name\":\"sid\"}}" },
+		{ "type: Cookie, cookie: {name: sid, ttl: 0s}", 1,
+		  "{\"type\":\"Cookie\",\"cookie\":{\"name\":\"sid\",\"ttl\":\"0s\"}}" },
+		{ "type: Cookie, cookie: {name: sid, ttl: 90s, attributes: {SameSite: Strict, Secure: ''}}",
+		  1,
+		  "{\"type\":\"Cookie\",\"cookie\":{\"name\":\"sid\",\"ttl\":\"1m30s\",\"attributes\":{"
+		  "\"SameSite\":\"Strict\",\"Secure\":\"\"}}}" },
 		{ "type: QueryParams, queryParams: [{name: u}], tableSize: 101", 1,
 		  "{\"type\":\"QueryParams\",\"queryParams\":[{\"name\":\"u\"}],\"tableSize\":101}" },
 		{ "type: Expression, expression: 'jwt.sub'", 1,
 		  "{\"type\":\"Expression\",\"expression\":\"jwt.sub\"}" },
 	};
-	char yaml[512], want[256];
+	char yaml[512], want[512];
 	struct config_case c;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -218,7 +224,14 @@ TEST(wrong_keys_of_consistent_hashing_are_refused)
 		{ HASH("type: SourceIP, header: {name: a}"), "a.yaml:2:", "does not belong to this type" },
 		{ HASH("type: Header, header: {name: host}"), "a.yaml:2:", "" },
 		{ HASH("type: Cookie, cookie: {name: 'a\"b'}"), "a.yaml:2:", "quotation mark" },
-		{ HASH("type: Cookie, cookie: {name: a, ttl: 1h}"), "a.yaml:2:", "sessionPersistence" },
+		{ HASH("type: Cookie, cookie: {name: 'a b', ttl: 1h}"), "a.yaml:2:", "letters, digits" },
+		{ HASH("type: Cookie, cookie: {name: a, attributes: {Path: /}}"), "a.yaml:2:", "add ttl" },
+		{ HASH("type: Cookie, cookie: {name: a, ttl: 1h, attributes: {max-age: '1'}}"),
+		  "a.yaml:2:", "is what ttl is for" },
+		{ HASH("type: Cookie, cookie: {name: a, ttl: 1h, attributes: {Path: '/; Secure'}}"),
+		  "a.yaml:2:", "is not an attribute of a cookie" },
+		{ HASH("type: Cookie, cookie: {name: a, ttl: 1h, attributes: {'a b': c}}"),
+		  "a.yaml:2:", "is not an attribute of a cookie" },
 		{ HASH("type: QueryParams, queryParams: [{}]"),
 		  "a.yaml:2:", "write the name of the parameter" },
 		{ HASH("type: Expression, expression: 'request.'"), "a.yaml:2:", "is not understood" },

@@ -7,6 +7,7 @@
 #include "user/http/body.h"
 #include "user/http/grpc.h"
 #include "user/http/hop_by_hop.h"
+#include "user/phase/affinity.h"
 #include "user/phase/session.h"
 #include "user/phase/transform.h"
 #include "user/stream/downstream.h"
@@ -42,6 +43,8 @@ static int response_prepare_head(struct stream *stream)
 		error = headers_modify(&stream->exchange->response.fields, stream->backend->response_headers);
 	if (!error && policies->session)
 		error = session_answer(stream);
+	if (!error)
+		error = affinity_answer(stream);
 	if (!error)
 		error = transform_answer(stream);
 	return error;

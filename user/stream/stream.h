@@ -152,6 +152,8 @@ struct exchange {
 	/* what transformations change in the response: of the route, then of the listener; NULL: nothing */
 	const struct transform_side *response_sides[2];
 	struct client_session *session; /* with an endpoint (session.h); in arena; NULL: its route has none */
+	const struct affinity_cookie *new_cookie; /* that the client lacked (affinity.h); NULL: none */
+	struct span new_cookie_value; /* in arena */
 	const struct endpoint *requested; /* the host that the client named, for BACKEND_DYNAMIC; in arena */
 	struct guard_identity identity; /* who the client is, as far as guards have verified it */
 	struct stream_user user; /* the same for the log */

@@ -4,8 +4,12 @@
 #include "config/core/values/condition.h"
 #include "config/core/values/values.h"
 #include "policy/maglev.h"
+#include "user/base/char_class.h"
 #include "user/base/limits.h"
+#include "user/base/text.h"
 #include "user/base/units.h"
+
+enum { AFFINITY_NAMES = 8 }; /* of a key, and attributes of its cookie */
 
 /* -------------------------------------------------------------------------------- consistent hashing */
 
@@ -41,23 +45,112 @@ static bool decode_other_name(struct decoder *d, const struct yaml_node *node, v
 	return true;
 }
 
-#define NO_COOKIE                                                                                            \
-	"is not supported: the cookie is one that the backend sets; sessionPersistence of a route has one "  \
-	"that the gateway makes"
-
 static const struct schema_row header_rows[] = {
 	{ "name", AS_TEXT(struct affinity_name, name), .decode = decode_header_name,
 	  .need = "write the name of the header", .doc = "of the header" },
 };
 static const struct schema header_schema = SCHEMA(header_rows, struct affinity_name);
 
+/* RFC 6265 4.1.1: no semicolon and no control bytes in a value, which may be empty: Secure. */
+static bool decode_attribute(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct header_pair *pair = ret;
+
+	pair->name = decode_keep(d, node->key);
+	if (!pair->name.data || !decode_string(d, node, &pair->value))
+		return false;
+	pair->value = decode_keep(d, pair->value);
+	if (!char_class_is_token(pair->name) || !char_class_is_text(pair->value) ||
+	    span_find(pair->value, ';') >= 0) {
+		config_error_key(d->report, node,
+				 "is not an attribute of a cookie; write one such as SameSite: Strict");
+		return false;
+	}
+	if (span_eq_nocase(pair->name, SPAN("max-age")) || span_eq_nocase(pair->name, SPAN("expires"))) {
+		config_error_key(d->report, node, "is what ttl is for; remove it");
+		return false;
+	}
+	return pair->value.data;
+}
+
+static bool decode_attributes(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct affinity_cookie *cookie = container_of(ret, struct affinity_cookie, attribute_list);
+
+	if (!decode_any_map(d, node))
+		return false;
+	if (node->count > AFFINITY_NAMES) {
+		config_error(d->report, node, "has %u entries; %d are the most", node->count, AFFINITY_NAMES);
+		return false;
+	}
+	return schema_decode_list(d, node, decode_attribute, sizeof(*cookie->attribute_list),
+				  &cookie->attribute_list, &cookie->attribute_count);
+}
+
+static bool has_attribute(const struct affinity_cookie *cookie, struct span name)
+{
+	for (uint32_t i = 0; i < cookie->attribute_count; i++)
+		if (span_eq_nocase(cookie->attribute_list[i].name, name))
+			return true;
+	return false;
+}
+
+/* Without Path a browser would send it for the directory of the first request only. */
+static void write_ending(struct decoder *d, struct affinity_cookie *cookie)
+{
+	struct text text;
+
+	text_init(&text);
+	if (cookie->ttl.ns)
+		text_fmt(&text, "; Max-Age=%llu",
+			 (unsigned long long)((cookie->ttl.ns + NS_PER_S - 1) / NS_PER_S));
+	for (uint32_t i = 0; i < cookie->attribute_count; i++) {
+		const struct header_pair *pair = &cookie->attribute_list[i];
+
+		text_fmt(&text, "; %.*s%s%.*s", SPAN_FMT(pair->name), pair->value.len ? "=" : "",
+			 SPAN_FMT(pair->value));
+	}
+	if (!has_attribute(cookie, SPAN("path")))
+		text_str(&text, "; Path=/");
+	if (!has_attribute(cookie, SPAN("httponly")))
+		text_str(&text, "; HttpOnly");
+	if (text_error(&text))
+		d->failed = true;
+	else
+		cookie->ending = decode_keep(d, text_span(&text));
+	text_done(&text);
+}
+
+static void check_cookie(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct affinity_cookie *cookie = object;
+
+	if (!cookie->ttl.is_set) {
+		if (decode_get(node, "attributes"))
+			config_error_key(d->report, decode_get(node, "attributes"),
+					 "is for a cookie that the gateway sets; add ttl, such as ttl: 1h");
+		return;
+	}
+	if (cookie->key.name.len && !char_class_is_token(cookie->key.name))
+		config_error_key(d->report, decode_get(node, "name"),
+				 "is not a name that a cookie of the gateway may have; write letters, digits "
+				 "and dashes");
+	write_ending(d, cookie);
+}
+
 static const struct schema_row cookie_rows[] = {
-	{ "name", AS_TEXT(struct affinity_name, name), .decode = decode_other_name,
-	  .need = "write the name of the cookie", .doc = "of the cookie, which the backend sets" },
-	{ "ttl", .refusal = NO_COOKIE },
-	{ "attributes", .refusal = NO_COOKIE },
+	{ "name", AS_TEXT(struct affinity_cookie, key.name), .decode = decode_other_name,
+	  .need = "write the name of the cookie", .doc = "of the cookie" },
+	{ "ttl", AS_OPT_DURATION(struct affinity_cookie, ttl), .default_doc = "the backend sets the cookie",
+	  .doc = "the gateway gives clients without the cookie one with a random value and this `Max-Age`; "
+		 "`0s`: until the browser ends" },
+	{ "attributes",
+	  AS_LIST(SCHEMA_PAIRS, struct affinity_cookie, attribute_list, attribute_count, struct header_pair),
+	  .decode = decode_attributes, .dump = DUMP_NOT_ZERO, .value_doc = "`{name: text}`",
+	  .doc = "of that cookie, such as `{SameSite: Strict, Secure: \"\"}`; `Path=/` and `HttpOnly` unless "
+		 "they are here" },
 };
-static const struct schema cookie_schema = SCHEMA(cookie_rows, struct affinity_name);
+static const struct schema cookie_schema = SCHEMA(cookie_rows, struct affinity_cookie, .check = check_cookie);
 
 static const struct schema_row parameter_rows[] = {
 	{ "name", AS_TEXT(struct affinity_name, name), .decode = decode_other_name,
@@ -129,8 +222,8 @@ static uint32_t names_of(const struct affinity *affinity, const struct affinity_
 		*ret_list = &affinity->header;
 		return affinity->header.name.len > 0;
 	case AFFINITY_COOKIE:
-		*ret_list = &affinity->cookie;
-		return affinity->cookie.name.len > 0;
+		*ret_list = &affinity->cookie.key;
+		return affinity->cookie.key.name.len > 0;
 	case AFFINITY_HEADERS:
 		*ret_list = affinity->header_list;
 		return affinity->header_count;
@@ -175,8 +268,6 @@ static void check_hash(struct decoder *d, const struct yaml_node *node, void *ob
 		make_keys(d, node, affinity);
 }
 
-enum { AFFINITY_NAMES = 8 };
-
 static const struct schema_row hash_rows[] = {
 	{ "type", AS_WORD(struct affinity, kind),
 	  WORDS("SourceIP", "Header", "Headers", "Cookie", "QueryParams", "Expression"),
@@ -190,7 +281,7 @@ static const struct schema_row hash_rows[] = {
 	  AS_OBJECTS(struct affinity, header_list, header_count, &header_schema, struct affinity_name),
 	  .element = decode_header, RANGE(1, AFFINITY_NAMES), .dump = DUMP_NOT_ZERO,
 	  .doc = "all their values together" },
-	{ "cookie", AS_MAP(struct affinity, cookie, &cookie_schema, struct affinity_name),
+	{ "cookie", AS_MAP(struct affinity, cookie, &cookie_schema, struct affinity_cookie),
 	  SET_BY(struct affinity, has_cookie) },
 	{ "queryParams",
 	  AS_OBJECTS(struct affinity, parameter_list, parameter_count, &parameter_schema,
