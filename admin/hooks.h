@@ -82,6 +82,7 @@ struct admin_hooks {
 	 * NULL.
 	 */
 	void (*extra_metrics)(void *context, struct text *out);
+	void (*write_lanes)(void *context, struct text *out); /* GET /lanes, as JSON */
 	/* Returns a socket that already listens on a TCP address, owned by the caller, or -1. May be NULL. */
 	int (*take_listener)(void *context, const struct address *address);
 };

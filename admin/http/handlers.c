@@ -156,6 +156,15 @@ void handle_endpoints(const struct admin_call *call)
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
 }
 
+void handle_lanes(const struct admin_call *call)
+{
+	struct text body;
+
+	text_init(&body);
+	call->hooks->write_lanes(call->hooks->context, &body);
+	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
+}
+
 void handle_certificates(const struct admin_call *call)
 {
 	const struct snapshot *snapshot = snapshot_of(call);

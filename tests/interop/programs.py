@@ -116,14 +116,14 @@ class Lighttpd(Program):
         return [tool("lighttpd"), "-D", "-f", config]
 
     def use(self, http, tcp):
-        lines, got = [], os.path.join(tmpdir(), "got")
+        lines, got = half_closed(tcp, "/small"), os.path.join(tmpdir(), "got")
         for port in (http, tcp):
             url = f"http://127.0.0.1:{port}"
             lines += ran(["curl", "-sS", "-w", "%{http_code} ", *[url + "/small"] * 20])
             lines += ran(["curl", "-sS", "-o", got, url + "/big"]) + [digest(got)]
             lines += ran(["curl", "-sS", "-r", "100000-2999999", "-o", got, url + "/big"]) + [digest(got)]
             lines += ran(["curl", "-sS", "-H", "X-A: " + "a" * 5000, "-o", got, url + "/big"]) + [digest(got)]
-        return lines + half_closed(tcp, "/small")
+        return lines
 
 
 class Haproxy(Program):
@@ -314,10 +314,10 @@ class Language(Program):
         raise NotImplementedError
 
     def use(self, http, tcp):
-        lines = []
+        lines = half_closed(tcp, "/small")
         for port in (http, tcp):
             lines += ran([*self.program(), "ask", f"http://127.0.0.1:{port}"], timeout=90)
-        return lines + half_closed(tcp, "/small")
+        return lines
 
 
 class Python(Language):

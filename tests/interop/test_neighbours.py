@@ -6,9 +6,10 @@ import shutil
 import signal
 
 from hg import *
-from hg.framework import tmpdir
+from hg.framework import repository_root, tmpdir
 from hg.lanes import need_lane
-from programs import PROGRAMS
+from hg.process import read_text
+from programs import PROGRAMS, answers
 
 SIZE = 20 << 20
 LANES = {
@@ -73,10 +74,10 @@ UNBUFFERED = "proxy_buffering off; proxy_request_buffering off;"
 
 
 class Nginx:
-    """nginx with the servers given; its files are in `www`."""
+    """nginx with the servers given, at these ports; its files are in `www`."""
     process = None
 
-    def __init__(self, servers, sendfile="on", **names):
+    def __init__(self, servers, *ports, sendfile="on", **names):
         if not shutil.which("nginx"):
             skip("nginx is not installed")
         self.directory = os.path.join(tmpdir(), f"nginx-{free_port()}")
@@ -88,6 +89,8 @@ class Nginx:
             file.write(NGINX % {**names, "servers": servers % names})
         self.process = Process(["nginx", "-p", self.directory, "-c", path, "-e",
                                 os.path.join(self.directory, "error.log")], name="nginx")
+        for port in ports:
+            wait_until(lambda at=port: answers(at), 30, f"nginx at port {port}")
 
     def stop(self):
         self.process.signal(signal.SIGQUIT)
@@ -127,9 +130,33 @@ def need_lanes(gateway, lane):
         need_lane(gateway, "direct" if lane == "direct" else "bypass")
 
 
+def table_of(page):
+    """{(program, lane): cell} of the table in docs/lanes.md."""
+    lines = [line for line in read_text(page).split("\n") if line.startswith("| ")]
+    start = next(i for i, line in enumerate(lines) if line.startswith("| program | direct |"))
+    lanes = cells_of(lines[start])[1:]
+    return {(row[0], lane): cell for line in lines[start + 1:start + 1 + len(PROGRAMS) + 1]
+            for row in [cells_of(line)] for lane, cell in zip(lanes, row[1:])}
+
+
+def cells_of(line):
+    return [cell.strip() for cell in line.strip("| ").split("|")]
+
+
+def check_table(program, lane, gateway):
+    """What the page says of a program is what its last tunnel did: which of its sides bypassed TCP."""
+    tunnels = [record for record in gateway.log() if record.get("protocol") == "tcp"]
+    sides = tunnels[-1].get("bypass") or "TCP"
+    if lane not in ("direct", "bypass", "all"):
+        eq(sides, "TCP", f"{program}, lanes {lane}: sides that bypass TCP")
+    else:
+        said = table_of(os.path.join(repository_root(), "docs", "lanes.md")).get((program, lane))
+        eq(said, sides, f"docs/lanes.md on {program}, lanes {lane}")
+
+
 def behind(lane, sendfile="on", listen=""):
     port = free_port()
-    nginx = Nginx(FILES, port=port, sendfile=sendfile, listen=listen)
+    nginx = Nginx(FILES, port, port=port, sendfile=sendfile, listen=listen)
     big = big_file(nginx.www)
     gateway = Gateway(CONFIG, origin=f"127.0.0.1:{port}", splice=LANES[lane], workers=1)
     need_lanes(gateway, lane)
@@ -150,15 +177,17 @@ for each in LANES:
     @test(f"nginx before the gateway, lanes {each}", timeout=240)
     def nginx_before(lane=each):
         port, http, tcp = free_port(), free_port(), free_port()
-        origin = Nginx(FILES, port=port, listen="")
+        origin = Nginx(FILES, port, port=port, listen="")
         big = big_file(origin.www)
         gateway = Gateway(CONFIG, origin=f"127.0.0.1:{port}", splice=LANES[lane], workers=1)
         front = Nginx(PROXY % {"port": http, "to": gateway.ports["port"], "more": ""} +
-              PROXY % {"port": tcp, "to": gateway.ports["tcp"], "more": UNBUFFERED})
+              PROXY % {"port": tcp, "to": gateway.ports["tcp"], "more": UNBUFFERED}, http, tcp)
         for name in (http, tcp):
             route = "http" if name == http else "tcp"
             transfers(f"http://127.0.0.1:{name}", origin.www, f"{lane}, {route}", big)
         front.stop()
+        gateway.stop()
+        check_table("nginx", lane, gateway)
         origin.stop()
 
 
@@ -168,6 +197,7 @@ def used(program, lane):
     need_lanes(gateway, lane)
     lines = program.use(gateway.port, gateway.ports["tcp"])
     gateway.stop()
+    check_table(type(program).__name__, lane, gateway)
     return lines
 
 

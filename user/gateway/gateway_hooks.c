@@ -11,6 +11,7 @@
 #include "user/base/mem.h"
 #include "user/gateway/cluster_metrics.h"
 #include "user/gateway/lane_metrics.h"
+#include "user/gateway/lane_programs.h"
 #include "user/stream/history.h"
 #include "user/stream/view.h"
 
@@ -288,6 +289,11 @@ static const struct health_history *hook_health_history(void *context)
 	return &((const struct gateway *)context)->checker.history;
 }
 
+static void hook_write_lanes(void *context, struct text *out)
+{
+	lane_programs_write(&((const struct gateway *)context)->lanes, out);
+}
+
 static void hook_extra_metrics(void *context, struct text *out)
 {
 	const struct gateway *gateway = context;
@@ -329,6 +335,7 @@ void gateway_hooks_fill(struct gateway *gateway)
 		.verify_password = hook_verify_password,
 		.health_history = hook_health_history,
 		.quit = hook_quit,
+		.write_lanes = hook_write_lanes,
 		.extra_metrics = hook_extra_metrics,
 		.take_listener = hook_take_listener,
 	};

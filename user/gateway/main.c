@@ -19,6 +19,7 @@
 #include "user/gateway/gateway_load.h"
 #include "user/gateway/schema_command.h"
 #include "user/gateway/status_command.h"
+#include "user/gateway/lanes_command.h"
 #include "user/gateway/lint_command.h"
 #include "user/tls/allocator.h"
 

@@ -258,8 +258,10 @@ static int options_set(struct options *options, enum option_id id, const char *v
 	case OPTION_HELP:
 		options->show_help = true;
 		return 0;
-	case OPTION_ADMIN: /* of commands that parse their own */
-	case OPTION_INTERVAL:
+	case OPTION_ADMIN:
+		options->admin = value;
+		return 0;
+	case OPTION_INTERVAL: /* of commands that parse their own */
 	case OPTION_ONCE:
 	case OPTION_PIN:
 	case OPTION_COUNT:

@@ -72,6 +72,7 @@ struct options {
 	size_t header_count;
 	const char *source; /* NULL: not given */
 	const char *destination; /* the same */
+	const char *admin; /* the same */
 	bool as_json;
 	uint32_t worker_threads; /* WORKER_THREADS; 0: not set */
 };

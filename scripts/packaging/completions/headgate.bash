@@ -3,7 +3,7 @@ _headgate() {
 	local word=$2 before=$3 command= words=
 	COMPREPLY=()
 	if ((COMP_CWORD > 1)); then
-		case ${COMP_WORDS[1]} in check-request|convert|explain|lint|schema|top|status|upgrade|bpf) command=${COMP_WORDS[1]} ;; esac
+		case ${COMP_WORDS[1]} in check-request|convert|explain|lanes|lint|schema|top|status|upgrade|bpf) command=${COMP_WORDS[1]} ;; esac
 	fi
 	case $command,$before in
 	,-f|,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
@@ -19,6 +19,7 @@ _headgate() {
 	check-request,--source) return ;;
 	check-request,--destination) return ;;
 	explain,-f|explain,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	lanes,--admin) return ;;
 	lint,-f|lint,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	top,--admin) return ;;
 	top,--interval) return ;;
@@ -30,6 +31,7 @@ _headgate() {
 	check-request) words='-f --file -H --header --source --destination --json -h --help' ;;
 	convert) words='' ;;
 	explain) words='-f --file --json -h --help route' ;;
+	lanes) words='--json --admin -h --help' ;;
 	lint) words='-f --file -h --help' ;;
 	schema) words='-h --help' ;;
 	top) words='--admin --interval --once -h --help' ;;
@@ -37,7 +39,7 @@ _headgate() {
 	upgrade) words='' ;;
 	bpf) words='--pin load status unload' ;;
 	esac
-	((COMP_CWORD == 1)) && words+=' check-request convert explain lint schema top status upgrade bpf'
+	((COMP_CWORD == 1)) && words+=' check-request convert explain lanes lint schema top status upgrade bpf'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 	[[ $command == convert ]] && compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	return 0
