@@ -12,6 +12,7 @@ enum mcp_transport {
 	MCP_STDIO, /* a child process */
 	MCP_HTTP, /* streamable HTTP */
 	MCP_SSE, /* HTTP+SSE of 2024-11-05 */
+	MCP_OPENAPI, /* a REST API, whose operations are tools */
 };
 
 /* In the order of the words of prefixMode. */
@@ -45,6 +46,7 @@ struct backend;
 struct backend_proxy;
 struct backend_tls;
 struct header_modifier;
+struct openapi_api; /* config/model_openapi.h */
 struct policy_value;
 
 /* An MCP server behind a backend. */
@@ -58,7 +60,7 @@ struct mcp_server {
 	const char **environment_list; /* "NAME=value" */
 	uint32_t environment_count;
 	bool clear_environment;
-	/* MCP_HTTP and MCP_SSE */
+	/* All others */
 	/* of kind BACKEND_HOST or BACKEND_SERVICE, with at least one endpoint: each session uses one */
 	const struct backend *backend;
 	uint16_t service_port; /* BACKEND_SERVICE: for the policies of this port */
@@ -74,7 +76,8 @@ struct mcp_server {
 	/* set by policy_compile(): with TLS in the form of an https URL; empty: that of the backend */
 	struct span authority;
 	struct span backend_name; /* as in the dump */
-	struct span path;
+	struct span path; /* MCP_OPENAPI: "/", or the prefix of all paths instead of that of the document */
+	const struct openapi_api *api; /* MCP_OPENAPI */
 };
 
 /* Several servers, served as one. */

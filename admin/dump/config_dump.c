@@ -240,16 +240,21 @@ static void dump_mcp_stdio(struct json_writer *w, const struct mcp_server *serve
 
 static void dump_mcp_server(struct json_writer *w, const struct mcp_server *server)
 {
+	static const char *const names[] = {
+		[MCP_HTTP] = "mcp", [MCP_SSE] = "sse", [MCP_OPENAPI] = "openapi"
+	};
+
 	json_open_object(w, NULL);
 	json_string(w, "name", server->name);
 	if (server->transport == MCP_STDIO) {
 		dump_mcp_stdio(w, server);
 	} else {
-		json_open_object(w, server->transport == MCP_HTTP ? "mcp" : "sse");
+		json_open_object(w, names[server->transport]);
 		json_open_object(w, "backend");
 		json_string(w, "backend", server->backend_name);
 		json_close(w);
-		json_string(w, "path", server->path);
+		if (server->transport != MCP_OPENAPI || !span_eq(server->path, SPAN("/")))
+			json_string(w, "path", server->path);
 		json_close(w);
 	}
 	json_close(w);

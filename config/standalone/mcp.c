@@ -2,6 +2,7 @@
 #include "config/standalone/mcp.h"
 
 #include "config/core/values/mcp_value.h"
+#include "config/core/values/openapi_value.h"
 #include "config/core/values/url_value.h"
 #include "config/core/values/values.h"
 #include "config/standalone/policy.h"
@@ -158,7 +159,9 @@ static bool decode_reference(struct standalone *s, const struct yaml_node *node,
 	const struct yaml_node *reference = decode_get(node, "backend"), *path = decode_get(node, "path");
 	struct decoder *d = s->decoder;
 	const struct backend *backend;
-	struct span name, text = server->transport == MCP_SSE ? SPAN("/sse") : SPAN("/mcp");
+	struct span name, text = server->transport == MCP_SSE	    ? SPAN("/sse")
+				 : server->transport == MCP_OPENAPI ? SPAN("/")
+								    : SPAN("/mcp");
 
 	if (decode_get(node, "port")) {
 		config_error(d->report, node, "a backend has its own port; remove port");
@@ -197,15 +200,36 @@ static const struct schema_row remote_rows[] = {
 };
 static const struct schema remote_schema = SCHEMA(remote_rows, struct mcp_server);
 
+static const struct schema_row openapi_rows[] = {
+	{ "schema", AS_REST(struct mcp_server), .value_doc = "`{file: path}`, or text",
+	  .need = "write the OpenAPI document, as in schema: {file: /etc/headgate/api.yaml}",
+	  .doc = "the OpenAPI document, 3.0 or 3.1, YAML or JSON; the gateway watches the file" },
+	{ "host", AS_REST(struct mcp_server), .value_doc = "as of `mcp`", .default_doc = "one of these two",
+	  .doc = "the server of the API" },
+	{ "backend", AS_REST(struct mcp_server), .value_doc = "name", .default_doc = "one of these two",
+	  .doc = "of a top-level backend with a `host`" },
+	{ "port", AS_REST(struct mcp_server), .value_doc = "1..65535", .default_doc = "in `host`",
+	  .doc = "of a `host` that is only a name" },
+	{ "path", AS_REST(struct mcp_server), .value_doc = "path",
+	  .default_doc = "of the document's `servers`",
+	  .doc = "before the paths of the document, also in `host`; `/`: the default" },
+};
+static const struct schema openapi_schema = SCHEMA(openapi_rows, struct mcp_server);
+
 static bool decode_remote(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)
 {
 	static const char *const choices[] = { "host", "backend" };
+	bool is_api = server->transport == MCP_OPENAPI;
+	const struct yaml_node *document = decode_get(node, "schema");
 	unsigned index;
 
-	if (!schema_decode(s->decoder, node, &remote_schema, server) ||
-	    !decode_choice(s->decoder, node, choices, ARRAY_LEN(choices), &index))
+	if (!schema_decode(s->decoder, node, is_api ? &openapi_schema : &remote_schema, server) ||
+	    !decode_choice(s->decoder, node, choices, ARRAY_LEN(choices), &index) ||
+	    !(index == 0 ? decode_host(s, node, server) : decode_reference(s, node, server)))
 		return false;
-	return index == 0 ? decode_host(s, node, server) : decode_reference(s, node, server);
+	if (is_api)
+		server->api = document ? openapi_value(s->decoder, document, server->path) : NULL;
+	return !is_api || server->api;
 }
 
 /* -------------------------------------------------------------------------------- targets */
@@ -226,10 +250,10 @@ static const struct schema_row server_rows[] = {
 	{ "stdio", AS_REST(struct mcp_server), .child = &stdio_schema },
 	{ "mcp", AS_REST(struct mcp_server), .child = &remote_schema },
 	{ "sse", AS_REST(struct mcp_server), .value_doc = "as `mcp`",
-	  .doc = "HTTP+SSE of 2024-11-05; exactly one of `stdio`, `mcp` and `sse` is written" },
-	{ "openapi", .refusal = "is not supported yet; write stdio, mcp or sse" },
+	  .doc = "HTTP+SSE of 2024-11-05; exactly one of `stdio`, `mcp`, `sse` and `openapi` is written" },
+	{ "openapi", AS_REST(struct mcp_server), .child = &openapi_schema },
 	{ "policies", AS_REST(struct mcp_server), .value_doc = "map", .default_doc = "none",
-	  .doc = "for `mcp` or `sse`: `requestHeaderModifier`, `backendTLS` and `backendAuth`, which "
+	  .doc = "for all but `stdio`: `requestHeaderModifier`, `backendTLS` and `backendAuth`, which "
 		 "override those of its `backend`" },
 };
 static const struct schema server_schema = SCHEMA(server_rows, struct mcp_server);
@@ -255,8 +279,8 @@ static bool decode_target_policies(struct standalone *s, const struct yaml_node 
 static bool decode_server(struct standalone *s, const struct yaml_node *node, struct span backend,
 			  struct mcp_servers *servers, struct mcp_server *server)
 {
-	static const char *const choices[] = { "stdio", "mcp", "sse" };
-	static const enum mcp_transport transports[] = { MCP_STDIO, MCP_HTTP, MCP_SSE };
+	static const char *const choices[] = { "stdio", "mcp", "sse", "openapi" };
+	static const enum mcp_transport transports[] = { MCP_STDIO, MCP_HTTP, MCP_SSE, MCP_OPENAPI };
 	struct decoder *d = s->decoder;
 	const struct yaml_node *chosen;
 	unsigned index;
@@ -265,8 +289,6 @@ static bool decode_server(struct standalone *s, const struct yaml_node *node, st
 	if (!schema_decode(d, node, &server_schema, server))
 		return false;
 	is_valid = decode_server_name(d, node, servers, server);
-	if (decode_get(node, "openapi"))
-		return false;
 	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
 	if (!chosen)
 		return false;

@@ -174,8 +174,6 @@ TEST(wrong_mcp_is_refused)
 		{ "mcp: {targets: [{name: a, stdio: {cmd: cat}}, {name: a, stdio: {cmd: cat}}]}\n", "a.yaml",
 		  "there is another target with the name \"a\"" },
 		{ "mcp: {targets: [{name: a}]}\n", "a.yaml", "stdio" },
-		{ "mcp: {targets: [{name: a, openapi: {}}]}\n", "a.yaml",
-		  "is not supported yet; write stdio, mcp or sse" },
 		{ "mcp: {targets: [{name: a, policies: {}, stdio: {cmd: cat}}]}\n", "a.yaml",
 		  "remove policies, or use env" },
 		{ STDIO(""), "a.yaml", "\"cmd\" is missing; write the program to start" },

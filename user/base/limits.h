@@ -331,6 +331,14 @@ enum limits {
 	LIMIT_MCP_DEPTH = 64,
 	LIMIT_MCP_BATCH = 32, /* messages of one body: 400 */
 	LIMIT_MCP_TARGETS = 32, /* of one backend: refused when loading */
+	/* Of an OpenAPI document: refused when loading, or the operation is left out. */
+	LIMIT_OPENAPI_OPERATIONS = 1024,
+	LIMIT_OPENAPI_PARAMETERS = 64, /* of one operation, like the next one */
+	LIMIT_OPENAPI_TOOL_BYTES = 256 * 1024,
+	LIMIT_OPENAPI_TOOLS_BYTES = 8 * 1024 * 1024, /* of all operations together */
+	LIMIT_OPENAPI_PAGE_BYTES = 256 * 1024, /* of a list of tools, unless one tool is larger */
+	LIMIT_OPENAPI_URL_BYTES = 64 * 1024, /* of a call, and of each header of its arguments: an error */
+	LIMIT_OPENAPI_CALL_MS = 300000, /* for the complete response to a tool's request: an error */
 	/* Defaults of config.limits, the first and the last the most that one may configure: 503. */
 	LIMIT_MCP_SESSIONS = 4096, /* of the process */
 	LIMIT_MCP_CLIENT_SESSIONS = 256, /* of an address */

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "config/model_openapi.h"
 #include "config/snapshot.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
@@ -153,7 +154,7 @@ static bool server_is_same(const struct mcp_server *a, const struct mcp_server *
 	if (!span_eq(a->name, b->name) || a->transport != b->transport)
 		return false;
 	if (a->transport != MCP_STDIO)
-		return span_eq(a->path, b->path) &&
+		return span_eq(a->path, b->path) && (!a->api || a->api->digest == b->api->digest) &&
 		       span_eq(a->backend->endpoint_list[0].text, b->backend->endpoint_list[0].text);
 	return strcmp(a->command, b->command) == 0 && a->clear_environment == b->clear_environment &&
 	       texts_are_same((const char *const *)a->argument_list, a->argument_count,
@@ -387,6 +388,7 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 		hub->pool.random = 0x9e3779b97f4a7c15u;
 	upstream_pool_init(&hub->pool);
 	hub->targets = (struct mcp_targets){ .loop = hub->loop,
+					     .checker = hub->checker,
 					     .scratch = hub->relay.scratch,
 					     .pool = &hub->pool,
 					     .message_bytes = LIMIT_MCP_MESSAGE_BYTES,

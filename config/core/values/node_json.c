@@ -54,10 +54,9 @@ static void add_scalar(const struct yaml_node *node, struct text *out)
 		json_quote(out, node->text);
 }
 
-/* False: too deep. */
-static bool add_node(const struct yaml_node *node, uint32_t depth, struct text *out)
+bool node_json_add(const struct yaml_node *node, uint32_t levels, struct text *out)
 {
-	bool is_map = node->kind == YAML_MAP, is_valid = depth < DEPTH_MAX;
+	bool is_map = node->kind == YAML_MAP, is_valid = levels > 0;
 
 	if (node->kind == YAML_SCALAR) {
 		add_scalar(node, out);
@@ -71,7 +70,7 @@ static bool add_node(const struct yaml_node *node, uint32_t depth, struct text *
 			json_quote(out, child->key);
 			text_char(out, ':');
 		}
-		is_valid = is_valid && add_node(child, depth + 1, out);
+		is_valid = is_valid && node_json_add(child, levels - 1, out);
 	}
 	text_char(out, is_map ? '}' : ']');
 	return is_valid;
@@ -84,7 +83,7 @@ bool node_json(struct decoder *d, const struct yaml_node *node, struct span *ret
 	bool is_valid;
 
 	text_init(&text);
-	is_valid = add_node(node, 0, &text);
+	is_valid = node_json_add(node, DEPTH_MAX, &text);
 	if (!is_valid)
 		config_error(d->report, node, "has more than %d levels of maps and lists", DEPTH_MAX);
 	else if (text_error(&text))

@@ -8,3 +8,5 @@
  * scalars are null, true, false or numbers if JSON has them, otherwise strings. False: reported.
  */
 bool node_json(struct decoder *d, const struct yaml_node *node, struct span *ret);
+/* The same, appended to a text, with at most so many levels of maps and lists. False: it has more. */
+bool node_json_add(const struct yaml_node *node, uint32_t levels, struct text *out);

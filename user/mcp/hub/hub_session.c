@@ -13,6 +13,7 @@
 #include "user/mcp/hub/hub_internal.h"
 #include "user/mcp/hub/hub_watch.h"
 #include "policy/guard/mcp_access.h"
+#include "user/mcp/target/api.h"
 #include "user/mcp/target/child.h"
 #include "user/mcp/target/legacy.h"
 #include "user/mcp/target/remote.h"
@@ -160,6 +161,9 @@ static int open_remote(struct hub_link *link, const struct mcp_server *server, c
 	if (server->transport == MCP_SSE)
 		return legacy_open(targets, &(struct legacy_options){ place, server->path, client },
 				   &link_events, link, &link->target);
+	if (server->transport == MCP_OPENAPI)
+		return api_open(targets, &(struct api_options){ place, server->api, server->name },
+				&link_events, link, &link->target);
 	return remote_open(targets, &(struct remote_options){ place, server->path }, &link_events, link,
 			   &link->target);
 }

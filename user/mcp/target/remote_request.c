@@ -202,7 +202,7 @@ static void client_on_end(struct http1_client *client, struct span why)
 {
 	struct remote_request *request = container_of(client, struct remote_request, client);
 
-	if (!why.len && request->is_text && buf_len(&request->text))
+	if (!why.len && request->is_text && request->ops->on_text && buf_len(&request->text))
 		request->ops->on_text(request, without_bom(buf_span(&request->text)));
 	request_end(request, why);
 }
@@ -219,10 +219,15 @@ static int request_write(struct remote_request *request, const struct remote_pee
 			 const struct remote_ask *ask)
 {
 	static const struct span names[] = {
-		[METHOD_GET] = SPAN("GET"), [METHOD_POST] = SPAN("POST"), [METHOD_DELETE] = SPAN("DELETE")
+		[METHOD_GET] = SPAN("GET"),	  [METHOD_HEAD] = SPAN("HEAD"),
+		[METHOD_POST] = SPAN("POST"),	  [METHOD_PUT] = SPAN("PUT"),
+		[METHOD_DELETE] = SPAN("DELETE"), [METHOD_OPTIONS] = SPAN("OPTIONS"),
+		[METHOD_PATCH] = SPAN("PATCH"),
 	};
+	bool has_length = ask->bytes || ask->method == METHOD_POST || ask->method == METHOD_PUT ||
+			  ask->method == METHOD_PATCH;
 	struct h1_write_options options = { .version_minor = 1 };
-	struct body_framing framing = { .kind = ask->bytes ? BODY_LENGTH : BODY_NONE, .length = ask->bytes };
+	struct body_framing framing = { .kind = has_length ? BODY_LENGTH : BODY_NONE, .length = ask->bytes };
 	struct request_head head = { .method = ask->method,
 				     .method_text = names[ask->method],
 				     .path = ask->path,
@@ -265,6 +270,7 @@ struct remote_request *remote_request_start(struct remote_peer *peer, const stru
 	request->client.options =
 		(struct dial_options){ .where = &peer->where, .endpoint = peer->endpoint, .tls = peer->tls };
 	request->client.connect_ms = peer->connect_ms;
+	request->client.may_repeat = ask->may_repeat;
 	if (ask->head_ms)
 		request->client.head_deadline_ms = loop_now_ms(targets->loop) + ask->head_ms;
 	buf_init(&request->text);

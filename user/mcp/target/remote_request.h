@@ -60,14 +60,14 @@ struct remote_request_ops {
 	/* The final head. False: the caller needs no more; the request ends without on_end(). */
 	bool (*on_head)(struct remote_request *request, const struct response_head *head);
 	void (*on_event)(struct remote_request *request, const struct events_event *event);
-	/* A complete JSON body. */
+	/* A complete JSON body. NULL, like on_event: on_head() clears is_events, on_end() reads `text`. */
 	void (*on_text)(struct remote_request *request, struct span text);
 	/* why: empty if the response was complete. */
 	void (*on_end)(struct remote_request *request, struct span why);
 };
 
 struct remote_ask {
-	enum http_method method; /* GET, POST or DELETE */
+	enum http_method method; /* not CONNECT and TRACE */
 	struct span path; /* with its query */
 	const struct fields *fields; /* without Host and framing; borrowed for the call, like client */
 	const struct fields *client; /* of the client that the request is sent for; NULL: none */
@@ -75,6 +75,7 @@ struct remote_ask {
 	int count;
 	size_t bytes;
 	uint64_t head_ms; /* time limit for the final head, from now on; 0: no limit */
+	bool may_repeat; /* as of struct http1_client */
 };
 
 struct remote_request {

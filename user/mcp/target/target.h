@@ -7,9 +7,11 @@
 
 /*
  * An MCP server, as the session sees it: messages go in, messages come out, and it can be lost. It is a
- * child process (child.h), an HTTP endpoint (remote.h), or an HTTP+SSE endpoint (legacy.h).
+ * child process (child.h), an HTTP endpoint (remote.h), an HTTP+SSE endpoint (legacy.h), or a REST API
+ * (api.h).
  *
- * Life: child_open(), remote_open() or legacy_open(); sends; on_lost() at most once; mcp_target_close().
+ * Life: child_open(), remote_open(), legacy_open() or api_open(); sends; on_lost() at most once;
+ * mcp_target_close().
  * mcp_target_send() calls no callback, and no callback follows mcp_target_close(). The target frees itself
  * when its process or connection has ended, which may take seconds.
  */
@@ -70,6 +72,7 @@ struct mcp_targets {
 	struct loop *loop; /* borrowed, like the next two */
 	char *scratch; /* LIMIT_READ_BYTES; valid only within one callback */
 	struct upstream_pool *pool; /* for HTTP targets */
+	struct mcp_json_checker *checker; /* borrowed; for responses that are no messages */
 	uint32_t children; /* number of processes */
 	uint32_t max_children;
 	size_t message_bytes; /* limit of a message, in either direction */
