@@ -6,8 +6,8 @@
 /*
  * Consistent hashing (Eisenbud et al., "Maglev", NSDI 2016, 3.4): a table from hashes to endpoints. It
  * depends only on the texts and weights of the endpoints, so all gateways with the same endpoints agree. When
- * one of n endpoints leaves, at most 1.1/n of the keys move, up to 190 endpoints (maglev_size()); beyond that
- * more.
+ * one of n endpoints leaves, at most 1.1/n of the keys move, up to 64 endpoints; beyond that more, since the
+ * table does not grow any further (maglev_size()).
  */
 struct maglev {
 	uint32_t size; /* prime */
