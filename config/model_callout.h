@@ -65,6 +65,18 @@ struct ext_authz_http {
 	struct named_expressions metadata; /* of the answer: members of extauthz */
 };
 
+/* Answers that admit are kept for requests with the same values. */
+struct answer_cache_policy {
+	bool is_set;
+	struct span *key_list; /* expressions, as written */
+	const struct expression **expression_list; /* NULL until they are compiled */
+	uint32_t key_count;
+	struct span ttl_text;
+	uint64_t ttl_ns; /* 0: ttl */
+	const struct expression *ttl; /* about the answer; gives a duration */
+	uint32_t most_entries;
+};
+
 struct ext_authz_policy {
 	struct policy_condition condition; /* of one of several forms */
 	struct backend_ref *ref;
@@ -76,6 +88,7 @@ struct ext_authz_policy {
 	struct span *request_header_list; /* lower case; empty: HTTP: authorization, gRPC: all */
 	uint32_t request_header_count;
 	struct ext_authz_body body;
+	struct answer_cache_policy cache;
 	/* Not empty: the first one whose condition is true counts, and the members above are not used. */
 	struct ext_authz_policy *case_list;
 	uint32_t case_count;

@@ -93,7 +93,7 @@ static void add_callouts(const struct totals *totals, struct text *out)
 #undef CALLOUT_KIND
 	};
 	static const struct span results[CALLOUT_RESULT_COUNT] = {
-		{ "answered", 8 }, { "failed", 6 }, { "late", 4 }, { "skipped", 7 }
+		{ "answered", 8 }, { "failed", 6 }, { "late", 4 }, { "skipped", 7 }, { "cached", 6 }
 	};
 
 	prometheus_begin(out, METRIC_UPSTREAM_CALL);

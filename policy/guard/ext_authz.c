@@ -5,6 +5,7 @@
 
 #include "policy/guard/service.h"
 #include "policy/headers.h"
+#include "user/base/text.h"
 
 /* Without an answer the backend must not take a client's fields for those of the service. */
 static int forget_fields(const struct ext_authz_policy *policy, struct guard_answer *answer)
@@ -132,41 +133,126 @@ static int take_body(const struct ext_authz_policy *policy, const struct guard_f
 	return GUARD_PASS;
 }
 
+/* What the answer depends on; empty: an expression has no value, the service is asked. 0, -E2BIG, -ENOMEM. */
+static int write_key(const struct answer_cache_policy *cache, const struct guard_facts *facts,
+		     struct span body, struct arena *arena, struct span *ret_key)
+{
+	struct text key;
+	int error = 0;
+
+	*ret_key = (struct span){ 0 };
+	if (!cache->is_set)
+		return 0;
+	text_init(&key);
+	for (uint32_t i = 0; i < cache->key_count && !error; i++) {
+		struct span value;
+
+		error = service_text(cache->expression_list[i], facts, arena, &value);
+		if (error)
+			break;
+		/* With its length, no value can stand for another two. */
+		text_fmt(&key, "%zu:", value.len);
+		text_add(&key, value);
+	}
+	text_add(&key, body);
+	if (!error)
+		*ret_key = arena_copy(arena, text_span(&key));
+	if (!error && (text_error(&key) || !ret_key->data))
+		error = -ENOMEM;
+	text_done(&key);
+	return error == -ENODATA ? 0 : error;
+}
+
+int ext_authz_evaluate(const struct expression *expression, const struct guard_facts *facts,
+		       struct expression_value *ret_value)
+{
+	const struct expression_facts *request;
+	struct expression_facts values;
+	int error = facts->facts(facts->context, expression->needs, &request);
+
+	if (error)
+		return error;
+	values = *request;
+	values.response_fields = facts->reply->fields;
+	values.response_code = facts->reply->status;
+	*ret_value = expression_evaluate(expression, &values);
+	return ret_value->type == EXPRESSION_NONE && ret_value->gave_up ? -E2BIG : 0;
+}
+
+/* 0: the answer is not kept. */
+static uint64_t ttl_of(const struct answer_cache_policy *cache, const struct guard_facts *facts)
+{
+	const struct fields *fields = facts->reply->fields;
+	struct expression_value ttl;
+
+	if (fields_list_has(fields, FIELD_CACHE_CONTROL, SPAN("no-store")) ||
+	    fields_list_has(fields, FIELD_CACHE_CONTROL, SPAN("no-cache")))
+		return 0;
+	if (!cache->ttl)
+		return cache->ttl_ns;
+	if (ext_authz_evaluate(cache->ttl, facts, &ttl) < 0 || ttl.type != EXPRESSION_DURATION)
+		return 0;
+	return ttl.duration_ns;
+}
+
+int ext_authz_admit(const struct ext_authz_policy *policy, const struct guard_facts *facts)
+{
+	uint64_t ttl_ns = policy->cache.is_set && !facts->reply->is_kept ? ttl_of(&policy->cache, facts) : 0;
+
+	if (ttl_ns)
+		facts->verifier->keep(facts->verifier->context, ttl_ns);
+	return GUARD_PASS;
+}
+
+static int read_reply(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+		      struct guard_answer *answer)
+{
+	const struct guard_reply *reply = facts->reply;
+	bool is_http = policy->protocol == EXT_AUTHZ_HTTP;
+
+	if (reply->fault.len)
+		return is_http && ext_authz_http_refuses(reply->status)
+			       ? ext_authz_deny(policy, answer, reply->fault)
+			       : ext_authz_failed(policy, answer, reply->fault);
+	return is_http ? ext_authz_http_read(policy, facts, answer)
+		       : ext_authz_grpc_read(policy, facts, answer);
+}
+
 static int ask_service(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 		       struct guard_answer *answer)
 {
-	struct guard_body body;
-	int result = take_body(policy, facts, answer, &body);
+	struct guard_reply kept;
+	struct ext_authz_question question = { .reply = &kept };
+	struct guard_facts then = *facts;
+	int result = take_body(policy, facts, answer, &question.body);
 
 	if (result != GUARD_PASS)
 		return result;
-	return policy->protocol == EXT_AUTHZ_HTTP ? ext_authz_http_call(policy, facts, &body, answer)
-						  : ext_authz_grpc_call(policy, facts, &body, answer);
+	result = write_key(&policy->cache, facts, question.body.bytes, answer->fields.arena,
+			   &question.cache_key);
+	if (result == -E2BIG)
+		return service_refuse_length(answer);
+	if (result < 0)
+		return result;
+	result = policy->protocol == EXT_AUTHZ_HTTP ? ext_authz_http_call(policy, facts, &question, answer)
+						    : ext_authz_grpc_call(policy, facts, &question, answer);
+	then.reply = &kept;
+	return result == GUARD_PASS && question.cache_key.len ? read_reply(policy, &then, answer) : result;
 }
 
 int ext_authz_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)
 {
 	const struct ext_authz_policy *policy = object;
 	const void *form = policy;
-	bool is_http;
 	int result = 1;
 
-	if (!facts->reply) {
-		if (policy->case_count)
-			result = service_choose(policy->case_list, sizeof(*policy), policy->case_count, facts,
-						&form);
-		if (result == -E2BIG)
-			return service_refuse_length(answer);
-		if (result <= 0)
-			return result < 0 ? result : GUARD_PASS;
-		return ask_service(form, facts, answer);
-	}
-	policy = facts->reply->subject;
-	is_http = policy->protocol == EXT_AUTHZ_HTTP;
-	if (facts->reply->fault.len)
-		return is_http && ext_authz_http_refuses(facts->reply->status)
-			       ? ext_authz_deny(policy, answer, facts->reply->fault)
-			       : ext_authz_failed(policy, answer, facts->reply->fault);
-	return is_http ? ext_authz_http_read(policy, facts, answer)
-		       : ext_authz_grpc_read(policy, facts, answer);
+	if (facts->reply)
+		return read_reply(facts->reply->subject, facts, answer);
+	if (policy->case_count)
+		result = service_choose(policy->case_list, sizeof(*policy), policy->case_count, facts, &form);
+	if (result == -E2BIG)
+		return service_refuse_length(answer);
+	if (result <= 0)
+		return result < 0 ? result : GUARD_PASS;
+	return ask_service(form, facts, answer);
 }

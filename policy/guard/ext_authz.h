@@ -15,13 +15,20 @@ int ext_authz_check(const void *object, const struct guard_facts *facts, struct 
 /* Tells a service whether it gets the whole body; never that of a client. */
 #define EXT_AUTHZ_PARTIAL SPAN("x-envoy-auth-partial-body")
 
+/* What is asked besides the head of the request. */
+struct ext_authz_question {
+	struct guard_body body;
+	struct span cache_key; /* empty: no answer is kept */
+	struct guard_reply *reply; /* one that was kept */
+};
+
 /* The parts of each protocol; `policy` is the form that counts. As ext_authz_check(). */
 int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-			const struct guard_body *body, struct guard_answer *answer);
+			const struct ext_authz_question *question, struct guard_answer *answer);
 int ext_authz_http_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			struct guard_answer *answer);
 int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-			const struct guard_body *body, struct guard_answer *answer);
+			const struct ext_authz_question *question, struct guard_answer *answer);
 int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			struct guard_answer *answer);
 
@@ -33,6 +40,12 @@ static inline bool ext_authz_http_refuses(uint16_t status)
 
 /* What the service says about the request, for expressions: a MAP in its memory. */
 int ext_authz_note(const struct guard_facts *facts, struct arena *arena, const struct expression_value *map);
+
+/* The value of an expression about the reply. 0; -E2BIG: nobody can tell; -ENOMEM. */
+int ext_authz_evaluate(const struct expression *expression, const struct guard_facts *facts,
+		       struct expression_value *ret_value);
+/* The service admits the request, by facts->reply: it may be kept. GUARD_PASS. */
+int ext_authz_admit(const struct ext_authz_policy *policy, const struct guard_facts *facts);
 
 /* There is no valid answer: the policy says what happens. why: outlives the answer. */
 int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why);

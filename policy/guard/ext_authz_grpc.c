@@ -164,21 +164,24 @@ static int put_attributes(struct protobuf_writer *w, const struct ext_authz_poli
 }
 
 int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-			const struct guard_body *body, struct guard_answer *answer)
+			const struct ext_authz_question *question, struct guard_answer *answer)
 {
 	const struct request_head head = { .path = CHECK_METHOD };
 	struct guard_call call = { .kind = CALLOUT_EXT_AUTHZ,
 				   .ref = policy->ref,
 				   .head = &head,
 				   .is_grpc = true,
-				   .subject = policy };
+				   .subject = policy,
+				   .cache_key = question->cache_key,
+				   .most_entries = policy->cache.most_entries,
+				   .reply = question->reply };
 	struct protobuf_writer writer;
 	struct buf message;
 	int result;
 
 	buf_init(&message);
 	protobuf_init(&writer, &message, LIMIT_CALLOUT_REQUEST_BYTES);
-	result = put_attributes(&writer, policy, facts, body, answer->fields.arena);
+	result = put_attributes(&writer, policy, facts, &question->body, answer->fields.arena);
 	call.body = buf_span(&message);
 	if (!result)
 		result = facts->verifier->call(facts->verifier->context, &call);
@@ -456,5 +459,5 @@ int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guar
 		return ext_authz_failed(policy, answer,
 					SPAN("the service asks for a change that cannot be made"));
 	answer->request = changes;
-	return GUARD_PASS;
+	return ext_authz_admit(policy, facts);
 }

@@ -163,17 +163,20 @@ static int call_body(const struct ext_authz_http *http, const struct guard_facts
 }
 
 int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guard_facts *facts,
-			const struct guard_body *body, struct guard_answer *answer)
+			const struct ext_authz_question *question, struct guard_answer *answer)
 {
 	struct request_head head;
 	struct guard_call call = { .kind = CALLOUT_EXT_AUTHZ,
 				   .ref = policy->ref,
 				   .head = &head,
-				   .body = body->bytes,
+				   .body = question->body.bytes,
 				   .may_repeat = true,
-				   .subject = policy };
+				   .subject = policy,
+				   .cache_key = question->cache_key,
+				   .most_entries = policy->cache.most_entries,
+				   .reply = question->reply };
 	struct arena *arena = answer->fields.arena;
-	int result = call_head(policy, facts, body, arena, &head);
+	int result = call_head(policy, facts, &question->body, arena, &head);
 
 	if (!result)
 		result = call_body(&policy->http, facts, arena, &call.body);
@@ -248,9 +251,10 @@ static int take_all(const struct fields *response, struct arena *arena, struct h
 	return error;
 }
 
-static int admit(const struct ext_authz_policy *policy, const struct fields *response,
+static int admit(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 		 struct guard_answer *answer)
 {
+	const struct fields *response = facts->reply->fields;
 	const struct ext_authz_http *http = &policy->http;
 	struct arena *arena = answer->fields.arena;
 	struct header_modifier *changes =
@@ -261,7 +265,7 @@ static int admit(const struct ext_authz_policy *policy, const struct fields *res
 		error = http->takes_all ? take_all(response, arena, changes)
 					: take_listed(http, response, arena, changes);
 	answer->request = changes;
-	return error ? error : GUARD_PASS;
+	return error ? error : ext_authz_admit(policy, facts);
 }
 
 /* 302 to the place that the policy names. An expression without a value: the response as it is. */
@@ -293,19 +297,11 @@ static int read_metadatum(const struct named_expressions *metadata, uint32_t ind
 			  struct expression_member *ret_member)
 {
 	const struct expression *expression = metadata->expression_list[index];
-	const struct expression_facts *request;
-	struct expression_facts values;
 	struct expression_value value;
-	int error = facts->facts(facts->context, expression->needs, &request);
+	int error = ext_authz_evaluate(expression, facts, &value);
 
-	if (error)
+	if (error || value.type == EXPRESSION_NONE)
 		return error;
-	values = *request;
-	values.response_fields = facts->reply->fields;
-	values.response_code = facts->reply->status;
-	value = expression_evaluate(expression, &values);
-	if (value.type == EXPRESSION_NONE)
-		return value.gave_up ? -E2BIG : 0;
 	ret_member->name = metadata->list[index].name;
 	error = expression_copy(&value, arena, &ret_member->value);
 	return error ? error : 1;
@@ -345,7 +341,7 @@ int ext_authz_http_read(const struct ext_authz_policy *policy, const struct guar
 	if (error)
 		return error == -ENOMEM ? error : service_refuse_length(answer);
 	if (reply->status >= 200 && reply->status < 300)
-		return admit(policy, reply->fields, answer);
+		return admit(policy, facts, answer);
 	if (!ext_authz_http_refuses(reply->status))
 		return ext_authz_failed(policy, answer, SPAN("the service answers with an error"));
 	if (policy->http.redirect && (reply->status == 401 || reply->status == 403))

@@ -26,6 +26,8 @@ struct guard_identity {
 	const struct expression_value *ext_authz;
 };
 
+struct guard_reply;
+
 /* What a guard asks a helper service: user/callout/callout.h. Borrowed for guard_verifier.call(). */
 struct guard_call {
 	enum callout_kind kind;
@@ -35,11 +37,16 @@ struct guard_call {
 	bool is_grpc;
 	bool may_repeat;
 	const void *subject; /* for guard_reply */
+	/* What the answer depends on besides the policy; empty: no answer that was kept counts. */
+	struct span cache_key;
+	uint32_t most_entries; /* that are kept of this policy */
+	struct guard_reply *reply; /* with a cache_key */
 };
 
 /* What came of it. Valid until the guard returns. */
 struct guard_reply {
 	const void *subject; /* of the call */
+	bool is_kept; /* an answer to an earlier call */
 	struct span fault; /* why there is no response; empty: there is one */
 	uint16_t status; /* 100..999; with a fault: that of an incomplete response over HTTP; 0: none */
 	const struct fields *fields;
@@ -64,10 +71,13 @@ struct guard_verifier {
 	enum jwt_fault (*token)(void *context, const struct jwt_providers *providers, struct span token,
 				struct jwt_claims **ret_claims);
 	/*
-	 * GUARD_WAIT: the same guard is asked again, with guard_facts.reply; or why no call was made:
+	 * GUARD_WAIT: the same guard is asked again, with guard_facts.reply; GUARD_PASS: *call->reply is an
+	 * answer that was kept; or why no call was made:
 	 * -ENOMEM; -EINVAL, -ENOBUFS: its request cannot be written; others: the service cannot be called.
 	 */
 	int (*call)(void *context, const struct guard_call *call);
+	/* Keeps the reply to the call, which had a cache_key, for so long. */
+	void (*keep)(void *context, uint64_t ttl_ns);
 	/*
 	 * GUARD_PASS with the whole body or its first most_bytes, at most LIMIT_HELD_BODY_BYTES + 1, valid
 	 * until the guard returns; GUARD_WAIT: the same guard is asked again when they are there; -ENOMEM.

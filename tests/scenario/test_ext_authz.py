@@ -331,7 +331,8 @@ def manifests():
 @test("the dump shows the policy as agentgateway does")
 def dumped():
     form = ("{host: 'a.test:80', protocol: {http: {path: request.path, includeResponseHeaders: [x-user]}}, "
-            "failureMode: {denyWithStatus: 503}, policies: {http: {requestTimeout: 1s}}}")
+            "failureMode: {denyWithStatus: 503}, policies: {http: {requestTimeout: 1s}}, "
+            "includeRequestBody: {maxRequestBytes: 10}, cache: {key: [request.path], ttl: 30s}}")
     gateway, _ = play(CONFIG % form)
     route = gateway.config_dump()["binds"][0]["listeners"]
     route = list(list(route.values())[0]["routes"].values())[0]
@@ -339,7 +340,8 @@ def dumped():
     check(policy.pop("backend").endswith("/guarded/callout0"), "the service")
     eq(policy, {"inlinePolicies": [{"http": {"version": None, "requestTimeout": "1s"}}],
                 "protocol": {"http": {"path": "request.path", "includeResponseHeaders": ["x-user"]}},
-                "failureMode": {"denyWithStatus": 503}}, "the policy")
+                "failureMode": {"denyWithStatus": 503}, "includeRequestBody": {"maxRequestBytes": 10},
+                "cache": {"key": ["request.path"], "ttl": "30s", "maxEntries": 10000}}, "the policy")
 
 
 @test("a reload takes another service, and connections to it are kept")
@@ -354,6 +356,52 @@ def reloads():
     eq(gateway.fetch("/status/204").text, "second", "after the reload")
 
 
+CACHE = "cache: {key: ['request.headers[\"x-user\"]', request.path], ttl: %s}"
+
+
+@test("an answer that admits is kept for requests with the same values, and for no other configuration")
+def cached():
+    judge = Judge(lambda request: (403 if request.headers["x-user"] == "eve" else 200,
+                                   [("X-User", request.headers["x-user"] or "nobody")], b""))
+    policy = guarded(judge.address, LISTED, ", includeRequestHeaders: [x-user], " + CACHE % "1h")
+    gateway, backend = acted(policy)
+    upstream = []
+
+    def admitted(path, user):
+        client = gateway.client().request("GET", path, headers=[("X-User", user)] if user else [])
+        upstream.append(backend.accept() if not upstream else upstream[0])
+        head = upstream[0].read_request()
+        upstream[0].respond(200)
+        eq(client.response().status, 200, f"{user} at {path}")
+        eq(head.header("x-user"), user or "nobody", "what the backend gets")
+
+    for path, user, calls in (("/", "alice", 1), ("/", "alice", 1), ("/", "bob", 2), ("/a", "alice", 3),
+                              ("/a", "alice", 3), ("/", None, 4), ("/", None, 5)):
+        admitted(path, user)
+        eq(len(judge.asked), calls, f"calls after {user} at {path}")
+    for calls in (6, 7):
+        eq(gateway.fetch("/", headers=[("X-User", "eve")]).status, 403, "a refusal is asked for again")
+        eq(len(judge.asked), calls, "calls")
+    eq(gateway.metrics()("headgate_callouts_total", subtype="ext_authz", result="cached"), 2, "the metric")
+    gateway.reload(policy + "# changed\n")
+    admitted("/", "alice")
+    eq(len(judge.asked), 8, "calls after a reload")
+
+
+@test("an answer may say how long it counts, or that it does not")
+def cached_for():
+    secret = [("Cache-Control", "no-store")]
+    judge = Judge(lambda request: (200, secret if request.path == "/no-store" else [], b""))
+    ttl = "'response.code == 200 ? duration(\"1h\") : duration(\"1ms\")'"
+    gateway, _ = play(guarded(judge.address, "", ", " + CACHE % ttl))
+    for path, calls in (("/status/204", 1), ("/status/204", 1)):
+        eq(gateway.fetch(path, headers=[("X-User", "a")]).status, 204, path)
+        eq(len(judge.asked), calls, "calls")
+    for calls in (2, 3):
+        gateway.fetch("/no-store", headers=[("X-User", "a")])
+        eq(len(judge.asked), calls, "an answer that says no-store")
+
+
 @test("mistakes are refused, with what to write instead")
 def mistakes():
     host = "host: '127.0.0.1:9', "
@@ -366,6 +414,10 @@ def mistakes():
         ("{%s includeRequestBody: {}}" % host, "maxRequestBytes"),
         ("{%s includeRequestBody: {maxRequestBytes: 131073}}" % host, "131072"),
         ("{%s includeRequestBody: {maxRequestBytes: 1}, protocol: {http: {body: '\"a\"'}}}" % host, "one of"),
+        ("{%s cache: {key: [], ttl: 1s}}" % host, "all clients would share"),
+        ("{%s cache: {key: [request.path], ttl: '1'}}" % host, "1"),
+        ("{%s cache: {key: [request.path], ttl: request.path}}" % host, "is no duration"),
+        ("{%s cache: {key: [response.code], ttl: 1s}}" % host, "response.code"),
         ("{%s protocol: {http: {}, grpc: {}}}" % host, "grpc"),
         ("{%s protocol: {http: {}}, policies: {http: {version: HTTP/2.0}}}" % host, "HTTP/1.1"),
         ("{%s policies: {transformations: {}}}" % host, "has no effect"),

@@ -25,6 +25,9 @@ static struct {
 	struct fields reply_fields;
 	struct backend_ref ref;
 	int calls, verdict;
+	char key[64]; /* what the answer depends on */
+	size_t key_len;
+	uint64_t kept_ns; /* for how long the last reply is kept; 0: it is not */
 } play;
 
 static int facts_of(void *context, uint32_t needs, const struct expression_facts **ret_facts)
@@ -44,7 +47,21 @@ static int take_call(void *context, const struct guard_call *call)
 	(void)context;
 	play.calls++;
 	play.reply.subject = call->subject;
+	assert_true(call->cache_key.len <= sizeof(play.key));
+	play.key_len = call->cache_key.len;
+	if (play.key_len)
+		memcpy(play.key, call->cache_key.data, play.key_len);
+	if (play.verdict == GUARD_PASS) {
+		*call->reply = play.reply;
+		call->reply->is_kept = true;
+	}
 	return play.verdict;
+}
+
+static void keep(void *context, uint64_t ttl_ns)
+{
+	(void)context;
+	play.kept_ns = ttl_ns;
 }
 
 static void play_open(size_t block_bytes)
@@ -56,6 +73,7 @@ static void play_open(size_t block_bytes)
 	play.source = (struct expression_source){ .address = &play.client, .raw_address = &play.client };
 	play.verdict = GUARD_WAIT;
 	play.verifier.call = take_call;
+	play.verifier.keep = keep;
 	play.guard = (struct guard_facts){ .head = &play.head,
 					   .scheme = SPAN("http"),
 					   .identity = &play.identity,
@@ -143,6 +161,75 @@ PLAY_TEST(a_header_that_the_service_does_not_set_is_taken_from_the_client)
 	assert_true(removes(answer.request, "x-role"));
 	assert_int_equal(headers_modify(&play.head.fields, answer.request), 0);
 	assert_null(fields_find(&play.head.fields, SPAN("x_role")));
+}
+
+static struct ext_authz_policy with_cache(unsigned failure_mode, const char *first, const char *second)
+{
+	struct ext_authz_policy policy = over_http(failure_mode);
+	const struct expression **list = arena_take(&play.arena, 2 * sizeof(*list));
+
+	assert_non_null(list);
+	list[0] = compiled(first);
+	list[1] = compiled(second);
+	policy.cache = (struct answer_cache_policy){
+		.is_set = true, .expression_list = list, .key_count = 2, .ttl_ns = 5, .most_entries = 4
+	};
+	return policy;
+}
+
+static void assert_key(const char *want)
+{
+	assert_int_equal(play.key_len, strlen(want));
+	assert_memory_equal(play.key, want, play.key_len);
+}
+
+PLAY_TEST(only_an_answer_that_admits_is_kept)
+{
+	static const struct {
+		uint16_t status;
+		const char *control;
+		int verdict;
+		uint64_t kept_ns;
+	} rows[] = {
+		{ 200, NULL, GUARD_PASS, 5 },	    { 200, "max-age=1, no-store", GUARD_PASS, 0 },
+		{ 204, "no-cache", GUARD_PASS, 0 }, { 403, NULL, GUARD_REFUSE, 0 },
+		{ 302, NULL, GUARD_REFUSE, 0 },	    { 500, NULL, GUARD_PASS, 0 }, /* failureMode: allow */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ext_authz_policy policy =
+			with_cache(CALLOUT_FAILURE_ALLOW, "request.path", "request.method");
+		struct guard_answer answer;
+
+		play.kept_ns = 0;
+		play.reply.status = rows[i].status;
+		fields_init(&play.reply_fields, &play.arena);
+		if (rows[i].control)
+			assert_int_equal(fields_add(&play.reply_fields, SPAN("Cache-Control"),
+						    span_str(rows[i].control)),
+					 0);
+		assert_int_equal(decide(ext_authz_check, &policy, &answer), rows[i].verdict);
+		assert_int_equal(play.kept_ns, rows[i].kept_ns);
+		assert_key("2:/a3:GET");
+	}
+}
+
+PLAY_TEST(a_kept_answer_admits_like_the_first_and_is_not_kept_again)
+{
+	struct ext_authz_policy policy = with_cache(CALLOUT_FAILURE_DENY, "request.path", "request.method");
+	struct guard_answer answer;
+
+	play.verdict = GUARD_PASS;
+	assert_int_equal(fields_add(&play.reply_fields, SPAN("X-User"), SPAN("alice")), 0);
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_PASS);
+	assert_int_equal(play.kept_ns, 0);
+	assert_true(span_eq(answer.request->set_list[0].value, SPAN("alice")));
+	assert_true(removes(answer.request, "x-role"));
+	/* Without a value of a key nobody knows what the answer depends on. */
+	policy = with_cache(CALLOUT_FAILURE_DENY, "request.path", "request.headers[\"x-none\"]");
+	play.verdict = GUARD_WAIT;
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_PASS);
+	assert_int_equal(play.key_len, 0);
 }
 
 static struct failing {

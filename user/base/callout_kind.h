@@ -15,5 +15,6 @@ enum callout_result {
 	CALLOUT_FAILED, /* no connection, or no valid response */
 	CALLOUT_LATE, /* no response in time */
 	CALLOUT_SKIPPED, /* the service did not answer shortly before, or too many calls are under way */
+	CALLOUT_KEPT, /* an earlier answer counts: no call was made */
 	CALLOUT_RESULT_COUNT,
 };

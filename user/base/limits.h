@@ -202,6 +202,9 @@ enum limits {
 	LIMIT_OTLP_RECORD_BYTES = 16 * 1024, /* of a span or log record: what does not fit is left out */
 	LIMIT_OTLP_VALUE_BYTES = 1024, /* of an attribute: cut */
 	LIMIT_OTLP_ATTRIBUTES = 64, /* of a list of a policy: refused when loading */
+	LIMIT_ANSWER_BYTES = 2048, /* of an answer that a worker keeps (extAuthz.cache) */
+	LIMIT_ANSWER_ENTRIES = 10000, /* of them, for each policy and worker */
+	LIMIT_ANSWER_POLICIES = 64, /* whose answers a worker keeps: those of others are not kept */
 	/* No calls to a service that did not answer: at first, and at most. */
 	LIMIT_CIRCUIT_LEAST_MS = 250,
 	LIMIT_CIRCUIT_MS = 5000,

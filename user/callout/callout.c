@@ -215,9 +215,9 @@ void callout_free(struct callout *callout)
 	loop_defer(pool_of(callout)->loop, &callout->release);
 }
 
-void callout_skip(struct callouts *callouts, enum callout_kind kind)
+void callout_spare(struct callouts *callouts, enum callout_kind kind, enum callout_result result)
 {
-	tally_add(&callouts->pool->counters->callout_results[kind][CALLOUT_SKIPPED], 1);
+	tally_add(&callouts->pool->counters->callout_results[kind][result], 1);
 }
 
 static void count(struct callout *callout)

@@ -49,5 +49,5 @@ struct span callout_fault(const struct callout *callout); /* why there is no res
 /* With a fault only its statuses count: that of a head that came over HTTP, 0: none; and that of gRPC. */
 const struct callout_response *callout_response(const struct callout *callout);
 uint32_t callout_us(const struct callout *callout); /* from start to end */
-/* Counts a call that was not made. */
-void callout_skip(struct callouts *callouts, enum callout_kind kind);
+/* Counts a call that was not made: CALLOUT_SKIPPED or CALLOUT_KEPT. */
+void callout_spare(struct callouts *callouts, enum callout_kind kind, enum callout_result result);

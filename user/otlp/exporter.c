@@ -308,7 +308,7 @@ static int start_call(struct exporter *exporter, const struct request_head *head
 	else
 		error = callout_start(exporter->callouts, &request, on_done, exporter, &exporter->call);
 	if (error)
-		callout_skip(exporter->callouts, request.kind);
+		callout_spare(exporter->callouts, request.kind, CALLOUT_SKIPPED);
 	else
 		exporter->call_snapshot = snapshot_ref(exporter->snapshot);
 	return error;

@@ -6,6 +6,7 @@
 #include "policy/headers.h"
 #include "user/base/mem.h"
 #include "user/callout/callout.h"
+#include "user/phase/answer_cache.h"
 #include "user/stream/call_hold.h"
 
 /* Changes that guards have made, in their order; in the arena of the request. */
@@ -20,6 +21,40 @@ static void on_done(struct callout *callout, void *context)
 
 	proxy_trace(stream->proxy, stream->id, TRACE_CALLOUT, callout_result(callout), callout_us(callout));
 	stream_run(stream, STEP_GUARD);
+}
+
+/* True: *call->reply is an answer that was kept. */
+static bool find_kept(struct stream *stream, const struct guard_call *call)
+{
+	struct proxy *proxy = stream->proxy;
+	struct answer_key *key = &stream->exchange->answer_key;
+	struct siphash hash;
+
+	*key = (struct answer_key){ 0 };
+	if (!call->cache_key.len)
+		return false;
+	if (!proxy->answers)
+		proxy->answers = answer_cache_create();
+	if (!proxy->answers)
+		return false;
+	siphash_start(&hash, &proxy->shared->hash_key);
+	siphash_add(&hash, call->cache_key);
+	*key = (struct answer_key){ .policy = call->subject,
+				    .generation = stream->lease->snapshot->generation,
+				    .most_entries = call->most_entries,
+				    .hash = siphash_end(&hash) };
+	return answer_cache_find(proxy->answers, key, loop_now_ns(proxy->loop), call->reply);
+}
+
+void guard_call_keep(void *context, uint64_t ttl_ns)
+{
+	struct stream *stream = context;
+	const struct answer_key *key = &stream->exchange->answer_key;
+	struct guard_reply reply;
+
+	if (key->policy && guard_call_reply(stream, &reply))
+		answer_cache_put(stream->proxy->answers, key, loop_now_ns(stream->proxy->loop), ttl_ns,
+				 &reply);
 }
 
 int guard_call_start(void *context, const struct guard_call *call)
@@ -39,6 +74,10 @@ int guard_call_start(void *context, const struct guard_call *call)
 	int error;
 
 	stream_drop_call(stream);
+	if (find_kept(stream, call)) {
+		callout_spare(&stream->proxy->callouts, call->kind, CALLOUT_KEPT);
+		return GUARD_PASS;
+	}
 	if (!call->ref ||
 	    snapshot_backend(stream->lease->snapshot, call->ref->backend)->endpoint_count == 0 ||
 	    (call->ref->tls && call->ref->tls->invalid_reason.len))
@@ -48,7 +87,7 @@ int guard_call_start(void *context, const struct guard_call *call)
 				      &exchange->callout);
 	exchange->call_subject = call->subject;
 	if (error)
-		callout_skip(&stream->proxy->callouts, call->kind);
+		callout_spare(&stream->proxy->callouts, call->kind, CALLOUT_SKIPPED);
 	return error ? error : GUARD_WAIT;
 }
 

@@ -9,8 +9,9 @@
  * GUARD. When it is done, STEP_GUARD asks the guard again, with the reply.
  */
 
-/* guard_verifier.call() of the stream. */
+/* guard_verifier.call() and keep() of the stream. */
 int guard_call_start(void *context, const struct guard_call *call);
+void guard_call_keep(void *context, uint64_t ttl_ns);
 /* The reply to the stream's call; false: there is none. Valid until guard_call_drop(). */
 bool guard_call_reply(const struct stream *stream, struct guard_reply *ret);
 /* The request, as guards have changed it: for what came with it from the client. 0 or -ENOMEM. */

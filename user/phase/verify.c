@@ -162,6 +162,6 @@ static enum jwt_fault verify_token(void *context, const struct jwt_providers *pr
 
 struct guard_verifier verify_for(struct stream *stream)
 {
-	return (struct guard_verifier){ stream, verify_password, verify_token, guard_call_start,
-					held_body_get };
+	return (struct guard_verifier){ stream,		  verify_password, verify_token,
+					guard_call_start, guard_call_keep, held_body_get };
 }

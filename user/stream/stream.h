@@ -8,6 +8,7 @@
 #include "user/base/deadline.h"
 #include "user/base/stream_state.h"
 #include "user/client/worker_state.h"
+#include "user/base/siphash.h"
 #include "user/http/framing.h"
 #include "user/http/upgrade.h"
 #include "user/relay/relay.h"
@@ -116,6 +117,15 @@ struct read_watch {
 
 struct callout; /* user/callout/callout.h */
 struct stream_tracing; /* user/stream/tracing.h */
+
+/* Which answer of a helper service a worker keeps: of a policy of a configuration (answer_cache.h). */
+struct answer_key {
+	const void *policy;
+	uint64_t generation; /* of its snapshot */
+	uint32_t most_entries; /* of this policy */
+	struct hash128 hash;
+};
+
 struct guard_change; /* user/phase/guard_call.h */
 struct client_session;
 struct mirror_plan;
@@ -162,6 +172,7 @@ struct exchange {
 	struct stream_tracing *tracing; /* owner; NULL: the request is not sampled */
 	struct callout *callout; /* owner; of a helper service, for the guard that waits; NULL: none */
 	const void *call_subject; /* guard_reply.subject */
+	struct answer_key answer_key; /* of its answer; zero: it is not kept */
 	struct guard_change *guard_changes; /* of the request; in arena; NULL: none */
 	int verdict; /* the answer: enum guard_verdict or -errno */
 	bool has_verdict; /* until the guard has read it */

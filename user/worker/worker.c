@@ -14,6 +14,7 @@
 #include "user/driver/driver.h"
 #include "user/restart/stream/quiesce.h"
 #include "user/stream/history.h"
+#include "user/phase/answer_cache.h"
 #include "user/phase/mirror.h"
 #include "user/client/evict.h"
 #include "user/obs/label_bound.h"
@@ -301,6 +302,7 @@ static void worker_free(struct worker *worker)
 	mailbox_free(worker->mailbox);
 	loop_free(worker->loop);
 	jwt_verifier_free(proxy->tokens);
+	answer_cache_free(proxy->answers);
 	slab_free(proxy->clients);
 	slab_free(proxy->streams);
 	slab_free(proxy->pool.upstreams);

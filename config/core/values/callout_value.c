@@ -3,6 +3,7 @@
 
 #include "config/build.h"
 #include "config/core/values/condition.h"
+#include "config/core/values/ext_authz_value.h"
 #include "config/core/values/values.h"
 #include "user/base/char_class.h"
 #include "user/base/limits.h"
@@ -238,23 +239,8 @@ static const struct schema_row failure_rows[] = {
 };
 static const struct schema failure_schema = SCHEMA(failure_rows, struct ext_authz_policy, .is_one_of = true);
 
-static const struct schema_row body_rows[] = {
-	{ "maxRequestBytes", AS_U32(struct ext_authz_body, most_bytes), RANGE(1, LIMIT_HELD_BODY_BYTES),
-	  .style = STYLE_STANDALONE, .need = "write how many bytes the service gets at most, such as 8192",
-	  .doc = "bytes that are held until the service has answered; a longer body is refused with 413" },
-	{ "maxSize", AS_U32(struct ext_authz_body, most_bytes), RANGE(1, LIMIT_HELD_BODY_BYTES),
-	  .style = STYLE_MANIFEST, .need = "write how many bytes the service gets at most, such as 8192" },
-	{ "allowPartialMessage", AS_BOOL(struct ext_authz_body, allows_partial), .style = STYLE_STANDALONE,
-	  .dump = DUMP_NOT_ZERO, .doc = "`true`: of a longer body the service gets the beginning" },
-	{ "packAsBytes", AS_BOOL(struct ext_authz_body, is_packed), .style = STYLE_STANDALONE,
-	  .dump = DUMP_NOT_ZERO,
-	  .doc = "gRPC: `true`: as `raw_body`; else as `body`, with `!` for each byte that is not UTF-8" },
-};
-static const struct schema body_schema =
-	SCHEMA(body_rows, struct ext_authz_body, .example = "{maxRequestBytes: 8192}");
-
 #define BODY_ROW                                                                                             \
-	AS_MAP(struct ext_authz_policy, body, &body_schema, struct ext_authz_body),                          \
+	AS_MAP(struct ext_authz_policy, body, &ext_authz_body_schema, struct ext_authz_body),                \
 		SET_BY(struct ext_authz_policy, body.is_set)
 
 #define REQUEST_NAMES                                                                                        \
@@ -300,7 +286,9 @@ static void check_ext_authz(struct decoder *d, const struct yaml_node *node, voi
 	  .doc = "of the request, that the service gets" },                                                  \
 	{ "includeRequestBody", BODY_ROW, .style = STYLE_STANDALONE },                                       \
 	{ "forwardBody", BODY_ROW, .style = STYLE_MANIFEST },                                                \
-	{ "cache", .refusal = NOT_YET_AUTHZ_CACHE }
+	{ "cache", AS_MAP(struct ext_authz_policy, cache, &answer_cache_schema,                            \
+			 struct answer_cache_policy),                                                     \
+	  SET_BY(struct ext_authz_policy, cache.is_set) }
 /* clang-format on */
 
 static const struct schema_row authz_form_rows[] = { CONDITION_ROW(struct ext_authz_policy), EXT_AUTHZ_ROWS };
