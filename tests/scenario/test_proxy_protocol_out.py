@@ -377,6 +377,41 @@ def machine_readable(sockets):
     return found[0]
 
 
+OWN = """
+backends:
+- {name: service, host: "@service@", policies: {proxyProtocol: {}}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - matches: [{path: {pathPrefix: /mcp}}]
+      backends: [{mcp: {targets: [{name: one, mcp: {backend: service, path: /mcp}}]}, @more@}]
+    - policies: {extAuthz: {backend: service, protocol: {http: {}}}, directResponse: {status: 200}}
+"""
+
+
+@test("connections to MCP targets and to services that are asked announce no client; the policy is refused "
+      "where it has no effect")
+def own_connections():
+    gateway = Gateway(OWN, service=Backend(), more="weight: 1", workers=1, checked=False)
+    client = gateway.client()
+    client.request("GET", "/asked", host="a.example")
+    upstream = gateway.names["service"].accept()
+    eq(upstream.read(len(LOCAL_V2)), LOCAL_V2, "header to a service")
+    eq(upstream.read_request().target, "/asked", "the question")
+    upstream.respond()
+    eq(client.response().status, 200, "status")
+    client.request("POST", "/mcp", {"Content-Type": "application/json",
+                                    "Accept": "application/json, text/event-stream"},
+                   b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
+                   b'"capabilities":{},"clientInfo":{"name":"a","version":"1"}}}', host="a.example")
+    upstream = gateway.names["service"].accept()
+    eq(upstream.read(len(LOCAL_V2)), LOCAL_V2, "header to a target")
+    eq(upstream.request_head().target, "/mcp", "the request")
+    status, _, said = validate(OWN, service="127.0.0.1:1", more="policies: {proxyProtocol: {}}")
+    check(status != 0 and "proxyProtocol has no effect on an MCP backend" in said, f"{status}: {said}")
+
+
 @test("after a crash no other client gets a connection that announced one", timeout=60)
 def crash():
     gateway = make(keeper=True, args=["--restart-limit", "0"])
