@@ -54,7 +54,9 @@ static enum jwt_fault verify_token(void *context, const struct jwt_providers *pr
 
 void check_guard_init(struct check_guard *guard)
 {
-	*guard = (struct check_guard){ .verifier = { guard, verify_password, verify_token, NULL } };
+	*guard = (struct check_guard){
+		.verifier = { .context = guard, .password = verify_password, .token = verify_token }
+	};
 }
 
 void check_guard_done(struct check_guard *guard)
