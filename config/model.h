@@ -9,6 +9,7 @@
 
 #include "config/model_auth.h"
 #include "config/model_balance.h"
+#include "config/model_breaker.h"
 #include "config/model_callout.h"
 #include "config/model_direct.h"
 #include "config/model_frontend.h"
@@ -145,17 +146,6 @@ struct backend_tcp {
 	bool has_keepalives; /* false: config.backend.keepalives apply */
 	struct opt_duration connect_timeout; /* unset: config.backend.connectTimeout */
 	bool connect_timeout_as_object; /* written as {secs, nanos}, and dumped so */
-};
-
-/* What may be under way to one backend, over all workers; not set: no limit of its own. */
-struct circuit_breaker {
-	struct opt_u64 max_connections; /* in use */
-	struct opt_u64 endpoint_connections; /* the same to one endpoint */
-	struct opt_u64 max_parallel_requests;
-	struct opt_u64 max_pending_requests; /* that wait for a place; 0: none may */
-	struct opt_duration pending_timeout;
-	struct opt_u64 max_parallel_retries;
-	struct opt_u64 max_requests_per_connection;
 };
 
 /* Connections to it begin with a header of the PROXY protocol. */

@@ -27,6 +27,30 @@ static inline uint64_t circuit_breaker_endpoint_most(const struct circuit_breake
 	return breaker ? breaker->endpoint_connections.value : 0;
 }
 
+/* True if limits depend on the number of requests under way. */
+static inline bool circuit_breaker_counts_requests(const struct circuit_breaker *breaker)
+{
+	return breaker && (breaker->max_parallel_requests.is_set || breaker->has_retry_budget);
+}
+
+/* Retries that may wait or be under way beside so many requests; UINT64_MAX: any. */
+static inline uint64_t circuit_breaker_retries(const struct circuit_breaker *breaker, uint64_t requests)
+{
+	const struct retry_budget *budget = &breaker->retry_budget;
+	uint64_t most =
+		breaker->max_parallel_retries.is_set ? breaker->max_parallel_retries.value : UINT64_MAX;
+	uint64_t allowed;
+
+	if (!breaker->has_retry_budget)
+		return most;
+	allowed = budget->has_percent ? (uint64_t)((unsigned __int128)requests * budget->percent.numerator /
+						   budget->percent.denominator)
+				      : requests / 5;
+	if (allowed < budget->min_retries)
+		allowed = budget->min_retries;
+	return allowed < most ? allowed : most;
+}
+
 /* How long a request may wait for a place. */
 static inline uint64_t circuit_breaker_pending_ns(const struct circuit_breaker *breaker)
 {

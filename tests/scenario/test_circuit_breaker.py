@@ -158,6 +158,35 @@ def retries():
     first.rst()
 
 
+@test("retryBudget: retries are a share of the requests under way, and a few are always allowed")
+def budget():
+    gateway, backend = limited("retryBudget: {percent: {numerator: 50}, minRetryConcurrency: 1}",
+                               "retry: {attempts: 3, codes: [503], backoff: 60s}")
+
+    def fail(path):
+        client = gateway.client().request("GET", path, host="a")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.respond(503, [("Connection", "close")])
+        upstream.close()
+        return client
+
+    def pauses(count):
+        wait_until(lambda: sum(s["state"] == "backoff" for s in gateway.streams()) == count, 5, "the pauses")
+
+    ends = [fail("/first")]
+    pauses(1)
+    eq(fail("/second").response().status, 503, "status without a retry")
+    eq(gateway.metrics()("headgate_limit_refused_total", limit="retryBudget"), 1, "refusals")
+    for held in hold(gateway, backend, 3):
+        ends += held
+    ends.append(fail("/third"))
+    pauses(2)
+    eq(fail("/fourth").response().status, 503, "status without a retry")
+    for end in ends:
+        end.close()
+
+
 @test("maxRequestsPerConnection: a connection of HTTP/1 closes after so many requests")
 def requests_per_connection():
     gateway, backend = limited("maxRequestsPerConnection: 2", workers=1)

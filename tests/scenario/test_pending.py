@@ -112,6 +112,34 @@ def leaves():
     waiting(gateway, 0)
 
 
+@test("a request that would find a place waits behind those who came before it")
+def behind():
+    gateway, backend = acted("""
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: strict
+      matches: [{path: {exact: /strict}}]
+      backends: [{backend: b, policies: {circuitBreaker: {maxParallelRequests: 1, maxPendingRequests: 2}}}]
+    - name: all
+      backends: [{backend: b, policies: {circuitBreaker: {maxParallelRequests: 9, maxPendingRequests: 2}}}]
+backends: [{name: b, host: "@origin@"}]
+""", workers=2)
+    held = gateway.client().request("GET", "/held", host="a")
+    upstream = backend.accept()
+    upstream.read_request()
+    strict = gateway.client().request("GET", "/strict", host="a")
+    waiting(gateway, 1)
+    last = gateway.client().request("GET", "/last", host="a")
+    waiting(gateway, 2)
+    answer(upstream, held)
+    upstreams = [backend.accept(), backend.accept()]
+    eq({upstream.read_request().target for upstream in upstreams}, {"/strict", "/last"}, "who follows")
+    for end in (strict, last, *upstreams):
+        end.close()
+
+
 @test("streams of HTTP/2 clients and tunnels of TCP wait in the same line")
 def kinds():
     gateway, backend, held, upstream = limited("maxConnections: 1, maxPendingRequests: 3")

@@ -144,9 +144,13 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		      &(struct circuit_breaker){ .max_connections = { true, 7 },
 						 .endpoint_connections = { true, 2 },
 						 .max_pending_requests = { true, 9 },
-						 .pending_timeout = { true, 2 * S } },
+						 .pending_timeout = { true, 2 * S },
+						 .has_retry_budget = true,
+						 .retry_budget = { true, { 1, 3 }, 4 } },
 		      "{\"circuitBreaker\":{\"maxConnections\":7,\"maxPendingRequests\":9,"
-		      "\"pendingTimeout\":\"2s\",\"perEndpoint\":{\"maxConnections\":2}}}");
+		      "\"pendingTimeout\":\"2s\",\"perEndpoint\":{\"maxConnections\":2},"
+		      "\"retryBudget\":{\"percent\":{\"numerator\":1,\"denominator\":3},"
+		      "\"minRetryConcurrency\":4}}}");
 	assert_dumped(POLICY_BACKEND_PROXY, &(struct backend_proxy){ PROXY_VERSION_2 },
 		      "{\"proxyProtocol\":{\"version\":\"v2\"}}");
 	assert_dumped(POLICY_LIMITS, &(struct request_limits){ .body_bytes = { true, 0 } },

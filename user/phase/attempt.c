@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "policy/circuit_breaker.h"
 #include "policy/guard/backend_auth.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
@@ -222,11 +223,15 @@ static enum stream_step attempt_move(struct stream *stream)
 static struct quota *attempt_retry_quota(const struct stream *stream, uint64_t *ret_most)
 {
 	const struct circuit_breaker *breaker = stream->backend->breaker;
+	struct quota *quota = stream->backend->backend->quota;
 
-	if (!breaker || !breaker->max_parallel_retries.is_set)
+	if (!breaker || !quota || (!breaker->max_parallel_retries.is_set && !breaker->has_retry_budget))
 		return NULL;
-	*ret_most = breaker->max_parallel_retries.value;
-	return stream->backend->backend->quota;
+	/* This request is one of them, also after its attempt has failed. */
+	*ret_most = circuit_breaker_retries(breaker,
+					    atomic_load_explicit(&quota->requests, memory_order_relaxed) +
+						    !stream->attempt.is_request_counted);
+	return quota;
 }
 
 /* Other workers may decide at the same time: one more each. */
@@ -285,7 +290,9 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 	if (decision != RETRY_YES && decision <= RETRY_NO_CLIENT)
 		return decision;
 	if (decision == RETRY_YES && attempt_retries_are_full(stream)) {
-		counter_limit(stream->proxy->counters, LIMIT_KIND_BREAKER_RETRIES);
+		counter_limit(stream->proxy->counters, stream->backend->breaker->has_retry_budget
+							       ? LIMIT_KIND_BREAKER_BUDGET
+							       : LIMIT_KIND_BREAKER_RETRIES);
 		return RETRY_NO_QUOTA;
 	}
 	/* has_closed() makes a system call: ask last, when it decides. */

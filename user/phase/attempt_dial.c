@@ -166,9 +166,13 @@ bool attempt_admit(struct stream *stream)
 	const struct circuit_breaker *breaker = stream->backend->breaker;
 	struct quota *quota = stream->backend->backend->quota;
 
-	if (!breaker || !breaker->max_parallel_requests.is_set || !quota || stream->is_tcp ||
+	if (!circuit_breaker_counts_requests(breaker) || !quota || stream->is_tcp ||
 	    stream->attempt.is_request_counted)
 		return true;
+	if (!breaker->max_parallel_requests.is_set) {
+		stream->attempt.is_request_counted = quota_take(&quota->requests, UINT64_MAX);
+		return true;
+	}
 	stream->attempt.is_request_counted =
 		attempt_wait_may_take(stream, PENDING_REQUESTS) &&
 		quota_take(&quota->requests, breaker->max_parallel_requests.value);

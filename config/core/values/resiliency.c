@@ -190,6 +190,25 @@ static const struct schema_row per_endpoint_rows[] = {
 };
 static const struct schema per_endpoint_schema = SCHEMA(per_endpoint_rows, struct circuit_breaker);
 
+static const struct schema_row retry_percent_rows[] = {
+	{ "numerator", AS_U32(struct retry_budget, percent.numerator), RANGE(0, INT32_MAX),
+	  .need = "write the share, as in numerator: 20", .value_doc = "0 and more",
+	  .doc = "per cent, unless `denominator` says otherwise" },
+	{ "denominator", AS_U32(struct retry_budget, percent.denominator), RANGE(1, INT32_MAX),
+	  .default_value = 100, .value_doc = "1 and more", .doc = "of the numerator" },
+};
+static const struct schema retry_percent_schema = SCHEMA(retry_percent_rows, struct retry_budget);
+
+static const struct schema_row retry_budget_rows[] = {
+	{ "percent", AS_SECTION(struct retry_budget, &retry_percent_schema),
+	  SET_BY(struct retry_budget, has_percent), .default_doc = "20 %",
+	  .doc = "retries, as a share of the backend's requests under way" },
+	{ "minRetryConcurrency", AS_U32(struct retry_budget, min_retries), RANGE(0, INT32_MAX),
+	  .default_value = 3, .value_doc = "0 and more",
+	  .doc = "retries that are allowed, however few requests are under way" },
+};
+static const struct schema retry_budget_schema = SCHEMA(retry_budget_rows, struct retry_budget);
+
 static const struct schema_row circuit_breaker_rows[] = {
 	{ "maxConnections", AS_OPT_U64(struct circuit_breaker, max_connections), .decode = decode_limit,
 	  .value_doc = "1 and more", .default_doc = "`config.limits.connectionsPerBackend`",
@@ -211,7 +230,9 @@ static const struct schema_row circuit_breaker_rows[] = {
 	  .decode = decode_limit, .value_doc = "1 and more", .default_doc = "no limit",
 	  .doc = "after so many requests a connection is closed; an HTTP/2 one ends its running ones" },
 	{ "perEndpoint", AS_SECTION(struct circuit_breaker, &per_endpoint_schema) },
-	{ "retryBudget", .refusal = "is not supported yet; use config.retry.budgetPercent" },
+	{ "retryBudget",
+	  AS_MAP(struct circuit_breaker, retry_budget, &retry_budget_schema, struct retry_budget),
+	  SET_BY(struct circuit_breaker, has_retry_budget) },
 };
 const struct schema circuit_breaker_schema =
 	SCHEMA(circuit_breaker_rows, struct circuit_breaker, .check = check_breaker);

@@ -2,6 +2,7 @@
 #include "user/codec/codec.h"
 #include "user/restart/stream/resume.h"
 
+#include "policy/circuit_breaker.h"
 #include "user/base/failpoint.h"
 #include "user/base/hash.h"
 #include "user/base/quota.h"
@@ -191,7 +192,7 @@ static void count_upstream(struct stream *stream)
 	const struct quota_most any = { UINT64_MAX, UINT64_MAX };
 
 	stream->attempt.is_counted = quota && quota_take_connection(attempt_quota(stream), any);
-	stream->attempt.is_request_counted = quota && breaker && breaker->max_parallel_requests.is_set &&
+	stream->attempt.is_request_counted = quota && circuit_breaker_counts_requests(breaker) &&
 					     !stream->is_tcp && quota_take(&quota->requests, UINT64_MAX);
 	/* Nobody knows how many requests it has had, for whom it is authenticated, and whom it announces. */
 	stream->upstream->is_last = true;
