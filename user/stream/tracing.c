@@ -58,12 +58,13 @@ struct stream_tracing {
 
 struct stream_tracing *stream_tracing_of(const struct stream *stream)
 {
-	const char *kept = (const char *)(stream->texts + 1);
+	const char *kept;
 
 	if (stream->exchange)
 		return stream->exchange->tracing;
 	if (!stream->keeps_tracing)
 		return NULL;
+	kept = (const char *)(stream->texts + 1);
 	return *(struct stream_tracing *const *)(kept +
 						 (stream->keeps_user ? sizeof(struct stream_user) : 0));
 }
