@@ -5,7 +5,10 @@
 
 /* Part of config/model.h: changes of messages by expressions (policy/transform.h). */
 
-/* Of one message, in the order: add, set, remove. Values of pairs are expressions, as written. */
+/*
+ * Of one message, in the order: add, set, remove. Values of pairs are expressions, as written. The body is
+ * made of the message as it was before.
+ */
 struct transform_side {
 	bool is_set;
 	/* Names in lower case; also :method, :path and :authority of requests, :status of responses. */
@@ -17,6 +20,8 @@ struct transform_side {
 	uint32_t set_count;
 	struct span *remove_list;
 	uint32_t remove_count;
+	struct span body_text; /* as written; empty: the body stays */
+	const struct expression *body;
 	uint32_t needs; /* enum expression_needs, of all its expressions */
 };
 

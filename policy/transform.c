@@ -5,6 +5,7 @@
 
 #include "policy/headers.h"
 #include "user/base/char_class.h"
+#include "user/base/check.h"
 #include "user/http/target.h"
 
 bool transform_may_change(struct span name, bool is_response)
@@ -14,6 +15,25 @@ bool transform_may_change(struct span name, bool is_response)
 				   : span_eq(name, SPAN(":method")) || span_eq(name, SPAN(":path")) ||
 					     span_eq(name, SPAN(":authority"));
 	return headers_may_modify(name);
+}
+
+/* -------------------------------------------------------------------------------- bodies */
+
+bool transform_reads_body(const struct transform_side *side)
+{
+	return side->body || side->needs & (EXPRESSION_NEEDS_BODY | EXPRESSION_NEEDS_JSON);
+}
+
+/* RFC 9110 8.4; RFC 9530; what it replaces. An ETag names the resource, not the bytes of one transfer. */
+void transform_forget_body(struct fields *fields)
+{
+	static const struct span names[] = { { "content-encoding", 16 }, { "content-digest", 14 },
+					     { "repr-digest", 11 },	 { "digest", 6 },
+					     { "content-md5", 11 },	 { "content-range", 13 },
+					     { "accept-ranges", 13 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		fields_remove(fields, names[i]);
 }
 
 /* -------------------------------------------------------------------------------- values */

@@ -38,5 +38,13 @@ int transform_request(const struct transform_side *side, const struct expression
 int transform_response(const struct transform_side *side, struct expression_facts *facts,
 		       struct response_head *head, struct arena *arena, struct transform_count *count);
 
+/*
+ * True if it reads the body, or makes a new one: then the caller fills in the body among the facts. The new
+ * one is side->body, evaluated before anything is changed.
+ */
+bool transform_reads_body(const struct transform_side *side);
+/* Removes what describes the bytes of the old body. The caller writes its length. */
+void transform_forget_body(struct fields *fields);
+
 /* Names that a transformation may change. `name` is in lower case. */
 bool transform_may_change(struct span name, bool is_response);

@@ -20,7 +20,7 @@
 #include "user/base/units.h"
 
 const struct frontend_http frontend_http_default = {
-	.max_buffer_bytes = 2 * 1024 * 1024,
+	.max_buffer_bytes = LIMIT_BUFFER_BYTES,
 	.http1_idle_timeout_ns = 600 * NS_PER_S,
 };
 

@@ -419,6 +419,8 @@ static struct expression_value evaluate_node(struct evaluation *e, const struct 
 		return evaluate_first(e, node->left);
 	case EXPRESSION_EACH:
 		return evaluate_each(e, node);
+	case EXPRESSION_BODY_JSON:
+		return fact_json(e, (enum expression_variable_id)node->id);
 	case EXPRESSION_RANDOM:
 		return expression_double(random_of(e->facts->random, node->serial));
 	}
@@ -451,6 +453,9 @@ static void evaluation_begin(struct evaluation *e, const struct expression_facts
 {
 	e->facts = facts;
 	e->steps_left = LIMIT_EXPRESSION_STEPS;
+	/* Each byte of a body may be worked on several times. */
+	if (facts->scratch)
+		e->steps_left += (uint32_t)(facts->scratch->large_bytes / LIMIT_EXPRESSION_STEP_BYTES);
 	e->gave_up = false;
 }
 
@@ -490,7 +495,11 @@ int expression_text(const struct expression *expression, const struct expression
 	struct expression_value value;
 
 	evaluation_begin(&e, facts);
-	value = run_json(&e, evaluate(&e, expression->root));
+	value = evaluate(&e, expression->root);
+	if (value.type == EXPRESSION_LIST || value.type == EXPRESSION_MAP)
+		value = run_json(&e, value);
+	else
+		value = run_text(&e, value);
 	if (e.gave_up)
 		return -E2BIG;
 	if (value.type != EXPRESSION_TEXT)

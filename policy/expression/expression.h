@@ -30,9 +30,11 @@ enum expression_point {
 	EXPRESSION_AT_CONNECTION, /* a connection was accepted, with TLS: after the handshake */
 	EXPRESSION_AT_HEAD, /* a request head was read: before authentication */
 	EXPRESSION_AT_REQUEST, /* after authentication */
+	EXPRESSION_AT_TRANSFORM, /* the same, and its body may have been read */
 	EXPRESSION_AT_BACKEND, /* a backend was chosen */
 	EXPRESSION_AT_MCP, /* a message to an MCP backend was read */
 	EXPRESSION_AT_RESPONSE, /* a response head was read */
+	EXPRESSION_AT_ANSWER, /* the same, and its body may have been read */
 	EXPRESSION_AT_END, /* a stream has ended: logs */
 	EXPRESSION_POINTS,
 };
@@ -44,6 +46,8 @@ enum expression_needs {
 	EXPRESSION_NEEDS_ADDRESS = 1, /* source->address and raw_address */
 	EXPRESSION_NEEDS_CERTIFICATE = 2, /* the rest of source */
 	EXPRESSION_NEEDS_DESTINATION = 4,
+	EXPRESSION_NEEDS_BODY = 8, /* request_body or response_body, of the point's message */
+	EXPRESSION_NEEDS_JSON = 16, /* the same as a tree */
 };
 
 struct expression {
@@ -80,15 +84,22 @@ struct expression_backend {
 	struct span name, type, protocol;
 };
 
-/* Memory for texts and lists that an evaluation makes. Values point into it until it is initialized again. */
+/*
+ * Memory for texts and lists that an evaluation makes. Values point into it until it is initialized again. An
+ * expression that makes a body needs more of it than there is here, and may take more steps: `large`.
+ */
 struct expression_scratch {
 	size_t used;
-	_Alignas(16) char bytes[LIMIT_EXPRESSION_SCRATCH_BYTES];
+	size_t large_bytes;
+	char *large; /* borrowed, aligned for any type; NULL: own */
+	_Alignas(16) char own[LIMIT_EXPRESSION_SCRATCH_BYTES];
 };
 
 static inline void expression_scratch_init(struct expression_scratch *scratch)
 {
 	scratch->used = 0;
+	scratch->large_bytes = 0;
+	scratch->large = NULL;
 }
 
 /*
@@ -111,6 +122,9 @@ struct expression_facts {
 	const struct expression_value *ext_authz; /* MAP of what a service of extAuthz said, NULL: nothing */
 	const struct expression_backend *backend;
 	const struct expression_mcp *mcp;
+	/* data NULL: not read, or compressed. The trees: NULL: not read, or no JSON. */
+	struct span request_body, response_body;
+	const struct expression_value *request_json, *response_json;
 };
 
 #define EXPRESSION_ERROR_BYTES 768

@@ -233,6 +233,26 @@ static const struct expression_node *read_coalesce(struct reader *r, const struc
 	return typed(r, at, call, call_node(r, call, EXPRESSION_FIRST, first, NULL), type);
 }
 
+/* Other texts would need memory for a tree. */
+static const struct expression_node *read_json(struct reader *r, const struct call *call)
+{
+	size_t at = r->token.at;
+	const struct expression_node *body = expression_read_choice(r);
+	struct expression_node *node;
+
+	if (!body)
+		return NULL;
+	if (body->op != EXPRESSION_VARIABLE ||
+	    (body->id != EXPRESSION_VARIABLE_REQUEST_BODY && body->id != EXPRESSION_VARIABLE_RESPONSE_BODY))
+		return reader_fail(r, at, "json() reads only request.body and response.body, as in %s",
+				   call->function->example);
+	node = call_node(r, call, EXPRESSION_BODY_JSON, NULL, NULL);
+	if (node)
+		node->id = body->id;
+	r->needs |= EXPRESSION_NEEDS_JSON;
+	return node;
+}
+
 static const struct expression_node *read_random(struct reader *r, const struct call *call)
 {
 	struct expression_node *node = call_node(r, call, EXPRESSION_RANDOM, NULL, NULL);
@@ -303,6 +323,8 @@ static const struct expression_node *read_special(struct reader *r, const struct
 		return read_default(r, call);
 	case EXPRESSION_FUNCTION_COALESCE:
 		return read_coalesce(r, call);
+	case EXPRESSION_FUNCTION_JSON:
+		return read_json(r, call);
 	case EXPRESSION_FUNCTION_RANDOM:
 		return read_random(r, call);
 	default:

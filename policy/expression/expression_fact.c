@@ -47,6 +47,11 @@ static struct expression_value headers_value(const struct fields *fields)
 	return (struct expression_value){ .type = EXPRESSION_HEADERS, .fields = fields };
 }
 
+static struct expression_value body_value(struct span body)
+{
+	return body.data ? expression_span(body) : expression_no_value;
+}
+
 static struct expression_value request_variable(struct evaluation *e, enum expression_variable_id id)
 {
 	const struct request_head *head = e->facts->request;
@@ -55,6 +60,8 @@ static struct expression_value request_variable(struct evaluation *e, enum expre
 		return time_value(e->facts->start_ns);
 	if (id == EXPRESSION_VARIABLE_REQUEST_END)
 		return time_value(e->facts->end_ns);
+	if (id == EXPRESSION_VARIABLE_REQUEST_BODY)
+		return body_value(e->facts->request_body);
 	if (id == EXPRESSION_VARIABLE_REQUEST_HEADERS)
 		return headers_value(head ? &head->fields : NULL);
 	if (!head)
@@ -197,6 +204,14 @@ static struct expression_value mcp_variable(const struct expression_mcp *mcp, en
 	}
 }
 
+struct expression_value fact_json(struct evaluation *e, enum expression_variable_id id)
+{
+	const struct expression_value *tree =
+		id == EXPRESSION_VARIABLE_REQUEST_BODY ? e->facts->request_json : e->facts->response_json;
+
+	return tree ? *tree : expression_no_value;
+}
+
 struct expression_value fact_variable(struct evaluation *e, enum expression_variable_id id)
 {
 	const struct expression_facts *facts = e->facts;
@@ -222,6 +237,8 @@ struct expression_value fact_variable(struct evaluation *e, enum expression_vari
 		return map_or_null(facts->ext_authz);
 	case EXPRESSION_VARIABLE_RESPONSE_CODE:
 		return facts->response_code ? expression_int(facts->response_code) : expression_no_value;
+	case EXPRESSION_VARIABLE_RESPONSE_BODY:
+		return body_value(facts->response_body);
 	case EXPRESSION_VARIABLE_RESPONSE_HEADERS:
 		return headers_value(facts->response_fields);
 	default:

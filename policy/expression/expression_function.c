@@ -181,7 +181,8 @@ static struct expression_value call_replace(struct evaluation *e, const struct e
 	if (!old.len || !run_bytes(e, text.len))
 		return values[0];
 	count = count_parts(text, old, SIZE_MAX);
-	if (count > LIMIT_EXPRESSION_SCRATCH_BYTES || now.len > LIMIT_EXPRESSION_SCRATCH_BYTES)
+	/* Their product fits. */
+	if (count > UINT32_MAX || now.len > UINT32_MAX)
 		return run_give_up(e);
 	bytes = run_take_bytes(e, text.len - count * old.len + count * now.len);
 	if (!bytes)
@@ -316,6 +317,11 @@ static struct expression_value call_string(struct evaluation *e, const struct ex
 	return run_text(e, values[0]);
 }
 
+static struct expression_value call_to_json(struct evaluation *e, const struct expression_value *values)
+{
+	return run_json(e, values[0]);
+}
+
 static struct expression_value text_to_int(struct span text)
 {
 	bool is_negative = text.len && text.data[0] == '-';
@@ -383,6 +389,7 @@ static struct expression_value (*const calls[EXPRESSION_FUNCTIONS])(struct evalu
 	[EXPRESSION_FUNCTION_IP] = call_ip,
 	[EXPRESSION_FUNCTION_IS_IP] = call_is_ip,
 	[EXPRESSION_FUNCTION_IP_PREFIX] = call_ip_prefix,
+	[EXPRESSION_FUNCTION_TO_JSON] = call_to_json,
 	[EXPRESSION_FUNCTION_STRING] = call_string,
 	[EXPRESSION_FUNCTION_INT] = call_int,
 	[EXPRESSION_FUNCTION_DOUBLE] = call_double,

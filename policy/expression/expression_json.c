@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "user/base/limits.h"
 #include "user/base/text.h"
 #include "user/mcp/json/json_text.h"
 
@@ -173,6 +174,16 @@ int expression_copy(const struct expression_value *from, struct arena *arena, st
 	default:
 		return 0;
 	}
+}
+
+/* Each value but the first has a comma, bracket or brace before it. */
+bool expression_json_is_small(struct span text)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		count += text.data[i] == ',' || text.data[i] == '[' || text.data[i] == '{';
+	return count < LIMIT_EXPRESSION_JSON_VALUES;
 }
 
 int expression_json(struct span text, struct mcp_json_checker *checker, struct arena *arena,

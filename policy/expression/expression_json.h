@@ -17,5 +17,10 @@ int expression_json(struct span text, struct mcp_json_checker *checker, struct a
 		    struct expression_value *ret_value);
 /* A copy of a value and all that it has, in `arena`; headers are null. 0 or -ENOMEM. */
 int expression_copy(const struct expression_value *from, struct arena *arena, struct expression_value *ret);
+/*
+ * False: it may have more than LIMIT_EXPRESSION_JSON_VALUES values, so that its tree would be too large. For
+ * texts that clients and backends choose.
+ */
+bool expression_json_is_small(struct span text);
 /* Sorts members by name. -EBADMSG if two have one name. For trees that are built by hand. */
 int expression_sort(struct expression_member *members, uint32_t count);

@@ -37,6 +37,7 @@ enum expression_op {
 	EXPRESSION_FIRST, /* coalesce(): left is a chain */
 	EXPRESSION_EACH, /* id: exists() or the like; left: list; right: for each item, serial: its local */
 	EXPRESSION_RANDOM,
+	EXPRESSION_BODY_JSON, /* id: the variable of a body */
 };
 
 struct expression_node {

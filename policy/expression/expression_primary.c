@@ -54,6 +54,8 @@ static uint32_t needs_of(const struct expression_variable *variable)
 {
 	ptrdiff_t id = variable - expression_variables;
 
+	if (id == EXPRESSION_VARIABLE_REQUEST_BODY || id == EXPRESSION_VARIABLE_RESPONSE_BODY)
+		return EXPRESSION_NEEDS_BODY;
 	if (id < EXPRESSION_VARIABLE_SOURCE_ADDRESS || id > EXPRESSION_VARIABLE_DESTINATION_PORT)
 		return 0;
 	if (id <= EXPRESSION_VARIABLE_SOURCE_RAW_PORT)

@@ -29,12 +29,12 @@ static void *take(struct evaluation *e, size_t size, size_t align)
 	struct expression_scratch *scratch = e->facts->scratch;
 	size_t start = scratch ? (scratch->used + align - 1) & ~(align - 1) : 0;
 
-	if (!scratch || start > sizeof(scratch->bytes) || sizeof(scratch->bytes) - start < size) {
+	if (!scratch || start > run_scratch_size(scratch) || run_scratch_size(scratch) - start < size) {
 		e->gave_up = true;
 		return NULL;
 	}
 	scratch->used = start + size;
-	return scratch->bytes + start;
+	return run_scratch_bytes(scratch) + start;
 }
 
 char *run_take_bytes(struct evaluation *e, size_t size)
@@ -53,7 +53,7 @@ struct expression_value *run_take_values(struct evaluation *e, size_t count)
 
 void run_keep_bytes(struct evaluation *e, const char *taken, size_t used)
 {
-	e->facts->scratch->used = (size_t)(taken - e->facts->scratch->bytes) + used;
+	e->facts->scratch->used = (size_t)(taken - run_scratch_bytes(e->facts->scratch)) + used;
 }
 
 /* ---- texts */
@@ -163,12 +163,10 @@ struct expression_value run_json(struct evaluation *e, struct expression_value v
 	struct text out;
 	char *start;
 
-	if (value.type != EXPRESSION_LIST && value.type != EXPRESSION_MAP)
-		return run_text(e, value);
 	if (!scratch)
 		return run_give_up(e);
-	start = scratch->bytes + scratch->used;
-	text_borrow(&out, start, sizeof(scratch->bytes) - scratch->used);
+	start = run_scratch_bytes(scratch) + scratch->used;
+	text_borrow(&out, start, run_scratch_size(scratch) - scratch->used);
 	write_json(e, value, &out);
 	if (text_error(&out) || !run_bytes(e, out.len))
 		return run_give_up(e);

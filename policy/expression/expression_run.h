@@ -26,6 +26,14 @@ static inline bool run_steps(struct evaluation *e, size_t steps)
 }
 /* For work that grows with a text. */
 bool run_bytes(struct evaluation *e, size_t bytes);
+static inline char *run_scratch_bytes(struct expression_scratch *scratch)
+{
+	return scratch->large ? scratch->large : scratch->own;
+}
+static inline size_t run_scratch_size(const struct expression_scratch *scratch)
+{
+	return scratch->large ? scratch->large_bytes : sizeof(scratch->own);
+}
 /* Scratch memory for bytes, or for values; NULL: it is full, and the evaluation has given up. */
 char *run_take_bytes(struct evaluation *e, size_t size);
 struct expression_value *run_take_values(struct evaluation *e, size_t count);
@@ -34,7 +42,7 @@ void run_keep_bytes(struct evaluation *e, const char *taken, size_t used);
 
 /* A boolean, number, duration, time or address as text; NONE for others. */
 struct expression_value run_text(struct evaluation *e, struct expression_value value);
-/* A list or map as JSON, others like run_text(). */
+/* Any value but headers as JSON: a text in quotes. */
 struct expression_value run_json(struct evaluation *e, struct expression_value value);
 /* The value if it is in the set, an address as text or a text as address if that is; else NONE. */
 struct expression_value run_as(struct evaluation *e, struct expression_value value, uint32_t set);

@@ -27,7 +27,8 @@ enum type_set {
 	ADDRESS = EXPRESSION_SET(ADDRESS),
 	SCALAR = INT | DOUBLE | TEXT | ADDRESS | NETWORK | EXPRESSION_SET(BOOL) | EXPRESSION_SET(DURATION) |
 		 EXPRESSION_SET(TIME),
-	ANY = SCALAR | LIST | MAP | HEADERS | EXPRESSION_SET(NULL),
+	PLAIN = SCALAR | LIST | MAP | EXPRESSION_SET(NULL),
+	ANY = PLAIN | HEADERS,
 };
 
 #define FUNCTION(id, name, form, receiver, first, second, least, type, item, words, example)                 \
@@ -125,9 +126,11 @@ const char *expression_point_name(enum expression_point point)
 		[EXPRESSION_AT_CONNECTION] = "for a connection",
 		[EXPRESSION_AT_HEAD] = "before authentication",
 		[EXPRESSION_AT_REQUEST] = "after authentication",
+		[EXPRESSION_AT_TRANSFORM] = "in transformations of requests",
 		[EXPRESSION_AT_BACKEND] = "after a backend is chosen",
 		[EXPRESSION_AT_MCP] = "for messages to MCP backends",
 		[EXPRESSION_AT_RESPONSE] = "when there is a response",
+		[EXPRESSION_AT_ANSWER] = "in transformations of responses",
 		[EXPRESSION_AT_END] = "in logs",
 	};
 

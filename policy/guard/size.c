@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/guard/size.h"
 
+#include "user/base/limits.h"
+
 /* Bytes of a field besides its name and value: ": " and the end of the line. */
 enum { FIELD_MORE_BYTES = 4 };
 
@@ -73,4 +75,21 @@ const struct guard_use *size_guard(const struct guard_list *list, bool is_respon
 		*ret_most_bytes = most_bytes;
 	}
 	return strictest;
+}
+
+uint32_t size_to_hold(const struct guard_list *list, bool is_response, uint64_t otherwise)
+{
+	uint64_t most_bytes = otherwise;
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct buffer_policy *buffer = list->list[i].object;
+		const struct buffer_side *side;
+
+		if (list->list[i].guard->kind != POLICY_BUFFER)
+			continue;
+		side = is_response ? &buffer->response : &buffer->request;
+		if (side->is_closed)
+			most_bytes = side->max_bytes;
+	}
+	return most_bytes < LIMIT_HELD_MOST_BYTES ? (uint32_t)most_bytes : LIMIT_HELD_MOST_BYTES;
 }

@@ -14,4 +14,10 @@ int buffer_check(const void *object, const struct guard_facts *facts, struct gua
 /* The strictest guard of a list for bodies of requests or responses. NULL: any size may pass. */
 const struct guard_use *size_guard(const struct guard_list *list, bool is_response, uint64_t *ret_most_bytes);
 
+/*
+ * How much of a body may be held back for a policy that reads it: what `buffer` says, else `otherwise`; never
+ * more than LIMIT_HELD_MOST_BYTES.
+ */
+uint32_t size_to_hold(const struct guard_list *list, bool is_response, uint64_t otherwise);
+
 #define SIZE_REFUSED SPAN("request body too large")

@@ -136,7 +136,7 @@ static int text_of(const struct expression *expression, struct world *world, cha
 	mem_fail_nth(0);
 	result = expression_text(expression, &world->facts, &text);
 	MUST(mem_count() == 0);
-	MUST(world->scratch.used <= sizeof(world->scratch.bytes));
+	MUST(world->scratch.used <= sizeof(world->scratch.own));
 	*ret_copy = malloc(text.len + 1);
 	MUST(*ret_copy);
 	if (text.len)
@@ -176,8 +176,8 @@ static enum expression_truth truth_around(struct world *world, enum expression_p
 static void look_with_less(const struct expression *expression, struct world *world,
 			   enum expression_truth truth)
 {
-	for (size_t left = 1; left < sizeof(world->scratch.bytes); left *= 4) {
-		size_t used = sizeof(world->scratch.bytes) - left;
+	for (size_t left = 1; left < sizeof(world->scratch.own); left *= 4) {
+		size_t used = sizeof(world->scratch.own) - left;
 		enum expression_truth less;
 
 		world->scratch.used = used;

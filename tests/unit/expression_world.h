@@ -27,7 +27,7 @@ struct world {
 	struct address address, peer, destination;
 	struct expression_backend backend;
 	struct expression_mcp mcp;
-	struct expression_value claims, key;
+	struct expression_value claims, key, request_json, response_json;
 	struct span names[2];
 	struct expression_scratch scratch;
 	struct expression_facts facts;
@@ -96,6 +96,8 @@ static void world_make(struct world *world)
 					      .tool = SPAN("read_file") };
 	world->claims = json_of(claims_json, 0);
 	world->key = json_of("{\"team\": \"a\", \"key\": \"<redacted>\"}", 0);
+	world->request_json = json_of("{\"model\": \"m-1\", \"n\": [1, 2]}", 0);
+	world->response_json = json_of("[\"a\"]", 0);
 	world->facts = (struct expression_facts){
 		.request = &world->request,
 		.response_fields = &world->response,
@@ -112,6 +114,10 @@ static void world_make(struct world *world)
 		.basic_user = SPAN("bob"),
 		.backend = &world->backend,
 		.mcp = &world->mcp,
+		.request_body = SPAN("{\"model\": \"m-1\", \"n\": [1, 2]}"),
+		.response_body = SPAN("[\"a\"]"),
+		.request_json = &world->request_json,
+		.response_json = &world->response_json,
 	};
 }
 

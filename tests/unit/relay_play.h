@@ -90,6 +90,7 @@ static inline void scene_close(void)
 	loop_free(stage.loop);
 	assert_int_equal(counter_get(&stage.counters, COUNTER_RELAY_BUFFERED), 0);
 	assert_int_equal(counter_get(&stage.counters, COUNTER_REPLAY_HELD), 0);
+	assert_int_equal(counter_get(&stage.counters, COUNTER_BODIES_HELD), 0);
 	assert_int_equal(counter_get(&stage.counters, COUNTER_PIPES), 0);
 }
 

@@ -203,7 +203,7 @@ static const struct {
 	{ "response.status >= 500", "at character 1: response.status is not known; there are response.code, "
 				    "response.headers" },
 	{ "request.hots == ''", "request.hots is not known, perhaps request.host; there are request.method" },
-	{ "request.body == ''", "request.body is not known; there are request.method, request.path, " },
+	{ "request.bodies == ''", "request.bodies is not known; there are request.method, request.path, " },
 	{ "response", "at character 9: expected a member, as in response.code" },
 	{ "source.identity == 'a'", "expected a member, as in source.identity.trustDomain" },
 	{ "respone.code == 1", "respone is not known; when there is a response there are request, source, "
@@ -297,6 +297,10 @@ static const struct {
 	{ "'\\x00' == request.path", "has an unknown escape" },
 	{ "'\\ud800' == request.path", "has an unknown escape" },
 	{ "()", "expected a value before )" },
+	{ "request.body == 'a'", "request.body does not exist here, only in transformations of requests" },
+	{ "json(request.uri)",
+	  "json() reads only request.body and response.body, as in json(request.body).model" },
+	{ "json()", "expected" },
 };
 
 TEST(every_refusal_says_where_and_what_to_write)

@@ -238,11 +238,33 @@ static const struct {
 	{ "coalesce(jwt.nobody, jwt.nothing, jwt.sub)", "alice" },
 	{ "coalesce(jwt.nobody)", NULL },
 	{ "coalesce(jwt.nothing) == null", "true" },
+	/* bodies */
+	{ "request.body.startsWith('{')", "true" },
+	{ "json(request.body).model", "m-1" },
+	{ "json(request.body)['n'][1] + 1", "3" },
+	{ "json(request.body).none", NULL },
+	{ "has(json(request.body).model) && !has(json(request.body).none)", "true" },
+	{ "json(response.body)[0]", "a" },
+	{ "json(response.body).a", NULL },
+	{ "response.body.replace('a', 'bb')", "[\"bb\"]" },
+	{ "toJson(json(request.body).n)", "[1,2]" },
+	{ "toJson(json(request.body))", "{\"model\":\"m-1\",\"n\":[1,2]}" },
+	{ "'{\"m\":' + toJson(request.body) + '}'",
+	  "{\"m\":\"{\\\"model\\\": \\\"m-1\\\", \\\"n\\\": [1, 2]}\"}" },
+	{ "toJson(jwt.email)", "\"a\xc3\xa9\\\"b\"" },
+	{ "toJson(jwt.nothing)", "null" },
+	{ "toJson(jwt.none)", NULL },
+	{ "toJson(jwt.exp)", "1700000000" },
+	{ "toJson(duration('1s'))", "\"1s\"" },
 };
 
 /* Where the names of the text exist. */
 static enum expression_point point_of(const char *text)
 {
+	if (strstr(text, "request.body"))
+		return EXPRESSION_AT_TRANSFORM;
+	if (strstr(text, "response.body"))
+		return EXPRESSION_AT_ANSWER;
 	return strstr(text, "mcp.") && !strstr(text, "sessionId") ? EXPRESSION_AT_MCP : EXPRESSION_AT_END;
 }
 
@@ -277,19 +299,22 @@ static const struct {
 	const char *text;
 	uint32_t points; /* bit per enum expression_point */
 } points[] = {
-	{ "source.address == '10.0.0.1'", 0x7f },
-	{ "destination.port == 1", 0x7f },
-	{ "request.path == 'a'", 0x7e },
-	{ "request.headers.a == 'a'", 0x7e },
-	{ "jwt.sub == 'a'", 0x7c },
-	{ "apiKey.team == 'a'", 0x7c },
-	{ "basicAuth.username == 'a'", 0x7c },
-	{ "backend.name == 'a'", 0x78 },
-	{ "mcp.tool.name == 'a'", 0x50 },
-	{ "response.code == 200", 0x60 },
-	{ "has(request.endTime)", 0x40 },
-	{ "has(mcp)", 0x50 },
-	{ "random() < 0.5", 0x7f },
+	{ "source.address == '10.0.0.1'", 0x1ff },
+	{ "destination.port == 1", 0x1ff },
+	{ "request.path == 'a'", 0x1fe },
+	{ "request.headers.a == 'a'", 0x1fe },
+	{ "jwt.sub == 'a'", 0x1fc },
+	{ "apiKey.team == 'a'", 0x1fc },
+	{ "basicAuth.username == 'a'", 0x1fc },
+	{ "backend.name == 'a'", 0x1f0 },
+	{ "mcp.tool.name == 'a'", 0x120 },
+	{ "response.code == 200", 0x1c0 },
+	{ "has(request.endTime)", 0x100 },
+	{ "has(mcp)", 0x120 },
+	{ "random() < 0.5", 0x1ff },
+	{ "request.body == 'a'", 0x08 },
+	{ "json(request.body).a == 1", 0x08 },
+	{ "response.body == 'a'", 0x80 },
 };
 
 TEST(a_name_compiles_only_where_it_exists)
@@ -328,6 +353,10 @@ TEST(absent_facts_have_no_value)
 	static const char *const texts[] = {
 		"request.path == ''",
 		"request.headers['a'] == ''",
+		"request.body == ''",
+		"json(request.body)",
+		"response.body == ''",
+		"json(response.body)",
 		"request.pathAndQuery == ''",
 		"request.version == 'a'",
 		"source.address == '::'",
@@ -351,7 +380,7 @@ TEST(absent_facts_have_no_value)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct expression_value value;
 
-		compile(texts[i], EXPRESSION_AT_END, &expression);
+		compile(texts[i], point_of(texts[i]), &expression);
 		value = expression_evaluate(&expression, &facts);
 		if (value.type != EXPRESSION_NONE || value.gave_up)
 			fail_msg("%s has a value", texts[i]);

@@ -30,6 +30,50 @@ static void long_claim(struct world *world, size_t count)
 	free(text);
 }
 
+TEST(a_body_gets_the_memory_and_the_steps_that_it_needs)
+{
+	enum { BODY = 300000, LARGE = 2 * BODY };
+	char *body = malloc(BODY), *large = malloc(LARGE);
+	struct expression expression;
+	struct world world;
+	struct span text;
+
+	world_make(&world);
+	memset(body, 'a', BODY);
+	world.facts.request_body = span_of(body, BODY);
+	compile("request.body.replace('a', 'bb')", EXPRESSION_AT_TRANSFORM, &expression);
+	assert_int_equal(expression_text(&expression, &world.facts, &text), -E2BIG);
+	expression_scratch_init(&world.scratch);
+	world.scratch.large = large;
+	world.scratch.large_bytes = LARGE;
+	assert_int_equal(expression_text(&expression, &world.facts, &text), 0);
+	assert_int_equal(text.len, LARGE);
+	assert_ptr_equal(text.data, large);
+	assert_memory_equal(text.data + LARGE - 3, "bbb", 3);
+	/* One byte too many. */
+	compile("request.body.replace('a', 'bb') + '.'", EXPRESSION_AT_TRANSFORM, &expression);
+	world.scratch.used = 0;
+	assert_int_equal(expression_text(&expression, &world.facts, &text), -E2BIG);
+	compile("toJson(request.body)", EXPRESSION_AT_TRANSFORM, &expression);
+	world.scratch.used = 0;
+	assert_int_equal(expression_text(&expression, &world.facts, &text), 0);
+	assert_int_equal(text.len, BODY + 2);
+	free(body);
+	free(large);
+}
+
+TEST(a_tree_that_would_be_too_large_is_told_by_its_text)
+{
+	char text[2 * LIMIT_EXPRESSION_JSON_VALUES];
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = i % 2 ? ',' : i ? '1' : '[';
+	assert_true(expression_json_is_small(span_of(text, sizeof(text) - 3)));
+	assert_false(expression_json_is_small(span_of(text, sizeof(text) - 1)));
+	memset(text, 'a', sizeof(text));
+	assert_true(expression_json_is_small(span_of(text, sizeof(text))));
+}
+
 TEST(a_client_cannot_make_a_rule_pass_by_reaching_a_limit)
 {
 	static char long_value[LIMIT_EXPRESSION_SCRATCH_BYTES + 1];

@@ -259,8 +259,10 @@ TEST(what_is_not_supported_is_left_out_with_a_warning)
 		{ POLICY TO_GATEWAY
 		  "traffic: {transformation: {request: {metadata: {a: b}, remove: [c]}}}" END,
 		  "a.yaml:2:", "\"metadata\" is not supported yet" },
-		{ POLICY TO_GATEWAY "traffic: {transformation: {request: {body: a, remove: [c]}}}" END,
-		  "a.yaml:2:", "passes them on as they arrive" },
+		{ POLICY TO_GATEWAY "traffic: {transformation: {request: {replace: a, remove: [c]}}}" END,
+		  "a.yaml:2:", "all headers stay" },
+		{ POLICY TO_GATEWAY "backend: {transformation: {request: {body: \"'a'\", remove: [c]}}}" END,
+		  "a.yaml:2:", "another attempt may go to another backend" },
 		{ POLICY TO_GATEWAY "backend: {auth: {aws: {}}}" END,
 		  "a.yaml:2:", "\"aws\" is not supported yet" },
 		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: TCPRoute, metadata: {name: r}, spec: "

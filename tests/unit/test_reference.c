@@ -309,8 +309,8 @@ static void print_points(const struct expression_variable *variable, struct text
 
 static void print_variables(struct text *out)
 {
-	text_str(out, "| name | type | value | C | H | R | B | M | A | L |\n"
-		      "|---|---|---|---|---|---|---|---|---|---|\n");
+	text_str(out, "| name | type | value | C | H | R | T | B | M | A | TA | L |\n"
+		      "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < EXPRESSION_VARIABLES; i++) {
 		const struct expression_variable *variable = &expression_variables[i];
 
@@ -356,7 +356,10 @@ TEST(the_examples_of_functions_compile)
 		struct arena arena;
 
 		arena_init(&arena, 4096);
-		if (expression_compile(span_str(expression_functions[i].example), EXPRESSION_AT_END, &arena,
+		bool reads_body = strstr(expression_functions[i].example, "request.body");
+
+		if (expression_compile(span_str(expression_functions[i].example),
+				       reads_body ? EXPRESSION_AT_TRANSFORM : EXPRESSION_AT_END, &arena,
 				       &expression, error) != 0)
 			fail_msg("%s: %s", expression_functions[i].example, error);
 		arena_done(&arena);

@@ -351,17 +351,6 @@ TEST(a_share_is_any_number_of_yaml)
 	}
 }
 
-TEST(a_key_without_effect_is_warned_about)
-{
-	struct config_case c;
-
-	config_case_text(&c, "frontendPolicies: {http: {maxBufferSize: 1000}}\n");
-	config_case_accepted(&c);
-	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:42: frontendPolicies.http.maxBufferSize: ",
-			 "has no effect: bodies are passed on as they come");
-	config_case_done(&c);
-}
-
 TEST(attempts_255_becomes_254)
 {
 	const struct retry_policy *retry;

@@ -178,6 +178,14 @@ enum limits {
 	LIMIT_REPLAY_CONNECTION_BYTES = 1024 * 1024,
 	LIMIT_REPLAY_WORKER_BYTES = 16 * 1024 * 1024,
 	LIMIT_HELD_BODY_BYTES = 128 * 1024, /* of a request body, before a policy decides about it */
+	/*
+	 * Of bodies that transformations read or change: of one, of all of a client's connection, and of a
+	 * worker. 503 beyond the sums.
+	 */
+	LIMIT_BUFFER_BYTES = 2 * 1024 * 1024, /* default of frontendPolicies.http.maxBufferSize */
+	LIMIT_HELD_MOST_BYTES = 16 * 1024 * 1024,
+	LIMIT_HELD_CONNECTION_BYTES = 32 * 1024 * 1024,
+	LIMIT_HELD_WORKER_BYTES = 64 * 1024 * 1024,
 	LIMIT_RETRY_ATTEMPTS = 254, /* after the first attempt, whatever a policy says */
 	/*
 	 * Discarded of a response whose status is retried; if it is longer or slower, its connection is
@@ -245,6 +253,8 @@ enum limits {
 	LIMIT_EXPRESSION_LOCALS = 4, /* exists() and the like within each other: refused when loading */
 	LIMIT_EXPRESSION_ARGUMENTS = 8, /* of coalesce(): refused when loading */
 	LIMIT_EXPRESSION_STEPS = 32 * 1024, /* of one evaluation; then it gives up */
+	LIMIT_EXPRESSION_STEP_BYTES = 4, /* of the memory for a body: one more step for so many */
+	LIMIT_EXPRESSION_JSON_VALUES = 32 * 1024, /* of a body that json() reads; then it gives up */
 	LIMIT_EXPRESSION_SCRATCH_BYTES = 8 * 1024, /* texts and lists that it makes; then it gives up */
 	LIMIT_PENDING_MS =
 		10 * 1000, /* a request waits for a place at its backend, unless pendingTimeout is set */

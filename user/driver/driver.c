@@ -179,6 +179,23 @@ static enum stream_step pump_held(struct stream *stream)
 	return step;
 }
 
+/* A transformation waits for the body of the response. */
+static enum stream_step pump_response(struct stream *stream)
+{
+	bool again = pump_direction(stream, &stream->upload);
+	enum stream_step step = check_upload(stream);
+
+	if (step != STEP_WAIT)
+		return step;
+	again |= pump_direction(stream, &stream->download);
+	step = response_held(stream);
+	if (step == STEP_WAIT && has_client_given_up(stream))
+		return give_up(stream);
+	if (step == STEP_WAIT && again)
+		stream_pump_again(stream);
+	return step;
+}
+
 static enum stream_step pump_tunnel(struct stream *stream)
 {
 	bool was_half_closed = tunnel_is_half_closed(stream);
@@ -200,6 +217,8 @@ static enum stream_step pump(struct stream *stream)
 	case STREAM_WAIT_HEAD:
 	case STREAM_RELAY:
 		return pump_exchange(stream);
+	case STREAM_HOLD:
+		return pump_response(stream);
 	case STREAM_TUNNEL:
 		return pump_tunnel(stream);
 	case STREAM_REPLY:

@@ -15,6 +15,8 @@ static enum stream_step on_stream_idle(struct stream *stream)
 {
 	if (stream->state == STREAM_RELAY)
 		return step_end(stream, END_STREAM_IDLE, response_truncated(stream));
+	if (stream->state == STREAM_HOLD)
+		return step_reply(stream, 504, SPAN("stream idle timeout"), END_STREAM_IDLE);
 	/* Without a backend, a guard waits for the body. */
 	return step_reply(stream, stream->upstream && stream->upstream_side->is_behind(stream) ? 504 : 408,
 			  SPAN("stream idle timeout"), END_STREAM_IDLE);

@@ -110,6 +110,8 @@ static const char *unknown_of(const struct check_guard *guard, enum policy_kind 
 	if (kind != POLICY_AUTHORIZATION && kind != POLICY_NETWORK_AUTHORIZATION &&
 	    kind != POLICY_TRANSFORMATION)
 		return NULL;
+	if (guard->needs & (EXPRESSION_NEEDS_BODY | EXPRESSION_NEEDS_JSON))
+		return "unknown: it depends on the body";
 	if (guard->needs & (EXPRESSION_NEEDS_CERTIFICATE | EXPRESSION_NEEDS_DESTINATION))
 		return "unknown: it depends on the connection";
 	if (guard->identity.claims || guard->identity.api_key || guard->identity.basic_user.len)

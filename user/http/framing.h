@@ -29,6 +29,14 @@ struct body_framing {
 	uint64_t announced; /* its value */
 };
 
+/* Of a message with so many bytes, known before its head is written. */
+static inline struct body_framing framing_of_length(uint64_t length)
+{
+	return (struct body_framing){ .kind = length ? BODY_LENGTH : BODY_NONE,
+				      .length = length,
+				      .announces_length = !length };
+}
+
 /*
  * The content of the two fields, before method and status are considered. h1_parse compares it with llhttp.
  */

@@ -76,9 +76,8 @@ static int attempt_begin_upload(struct stream *stream)
 	if (stream->upload.state != RELAY_OFF) {
 		/* A guard may have held the beginning before there was a route. */
 		attempt_limit_body(stream);
+		stream->exchange->replay.is_spare = !keeps;
 		error = relay_replay(&stream->upload, stream->upstream_side->end(stream), encoding);
-		if (!keeps)
-			attempt_forget_body(stream);
 	} else {
 		stream->upload.replay = keeps ? &stream->exchange->replay : NULL;
 		relay_start(&stream->upload, stream->downstream->end(stream),

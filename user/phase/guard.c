@@ -133,6 +133,19 @@ static int name_client(struct stream *stream)
 	return exchange->user.jwt_subject.data ? 0 : -ENOMEM;
 }
 
+/* A transformation whose body has come was chosen before: its conditions are evaluated once. */
+static int check(struct stream *stream, const struct guard_use *use, const struct guard_facts *facts,
+		 struct guard_answer *answer)
+{
+	const struct transformation **held_for = &stream->exchange->held_for;
+
+	if (!*held_for)
+		return use->guard->check(use->object, facts, answer);
+	answer->transformation = *held_for;
+	*held_for = NULL;
+	return GUARD_PASS;
+}
+
 /* True: the next guard decides. */
 static bool ask(struct stream *stream, const struct guard_use *use, struct guard_facts *facts,
 		enum stream_step *ret_step)
@@ -143,7 +156,7 @@ static bool ask(struct stream *stream, const struct guard_use *use, struct guard
 
 	facts->state = use->state;
 	facts->reply = guard_call_reply(stream, &reply) ? &reply : NULL;
-	verdict = use->guard->check(use->object, facts, &answer);
+	verdict = check(stream, use, facts, &answer);
 	if (verdict != GUARD_WAIT)
 		stream_drop_call(stream);
 	stream->exchange->guard_fields = answer.fields;

@@ -51,7 +51,7 @@ int held_body_get(void *context, uint32_t most_bytes, struct guard_body *ret_bod
 	struct replay *replay = &exchange->replay;
 	int error = 0;
 
-	CHECK(most_bytes <= LIMIT_HELD_BODY_BYTES + 1);
+	CHECK(most_bytes <= LIMIT_HELD_MOST_BYTES);
 	*ret_body = (struct guard_body){ .bytes = SPAN(""), .is_whole = true };
 	if (exchange->request_framing.kind == BODY_NONE)
 		return GUARD_PASS;
@@ -65,7 +65,7 @@ int held_body_get(void *context, uint32_t most_bytes, struct guard_body *ret_bod
 		exchange->is_holding = true;
 		return GUARD_WAIT;
 	}
-	error = replay_join(replay, &exchange->response_arena, &ret_body->bytes);
+	error = replay_join(replay, &ret_body->bytes);
 	ret_body->is_whole = stream->upload.decoder.is_done && ret_body->bytes.len <= most_bytes;
 	ret_body->bytes = span_first(ret_body->bytes, most_bytes);
 	return error ? error : GUARD_PASS;

@@ -19,7 +19,8 @@ bool attempt_keeps_body(const struct stream *stream)
 {
 	const struct body_framing *framing = &stream->exchange->request_framing;
 	bool is_small = framing->kind == BODY_CHUNKED || framing->kind == BODY_FRAMED ||
-			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
+			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES) ||
+			(stream->upload.replay && stream->upload.decoder.is_done);
 
 	return is_small && (stream->exchange->mirror_plans || attempt_has_policy_left(stream) ||
 			    (stream->attempt.free_retries < LIMIT_FREE_RETRIES &&
@@ -30,9 +31,9 @@ void attempt_review_body(struct stream *stream)
 {
 	const struct replay *replay = stream->upload.replay;
 
-	if (!replay || stream->exchange->mirror_plans || replay->bytes < BODY_REVIEW_BYTES ||
-	    attempt_has_policy_left(stream) || stream->upstream_side->is_shared ||
-	    method_is_idempotent(stream->exchange->head.method) ||
+	if (!replay || replay->left_bytes || stream->exchange->mirror_plans ||
+	    replay->bytes < BODY_REVIEW_BYTES || attempt_has_policy_left(stream) ||
+	    stream->upstream_side->is_shared || method_is_idempotent(stream->exchange->head.method) ||
 	    stream->upstream_side->is_unseen(stream, 0))
 		return;
 	attempt_forget_body(stream);

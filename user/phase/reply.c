@@ -16,6 +16,10 @@ static void reply_drop_attempt(struct stream *stream)
 	attempt_drop(stream);
 	stream_drop_call(stream);
 	relay_detach(&stream->upload);
+	/* A response that was held back. */
+	relay_stop(&stream->download);
+	relay_init(&stream->download, &stream->proxy->relay, RELAY_OUT);
+	replay_drop(&stream->exchange->answer);
 	if (stream->upstream)
 		stream->upstream_side->drop(stream, true);
 }

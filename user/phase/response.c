@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/phase/response.h"
 
+#include <errno.h>
+
 #include "policy/guard/size.h"
 #include "policy/headers.h"
 #include "user/base/text.h"
@@ -10,6 +12,7 @@
 #include "user/phase/affinity.h"
 #include "user/phase/session.h"
 #include "user/phase/transform.h"
+#include "user/phase/transform_body.h"
 #include "user/stream/downstream.h"
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
@@ -117,11 +120,139 @@ static enum stream_step response_switch(struct stream *stream)
 	return STEP_TUNNEL;
 }
 
+/* The head is written. 0, or -errno like conn_send(). */
+static int response_begin_download(struct stream *stream, const struct body_framing *framing,
+				   enum relay_encoding encoding)
+{
+	const struct guard_use *size;
+	uint64_t most_bytes;
+
+	if (stream->state == STREAM_HOLD) {
+		stream->exchange->answer.is_spare = true;
+		return relay_replay(&stream->download, stream->downstream->end(stream), encoding);
+	}
+	relay_start(&stream->download, stream->upstream_side->end(stream), stream->downstream->end(stream),
+		    framing, encoding, stream->lease->snapshot->config.splice.lane_pipe,
+		    proxy_now_ms(stream->proxy));
+	size = size_guard(&stream->route->effective.guards, true, &most_bytes);
+	if (size && framing->kind != BODY_LENGTH)
+		relay_limit(&stream->download, most_bytes);
+	stream_offer_sockmap(stream, &stream->download, stream_has_whole_request(stream));
+	return 0;
+}
+
+static enum stream_step response_untransformed(struct stream *stream, int error)
+{
+	switch (error) {
+	case -ENOBUFS:
+		return step_reply(stream, 503, SPAN("too many bodies are held"), END_LIMIT);
+	case -E2BIG:
+	case -EBADMSG:
+	case -EMEDIUMTYPE:
+		return step_reply(stream, 502, SPAN("the response body cannot be transformed"),
+				  END_BODY_UNCHANGED);
+	default:
+		return response_no_head(stream);
+	}
+}
+
+/* The length is known now, but trailers need chunks. */
+static struct body_framing response_held_framing(const struct stream *stream)
+{
+	const struct relay *download = &stream->download;
+	bool has_trailers = body_trailer_bytes(&download->decoder).len ||
+			    (download->h2_source && download->h2_source->trailers);
+	uint64_t bytes = stream->exchange->answer.bytes;
+
+	if (download->decoder.kind == BODY_NONE || download->decoder.kind == BODY_LENGTH ||
+	    (bytes && !has_trailers))
+		return framing_of_length(bytes);
+	return (struct body_framing){ .kind = download->decoder.kind };
+}
+
+/* framing: of the backend's body, which a transformation may have replaced. */
+static enum stream_step response_send(struct stream *stream, const struct body_framing *framing)
+{
+	struct body_framing out = *framing;
+	enum relay_encoding encoding;
+	int error = response_prepare_head(stream);
+
+	if (error)
+		return response_untransformed(stream, error);
+	if (stream->state == STREAM_HOLD)
+		out = response_held_framing(stream);
+	else if (transform_makes_answer(stream))
+		out.announces_length = false;
+	if (stream->downstream->send_head(stream, &out, &encoding) < 0)
+		return response_no_head(stream);
+	stream->status = stream->exchange->response.status;
+	stream->head_sent = true;
+	if (stream->is_grpc)
+		stream->grpc_status = (int16_t)grpc_status_read(&stream->exchange->response.fields);
+	error = response_begin_download(stream, framing, encoding);
+	if (error)
+		return step_end(stream, conn_end_reason(error, END_CLIENT_RST), STREAM_END_RESET);
+	stream_set_state(stream, STREAM_RELAY);
+	return STEP_PUMP;
+}
+
+static enum stream_step response_too_large(struct stream *stream)
+{
+	return step_reply(stream, 502, SPAN("response body too large"), END_BODY_TOO_LARGE);
+}
+
+static enum stream_step response_hold(struct stream *stream, const struct body_framing *framing)
+{
+	uint32_t most_bytes = transform_most_bytes(stream, true);
+	struct exchange *exchange = stream->exchange;
+
+	if (framing->kind == BODY_LENGTH && framing->length > most_bytes)
+		return response_too_large(stream);
+	exchange->answer.wanted_bytes = most_bytes + 1;
+	relay_hold(&stream->download, stream->upstream_side->end(stream), framing, &exchange->answer,
+		   proxy_now_ms(stream->proxy));
+	stream_set_state(stream, STREAM_HOLD);
+	return STEP_PUMP;
+}
+
+static enum stream_step response_broken(struct stream *stream)
+{
+	const struct relay *download = &stream->download;
+
+	switch (download->fail) {
+	case RELAY_FAIL_SOURCE_SHORT:
+		return step_reply(stream, 502, SPAN("the response ended too early"), END_UPSTREAM_FIN);
+	case RELAY_FAIL_SOURCE_ERROR:
+		stream->reset_code = stream->upstream_side->reset_code(stream);
+		return step_reply(stream, 502, SPAN("the response ended too early"),
+				  conn_end_reason(relay_source_error(download), END_UPSTREAM_RST));
+	case RELAY_FAIL_SOURCE_BAD:
+		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
+		return step_reply(stream, 502, SPAN("malformed response"), END_RESPONSE_BAD);
+	default:
+		return response_untransformed(stream, -ENOBUFS);
+	}
+}
+
+enum stream_step response_held(struct stream *stream)
+{
+	const struct relay *download = &stream->download;
+	struct body_framing framing = { .kind = download->decoder.kind };
+
+	if (download->state == RELAY_FAILED)
+		return response_broken(stream);
+	if (!relay_has_held(download))
+		return STEP_WAIT;
+	if (!download->decoder.is_done ||
+	    stream->exchange->answer.bytes >= stream->exchange->answer.wanted_bytes)
+		return response_too_large(stream);
+	proxy_trace(stream->proxy, stream->id, TRACE_BODY_HELD, stream->exchange->answer.bytes, 1);
+	return response_send(stream, &framing);
+}
+
 enum stream_step response_start(struct stream *stream)
 {
 	struct body_framing framing;
-	struct body_framing out;
-	enum relay_encoding encoding;
 	const struct guard_use *size;
 	uint64_t most_bytes;
 
@@ -137,21 +268,10 @@ enum stream_step response_start(struct stream *stream)
 	size = size_guard(&stream->route->effective.guards, true, &most_bytes);
 	if (size && framing.kind == BODY_LENGTH && framing.length > most_bytes)
 		return step_reply(stream, 502, SPAN("response body too large"), size->guard->reason);
-	out = framing;
-	if (response_prepare_head(stream) < 0 || stream->downstream->send_head(stream, &out, &encoding) < 0)
-		return response_no_head(stream);
-	stream->status = stream->exchange->response.status;
-	stream->head_sent = true;
-	if (stream->is_grpc)
-		stream->grpc_status = (int16_t)grpc_status_read(&stream->exchange->response.fields);
-	relay_start(&stream->download, stream->upstream_side->end(stream), stream->downstream->end(stream),
-		    &framing, encoding, stream->lease->snapshot->config.splice.lane_pipe,
-		    proxy_now_ms(stream->proxy));
-	if (size && framing.kind != BODY_LENGTH)
-		relay_limit(&stream->download, most_bytes);
-	stream_offer_sockmap(stream, &stream->download, stream_has_whole_request(stream));
-	stream_set_state(stream, STREAM_RELAY);
-	return STEP_PUMP;
+	if (transform_must_refuse(stream))
+		return response_untransformed(stream, -EMEDIUMTYPE);
+	return transform_holds_answer(stream) ? response_hold(stream, &framing)
+					      : response_send(stream, &framing);
 }
 
 enum stream_step response_done(struct stream *stream)

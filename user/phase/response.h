@@ -11,6 +11,11 @@
  */
 enum stream_step response_start(struct stream *stream);
 /*
+ * In state HOLD, after the download was pumped: STEP_WAIT, or the response is complete and sent on. Nothing
+ * was sent before, so that the client gets an error if it cannot be.
+ */
+enum stream_step response_held(struct stream *stream);
+/*
  * The whole response was sent: STEP_END, or STEP_WAIT while the rest of the request body may still be
  * relayed; then call again when the upload has moved.
  */

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 
+#include "policy/guard/size.h"
 #include "policy/match/normalization.h"
 #include "policy/transform.h"
 #include "user/phase/connect_tunnel.h"
 #include "user/phase/forward_head.h"
+#include "user/phase/held_body.h"
+#include "user/phase/transform_body.h"
 #include "user/stream/facts.h"
 #include "user/stream/step.h"
 
@@ -21,12 +24,19 @@ static int run_request(struct stream *stream, const struct transform_side *side)
 	struct transform_count count = { 0 };
 	struct path_rules rules;
 	bool has_rules = path_rules_of(&stream->listener->rules, &rules);
+	struct transform_body body = { 0 };
 	struct stream_facts f;
 	int error = stream_facts_fill(&f, stream, side->needs, &exchange->arena);
 
 	if (!error)
+		error = stream->is_grpc ? 0 : transform_make_body(stream, side, false, &f, &body);
+	if (!error)
 		error = transform_request(side, &f.facts, has_rules ? &rules : NULL, &exchange->head,
 					  &exchange->arena, &count);
+	count.changed += body.is_made;
+	if (!error)
+		error = transform_put_body(stream, false, &body);
+	transform_drop_body(&body);
 	trace(stream, &count);
 	return error;
 }
@@ -40,19 +50,13 @@ int transform_begin(struct stream *stream, const struct transformation *transfor
 		return 0;
 	exchange->response_sides[stream->route ? 0 : 1] =
 		transformation->response.is_set ? &transformation->response : NULL;
-	if (!transformation->request.is_set)
-		return 0;
+	error = transform_hold_request(stream, transformation);
+	if (error == GUARD_WAIT)
+		exchange->held_for = transformation;
+	if (error || !transformation->request.is_set)
+		return error;
 	error = forward_head(stream);
 	return error ? error : run_request(stream, &transformation->request);
-}
-
-int transform_for_backend(struct stream *stream)
-{
-	const struct transformation *transformation = stream->backend->transformation;
-
-	return transformation && transformation->request.is_set && !connect_tunnel_is_asked(stream)
-		       ? run_request(stream, &transformation->request)
-		       : 0;
 }
 
 /* In the order in which they apply. */
@@ -72,9 +76,83 @@ bool transform_changes_answer(const struct stream *stream)
 	return side_of(stream, 0) || side_of(stream, 1) || side_of(stream, 2);
 }
 
-int transform_answer(struct stream *stream)
+/* Asks for a response whose body can be read: all of it, as it is (RFC 9110 12.5.3, 14.2). */
+static int ask_plainly(struct stream *stream)
+{
+	struct fields *fields = &stream->exchange->head.fields;
+
+	fields_remove(fields, SPAN("range"));
+	fields_remove(fields, SPAN("if-range"));
+	return fields_set(fields, SPAN("accept-encoding"), SPAN("identity"));
+}
+
+int transform_for_backend(struct stream *stream)
+{
+	const struct transformation *transformation = stream->backend->transformation;
+	int error = 0;
+
+	if (connect_tunnel_is_asked(stream))
+		return 0;
+	for (size_t i = 0; i < RESPONSE_SIDES && !error; i++)
+		if (side_of(stream, i) && transform_reads_body(side_of(stream, i)) && !stream->is_grpc)
+			error = ask_plainly(stream);
+	if (error || !transformation || !transformation->request.is_set)
+		return error;
+	return run_request(stream, &transformation->request);
+}
+
+/* The response is held back for this side. */
+static bool holds(const struct stream *stream, const struct transform_side *side)
+{
+	return transform_reads_body(side) && transform_may_have_body(stream) && !transform_is_endless(stream);
+}
+
+bool transform_holds_answer(const struct stream *stream)
+{
+	for (size_t i = 0; i < RESPONSE_SIDES; i++)
+		if (side_of(stream, i) && holds(stream, side_of(stream, i)))
+			return true;
+	return false;
+}
+
+bool transform_makes_answer(const struct stream *stream)
+{
+	for (size_t i = 0; i < RESPONSE_SIDES; i++)
+		if (side_of(stream, i) && side_of(stream, i)->body)
+			return true;
+	return false;
+}
+
+bool transform_must_refuse(const struct stream *stream)
+{
+	return transform_makes_answer(stream) && transform_may_have_body(stream) &&
+	       transform_is_endless(stream);
+}
+
+static int answer_side(struct stream *stream, const struct transform_side *side, struct stream_facts *f,
+		       struct transform_count *count)
 {
 	struct exchange *exchange = stream->exchange;
+	struct transform_body body = { 0 };
+	int error = 0;
+
+	if (holds(stream, side))
+		error = transform_make_body(stream, side, true, f, &body);
+	else if (side->body)
+		/* What describes the body of a response to HEAD does not fit the one that GET would get. */
+		transform_forget_body(&exchange->response.fields);
+	if (!error)
+		error = transform_response(side, &f->facts, &exchange->response, &exchange->response_arena,
+					   count);
+	count->changed += body.is_made;
+	if (!error)
+		error = transform_put_body(stream, true, &body);
+	transform_drop_body(&body);
+	return error;
+}
+
+int transform_answer(struct stream *stream)
+{
 	struct transform_count count = { 0 };
 	struct stream_facts f;
 	uint32_t needs = 0;
@@ -84,17 +162,32 @@ int transform_answer(struct stream *stream)
 		return 0;
 	for (size_t i = 0; i < RESPONSE_SIDES; i++)
 		needs |= side_of(stream, i) ? side_of(stream, i)->needs : 0;
-	error = stream_facts_fill(&f, stream, needs, &exchange->arena);
+	error = stream_facts_fill(&f, stream, needs, &stream->exchange->arena);
 	for (size_t i = 0; i < RESPONSE_SIDES && !error; i++)
 		if (side_of(stream, i))
-			error = transform_response(side_of(stream, i), &f.facts, &exchange->response,
-						   &exchange->response_arena, &count);
+			error = answer_side(stream, side_of(stream, i), &f, &count);
 	trace(stream, &count);
 	return error;
 }
 
 enum stream_step transform_failed(struct stream *stream, int error)
 {
-	return error == -E2BIG ? step_reply(stream, 400, SPAN("too long to be evaluated"), END_MATCH_GAVE_UP)
-			       : step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	switch (error) {
+	case -E2BIG:
+		return step_reply(stream, 400, SPAN("too long to be evaluated"), END_MATCH_GAVE_UP);
+	case -EFBIG:
+		/* The rest of the body is not read. */
+		stream->close_client = true;
+		return step_reply(stream, 413, SIZE_REFUSED, END_BODY_TOO_LARGE);
+	case -ENOBUFS:
+		return held_body_lost(stream);
+	case -EMEDIUMTYPE:
+		return step_reply(stream, 415, SPAN("the request body cannot be read here"),
+				  END_BODY_UNCHANGED);
+	case -EBADMSG:
+		return step_reply(stream, 400, SPAN("the request body cannot be transformed"),
+				  END_BODY_UNCHANGED);
+	default:
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	}
 }

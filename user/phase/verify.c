@@ -138,6 +138,19 @@ static enum jwt_fault claims_tree(struct jwt_verifier *verifier, struct jwt_clai
 	return JWT_GOOD;
 }
 
+/* NULL: no memory. */
+static struct jwt_verifier *tokens_of(struct proxy *proxy)
+{
+	if (!proxy->tokens)
+		proxy->tokens = jwt_verifier_create(&proxy->shared->hash_key);
+	return proxy->tokens;
+}
+
+struct mcp_json_checker *verify_json_checker(struct proxy *proxy)
+{
+	return tokens_of(proxy) ? jwt_verifier_checker(proxy->tokens) : NULL;
+}
+
 static enum jwt_fault verify_token(void *context, const struct jwt_providers *providers, struct span token,
 				   struct jwt_claims **ret_claims)
 {
@@ -146,9 +159,7 @@ static enum jwt_fault verify_token(void *context, const struct jwt_providers *pr
 	enum jwt_fault fault;
 
 	*ret_claims = NULL;
-	if (!proxy->tokens)
-		proxy->tokens = jwt_verifier_create(&proxy->shared->hash_key);
-	if (!proxy->tokens)
+	if (!tokens_of(proxy))
 		return JWT_MEMORY;
 	fault = jwt_verify(proxy->tokens, providers, token, proxy_wall_us(proxy) / US_PER_S, ret_claims);
 	if (fault == JWT_GOOD)

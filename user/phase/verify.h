@@ -10,3 +10,7 @@
  * verdict.
  */
 struct guard_verifier verify_for(struct stream *stream);
+
+struct mcp_json_checker;
+/* That of the worker. NULL: no memory. */
+struct mcp_json_checker *verify_json_checker(struct proxy *proxy);

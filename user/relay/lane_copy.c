@@ -86,7 +86,9 @@ static int copy_send(struct relay *relay, struct copy_batch *batch)
 	if (batch->payload_bytes == 0)
 		return 0;
 	if (relay_is_holding(relay)) {
-		relay_account(relay, LANE_COPY, batch->payload_bytes);
+		/* A request counts as it comes, a response as it is sent. */
+		if (relay->direction == RELAY_IN)
+			relay_account(relay, LANE_COPY, batch->payload_bytes);
 		return relay->replay->is_lost ? -ENOMEM : 0;
 	}
 	if (relay->encoding == ENCODE_CHUNKED) {
@@ -280,10 +282,52 @@ static bool copy_move(struct relay *relay)
 	return source->can_read;
 }
 
+int lane_copy_replay(struct relay *relay)
+{
+	struct replay *replay = relay->replay;
+	int error = 0;
+
+	while (relay_is_replaying(relay) && copy_sink_is_ready(relay)) {
+		struct span piece = replay_next(replay, copy_read_bytes(relay));
+
+		error = relay_send_payload(relay, piece);
+		if (error)
+			return error;
+		replay_sent(replay, piece.len);
+		if (relay->direction == RELAY_OUT)
+			relay_account(relay, LANE_COPY, piece.len);
+	}
+	if (relay_is_replaying(relay))
+		return 0;
+	if (replay && replay->is_spare) {
+		replay_drop(replay);
+		relay->replay = NULL;
+	}
+	if (relay->decoder.is_done)
+		error = relay_send_end(relay);
+	if (!error && relay->decoder.is_done)
+		relay_source_ended(relay);
+	return error;
+}
+
+/* False: the sink does not take more, or the direction has ended. */
+static bool copy_goes_on(struct relay *relay)
+{
+	int error;
+
+	if (!relay_is_replaying(relay) || relay_is_holding(relay))
+		return true;
+	error = lane_copy_replay(relay);
+	if (error)
+		relay_fail(relay,
+			   error == -ENOMEM || error == -ENOBUFS ? RELAY_FAIL_MEMORY : RELAY_FAIL_SINK);
+	return relay->state == RELAY_OPEN && !relay_is_replaying(relay);
+}
+
 bool lane_copy_pump(struct relay *relay)
 {
-	bool again =
-		copy_sink_is_ready(relay) && (relay->h2_source ? copy_from_stream(relay) : copy_move(relay));
+	bool again = copy_goes_on(relay) && copy_sink_is_ready(relay) &&
+		     (relay->h2_source ? copy_from_stream(relay) : copy_move(relay));
 
 	if (relay->state != RELAY_OPEN)
 		return false;

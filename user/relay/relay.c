@@ -68,6 +68,20 @@ void relay_hold(struct relay *relay, struct relay_end source, const struct body_
 	relay->replay = replay;
 }
 
+int relay_change_body(struct relay *relay, struct span body)
+{
+	const struct body_framing framing = framing_of_length(body.len);
+	int error = replay_set(relay->replay, body);
+
+	if (error)
+		return error;
+	body_decoder_done(&relay->decoder);
+	body_decoder_init(&relay->decoder, &framing);
+	relay->decoder.left = 0;
+	relay->decoder.is_done = true;
+	return 0;
+}
+
 uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane)
 {
 	uint64_t bytes = relay->lane_bytes[lane];
@@ -174,24 +188,8 @@ void relay_detach(struct relay *relay)
 	relay_count_buffered(relay, 0);
 }
 
-/* Each piece is one chunk. */
-static int relay_send_replay(struct relay *relay)
-{
-	int error = 0;
-
-	list_each(node, next, &relay->replay->segments) {
-		const struct replay_segment *segment = list_entry(node, struct replay_segment, node);
-
-		if (!error)
-			error = relay_send_payload(relay, span_of(segment->data, segment->len));
-	}
-	return error;
-}
-
 int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding encoding)
 {
-	int error;
-
 	CHECK(!relay->sink && !relay->h2_sink);
 	relay->lane = &lane_copy;
 	relay->sink = sink.conn;
@@ -203,13 +201,9 @@ int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding
 	relay->state = relay->decoder.kind == BODY_NONE ? RELAY_FLUSH : RELAY_OPEN;
 	if (relay->state == RELAY_FLUSH)
 		return 0;
-	error = relay->replay ? relay_send_replay(relay) : 0;
-	if (error || !relay->decoder.is_done)
-		return error;
-	error = relay_send_end(relay);
-	if (!error)
-		relay_source_ended(relay);
-	return error;
+	if (relay->replay)
+		replay_rewind(relay->replay);
+	return lane_copy_replay(relay);
 }
 
 void relay_stop(struct relay *relay)
@@ -238,6 +232,7 @@ size_t relay_buffered(const struct relay *relay)
 
 	if (!relay->sink && !relay->h2_sink)
 		return 0;
+	bytes += relay->replay ? relay->replay->left_bytes : 0;
 	bytes += relay->sink ? conn_queued_bytes(relay->sink) : buf_len(&relay->h2_sink->out);
 	if (relay->state == RELAY_OPEN)
 		bytes += buf_len(relay->source ? &relay->source->in : &relay->h2_source->in);
@@ -295,7 +290,8 @@ bool relay_pump(struct relay *relay, uint64_t now_ms)
 		return false;
 	if (relay->state == RELAY_OPEN)
 		again = relay->lane->pump(relay);
-	if (relay->state == RELAY_OPEN && !relay_is_holding(relay) && relay_change_lane(relay))
+	if (relay->state == RELAY_OPEN && !relay_is_holding(relay) && !relay_is_replaying(relay) &&
+	    relay_change_lane(relay))
 		again = relay->lane->pump(relay);
 	if (relay->state == RELAY_FLUSH)
 		relay_flush(relay);

@@ -210,6 +210,8 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
  */
 void relay_hold(struct relay *relay, struct relay_end source, const struct body_framing *framing,
 		struct replay *replay, uint64_t now_ms);
+/* Another body in place of a held one that is complete, without its trailers. As replay_set(). */
+int relay_change_body(struct relay *relay, struct span body);
 /* True if the body is complete, or wanted_bytes of it are there. */
 static inline bool relay_has_held(const struct relay *relay)
 {

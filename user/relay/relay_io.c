@@ -147,7 +147,7 @@ int relay_send_end(struct relay *relay)
 	fields_init(&trailers, &arena);
 	if (relay->decoder.kind == BODY_CHUNKED)
 		http_error = body_trailers(&relay->decoder, &arena, &trailers);
-	else if (relay->h2_source && relay->h2_source->trailers)
+	else if (relay->decoder.kind == BODY_FRAMED && relay->h2_source && relay->h2_source->trailers)
 		trailers = relay->h2_source->trailers->fields;
 	error = http_error ? -EPROTO : relay_end_message(relay, &trailers);
 	arena_done(&arena);

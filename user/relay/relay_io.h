@@ -64,5 +64,15 @@ int lane_local_resume(struct relay *relay);
  * opposite direction.
  */
 void lane_sockmap_recall(struct relay_sockmap *sockmap);
+/* True while relay_replay() has bytes that the sink has not taken. */
+static inline bool relay_is_replaying(const struct relay *relay)
+{
+	return relay->replay && relay->replay->left_bytes;
+}
+/*
+ * Sends what replay_rewind() has made ready, as far as the sink takes it, and then the end if the source is
+ * complete. Each piece is one chunk. Returns 0 or -errno like conn_send().
+ */
+int lane_copy_replay(struct relay *relay);
 /* The pump of the copy lane, used also by lanes that copy at times. */
 bool lane_copy_pump(struct relay *relay);

@@ -179,6 +179,10 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
 		deadline_offer(&pick, DEADLINE_BACKOFF, stream->exchange->backoff_end_ms);
 		break;
+	case STREAM_HOLD:
+		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
+		deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
+		break;
 	case STREAM_RELAY:
 		deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
 		deadline_offer_stall(&pick, stream);

@@ -80,6 +80,7 @@ static void stream_free_exchange(struct stream *stream)
 	arena_done(&exchange->arena);
 	arena_done(&exchange->response_arena);
 	replay_drop(&exchange->replay);
+	replay_drop(&exchange->answer);
 	hg_give(exchange);
 	stream->exchange = NULL;
 }
@@ -226,8 +227,10 @@ struct stream *stream_create(struct client *client, const struct downstream *dow
 		slab_give(proxy->streams, handle);
 		return NULL;
 	}
-	if (!is_tcp)
+	if (!is_tcp) {
 		replay_init(&stream->exchange->replay, proxy->counters, &client->replay_bytes);
+		replay_init(&stream->exchange->answer, proxy->counters, &client->replay_bytes);
+	}
 	stream->is_tcp = is_tcp;
 	stream->proxy = proxy;
 	stream->client = client;

@@ -154,6 +154,7 @@ struct exchange {
 	struct read_watch read_watch;
 	/* of the request body, for a guard, another attempt or a mirror; empty if none may follow */
 	struct replay replay;
+	struct replay answer; /* a response that is held back (STREAM_HOLD) */
 	struct mirror_plan *mirror_plans; /* mirrors that wait for the body (mirror.h); in arena */
 	struct stream_reply reply; /* with STEP_REPLY */
 	struct fields guard_fields; /* for every response: guard_apply() */
@@ -161,6 +162,7 @@ struct exchange {
 	bool is_forwarded; /* its fields are those for the next hop: forward_head() */
 	/* what transformations change in the response: of the route, then of the listener; NULL: nothing */
 	const struct transform_side *response_sides[2];
+	const struct transformation *held_for; /* waits for the body of the request; NULL: none does */
 	struct client_session *session; /* with an endpoint (session.h); in arena; NULL: its route has none */
 	const struct affinity_cookie *new_cookie; /* that the client lacked (affinity.h); NULL: none */
 	struct span new_cookie_value; /* in arena */

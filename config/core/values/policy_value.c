@@ -62,14 +62,9 @@ const struct schema keepalive_schema = SCHEMA(keepalive_rows, struct keepalive_p
 static void check_frontend_http(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	const struct yaml_node *timeout = decode_get(node, "http2KeepaliveTimeout");
-	const struct yaml_node *buffer = decode_get(node, "maxBufferSize");
 	struct frontend_http *policy = object;
 
-	policy->sets_max_buffer = buffer;
-	if (buffer)
-		config_warning(d->report, buffer,
-			       "has no effect: bodies are passed on as they come, and what a retry may "
-			       "repeat has bounds of its own; remove it");
+	policy->sets_max_buffer = decode_get(node, "maxBufferSize");
 	policy->sets_http1_idle_timeout = decode_get(node, "http1IdleTimeout");
 	if (timeout && !decode_get(node, "http2KeepaliveInterval"))
 		config_warning(d->report, timeout,
@@ -80,7 +75,8 @@ static void check_frontend_http(struct decoder *d, const struct yaml_node *node,
 /* Timers: the CRD requires at least a second; files allow a millisecond. */
 static const struct schema_row frontend_http_rows[] = {
 	{ "maxBufferSize", AS_U64(struct frontend_http, max_buffer_bytes), RANGE(1, UINT32_MAX),
-	  .doc = "no effect, causes a warning: bodies are passed on as they arrive" },
+	  .doc = "of a body that `transformations` read or make, unless `buffer` says otherwise: 413 or 502 "
+		 "beyond. At most 16777216 counts" },
 	{ "http1MaxHeaders", AS_OPT_U64(struct frontend_http, http1_max_headers), RANGE(1, LIMIT_HEADERS_MAX),
 	  .dump = DUMP_NULL, .default_doc = "`config.limits.headers`", .doc = "431 beyond" },
 	{ "http1IdleTimeout", AS_DURATION(struct frontend_http, http1_idle_timeout_ns), AT_LEAST(NS_PER_MS),

@@ -58,7 +58,7 @@ static const struct schema_row side_rows[] = {
 	{ "maxBytes", AS_U64(struct buffer_side, max_bytes), AT_LEAST(0), .decode = decode_bytes,
 	  .need = "write the most bytes of a body, as in maxBytes: 2097152",
 	  .doc = "of the body. A larger request gets 413, a larger response 502; a response that began is "
-		 "cut. Bodies are not held back until they are complete" },
+		 "cut. Only bodies that `transformations` read are held back until they are complete" },
 	/* In the order of enum buffer_failure. */
 	{ "failureMode", AS_WORD(struct buffer_side, failure_mode), WORDS("failClosed", "failOpen"),
 	  MANIFEST_WORDS("FailClosed", "FailOpen"), .doc = "`failOpen`: no effect, causes a warning" },

@@ -75,13 +75,22 @@ static void check_side(struct decoder *d, const struct yaml_node *node, enum exp
 		      &side->add_expressions, &side->needs);
 	compile_pairs(d, decode_get(node, "set"), point, side->set_list, &side->set_count,
 		      &side->set_expressions, &side->needs);
+	if (side->body_text.len) {
+		side->body = value_expression(d, decode_get(node, "body"), side->body_text, point);
+		side->needs |= side->body ? side->body->needs : 0;
+	}
 	if (node->count == 0)
-		config_error(d->report, node, "changes nothing; write set, add or remove");
+		config_error(d->report, node, "changes nothing; write set, add, remove or body");
+}
+
+static bool decode_body(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_lines(d, node, ret);
 }
 
 static void check_request(struct decoder *d, const struct yaml_node *node, void *object)
 {
-	check_side(d, node, EXPRESSION_AT_REQUEST, object);
+	check_side(d, node, EXPRESSION_AT_TRANSFORM, object);
 }
 
 static void check_backend_request(struct decoder *d, const struct yaml_node *node, void *object)
@@ -91,7 +100,7 @@ static void check_backend_request(struct decoder *d, const struct yaml_node *nod
 
 static void check_response(struct decoder *d, const struct yaml_node *node, void *object)
 {
-	check_side(d, node, EXPRESSION_AT_RESPONSE, object);
+	check_side(d, node, EXPRESSION_AT_ANSWER, object);
 }
 
 #define PAIRS(list, count, decoder)                                                                          \
@@ -111,20 +120,29 @@ static void check_response(struct decoder *d, const struct yaml_node *node, void
 	  .element = decode_removal, .dump = DUMP_NOT_ZERO, .value_doc = "list of names",                    \
 	  .doc = "headers, after the others; except fields that frame a message" },                          \
 	{ "replace", .refusal = NOT_YET_REPLACE },                                                           \
-	{ "body", .refusal = NOT_YET_BODY },                                                                 \
 	{ "metadata", .refusal = NOT_YET_METADATA }
 
-static const struct schema_row request_rows[] = { SIDE_ROWS(decode_request_pair,
-	"`:path` (with its query), `:method` and `:authority`, which stay without a proper value; "
-	"`:method` changes neither from nor to HEAD, CONNECT and TRACE") };
+#define BODY_ROW                                                                                             \
+	{ "body", AS_TEXT(struct transform_side, body_text), .decode = decode_body, .dump = DUMP_NOT_ZERO,   \
+	  .value_doc = "expression",                                                                         \
+	  .doc = "the new body: a text as it is, other values as JSON. The old one is held back until all "  \
+		 "of it has come ([how](../docs/tasks/headers.md#bodies))" }
+
+#define REQUEST_ROWS SIDE_ROWS(decode_request_pair,                                                          \
+	"`:path` (with its query), `:method` and `:authority`, which stay without a proper value; "          \
+	"`:method` changes neither from nor to HEAD, CONNECT and TRACE")
+
+static const struct schema_row request_rows[] = { REQUEST_ROWS, BODY_ROW };
+static const struct schema_row backend_request_rows[] = { REQUEST_ROWS,
+	{ "body", .refusal = NOT_YET_BACKEND_BODY } };
 static const struct schema_row response_rows[] = { SIDE_ROWS(decode_response_pair,
-	"`:status`, among 200 to 599 without 204, 205 and 304") };
+	"`:status`, among 200 to 599 without 204, 205 and 304"), BODY_ROW };
 /* clang-format on */
 
 static const struct schema request_schema =
 	SCHEMA(request_rows, struct transform_side, .check = check_request);
 static const struct schema backend_request_schema =
-	SCHEMA(request_rows, struct transform_side, .check = check_backend_request);
+	SCHEMA(backend_request_rows, struct transform_side, .check = check_backend_request);
 static const struct schema response_schema =
 	SCHEMA(response_rows, struct transform_side, .check = check_response);
 
