@@ -114,7 +114,7 @@ static void add_callouts(const struct totals *totals, struct text *out)
 
 static void add_exports(const struct totals *totals, struct text *out)
 {
-	static const struct span signals[OTLP_SIGNAL_COUNT] = { { "traces", 6 }, { "logs", 4 } };
+	static const struct span signals[OTLP_SIGNAL_COUNT] = { { "traces", 6 } };
 	static const struct span results[EXPORT_RESULT_COUNT] = {
 #define EXPORT_RESULT(id, name) { name, sizeof(name) - 1 },
 #include "user/base/export_results.def"

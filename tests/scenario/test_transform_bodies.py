@@ -175,7 +175,8 @@ def broken_responses():
         upstream = backend.accept()
         upstream.read_request()
         upstream.send(bytes_)
-        upstream.fin()
+        if reason == "upstream_fin":  # the gateway resets the others, perhaps before a FIN
+            upstream.fin()
         response = client.response()
         eq(response.status, 502, reason)
         check(b"secret" not in response.body and b"short" not in response.body, response.body)

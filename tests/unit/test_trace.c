@@ -99,7 +99,7 @@ TEST(records_are_decoded_by_name)
 		  "0.000000000 1 timer deadline=per_try_timeout late_ms=4\n" },
 		{ { 0, 1, TRACE_STREAM_STATE, STREAM_WAIT_HEAD, STREAM_CONNECT },
 		  "0.000000000 1 stream_state state=wait_head before=connect\n" },
-		{ { 0, 1, TRACE_STREAM_STATE, 99, 12 }, "0.000000000 1 stream_state state=99 before=12\n" },
+		{ { 0, 1, TRACE_STREAM_STATE, 99, 98 }, "0.000000000 1 stream_state state=99 before=98\n" },
 		{ { 0, 1, TRACE_STREAM_LANES, LANE_COPY, LANE_SOCKMAP },
 		  "0.000000000 1 stream_lanes lane_in=copy lane_out=sockmap\n" },
 		{ { 0, 1, TRACE_UPSTREAM_FAILED, ECONNREFUSED, 0 },

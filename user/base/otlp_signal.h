@@ -4,7 +4,6 @@
 /* What is sent to a collector. Here, because counters are kept by these. */
 enum otlp_signal {
 	OTLP_TRACES,
-	OTLP_LOGS,
 	OTLP_SIGNAL_COUNT,
 };
 

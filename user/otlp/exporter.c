@@ -36,7 +36,6 @@ struct export_batch {
 
 struct exporter {
 	struct callouts *callouts; /* borrowed */
-	enum otlp_signal signal;
 	struct snapshot *snapshot; /* one reference; NULL: nothing waits */
 	const struct otlp_target *target; /* of it */
 	struct export_batch *open; /* owner: takes records; NULL: none */
@@ -72,7 +71,7 @@ static uint64_t now_ms(const struct exporter *exporter)
 
 static void count(const struct exporter *exporter, enum export_result result, uint64_t records)
 {
-	tally_add(&pool_of(exporter)->counters->exported[exporter->signal][result], records);
+	tally_add(&pool_of(exporter)->counters->exported[OTLP_TRACES][result], records);
 }
 
 /* ------------------------------------------------------------------------------------ batches */
@@ -184,13 +183,12 @@ static void go_on(struct exporter *exporter)
 
 static void log_failure(struct exporter *exporter, struct span why)
 {
-	static const char *const names[OTLP_SIGNAL_COUNT] = { "spans", "log records" };
 	uint64_t suppressed;
 
 	if (!log_rate_pass(&exporter->failure_log, now_ms(exporter), FAILURE_LOG_MS, &suppressed))
 		return;
-	log_warn("%s do not reach their collector %.*s: %.*s (%llu more failures since the last such line)",
-		 names[exporter->signal], SPAN_FMT(exporter->target->ref->backend->name), SPAN_FMT(why),
+	log_warn("spans do not reach collector %.*s: %.*s (%llu more failures since the last such line)",
+		 SPAN_FMT(exporter->target->ref->backend->name), SPAN_FMT(why),
 		 (unsigned long long)suppressed);
 }
 
@@ -290,7 +288,7 @@ static int start_call(struct exporter *exporter, const struct request_head *head
 {
 	const struct otlp_target *target = exporter->target;
 	const struct callout_request request = {
-		.kind = exporter->signal == OTLP_TRACES ? CALLOUT_TRACES : CALLOUT_LOGS,
+		.kind = CALLOUT_TRACES,
 		.ref = target->ref,
 		.snapshot = exporter->snapshot,
 		.default_ms = target->timeout_ms,
@@ -318,7 +316,7 @@ static int write_head(const struct exporter *exporter, struct arena *arena, stru
 {
 	const struct otlp_target *target = exporter->target;
 	bool is_grpc = target->protocol == OTLP_GRPC;
-	struct span path = is_grpc ? otlp_method(exporter->signal) : target->path;
+	struct span path = is_grpc ? otlp_method() : target->path;
 	ptrdiff_t mark = span_find(path, '?');
 	int error;
 
@@ -400,14 +398,13 @@ static void on_end_timer(struct timer *timer, uint64_t now)
 
 /* ------------------------------------------------------------------------------------ life */
 
-struct exporter *exporter_create(struct callouts *callouts, enum otlp_signal signal)
+struct exporter *exporter_create(struct callouts *callouts)
 {
 	struct exporter *exporter = hg_calloc(1, sizeof(*exporter));
 
 	if (!exporter)
 		return NULL;
 	exporter->callouts = callouts;
-	exporter->signal = signal;
 	list_init(&exporter->waiting);
 	timer_init(&exporter->timer, on_timer);
 	timer_init(&exporter->end_timer, on_end_timer);

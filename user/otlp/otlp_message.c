@@ -22,10 +22,9 @@ enum {
 	FRAME_BYTES = 128,
 };
 
-struct span otlp_method(enum otlp_signal signal)
+struct span otlp_method(void)
 {
-	return signal == OTLP_TRACES ? SPAN("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
-				     : SPAN("/opentelemetry.proto.collector.logs.v1.LogsService/Export");
+	return SPAN("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
 }
 
 int otlp_append_record(struct buf *records, struct span record)

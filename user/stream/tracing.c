@@ -279,7 +279,7 @@ static void send_span(const struct stream *stream, const struct stream_tracing *
 static bool can_send(struct proxy *proxy)
 {
 	if (!proxy->spans)
-		proxy->spans = exporter_create(&proxy->callouts, OTLP_TRACES);
+		proxy->spans = exporter_create(&proxy->callouts);
 	return proxy->spans && exporter_has_room(proxy->spans);
 }
 
