@@ -62,12 +62,27 @@ static void no_delay(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
+static void wait_for(int fd, short events)
+{
+	struct pollfd ready = { .fd = fd, .events = events };
+
+	need(poll(&ready, 1, -1) == 1, "poll");
+}
+
+/* Sockets do not block: the gateway leaves programs that wait in recv() to TCP. */
 static int dial(const char *port)
 {
 	struct sockaddr_in address = loopback(port);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int error = 0;
+	socklen_t len = sizeof(error);
 
-	need(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
+	need(fd >= 0, "socket");
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		need(errno == EINPROGRESS, "connect");
+		wait_for(fd, POLLOUT);
+		need(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0, "connect");
+	}
 	no_delay(fd);
 	return fd;
 }
@@ -84,20 +99,23 @@ static void send_all(int fd, const char *data, size_t len)
 	while (len) {
 		ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
 
+		if (sent < 0 && errno == EAGAIN) {
+			wait_for(fd, POLLOUT);
+			continue;
+		}
 		need(sent > 0, "send");
 		data += sent;
 		len -= (size_t)sent;
 	}
 }
 
-/* Blocks. A socket in the lane direct may say EAGAIN when it was woken for something else. */
+/* Waits for bytes or the end. */
 static ssize_t receive(int fd, size_t size)
 {
 	ssize_t len;
 
-	do
-		len = recv(fd, buffer, size, 0);
-	while (len < 0 && errno == EAGAIN);
+	while ((len = recv(fd, buffer, size, 0)) < 0 && errno == EAGAIN)
+		wait_for(fd, POLLIN);
 	return len;
 }
 
@@ -121,7 +139,7 @@ static void serve(const char *port, bool is_echo)
 			ssize_t len;
 
 			if (fd == listener) {
-				fd = accept(listener, NULL, NULL);
+				fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 				need(fd >= 0 && fd < FDS_MAX, "accept");
 				no_delay(fd);
 				watch(epoll_fd, fd);
@@ -250,7 +268,7 @@ static void get(char **arguments)
 			       "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", arguments[1]);
 
 	send_all(fd, buffer, (size_t)len);
-	while ((len = recv(fd, buffer, sizeof(buffer), 0)) > 0)
+	while ((len = receive(fd, sizeof(buffer))) > 0)
 		;
 	need(len == 0, "recv");
 	printf("%.3f\n", now_s() - start);
@@ -281,7 +299,7 @@ static void hold(char **arguments)
 		int ready = epoll_wait(epoll_fd, events, EVENTS, 100);
 
 		for (int i = 0; i < ready; i++)
-			need(recv(events[i].data.fd, buffer, sizeof(buffer), 0) > 0, "recv");
+			need(receive(events[i].data.fd, sizeof(buffer)) > 0, "recv");
 	}
 }
 
