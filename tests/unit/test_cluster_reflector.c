@@ -3,10 +3,10 @@
 #include <stdlib.h>
 
 #include "tests/lib/test.h"
+#include "tests/unit/api_rig.h"
 #include "tests/unit/policy_model.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
-#include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/cluster/reflector.h"
 
@@ -15,10 +15,7 @@
  * runs, and the tests call their callbacks.
  */
 struct scene {
-	struct loop *loop;
-	struct cluster_access access;
-	struct api api;
-	struct store store;
+	struct api_rig rig;
 	struct reflector reflector;
 	unsigned steps;
 };
@@ -32,17 +29,12 @@ static int scene_make(void **state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
 
-	log_set_level(LOG_ERROR);
 	assert_non_null(scene);
-	scene->loop = loop_create(16);
-	cluster_access_init(&scene->access);
-	scene->access.server = SPAN("https://127.0.0.1:1");
-	assert_int_equal(store_init(&scene->store), 0);
-	assert_int_equal(api_start(&scene->api, scene->loop, &scene->access), 0);
-	reflector_init(&scene->reflector, &scene->store, KIND_HTTP_ROUTE);
+	api_rig_open(&scene->rig);
+	reflector_init(&scene->reflector, &scene->rig.store, KIND_HTTP_ROUTE);
 	scene->reflector.on_step = on_step;
 	scene->reflector.context = scene;
-	reflector_start(&scene->reflector, &scene->api);
+	reflector_start(&scene->reflector, &scene->rig.api);
 	*state = scene;
 	return 0;
 }
@@ -53,10 +45,7 @@ static int scene_drop(void **state)
 
 	reflector_stop(&scene->reflector);
 	reflector_done(&scene->reflector);
-	api_stop(&scene->api);
-	store_done(&scene->store);
-	cluster_access_done(&scene->access);
-	loop_free(scene->loop);
+	api_rig_close(&scene->rig);
 	free(scene);
 	return 0;
 }
@@ -91,22 +80,20 @@ static void end(struct scene *scene, uint16_t status, const char *body, uint32_t
 		.retry_after_s = retry_after_s,
 	};
 
-	assert_true(api_request_runs(request));
-	api_request_stop(request);
-	request->on_end(request, &result);
+	api_rig_end(request, &result);
 }
 
 /* Milliseconds until the timer fires. */
 static uint64_t pause_of(const struct scene *scene)
 {
-	return scene->reflector.timer.deadline_ms - loop_now_ms(scene->loop);
+	return scene->reflector.timer.deadline_ms - loop_now_ms(scene->rig.loop);
 }
 
 static void fire(struct scene *scene)
 {
 	struct timer *timer = &scene->reflector.timer;
 
-	timer_cancel(loop_timers(scene->loop), timer);
+	timer_cancel(loop_timers(scene->rig.loop), timer);
 	timer->fire(timer, timer->deadline_ms);
 }
 
@@ -136,7 +123,7 @@ SCENE_TEST(a_list_of_events_that_drips_is_complete_with_its_last_byte)
 	struct scene *scene = *state;
 
 	assert_true(receive(scene, EVENT("ADDED", "a", "3") EVENT("ADDED", "b", "4"), 1));
-	assert_int_equal(scene->store.count[KIND_HTTP_ROUTE], 2);
+	assert_int_equal(scene->rig.store.count[KIND_HTTP_ROUTE], 2);
 	assert_false(scene->reflector.is_in_step);
 	assert_true(receive(scene, END("7"), 1));
 	assert_true(scene->reflector.is_in_step);
@@ -149,7 +136,7 @@ SCENE_TEST(a_byte_puts_off_the_end_for_silence)
 	struct scene *scene = *state;
 	uint64_t due_ms = scene->reflector.timer.deadline_ms;
 
-	timer_cancel(loop_timers(scene->loop), &scene->reflector.timer);
+	timer_cancel(loop_timers(scene->rig.loop), &scene->reflector.timer);
 	assert_true(receive(scene, "{", 1));
 	assert_true(timer_is_armed(&scene->reflector.timer));
 	assert_true(scene->reflector.timer.deadline_ms >= due_ms);
@@ -213,7 +200,7 @@ SCENE_TEST(what_a_watch_sends_changes_what_it_says_and_nothing_else)
 			fail_msg("%s: the watch %s", watched[i].name, is_good ? "goes on" : "ends");
 		if (!is_good)
 			end(scene, 0, "", 0);
-		assert_int_equal(scene->store.count[KIND_HTTP_ROUTE], watched[i].count);
+		assert_int_equal(scene->rig.store.count[KIND_HTTP_ROUTE], watched[i].count);
 		assert_text(text_span(&scene->reflector.position), watched[i].position);
 		assert_text(text_span(&scene->reflector.problem), watched[i].problem);
 		assert_int_equal(scene->reflector.state, is_good ? REFLECTOR_WATCH : REFLECTOR_WAIT);
@@ -234,11 +221,11 @@ SCENE_TEST(a_list_that_is_cut_removes_nothing_and_the_next_one_does)
 	assert_int_equal(scene->reflector.state, REFLECTOR_STREAM);
 	assert_true(receive(scene, EVENT("ADDED", "a", "9") "{\"type\":\"ADDED\",\"obj", SIZE_MAX));
 	end(scene, 0, "", 0);
-	assert_int_equal(scene->store.count[KIND_HTTP_ROUTE], 2);
+	assert_int_equal(scene->rig.store.count[KIND_HTTP_ROUTE], 2);
 	assert_int_equal(scene->reflector.data.len, 0);
 	fire(scene);
 	assert_true(receive(scene, EVENT("ADDED", "a", "9") END("9"), SIZE_MAX));
-	assert_int_equal(scene->store.count[KIND_HTTP_ROUTE], 1);
+	assert_int_equal(scene->rig.store.count[KIND_HTTP_ROUTE], 1);
 }
 
 SCENE_TEST(a_line_without_end_is_dropped_at_the_limit)
@@ -257,7 +244,7 @@ SCENE_TEST(a_line_without_end_is_dropped_at_the_limit)
 	end(scene, 0, "", 0);
 	assert_text(text_span(&scene->reflector.problem), "it has sent an object that is too large");
 	assert_int_equal(scene->reflector.data.size, 0);
-	assert_int_equal(scene->store.count[KIND_HTTP_ROUTE], 2);
+	assert_int_equal(scene->rig.store.count[KIND_HTTP_ROUTE], 2);
 	free(piece);
 }
 
@@ -300,7 +287,7 @@ SCENE_TEST(a_failed_request_is_repeated_after_a_pause_and_changes_nothing)
 		/* The other version of the kind is asked for first. */
 		if (ends[i].status == 404)
 			end(scene, ends[i].status, ends[i].body, ends[i].retry_after_s);
-		assert_int_equal(scene->store.count[KIND_HTTP_ROUTE], 2);
+		assert_int_equal(scene->rig.store.count[KIND_HTTP_ROUTE], 2);
 		assert_int_equal(scene->reflector.state, REFLECTOR_WAIT);
 		if (pause_of(scene) < ends[i].least_ms || pause_of(scene) > ends[i].least_ms * 2)
 			fail_msg("%s: %llu ms", ends[i].name, (unsigned long long)pause_of(scene));
@@ -373,8 +360,8 @@ SCENE_TEST(only_a_list_of_the_kind_removes_objects)
 		assert_int_equal(scene->reflector.state, REFLECTOR_PAGES);
 		assert_true(receive(scene, pages[i].text, 7));
 		end(scene, 200, "", 0);
-		if (scene->store.count[KIND_HTTP_ROUTE] != pages[i].count)
-			fail_msg("%s: %u objects", pages[i].name, scene->store.count[KIND_HTTP_ROUTE]);
+		if (scene->rig.store.count[KIND_HTTP_ROUTE] != pages[i].count)
+			fail_msg("%s: %u objects", pages[i].name, scene->rig.store.count[KIND_HTTP_ROUTE]);
 		assert_text(text_span(&scene->reflector.problem), pages[i].problem);
 		assert_int_equal(scene->reflector.state,
 				 *pages[i].problem ? REFLECTOR_WAIT : REFLECTOR_WATCH);
@@ -389,13 +376,13 @@ SCENE_TEST(after_silence_all_requests_get_a_new_connection)
 	struct scene *scene = *state;
 	struct reflector other;
 
-	reflector_init(&other, &scene->store, KIND_SERVICE);
+	reflector_init(&other, &scene->rig.store, KIND_SERVICE);
 	other.on_step = on_step;
 	other.context = scene;
-	reflector_start(&other, &scene->api);
+	reflector_start(&other, &scene->rig.api);
 	list(scene);
 	fire(scene);
-	assert_non_null(scene->api.multi);
+	assert_non_null(scene->rig.api.multi);
 	assert_false(api_request_runs(&scene->reflector.request));
 	assert_false(api_request_runs(&other.request));
 	assert_int_equal(scene->reflector.state, REFLECTOR_WAIT);
@@ -403,7 +390,7 @@ SCENE_TEST(after_silence_all_requests_get_a_new_connection)
 	assert_text(text_span(&scene->reflector.problem), "it has sent nothing for 90 s");
 	assert_true(scene->reflector.away_us != 0);
 	assert_text(text_span(&scene->reflector.position), "7");
-	assert_true(list_is_empty(&scene->api.sockets));
+	assert_true(list_is_empty(&scene->rig.api.sockets));
 	fire(scene);
 	assert_int_equal(scene->reflector.state, REFLECTOR_WATCH);
 	assert_true(api_request_runs(&scene->reflector.request));

@@ -4,7 +4,7 @@
 
 #include "config/snapshot.h"
 #include "tests/lib/test.h"
-#include "user/base/log.h"
+#include "tests/unit/api_rig.h"
 #include "user/gateway/cluster_status.h"
 
 /*
@@ -12,10 +12,7 @@
  * that never runs, and the tests call their callbacks.
  */
 struct scene {
-	struct loop *loop;
-	struct cluster_access access;
-	struct api api;
-	struct store store;
+	struct api_rig rig;
 	struct cluster_lease lease;
 	struct status_writer statuses;
 	struct service_writer services;
@@ -25,22 +22,17 @@ static int scene_make(void **state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
 
-	log_set_level(LOG_ERROR);
 	assert_non_null(scene);
-	scene->loop = loop_create(16);
-	cluster_access_init(&scene->access);
-	scene->access.server = SPAN("https://127.0.0.1:1");
-	assert_int_equal(store_init(&scene->store), 0);
-	assert_int_equal(api_start(&scene->api, scene->loop, &scene->access), 0);
+	api_rig_open(&scene->rig);
 	cluster_lease_init(&scene->lease);
-	scene->lease.api = &scene->api;
+	scene->lease.api = &scene->rig.api;
 	scene->lease.held_until_ms = UINT64_MAX;
-	status_writer_init(&scene->statuses, &scene->store, &scene->lease);
-	status_writer_start(&scene->statuses, &scene->api);
-	service_writer_init(&scene->services, &scene->store, &scene->lease);
+	status_writer_init(&scene->statuses, &scene->rig.store, &scene->lease);
+	status_writer_start(&scene->statuses, &scene->rig.api);
+	service_writer_init(&scene->services, &scene->rig.store, &scene->lease);
 	scene->services.is_on = true;
 	scene->services.namespace = SPAN("h");
-	service_writer_start(&scene->services, &scene->api);
+	service_writer_start(&scene->services, &scene->rig.api);
 	*state = scene;
 	return 0;
 }
@@ -54,10 +46,7 @@ static int scene_drop(void **state)
 	service_writer_stop(&scene->services);
 	service_writer_done(&scene->services);
 	cluster_lease_done(&scene->lease);
-	api_stop(&scene->api);
-	store_done(&scene->store);
-	cluster_access_done(&scene->access);
-	loop_free(scene->loop);
+	api_rig_close(&scene->rig);
 	free(scene);
 	return 0;
 }
@@ -66,17 +55,17 @@ static int scene_drop(void **state)
 
 static void put(struct scene *scene, enum kind_id kind, const char *json)
 {
-	assert_true(store_can_read(&scene->store, span_str(json)));
-	assert_int_equal(store_put(&scene->store, kind, SPAN("v1"), span_str(json), 1), 0);
+	assert_true(store_can_read(&scene->rig.store, span_str(json)));
+	assert_int_equal(store_put(&scene->rig.store, kind, SPAN("v1"), span_str(json), 1), 0);
 }
 
 /* Fires a timer that is armed, and returns how long it would have been until then. */
 static uint64_t fire(struct scene *scene, struct timer *timer)
 {
-	uint64_t pause_ms = timer->deadline_ms - loop_now_ms(scene->loop);
+	uint64_t pause_ms = timer->deadline_ms - loop_now_ms(scene->rig.loop);
 
 	assert_true(timer_is_armed(timer));
-	timer_cancel(loop_timers(scene->loop), timer);
+	timer_cancel(loop_timers(scene->rig.loop), timer);
 	timer->fire(timer, timer->deadline_ms);
 	return pause_ms;
 }
@@ -85,9 +74,7 @@ static void end(struct api_request *request, uint16_t status)
 {
 	const struct api_result result = { .status = status, .error = "status" };
 
-	assert_true(api_request_runs(request));
-	api_request_stop(request);
-	request->on_end(request, &result);
+	api_rig_end(request, &result);
 }
 
 /* ------------------------------------------------------------------------------------ statuses */
@@ -96,7 +83,7 @@ static unsigned under_way(const struct scene *scene)
 {
 	unsigned count = 0;
 
-	list_each(node, next, &scene->api.requests) {
+	list_each(node, next, &scene->rig.api.requests) {
 		assert_true(api_request_runs(list_entry(node, struct api_request, node)));
 		assert_true(++count <= STATUS_WRITES);
 	}
@@ -135,7 +122,7 @@ SCENE_TEST(a_reset_in_the_middle_of_a_pass_starts_no_request_twice)
 	fire(scene, &scene->statuses.timer);
 	assert_int_equal(under_way(scene), STATUS_WRITES);
 	assert_true(scene->statuses.is_walking);
-	api_reset(&scene->api, "silence");
+	api_reset(&scene->rig.api, "silence");
 	assert_int_equal(under_way(scene), STATUS_WRITES);
 	for (unsigned i = 0; i < STATUS_WRITES; i++)
 		for (unsigned other = 0; other < i; other++)
@@ -223,9 +210,9 @@ SCENE_TEST(the_copy_on_disk_says_nothing_about_services)
 	const struct snapshot empty = { 0 };
 	struct cluster cluster = { .is_from_file = true };
 
-	service_writer_init(&cluster.services, &scene->store, &scene->lease);
+	service_writer_init(&cluster.services, &scene->rig.store, &scene->lease);
 	cluster.services.is_on = true;
-	status_writer_init(&cluster.writer, &scene->store, &scene->lease);
+	status_writer_init(&cluster.writer, &scene->rig.store, &scene->lease);
 	cluster_status_write(&cluster, &empty, NULL, 0);
 	assert_int_equal(cluster.services.wanted.len, 0);
 	assert_int_not_equal(cluster.writer.wanted.len, 0);
