@@ -50,8 +50,11 @@ void stream_set_state(struct stream *stream, enum stream_state state)
 	CHECK(stream_state_allows(stream->state, state));
 	proxy_trace(stream->proxy, stream->id, TRACE_STREAM_STATE, (uint32_t)state, (uint64_t)stream->state);
 	stream->state = state;
-	/* No other attempt can follow. */
-	if (stream->exchange && state >= STREAM_RELAY)
+	/* No other attempt can follow; this one may still have to send a part of the body. */
+	if (stream->exchange && state == STREAM_RELAY && stream->upload.state == RELAY_OPEN &&
+	    stream->exchange->replay.left_bytes)
+		stream->exchange->replay.is_spare = true;
+	else if (stream->exchange && state >= STREAM_RELAY)
 		attempt_forget_body(stream);
 	stream_arm(stream);
 }
