@@ -52,6 +52,7 @@ static struct pending_waiter *line_wake(struct pending_waiter *waiter)
 	if (waiter) {
 		list_remove(&waiter->node);
 		waiter->state = PENDING_WOKEN;
+		line_of(waiter)->active_count++;
 	}
 	return waiter;
 }
@@ -60,6 +61,12 @@ static struct pending_waiter *line_first(const struct pending_line *line)
 {
 	return list_is_empty(&line->waiting) ? NULL
 					     : list_entry(line->waiting.next, struct pending_waiter, node);
+}
+
+/* NULL: nobody waits, or another one tries, and wakes the next when it leaves. */
+static struct pending_waiter *line_wake_first(struct pending_line *line)
+{
+	return line->active_count ? NULL : line_wake(line_first(line));
 }
 
 static void call_wake(struct pending_waiter *waiter)
@@ -88,7 +95,9 @@ enum pending_result pending_join(struct pending *pending, enum pending_kind kind
 	is_first = atomic_fetch_add(&line->count, 1) == 0;
 	waiter->state = PENDING_TRYING;
 	waiter->seen = atomic_load(&line->releases);
-	if (!is_first)
+	if (is_first)
+		line->active_count++;
+	else
 		line_add(line, waiter);
 	pthread_mutex_unlock(&pending->lock);
 	return is_first ? PENDING_IS_FIRST : PENDING_IS_BEHIND;
@@ -102,10 +111,12 @@ void pending_wait(struct pending_waiter *waiter)
 	pthread_mutex_lock(&waiter->pending->lock);
 	CHECK(waiter->state == PENDING_TRYING);
 	is_over = atomic_load(&line->releases) != waiter->seen;
-	if (is_over)
+	if (is_over) {
 		waiter->state = PENDING_WOKEN;
-	else
+	} else {
+		line->active_count--;
 		line_add(line, waiter);
+	}
 	pthread_mutex_unlock(&waiter->pending->lock);
 	if (is_over)
 		waiter->wake(waiter);
@@ -129,10 +140,12 @@ bool pending_leave(struct pending_waiter *waiter)
 
 	pthread_mutex_lock(&pending->lock);
 	is_free = waiter->state != PENDING_WOKEN;
+	if (waiter->state != PENDING_WAITING)
+		line->active_count--;
 	/* Whoever is behind somebody that waits is woken after that one. */
 	if (waiter->state != PENDING_WAITING || line_first(line) == waiter) {
 		list_remove(&waiter->node);
-		next = line_wake(line_first(line));
+		next = line_wake_first(line);
 	}
 	list_remove(&waiter->node);
 	pending->waiter_count--;
@@ -153,7 +166,7 @@ void pending_released(struct pending *pending, enum pending_kind kind)
 	if (atomic_load(&pending->lines[kind].count) == 0)
 		return;
 	pthread_mutex_lock(&pending->lock);
-	first = line_wake(line_first(&pending->lines[kind]));
+	first = line_wake_first(&pending->lines[kind]);
 	pthread_mutex_unlock(&pending->lock);
 	call_wake(first);
 }

@@ -22,7 +22,9 @@
  *
  * No wake-up is lost: a waiter that has found no place waits only if none was given back since it began to
  * try (pending_wait()), and one that leaves wakes the next. No herd: a place that is given back wakes one
- * waiter, and one that leaves another.
+ * waiter, and one that leaves another. Neither wakes anybody while another one tries or is to try: that one
+ * takes the place, or tries again if places were given back, and wakes the next when it leaves. So nobody is
+ * overtaken.
  */
 enum pending_kind {
 	PENDING_REQUESTS,
@@ -44,6 +46,7 @@ struct pending {
 		struct list waiting; /* of struct pending_waiter, by number */
 		atomic_uint_fast64_t count; /* of waiters in any state */
 		atomic_uint_fast64_t releases; /* places that were given back */
+		uint64_t active_count; /* of waiters that are TRYING or WOKEN */
 	} lines[PENDING_KINDS];
 };
 
