@@ -135,7 +135,7 @@ static int take_body(const struct ext_authz_policy *policy, const struct guard_f
 
 /* What the answer depends on; empty: an expression has no value, the service is asked. 0, -E2BIG, -ENOMEM. */
 static int write_key(const struct answer_cache_policy *cache, const struct guard_facts *facts,
-		     struct span body, struct arena *arena, struct span *ret_key)
+		     const struct guard_body *body, struct arena *arena, struct span *ret_key)
 {
 	struct text key;
 	int error = 0;
@@ -154,7 +154,10 @@ static int write_key(const struct answer_cache_policy *cache, const struct guard
 		text_fmt(&key, "%zu:", value.len);
 		text_add(&key, value);
 	}
-	text_add(&key, body);
+	/* The service is told which of the two it is. */
+	if (body->bytes.len)
+		text_add(&key, body->is_whole ? SPAN("whole:") : SPAN("part:"));
+	text_add(&key, body->bytes);
 	if (!error)
 		*ret_key = arena_copy(arena, text_span(&key));
 	if (!error && (text_error(&key) || !ret_key->data))
@@ -228,8 +231,7 @@ static int ask_service(const struct ext_authz_policy *policy, const struct guard
 
 	if (result != GUARD_PASS)
 		return result;
-	result = write_key(&policy->cache, facts, question.body.bytes, answer->fields.arena,
-			   &question.cache_key);
+	result = write_key(&policy->cache, facts, &question.body, answer->fields.arena, &question.cache_key);
 	if (result == -E2BIG)
 		return service_refuse_length(answer);
 	if (result < 0)

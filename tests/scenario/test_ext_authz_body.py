@@ -120,7 +120,7 @@ def slow():
     log = gateway.wait_log(count=3)
     eq(sorted(entry["close_reason"] for entry in log), ["body_stall", "client_fin", "request_bad"], "log")
     eq(len(judge.asked), 0, "calls")
-    eq(gateway.metrics()("headgate_replay_held_bytes"), 0, "memory")
+    eq(gateway.metrics()("headgate_held_body_bytes"), 0, "memory")
     backend.expect_no_connection(0.1)
 
 

@@ -59,6 +59,8 @@ int held_body_get(void *context, uint32_t most_bytes, struct guard_body *ret_bod
 		replay->wanted_bytes = most_bytes;
 	if (stream->upload.state == RELAY_OFF)
 		error = begin(stream);
+	else if (stream->route) /* a guard of the listener may have begun, before there was one */
+		attempt_limit_body(stream);
 	if (error)
 		return error;
 	if (!relay_has_held(&stream->upload)) {
