@@ -136,7 +136,10 @@ static int answer_side(struct stream *stream, const struct transform_side *side,
 	struct transform_body body = { 0 };
 	int error = 0;
 
-	if (holds(stream, side))
+	/* Those of the side before are of a body that its new one has replaced. */
+	f->facts.response_body = (struct span){ 0 };
+	f->facts.response_json = NULL;
+	if (stream->state == STREAM_HOLD && transform_reads_body(side))
 		error = transform_make_body(stream, side, true, f, &body);
 	else if (side->body)
 		/* What describes the body of a response to HEAD does not fit the one that GET would get. */
