@@ -449,6 +449,13 @@ static void api_forget(struct mcp_target *target, uint64_t call)
 		if (request->call == call)
 			api_stop_request(request);
 	}
+	/* Calls that are cancelled while the session is held do not count as running any more. */
+	list_each(node, next, &api->answers) {
+		struct api_answer *answer = list_entry(node, struct api_answer, node);
+
+		if (answer->call == call)
+			answer_free(answer);
+	}
 }
 
 static void api_hold(struct mcp_target *target, bool is_held)
