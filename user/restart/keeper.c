@@ -178,7 +178,8 @@ static void keeper_upgrade(struct keeper *keeper)
 	log_info("upgrade: process %d of %s will take over", (int)pid, keeper->options->upgrade->path);
 	keeper->new_process = pid;
 	/* The gateway sends the health of its endpoints, which the new one waits for. */
-	(void)kill(keeper->gateway, SIGUSR2);
+	if (keeper->gateway)
+		(void)kill(keeper->gateway, SIGUSR2);
 }
 
 static void keeper_upgrade_failed(const struct keeper *keeper)

@@ -2,6 +2,7 @@
 #include "user/restart/stream/takeover.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -159,11 +160,15 @@ void takeover_take_health(struct takeover *takeover, struct buf *ret)
 
 void takeover_send_health(const struct takeover *takeover, struct span saved)
 {
-	int error;
+	int error, fd;
 
 	if (!takeover->restart_state || takeover->restart_state->new_process_fd < 0)
 		return;
-	error = handoff_send_health(takeover->restart_state->new_process_fd, saved);
+	/* The keeper shares our descriptors, and closes its own if the new program ends. */
+	fd = fcntl(takeover->restart_state->new_process_fd, F_DUPFD_CLOEXEC, 0);
+	error = fd < 0 ? -errno : handoff_send_health(fd, saved);
+	if (fd >= 0)
+		close(fd);
 	if (error)
 		log_warn("upgrade: cannot hand over the health of endpoints: %s", strerrordesc_np(-error));
 }
