@@ -488,8 +488,9 @@ void workers_stop(struct worker **list, uint32_t count)
 		list[i]->stop.run = worker_on_stop;
 		mailbox_send(list[i]->mailbox, &list[i]->stop);
 	}
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		pthread_join(list[i]->thread, NULL);
+	/* A worker may send to the mailbox of another one until it has ended. */
+	for (uint32_t i = 0; i < count; i++)
 		worker_free(list[i]);
-	}
 }
