@@ -449,6 +449,11 @@ void exporter_add(struct exporter *exporter, struct snapshot *snapshot, const st
 		exporter->open = batch_create();
 	if (!exporter->open || otlp_append_record(&exporter->open->records, record) < 0) {
 		count(exporter, EXPORT_QUEUE_FULL, 1);
+		/* A batch without records has no target. */
+		if (exporter->open && !exporter->open->count) {
+			batch_free(exporter->open);
+			exporter->open = NULL;
+		}
 		return;
 	}
 	exporter->open->count++;

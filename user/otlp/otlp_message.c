@@ -20,6 +20,7 @@ enum {
 	REJECTED = 1, /* of it */
 	/* What surrounds records, but for the resource: tags and lengths. */
 	FRAME_BYTES = 128,
+	RECORD_FRAME_BYTES = 16, /* the same of one record */
 };
 
 struct span otlp_method(void)
@@ -29,9 +30,14 @@ struct span otlp_method(void)
 
 int otlp_append_record(struct buf *records, struct span record)
 {
+	const size_t most = (size_t)LIMIT_EXPORT_BATCH_BYTES + 2 * LIMIT_OTLP_RECORD_BYTES;
 	struct protobuf_writer writer;
+	int error = buf_reserve(records, record.len + RECORD_FRAME_BYTES, most);
 
-	protobuf_init(&writer, records, (size_t)LIMIT_EXPORT_BATCH_BYTES + 2 * LIMIT_OTLP_RECORD_BYTES);
+	/* First, so that no part of a record stays behind. */
+	if (error)
+		return error;
+	protobuf_init(&writer, records, most);
 	protobuf_bytes(&writer, RECORDS, record);
 	return writer.error;
 }

@@ -289,7 +289,8 @@ void tracing_attempt_begin(struct stream *stream)
 {
 	struct stream_tracing *tracing = stream_tracing_of(stream);
 
-	if (!tracing)
+	/* One that waited for a place at the backend goes on. */
+	if (!tracing || tracing->attempt_id)
 		return;
 	tracing->attempt_id = trace_span_id(proxy_random(stream->proxy));
 	tracing->attempt_start_ns = loop_now_ns(stream->proxy->loop);
