@@ -236,10 +236,16 @@ static struct quota *attempt_retry_quota(const struct stream *stream, uint64_t *
 /* Other workers may decide at the same time: one more each. */
 static bool attempt_retries_are_full(const struct stream *stream)
 {
-	uint64_t most = 0;
+	uint64_t most = 0, others;
 	struct quota *quota = attempt_retry_quota(stream, &most);
 
-	return quota && atomic_load_explicit(&quota->retries, memory_order_relaxed) >= most;
+	if (!quota)
+		return false;
+	others = atomic_load_explicit(&quota->retries, memory_order_relaxed);
+	/* The retry whose response is judged still has its own place. */
+	if (stream->exchange->retry_quota == quota)
+		others--;
+	return others >= most;
 }
 
 /* An expression that gives up is no reason to send the request again. */

@@ -142,13 +142,15 @@ static int place_choose_any(struct stream *stream, const struct upstream_wants *
 	const struct affinity *affinity = stream->backend->affinity;
 	struct attempt *attempt = &stream->attempt;
 	int error = 0;
-	struct upstream_choice choice = { .backend = stream_backend(stream),
-					  .wants = wants,
-					  .balancer = stream->backend->balancer,
-					  .previous_hosts = attempt->previous_hosts,
-					  .endpoint_most =
-						  circuit_breaker_endpoint_most(stream->backend->breaker),
-					  .last = attempt->endpoint_index };
+	struct upstream_choice choice = {
+		.backend = stream_backend(stream),
+		.wants = wants,
+		.balancer = stream->backend->balancer,
+		.previous_hosts = attempt->previous_hosts,
+		.endpoint_most = circuit_breaker_endpoint_most(stream->backend->breaker),
+		.announced = stream->client->http ? &stream->client->http->announced : NULL,
+		.last = attempt->endpoint_index
+	};
 
 	if (stream->route && stream->route->effective.session)
 		error = place_choose_session(stream, &choice);

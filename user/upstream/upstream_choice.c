@@ -37,7 +37,7 @@ static const struct endpoint_health *health_of(const struct upstream_choice *cho
 static bool is_full(struct upstream_pool *pool, const struct upstream_choice *choice,
 		    const struct endpoint *endpoint)
 {
-	struct upstream_endpoint *record;
+	struct upstream_endpoint *record, *own;
 	bool is_shared;
 
 	if (!choice->endpoint_most || !endpoint->quota ||
@@ -46,6 +46,16 @@ static bool is_full(struct upstream_pool *pool, const struct upstream_choice *ch
 	record = upstream_pool_endpoint(pool, endpoint, choice->wants);
 	if (!record)
 		return true;
+	/* With a PROXY header only the connections of this client serve it. */
+	if (record->proxy_version) {
+		own = choice->announced ? upstream_pool_find_announced(pool, record, choice->announced)
+					: NULL;
+		if (!own) {
+			upstream_pool_leave(pool, record);
+			return true;
+		}
+		record = own;
+	}
 	is_shared = record->h2_is_opening || upstream_pool_can_share(record);
 	upstream_pool_leave(pool, record);
 	return !is_shared;
