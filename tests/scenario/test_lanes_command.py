@@ -30,8 +30,9 @@ def lanes_command():
     with open(f"/proc/{waiting.pid}/comm", encoding="ascii") as comm:
         name = comm.read().strip()
     eq(blocked["program"], name, "its name")
-    check(f"(program {name}) goes through TCP" in gateway.stderr, f"the log: {gateway.stderr}")
-    eq(gateway.metrics()("headgate_bypass_left_total", reason="blocking"), 1, "the metric")
+    wait_until(lambda: f"(program {name}) goes through TCP" in gateway.stderr, 10, "the log")
+    wait_until(lambda: gateway.metrics()("headgate_bypass_left_total", reason="blocking") == 1, 10,
+               "the metric")
     client.close()
     waiting.kill()
 
