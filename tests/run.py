@@ -55,8 +55,9 @@ TOOLS = ("benchmarks", "library", "lint")
 RELEASE_FILES = ("resume", "bodies", "crashes", "ends", "failpoints", "sockmap", "handover", "held_memory",
                  "bypass", "keeper", "same_host", "splice", "tunnel_memory", "upgrade")
 # These files are the same in both profiles: `make check` has them in asan, and what is heavy in release.
-SAME_IN_BOTH = ("ends", "failpoints", "handover", "keeper", "resume", "resume_requests", "resume_responses",
-                "splice_body", "splice_integrity", "splice_tunnel")
+SAME_IN_BOTH = (
+    "ends", "failpoints", "handover", "keeper", "resume", "resume_requests", "resume_responses", "same_host",
+    "same_host_life", "splice_body", "splice_integrity", "splice_life", "splice_start", "splice_tunnel")
 
 
 def log_path(profile, *parts):
