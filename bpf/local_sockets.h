@@ -126,7 +126,7 @@ static __always_inline bool peer_is_here(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_dst_cache, dev, flags) & LOOPBACK_DEVICE;
 }
 
-/* Of a socket that connect() has just connected; one that was accepted gets its descriptor only later. */
+/* The file of a socket that connect() has just connected. An accepted socket has none yet at this point. */
 static __always_inline const struct file *file_of(const struct sock *sk)
 {
 	return BPF_CORE_READ(sk, sk_socket, file);

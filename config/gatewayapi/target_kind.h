@@ -21,8 +21,7 @@ void target_kind_correct(struct decoder *d, const struct yaml_node *node, struct
  */
 const struct yaml_node *target_kind_section(const struct manifest_object *object, struct span name);
 /*
- * True if the Gateway has a listener on the port: one of its own, or one of a ListenerSet that names it as
- * its parent.
+ * True if a listener of the Gateway uses the port. The listeners of ListenerSets attached to it count.
  */
 bool target_kind_gateway_has_port(const struct manifests *m, const struct manifest_object *gateway,
 				  struct span port);
