@@ -2,7 +2,7 @@
 """Bodies that transformations read and make: what backends and clients get, whole or not at all."""
 import gzip
 
-from h2backends import served
+from h2backends import acted2, served
 from hg import *
 from hg.h2 import fetch2
 from plays import acted
@@ -48,6 +48,7 @@ binds:
     - name: other
       backends: [{host: @origin@}]
 """
+H2_CONFIG = CONFIG.replace("[{host: @origin@}]", "[{host: @origin@, policies: {http: {version: HTTP/2.0}}}]")
 
 
 def exchange(gateway, backend, method, path, body=None, chunked=False, headers=(), answer=(200, (), b"ok")):
@@ -195,8 +196,7 @@ def h2():
         trailers = [("x-end", "1")] if message.headers["x-kind"] == "trailers" else None
         upstream.respond(number, 200, body=b"ok", trailers=trailers)
 
-    gateway, _ = served(CONFIG.replace("[{host: @origin@}]", "[{host: @origin@, policies: {http: {version: "
-                                       "HTTP/2.0}}}]"), handler)
+    gateway, _ = served(H2_CONFIG, handler)
     target = ("127.0.0.1", gateway.port)
     for kind in ("plain", "trailers"):
         extra = [("x-kind", kind)]
@@ -212,3 +212,23 @@ def h2():
         eq((answer.status, answer.body), (200, b'{"error":"ok"}'), "the new response")
         eq(answer.headers.all("content-length"), ["14"], "its length")
         check("x-end" not in (answer.trailers or ()), "trailers of the old body")
+
+
+@test("a held body reaches the backend whole, although its response begins before the body has left")
+def early_response():
+    gateway, backend = acted2(H2_CONFIG.replace("maxBufferSize: 100000", "maxBufferSize: 500000"))
+    text = pattern(500000)  # more than the gateway puts into the stream at once
+    for chunked in (False, True):
+        client = gateway.client().request("POST", "/model", body=text, chunked=chunked)
+        upstream = backend.accept(windows=False)
+        number = upstream.expect_head()
+        upstream.head(number)
+        response = client.response_head("POST")
+        for window in (number, 0):
+            upstream.grant(window, len(text))
+        upstream.wait(lambda up=upstream, at=number: up.streams[at].ended, what="the end of the body")
+        eq(upstream.streams[number].message.body, text, "the body")
+        upstream.send_data(number, b"early", True)
+        eq((response.status, b"".join(client.body(response))), (200, b"early"), "the response")
+        upstream.close()
+        client.close()
