@@ -3,6 +3,8 @@
 import threading
 
 from hg import *
+from hg import h2_frames as f
+from hg.h2_backend import H2Backend
 from hg.pki import Authority
 from plays import acted
 
@@ -147,6 +149,28 @@ def fails_closed():
         # Nobody can keep the others out with requests that the service cannot answer.
         eq(len(service.asked), asked + 1, f"calls after {name}")
     backend.expect_no_connection(0.1)
+
+
+@test("an interim response is no answer, and a response that ends as refused is not repeated")
+def frames():
+    grpc, good = [("content-type", "application/grpc")], b"\0\0\0\0\4\x0a\0\x1a\0"
+    service = H2Backend()
+    gateway, backend = acted(guarded(service))
+    client = gateway.client().request("GET", "/")
+    upstream = service.accept()
+    number, _ = upstream.expect_request()
+    upstream.head(number, 103, [("link", "</a>")])
+    upstream.respond(number, 200, grpc, good, [("grpc-status", "0")])
+    at_backend = backend.accept()
+    at_backend.read_request()
+    at_backend.respond(200)
+    eq(client.response().status, 200, "after an interim response")
+    client.request("GET", "/")
+    number, _ = upstream.expect_request()
+    upstream.head(number, 200, grpc)
+    upstream.send(f.rst_stream(number, f.REFUSED_STREAM))
+    eq(client.response().status, 403, "a response that was cut off")
+    service.expect_no_connection(0.1)
 
 
 @test("a call that is over time is cancelled, and the service sees its deadline")

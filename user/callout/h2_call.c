@@ -91,12 +91,14 @@ static bool call_read_heads(struct h2_call *call)
 	struct h2_head *head;
 
 	while (!call->response && (head = h2_stream_head(call->stream)) != NULL) {
-		if (!head->http_error && head->status >= 200) {
+		bool is_invalid = head->http_error != 0;
+
+		if (!is_invalid && head->status >= 200) {
 			call->response = head;
 			return true;
 		}
 		h2_head_free(head);
-		if (head->http_error || ++call->interim_count > LIMIT_INTERIM_RESPONSES) {
+		if (is_invalid || ++call->interim_count > LIMIT_INTERIM_RESPONSES) {
 			call_end(call, SPAN("a malformed response"));
 			return false;
 		}
@@ -121,10 +123,10 @@ static bool call_read_body(struct h2_call *call)
 	return true;
 }
 
-/* A connection that has not accepted the stream: another one may. */
+/* A connection that has not accepted the stream: another one may. Two responses must not mix. */
 static bool call_is_repeated(struct h2_call *call)
 {
-	if (!call->stream->is_unseen || call->is_repeated)
+	if (!call->stream->is_unseen || call->is_repeated || call->response)
 		return false;
 	call->is_repeated = true;
 	call->options.is_fresh = true;
