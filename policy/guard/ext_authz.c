@@ -86,7 +86,8 @@ int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct 
 	answer->response = response;
 	answer->status = status;
 	answer->why = SPAN("the service refuses the request");
-	answer->body = arena_copy(arena, body);
+	/* RFC 9110 15.4.5: a 304 has no content, whatever the service says. */
+	answer->body = status == 304 ? SPAN("") : arena_copy(arena, body);
 	answer->type = type ? arena_copy(arena, type->value) : (struct span){ 0 };
 	return error || !answer->body.data || (type && !answer->type.data) ? -ENOMEM : GUARD_REFUSE;
 }
