@@ -188,7 +188,7 @@ struct limit_response {
 	struct span body;
 };
 
-/* The one varint of a message {requests_per_unit 1} or {seconds 1}. */
+/* The one number of a message {requests_per_unit 1} or {seconds 1}; 0 if it is negative. */
 static int read_first(struct span message, uint64_t *ret)
 {
 	struct protobuf_field field;
@@ -197,7 +197,7 @@ static int read_first(struct span message, uint64_t *ret)
 	*ret = 0;
 	while ((result = protobuf_next(&message, &field)) > 0)
 		if (protobuf_is(&field, 1, PROTOBUF_VARINT))
-			*ret = field.value;
+			*ret = field.value <= INT64_MAX ? field.value : 0;
 	return result;
 }
 

@@ -96,10 +96,13 @@ def refuses():
         response.header("x-ratelimit-remaining"), response.header("x-ratelimit-reset")),
        (429, "slow down", "yes", "10", "0", "30"), "the response")
     backend.expect_no_connection(0.1)
+    answer.statuses[1].duration_until_reset.seconds = -5
+    response = gateway.fetch("/")
+    eq((response.header("x-ratelimit-reset"), response.header("retry-after")), ("0", None), "a past time")
     record = gateway.wait_log()
     eq((record["close_reason"], record["reason"], record["error"]),
        ("rate_limit", "RateLimit", "rate limit exceeded (remoteRateLimit of default/limited)"), "log")
-    eq(gateway.metrics()("headgate_callouts_total", subtype="rate_limit", result="answered"), 1, "calls")
+    eq(gateway.metrics()("headgate_callouts_total", subtype="rate_limit", result="answered"), 2, "calls")
 
 
 @test("an admitted request gets headers of the service, which its client cannot spoof")
