@@ -191,10 +191,19 @@ int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guar
 
 /* -------------------------------------------------------------------------------- the response */
 
+/* HeaderValueOption.HeaderAppendAction */
+enum append_action {
+	ACTION_APPEND, /* by `append`: as the default of a number it is not in a message */
+	ACTION_ADD_IF_ABSENT,
+	ACTION_SET,
+	ACTION_SET_IF_PRESENT,
+	ACTION_COUNT,
+};
+
 /* One HeaderValueOption. */
 struct option {
 	struct span name, value;
-	bool is_appended;
+	enum append_action action;
 };
 
 /* What a CheckResponse says. Spans are in its message. */
@@ -221,12 +230,14 @@ static int read_bool(struct span message, bool *ret)
 }
 
 /*
- * HeaderValueOption {header 1, append 2}. A field of the request is replaced unless `append` is true: what a
- * client sends must not stand beside what the service says.
+ * HeaderValueOption {header 1, append 2, append_action 3}. A field of the request is replaced unless the
+ * service says otherwise: what a client sends must not stand beside what the service says.
  */
 static int read_option(struct span message, struct option *ret)
 {
 	struct protobuf_field field;
+	bool is_appended = false;
+	uint64_t action = 0;
 	int result;
 
 	*ret = (struct option){ 0 };
@@ -234,11 +245,16 @@ static int read_option(struct span message, struct option *ret)
 		if (protobuf_is(&field, 1, PROTOBUF_LEN))
 			result = service_read_header(field.bytes, &ret->name, &ret->value);
 		else if (protobuf_is(&field, 2, PROTOBUF_LEN))
-			result = read_bool(field.bytes, &ret->is_appended);
+			result = read_bool(field.bytes, &is_appended);
+		else if (protobuf_is(&field, 3, PROTOBUF_VARINT))
+			action = field.value;
 		if (result < 0)
 			return result;
 	}
-	return result == 0 && !ret->name.len ? -EBADMSG : result;
+	if (!action && !is_appended)
+		action = ACTION_SET;
+	ret->action = (enum append_action)action;
+	return result == 0 && (!ret->name.len || action >= ACTION_COUNT) ? -EBADMSG : result;
 }
 
 /* google.rpc.Status {code 1} */
@@ -344,15 +360,20 @@ static struct span value_so_far(const struct header_modifier *changes, const str
 static int take_option(const struct option *option, const struct fields *request, struct arena *arena,
 		       struct header_modifier *changes)
 {
-	struct span value = option->value;
+	struct span old = { 0 }, value = option->value;
 	int error = 0;
 
-	if (option->is_appended) {
-		struct span old = value_so_far(changes, request, option->name, arena, &error);
+	if (option->action != ACTION_SET)
+		old = value_so_far(changes, request, option->name, arena, &error);
+	if (error)
+		return error;
+	if (option->action == (old.data ? ACTION_ADD_IF_ABSENT : ACTION_SET_IF_PRESENT))
+		return headers_may_modify(option->name) ? 0 : -EBADMSG;
+	if (option->action == ACTION_APPEND) {
 		const struct span parts[] = { old, old.data ? SPAN(",") : SPAN(""), value };
 
 		value = service_join(arena, parts, 3);
-		if (error || !value.data)
+		if (!value.data)
 			return -ENOMEM;
 	}
 	return service_take_header(changes, arena, option->name, value);

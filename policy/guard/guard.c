@@ -99,6 +99,8 @@ int guard_apply(const struct fields *from, struct fields *response)
 			error = varies(response, field->value)
 					? 0
 					: fields_add(response, field->name, field->value);
+		else if (field->id == FIELD_SET_COOKIE)
+			error = fields_put(response, field);
 		else if (field->value.len)
 			error = fields_set(response, field->name, field->value);
 		else

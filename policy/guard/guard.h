@@ -116,8 +116,8 @@ enum guard_verdict {
 struct guard_answer {
 	/*
 	 * In and out, for every response: each replaces fields of its name, or removes them if its value is
-	 * empty; `vary` is added to what the response names itself, and x-ratelimit fields give way to those
-	 * of the backend. Its arena is that of the request.
+	 * empty; `vary` is added to what the response names itself, `set-cookie` to its cookies, and
+	 * x-ratelimit fields give way to those of the backend. Its arena is that of the request.
 	 */
 	struct fields fields;
 	/* Where the request has a credential, right or wrong, which the log must not show; NULL: none. */

@@ -204,7 +204,11 @@ int service_answer_field(struct guard_answer *answer, struct span name, struct s
 		return 0;
 	own_name = service_lower(arena, name);
 	own_value = arena_copy(arena, value);
-	return own_name.data && own_value.data ? fields_set(&answer->fields, own_name, own_value) : -ENOMEM;
+	if (!own_name.data || !own_value.data)
+		return -ENOMEM;
+	/* Each is a field of its own (RFC 6265 3). */
+	return field_id_of(name) == FIELD_SET_COOKIE ? fields_add(&answer->fields, own_name, own_value)
+						     : fields_set(&answer->fields, own_name, own_value);
 }
 
 /* HeaderValue {key 1, value 2, raw_value 3} */

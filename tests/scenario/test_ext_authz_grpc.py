@@ -34,7 +34,7 @@ def exchange(gateway, backend, headers=(), method="GET", target="/"):
     client = gateway.client().request(method, target, headers=list(headers))
     upstream = backend.accept()
     head = upstream.read_request()
-    upstream.respond(200)
+    upstream.respond(200, headers=[("Set-Cookie", "c=1")])
     return head, client.response()
 
 
@@ -75,17 +75,27 @@ def admits():
     answer = envoy_api.admitted(
         headers=[envoy_api.option("X-User", "alice"), envoy_api.option("x-list", "c", append=yes),
                  envoy_api.option("X-Groups", "a"), envoy_api.option("x-groups", "b", append=yes),
-                 envoy_api.option("x-groups", "c", append=yes)],
-        headers_to_remove=["x-secret"], response_headers_to_add=[envoy_api.option("x-seen", "1")])
+                 envoy_api.option("x-groups", "c", append=yes),
+                 # ADD_IF_ABSENT, OVERWRITE_IF_EXISTS
+                 *(envoy_api.option(name, "2", append_action=1) for name in ("x-role", "x-plan")),
+                 *(envoy_api.option(name, "2", append_action=3) for name in ("x-kind", "x-no"))],
+        headers_to_remove=["x-secret"],
+        response_headers_to_add=[envoy_api.option("x-seen", "1"), envoy_api.option("set-cookie", "a=1"),
+                                 envoy_api.option("set-cookie", "b=1")])
     service = envoy_api.authorization(lambda request, context: answer)
     gateway, backend = acted(guarded(service))
     spoof = [("X-User", "root"), ("x_user", "root"), ("Connection", "close, x-user"), ("X-List", "a"),
-             ("X-List", "b"), ("X-Secret", "s"), ("x_secret", "s"), ("X-Groups", "admin")]
+             ("X-List", "b"), ("X-Secret", "s"), ("x_secret", "s"), ("X-Groups", "admin"), ("X-Role", "1"),
+             ("X-Kind", "1")]
     head, response = exchange(gateway, backend, spoof)
     eq((head.header("x-user"), head.header("x_user"), head.header("x-list"), head.header("x-secret"),
         head.header("x_secret"), head.header("x-groups")), ("alice", None, "a,b,c", None, None, "a,b,c"),
        "what the backend gets")
+    eq([head.header(name) for name in ("x-role", "x-plan", "x-kind", "x-no")], ["1", "2", "2", None],
+       "if there is one, if there is none")
     eq(response.header("x-seen"), "1", "the response")
+    eq([value for name, value in response.headers if name.lower() == "set-cookie"], ["c=1", "a=1", "b=1"],
+       "cookies of the backend and of the service")
 
 
 @test("a refusal has the status, the headers and the body of the service")
