@@ -38,6 +38,8 @@ enum ext_authz_protocol {
 struct ext_authz_grpc {
 	struct header_pair *context_list; /* texts, sent as they are written */
 	uint32_t context_count;
+	/* Maps for filter_metadata; none: the claims of a verified token, as of Envoy's filter jwt_authn. */
+	struct named_expressions metadata;
 };
 
 /* What the service gets of the body of a request. */

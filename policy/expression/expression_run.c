@@ -71,16 +71,18 @@ static size_t format_double(double decimal, char out[32])
 	return (size_t)len;
 }
 
-static size_t format_scalar(struct expression_value value, char out[64])
+size_t expression_scalar_text(struct expression_value value, char out[EXPRESSION_SCALAR_BYTES])
 {
-	static_assert(DURATION_TEXT_BYTES <= 64 && CLOCK_RFC3339_BYTES <= 64 && EXPRESSION_IP_BYTES <= 64,
+	enum { ROOM = EXPRESSION_SCALAR_BYTES };
+	static_assert(DURATION_TEXT_BYTES <= ROOM && CLOCK_RFC3339_BYTES <= ROOM &&
+			      EXPRESSION_IP_BYTES <= ROOM,
 		      "they have room");
 
 	switch (value.type) {
 	case EXPRESSION_BOOL:
-		return (size_t)snprintf(out, 64, "%s", value.is_true ? "true" : "false");
+		return (size_t)snprintf(out, ROOM, "%s", value.is_true ? "true" : "false");
 	case EXPRESSION_INT:
-		return (size_t)snprintf(out, 64, "%lld", (long long)value.whole);
+		return (size_t)snprintf(out, ROOM, "%lld", (long long)value.whole);
 	case EXPRESSION_DOUBLE:
 		return format_double(value.decimal, out);
 	case EXPRESSION_DURATION:
@@ -98,13 +100,13 @@ static size_t format_scalar(struct expression_value value, char out[64])
 
 struct expression_value run_text(struct evaluation *e, struct expression_value value)
 {
-	char shown[64];
+	char shown[EXPRESSION_SCALAR_BYTES];
 	size_t len;
 	char *bytes;
 
 	if (value.type == EXPRESSION_TEXT)
 		return value;
-	len = format_scalar(value, shown);
+	len = expression_scalar_text(value, shown);
 	bytes = len ? run_take_bytes(e, len) : NULL;
 	if (!bytes)
 		return expression_no_value;
@@ -115,7 +117,7 @@ struct expression_value run_text(struct evaluation *e, struct expression_value v
 /* Depth: that of the tree that was read (expression_json()), or of the expression. */
 static void write_json(struct evaluation *e, struct expression_value value, struct text *out)
 {
-	char shown[64];
+	char shown[EXPRESSION_SCALAR_BYTES];
 
 	if (!run_steps(e, 1))
 		return;
@@ -129,7 +131,7 @@ static void write_json(struct evaluation *e, struct expression_value value, stru
 	case EXPRESSION_BOOL:
 	case EXPRESSION_INT:
 	case EXPRESSION_DOUBLE:
-		text_add(out, span_of(shown, format_scalar(value, shown)));
+		text_add(out, span_of(shown, expression_scalar_text(value, shown)));
 		return;
 	case EXPRESSION_TEXT:
 		json_quote(out, value.text);
@@ -138,7 +140,7 @@ static void write_json(struct evaluation *e, struct expression_value value, stru
 	case EXPRESSION_TIME:
 	case EXPRESSION_ADDRESS:
 	case EXPRESSION_NETWORK:
-		json_quote(out, span_of(shown, format_scalar(value, shown)));
+		json_quote(out, span_of(shown, expression_scalar_text(value, shown)));
 		return;
 	case EXPRESSION_LIST:
 	case EXPRESSION_MAP:

@@ -74,4 +74,7 @@ static inline struct expression_value expression_span(struct span text)
 
 /* NULL if it has no member of that name. */
 const struct expression_value *expression_member(const struct expression_value *map, struct span name);
+/* A boolean, number, duration, time or address as text: its length; 0: another type. */
+enum { EXPRESSION_SCALAR_BYTES = 64 };
+size_t expression_scalar_text(struct expression_value value, char out[EXPRESSION_SCALAR_BYTES]);
 const char *expression_type_name(enum expression_type type); /* "a whole number" */

@@ -50,6 +50,7 @@ int ext_authz_not_asked(const struct ext_authz_policy *policy, struct guard_answ
 	switch (error) {
 	case -ENOMEM:
 		return error;
+	case -E2BIG:
 	case -ENOBUFS:
 	case -EINVAL:
 		return service_refuse_length(answer);

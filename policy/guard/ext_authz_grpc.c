@@ -131,6 +131,59 @@ static int put_http(struct protobuf_writer *w, uint32_t number, const struct ext
 	return error;
 }
 
+/* A member of Metadata.filter_metadata {name 1, Struct 2}. */
+static int put_struct(struct protobuf_writer *w, struct span name, const struct expression_value *map,
+		      struct arena *arena)
+{
+	int error;
+
+	protobuf_open(w, 1);
+	protobuf_bytes(w, 1, name);
+	protobuf_open(w, 2);
+	error = struct_value_write(map, arena, w);
+	protobuf_close(w);
+	protobuf_close(w);
+	return error;
+}
+
+/* As Envoy's filter jwt_authn names them, with `payload_in_metadata: jwt_payload`. */
+static int put_claims(struct protobuf_writer *w, const struct guard_facts *facts, struct arena *arena)
+{
+	const struct expression_facts *values;
+	int error = facts->facts(facts->context, 0, &values);
+	struct expression_member payload = { .name = SPAN("jwt_payload") };
+	const struct expression_value map = { .type = EXPRESSION_MAP, .count = 1, .members = &payload };
+
+	if (error || !values->jwt)
+		return error;
+	payload.value = *values->jwt;
+	return put_struct(w, SPAN("envoy.filters.http.jwt_authn"), &map, arena);
+}
+
+/* An expression without a map as its value is left out. 0; -E2BIG: nobody can tell, or too deep; -ENOMEM. */
+static int put_metadata(struct protobuf_writer *w, const struct ext_authz_policy *policy,
+			const struct guard_facts *facts, struct arena *arena)
+{
+	const struct named_expressions *metadata = &policy->grpc.metadata;
+	int error = metadata->count ? 0 : put_claims(w, facts, arena);
+
+	for (uint32_t i = 0; i < metadata->count && !error; i++) {
+		const struct expression *expression = metadata->expression_list[i];
+		const struct expression_facts *values;
+		struct expression_value value;
+
+		error = facts->facts(facts->context, expression->needs, &values);
+		if (error)
+			return error;
+		value = expression_evaluate(expression, values);
+		if (value.type == EXPRESSION_NONE && value.gave_up)
+			return -E2BIG;
+		if (value.type == EXPRESSION_MAP)
+			error = put_struct(w, metadata->list[i].name, &value, arena);
+	}
+	return error;
+}
+
 static int put_attributes(struct protobuf_writer *w, const struct ext_authz_policy *policy,
 			  const struct guard_facts *facts, const struct guard_body *body, struct arena *arena)
 {
@@ -159,6 +212,11 @@ static int put_attributes(struct protobuf_writer *w, const struct ext_authz_poli
 		protobuf_bytes(w, 1, service_utf8(arena, values->sni));
 		protobuf_close(w);
 	}
+	/* Last: the facts are valid until others are asked for. */
+	protobuf_open(w, 11);
+	if (!error)
+		error = put_metadata(w, policy, facts, arena);
+	protobuf_close(w);
 	protobuf_close(w);
 	return error ? error : w->error;
 }

@@ -5,7 +5,8 @@
 
 #include "policy/expression/expression_json.h"
 #include "policy/guard/service.h"
-#include "user/base/protobuf.h"
+
+/* -------------------------------------------------------------------------------- reading */
 
 static int read_map(struct span message, struct arena *arena, unsigned depth, struct expression_value *ret);
 static int read_list(struct span message, struct arena *arena, unsigned depth, struct expression_value *ret);
@@ -131,4 +132,95 @@ static int read_map(struct span message, struct arena *arena, unsigned depth, st
 int struct_value_read(struct span message, struct arena *arena, struct expression_value *ret_map)
 {
 	return read_map(message, arena, 0, ret_map);
+}
+
+/* -------------------------------------------------------------------------------- writing */
+
+static int write_map(const struct expression_value *map, struct arena *arena, unsigned depth,
+		     struct protobuf_writer *out);
+
+/* Empty as well: the member says that the value is a text. */
+static int write_text(struct span text, struct arena *arena, struct protobuf_writer *out)
+{
+	struct span good = service_utf8(arena, text);
+
+	if (!good.data)
+		return -ENOMEM;
+	protobuf_open(out, 3);
+	protobuf_fields(out, good);
+	protobuf_close(out);
+	return 0;
+}
+
+/* A Value, into the message that is open. */
+static int write_value(const struct expression_value *value, struct arena *arena, unsigned depth,
+		       struct protobuf_writer *out)
+{
+	char shown[EXPRESSION_SCALAR_BYTES];
+	int error = 0;
+
+	switch (value->type) {
+	case EXPRESSION_BOOL:
+		protobuf_bool(out, 4, value->is_true);
+		return 0;
+	case EXPRESSION_INT:
+		protobuf_double(out, 2, (double)value->whole);
+		return 0;
+	case EXPRESSION_DOUBLE:
+		protobuf_double(out, 2, value->decimal);
+		return 0;
+	case EXPRESSION_TEXT:
+		return write_text(value->text, arena, out);
+	case EXPRESSION_DURATION:
+	case EXPRESSION_TIME:
+	case EXPRESSION_ADDRESS:
+	case EXPRESSION_NETWORK:
+		return write_text(span_of(shown, expression_scalar_text(*value, shown)), arena, out);
+	case EXPRESSION_MAP:
+		protobuf_open(out, 5);
+		error = write_map(value, arena, depth + 1, out);
+		protobuf_close(out);
+		return error;
+	case EXPRESSION_LIST:
+		break;
+	default:
+		/* NullValue NULL_VALUE = 0 */
+		protobuf_bool(out, 1, false);
+		return 0;
+	}
+	if (depth == STRUCT_VALUE_DEPTH)
+		return -E2BIG;
+	protobuf_open(out, 6);
+	for (uint32_t i = 0; i < value->count && !error; i++) {
+		protobuf_open(out, 1);
+		error = write_value(&value->items[i], arena, depth + 1, out);
+		protobuf_close(out);
+	}
+	protobuf_close(out);
+	return error;
+}
+
+static int write_map(const struct expression_value *map, struct arena *arena, unsigned depth,
+		     struct protobuf_writer *out)
+{
+	int error = depth > STRUCT_VALUE_DEPTH ? -E2BIG : 0;
+
+	for (uint32_t i = 0; i < map->count && !error; i++) {
+		struct span name = service_utf8(arena, map->members[i].name);
+
+		if (!name.data)
+			return -ENOMEM;
+		protobuf_open(out, 1);
+		protobuf_bytes(out, 1, name);
+		protobuf_open(out, 2);
+		error = write_value(&map->members[i].value, arena, depth, out);
+		protobuf_close(out);
+		protobuf_close(out);
+	}
+	return error;
+}
+
+int struct_value_write(const struct expression_value *map, struct arena *arena, struct protobuf_writer *out)
+{
+	return write_map(map, arena, 0, out);
 }

@@ -28,7 +28,10 @@ MESSAGES = {
     "Request": [("time", 1, "Timestamp"), ("http", 2, "HttpRequest")],
     "TLSSession": [("sni", 1, "string")],
     "AttributeContext": [("source", 1, "Peer"), ("destination", 2, "Peer"), ("request", 4, "Request"),
-                         ("context_extensions", 10, "Entry", True), ("tls_session", 12, "TLSSession")],
+                         ("context_extensions", 10, "Entry", True), ("metadata_context", 11, "Metadata"),
+                         ("tls_session", 12, "TLSSession")],
+    "Metadata": [("filter_metadata", 1, "Named", True)],
+    "Named": [("key", 1, "string"), ("value", 2, "Struct")],
     "CheckRequest": [("attributes", 1, "AttributeContext")],
     "Status": [("code", 1, "int32"), ("message", 2, "string")],
     "HeaderValue": [("key", 1, "string"), ("value", 2, "string"), ("raw_value", 3, "bytes")],
@@ -47,8 +50,9 @@ MESSAGES = {
     "Struct": [("fields", 1, "Member", True)],
     "Member": [("key", 1, "string"), ("value", 2, "Value")],
     "ListValue": [("values", 1, "Value", True)],
-    "Value": [("number_value", 2, "double"), ("string_value", 3, "string"), ("bool_value", 4, "bool"),
-              ("struct_value", 5, "Struct"), ("list_value", 6, "ListValue")],
+    "Value": [("null_value", 1, "int32", False, "kind"), ("number_value", 2, "double", False, "kind"),
+              ("string_value", 3, "string", False, "kind"), ("bool_value", 4, "bool", False, "kind"),
+              ("struct_value", 5, "Struct", False, "kind"), ("list_value", 6, "ListValue", False, "kind")],
     "UInt64Value": [("value", 1, "uint64")],
     "RateLimitOverride": [("requests_per_unit", 1, "uint32"), ("unit", 2, "int32")],
     "RateLimitDescriptor": [("entries", 1, "Entry", True), ("limit", 2, "RateLimitOverride"),
@@ -108,6 +112,18 @@ def value(of):
         return make("Value", bool_value=of)
     kind = "string_value" if isinstance(of, str) else "number_value"
     return make("Value", **{kind: of})
+
+
+def plain(of):
+    """What JSON says of a Value, or of a Struct."""
+    kind = of.WhichOneof("kind") if of.DESCRIPTOR.name == "Value" else "fields"
+    if kind == "fields":
+        return {member.key: plain(member.value) for member in of.fields}
+    if kind == "list_value":
+        return [plain(item) for item in of.list_value.values]
+    if kind == "null_value":
+        return None
+    return plain(of.struct_value) if kind == "struct_value" else getattr(of, kind)
 
 
 def struct(members):

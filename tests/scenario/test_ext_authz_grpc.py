@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """extAuthz over gRPC: Envoy's Authorization/Check, by python3-grpcio and python3-protobuf."""
+import json
 import threading
 
 from hg import *
@@ -296,3 +297,32 @@ def metadata():
         said["deep"] = {"deeper": said["deep"]}
     eq(gateway.fetch("/").text, "external authorization failed", "metadata that is too deep")
     backend.expect_no_connection(0.1)
+
+
+@test("the service gets what the gateway has verified, and nothing of it from the client")
+def sent_metadata():
+    need("module:grpc")
+    need("module:google.protobuf")
+    key = {"team": "blue", "admin": False, "level": 0, "tags": ["", "a"], "deep": {"none": None, "half": 0.5}}
+    service = envoy_api.authorization(lambda request, context: envoy_api.admitted())
+    gateway, backend = acted("""
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - policies:
+        apiKey: {mode: optional, keys: [{key: secret, metadata: %s}]}
+        extAuthz: {host: '%s', protocol: {grpc: {metadata: {the.key: apiKey, jwt: jwt, text: apiKey.team}}}}
+      backends: [{host: @origin@}]
+""" % (json.dumps(key), service.address))
+    spoof = [("metadata_context", "x"), ("the.key", "x"), ("team", "red")]
+    for more in ([("Authorization", "Bearer secret")], []):
+        client = gateway.client().request("GET", "/", headers=spoof + more)
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.respond(200, {"Connection": "close"})
+        eq(client.response().status, 200, "admitted")
+    known, unknown = (asked.attributes.metadata_context.filter_metadata for asked in service.asked)
+    seen = {entry.key: envoy_api.plain(entry.value) for entry in known}
+    eq(seen, {"the.key": {**key, "key": "<redacted>"}}, "of a key")
+    eq(list(unknown), [], "without one")

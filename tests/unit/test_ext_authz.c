@@ -4,6 +4,7 @@
 #include "policy/expression/expression.h"
 #include "policy/guard/ext_authz.h"
 #include "policy/guard/remote_limit.h"
+#include "policy/guard/struct_value.h"
 #include "policy/headers.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/test.h"
@@ -27,6 +28,8 @@ static struct {
 	int calls, verdict;
 	char key[64]; /* what the answer depends on */
 	size_t key_len;
+	struct span body; /* of the call; in the arena */
+	const struct expression_value *jwt;
 	uint64_t kept_ns; /* for how long the last reply is kept; 0: it is not */
 } play;
 
@@ -35,9 +38,9 @@ static int facts_of(void *context, uint32_t needs, const struct expression_facts
 	(void)context;
 	(void)needs;
 	expression_scratch_init(&play.scratch);
-	play.facts = (struct expression_facts){ .request = &play.head,
-						.scratch = &play.scratch,
-						.source = &play.source };
+	play.facts = (struct expression_facts){
+		.request = &play.head, .scratch = &play.scratch, .jwt = play.jwt, .source = &play.source
+	};
 	*ret_facts = &play.facts;
 	return 0;
 }
@@ -47,6 +50,7 @@ static int take_call(void *context, const struct guard_call *call)
 	(void)context;
 	play.calls++;
 	play.reply.subject = call->subject;
+	play.body = arena_copy(&play.arena, call->body);
 	assert_true(call->cache_key.len <= sizeof(play.key));
 	play.key_len = call->cache_key.len;
 	if (play.key_len)
@@ -322,6 +326,111 @@ PLAY_TEST(a_descriptor_without_all_its_values_is_left_out_and_without_any_nobody
 	assert_int_equal(decide(remote_limit_check, &policy, &answer), GUARD_PASS);
 }
 
+/* The last field of so many numbers within each other; data NULL: there is none. */
+static struct span field_within(struct span message, const uint32_t *numbers, size_t count)
+{
+	struct protobuf_field field;
+
+	for (size_t i = 0; i < count && message.data; i++) {
+		struct span rest = message;
+
+		message = (struct span){ 0 };
+		while (protobuf_next(&rest, &field) > 0)
+			if (protobuf_is(&field, numbers[i], PROTOBUF_LEN))
+				message = field.bytes;
+	}
+	return message;
+}
+
+/* attributes 1 {metadata_context 11 {filter_metadata 1 {key 1, Struct 2}}} of the call, as {key: Struct} */
+static struct span metadata_of_call(struct expression_value *ret_map)
+{
+	static const uint32_t one[] = { 1, 11, 1 };
+	struct span entry = field_within(play.body, one, ARRAY_LEN(one));
+	static const uint32_t key = 1, value = 2;
+
+	*ret_map = (struct expression_value){ 0 };
+	if (entry.data)
+		assert_int_equal(struct_value_read(field_within(entry, &value, 1), &play.arena, ret_map), 0);
+	return field_within(entry, &key, 1);
+}
+
+static const struct expression_member claim = { { "sub", 3 },
+						{ .type = EXPRESSION_TEXT, .text = { "alice", 5 } } };
+static const struct expression_value claims = { .type = EXPRESSION_MAP, .count = 1, .members = &claim };
+
+PLAY_TEST(the_service_gets_maps_that_expressions_give_or_else_the_claims)
+{
+	static struct {
+		const char *expression; /* NULL: none */
+		bool has_token;
+		const char *name; /* NULL: no metadata */
+	} rows[] = {
+		{ NULL, false, NULL },
+		{ NULL, true, "envoy.filters.http.jwt_authn" },
+		{ "jwt", true, "a" },
+		{ "jwt", false, NULL },
+		/* Neither a map, nor a value. */
+		{ "jwt.sub", true, NULL },
+		{ "jwt.none", true, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct expression *expression =
+			rows[i].expression ? compiled(rows[i].expression) : NULL;
+		struct header_pair pair = { SPAN("a"), { 0 } };
+		struct ext_authz_policy policy = { .ref = &play.ref, .failure_mode = CALLOUT_FAILURE_ALLOW };
+		struct expression_value map;
+		struct guard_answer answer;
+		struct span name;
+
+		if (expression)
+			policy.grpc.metadata = (struct named_expressions){ &pair, &expression, 1 };
+		play.jwt = rows[i].has_token ? &claims : NULL;
+		decide(ext_authz_check, &policy, &answer);
+		name = metadata_of_call(&map);
+		assert_int_equal(name.data != NULL, rows[i].name != NULL);
+		if (!rows[i].name)
+			continue;
+		assert_true(span_eq(name, span_str(rows[i].name)));
+		if (!expression)
+			map = *expression_member(&map, SPAN("jwt_payload"));
+		assert_true(span_eq(expression_member(&map, SPAN("sub"))->text, SPAN("alice")));
+	}
+}
+
+PLAY_TEST(metadata_that_nobody_can_tell_are_refused_whatever_the_mode)
+{
+	const struct expression *expression = compiled("request.path.matches(\"(a*)*b\") ? jwt : jwt");
+	struct header_pair pair = { SPAN("a"), { 0 } };
+	struct ext_authz_policy policy = { .ref = &play.ref, .failure_mode = CALLOUT_FAILURE_ALLOW };
+	struct expression_member member = { SPAN("a"), { .type = EXPRESSION_MAP } };
+	struct expression_value deep = { .type = EXPRESSION_MAP };
+	struct guard_answer answer;
+	char *path = arena_bytes(&play.arena, 1 << 20);
+
+	assert_non_null(path);
+	memset(path, 'a', 1 << 20);
+	policy.grpc.metadata = (struct named_expressions){ &pair, &expression, 1 };
+	play.head.path = span_of(path, 1 << 20);
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_REFUSE);
+	assert_int_equal(answer.status, 400);
+	/* A tree that is too deep for the message. */
+	play.head.path = SPAN("/");
+	for (unsigned i = 0; i <= STRUCT_VALUE_DEPTH; i++) {
+		struct expression_member *next = arena_take(&play.arena, sizeof(*next));
+
+		assert_non_null(next);
+		*next = member;
+		next->value = deep;
+		deep = (struct expression_value){ .type = EXPRESSION_MAP, .count = 1, .members = next };
+	}
+	play.jwt = &deep;
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_REFUSE);
+	assert_int_equal(answer.status, 400);
+	assert_int_equal(play.calls, 0);
+}
+
 /* {status 1 {code 1}, denied_response 2 {status 1 {code 1}}} */
 static void add_refusal(struct protobuf_writer *w, uint16_t status)
 {
@@ -428,6 +537,7 @@ static int decide_all(void *context)
 	play_open(64);
 	http = over_http(CALLOUT_FAILURE_DENY);
 	grpc = (struct ext_authz_policy){ .ref = &play.ref, .failure_mode = CALLOUT_FAILURE_DENY };
+	play.jwt = &claims;
 	verdict = decide(ext_authz_check, &http, &answer);
 	if (verdict != -ENOMEM) {
 		assert_int_equal(verdict, GUARD_PASS);

@@ -172,6 +172,24 @@ void protobuf_number(struct protobuf_writer *writer, uint32_t number, uint64_t v
 	append_varint(writer, value);
 }
 
+void protobuf_double(struct protobuf_writer *writer, uint32_t number, double value)
+{
+	char bytes[sizeof(value)];
+	uint64_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(bits >> (8 * i));
+	append_tag(writer, number, PROTOBUF_I64);
+	append(writer, span_of(bytes, sizeof(bytes)));
+}
+
+void protobuf_bool(struct protobuf_writer *writer, uint32_t number, bool value)
+{
+	append_tag(writer, number, PROTOBUF_VARINT);
+	append_varint(writer, value);
+}
+
 void protobuf_entry(struct protobuf_writer *writer, uint32_t number, struct span key, struct span value)
 {
 	protobuf_open(writer, number);

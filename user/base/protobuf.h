@@ -8,7 +8,7 @@
  * messages of helper services, without descriptions of whole files. Groups, which proto3 does not have, are
  * malformed.
  */
-enum { PROTOBUF_DEPTH = 12 }; /* messages within each other that a writer makes */
+enum { PROTOBUF_DEPTH = 56 }; /* messages within each other that a writer makes */
 
 enum protobuf_wire {
 	PROTOBUF_VARINT = 0,
@@ -55,6 +55,9 @@ void protobuf_close(struct protobuf_writer *writer);
 /* Left out if empty, as proto3 does; so is a number 0. */
 void protobuf_bytes(struct protobuf_writer *writer, uint32_t number, struct span bytes);
 void protobuf_number(struct protobuf_writer *writer, uint32_t number, uint64_t value);
+/* Written also if it is 0: for a member of a oneof, which says by its presence which one is meant. */
+void protobuf_double(struct protobuf_writer *writer, uint32_t number, double value);
+void protobuf_bool(struct protobuf_writer *writer, uint32_t number, bool value);
 /* An entry of a map of texts: {key 1, value 2}. */
 void protobuf_entry(struct protobuf_writer *writer, uint32_t number, struct span key, struct span value);
 /* Fields that were written before, as they are. */

@@ -20,7 +20,6 @@
 	NOT_YET_GUARD_WORDS ": without it the keys are not known. " \
 		"Write url: http://NAME.NAMESPACE.svc:PORT/PATH"
 #define NOT_YET_EXT_AUTHZ NOT_YET_GUARD("no external service checks requests")
-#define NOT_YET_AUTHZ_METADATA NOT_YET("the service gets headers only")
 #define NOT_YET_EXT_PROC NOT_YET_GUARD("the external processor neither sees, changes nor refuses a message")
 #define NOT_YET_OIDC NOT_YET_GUARD("users need no login")
 #define NOT_YET_MCP_GUARDRAILS NOT_YET_GUARD("requests to tools and their responses are not checked")

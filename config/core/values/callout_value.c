@@ -149,6 +149,13 @@ static bool decode_contexts(struct decoder *d, const struct yaml_node *node, voi
 	return decode_map_of(d, node, decode_context, &grpc->context_list, &grpc->context_count);
 }
 
+static bool decode_request_metadata(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct ext_authz_grpc *grpc = container_of(ret, struct ext_authz_grpc, metadata.list);
+
+	return decode_map_of(d, node, decode_metadatum, &grpc->metadata.list, &grpc->metadata.count);
+}
+
 static bool decode_added(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, added.list);
@@ -163,6 +170,29 @@ static bool decode_metadata(struct decoder *d, const struct yaml_node *node, voi
 	return decode_map_of(d, node, decode_metadatum, &http->metadata.list, &http->metadata.count);
 }
 
+#define REQUEST_METADATA                                                                                     \
+	AS_LIST(SCHEMA_PAIRS, struct ext_authz_grpc, metadata.list, metadata.count, struct header_pair),     \
+		.decode = decode_request_metadata, .dump = DUMP_NOT_ZERO
+
+static void check_grpc(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct ext_authz_grpc *grpc = object;
+	const struct yaml_node *map = decode_get(node, d->is_manifest ? "requestMetadata" : "metadata");
+	uint32_t at = 0;
+
+	compile_named(d, map, &grpc->metadata, EXPRESSION_AT_REQUEST, itself);
+	if (!map || !grpc->metadata.expression_list)
+		return;
+	yaml_each(item, map) {
+		const struct expression *expression = grpc->metadata.expression_list[at++];
+
+		if (expression && expression->type != EXPRESSION_MAP &&
+		    expression->type != EXPRESSION_DYNAMIC)
+			config_error(d->report, item, "is %s; write a map, such as jwt or apiKey",
+				     expression_type_name(expression->type));
+	}
+}
+
 static const struct schema_row grpc_rows[] = {
 	{ "context",
 	  AS_LIST(SCHEMA_PAIRS, struct ext_authz_grpc, context_list, context_count, struct header_pair),
@@ -171,10 +201,12 @@ static const struct schema_row grpc_rows[] = {
 	{ "contextExtensions",
 	  AS_LIST(SCHEMA_PAIRS, struct ext_authz_grpc, context_list, context_count, struct header_pair),
 	  .decode = decode_contexts, .style = STYLE_MANIFEST },
-	{ "metadata", .style = STYLE_STANDALONE, .refusal = NOT_YET_AUTHZ_METADATA },
-	{ "requestMetadata", .style = STYLE_MANIFEST, .refusal = NOT_YET_AUTHZ_METADATA },
+	{ "metadata", REQUEST_METADATA, .style = STYLE_STANDALONE, .value_doc = "`{name: expression}`",
+	  .default_doc = "`envoy.filters.http.jwt_authn`: `jwt_payload`, the claims of a valid token",
+	  .doc = "`filter_metadata` of the question: maps such as `jwt`; what is none is left out" },
+	{ "requestMetadata", REQUEST_METADATA, .style = STYLE_MANIFEST },
 };
-static const struct schema grpc_schema = SCHEMA(grpc_rows, struct ext_authz_grpc);
+static const struct schema grpc_schema = SCHEMA(grpc_rows, struct ext_authz_grpc, .check = check_grpc);
 
 #define RESPONSE_NAMES                                                                                       \
 	AS_LIST(SCHEMA_NAMES, struct ext_authz_http, response_header_list, response_header_count,            \

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* extAuthz in both forms of files, what is refused, and the dump. */
+#include "admin/dump/config_dump_policy.h"
+#include "config/snapshot.h"
+#include "tests/unit/config_text.h"
+#include "tests/unit/dump_compact.h"
+
+#define BEGIN                                                                                                \
+	"policies: [{name: {name: p}, target: {gateway: {gatewayName: default}}, policy: {extAuthz: {host: " \
+	"'a:1', "
+#define END "}}}]\n"
+#define MANIFEST                                                                                             \
+	"apiVersion: agentgateway.dev/v1alpha1\nkind: AgentgatewayPolicy\nmetadata: {name: p, namespace: "   \
+	"d}\nspec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}], traffic: {"    \
+	"extAuth: {url: 'http://a:1', "
+#define MANIFEST_END "}}}\n"
+
+TEST(metadata_that_can_be_no_map_is_refused_with_what_to_write)
+{
+	static const struct config_refusal rows[] = {
+		{ BEGIN "protocol: {grpc: {metadata: {a: request.path}}}" END,
+		  "a.yaml:1:", "write a map, such as jwt" },
+		{ BEGIN "protocol: {grpc: {metadata: {a: request.path ==}}}" END, "a.yaml:1:", "metadata.a" },
+		{ BEGIN "protocol: {grpc: {metadata: {a: response.code}}}" END,
+		  "a.yaml:1:", "response.code" },
+		{ MANIFEST "grpc: {requestMetadata: {a: request.path}}" MANIFEST_END,
+		  "a.yaml:4:", "write a map, such as jwt" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+/* Every policy of the text, as the dump shows it. */
+static char *dumped(const char *text)
+{
+	struct config_case c;
+	struct json_writer w;
+	struct text out;
+	char *have;
+
+	config_case_text(&c, text);
+	config_case_accepted(&c);
+	assert_int_equal(c.snapshot->policy_count, 1);
+	text_init(&out);
+	json_begin(&w, &out);
+	json_open_object(&w, NULL);
+	dump_policy_value(&w, &c.snapshot->policy_list[0].value);
+	json_close(&w);
+	have = compact(text_span(&out));
+	text_done(&out);
+	config_case_done(&c);
+	return have;
+}
+
+TEST(both_forms_and_the_dump_agree)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ BEGIN "protocol: {grpc: {context: {k: v}, metadata: {a: jwt}}}" END,
+		  "\"grpc\":{\"context\":{\"k\":\"v\"},\"metadata\":{\"a\":\"jwt\"}}" },
+		{ MANIFEST "grpc: {contextExtensions: {k: v}, requestMetadata: {a: jwt}}" MANIFEST_END,
+		  "\"grpc\":{\"context\":{\"k\":\"v\"},\"metadata\":{\"a\":\"jwt\"}}" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *have = dumped(rows[i].text);
+
+		if (!strstr(have, rows[i].want))
+			fail_msg("%s: %s", rows[i].text, have);
+		free(have);
+	}
+}
