@@ -134,6 +134,19 @@ TEST(every_byte_but_visible_ascii_is_percent_encoded)
 	}
 }
 
+TEST(a_long_message_is_cut_between_characters)
+{
+	char text[GRPC_MESSAGE_BYTES + 2], want[GRPC_MESSAGE_BYTES + 1];
+
+	memset(text, 'x', sizeof(text));
+	memset(want, 'x', sizeof(want));
+	want[GRPC_MESSAGE_BYTES] = '\0';
+	assert_answer(GRPC_UNKNOWN, span_of(text, sizeof(text)), "2", want);
+	memcpy(text + GRPC_MESSAGE_BYTES - 2, "\xe2\x82\xac", 3);
+	want[GRPC_MESSAGE_BYTES - 2] = '\0';
+	assert_answer(GRPC_UNKNOWN, span_of(text, sizeof(text)), "2", want);
+}
+
 TEST(an_answer_replaces_what_was_set_and_keeps_its_own_copy)
 {
 	char text[] = "gone";
@@ -162,7 +175,7 @@ static int answer_once(void *context)
 	fields_init(&fields, &own);
 	error = grpc_answer(&fields, GRPC_UNAVAILABLE, span_of(text, sizeof(text)));
 	if (!error && (fields.count != 3 || grpc_status_read(&fields) != GRPC_UNAVAILABLE ||
-		       fields_find(&fields, SPAN("grpc-message"))->value.len != sizeof(text) * 3))
+		       fields_find(&fields, SPAN("grpc-message"))->value.len != GRPC_MESSAGE_BYTES * 3))
 		error = -EINVAL;
 	arena_done(&own);
 	return error;

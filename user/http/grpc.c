@@ -42,6 +42,18 @@ enum grpc_status grpc_status_of_http(uint16_t status)
 	}
 }
 
+/* Not in the middle of a character of UTF-8. */
+static struct span beginning_of(struct span text)
+{
+	size_t len = GRPC_MESSAGE_BYTES;
+
+	if (text.len <= len)
+		return text;
+	for (int i = 0; i < 3 && ((unsigned char)text.data[len] & 0xc0) == 0x80; i++)
+		len--;
+	return span_first(text, len);
+}
+
 /* Status-Message: all bytes are percent-encoded except visible ASCII without '%'. */
 static struct span grpc_message(struct arena *arena, struct span text)
 {
@@ -69,7 +81,7 @@ int grpc_answer(struct fields *fields, enum grpc_status status, struct span text
 {
 	char digits[24];
 	struct span number = arena_copy(fields->arena, span_of(digits, text_u64(digits, (uint64_t)status)));
-	struct span message = grpc_message(fields->arena, text);
+	struct span message = grpc_message(fields->arena, beginning_of(text));
 	int error = number.data && message.data ? 0 : -ENOMEM;
 
 	if (!error)

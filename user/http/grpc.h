@@ -18,13 +18,16 @@ enum grpc_status {
 	GRPC_UNAUTHENTICATED = 16,
 };
 
+/* The text of a message; clients take a few KiB of metadata, and each byte may become three. */
+enum { GRPC_MESSAGE_BYTES = 1024 };
+
 /* Content-Type "application/grpc", alone or with "+proto" or parameters. gRPC-Web is plain HTTP here. */
 bool grpc_is_call(const struct fields *request);
 /* The status for our own errors. A timeout is UNAVAILABLE, as in the documented mapping. */
 enum grpc_status grpc_status_of_http(uint16_t status);
 /*
- * Adds the fields of a trailers-only response: content-type, grpc-status, grpc-message with `text`
- * percent-encoded. Use it with status 200 and no body. 0 or -ENOMEM.
+ * Adds the fields of a trailers-only response: content-type, grpc-status, grpc-message with the beginning of
+ * `text` percent-encoded. Use it with status 200 and no body. 0 or -ENOMEM.
  */
 int grpc_answer(struct fields *fields, enum grpc_status status, struct span text);
 /* The grpc-status of a header or trailer section: 0..999, or -1 without a valid one. */
