@@ -23,6 +23,8 @@ TEST(what_says_nothing_useful_is_refused_with_what_to_write)
 		{ BEGIN END, "a.yaml:2:12:" AT ": ", "host" },
 		{ BEGIN "host: 'c:4317', randomSampling: 2" END,
 		  "a.yaml:2:45:" AT ".randomSampling: ", "from 0.0 to 1.0" },
+		{ BEGIN "host: 'c:4317', randomSampling: -0.1" END,
+		  "a.yaml:2:45:" AT ".randomSampling: ", "from 0.0 to 1.0" },
 		{ BEGIN "host: 'c:4317', randomSampling: '\"a\"'" END,
 		  "a.yaml:2:45:" AT ".randomSampling: ", "true, false or a share" },
 		{ BEGIN "host: 'c:4317', clientSampling: response.code == 200" END,

@@ -24,8 +24,11 @@ enum {
 
 /* -------------------------------------------------------------------------------- sampling */
 
+/* A negative one, too: as an expression it would be a share that no request is in. */
 static bool is_decimal(struct span text)
 {
+	if (text.len > 1 && text.data[0] == '-')
+		text = span_from(text, 1);
 	for (size_t i = 0; i < text.len; i++)
 		if (!(text.data[i] >= '0' && text.data[i] <= '9') && text.data[i] != '.')
 			return false;
