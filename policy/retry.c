@@ -38,6 +38,7 @@ static bool outcome_is_repeated(const struct retry_policy *policy, const struct 
 	case TRY_RESET:
 	case TRY_PER_TRY_TIMEOUT:
 		return true;
+	case TRY_PENDING_TIMEOUT:
 	case TRY_RESPONSE_BAD:
 	case TRY_REQUEST_TIMEOUT:
 		return false;

@@ -9,7 +9,8 @@ enum try_outcome {
 	TRY_RESPONSE, /* a response head arrived: its status decides */
 	TRY_CONNECT_FAILED,
 	TRY_CONNECT_TIMEOUT,
-	TRY_BACKEND_FULL, /* limits.connectionsPerBackend is reached: no attempt was made */
+	TRY_BACKEND_FULL, /* a limit of the backend is reached: no attempt was made */
+	TRY_PENDING_TIMEOUT, /* no place at the backend in time (circuitBreaker): never retried */
 	TRY_DNS_FAILED,
 	/* TLS handshake failures: the policy treats them like connect failures. */
 	TRY_TLS_FAILED,

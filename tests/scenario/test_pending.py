@@ -34,8 +34,11 @@ def waiting(gateway, count):
     eq(sum(s["state"] == "pending" for s in gateway.streams()), count, "streams that wait")
 
 
-def limited(limits, more="", workers=2):
-    gateway, backend = acted(LIMITED, workers=workers, limits=limits, more=more)
+RETRYING = LIMITED.replace("name: all\n", "name: all\n      policies: {retry: {attempts: 2, codes: []}}\n")
+
+
+def limited(limits, more="", workers=2, config=LIMITED):
+    gateway, backend = acted(config, workers=workers, limits=limits, more=more)
     held = gateway.client().request("GET", "/held", host="a")
     upstream = backend.accept()
     upstream.read_request()
@@ -65,12 +68,13 @@ def refused(gateway, path, reason):
 
 
 @test("requests beyond maxConnections wait, and are served in the order in which they came to any worker; "
-      "beyond maxPendingRequests they get 503")
+      "beyond maxPendingRequests they get 503, after a pause before each retry")
 def order():
-    gateway, backend, held, upstream = limited("maxConnections: 1, maxPendingRequests: 6")
+    gateway, backend, held, upstream = limited("maxConnections: 1, maxPendingRequests: 6", config=RETRYING)
     clients = line_up(gateway, 6)
     refused(gateway, "/more", "pending_overflow")
-    eq(gateway.metrics()("headgate_limit_refused_total", limit="maxPendingRequests"), 1, "refusals")
+    eq(gateway.metrics()("headgate_limit_refused_total", limit="maxPendingRequests"), 3, "refusals")
+    eq(gateway.admin("/trace").text.count("state=backoff"), 2, "pauses")
     for number, client in enumerate(clients):
         answer(upstream, held)
         upstream = backend.accept()
@@ -82,15 +86,16 @@ def order():
     check("pending limit=maxConnections" in gateway.admin("/trace").text, "the trace names the limit")
 
 
-@test("a request that has waited for pendingTimeout gets 503, and the trace names the timer")
+@test("a request that has waited for pendingTimeout gets 503 without a retry, and the trace names the timer")
 def timeout():
     gateway, backend, held, upstream = limited(
-        "maxParallelRequests: 1, maxPendingRequests: 2, pendingTimeout: 50ms")
+        "maxParallelRequests: 1, maxPendingRequests: 2, pendingTimeout: 50ms", config=RETRYING)
     refused(gateway, "/late", "pending_timeout")
     metrics = gateway.metrics()
     eq((metrics("headgate_limit_refused_total", limit="pendingTimeout"),
         metrics("headgate_timer_fired_total", timer="pending_timeout"),
-        metrics("headgate_pending_requests")), (1, 1, 0), "refusals, timers, waiting requests")
+        metrics("headgate_pending_requests"), metrics("agentgateway_retries_total")), (1, 1, 0, 0),
+       "refusals, timers, waiting requests, retries")
     trace = gateway.admin("/trace").text
     check("deadline=pending_timeout" in trace and "limit=maxParallelRequests" in trace, "the trace")
     answer(upstream, held)

@@ -383,11 +383,11 @@ static enum stream_step attempt_give_up(struct stream *stream)
 	case TRY_BACKEND_FULL:
 		if (stream->attempt.is_overloaded)
 			return step_reply(stream, 503, SPAN("the backend is overloaded"),
-					  error == -ETIMEDOUT ? END_PENDING_TIMEOUT
-					  : error == -ENOBUFS ? END_PENDING_OVERFLOW
-							      : END_BACKEND_OVERLOADED);
+					  error == -ENOBUFS ? END_PENDING_OVERFLOW : END_BACKEND_OVERLOADED);
 		return step_reply(stream, 503, SPAN("too many connections to the backend"),
 				  END_BACKEND_LIMIT);
+	case TRY_PENDING_TIMEOUT:
+		return step_reply(stream, 503, SPAN("the backend is overloaded"), END_PENDING_TIMEOUT);
 	case TRY_TLS_FAILED:
 		return attempt_reply_failed(stream, "Connect", "the TLS handshake failed",
 					    END_BACKEND_TLS_FAILED);

@@ -69,11 +69,12 @@ static enum stream_step attempt_refuse_by(struct stream *stream, enum limit_kind
 {
 	counter_limit(stream->proxy->counters, kind);
 	stream->attempt.is_overloaded = kind != LIMIT_KIND_BACKEND_CONNECTIONS;
+	/* The next attempt would find the same in this turn of the loop. */
+	stream->attempt.needs_pause = true;
 	place_add_previous_host(stream);
-	return step_fail(stream, TRY_BACKEND_FULL,
-			 kind == LIMIT_KIND_BREAKER_PENDING_TIMEOUT ? -ETIMEDOUT
-			 : kind == LIMIT_KIND_BREAKER_PENDING	    ? -ENOBUFS
-								    : 0);
+	return step_fail(stream,
+			 kind == LIMIT_KIND_BREAKER_PENDING_TIMEOUT ? TRY_PENDING_TIMEOUT : TRY_BACKEND_FULL,
+			 kind == LIMIT_KIND_BREAKER_PENDING ? -ENOBUFS : 0);
 }
 
 static struct quota_most attempt_most(const struct stream *stream)
@@ -127,7 +128,6 @@ static enum stream_step attempt_wait(struct stream *stream, enum pending_kind pl
 		return attempt_refuse_by(stream, limit);
 	attempt_stop_dial(stream);
 	attempt_leave_endpoint(stream);
-	stream->attempt.needs_pause = false;
 	result = attempt_wait_join(stream, place);
 	switch (result) {
 	case PENDING_IS_FIRST:
@@ -183,7 +183,6 @@ bool attempt_admit(struct stream *stream)
 
 enum stream_step attempt_overload(struct stream *stream)
 {
-	stream->attempt.needs_pause = true;
 	return attempt_wait(stream, PENDING_REQUESTS, LIMIT_KIND_BREAKER_REQUESTS);
 }
 
@@ -351,10 +350,8 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 	 * The result is known at once: if every endpoint was tried, the next attempts would fail at once as
 	 * well.
 	 */
-	if (result == DIAL_FULL) {
-		attempt->needs_pause = true;
+	if (result == DIAL_FULL)
 		return attempt_refuse(stream);
-	}
 	place_add_previous_host(stream);
 	attempt->needs_pause = !place_has_elsewhere(stream);
 	return step_fail(stream, attempt_outcome_of(result), error);

@@ -120,6 +120,7 @@ void outcome_failed(struct stream *stream, enum try_outcome outcome)
 		break;
 	case TRY_RESPONSE:
 	case TRY_BACKEND_FULL:
+	case TRY_PENDING_TIMEOUT:
 		break;
 	}
 }

@@ -325,6 +325,7 @@ static struct span outcome_text(enum try_outcome outcome)
 		[TRY_CONNECT_FAILED] = { "connect_failed", 14 },
 		[TRY_CONNECT_TIMEOUT] = { "connect_timeout", 15 },
 		[TRY_BACKEND_FULL] = { "backend_full", 12 },
+		[TRY_PENDING_TIMEOUT] = { "pending_timeout", 15 },
 		[TRY_DNS_FAILED] = { "dns_failed", 10 },
 		[TRY_TLS_FAILED] = { "tls_failed", 10 },
 		[TRY_TLS_VERIFY_FAILED] = { "tls_unverified", 14 },
