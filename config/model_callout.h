@@ -45,7 +45,7 @@ struct ext_authz_grpc {
 /* What the service gets of the body of a request. */
 struct ext_authz_body {
 	bool is_set;
-	uint32_t most_bytes; /* at most LIMIT_HELD_BODY_BYTES; 0: nothing */
+	uint32_t most_bytes; /* at most LIMIT_HELD_MOST_BYTES; 0: nothing */
 	bool allows_partial; /* of a longer one its beginning; else it is refused */
 	bool is_packed; /* gRPC: as raw_body, not as text */
 };

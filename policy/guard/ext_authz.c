@@ -137,35 +137,27 @@ static int take_body(const struct ext_authz_policy *policy, const struct guard_f
 
 /* What the answer depends on; empty: an expression has no value, the service is asked. 0, -E2BIG, -ENOMEM. */
 static int write_key(const struct answer_cache_policy *cache, const struct guard_facts *facts,
-		     const struct guard_body *body, struct arena *arena, struct span *ret_key)
+		     const struct guard_body *body, struct arena *arena, struct text *key)
 {
-	struct text key;
-	int error = 0;
-
-	*ret_key = (struct span){ 0 };
 	if (!cache->is_set)
 		return 0;
-	text_init(&key);
-	for (uint32_t i = 0; i < cache->key_count && !error; i++) {
+	for (uint32_t i = 0; i < cache->key_count; i++) {
 		struct span value;
+		int error = service_text(cache->expression_list[i], facts, arena, &value);
 
-		error = service_text(cache->expression_list[i], facts, arena, &value);
+		if (error == -ENODATA)
+			text_clear(key);
 		if (error)
-			break;
+			return error == -ENODATA ? 0 : error;
 		/* With its length, no value can stand for another two. */
-		text_fmt(&key, "%zu:", value.len);
-		text_add(&key, value);
+		text_fmt(key, "%zu:", value.len);
+		text_add(key, value);
 	}
 	/* The service is told which of the two it is. */
 	if (body->bytes.len)
-		text_add(&key, body->is_whole ? SPAN("whole:") : SPAN("part:"));
-	text_add(&key, body->bytes);
-	if (!error)
-		*ret_key = arena_copy(arena, text_span(&key));
-	if (!error && (text_error(&key) || !ret_key->data))
-		error = -ENOMEM;
-	text_done(&key);
-	return error == -ENODATA ? 0 : error;
+		text_add(key, body->is_whole ? SPAN("whole:") : SPAN("part:"));
+	text_add(key, body->bytes);
+	return text_error(key) ? -ENOMEM : 0;
 }
 
 int ext_authz_evaluate(const struct expression *expression, const struct guard_facts *facts,
@@ -223,25 +215,37 @@ static int read_reply(const struct ext_authz_policy *policy, const struct guard_
 		       : ext_authz_grpc_read(policy, facts, answer);
 }
 
+static int ask_with_key(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			const struct ext_authz_question *question, struct guard_answer *answer)
+{
+	struct guard_facts then = *facts;
+	int result = policy->protocol == EXT_AUTHZ_HTTP
+			     ? ext_authz_http_call(policy, facts, question, answer)
+			     : ext_authz_grpc_call(policy, facts, question, answer);
+
+	then.reply = question->reply;
+	return result == GUARD_PASS && question->cache_key.len ? read_reply(policy, &then, answer) : result;
+}
+
 static int ask_service(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 		       struct guard_answer *answer)
 {
 	struct guard_reply kept;
 	struct ext_authz_question question = { .reply = &kept };
-	struct guard_facts then = *facts;
 	int result = take_body(policy, facts, answer, &question.body);
+	struct text key;
 
 	if (result != GUARD_PASS)
 		return result;
-	result = write_key(&policy->cache, facts, &question.body, answer->fields.arena, &question.cache_key);
-	if (result == -E2BIG)
-		return service_refuse_length(answer);
-	if (result < 0)
-		return result;
-	result = policy->protocol == EXT_AUTHZ_HTTP ? ext_authz_http_call(policy, facts, &question, answer)
-						    : ext_authz_grpc_call(policy, facts, &question, answer);
-	then.reply = &kept;
-	return result == GUARD_PASS && question.cache_key.len ? read_reply(policy, &then, answer) : result;
+	text_init(&key);
+	result = write_key(&policy->cache, facts, &question.body, answer->fields.arena, &key);
+	question.cache_key = text_span(&key);
+	if (!result)
+		result = ask_with_key(policy, facts, &question, answer);
+	else if (result == -E2BIG)
+		result = service_refuse_length(answer);
+	text_done(&key);
+	return result;
 }
 
 int ext_authz_check(const void *object, const struct guard_facts *facts, struct guard_answer *answer)

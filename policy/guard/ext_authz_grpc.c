@@ -103,6 +103,33 @@ static struct span id_of(const struct fields *fields)
 	return id ? id->value : (struct span){ 0 };
 }
 
+/* As service_utf8(), without a copy in the memory of the request: a body can be large. */
+static void put_body(struct protobuf_writer *w, uint32_t number, struct span body)
+{
+	char part[1024];
+	size_t len = 0;
+
+	if (!body.len)
+		return;
+	protobuf_open(w, number);
+	for (size_t at = 0, step; at < body.len; at += step) {
+		size_t good = span_utf8_len(span_from(body, at));
+
+		step = good ? good : 1;
+		if (len + step > sizeof(part)) {
+			protobuf_fields(w, span_of(part, len));
+			len = 0;
+		}
+		if (good)
+			memcpy(part + len, body.data + at, good);
+		else
+			part[len] = '!';
+		len += step;
+	}
+	protobuf_fields(w, span_of(part, len));
+	protobuf_close(w);
+}
+
 /* AttributeContext.HttpRequest */
 static int put_http(struct protobuf_writer *w, uint32_t number, const struct ext_authz_policy *policy,
 		    const struct guard_facts *facts, const struct guard_body *body, struct arena *arena)
@@ -126,7 +153,7 @@ static int put_http(struct protobuf_writer *w, uint32_t number, const struct ext
 	if (policy->body.is_packed)
 		protobuf_bytes(w, 12, body->bytes);
 	else
-		protobuf_bytes(w, 11, service_utf8(arena, body->bytes));
+		put_body(w, 11, body->bytes);
 	protobuf_close(w);
 	return error;
 }
@@ -238,7 +265,7 @@ int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guar
 	int result;
 
 	buf_init(&message);
-	protobuf_init(&writer, &message, LIMIT_CALLOUT_REQUEST_BYTES);
+	protobuf_init(&writer, &message, LIMIT_CALLOUT_REQUEST_BYTES + question->body.bytes.len);
 	result = put_attributes(&writer, policy, facts, &question->body, answer->fields.arena);
 	call.body = buf_span(&message);
 	if (!result)

@@ -79,7 +79,7 @@ struct guard_verifier {
 	/* Keeps the reply to the call, which had a cache_key, for so long. */
 	void (*keep)(void *context, uint64_t ttl_ns);
 	/*
-	 * GUARD_PASS with the whole body or its first most_bytes, at most LIMIT_HELD_BODY_BYTES + 1, valid
+	 * GUARD_PASS with the whole body or its first most_bytes, at most LIMIT_HELD_MOST_BYTES + 1, valid
 	 * until the guard returns; GUARD_WAIT: the same guard is asked again when they are there; -ENOMEM.
 	 */
 	int (*body)(void *context, uint32_t most_bytes, struct guard_body *ret_body);

@@ -412,7 +412,7 @@ def mistakes():
         ("{%s protocol: {http: {includeResponseHeaders: [host]}}}" % host, "host"),
         ("{%s protocol: {http: {path: 'request.nothing'}}}" % host, "request.nothing"),
         ("{%s includeRequestBody: {}}" % host, "maxRequestBytes"),
-        ("{%s includeRequestBody: {maxRequestBytes: 131073}}" % host, "131072"),
+        ("{%s includeRequestBody: {maxRequestBytes: 16777217}}" % host, "16777216"),
         ("{%s includeRequestBody: {maxRequestBytes: 1}, protocol: {http: {body: '\"a\"'}}}" % host, "one of"),
         ("{%s cache: {key: [], ttl: 1s}}" % host, "all clients would share"),
         ("{%s cache: {key: [request.path], ttl: '1'}}" % host, "1"),

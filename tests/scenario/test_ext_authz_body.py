@@ -91,6 +91,30 @@ def sizes():
         eq((judge.asked[-1].body, judge.asked[-1].headers[PARTIAL]), (big[:10], "true"), "the beginning")
 
 
+@test("a large body is held as well, for services of both protocols, and none of it stays in memory")
+def large():
+    need("module:grpc")
+    need("module:google.protobuf")
+    judge = Judge(admits)
+    service = envoy_api.authorization(lambda request, context: envoy_api.admitted())
+    # As text, and larger than what is held of one that is repeated: the last bytes are no UTF-8.
+    body = "\u00e4b\n".encode() * 250000 + b"\xff\xfe"
+    most = "includeRequestBody: {maxRequestBytes: 16777216%s}"
+    key = ", cache: {key: [request.path], ttl: 1h}"
+    gateway, backend = acted(guarded(judge.address, most % "" + key))
+    for policy in (None, guarded(service.address, most % "", "grpc: {}"),
+                   guarded(service.address, most % ", packAsBytes: true", "grpc: {}")):
+        if policy:
+            gateway.reload(policy)
+        client = post(gateway, body)
+        check(served(backend).body == body, "the backend gets other bytes")
+        eq(client.response().status, 200, "admitted")
+    text, packed = (asked.attributes.request.http for asked in service.asked)
+    check(judge.asked[0].body == body == packed.raw_body, "the service gets other bytes")
+    check(text.body.encode() == body[:-2] + b"!!", "the service gets another text")
+    eq(gateway.metrics()("headgate_held_body_bytes"), 0, "memory")
+
+
 @test("a client that expects 100 gets it from the gateway, once, and its refusal keeps the connection")
 def expects():
     judge = Judge(lambda request: (200 if judge.asked[-1].body == b"good" else 403, [], b""))

@@ -177,10 +177,9 @@ enum limits {
 	 */
 	LIMIT_REPLAY_CONNECTION_BYTES = 1024 * 1024,
 	LIMIT_REPLAY_WORKER_BYTES = 16 * 1024 * 1024,
-	LIMIT_HELD_BODY_BYTES = 128 * 1024, /* of a request body, before a policy decides about it */
 	/*
-	 * Of bodies that transformations read or change: of one, of all of a client's connection, and of a
-	 * worker. 503 beyond the sums.
+	 * Of bodies that policies read or change: of one, of all of a client's connection, and of a worker.
+	 * 503 beyond the sums.
 	 */
 	LIMIT_BUFFER_BYTES = 2 * 1024 * 1024, /* default of frontendPolicies.http.maxBufferSize */
 	LIMIT_HELD_MOST_BYTES = 16 * 1024 * 1024,
@@ -202,7 +201,7 @@ enum limits {
 	LIMIT_CALLOUTS = 4096, /* under way in a worker: more fail at once */
 	LIMIT_CALLOUT_NAMES = 64, /* headers of a list of its policy: refused when loading */
 	LIMIT_CALLOUT_BYTES = 64 * 1024, /* of a response: a longer one is a failure */
-	LIMIT_CALLOUT_REQUEST_BYTES = 256 * 1024, /* of a message of gRPC: a failure */
+	LIMIT_CALLOUT_REQUEST_BYTES = 256 * 1024, /* of a message of gRPC, besides a body: a failure */
 	/* Records of OpenTelemetry that wait for their collector (user/otlp), of a worker and signal. */
 	LIMIT_EXPORT_BATCH_BYTES = 256 * 1024, /* of one call */
 	LIMIT_EXPORT_BATCHES = 16, /* beyond, records are dropped */

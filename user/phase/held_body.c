@@ -51,7 +51,8 @@ int held_body_get(void *context, uint32_t most_bytes, struct guard_body *ret_bod
 	struct replay *replay = &exchange->replay;
 	int error = 0;
 
-	CHECK(most_bytes <= LIMIT_HELD_MOST_BYTES);
+	/* One byte more tells whether there are more. */
+	CHECK(most_bytes <= LIMIT_HELD_MOST_BYTES + 1);
 	*ret_body = (struct guard_body){ .bytes = SPAN(""), .is_whole = true };
 	if (exchange->request_framing.kind == BODY_NONE)
 		return GUARD_PASS;

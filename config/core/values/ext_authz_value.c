@@ -8,10 +8,10 @@
 #include "user/base/units.h"
 
 static const struct schema_row body_rows[] = {
-	{ "maxRequestBytes", AS_U32(struct ext_authz_body, most_bytes), RANGE(1, LIMIT_HELD_BODY_BYTES),
+	{ "maxRequestBytes", AS_U32(struct ext_authz_body, most_bytes), RANGE(1, LIMIT_HELD_MOST_BYTES),
 	  .style = STYLE_STANDALONE, .need = "write how many bytes the service gets at most, such as 8192",
 	  .doc = "bytes that are held until the service has answered; a longer body is refused with 413" },
-	{ "maxSize", AS_U32(struct ext_authz_body, most_bytes), RANGE(1, LIMIT_HELD_BODY_BYTES),
+	{ "maxSize", AS_U32(struct ext_authz_body, most_bytes), RANGE(1, LIMIT_HELD_MOST_BYTES),
 	  .style = STYLE_MANIFEST, .need = "write how many bytes the service gets at most, such as 8192" },
 	{ "allowPartialMessage", AS_BOOL(struct ext_authz_body, allows_partial), .style = STYLE_STANDALONE,
 	  .dump = DUMP_NOT_ZERO, .doc = "`true`: of a longer body the service gets the beginning" },
