@@ -510,7 +510,7 @@ static void check_rule(void **state)
 }
 
 static struct rule rules[] = {
-	{ "a bare FIN is not redirected", BREAK_FIN, scenario_bare_fin, NULL, 5 },
+	{ "a bare FIN is not redirected", BREAK_FIN, scenario_bare_fin, NULL, 40 },
 	{ "a bare FIN is not passed behind a backlog", BREAK_FIN_PASS, scenario_fin_behind_backlog, &small,
 	  1 },
 	{ "delivered bytes are trimmed off a piece", BREAK_TRIM, scenario_partly_read, NULL, 1 },
