@@ -56,8 +56,9 @@ RELEASE_FILES = ("resume", "bodies", "crashes", "ends", "failpoints", "sockmap",
                  "bypass", "keeper", "same_host", "splice", "tunnel_memory", "upgrade")
 # These files are the same in both profiles: `make check` has them in asan, and what is heavy in release.
 SAME_IN_BOTH = (
-    "ends", "failpoints", "handover", "keeper", "resume", "resume_requests", "resume_responses", "same_host",
-    "same_host_life", "splice_body", "splice_integrity", "splice_life", "splice_start", "splice_tunnel")
+    "bypass", "ends", "failpoints", "handover", "keeper", "resume", "resume_requests", "resume_responses",
+    "resume_same_host", "same_host", "same_host_life", "splice_body", "splice_integrity", "splice_life",
+    "splice_paths", "splice_start", "splice_tunnel")
 
 
 def log_path(profile, *parts):
