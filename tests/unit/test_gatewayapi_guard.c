@@ -246,6 +246,18 @@ TEST(limits_of_a_service_have_conditions_and_stand_beside_those_of_the_gateway)
 	}
 }
 
+TEST(a_map_in_place_of_a_word_is_an_error)
+{
+	static const char text[] =
+		LACKS("extAuth: {url: 'http://a.example:1', grpc: {}, failureMode: {denyWithStatus: 503}}");
+	struct config_case c;
+
+	serves(text, "/ 500\n/z ok\n");
+	config_case_text(&c, text);
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:", "expected one of FailClosed, FailOpen, found a map");
+	config_case_done(&c);
+}
+
 /* A reference that breaks is no error of the object, but it must not be served without what it lacks. */
 TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 {

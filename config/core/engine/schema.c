@@ -298,10 +298,30 @@ static bool decode_value(struct decoder *d, const struct yaml_node *node, const 
 	}
 }
 
-static void decode_row(struct decoder *d, const struct yaml_node *node, const struct schema_row *row,
-		       void *object)
+static bool takes_maps(const struct decoder *d, const struct schema *schema, const char *key)
 {
-	if (!node || (row->form && (row->form == FORM_WORD) != (node->kind == YAML_SCALAR)))
+	for (size_t i = 0; i < schema->row_count; i++) {
+		const struct schema_row *row = &schema->rows[i];
+
+		if (row->form == FORM_MAP && is_of_style(d, row) && strcmp(row->key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Another row takes the other form of the value. If there is none, this row says what is wrong with it. */
+static bool is_for_another(const struct decoder *d, const struct yaml_node *node, const struct schema *schema,
+			   const struct schema_row *row)
+{
+	if (!row->form || (row->form == FORM_WORD) == (node->kind == YAML_SCALAR))
+		return false;
+	return row->form == FORM_MAP || takes_maps(d, schema, row->key);
+}
+
+static void decode_row(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
+		       const struct schema_row *row, void *object)
+{
+	if (!node || is_for_another(d, node, schema, row))
 		return;
 	/* Set first: a later row may set a more specific value. */
 	if (row->is_choice)
@@ -341,7 +361,7 @@ static void decode_one_of(struct decoder *d, const struct yaml_node *node, const
 		return;
 	chosen = decode_choice(d, node, keys, count, &index);
 	if (chosen)
-		decode_row(d, chosen, rows[index], object);
+		decode_row(d, chosen, schema, rows[index], object);
 }
 
 void schema_decode_members(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
@@ -358,7 +378,7 @@ void schema_decode_members(struct decoder *d, const struct yaml_node *node, cons
 			continue;
 		value = row->need ? decode_need(d, node, row->key, row->need) : decode_get(node, row->key);
 		if (row->type != SCHEMA_REST || row->decode)
-			decode_row(d, value, row, object);
+			decode_row(d, value, schema, row, object);
 	}
 	if (schema->check)
 		schema->check(d, node, object);
