@@ -37,17 +37,6 @@
 
 /* -------------------------------------------------------------------------------- policy values */
 
-struct access_log_policy {
-	struct span filter_text; /* as written; empty: every line is written */
-	const struct expression *filter; /* NULL: the same */
-	struct header_pair *add_list; /* fields whose values are expressions, as written */
-	const struct expression **add_expressions;
-	uint32_t add_count;
-	struct span *remove_list;
-	uint32_t remove_count;
-	uint32_t needs; /* enum expression_needs, of all its expressions */
-};
-
 /* Labels of the metrics of requests, as in the whole process. */
 struct metrics_policy {
 	struct header_pair *add_list; /* their values are expressions, as written */

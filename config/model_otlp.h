@@ -5,7 +5,7 @@
 
 #include "config/model_direct.h"
 
-/* Part of config/model.h: what is sent to a collector of OpenTelemetry. */
+/* Part of config/model.h: the access log, and what is sent to a collector of OpenTelemetry. */
 
 struct backend_ref;
 struct expression_value; /* policy/expression/expression_value.h */
@@ -31,6 +31,25 @@ struct otlp_target {
 	uint32_t resource_text_count;
 	struct otlp_resource *resource_list; /* with those of the environment */
 	uint32_t resource_count;
+};
+
+struct access_log_policy {
+	struct span filter_text; /* as written; empty: every line is written */
+	const struct expression *filter; /* NULL: the same */
+	struct header_pair *add_list; /* fields whose values are expressions, as written */
+	const struct expression **add_expressions;
+	uint32_t add_count;
+	struct span *remove_list;
+	uint32_t remove_count;
+	uint32_t needs; /* enum expression_needs, of all its expressions, with those of otlp */
+	struct access_log_otlp *otlp; /* NULL: no collector gets the log */
+};
+
+/* The access log, for a collector. */
+struct access_log_otlp {
+	struct otlp_target target;
+	bool has_filter, has_fields; /* written; otherwise `log` has those of the lines */
+	struct access_log_policy log; /* which entries, and their fields; without an otlp of its own */
 };
 
 /* How many requests have spans. */

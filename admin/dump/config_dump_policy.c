@@ -5,6 +5,7 @@
 
 #include "admin/dump/config_dump_schema.h"
 #include "admin/dump/config_dump_tls.h"
+#include "config/core/values/access_log_value.h"
 #include "config/core/values/callout_value.h"
 #include "config/core/values/guard_value.h"
 #include "config/core/values/policy_value.h"
@@ -214,6 +215,17 @@ static void dump_remote_limit_forms(struct json_writer *w, const struct remote_r
 	json_close(w);
 }
 
+static void dump_access_log(struct json_writer *w, const struct access_log_policy *policy)
+{
+	dump_rows(w, &access_log_schema, policy);
+	if (!policy->otlp)
+		return;
+	json_open_object(w, "otlp");
+	dump_service(w, policy->otlp->target.ref);
+	dump_rows(w, &access_log_otlp_schema, policy->otlp);
+	json_close(w);
+}
+
 static void dump_tracing(struct json_writer *w, const struct tracing_policy *policy)
 {
 	dump_service(w, policy->target.ref);
@@ -244,6 +256,8 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 		dump_ext_authz_forms(w, value->object);
 	else if (value->kind == POLICY_REMOTE_RATE_LIMIT)
 		dump_remote_limit_forms(w, value->object);
+	else if (value->kind == POLICY_FRONTEND_ACCESS_LOG)
+		dump_access_log(w, value->object);
 	else if (value->kind == POLICY_FRONTEND_TRACING)
 		dump_tracing(w, value->object);
 	else if (value->kind == POLICY_BACKEND_TLS)

@@ -114,7 +114,11 @@ static void add_callouts(const struct totals *totals, struct text *out)
 
 static void add_exports(const struct totals *totals, struct text *out)
 {
-	static const struct span signals[OTLP_SIGNAL_COUNT] = { { "traces", 6 } };
+	static const struct span signals[OTLP_SIGNAL_COUNT] = {
+#define OTLP_SIGNAL(id, name, records, method) { name, sizeof(name) - 1 },
+#include "user/base/otlp_signals.def"
+#undef OTLP_SIGNAL
+	};
 	static const struct span results[EXPORT_RESULT_COUNT] = {
 #define EXPORT_RESULT(id, name) { name, sizeof(name) - 1 },
 #include "user/base/export_results.def"

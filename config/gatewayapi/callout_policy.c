@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/callout_policy.h"
 
+#include "config/core/values/access_log_value.h"
 #include "config/core/values/callout_value.h"
 #include "config/core/values/tracing_value.h"
 #include "config/core/values/url_value.h"
@@ -29,7 +30,7 @@ static bool decode_ref(const struct service_source *source, const struct yaml_no
 	    !backend_ref_decode(source->m, node, source->object, BACKEND_USER_SERVICE, ref))
 		return false;
 	if (ref->is_invalid && source->is_collector)
-		config_error(d->report, node, "no spans reach this collector; name one that exists");
+		config_error(d->report, node, "nothing reaches this collector; name one that exists");
 	else if (ref->is_invalid)
 		decode_lacking(d, node,
 			       "the service cannot be asked, so nobody may enter; name one that exists");
@@ -98,6 +99,14 @@ const void *callout_policy_limit(struct manifests *m, const struct yaml_node *no
 	return policy && value_remote_limit_targets(m->decoder, node, policy, decode_service, &source)
 		       ? policy
 		       : NULL;
+}
+
+const void *callout_policy_access_log(struct manifests *m, const struct yaml_node *node,
+				      const struct manifest_object *object)
+{
+	struct service_source source = { m, object, true };
+
+	return value_access_log(m->decoder, node, decode_service, &source);
 }
 
 const void *callout_policy_tracing(struct manifests *m, const struct yaml_node *node,

@@ -16,6 +16,8 @@ const void *callout_policy_limit(struct manifests *m, const struct yaml_node *no
 /* A filter of type ExternalAuth (Gateway API, HTTPExternalAuthFilter). */
 const void *callout_policy_filter(struct manifests *m, const struct yaml_node *node,
 				  const struct manifest_object *object);
-/* The collector of `frontend.tracing`. */
+/* Those of `frontend` with a collector. */
+const void *callout_policy_access_log(struct manifests *m, const struct yaml_node *node,
+				      const struct manifest_object *object);
 const void *callout_policy_tracing(struct manifests *m, const struct yaml_node *node,
 				   const struct manifest_object *object);

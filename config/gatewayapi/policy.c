@@ -27,14 +27,16 @@ static void decode_frontend(struct manifests *m, const struct yaml_node *node, s
 		{ "proxyProtocol", "frontend/", ":frontend-proxy:", POLICY_FRONTEND_PROXY },
 		{ "networkAuthorization", "frontend/",
 		  ":frontend-network-authz:", POLICY_NETWORK_AUTHORIZATION },
-		{ "accessLog", "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG },
 		{ "metrics", "frontend/", ":frontend-metrics:", POLICY_FRONTEND_METRICS },
 	};
 
 	static const struct plain_policy tracing = { "tracing", "frontend/",
 						     ":frontend-tracing:", POLICY_FRONTEND_TRACING };
 	const struct yaml_node *proxy = decode_get(node, "proxyProtocol");
+	static const struct plain_policy log = { "accessLog", "frontend/",
+						 ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG };
 	const struct yaml_node *tracing_node = decode_get(node, "tracing");
+	const struct yaml_node *log_node = decode_get(node, "accessLog");
 	struct decoder *d = m->decoder;
 
 	if (!found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
@@ -43,6 +45,9 @@ static void decode_frontend(struct manifests *m, const struct yaml_node *node, s
 	if (proxy)
 		(void)value_trusts_proxies(d, proxy, &m->builder->snapshot->config);
 	found_add_plain(d, node, plain, ARRAY_LEN(plain), &source->found);
+	if (log_node)
+		found_add(&source->found, &log, callout_policy_access_log(m, log_node, source->object),
+			  log_node);
 	if (tracing_node)
 		found_add(&source->found, &tracing, callout_policy_tracing(m, tracing_node, source->object),
 			  tracing_node);

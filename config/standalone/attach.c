@@ -68,14 +68,14 @@ static bool is_second(struct decoder *d, const struct yaml_node *map, const stru
 
 static const void *frontend_value(struct standalone *s, const struct yaml_node *node, enum policy_kind kind)
 {
-	const void *object = kind == POLICY_FRONTEND_TRACING
-				     ? standalone_tracing(s, node, SPAN("frontend/tracing"))
-				     : policy_value(s->decoder, node, kind);
-
+	if (kind == POLICY_FRONTEND_TRACING)
+		return standalone_tracing(s, node);
+	if (kind == POLICY_FRONTEND_ACCESS_LOG)
+		return standalone_access_log(s, node);
 	if (kind == POLICY_FRONTEND_PROXY &&
 	    !value_trusts_proxies(s->decoder, node, &s->builder->snapshot->config))
 		return NULL;
-	return object;
+	return policy_value(s->decoder, node, kind);
 }
 
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node)

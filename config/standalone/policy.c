@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone/policy.h"
 
+#include "config/core/values/access_log_value.h"
 #include "config/core/values/callout_value.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/tracing_value.h"
@@ -94,10 +95,16 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 												 : NULL;
 }
 
-const void *standalone_tracing(struct standalone *s, const struct yaml_node *node, struct span base)
+const void *standalone_tracing(struct standalone *s, const struct yaml_node *node)
 {
-	s->base = base;
+	s->base = SPAN("frontend/tracing");
 	return value_tracing(s->decoder, node, decode_service, s);
+}
+
+const void *standalone_access_log(struct standalone *s, const struct yaml_node *node)
+{
+	s->base = SPAN("frontend/accessLog");
+	return value_access_log(s->decoder, node, decode_service, s);
 }
 
 /* -------------------------------------------------------------------------------- sets of policies */

@@ -29,8 +29,9 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 /* Policies of a helper service that a guard asks. */
 void standalone_callout_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret);
-/* frontendPolicies.tracing: struct tracing_policy; NULL: reported. */
-const void *standalone_tracing(struct standalone *s, const struct yaml_node *node, struct span base);
+/* Those of frontendPolicies that name a collector. NULL: reported. */
+const void *standalone_tracing(struct standalone *s, const struct yaml_node *node);
+const void *standalone_access_log(struct standalone *s, const struct yaml_node *node);
 /* Policies of an MCP target over HTTP. */
 void standalone_target_policies(struct standalone *s, const struct yaml_node *node,
 				struct policy_values *ret);

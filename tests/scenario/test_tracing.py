@@ -148,15 +148,17 @@ def tunnels():
     check(facts["bytes_in"] > 0 and facts["close_reason"], facts)
 
 
-@test("spans that wait are sent when the gateway ends")
+@test("spans and log entries that wait are sent when the gateway ends")
 def shutdown():
     needs()
     collector = otlp_api.HttpCollector()
-    gateway, _ = play(traced(collector.address, ["protocol: http", "randomSampling: true"]))
+    log = "accessLog: {otlp: {host: '%s', protocol: http}}" % collector.address
+    gateway, _ = play(traced(collector.address, ["protocol: http", "randomSampling: true"]).replace(
+        "  tracing:", "  %s\n  tracing:" % log))
     for _ in range(3):
         gateway.fetch("/get")
     gateway.stop()
-    eq(len(collector.spans.all(otlp_api.SERVER)), 3, "spans")
+    eq((len(collector.spans.all(otlp_api.SERVER)), len(collector.logs.all())), (3, 3), "spans and entries")
 
 
 @test("a collector that refuses for a while gets the spans later; one that rejects them does not")

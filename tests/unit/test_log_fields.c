@@ -27,7 +27,23 @@ TEST(what_no_line_could_have_is_refused)
 		{ BEGIN "add: {time: 'true'}" END,
 		  "a.yaml:2:27:" AT "add.time: ", "\"time\" is not the name of a field that is free" },
 		{ BEGIN "add: {a: 'nothing.known'}" END, "a.yaml:2:24:" AT "add.a: ", "is not understood" },
-		{ BEGIN "otlp: {host: 'a:1'}" END, "a.yaml:2:15:" AT "otlp: ", "not supported yet" },
+		{ BEGIN "database: {}" END, "a.yaml:2:15:" AT "database: ", "not supported yet" },
+		{ BEGIN "otlp: {}" END, "a.yaml:2:21:" AT "otlp: ", "host" },
+		{ BEGIN "otlp: collector" END, "a.yaml:2:21:" AT "otlp: ", "expected a map" },
+		{ BEGIN "otlp: {host: 'a:1', filter: response.code}" END,
+		  "a.yaml:2:43:" AT "otlp.filter: ", "write a condition" },
+		{ BEGIN "otlp: {host: 'a:1', fields: {add: {'a b': 'true'}}}" END,
+		  "a.yaml:2:57:" AT "otlp.fields.add[\"a b\"]: ", "is not the name of a field" },
+		{ BEGIN "otlp: {host: 'a:1', add: {a: 'true'}}" END, "a.yaml:2:35:" AT "otlp.add: ",
+		  "known here: host, service, backend, policies, filter, fields" },
+		{ BEGIN "otlp: {host: 'a:1', path: /v1/logs}" END,
+		  "a.yaml:2:41:" AT "otlp.path: ", "protocol: http" },
+		{ BEGIN "otlp: {host: 'a:1', protocol: http, path: logs}" END,
+		  "a.yaml:2:57:" AT "otlp.path: ", "is not a path" },
+		{ BEGIN "otlp: {host: 'a:1', protocol: tcp}" END,
+		  "a.yaml:2:45:" AT "otlp.protocol: ", "grpc" },
+		{ BEGIN "otlp: {host: 'a:1', resources: {a: request.path}}" END,
+		  "a.yaml:2:50:" AT "otlp.resources.a: ", "is not understood" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -125,6 +141,22 @@ TEST(a_client_can_neither_hide_nor_fill_the_log)
 	assert_int_equal(strlen(have), strlen("x=") + LIMIT_LOG_VALUE_BYTES);
 }
 
+static char *dumped(const struct config_case *c)
+{
+	struct json_writer w;
+	struct text out;
+	char *have;
+
+	text_init(&out);
+	json_begin(&w, &out);
+	json_open_object(&w, NULL);
+	dump_policy_value(&w, &c->snapshot->policy_list[0].value);
+	json_close(&w);
+	have = compact(text_span(&out));
+	text_done(&out);
+	return have;
+}
+
 TEST(both_forms_and_the_dump_agree)
 {
 	static const char *const texts[] = {
@@ -139,23 +171,96 @@ TEST(both_forms_and_the_dump_agree)
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct config_case c;
-		struct json_writer w;
-		struct text out;
 		char *have;
 
 		config_case_text(&c, texts[i]);
 		config_case_accepted(&c);
-		text_init(&out);
-		json_begin(&w, &out);
-		json_open_object(&w, NULL);
-		dump_policy_value(&w, &c.snapshot->policy_list[0].value);
-		json_close(&w);
-		have = compact(text_span(&out));
+		have = dumped(&c);
 		assert_string_equal(have,
 				    "{\"accessLog\":{\"filter\":\"response.code >= 400\",\"add\":{\"a\":"
 				    "\"backend.name\"},\"remove\":[\"lane\"]}}");
 		free(have);
-		text_done(&out);
 		config_case_done(&c);
 	}
+}
+
+#define MANIFEST                                                                                             \
+	"apiVersion: agentgateway.dev/v1alpha1\nkind: AgentgatewayPolicy\nmetadata: {name: p, namespace: "   \
+	"d}\nspec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}], frontend: {"   \
+	"accessLog: {"
+#define OTLP_DUMP                                                                                            \
+	"\"filter\":\"response.code >= 500\",\"fields\":{\"add\":{\"b\":\"request.path\"},\"remove\":["      \
+	"\"http.path\"]},\"path\":\"/l\",\"protocol\":\"http\"}}}"
+
+TEST(the_collector_is_the_same_in_both_forms_and_in_the_dump)
+{
+	static const char *const texts[] = {
+		BEGIN "remove: [lane], otlp: {host: 'c:4318', filter: response.code >= 500, fields: {add: "
+		      "{b: request.path}, remove: [http.path]}, path: /l, protocol: http, policies: {http: "
+		      "{requestTimeout: 3s}}}" END,
+		MANIFEST "attributes: {remove: [lane]}, otlp: {url: 'http://c:4318', filter: response.code "
+			 ">= 500, attributes: {add: [{name: b, expression: request.path}], remove: "
+			 "[http.path]}, path: /l, protocol: HTTP}}}}\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct config_case c;
+		char *have;
+
+		config_case_text(&c, texts[i]);
+		config_case_accepted(&c);
+		have = dumped(&c);
+		assert_non_null(
+			strstr(have, "{\"accessLog\":{\"remove\":[\"lane\"],\"otlp\":{\"backend\":\""));
+		assert_non_null(strstr(have, OTLP_DUMP));
+		assert_true(!strstr(have, "\"requestTimeout\":\"3s\"") == (i == 1));
+		free(have);
+		config_case_done(&c);
+	}
+}
+
+TEST(a_collector_has_the_filter_and_fields_of_the_lines_unless_it_has_its_own)
+{
+	static const struct {
+		const char *policy;
+		bool has_filter, has_fields;
+	} rows[] = {
+		{ "otlp: {host: 'c:1'}", false, false },
+		{ "otlp: {host: 'c:1', filter: 'false'}", true, false },
+		{ "otlp: {host: 'c:1', fields: {add: {b: '1'}}}", false, true },
+		{ "otlp: {host: 'c:1', fields: {}}", false, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct access_log_policy *lines, *sent;
+		struct config_case c;
+		struct text text;
+
+		text_init(&text);
+		text_fmt(&text, BEGIN "%s, filter: 'true', add: {a: request.path}, remove: [lane, route]" END,
+			 rows[i].policy);
+		config_case_text(&c, text.data);
+		config_case_accepted(&c);
+		lines = policy_of(&c);
+		sent = &lines->otlp->log;
+		assert_true((sent->filter != lines->filter) == rows[i].has_filter);
+		assert_int_equal(sent->remove_count, rows[i].has_fields ? 0 : 2);
+		assert_true((sent->add_list != lines->add_list) == rows[i].has_fields);
+		assert_null(sent->otlp);
+		assert_true(lines->needs == (lines->needs | sent->needs));
+		assert_true(span_eq(lines->otlp->target.path, SPAN("/v1/logs")));
+		config_case_done(&c);
+		text_done(&text);
+	}
+}
+
+TEST(a_collector_that_is_not_there_is_an_error_of_the_policy)
+{
+	struct config_case c;
+
+	config_case_text(&c, MANIFEST "otlp: {backendRef: {name: none, port: 4317}}}}}\n");
+	assert_int_equal(c.result, 0);
+	assert_int_equal(c.snapshot->policy_count, 0);
+	assert_non_null(strstr(config_case_lines(&c, CONFIG_ERROR), "nothing reaches this collector"));
+	config_case_done(&c);
 }

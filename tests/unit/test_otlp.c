@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records and messages of OTLP byte by byte; test_tracing.py (scenario) reads them with python3-protobuf. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/protobuf.h"
+#include "user/otlp/log_record.h"
 #include "user/otlp/otlp_message.h"
 #include "user/otlp/otlp_writer.h"
 
@@ -197,4 +199,104 @@ TEST(a_response_says_how_many_records_it_rejects)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		assert_int_equal(otlp_rejected(rows[i].response), rows[i].want);
+}
+
+/* "name=text " or "name=[number] " for each attribute of a LogRecord. */
+static const char *attributes_of(struct span rest)
+{
+	static char out[4096];
+	struct protobuf_field field, pair, value;
+	size_t len = 0;
+
+	out[0] = '\0';
+	while (protobuf_next(&rest, &field) == 1) {
+		struct span inner = field.bytes;
+
+		if (field.number != 6)
+			continue;
+		assert_int_equal(protobuf_next(&inner, &pair), 1);
+		len += (size_t)snprintf(out + len, sizeof(out) - len, "%.*s=", SPAN_FMT(pair.bytes));
+		assert_int_equal(protobuf_next(&inner, &pair), 1);
+		inner = pair.bytes;
+		assert_int_equal(protobuf_next(&inner, &value), 1);
+		if (value.wire == PROTOBUF_LEN)
+			len += (size_t)snprintf(out + len, sizeof(out) - len, "%.*s ", SPAN_FMT(value.bytes));
+		else
+			len += (size_t)snprintf(out + len, sizeof(out) - len, "[%llu] ",
+						(unsigned long long)value.value);
+	}
+	return out;
+}
+
+static const struct stream_record entry = {
+	.id = 7,
+	.method = SPAN("GET"),
+	.path = SPAN("/a"),
+	.status = 200,
+	.reason = END_OK,
+	.bytes_in = 3,
+	.duration_ns = 12 * 1000 * 1000,
+	.connect_us = 250,
+	.trace_id = SPAN("4bf92f3577b34da6a3ce929d0e0e4736"),
+	.span_id = SPAN("00f067aa0ba902b7"),
+};
+
+TEST(a_log_record_has_the_fields_of_the_line)
+{
+	static const struct access_log_policy plain = { 0 };
+	char memory[LIMIT_OTLP_RECORD_BYTES];
+	struct otlp_writer w;
+
+	otlp_init(&w, memory, sizeof(memory));
+	log_record_write(&w, &plain, &entry, NULL, 0x0102030405060708);
+	assert_int_equal(w.dropped, 0);
+	/* Times, severity, the body {string_value: "request"}, then the ids. */
+	assert_memory_equal(w.data,
+			    "\x09\x08\x07\x06\x05\x04\x03\x02\x01\x59\x08\x07\x06\x05\x04\x03\x02\x01"
+			    "\x10\x09\x1a\x04INFO\x2a\x09\x0a\x07request"
+			    "\x4a\x10\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36"
+			    "\x52\x08\x00\xf0\x67\xaa\x0b\xa9\x02\xb7",
+			    65);
+	assert_string_equal(attributes_of(otlp_span(&w)),
+			    "http.method=GET http.path=/a http.status=[200] "
+			    "trace.id=4bf92f3577b34da6a3ce929d0e0e4736 span.id=00f067aa0ba902b7 "
+			    "duration=12ms backend.connect=0.250ms bytes_in=[3] bytes_out=[0] lane=copy "
+			    "stream.id=[7] close_reason=ok ");
+}
+
+TEST(what_a_policy_removes_is_in_no_part_of_a_log_record)
+{
+	struct span removed[] = { SPAN("http.path"),	  SPAN("trace.id"),  SPAN("span.id"),
+				  SPAN("lane"),		  SPAN("duration"),  SPAN("none"),
+				  SPAN("bytes_in"),	  SPAN("bytes_out"), SPAN("close_reason"),
+				  SPAN("backend.connect") };
+	const struct access_log_policy policy = { .remove_list = removed,
+						  .remove_count = ARRAY_LEN(removed) };
+	char memory[LIMIT_OTLP_RECORD_BYTES];
+	struct protobuf_field field;
+	struct otlp_writer w;
+	struct span rest;
+
+	otlp_init(&w, memory, sizeof(memory));
+	log_record_write(&w, &policy, &entry, NULL, 1);
+	assert_string_equal(attributes_of(otlp_span(&w)), "http.method=GET http.status=[200] stream.id=[7] ");
+	rest = otlp_span(&w);
+	while (protobuf_next(&rest, &field) == 1)
+		assert_true(field.number != 9 && field.number != 10);
+}
+
+TEST(a_log_record_without_memory_for_all_of_it_says_how_many_attributes_it_lacks)
+{
+	static const struct access_log_policy plain = { 0 };
+
+	for (size_t size = 80; size < 400; size += 7) {
+		char *memory = malloc(size);
+		struct otlp_writer w;
+
+		assert_non_null(memory);
+		otlp_init(&w, memory, size);
+		log_record_write(&w, &plain, &entry, NULL, 1);
+		assert_true(w.len <= size && (w.dropped > 0 || size > 300));
+		free(memory);
+	}
 }

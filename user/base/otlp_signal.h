@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What is sent to a collector. Here, because counters are kept by these. */
+/* Rows of otlp_signals.def. Here, because counters are kept by these. */
 enum otlp_signal {
-	OTLP_TRACES,
+#define OTLP_SIGNAL(id, name, records, method) OTLP_##id,
+#include "user/base/otlp_signals.def"
+#undef OTLP_SIGNAL
 	OTLP_SIGNAL_COUNT,
 };
 

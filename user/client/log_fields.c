@@ -40,13 +40,18 @@ static void add_field(struct log_fields *fields, struct span name, const struct 
 	fields->extras.count++;
 }
 
+bool log_filter_wants(const struct access_log_policy *policy, const struct expression_facts *facts)
+{
+	expression_scratch_init(facts->scratch);
+	return !policy->filter || expression_test(policy->filter, facts) != EXPRESSION_IS_FALSE;
+}
+
 bool log_fields_fill(struct log_fields *fields, const struct access_log_policy *policy,
 		     const struct expression_facts *facts)
 {
 	fields->extras = (struct access_extras){ fields->list, 0 };
 	fields->used = 0;
-	expression_scratch_init(facts->scratch);
-	if (policy->filter && expression_test(policy->filter, facts) == EXPRESSION_IS_FALSE)
+	if (!log_filter_wants(policy, facts))
 		return false;
 	for (uint32_t i = 0; i < policy->add_count; i++)
 		add_field(fields, policy->add_list[i].name, policy->add_expressions[i], facts);

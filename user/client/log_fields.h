@@ -20,9 +20,10 @@ static inline bool log_fields_are_wanted(const struct access_log_policy *policy)
 	return policy && (policy->filter || policy->add_count);
 }
 
+/* False: the filter drops the entry. One that gives up keeps it: no client may hide from the log. */
+bool log_filter_wants(const struct access_log_policy *policy, const struct expression_facts *facts);
 /*
- * Evaluates the filter and the fields; `facts` needs its scratch memory. False: the filter wants no line. A
- * filter that gives up wants one: no client may hide from the log.
+ * Evaluates the filter and the fields; `facts` needs its scratch memory. False: the filter wants no line.
  */
 bool log_fields_fill(struct log_fields *fields, const struct access_log_policy *policy,
 		     const struct expression_facts *facts);

@@ -7,6 +7,7 @@
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/http/reply.h"
+#include "user/otlp/exporter.h"
 
 struct lease *lease_create(struct snapshot *snapshot)
 {
@@ -70,18 +71,18 @@ void proxy_on_log_timer(struct timer *timer, uint64_t now_ms)
 		timer_arm(loop_timers(proxy->loop), timer, now_ms + PROXY_LOG_DELAY_MS);
 }
 
-void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record,
-	       const struct access_extras *extras)
+void proxy_log_soon(struct proxy *proxy)
 {
-	const struct access_log_policy *policy = lease->snapshot->access_log;
-
-	if (!lease->snapshot->config.access_log)
-		return;
-	access_log_add(proxy->log, record, extras, proxy_wall_us(proxy), policy ? policy->remove_list : NULL,
-		       policy ? policy->remove_count : 0);
 	if (!timer_is_armed(&proxy->log_timer))
 		timer_arm(loop_timers(proxy->loop), &proxy->log_timer,
 			  proxy_now_ms(proxy) + PROXY_LOG_DELAY_MS);
+}
+
+bool proxy_may_export(struct proxy *proxy, enum otlp_signal signal)
+{
+	if (!proxy->exporters[signal])
+		proxy->exporters[signal] = exporter_create(&proxy->callouts, signal);
+	return proxy->exporters[signal] && exporter_has_room(proxy->exporters[signal]);
 }
 
 enum { PROXY_REST_MS = 250 };

@@ -104,7 +104,7 @@ struct proxy {
 	struct sockmap_lane sockmap; /* used when relay.gate points here */
 	struct upstream_pool pool;
 	struct callouts callouts; /* of helper services */
-	struct exporter *spans; /* owner; NULL: none was made */
+	struct exporter *exporters[OTLP_SIGNAL_COUNT]; /* owner; NULL: none was made */
 	struct answer_cache *answers; /* of helper services; owner; NULL: not needed yet */
 	struct jwt_verifier *tokens; /* owner; NULL: not needed yet */
 	struct head_budget head_budget; /* of the running requests */
@@ -147,10 +147,9 @@ void proxy_set_lease(struct proxy *proxy, struct lease *lease);
 
 void proxy_bind_unref(struct proxy_bind *bind);
 
-/* Writes an access log line, unless the log is off. */
-/* extras: NULL: none. */
-void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record,
-	       const struct access_extras *extras);
+void proxy_log_soon(struct proxy *proxy); /* lines wait to be written */
+/* False: another record for a collector would be dropped, and is counted as dropped. */
+bool proxy_may_export(struct proxy *proxy, enum otlp_signal signal);
 void proxy_on_log_timer(struct timer *timer, uint64_t now_ms);
 void proxy_on_rest_timer(struct timer *timer, uint64_t now_ms);
 /* Call after a stream or client was freed: arms the timer that returns cached memory (mem_rest()). */

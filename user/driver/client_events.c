@@ -9,7 +9,7 @@
 #include "user/client/client_facts.h"
 #include "user/client/client_h2.h"
 #include "user/client/client_tls.h"
-#include "user/client/log_fields.h"
+#include "user/client/log_entry.h"
 #include "user/driver/driver.h"
 #include "user/phase/tunnel.h"
 #include "user/restart/stream/conn_status.h"
@@ -92,16 +92,12 @@ static void log_client(struct client *client, const struct stream_record *record
 					  .random = proxy_random(client->proxy),
 					  .end_ns = proxy_wall_us(client->proxy) * NS_PER_US };
 	struct client_facts own;
-	struct log_fields fields;
 	struct arena arena;
-	bool is_wanted;
+	bool is_known;
 
-	fields.extras.count = 0;
 	arena_init(&arena, 1024);
-	is_wanted = client_facts_fill(&own, client, NULL, policy->needs, &arena, &facts) < 0 ||
-		    log_fields_fill(&fields, policy, &facts);
-	if (is_wanted)
-		proxy_log(client->proxy, client->proxy->lease, record, &fields.extras);
+	is_known = client_facts_fill(&own, client, NULL, policy->needs, &arena, &facts) == 0;
+	log_entry_write(client->proxy, client->proxy->lease, record, is_known ? &facts : NULL);
 	arena_done(&arena);
 }
 
@@ -122,10 +118,10 @@ static void log_end(struct client *client, enum end_reason reason, struct span e
 	if (client->bind->bind)
 		record.bind = client->bind->bind->key;
 	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
-	if (log_fields_are_wanted(proxy->lease->snapshot->access_log))
+	if (log_entry_has_expressions(proxy->lease->snapshot->access_log))
 		log_client(client, &record);
 	else
-		proxy_log(proxy, proxy->lease, &record, NULL);
+		log_entry_write(proxy, proxy->lease, &record, NULL);
 }
 
 const struct client_handler stream_handler = {

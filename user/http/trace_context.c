@@ -18,7 +18,7 @@ static int digit_of(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool read_number(const char *at, size_t digits, uint64_t *ret)
+bool trace_number(const char *at, size_t digits, uint64_t *ret)
 {
 	uint64_t number = 0;
 
@@ -39,17 +39,17 @@ bool trace_context_parse(struct span value, struct trace_context *ret)
 	const char *at = value.data;
 	uint64_t version, flags;
 
-	if (value.len < TRACE_PARENT_BYTES || !read_number(at, 2, &version) || version == 0xff)
+	if (value.len < TRACE_PARENT_BYTES || !trace_number(at, 2, &version) || version == 0xff)
 		return false;
 	if (at[2] != '-' || at[TRACE_SPAN_AT - 1] != '-' || at[TRACE_SPAN_AT + TRACE_SPAN_DIGITS] != '-')
 		return false;
 	/* A later version may append members, each behind a dash. */
 	if (value.len > TRACE_PARENT_BYTES && (version == 0 || at[TRACE_PARENT_BYTES] != '-'))
 		return false;
-	if (!read_number(at + TRACE_ID_AT, 16, &context.trace_id[0]) ||
-	    !read_number(at + TRACE_ID_AT + 16, 16, &context.trace_id[1]) ||
-	    !read_number(at + TRACE_SPAN_AT, TRACE_SPAN_DIGITS, &context.span_id) ||
-	    !read_number(at + TRACE_PARENT_BYTES - 2, 2, &flags))
+	if (!trace_number(at + TRACE_ID_AT, 16, &context.trace_id[0]) ||
+	    !trace_number(at + TRACE_ID_AT + 16, 16, &context.trace_id[1]) ||
+	    !trace_number(at + TRACE_SPAN_AT, TRACE_SPAN_DIGITS, &context.span_id) ||
+	    !trace_number(at + TRACE_PARENT_BYTES - 2, 2, &flags))
 		return false;
 	context.flags = flags & (TRACE_SAMPLED | TRACE_RANDOM);
 	if (!(context.trace_id[0] | context.trace_id[1]) || !context.span_id)

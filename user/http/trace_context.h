@@ -35,6 +35,8 @@ bool trace_context_find(const struct fields *fields, struct trace_context *ret);
 void trace_context_write(const struct trace_context *context, char out[TRACE_PARENT_BYTES]);
 /* True for a list of members as 3.3.1 has it: up to 32 members key=value, each key once. It may be empty. */
 bool trace_state_is_valid(struct span value);
+/* Reads up to 16 digits of an id; only those of lower case count. False: another character. */
+bool trace_number(const char *at, size_t digits, uint64_t *ret);
 /* An id of a span; `random`: any number. */
 static inline uint64_t trace_span_id(uint64_t random)
 {

@@ -30,6 +30,33 @@ uint64_t access_fields_mask(const struct span *name_list, uint32_t name_count)
 	return mask;
 }
 
+struct span access_field_name(enum access_field field)
+{
+	return fields[field].name;
+}
+
+struct span access_duration(char out[ACCESS_TIME_BYTES], uint64_t ms)
+{
+	size_t len = text_u64(out, ms);
+
+	memcpy(out + len, "ms", 2);
+	return span_of(out, len + 2);
+}
+
+struct span access_micros(char out[ACCESS_TIME_BYTES], uint32_t us)
+{
+	int len = us ? snprintf(out, ACCESS_TIME_BYTES, "%u.%03ums", us / 1000, us % 1000) : 0;
+
+	return span_of(out, (size_t)len);
+}
+
+struct span access_class(enum end_reason reason)
+{
+	struct span class = span_str(end_reason_class(reason));
+
+	return span_eq(class, SPAN("Upstream")) ? (struct span){ 0 } : class;
+}
+
 struct line {
 	struct text text;
 	bool is_json;
@@ -88,30 +115,22 @@ static void put_number(struct line *line, enum access_field field, bool has_valu
 
 static void put_duration(struct line *line, enum access_field field, bool has_value, uint64_t ms)
 {
-	char digits[24];
-	size_t len = text_u64(digits, ms);
+	char text[ACCESS_TIME_BYTES];
 
-	memcpy(digits + len, "ms", 2);
 	if (has_value)
-		put_word(line, field, span_of(digits, len + 2));
+		put_word(line, field, access_duration(text, ms));
 }
 
-/* Milliseconds with three decimals. */
 static void put_micros(struct line *line, enum access_field field, uint32_t us)
 {
-	char text[24];
-	int len = us ? snprintf(text, sizeof(text), "%u.%03ums", us / 1000, us % 1000) : 0;
+	char text[ACCESS_TIME_BYTES];
 
-	put_word(line, field, span_of(text, (size_t)len));
+	put_word(line, field, access_micros(text, us));
 }
 
-/* The class of streams without trouble is left out. */
 static void put_class(struct line *line, enum access_field field, enum end_reason reason)
 {
-	struct span class = span_str(end_reason_class(reason));
-
-	if (!span_eq(class, SPAN("Upstream")))
-		put_word(line, field, class);
+	put_word(line, field, access_class(reason));
 }
 
 static void put_lane(struct line *line, enum access_field field, const struct stream_record *record)

@@ -25,6 +25,13 @@ enum access_field {
 /* Bit (1 << field) for each name of the list that is a field; unknown names are ignored. */
 uint64_t access_fields_mask(const struct span *name_list, uint32_t name_count);
 
+struct span access_field_name(enum access_field field);
+/* Values of fields: "12ms", "0.250ms" (empty: 0), and the class of a reason (empty: no trouble). */
+enum { ACCESS_TIME_BYTES = 24 };
+struct span access_duration(char out[ACCESS_TIME_BYTES], uint64_t ms);
+struct span access_micros(char out[ACCESS_TIME_BYTES], uint32_t us);
+struct span access_class(enum end_reason reason);
+
 /* The date of the last line, reused by all lines of the same second. Zeroed before the first use. */
 struct access_time {
 	uint64_t second;

@@ -35,6 +35,7 @@ struct export_batch {
 };
 
 struct exporter {
+	enum otlp_signal signal;
 	struct callouts *callouts; /* borrowed */
 	struct snapshot *snapshot; /* one reference; NULL: nothing waits */
 	const struct otlp_target *target; /* of it */
@@ -71,7 +72,7 @@ static uint64_t now_ms(const struct exporter *exporter)
 
 static void count(const struct exporter *exporter, enum export_result result, uint64_t records)
 {
-	tally_add(&pool_of(exporter)->counters->exported[OTLP_TRACES][result], records);
+	tally_add(&pool_of(exporter)->counters->exported[exporter->signal][result], records);
 }
 
 /* ------------------------------------------------------------------------------------ batches */
@@ -183,12 +184,17 @@ static void go_on(struct exporter *exporter)
 
 static void log_failure(struct exporter *exporter, struct span why)
 {
+	static const char *const records[OTLP_SIGNAL_COUNT] = {
+#define OTLP_SIGNAL(id, name, records, method) records,
+#include "user/base/otlp_signals.def"
+#undef OTLP_SIGNAL
+	};
 	uint64_t suppressed;
 
 	if (!log_rate_pass(&exporter->failure_log, now_ms(exporter), FAILURE_LOG_MS, &suppressed))
 		return;
-	log_warn("spans do not reach collector %.*s: %.*s (%llu more failures since the last such line)",
-		 SPAN_FMT(exporter->target->ref->backend->name), SPAN_FMT(why),
+	log_warn("%s do not reach collector %.*s: %.*s (%llu more failures since the last such line)",
+		 records[exporter->signal], SPAN_FMT(exporter->target->ref->backend->name), SPAN_FMT(why),
 		 (unsigned long long)suppressed);
 }
 
@@ -286,9 +292,14 @@ static void on_done(struct callout *call, void *context)
 
 static int start_call(struct exporter *exporter, const struct request_head *head, struct span body)
 {
+	static const enum callout_kind kinds[OTLP_SIGNAL_COUNT] = {
+#define OTLP_SIGNAL(id, name, records, method) CALLOUT_##id,
+#include "user/base/otlp_signals.def"
+#undef OTLP_SIGNAL
+	};
 	const struct otlp_target *target = exporter->target;
 	const struct callout_request request = {
-		.kind = CALLOUT_TRACES,
+		.kind = kinds[exporter->signal],
 		.ref = target->ref,
 		.snapshot = exporter->snapshot,
 		.default_ms = target->timeout_ms,
@@ -316,7 +327,7 @@ static int write_head(const struct exporter *exporter, struct arena *arena, stru
 {
 	const struct otlp_target *target = exporter->target;
 	bool is_grpc = target->protocol == OTLP_GRPC;
-	struct span path = is_grpc ? otlp_method() : target->path;
+	struct span path = is_grpc ? otlp_method(exporter->signal) : target->path;
 	ptrdiff_t mark = span_find(path, '?');
 	int error;
 
@@ -398,13 +409,14 @@ static void on_end_timer(struct timer *timer, uint64_t now)
 
 /* ------------------------------------------------------------------------------------ life */
 
-struct exporter *exporter_create(struct callouts *callouts)
+struct exporter *exporter_create(struct callouts *callouts, enum otlp_signal signal)
 {
 	struct exporter *exporter = hg_calloc(1, sizeof(*exporter));
 
 	if (!exporter)
 		return NULL;
 	exporter->callouts = callouts;
+	exporter->signal = signal;
 	list_init(&exporter->waiting);
 	timer_init(&exporter->timer, on_timer);
 	timer_init(&exporter->end_timer, on_end_timer);

@@ -6,14 +6,14 @@
 #include "user/callout/callouts.h"
 
 /*
- * The spans that a worker sends to a collector: collected for a second, or until a batch is
+ * The records of one signal that a worker sends to a collector: collected for a second, or until a batch is
  * full, then sent by one call at a time. Nothing here waits: what a collector does not take in time is kept
  * within limits (LIMIT_EXPORT_BATCHES), or dropped and counted.
  */
 struct exporter;
 
 /* `callouts` is borrowed. NULL without memory. */
-struct exporter *exporter_create(struct callouts *callouts);
+struct exporter *exporter_create(struct callouts *callouts, enum otlp_signal signal);
 /* Counts what is left as dropped. Its call must have ended: exporter_finish(). NULL allowed. */
 void exporter_free(struct exporter *exporter);
 

@@ -23,9 +23,15 @@ enum {
 	RECORD_FRAME_BYTES = 16, /* the same of one record */
 };
 
-struct span otlp_method(void)
+struct span otlp_method(enum otlp_signal signal)
 {
-	return SPAN("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+	static const struct span methods[OTLP_SIGNAL_COUNT] = {
+#define OTLP_SIGNAL(id, name, records, method) { method, sizeof(method) - 1 },
+#include "user/base/otlp_signals.def"
+#undef OTLP_SIGNAL
+	};
+
+	return methods[signal];
 }
 
 int otlp_append_record(struct buf *records, struct span record)

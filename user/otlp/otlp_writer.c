@@ -157,6 +157,22 @@ void otlp_id(struct otlp_writer *w, uint32_t number, const uint64_t *words, size
 
 /* ------------------------------------------------------------------------------------ attributes */
 
+bool otlp_evaluate(const struct expression *expression, const struct expression_facts *facts,
+		   struct expression_value *ret)
+{
+	struct span text;
+
+	expression_scratch_init(facts->scratch);
+	*ret = expression_evaluate(expression, facts);
+	if (ret->type == EXPRESSION_BOOL || ret->type == EXPRESSION_INT || ret->type == EXPRESSION_DOUBLE)
+		return true;
+	expression_scratch_init(facts->scratch);
+	if (expression_text(expression, facts, &text) < 0)
+		return false;
+	*ret = expression_span(text);
+	return true;
+}
+
 static bool is_removed(const struct otlp_writer *w, struct span name)
 {
 	for (uint32_t i = 0; i < w->removed_count; i++)

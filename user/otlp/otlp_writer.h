@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "policy/expression/expression_value.h"
+#include "policy/expression/expression.h"
 
 /*
  * Writes one record of OpenTelemetry's protocol, a span or a log record, field by field (protobuf.dev,
@@ -34,6 +34,13 @@ void otlp_fixed64(struct otlp_writer *w, uint32_t number, uint64_t value);
 void otlp_fixed32(struct otlp_writer *w, uint32_t number, uint32_t value);
 /* An id: 8 bytes of each word, most significant first. */
 void otlp_id(struct otlp_writer *w, uint32_t number, const uint64_t *words, size_t count);
+
+/*
+ * Evaluates what an attribute can say: a number, true or false, otherwise the text of the value, in the
+ * scratch memory of the facts until the next evaluation. False: it has no value.
+ */
+bool otlp_evaluate(const struct expression *expression, const struct expression_facts *facts,
+		   struct expression_value *ret);
 
 /*
  * Attributes: the message KeyValue as field `number`. A text that is empty, and a value that is none, is left

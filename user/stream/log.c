@@ -1,29 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/stream/log.h"
 
-#include "user/client/log_fields.h"
+#include "user/client/log_entry.h"
 #include "user/client/metric_labels.h"
 #include "user/stream/end_facts.h"
 
 void stream_log(struct stream *stream, const struct stream_record *record)
 {
 	const struct access_log_policy *policy = stream->lease->snapshot->access_log;
-	const struct access_extras *extras = NULL;
-	struct log_fields fields;
 	struct end_facts end;
-	bool is_wanted = true;
+	bool is_known;
 
-	if (!log_fields_are_wanted(policy)) {
-		proxy_log(stream->proxy, stream->lease, record, NULL);
+	if (!log_entry_has_expressions(policy)) {
+		log_entry_write(stream->proxy, stream->lease, record, NULL);
 		return;
 	}
-	/* Without memory the line has only its usual fields: none is lost. */
-	if (end_facts_fill(&end, stream, policy->needs, record) == 0) {
-		is_wanted = log_fields_fill(&fields, policy, &end.facts.facts);
-		extras = &fields.extras;
-	}
-	if (is_wanted)
-		proxy_log(stream->proxy, stream->lease, record, extras);
+	/* Without memory the entry has only its usual fields: none is lost. */
+	is_known = end_facts_fill(&end, stream, policy->needs, record) == 0;
+	log_entry_write(stream->proxy, stream->lease, record, is_known ? &end.facts.facts : NULL);
 	end_facts_done(&end);
 }
 

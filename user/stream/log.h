@@ -4,9 +4,9 @@
 #include "user/stream/stream.h"
 
 /*
- * Writes the line of a stream that ends, with the fields that the accessLog policy adds, unless its filter
- * wants none. Expressions read the request as the backend got it; of a tunnel, which has given its head back,
- * and of a resumed request only method, host and path, as the client sent them.
+ * Writes the entry of a stream that ends, as the accessLog policy wants it (log_entry.h). Expressions read
+ * the request as the backend got it; of a tunnel, which has given its head back, and of a resumed request
+ * only method, host and path, as the client sent them.
  */
 void stream_log(struct stream *stream, const struct stream_record *record);
 

@@ -271,16 +271,8 @@ static void send_span(const struct stream *stream, const struct stream_tracing *
 
 	if (w->dropped)
 		otlp_number(w, DROPPED, w->dropped);
-	exporter_add(proxy->spans, is_configured ? now : stream->lease->snapshot,
+	exporter_add(proxy->exporters[OTLP_TRACES], is_configured ? now : stream->lease->snapshot,
 		     is_configured ? &now->tracing->target : &tracing->policy->target, otlp_span(w));
-}
-
-/* False: the span would be dropped. */
-static bool can_send(struct proxy *proxy)
-{
-	if (!proxy->spans)
-		proxy->spans = exporter_create(&proxy->callouts);
-	return proxy->spans && exporter_has_room(proxy->spans);
 }
 
 /* ------------------------------------------------------------------------------------ attempts */
@@ -348,7 +340,7 @@ static void end_attempt(struct stream *stream, struct stream_tracing *tracing, s
 
 	if (!tracing->attempt_id)
 		return;
-	if (can_send(stream->proxy)) {
+	if (proxy_may_export(stream->proxy, OTLP_TRACES)) {
 		otlp_init(&w, memory, sizeof(memory));
 		begin_span(&w, tracing, tracing->attempt_id, tracing->span_id, KIND_CLIENT);
 		otlp_fixed32(&w, FLAGS, tracing->flags | FLAG_HAS_REMOTE);
@@ -450,17 +442,9 @@ static void put_added(struct otlp_writer *w, const struct tracing_policy *policy
 	for (uint32_t i = 0; i < policy->attribute_count; i++) {
 		const struct expression *expression = policy->attribute_expressions[i];
 		struct expression_value value;
-		struct span text;
 
-		expression_scratch_init(facts->scratch);
-		value = expression_evaluate(expression, facts);
-		if (value.type != EXPRESSION_BOOL && value.type != EXPRESSION_INT &&
-		    value.type != EXPRESSION_DOUBLE) {
-			expression_scratch_init(facts->scratch);
-			if (expression_text(expression, facts, &text) < 0)
-				continue;
-			value = expression_span(text);
-		}
+		if (!otlp_evaluate(expression, facts, &value))
+			continue;
 		if (span_eq(policy->attribute_list[i].name, SPAN("span.name")) &&
 		    value.type == EXPRESSION_TEXT) {
 			text_clear(name);
@@ -525,7 +509,7 @@ void tracing_end(struct stream *stream, const struct stream_record *record)
 	route = route_of(stream, tracing);
 	end_attempt(stream, tracing, record->method,
 		    tracing->attempt_status ? (struct span){ 0 } : span_str(end_reason_text(record->reason)));
-	if (!can_send(stream->proxy))
+	if (!proxy_may_export(stream->proxy, OTLP_TRACES))
 		return;
 	text_borrow(&name, name_memory, sizeof(name_memory));
 	text_add(&name, span_first(record->method, LIMIT_OTLP_VALUE_BYTES / 2));

@@ -65,8 +65,9 @@ static bool worker_is_handed_over(const struct worker *worker)
 static void worker_close(struct worker *worker)
 {
 	worker->proxy.pool.is_closing = true;
-	if (worker->proxy.spans)
-		exporter_skip_delay(worker->proxy.spans);
+	for (size_t i = 0; i < OTLP_SIGNAL_COUNT; i++)
+		if (worker->proxy.exporters[i])
+			exporter_skip_delay(worker->proxy.exporters[i]);
 	clients_drain(&worker->proxy, false);
 	if (worker_is_handed_over(worker))
 		worker_on_ports_closed(&worker->ports);
@@ -184,7 +185,22 @@ static void worker_on_phase(struct message *message, void *context)
 
 static void worker_on_exported(void *context)
 {
-	loop_stop(((struct worker *)context)->loop);
+	struct worker *worker = context;
+
+	if (--worker->exporters_left == 0)
+		loop_stop(worker->loop);
+}
+
+/* True: nothing is left to send; otherwise worker_on_exported() follows. */
+static bool worker_finish_exports(struct worker *worker)
+{
+	for (size_t i = 0; i < OTLP_SIGNAL_COUNT; i++) {
+		struct exporter *exporter = worker->proxy.exporters[i];
+
+		if (exporter && !exporter_finish(exporter, worker_on_exported, worker))
+			worker->exporters_left++;
+	}
+	return worker->exporters_left == 0;
 }
 
 static void worker_on_stop(struct message *message, void *context)
@@ -198,8 +214,8 @@ static void worker_on_stop(struct message *message, void *context)
 	worker_ports_stop(&worker->ports);
 	worker_abort_streams(worker, END_DRAIN_DEADLINE);
 	worker_close_clients(worker, END_DRAIN_DEADLINE);
-	/* Streams that have just ended have spans, too. */
-	if (!worker->proxy.spans || exporter_finish(worker->proxy.spans, worker_on_exported, worker))
+	/* Streams that have just ended have spans and log entries, too. */
+	if (worker_finish_exports(worker))
 		loop_stop(worker->loop);
 }
 
@@ -344,8 +360,10 @@ static void *worker_run(void *argument)
 			  strerrordesc_np(-error));
 	worker_ports_done(&worker->ports);
 	mirrors_stop(&worker->proxy);
-	exporter_free(worker->proxy.spans);
-	worker->proxy.spans = NULL;
+	for (size_t i = 0; i < OTLP_SIGNAL_COUNT; i++) {
+		exporter_free(worker->proxy.exporters[i]);
+		worker->proxy.exporters[i] = NULL;
+	}
 	upstream_pool_done(&worker->proxy.pool);
 	timer_cancel(loop_timers(worker->loop), &worker->proxy.log_timer);
 	timer_cancel(loop_timers(worker->loop), &worker->proxy.rest_timer);

@@ -20,5 +20,6 @@ struct worker {
 	struct worker_ports ports;
 	atomic_bool has_closed; /* the ports are closed */
 	struct timer fresh_timer; /* closes connections that sent nothing before the ports closed */
+	uint32_t exporters_left; /* that still send, after the end */
 	struct timer ticket_timer; /* erases keys of TLS tickets, also without clients */
 };

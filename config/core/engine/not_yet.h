@@ -48,7 +48,6 @@
 		"'random() < 0.1 ? 500 : 0'")
 #define NOT_YET_HTTP1_HEADER_CASE NOT_YET("names of HTTP/1 headers keep their case")
 #define NOT_YET_HTTP2_MAX_HEADER_SIZE NOT_YET("config.limits.headBytes bounds heads of both versions")
-#define NOT_YET_OTLP NOT_YET("the log goes only to standard output")
 #define NOT_YET_SECTION NOT_YET("the policy is for the whole backend")
 #define NOT_YET_PORT_TARGET NOT_YET("the policy is for all its ports")
 #define NOT_YET_LISTENER_SET NOT_YET("name the Gateway or a route as the target")

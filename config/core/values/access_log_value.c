@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/core/values/access_log_value.h"
 
+#include "config/core/values/callout_value.h"
 #include "config/core/values/condition.h"
+#include "config/core/values/otlp_value.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -117,15 +119,78 @@ static void check_fields(struct decoder *d, const struct yaml_node *node, void *
 }
 
 /* clang-format off */
+#define ADD_LIST(object, log)                                                                                \
+	AS_LIST(SCHEMA_PAIRS, object, log add_list, log add_count, struct header_pair),                      \
+	.element = decode_field, RANGE(0, LIMIT_LOG_FIELDS), .dump = DUMP_NOT_ZERO
+#define REMOVE_LIST(object, log)                                                                             \
+	AS_LIST(SCHEMA_NAMES, object, log remove_list, log remove_count, struct span), .dump = DUMP_NOT_ZERO
 #define FIELD_ROWS                                                                                           \
-	{ "add", AS_LIST(SCHEMA_PAIRS, struct access_log_policy, add_list, add_count, struct header_pair),   \
-	  .element = decode_field, RANGE(0, LIMIT_LOG_FIELDS), .dump = DUMP_NOT_ZERO,                        \
+	{ "add", ADD_LIST(struct access_log_policy, ),                                                       \
 	  .value_doc = "`{name: expression}`",                                                               \
 	  .doc = "fields at the end of a line, in place of usual ones of the same name: at most 256 bytes "  \
 		 "of the value of an [expression](../docs/expressions.md); left out without a value" },      \
-	{ "remove", AS_LIST(SCHEMA_NAMES, struct access_log_policy, remove_list, remove_count, struct span), \
-	  .value_doc = "list of names", .dump = DUMP_NOT_ZERO, .doc = "fields to leave out of the log" }
+	{ "remove", REMOVE_LIST(struct access_log_policy, ), .value_doc = "list of names",                   \
+	  .doc = "fields to leave out of the log" }
 /* clang-format on */
+
+/* -------------------------------------------------------------------------------- the collector */
+
+static void check_otlp_fields(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct access_log_otlp *otlp = object;
+
+	check_fields(d, node, &otlp->log);
+}
+
+static void check_otlp(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct access_log_otlp *otlp = object;
+
+	value_otlp_check(d, node, &otlp->target);
+}
+
+/* clang-format off */
+static const struct schema_row otlp_field_rows[] = {
+	{ "add", ADD_LIST(struct access_log_otlp, log.), .value_doc = "`{name: expression}`",
+	  .doc = "as `accessLog.add`, with at most 1024 bytes of a text; numbers, `true` and `false` keep "
+		 "their type" },
+	{ "remove", REMOVE_LIST(struct access_log_otlp, log.), .value_doc = "list of names",
+	  .doc = "as `accessLog.remove`" },
+};
+static const struct schema otlp_field_schema =
+	SCHEMA(otlp_field_rows, struct access_log_otlp, .check = check_otlp_fields);
+
+#define OTLP_FIELDS AS_SECTION(struct access_log_otlp, &otlp_field_schema)                                   \
+		, SET_BY(struct access_log_otlp, has_fields)
+static const struct schema_row otlp_rows[] = {
+	CALLOUT_TARGET_ROWS(struct access_log_otlp),
+	{ "filter", AS_TEXT(struct access_log_otlp, log.filter_text), .decode = decode_filter,
+	  SET_BY(struct access_log_otlp, has_filter), .value_doc = "condition",
+	  .default_doc = "`accessLog.filter`",
+	  .doc = "an [expression](../docs/expressions.md); only entries for which it is true are sent" },
+	{ "fields", OTLP_FIELDS, .style = STYLE_STANDALONE },
+	{ "attributes", OTLP_FIELDS, .style = STYLE_MANIFEST },
+	{ "resources", OTLP_RESOURCE_LIST(struct access_log_otlp), .style = STYLE_STANDALONE,
+	  .default_doc = "`service.name`: `OTEL_SERVICE_NAME`, else `headgate`",
+	  .doc = "as `tracing.resources`" },
+	OTLP_TARGET_ROWS(struct access_log_otlp, "/v1/logs"),
+};
+/* clang-format on */
+const struct schema access_log_otlp_schema = SCHEMA(otlp_rows, struct access_log_otlp, .check = check_otlp);
+
+static bool decode_otlp(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct access_log_policy *policy = ret;
+
+	policy->otlp = schema_decode_new(d, node, &access_log_otlp_schema);
+	return policy->otlp != NULL;
+}
+
+#define OTLP_ROW                                                                                             \
+	{                                                                                                    \
+		"otlp", AS_REST(struct access_log_policy), .decode = decode_otlp,                            \
+							   .child = &access_log_otlp_schema                  \
+	}
 
 static const struct schema_row access_log_rows[] = {
 	{ "filter", AS_TEXT(struct access_log_policy, filter_text), .decode = decode_filter,
@@ -133,8 +198,8 @@ static const struct schema_row access_log_rows[] = {
 	  .doc = "an [expression](../docs/expressions.md) about a stream that has ended; only lines for "
 		 "which it is true are written, as in `response.code >= 400`" },
 	FIELD_ROWS,
-	{ "otlp", .refusal = NOT_YET_OTLP },
-	{ "database", .refusal = NOT_YET_OTLP },
+	OTLP_ROW,
+	{ "database", .refusal = NOT_YET_DATABASE_LOGGING },
 };
 const struct schema access_log_schema =
 	SCHEMA(access_log_rows, struct access_log_policy, .check = check_fields);
@@ -145,9 +210,47 @@ static const struct schema attribute_schema =
 static const struct schema_row manifest_log_rows[] = {
 	{ "attributes", AS_SECTION(struct access_log_policy, &attribute_schema) },
 	{ "filter", AS_TEXT(struct access_log_policy, filter_text), .decode = decode_filter },
-	{ "otlp", .refusal = NOT_YET_OTLP },
+	OTLP_ROW,
 };
-const struct schema manifest_access_log_schema = SCHEMA(manifest_log_rows, struct access_log_policy);
+static const struct schema manifest_schema = SCHEMA(manifest_log_rows, struct access_log_policy);
+
+/* What is not written is as for the lines. */
+static void inherit(struct access_log_policy *policy)
+{
+	struct access_log_otlp *otlp = policy->otlp;
+	struct access_log_policy own = otlp->log;
+
+	otlp->log = *policy;
+	otlp->log.otlp = NULL;
+	if (otlp->has_filter) {
+		otlp->log.filter_text = own.filter_text;
+		otlp->log.filter = own.filter;
+	}
+	if (otlp->has_fields) {
+		otlp->log.add_list = own.add_list;
+		otlp->log.add_expressions = own.add_expressions;
+		otlp->log.add_count = own.add_count;
+		otlp->log.remove_list = own.remove_list;
+		otlp->log.remove_count = own.remove_count;
+	}
+	policy->needs |= own.needs;
+}
+
+struct access_log_policy *
+value_access_log(struct decoder *d, const struct yaml_node *node,
+		 struct backend_ref *(*fn)(void *context, const struct yaml_node *node), void *context)
+{
+	struct access_log_policy *policy =
+		schema_decode_new(d, node, d->is_manifest ? &manifest_schema : &access_log_schema);
+
+	if (!policy || !policy->otlp)
+		return policy;
+	inherit(policy);
+	return value_callout_target(d, decode_get(node, "otlp"), policy->otlp->target.protocol == OTLP_GRPC,
+				    fn, context, &policy->otlp->target.ref)
+		       ? policy
+		       : NULL;
+}
 
 /* -------------------------------------------------------------------------------- metrics */
 

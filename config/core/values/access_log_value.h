@@ -9,9 +9,16 @@
  * and `remove` are below `attributes`.
  */
 extern const struct schema access_log_schema;
-extern const struct schema manifest_access_log_schema;
+extern const struct schema access_log_otlp_schema; /* struct access_log_otlp, but for its service */
 extern const struct schema metrics_schema;
 extern const struct schema manifest_metrics_schema;
+/*
+ * Decodes `accessLog` and the collector of its `otlp`, with a function of the style (value_callout_target()).
+ * NULL: reported.
+ */
+struct access_log_policy *
+value_access_log(struct decoder *d, const struct yaml_node *node,
+		 struct backend_ref *(*fn)(void *context, const struct yaml_node *node), void *context);
 
 /*
  * A name with an expression: a member of a map, in manifests {name, expression}. advice: of what the name is,

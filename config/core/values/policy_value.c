@@ -524,8 +524,6 @@ const void *policy_value(struct decoder *d, const struct yaml_node *node, enum p
 		return value_transformation(d, node);
 	if (kind == POLICY_LOCAL_RATE_LIMIT)
 		return rate_limit_value(d, node);
-	if (d->is_manifest && kind == POLICY_FRONTEND_ACCESS_LOG)
-		schema = &manifest_access_log_schema;
 	if (d->is_manifest && kind == POLICY_FRONTEND_METRICS)
 		schema = &manifest_metrics_schema;
 	return schema_decode_new(d, node, schema);

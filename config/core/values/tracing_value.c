@@ -9,6 +9,7 @@
 #include "config/core/values/access_log_value.h"
 #include "config/core/values/callout_value.h"
 #include "config/core/values/condition.h"
+#include "config/core/values/otlp_value.h"
 #include "config/core/values/resource_value.h"
 #include "config/core/values/url_value.h"
 #include "config/core/values/values.h"
@@ -17,9 +18,7 @@
 #include "user/base/limits.h"
 
 enum {
-	NAME_BYTES_MAX = 256,
 	PER_MILLION = 1000000,
-	TIMEOUT_MS = 10 * 1000, /* of OpenTelemetry's exporters */
 };
 
 /* -------------------------------------------------------------------------------- sampling */
@@ -87,20 +86,6 @@ static bool decode_sampling(struct decoder *d, const struct yaml_node *node, voi
 
 /* -------------------------------------------------------------------------------- attributes */
 
-static bool is_attribute(struct span name)
-{
-	for (size_t i = 0; i < name.len; i++)
-		if (name.data[i] <= ' ' || name.data[i] > '~')
-			return false;
-	return name.len && name.len <= NAME_BYTES_MAX;
-}
-
-static bool decode_attribute(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	return value_named_expression(d, node, is_attribute,
-				      "span attribute; write up to 256 bytes of ASCII without blanks", ret);
-}
-
 static bool decode_filter(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct tracing_policy *policy = container_of(ret, struct tracing_policy, filter_text);
@@ -110,20 +95,6 @@ static bool decode_filter(struct decoder *d, const struct yaml_node *node, void 
 	policy->filter = value_condition(d, node, policy->filter_text, EXPRESSION_AT_END);
 	policy->needs |= policy->filter ? policy->filter->needs : 0;
 	return policy->filter != NULL;
-}
-
-static bool decode_path(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	struct span path;
-
-	if (!decode_name(d, node, &path))
-		return false;
-	if (path.data[0] != '/' || !char_class_is_target(path)) {
-		config_error(d->report, node, "%s is not a path; write one such as /v1/traces", QUOTE(path));
-		return false;
-	}
-	*(struct span *)ret = path;
-	return true;
 }
 
 /* An attribute of the policy replaces the usual one of its name. */
@@ -152,7 +123,7 @@ static void compile_attributes(struct decoder *d, const struct yaml_node *nodes,
 /* clang-format off */
 #define ATTRIBUTE_LIST                                                                                       \
 	AS_LIST(SCHEMA_PAIRS, struct tracing_policy, attribute_list, attribute_count, struct header_pair),   \
-	.element = decode_attribute, RANGE(0, LIMIT_OTLP_ATTRIBUTES), .dump = DUMP_NOT_ZERO
+	.element = value_otlp_attribute, RANGE(0, LIMIT_OTLP_ATTRIBUTES), .dump = DUMP_NOT_ZERO
 #define REMOVE_LIST                                                                                          \
 	AS_LIST(SCHEMA_NAMES, struct tracing_policy, remove_list, remove_count, struct span),                \
 	RANGE(0, LIMIT_OTLP_ATTRIBUTES), .dump = DUMP_NOT_ZERO
@@ -186,12 +157,7 @@ static void check_tracing(struct decoder *d, const struct yaml_node *node, void 
 
 	if (!d->is_manifest)
 		compile_attributes(d, decode_get(node, "attributes"), policy);
-	if (decode_get(node, "path") && policy->target.protocol == OTLP_GRPC)
-		config_error(d->report, decode_get(node, "path"),
-			     "is for OTLP over HTTP; write protocol: %s, or leave it out",
-			     d->is_manifest ? "HTTP" : "http");
-	policy->target.timeout_ms = TIMEOUT_MS;
-	resource_value_complete(d, decode_get(node, "resources"), &policy->target);
+	value_otlp_check(d, node, &policy->target);
 }
 
 /* clang-format off */
@@ -202,11 +168,7 @@ static const struct schema_row tracing_rows[] = {
 		 "One without a value is left out" },
 	{ "attributes", AS_SECTION(struct tracing_policy, &manifest_attribute_schema),
 	  .style = STYLE_MANIFEST },
-	{ "resources",
-	  AS_LIST(SCHEMA_PAIRS, struct tracing_policy, target.resource_text_list, target.resource_text_count,
-		  struct header_pair),
-	  .element = decode_attribute, RANGE(0, LIMIT_OTLP_ATTRIBUTES), .dump = DUMP_NOT_ZERO,
-	  .value_doc = "`{name: expression}`",
+	{ "resources", OTLP_RESOURCE_LIST(struct tracing_policy),
 	  .default_doc = "`service.name`: `OTEL_SERVICE_NAME`, else `headgate`",
 	  .doc = "attributes of the gateway: [expressions](../docs/expressions.md) without a request, as in "
 		 "`service.name: '\"shop\"'`; more in the environment: `OTEL_RESOURCE_ATTRIBUTES`" },
@@ -217,11 +179,7 @@ static const struct schema_row tracing_rows[] = {
 	  .dump = DUMP_NOT_ZERO, .value_doc = "condition", .default_doc = "every span is sent",
 	  .doc = "an [expression](../docs/expressions.md) about a stream that has ended; only spans for "
 		 "which it is true are sent" },
-	{ "path", AS_TEXT(struct tracing_policy, target.path), .decode = decode_path,
-	  .default_text = "/v1/traces", .doc = "with `protocol: http`" },
-	{ "protocol", AS_WORD(struct tracing_policy, target.protocol), WORDS("grpc", "http"),
-	  MANIFEST_WORDS("GRPC", "HTTP"), .default_doc = "`grpc`",
-	  .doc = "OTLP over gRPC, or with protobuf over HTTP/1.1" },
+	OTLP_TARGET_ROWS(struct tracing_policy, "/v1/traces"),
 };
 /* clang-format on */
 const struct schema tracing_schema = SCHEMA(tracing_rows, struct tracing_policy, .check = check_tracing);
@@ -342,7 +300,7 @@ static void take_timeout(struct decoder *d, const struct yaml_node *node, struct
 	char *end;
 	long ms;
 
-	policy->target.timeout_ms = TIMEOUT_MS;
+	policy->target.timeout_ms = OTLP_TIMEOUT_MS;
 	if (!text)
 		return;
 	ms = strtol(text, &end, 10);
@@ -444,7 +402,7 @@ static const struct schema_row config_tracing_rows[] = {
 	  .doc = "the environment also says `http/protobuf`" },
 	{ "fields", AS_SECTION(struct tracing_policy, &field_schema) },
 	SAMPLING_ROWS,
-	{ "path", AS_TEXT(struct tracing_policy, target.path), .decode = decode_path,
+	{ "path", AS_TEXT(struct tracing_policy, target.path), .decode = value_otlp_path,
 	  .default_text = "/v1/traces", .doc = "over HTTP, unless the URL has one" },
 };
 /* clang-format on */
