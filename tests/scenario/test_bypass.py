@@ -182,9 +182,8 @@ binds:
                                     ("back", "auto", "sameHost"), ("neither", "auto", "auto")))
 
 
-@test("of the bodies of one gateway with every lane on, what bypasses TCP at either end is in neither pipe "
-      "nor "
-      "sockmap, and what does not still is", needs=NEEDS)
+@test("of the bodies of one gateway with every lane on, what came past TCP is copied, what came by TCP and "
+      "goes past it is in a pipe, and what bypasses TCP nowhere in pipe or sockmap", needs=NEEDS)
 def lanes_apart():
     for pace, lane in (("adaptive: true", "pipe"), ("adaptive: false", "sockmap")):
         gateway = Gateway(SHARED, origin=Origin(), pace=pace, workers=1)
@@ -198,11 +197,32 @@ def lanes_apart():
             told = uploaded(client, 4 * MIB)
             eq((told["length"], told["is_pattern"]), (4 * MIB, True), f"an upload by {name}")
             client.close()
-            for record in gateway.wait_log(count=2 * number + 2)[-2:]:
+            for record, source in zip(gateway.wait_log(count=2 * number + 2)[-2:], ("backend", "client")):
                 eq(record.get("bypass"), bypass, f"bypass of {record.line}")
-                eq(lane in record["lane"], bypass is None, f"{lane} in {record.line}")
-                check(bypass is None or record["lane"] == "copy", f"lane of {record.line}")
+                want = "copy" if source in (bypass or "") else "pipe" if bypass else lane
+                eq(record["lane"].replace("copy/", "").replace("/copy", ""), want, f"lane of {record.line}")
         gateway.stop()
+
+
+@test("a pipe into a connection that bypasses TCP waits for its reader, follows it into TCP, ends with it",
+      needs=NEEDS)
+def piped():
+    gateway = Gateway(SHARED, origin=Origin(), pace="adaptive: true", workers=1)
+    need_lane(gateway, "bypass")
+    for number, rcvbuf in enumerate((None, 8192)):
+        client = gateway.client(gateway.ports["front"], rcvbuf=rcvbuf).request("GET", f"/bytes/{8 * MIB}")
+        # The receiver's queue is full, and so is the pipe.
+        wait_until(lambda: gateway.metrics()("headgate_relay_buffered_bytes") > 0, 10, "a pipe that waits")
+        eq(verify(client.response().body, 8 * MIB), crc32(8 * MIB), f"a body, receive buffer {rcvbuf}")
+        client.close()
+        wait_until(lambda: len(gateway.log()) > number, 10, "the record")  # pylint: disable=W0640
+        eq(gateway.log()[-1]["lane"], "pipe", "the lane")
+    check(gateway.metrics()("headgate_bypass_left_total", reason="receiver_full") >= 1, "TCP took over")
+    client = gateway.client(gateway.ports["front"]).request("GET", f"/bytes/{8 * MIB}")
+    wait_until(lambda: gateway.metrics()("headgate_relay_buffered_bytes") > 0, 10, "a pipe that waits")
+    client.rst()
+    eq(gateway.wait_log(count=3)[-1]["close_reason"], "client_rst", "the end of a pipe that waits")
+    eq(gateway.metrics()("headgate_relay_pipes"), 0, "pipes in use")
 
 
 @test("a retried request and its pool bypass, and a backend connection serves many requests", needs=NEEDS)

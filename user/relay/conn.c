@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "user/kernel/common/tcp_progress.h"
+#include "user/net/pipe_splice.h"
 #include "user/net/socket.h"
 #include "user/relay/conn_sockmap.h"
 #include "user/relay/conn_bypass.h"
@@ -228,32 +229,41 @@ enum end_reason conn_end_reason(int error, enum end_reason reset)
 	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
 }
 
+/* What is sent: pieces of memory, or what a pipe holds. */
+struct outgoing {
+	struct msghdr message;
+	struct pipe_splice *pipe; /* NULL: the message */
+};
+
+static ssize_t outgoing_step(const struct outgoing *outgoing, int fd)
+{
+	ssize_t len;
+
+	if (outgoing->pipe)
+		return pipe_splice_out(outgoing->pipe, fd, false);
+	do
+		len = sendmsg(fd, &outgoing->message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (len < 0 && errno == EINTR);
+	return len < 0 ? -errno : len;
+}
+
 /*
  * Returns bytes or -errno; *ret_is_refused: the receiver of the bypass is full. What cannot bypass TCP goes
  * through it from then on.
  */
-static ssize_t conn_try_send(struct conn *conn, const struct msghdr *message, bool *ret_is_refused)
+static ssize_t conn_try_send(struct conn *conn, const struct outgoing *outgoing, bool *ret_is_refused)
 {
 	uint64_t refusals = conn->bypass ? bypass_refusals(conn->bypass) : 0;
-	ssize_t len;
-	int error;
+	ssize_t len = outgoing_step(outgoing, conn_fd(conn));
 
-	*ret_is_refused = false;
-	do
-		len = sendmsg(conn_fd(conn), message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (len < 0 && errno == EINTR);
-	if (len >= 0)
-		return len;
-	error = -errno;
-	*ret_is_refused = conn->bypass && bypass_refusals(conn->bypass) != refusals;
+	*ret_is_refused = len < 0 && conn->bypass && bypass_refusals(conn->bypass) != refusals;
 	if (*ret_is_refused && conn_leave_bypass(conn))
-		return conn_try_send(conn, message, ret_is_refused);
-	return error;
+		return conn_try_send(conn, outgoing, ret_is_refused);
+	return len;
 }
 
-ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count)
+static ssize_t conn_send_outgoing(struct conn *conn, const struct outgoing *outgoing)
 {
-	struct msghdr message = { .msg_iov = (struct iovec *)segments, .msg_iovlen = (size_t)count };
 	bool is_refused;
 	ssize_t len;
 
@@ -261,11 +271,11 @@ ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count
 		return conn->send_error;
 	if (!conn->can_write)
 		return 0;
-	len = conn_try_send(conn, &message, &is_refused);
+	len = conn_try_send(conn, outgoing, &is_refused);
 	if (is_refused) {
 		/* Request conn_on_room(), then try again: the receiver may have read meanwhile. */
 		bypass_wait(conn->bypass);
-		len = conn_try_send(conn, &message, &is_refused);
+		len = conn_try_send(conn, outgoing, &is_refused);
 	}
 	if (is_refused)
 		len = -EAGAIN;
@@ -278,6 +288,22 @@ ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count
 		return 0;
 	}
 	return conn_fail_send(conn, (int)len);
+}
+
+ssize_t conn_send_now(struct conn *conn, const struct iovec *segments, int count)
+{
+	const struct outgoing outgoing = {
+		.message = { .msg_iov = (struct iovec *)segments, .msg_iovlen = (size_t)count },
+	};
+
+	return conn_send_outgoing(conn, &outgoing);
+}
+
+ssize_t conn_splice(struct conn *conn, struct pipe_splice *pipe)
+{
+	const struct outgoing outgoing = { .pipe = pipe };
+
+	return conn_send_outgoing(conn, &outgoing);
 }
 
 size_t conn_queued_bytes(const struct conn *conn)

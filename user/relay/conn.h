@@ -62,6 +62,7 @@ static inline int conn_fail_send(struct conn *conn, int error)
 	return error;
 }
 
+struct pipe_splice;
 struct tls_session;
 
 /*
@@ -124,6 +125,11 @@ enum end_reason conn_end_reason(int error, enum end_reason reset);
  * Returns 0, -ENOBUFS, -ENOMEM, or the hard error of the socket. Pieces must not point into conn->out.
  */
 int conn_send(struct conn *conn, const struct iovec *segments, int count, size_t max_kept);
+/*
+ * Sends what it can of the pipe, which holds bytes, by splice(2); call it only for a plain connection without
+ * output of its own. Returns bytes, 0: the socket takes nothing now, or the hard error of the socket.
+ */
+ssize_t conn_splice(struct conn *conn, struct pipe_splice *pipe);
 /* Tries to send conn->out. Returns 0 (then check conn_has_output()) or the hard error. */
 int conn_flush(struct conn *conn);
 size_t conn_queued_bytes(const struct conn *conn);

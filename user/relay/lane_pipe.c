@@ -68,18 +68,12 @@ static bool pipe_is_clear(struct relay *relay)
 static bool pipe_drain(struct relay *relay)
 {
 	while (relay->pipe.held_bytes) {
-		ssize_t len = pipe_splice_out(&relay->pipe, conn_fd(relay->sink), false);
+		ssize_t len = conn_splice(relay->sink, &relay->pipe);
 
-		if (len == -EAGAIN) {
-			relay->sink->can_write = false;
-			return false;
-		}
-		if (len < 0) {
-			conn_fail_send(relay->sink, (int)len);
+		if (len < 0)
 			relay_fail(relay, RELAY_FAIL_SINK);
+		if (len <= 0)
 			return false;
-		}
-		relay->sink->sent_bytes += (uint64_t)len;
 	}
 	return true;
 }

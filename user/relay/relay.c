@@ -23,10 +23,15 @@ static const struct lane *relay_choose(const struct body_framing *framing, enum 
 	return &lane_copy;
 }
 
-/* splice(2) does not see bytes that a sockmap has passed up, so it must not use a socket in one. */
+/*
+ * splice(2) does not see bytes that a sockmap has passed up, so it must not use a socket in one, nor bytes
+ * that bypassed TCP. The sink may bypass TCP: splice(2) into it copies the bytes once, recv() and send()
+ * twice.
+ */
 static bool relay_may_use_pipe(const struct relay *relay)
 {
-	return relay_is_between_tcp(relay) && !sockmap_socket_is_added(relay->source->sockmap) &&
+	return relay_is_between_sockets(relay) && !relay->source->bypass &&
+	       !sockmap_socket_is_added(relay->source->sockmap) &&
 	       !sockmap_socket_is_added(relay->sink->sockmap);
 }
 

@@ -15,7 +15,7 @@ static inline bool relay_is_between_sockets(const struct relay *relay)
 {
 	return relay->source && relay->sink && !relay->source->tls && !relay->sink->tls;
 }
-/* True if, in addition, all of them go through TCP: the lanes pipe and sockmap see only TCP's queue. */
+/* True if, in addition, all of them go through TCP: the lane sockmap sees only TCP's queue. */
 static inline bool relay_is_between_tcp(const struct relay *relay)
 {
 	return relay_is_between_sockets(relay) && !relay->source->bypass && !relay->sink->bypass;
