@@ -232,6 +232,9 @@ TEST(limits_of_a_service_have_conditions_and_stand_beside_those_of_the_gateway)
 		  "stands beside `conditional`" },
 		{ LIMITED("{conditional: [{policy: {}}]}"), "write global: {backendRef" },
 		{ LIMITED("{" GLOBAL ", locl: []}"), "locl" },
+		{ LIMITED("{global: {domain: d, url: 'ftp://a:1', descriptors: [{entries: [{name: a, "
+			  "expression: request.path}]}]}}"),
+		  "scheme other than http:// and https://" },
 		{ LIMITED("{}"), "write a list of limits" },
 	};
 

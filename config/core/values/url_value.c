@@ -51,6 +51,12 @@ bool url_decode(struct decoder *d, const struct yaml_node *node, struct span tex
 	authority = slash < 0 ? text : span_first(text, (size_t)slash);
 	if (slash >= 0)
 		path = span_from(text, (size_t)slash);
+	if (span_ends(authority, SPAN(":")) && span_starts(path, SPAN("//"))) {
+		config_error(d->report, node,
+			     "%s has a scheme other than http:// and https://; write one of these",
+			     QUOTE(text));
+		return false;
+	}
 	if (span_find(authority, ':') < 0 && authority.len)
 		authority = decode_text(d, "%.*s:%u", SPAN_FMT(authority), is_tls ? 443 : 80);
 	at.text = authority;
