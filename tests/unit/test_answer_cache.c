@@ -5,7 +5,7 @@
 #include "tests/lib/alloc.h"
 #include "tests/lib/test.h"
 #include "user/base/limits.h"
-#include "user/phase/answer_cache.h"
+#include "user/client/answer_cache.h"
 
 static struct answer_cache *cache;
 static struct arena arena;

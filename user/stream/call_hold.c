@@ -8,8 +8,6 @@ void stream_drop_call(struct stream *stream)
 {
 	struct exchange *exchange = stream->exchange;
 
-	if (!exchange || !exchange->callout)
-		return;
-	callout_free(exchange->callout);
-	exchange->callout = NULL;
+	if (exchange)
+		service_call_drop(&exchange->call);
 }

@@ -7,6 +7,7 @@
 #include "policy/guard/guard.h"
 #include "user/base/deadline.h"
 #include "user/base/stream_state.h"
+#include "user/client/service_call.h"
 #include "user/client/worker_state.h"
 #include "user/base/siphash.h"
 #include "user/http/framing.h"
@@ -115,16 +116,7 @@ struct read_watch {
 	bool is_behind; /* output was waiting for the client */
 };
 
-struct callout; /* user/callout/callout.h */
 struct stream_tracing; /* user/stream/tracing.h */
-
-/* Which answer of a helper service a worker keeps: of a policy of a configuration (answer_cache.h). */
-struct answer_key {
-	const void *policy;
-	uint64_t generation; /* of its snapshot */
-	uint32_t most_entries; /* of this policy */
-	struct hash128 hash;
-};
 
 struct guard_change; /* user/phase/guard_call.h */
 struct client_session;
@@ -172,9 +164,7 @@ struct exchange {
 	uint64_t access; /* of the attempt, at an MCP backend with rules (grant.h); 0: none */
 	struct verify_question *question; /* about a password, not answered yet; NULL: none */
 	struct stream_tracing *tracing; /* owner; NULL: the request is not sampled */
-	struct callout *callout; /* owner; of a helper service, for the guard that waits; NULL: none */
-	const void *call_subject; /* guard_reply.subject */
-	struct answer_key answer_key; /* of its answer; zero: it is not kept */
+	struct service_call call; /* of a helper service, for the guard that waits */
 	struct guard_change *guard_changes; /* of the request; in arena; NULL: none */
 	int verdict; /* the answer: enum guard_verdict or -errno */
 	bool has_verdict; /* until the guard has read it */

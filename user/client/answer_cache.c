@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/phase/answer_cache.h"
+#include "user/client/answer_cache.h"
 
 #include <errno.h>
 
 #include "user/auth/credential_cache.h"
 #include "user/base/arena.h"
+#include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 

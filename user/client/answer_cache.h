@@ -2,7 +2,7 @@
 #pragma once
 
 #include "policy/guard/guard.h"
-#include "user/stream/stream.h"
+#include "user/base/siphash.h"
 
 /*
  * Answers of helper services that admit, by a keyed hash of what the policy says that they depend on
@@ -11,6 +11,14 @@
  * nobody who is refused can push out others (credential_cache.h).
  */
 struct answer_cache;
+
+/* Which answer: of a policy of a configuration. */
+struct answer_key {
+	const void *policy;
+	uint64_t generation; /* of its snapshot */
+	uint32_t most_entries; /* of this policy */
+	struct hash128 hash;
+};
 
 struct answer_cache *answer_cache_create(void); /* NULL without memory */
 void answer_cache_free(struct answer_cache *cache); /* NULL allowed */
