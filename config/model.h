@@ -522,6 +522,7 @@ struct bind {
 	struct listener_table *table; /* set by policy_compile(); in the arena */
 	/* set by policy_compile(): rules about connections of all listeners; NULL: none, or they differ */
 	const struct guard_use *network;
+	const struct guard_use *network_ext_authz; /* set by policy_compile(); NULL: none */
 	/*
 	 * set by policy_compile(): clients of this host may bypass TCP. All listeners must allow it, because
 	 * the listener is not known early enough.

@@ -81,6 +81,7 @@ struct answer_cache_policy {
 
 struct ext_authz_policy {
 	struct policy_condition condition; /* of one of several forms */
+	bool is_of_connections; /* networkExtAuthz: there is no request yet */
 	struct backend_ref *ref;
 	unsigned protocol; /* enum ext_authz_protocol */
 	struct ext_authz_grpc grpc;

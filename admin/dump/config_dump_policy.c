@@ -181,6 +181,12 @@ static void dump_ext_authz_forms(struct json_writer *w, const struct ext_authz_p
 	json_close(w);
 }
 
+static void dump_network_ext_authz(struct json_writer *w, const struct ext_authz_policy *policy)
+{
+	dump_service(w, policy->ref);
+	dump_rows(w, &network_ext_authz_schema, policy);
+}
+
 static void dump_remote_limit(struct json_writer *w, const struct remote_rate_limit *policy)
 {
 	dump_condition(w, &policy->condition);
@@ -254,6 +260,8 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 		dump_jwt_auth(w, value->object);
 	else if (value->kind == POLICY_EXT_AUTHZ)
 		dump_ext_authz_forms(w, value->object);
+	else if (value->kind == POLICY_NETWORK_EXT_AUTHZ)
+		dump_network_ext_authz(w, value->object);
 	else if (value->kind == POLICY_REMOTE_RATE_LIMIT)
 		dump_remote_limit_forms(w, value->object);
 	else if (value->kind == POLICY_FRONTEND_ACCESS_LOG)

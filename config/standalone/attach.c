@@ -18,6 +18,7 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, enu
 		[POLICY_FRONTEND_CONNECT] = "frontend/connect",
 		[POLICY_FRONTEND_PROXY] = "frontend/proxy",
 		[POLICY_NETWORK_AUTHORIZATION] = "frontend/networkAuthorization",
+		[POLICY_NETWORK_EXT_AUTHZ] = "frontend/networkExtAuthz",
 		[POLICY_FRONTEND_ACCESS_LOG] = "frontend/accessLog",
 		[POLICY_FRONTEND_METRICS] = "frontend/metrics",
 		[POLICY_FRONTEND_TRACING] = "frontend/tracing",
@@ -48,7 +49,7 @@ static const struct policy_entry frontend_entries[] = {
 	{ "proxyProtocol", POLICY_FRONTEND_PROXY, NULL },
 	{ "proxy", POLICY_FRONTEND_PROXY, NULL }, /* its alternative name */
 	{ "networkAuthorization", POLICY_NETWORK_AUTHORIZATION, NULL },
-	{ "networkExtAuthz", POLICY_KIND_COUNT, NOT_YET_NETWORK_EXT_AUTHZ },
+	{ "networkExtAuthz", POLICY_NETWORK_EXT_AUTHZ, NULL },
 };
 
 static const char *const aliases[][2] = { { "accessLog", "logging" }, { "proxyProtocol", "proxy" } };
@@ -68,14 +69,20 @@ static bool is_second(struct decoder *d, const struct yaml_node *map, const stru
 
 static const void *frontend_value(struct standalone *s, const struct yaml_node *node, enum policy_kind kind)
 {
-	if (kind == POLICY_FRONTEND_TRACING)
+	switch (kind) {
+	case POLICY_FRONTEND_TRACING:
 		return standalone_tracing(s, node);
-	if (kind == POLICY_FRONTEND_ACCESS_LOG)
+	case POLICY_FRONTEND_ACCESS_LOG:
 		return standalone_access_log(s, node);
-	if (kind == POLICY_FRONTEND_PROXY &&
-	    !value_trusts_proxies(s->decoder, node, &s->builder->snapshot->config))
-		return NULL;
-	return policy_value(s->decoder, node, kind);
+	case POLICY_NETWORK_EXT_AUTHZ:
+		return standalone_network_ext_authz(s, node);
+	case POLICY_FRONTEND_PROXY:
+		if (!value_trusts_proxies(s->decoder, node, &s->builder->snapshot->config))
+			return NULL;
+		return policy_value(s->decoder, node, kind);
+	default:
+		return policy_value(s->decoder, node, kind);
+	}
 }
 
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node)

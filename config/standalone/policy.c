@@ -95,6 +95,16 @@ static const void *decode_remote_limit(struct standalone *s, const struct yaml_n
 												 : NULL;
 }
 
+const void *standalone_network_ext_authz(struct standalone *s, const struct yaml_node *node)
+{
+	struct ext_authz_policy *policy = schema_decode_new(s->decoder, node, &network_ext_authz_schema);
+
+	s->base = SPAN("frontend/networkExtAuthz");
+	return policy && value_callout_target(s->decoder, node, false, decode_service, s, &policy->ref)
+		       ? policy
+		       : NULL;
+}
+
 const void *standalone_tracing(struct standalone *s, const struct yaml_node *node)
 {
 	s->base = SPAN("frontend/tracing");

@@ -29,7 +29,8 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 /* Policies of a helper service that a guard asks. */
 void standalone_callout_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret);
-/* Those of frontendPolicies that name a collector. NULL: reported. */
+/* Those of frontendPolicies that name a service or a collector. NULL: reported. */
+const void *standalone_network_ext_authz(struct standalone *s, const struct yaml_node *node);
 const void *standalone_tracing(struct standalone *s, const struct yaml_node *node);
 const void *standalone_access_log(struct standalone *s, const struct yaml_node *node);
 /* Policies of an MCP target over HTTP. */

@@ -99,31 +99,54 @@ static void check_network(const struct compile *compile, const struct listener *
 	for (uint32_t i = 0; i < compile->snapshot->policy_count; i++) {
 		const struct targeted_policy *policy = &compile->snapshot->policy_list[i];
 
-		if (policy->value.kind != POLICY_NETWORK_AUTHORIZATION || policy->has_name ||
+		if ((policy->value.kind != POLICY_NETWORK_AUTHORIZATION &&
+		     policy->value.kind != POLICY_NETWORK_EXT_AUTHZ) ||
+		    policy->has_name ||
 		    (span_eq(policy->target.attach_namespace, listener->gateway_namespace) &&
 		     span_eq(policy->target.name, listener->gateway_name)))
 			continue;
 		config_message_at(
 			compile->report, CONFIG_ERROR, listener->where,
-			"frontendPolicies.networkAuthorization does not guard this listener, which has "
-			"the namespace %s; remove the namespace",
-			QUOTE(listener->gateway_namespace));
+			"frontendPolicies.%s does not guard this listener, which has the namespace %s; "
+			"remove the namespace",
+			policy_kind_name(policy->value.kind), QUOTE(listener->gateway_namespace));
 	}
 }
 
-static int compile_guards(struct compile *compile, struct listener *listener, uint16_t port)
+/* Of the whole gateway: it is asked before the listener of a plain connection is known. */
+static int compile_network_ext_authz(const struct precedence *precedence, struct arena *arena,
+				     struct bind *bind)
 {
-	struct precedence precedence = { 0 };
+	const struct precedence_winner *winner = &precedence->of[POLICY_NETWORK_EXT_AUTHZ];
+	struct guard_use *use;
 
-	check_network(compile, listener);
-	enter_gateway(compile, &precedence, listener, port, SCOPE_GUARDS);
-	return guard_list_build(&precedence, GUARD_PHASE_GATEWAY, compile->snapshot->arena,
-				&listener->guards);
+	if (!winner->object || bind->network_ext_authz)
+		return 0;
+	bind->network_ext_authz = use = arena_take(arena, sizeof(*use));
+	if (!use)
+		return -ENOMEM;
+	use->guard = guard_kind_of(POLICY_NETWORK_EXT_AUTHZ);
+	use->object = winner->object;
+	use->rule = winner->attachment->policy->key;
+	return 0;
 }
 
-static int compile_listener(struct compile *compile, struct listener *listener, uint16_t port)
+static int compile_guards(struct compile *compile, struct bind *bind, struct listener *listener)
 {
 	struct arena *arena = compile->snapshot->arena;
+	struct precedence precedence = { 0 };
+	int error;
+
+	check_network(compile, listener);
+	enter_gateway(compile, &precedence, listener, bind->port, SCOPE_GUARDS);
+	error = compile_network_ext_authz(&precedence, arena, bind);
+	return error ? error : guard_list_build(&precedence, GUARD_PHASE_GATEWAY, arena, &listener->guards);
+}
+
+static int compile_listener(struct compile *compile, struct bind *bind, struct listener *listener)
+{
+	struct arena *arena = compile->snapshot->arena;
+	uint16_t port = bind->port;
 	struct precedence precedence = { .candidate_arena = compile->watch ? compile->watch->arena : NULL };
 	int result = compile_label_make(arena, listener->gateway_namespace, listener->gateway_name,
 					&listener->gateway_label);
@@ -145,7 +168,7 @@ static int compile_listener(struct compile *compile, struct listener *listener, 
 	if (result == 0)
 		result = normalization_check(listener, arena, compile->report);
 	if (result == 0)
-		result = compile_guards(compile, listener, port);
+		result = compile_guards(compile, bind, listener);
 	enter_gateway(compile, &precedence, listener, port, SCOPE_ROUTES);
 	if (result == 0)
 		result = route_groups_sort(listener, arena, &compile->groups);
@@ -328,11 +351,12 @@ static int compile_bind(struct compile *compile, struct bind *bind)
 		return result;
 	duplicates_warn(bind, compile->report);
 	compile_connection(compile, bind);
+	bind->network_ext_authz = NULL;
 	bind->is_same_host = bind->listener_count > 0;
 	for (uint32_t i = 0; i < bind->listener_count; i++)
 		bind->is_same_host &= bind->listener_list[i].is_same_host && !bind->listener_list[i].tls;
 	for (uint32_t i = 0; i < bind->listener_count && result == 0; i++)
-		result = compile_listener(compile, &bind->listener_list[i], bind->port);
+		result = compile_listener(compile, bind, &bind->listener_list[i]);
 	bind->network = network_of(bind);
 	return result;
 }

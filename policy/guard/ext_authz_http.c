@@ -153,6 +153,22 @@ static int call_head(const struct ext_authz_policy *policy, const struct guard_f
 	return error ? error : add_expressions(&head->fields, &policy->http.added, facts);
 }
 
+/* About a connection: what is known is its client. */
+static int connection_head(const struct ext_authz_policy *policy, const struct guard_facts *facts,
+			   struct arena *arena, struct request_head *head)
+{
+	int error;
+
+	*head = *facts->head;
+	head->authority =
+		policy->ref && policy->ref->authority.len ? policy->ref->authority : SPAN("localhost");
+	fields_init(&head->fields, arena);
+	error = set_path(&policy->http, facts, arena, head);
+	if (!error)
+		error = add_client(&head->fields, facts);
+	return error ? error : add_expressions(&head->fields, &policy->http.added, facts);
+}
+
 /* Instead of the body of the request; without a value: none. */
 static int call_body(const struct ext_authz_http *http, const struct guard_facts *facts, struct arena *arena,
 		     struct span *body)
@@ -176,7 +192,8 @@ int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guar
 				   .most_entries = policy->cache.most_entries,
 				   .reply = question->reply };
 	struct arena *arena = answer->fields.arena;
-	int result = call_head(policy, facts, &question->body, arena, &head);
+	int result = policy->is_of_connections ? connection_head(policy, facts, arena, &head)
+					       : call_head(policy, facts, &question->body, arena, &head);
 
 	if (!result)
 		result = call_body(&policy->http, facts, arena, &call.body);

@@ -116,6 +116,10 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 					      { AUTHORIZATION_ALLOW, texts, NULL, 1 } };
 	struct buffer_policy buffer = { .request = { true, true, 9, BUFFER_FAIL_CLOSED } };
 	struct authorization_policy network = { rules, 2, 0 };
+	struct ext_authz_policy asked = { .ref = &ref,
+					  .protocol = EXT_AUTHZ_HTTP,
+					  .http = { .path_text = SPAN("\"/a\"") },
+					  .failure_mode = CALLOUT_FAILURE_DENY };
 
 	assert_dumped(POLICY_REQUEST_HEADERS, &headers,
 		      "{\"requestHeaderModifier\":{\"add\":{\"x-add\":\"1\"},\"set\":{\"x-set\":\"2\"},"
@@ -159,6 +163,10 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 		      "{\"buffer\":{\"request\":{\"maxBytes\":9,\"failureMode\":\"failClosed\"}}}");
 	assert_dumped(POLICY_NETWORK_AUTHORIZATION, &network,
 		      "{\"networkAuthorization\":{\"rules\":[{\"deny\":\"(a) && (b)\"},{\"allow\":\"a\"}]}}");
+	assert_dumped(POLICY_NETWORK_EXT_AUTHZ, &asked,
+		      "{\"networkExtAuthz\":{\"service\":{\"name\":\"ns/svc\",\"port\":80},"
+		      "\"protocol\":{\"http\":{\"path\":\"\\\"/a\\\"\"}},"
+		      "\"failureMode\":\"deny\"}}");
 	assert_dumped(POLICY_FRONTEND_ACCESS_LOG, &access_log, "{\"accessLog\":{\"remove\":[\"x-gone\"]}}");
 }
 

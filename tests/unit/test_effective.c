@@ -109,6 +109,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_FRONTEND_CONNECT:
 	case POLICY_FRONTEND_PROXY:
 	case POLICY_NETWORK_AUTHORIZATION:
+	case POLICY_NETWORK_EXT_AUTHZ:
 	case POLICY_FRONTEND_ACCESS_LOG:
 	case POLICY_FRONTEND_METRICS:
 	case POLICY_FRONTEND_TRACING:

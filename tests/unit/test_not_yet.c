@@ -23,7 +23,6 @@ static const struct place {
 	  "}}]}]}]}]\n",
 	  { "mcpGuardrails", "ai" },
 	  { "backendTunnel", "a2a", "inferenceRouting" } },
-	{ "frontendPolicies: {", "}\n", { "networkExtAuthz" }, { NULL } },
 	{ "config: {",
 	  "}\n",
 	  { "spiffe" },

@@ -60,6 +60,7 @@ static const struct reference references[] = {
 	    { "connect.", .kind = POLICY_FRONTEND_CONNECT },
 	    { "proxyProtocol.", .kind = POLICY_FRONTEND_PROXY },
 	    { "networkAuthorization.", .kind = POLICY_NETWORK_AUTHORIZATION },
+	    { "networkExtAuthz.", .kind = POLICY_NETWORK_EXT_AUTHZ },
 	    { "accessLog.", .kind = POLICY_FRONTEND_ACCESS_LOG },
 	    { "metrics.", .kind = POLICY_FRONTEND_METRICS },
 	    { "tracing.", .kind = POLICY_FRONTEND_TRACING } } },

@@ -199,6 +199,7 @@ enum limits {
 	/* A call of a helper service, user/callout. */
 	LIMIT_CALLOUT_MS = 2000, /* for its response, unless its backend policy says otherwise */
 	LIMIT_CALLOUTS = 4096, /* under way in a worker: more fail at once */
+	LIMIT_ASKED_CLIENTS = 1024, /* of a worker that wait for networkExtAuthz: more are closed */
 	LIMIT_CALLOUT_NAMES = 64, /* headers of a list of its policy: refused when loading */
 	LIMIT_CALLOUT_BYTES = 64 * 1024, /* of a response: a longer one is a failure */
 	LIMIT_CALLOUT_REQUEST_BYTES = 256 * 1024, /* of a message of gRPC, besides a body: a failure */

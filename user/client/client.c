@@ -51,6 +51,7 @@ void client_arm(struct client *client)
 	case CLIENT_H2:
 		at_ms = client_h2_due_ms(client->h2);
 		break;
+	case CLIENT_ASKED: /* the call has a deadline */
 	case CLIENT_STREAM:
 	case CLIENT_CLOSED:
 	case CLIENT_STATE_COUNT:
@@ -131,6 +132,8 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 		client_h2_finish_streams(client, reason);
 	client_drop_upstreams(client);
 	client_tls_leave_queue(client);
+	if (client->state == CLIENT_ASKED)
+		client_network_stop(client);
 	client_set_state(client, CLIENT_CLOSED);
 	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
 	loop_deferred_cancel(&client->again);
@@ -365,14 +368,8 @@ int client_make_http(struct client *client, const struct bind *bind)
 	return 0;
 }
 
-void client_begin_http(struct client *client, const struct bind *bind, const struct guard_use *network)
+static void client_start_http(struct client *client, const struct bind *bind)
 {
-	enum end_reason reason = client_network_begins(client, network);
-
-	if (reason != END_OK) {
-		client_close(client, reason, true);
-		return;
-	}
 	if (client_make_http(client, bind) < 0) {
 		client_close(client, END_INTERNAL, true);
 		return;
@@ -385,6 +382,86 @@ void client_begin_http(struct client *client, const struct bind *bind, const str
 	client_read_head(client);
 }
 
+/* ------------------------------------------------------------------------------------ networkExtAuthz */
+
+static void client_start_tunnel(struct client *client)
+{
+	bool is_tls = client->tls;
+
+	/* A reset that arrived together with the ClientHello has no event of its own. */
+	if (conn_check(&client->conn) < 0) {
+		client_close(client, conn_end_reason(client->conn.error, END_CLIENT_RST), true);
+		return;
+	}
+	if (!client->proxy->handler->begin_tunnel(client, is_tls,
+						  is_tls ? client->tls->server_name : (struct span){ 0 }))
+		client_close(client, END_LIMIT, true);
+	client_tls_passed(client);
+}
+
+static void client_admitted(struct client *client, bool is_tunnel)
+{
+	const struct bind *bind = client->bind->bind;
+
+	if (is_tunnel)
+		client_start_tunnel(client);
+	else if (bind)
+		client_start_http(client, bind);
+	else
+		client_close(client, END_CONFIG_REMOVED, false);
+}
+
+static void client_on_answer(struct client *client)
+{
+	bool is_tunnel = client->question->is_tunnel;
+	enum end_reason reason;
+
+	if (client_network_answer(client, &reason) != GUARD_PASS)
+		client_close(client, reason, true);
+	else
+		client_admitted(client, is_tunnel);
+	client->proxy->handler->on_state(client);
+}
+
+/* Starts it, or asks first. */
+static void client_ask(struct client *client, const struct guard_use *use, bool is_tunnel)
+{
+	enum end_reason reason;
+
+	switch (use ? client_network_ask(client, use, is_tunnel, client_on_answer, &reason) : GUARD_PASS) {
+	case GUARD_PASS:
+		client_admitted(client, is_tunnel);
+		break;
+	case GUARD_WAIT:
+		client_set_state(client, CLIENT_ASKED);
+		break;
+	default:
+		client_close(client, reason, true);
+	}
+}
+
+/* What a client of HTTP has sent is for later. Without anything its end tells that it has gone. */
+void client_check_asked(struct client *client)
+{
+	struct conn *conn = &client->conn;
+
+	if (conn_check(conn) < 0)
+		client_close(client, conn_end_reason(conn->error, END_CLIENT_RST), true);
+	else if (!client->question->is_tunnel && conn_has_fin(conn) && !buf_len(&conn->in) &&
+		 !conn_has_unread(conn))
+		client_close(client, END_CLIENT_FIN, false);
+}
+
+void client_begin_http(struct client *client, const struct bind *bind, const struct guard_use *network)
+{
+	enum end_reason reason = client_network_begins(client, network);
+
+	if (reason == END_OK)
+		client_ask(client, bind->network_ext_authz, false);
+	else
+		client_close(client, reason, true);
+}
+
 /* ------------------------------------------------------------------------------------ tunnels */
 
 void client_become_tunnel(struct client *client)
@@ -395,15 +472,9 @@ void client_become_tunnel(struct client *client)
 	client->proxy->handler->on_state(client);
 }
 
-void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
+void client_open_tunnel(struct client *client)
 {
-	/* A reset that arrived together with the ClientHello has no event of its own. */
-	if (conn_check(&client->conn) < 0) {
-		client_close(client, conn_end_reason(client->conn.error, END_CLIENT_RST), true);
-		return;
-	}
-	if (!client->proxy->handler->begin_tunnel(client, is_tls, sni))
-		client_close(client, END_LIMIT, true);
+	client_ask(client, client_network_of_tunnel(client), true);
 }
 
 /* ------------------------------------------------------------------------------------ linger */

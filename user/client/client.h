@@ -6,6 +6,7 @@
 #include "user/relay/conn.h"
 
 struct client_h2;
+struct client_question;
 struct client_tls;
 struct h2_stream;
 struct stream;
@@ -59,9 +60,15 @@ struct client {
 	bool is_age_over : 1; /* maxConnectionAge passed: the running exchange is the last */
 	bool is_closed : 1;
 	uint16_t proxy_header_bytes; /* received before the first byte of the client itself */
-	uint32_t linger_left; /* bytes */
-	uint32_t replay_bytes; /* of all its streams (struct replay) */
 	uint32_t requests; /* wraps */
+	union {
+		struct {
+			uint32_t linger_left; /* bytes */
+			uint32_t replay_bytes; /* of all its streams (struct replay) */
+		};
+		/* owner; in state ASKED only, when there is no stream: client_network.h */
+		struct client_question *question;
+	};
 	struct client_tls *tls; /* owner; NULL: plain */
 	/* owner: where the client connected, as a PROXY header announced; NULL: to this connection */
 	struct address *announced;
@@ -119,6 +126,8 @@ void client_note_idle(struct client *client);
 void client_on_idle(struct client *client);
 void client_read_head(struct client *client);
 void client_read_linger(struct client *client);
+/* State ASKED: the client may have left. */
+void client_check_asked(struct client *client);
 /*
  * The deadline of READ_HEAD: answers 408 if the head has taken too long, closes if no byte arrived in time.
  */
@@ -139,10 +148,10 @@ int client_make_http(struct client *client, const struct bind *bind);
 void client_free(struct client *client);
 /*
  * Starts HTTP, or the tunnel of a TCP or TLS route; after a TLS handshake, too. network: the rules about the
- * connection; NULL: none.
+ * connection; NULL: none. With networkExtAuthz it starts when the service has admitted the client.
  */
 void client_begin_http(struct client *client, const struct bind *bind, const struct guard_use *network);
-void client_open_tunnel(struct client *client, bool is_tls, struct span sni);
+void client_open_tunnel(struct client *client);
 
 /*
  * Closes the connection now and frees the client at the end of the turn. No HTTP/1 stream may be running;

@@ -19,7 +19,7 @@ static void client_begin(struct client *client, const struct bind *bind)
 		client_begin_http(client, bind, bind->network);
 		break;
 	case BIND_TCP:
-		client_open_tunnel(client, false, (struct span){ 0 });
+		client_open_tunnel(client);
 		break;
 	case BIND_TLS:
 		client_tls_start(client);
@@ -56,6 +56,9 @@ static void client_run(struct client *client)
 		break;
 	case CLIENT_HANDSHAKE:
 		client_tls_go_on(client);
+		break;
+	case CLIENT_ASKED:
+		client_check_asked(client);
 		break;
 	case CLIENT_STREAM:
 		client->proxy->handler->on_ready(client->stream);
@@ -133,6 +136,7 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 	case CLIENT_H2:
 		client_h2_on_timer(client, now_ms);
 		break;
+	case CLIENT_ASKED:
 	case CLIENT_STREAM:
 	case CLIENT_CLOSED:
 	case CLIENT_STATE_COUNT:

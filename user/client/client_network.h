@@ -2,8 +2,10 @@
 #pragma once
 
 #include "user/client/client.h"
+#include "user/client/service_call.h"
 
 struct guard_use;
+struct lease;
 
 /*
  * networkAuthorization, when a connection is accepted (TLS: after the handshake; passed through: after the
@@ -18,3 +20,35 @@ bool client_network_admits(struct client *client, const struct guard_use *use, s
  * logged already.
  */
 enum end_reason client_network_begins(struct client *client, const struct guard_use *use);
+
+/*
+ * networkExtAuthz: a service is asked about a connection, after networkAuthorization and before the first
+ * byte is read. Meanwhile the client is in state ASKED: nothing reads its bytes, and what it has sent counts
+ * later.
+ */
+struct client_question {
+	struct client *client;
+	const struct guard_use *use; /* of the lease */
+	struct lease *lease; /* one reference */
+	struct service_call call;
+	bool is_tunnel; /* a TCP or TLS route follows; false: HTTP */
+	void (*on_answer)(struct client *client);
+};
+
+/*
+ * The policy that a client of a TCP or TLS route is asked about; NULL: none, or nothing would serve it, or
+ * networkAuthorization refuses it, as the tunnel will find.
+ */
+const struct guard_use *client_network_of_tunnel(const struct client *client);
+
+/*
+ * GUARD_PASS: the client may stay. GUARD_REFUSE: *ret_reason, which is logged already; the caller closes the
+ * connection without a byte. GUARD_WAIT: on_answer() follows once, from the loop, unless
+ * client_network_stop() comes first.
+ */
+int client_network_ask(struct client *client, const struct guard_use *use, bool is_tunnel,
+		       void (*on_answer)(struct client *client), enum end_reason *ret_reason);
+/* In on_answer(): GUARD_PASS or GUARD_REFUSE, as above. Frees the question. */
+int client_network_answer(struct client *client, enum end_reason *ret_reason);
+/* The client leaves state ASKED: ends the call, and frees the question. Idempotent. */
+void client_network_stop(struct client *client);

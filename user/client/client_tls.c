@@ -165,14 +165,16 @@ static int client_tls_keep_texts(struct client_tls *tls, struct span listener_ke
 
 static void client_tls_pass_through(struct client *client)
 {
-	struct client_tls *tls = client->tls;
-
 	client_tls_leave_queue(client);
-	client_open_tunnel(client, true, tls->server_name);
-	if (client->tls == tls && !client->is_closed) {
-		client->tls = NULL;
-		client_tls_free(tls);
-	}
+	client_open_tunnel(client);
+}
+
+void client_tls_passed(struct client *client)
+{
+	if (!client->tls || client->tls->ends_tls || client->is_closed)
+		return;
+	client_tls_free(client->tls);
+	client->tls = NULL;
 }
 
 static uint64_t client_tls_trust(const struct listener_tls *config)
@@ -349,7 +351,7 @@ static void client_tls_open(struct client *client)
 	else if (listener->protocol == PROTOCOL_HTTPS)
 		client_begin_http(client, bind, guard_of_connections(&listener->guards));
 	else
-		client_open_tunnel(client, true, tls->server_name);
+		client_open_tunnel(client);
 }
 
 void client_tls_go_on(struct client *client)

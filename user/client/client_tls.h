@@ -40,6 +40,8 @@ void client_tls_on_timer(struct client *client);
  */
 void client_tls_leave_queue(struct client *client);
 void client_tls_free(struct client_tls *tls);
+/* Its tunnel has begun: forgets the hello, if TLS is passed through. */
+void client_tls_passed(struct client *client);
 /*
  * True if the client does not use TLS, or if the listener of the request is the one of the handshake and its
  * requirements on client certificates are unchanged.

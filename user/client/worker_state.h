@@ -105,6 +105,7 @@ struct proxy {
 	struct upstream_pool pool;
 	struct callouts callouts; /* of helper services */
 	struct exporter *exporters[OTLP_SIGNAL_COUNT]; /* owner; NULL: none was made */
+	uint32_t asked_clients; /* that wait for networkExtAuthz */
 	struct answer_cache *answers; /* of helper services; owner; NULL: not needed yet */
 	struct jwt_verifier *tokens; /* owner; NULL: not needed yet */
 	struct head_budget head_budget; /* of the running requests */

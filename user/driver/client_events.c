@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "policy/expression/expression.h"
+#include "policy/match/route.h"
 #include "user/base/units.h"
 #include "user/client/client_facts.h"
 #include "user/client/client_h2.h"
@@ -101,6 +102,18 @@ static void log_client(struct client *client, const struct stream_record *record
 	arena_done(&arena);
 }
 
+/* What the listener serves, as far as it is known. */
+static struct span protocol_of(const struct client *client)
+{
+	const struct bind *bind = client->bind->bind;
+	struct span sni = client->tls ? client->tls->server_name : (struct span){ 0 };
+	const struct listener *listener = bind ? listener_find(bind, sni) : NULL;
+
+	if (!listener || listener->protocol == PROTOCOL_HTTP || listener->protocol == PROTOCOL_HTTPS)
+		return SPAN("http");
+	return client->tls ? SPAN("tls") : SPAN("tcp");
+}
+
 /* Logs the end of a connection that no stream logs. */
 static void log_end(struct client *client, enum end_reason reason, struct span error)
 {
@@ -108,7 +121,7 @@ static void log_end(struct client *client, enum end_reason reason, struct span e
 	struct stream_record record = {
 		.id = stream_history_next_id(proxy->history),
 		.source = span_of(client->source, client->source_len),
-		.protocol = SPAN("http"),
+		.protocol = protocol_of(client),
 		.version = client->h2 ? SPAN("HTTP/2.0") : (struct span){ 0 },
 		.sni = client->tls ? client->tls->server_name : (struct span){ 0 },
 		.error = error,

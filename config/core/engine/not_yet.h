@@ -40,7 +40,6 @@
 #define NOT_YET_INFERENCE_ROUTING NOT_YET("endpoints are chosen as for any other backend")
 #define NOT_YET_COMPRESSION NOT_YET("responses keep the encoding that the backend chose")
 #define NOT_YET_CONCURRENCY_LIMIT NOT_YET_GUARD("concurrent requests to backends are not limited")
-#define NOT_YET_NETWORK_EXT_AUTHZ NOT_YET_GUARD("no external service checks clients when they connect")
 #define NOT_YET_SPIFFE \
 	NOT_YET_GUARD("certificates come only from files, and no SPIFFE identity is checked")
 #define NOT_YET_PROBABILITY \

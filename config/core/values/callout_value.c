@@ -4,19 +4,11 @@
 #include "config/build.h"
 #include "config/core/values/condition.h"
 #include "config/core/values/ext_authz_value.h"
+#include "config/core/values/named_value.h"
 #include "config/core/values/values.h"
-#include "user/base/char_class.h"
 #include "user/base/limits.h"
 
 /* -------------------------------------------------------------------------------- names and expressions */
-
-/* A member of a map. */
-static bool decode_named(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	struct header_pair *pair = ret;
-
-	return value_header_name(d, node, node->key, &pair->name) && decode_lines(d, node, &pair->value);
-}
 
 static bool decode_context(struct decoder *d, const struct yaml_node *node, void *ret)
 {
@@ -34,68 +26,11 @@ static bool decode_metadatum(struct decoder *d, const struct yaml_node *node, vo
 	return pair->name.data && decode_lines(d, node, &pair->value);
 }
 
-/* Maps in both styles. */
-static bool decode_map_of(struct decoder *d, const struct yaml_node *node,
-			  bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),
-			  struct header_pair **ret_list, uint32_t *ret_count)
-{
-	if (!decode_any_map(d, node))
-		return false;
-	if (node->count > LIMIT_CALLOUT_NAMES) {
-		config_error(d->report, node, "has %u entries; %d are the most", node->count,
-			     LIMIT_CALLOUT_NAMES);
-		return false;
-	}
-	return schema_decode_list(d, node, element, sizeof(**ret_list), ret_list, ret_count);
-}
-
-/* A name that a header of a request may have, in lower case. */
-static bool decode_field_name(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	struct span name;
-
-	if (!decode_name(d, node, &name))
-		return false;
-	if (!char_class_is_token(name)) {
-		config_error(d->report, node, "%s is not the name of a header; write one such as cookie",
-			     QUOTE(name));
-		return false;
-	}
-	*(struct span *)ret = decode_lower(d, name);
-	return true;
-}
-
 static bool decode_set_name(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct span name;
 
 	return decode_name(d, node, &name) && value_header_name(d, node, name, ret);
-}
-
-/*
- * value_of: the node of an expression. Entries with an error are not in the list, which then does not count.
- */
-static void compile_named(struct decoder *d, const struct yaml_node *nodes, struct named_expressions *named,
-			  enum expression_point point,
-			  const struct yaml_node *(*value_of)(const struct decoder *d,
-							      const struct yaml_node *node))
-{
-	const struct expression **list = decode_take(d, named->count, sizeof(*list));
-	uint32_t at = 0;
-
-	if (!list || !nodes || named->count != nodes->count)
-		return;
-	yaml_each(node, nodes) {
-		list[at] = value_expression(d, value_of(d, node), named->list[at].value, point);
-		at++;
-	}
-	named->expression_list = list;
-}
-
-static const struct yaml_node *itself(const struct decoder *d, const struct yaml_node *node)
-{
-	(void)d;
-	return node;
 }
 
 /* -------------------------------------------------------------------------------- the service */
@@ -112,62 +47,55 @@ bool value_register_callout(struct decoder *d, struct backend_ref *ref, bool is_
 
 /* -------------------------------------------------------------------------------- extAuthz */
 
-static bool decode_path(struct decoder *d, const struct yaml_node *node, void *ret)
+static bool decode_expression(struct decoder *d, const struct yaml_node *node, enum expression_point point,
+			      struct span *text, const struct expression **ret)
 {
-	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, path_text);
-
-	if (!decode_lines(d, node, &http->path_text))
+	if (!decode_lines(d, node, text))
 		return false;
-	http->path = value_expression(d, node, http->path_text, EXPRESSION_AT_REQUEST);
-	return http->path != NULL;
+	*ret = value_expression(d, node, *text, point);
+	return *ret != NULL;
 }
 
-static bool decode_redirect(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, redirect_text);
+/* `member` of struct ext_authz_http, for its member_text. */
+#define DECODE_HTTP(name, member, point)                                                                     \
+	static bool name(struct decoder *d, const struct yaml_node *node, void *ret)                         \
+	{                                                                                                    \
+		struct ext_authz_http *http = container_of(ret, struct ext_authz_http, member##_text);       \
+		return decode_expression(d, node, point, &http->member##_text, &http->member);               \
+	}
 
-	if (!decode_lines(d, node, &http->redirect_text))
-		return false;
-	http->redirect = value_expression(d, node, http->redirect_text, EXPRESSION_AT_REQUEST);
-	return http->redirect != NULL;
-}
-
-static bool decode_body(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, body_text);
-
-	if (!decode_lines(d, node, &http->body_text))
-		return false;
-	http->body = value_expression(d, node, http->body_text, EXPRESSION_AT_REQUEST);
-	return http->body != NULL;
-}
+DECODE_HTTP(decode_path, path, EXPRESSION_AT_REQUEST)
+DECODE_HTTP(decode_redirect, redirect, EXPRESSION_AT_REQUEST)
+DECODE_HTTP(decode_body, body, EXPRESSION_AT_REQUEST)
+DECODE_HTTP(decode_network_path, path, EXPRESSION_AT_CONNECTION)
+DECODE_HTTP(decode_network_body, body, EXPRESSION_AT_CONNECTION)
 
 static bool decode_contexts(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct ext_authz_grpc *grpc = container_of(ret, struct ext_authz_grpc, context_list);
 
-	return decode_map_of(d, node, decode_context, &grpc->context_list, &grpc->context_count);
+	return value_map_of(d, node, decode_context, &grpc->context_list, &grpc->context_count);
 }
 
 static bool decode_request_metadata(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct ext_authz_grpc *grpc = container_of(ret, struct ext_authz_grpc, metadata.list);
 
-	return decode_map_of(d, node, decode_metadatum, &grpc->metadata.list, &grpc->metadata.count);
+	return value_map_of(d, node, decode_metadatum, &grpc->metadata.list, &grpc->metadata.count);
 }
 
 static bool decode_added(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, added.list);
 
-	return decode_map_of(d, node, decode_named, &http->added.list, &http->added.count);
+	return value_map_of(d, node, value_named, &http->added.list, &http->added.count);
 }
 
 static bool decode_metadata(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, metadata.list);
 
-	return decode_map_of(d, node, decode_metadatum, &http->metadata.list, &http->metadata.count);
+	return value_map_of(d, node, decode_metadatum, &http->metadata.list, &http->metadata.count);
 }
 
 #define REQUEST_METADATA                                                                                     \
@@ -180,7 +108,7 @@ static void check_grpc(struct decoder *d, const struct yaml_node *node, void *ob
 	const struct yaml_node *map = decode_get(node, d->is_manifest ? "requestMetadata" : "metadata");
 	uint32_t at = 0;
 
-	compile_named(d, map, &grpc->metadata, EXPRESSION_AT_REQUEST, itself);
+	value_named_compile(d, map, &grpc->metadata, EXPRESSION_AT_REQUEST, value_itself);
 	if (!map || !grpc->metadata.expression_list)
 		return;
 	yaml_each(item, map) {
@@ -224,9 +152,10 @@ static void check_http(struct decoder *d, const struct yaml_node *node, void *ob
 {
 	struct ext_authz_http *http = object;
 
-	compile_named(d, decode_get(node, "addRequestHeaders"), &http->added, EXPRESSION_AT_REQUEST, itself);
-	compile_named(d, decode_get(node, d->is_manifest ? "responseMetadata" : "metadata"), &http->metadata,
-		      EXPRESSION_AT_RESPONSE, itself);
+	value_named_compile(d, decode_get(node, "addRequestHeaders"), &http->added, EXPRESSION_AT_REQUEST,
+			    value_itself);
+	value_named_compile(d, decode_get(node, d->is_manifest ? "responseMetadata" : "metadata"),
+			    &http->metadata, EXPRESSION_AT_RESPONSE, value_itself);
 }
 
 static const struct schema_row http_rows[] = {
@@ -246,7 +175,7 @@ static const struct schema_row http_rows[] = {
 	{ "allowedRequestHeaders",
 	  AS_LIST(SCHEMA_NAMES, struct ext_authz_http, request_header_list, request_header_count,
 		  struct span),
-	  .element = decode_field_name, RANGE(0, LIMIT_CALLOUT_NAMES), .style = STYLE_MANIFEST },
+	  .element = value_field_name, RANGE(0, LIMIT_CALLOUT_NAMES), .style = STYLE_MANIFEST },
 	{ "addRequestHeaders", ADDED_NAMES, .value_doc = "`{name: expression}`",
 	  .doc = "added to what the service gets; one without a value is left out" },
 	{ "metadata", METADATA, .style = STYLE_STANDALONE, .value_doc = "`{name: expression}`",
@@ -278,9 +207,9 @@ static const struct schema failure_schema = SCHEMA(failure_rows, struct ext_auth
 #define REQUEST_NAMES                                                                                        \
 	AS_LIST(SCHEMA_NAMES, struct ext_authz_policy, request_header_list, request_header_count,            \
 		struct span),                                                                                \
-		.element = decode_field_name, RANGE(0, LIMIT_CALLOUT_NAMES)
+		.element = value_field_name, RANGE(0, LIMIT_CALLOUT_NAMES)
 
-/* In manifests the protocols are keys of the policy itself, and one has to be written. */
+/* In manifests the protocols are keys of the policy value_itself, and one has to be written. */
 static void check_ext_authz(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	struct ext_authz_policy *policy = object;
@@ -360,6 +289,69 @@ struct ext_authz_policy *value_ext_authz(struct decoder *d, const struct yaml_no
 		       : NULL;
 }
 
+/* -------------------------------------------------------------------------------- networkExtAuthz */
+
+static void check_network_http(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct ext_authz_http *http = object;
+
+	value_named_compile(d, decode_get(node, "addRequestHeaders"), &http->added, EXPRESSION_AT_CONNECTION,
+			    value_itself);
+}
+
+#define NO_REQUEST "is about requests, and a connection has none yet; leave it out, or write extAuthz"
+#define NO_RESPONSE "is about responses, and a connection gets none; leave it out"
+
+static const struct schema_row network_http_rows[] = {
+	{ "path", AS_TEXT(struct ext_authz_http, path_text), .decode = decode_network_path,
+	  .dump = DUMP_NOT_ZERO, .value_doc = "expression", .default_doc = "`/`",
+	  .doc = "the path that the service is asked for, with `GET`" },
+	{ "body", AS_TEXT(struct ext_authz_http, body_text), .decode = decode_network_body,
+	  .dump = DUMP_NOT_ZERO, .value_doc = "expression", .default_doc = "none",
+	  .doc = "the body that the service gets; without a value: none" },
+	{ "addRequestHeaders", ADDED_NAMES, .value_doc = "`{name: expression}`",
+	  .doc = "what the service is told besides `x-forwarded-for`, the address of the client; one "
+		 "without a value is left out" },
+	{ "redirect", .refusal = NO_RESPONSE },
+	{ "includeResponseHeaders", .refusal = NO_REQUEST },
+	{ "metadata", .refusal = NO_REQUEST },
+};
+static const struct schema network_http_schema =
+	SCHEMA(network_http_rows, struct ext_authz_http, .check = check_network_http);
+
+static const struct schema_row network_protocol_rows[] = {
+	{ "http", AS_MAP(struct ext_authz_policy, http, &network_http_schema, struct ext_authz_http),
+	  .need = "write http: {}" },
+	{ "grpc", .refusal = NO_REQUEST ". Over HTTP it is asked about: write http: {}" },
+};
+static const struct schema network_protocol_schema = SCHEMA(network_protocol_rows, struct ext_authz_policy);
+
+static void check_network_ext_authz(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct ext_authz_policy *policy = object;
+
+	(void)d;
+	(void)node;
+	policy->protocol = EXT_AUTHZ_HTTP;
+	policy->is_of_connections = true;
+}
+
+static const struct schema_row network_ext_authz_rows[] = {
+	CALLOUT_TARGET_ROWS(struct ext_authz_policy),
+	{ "protocol", AS_SECTION(struct ext_authz_policy, &network_protocol_schema),
+	  .need = "write protocol: {http: {}}" },
+	{ "failureMode", AS_WORD(struct ext_authz_policy, failure_mode), .word_base = CALLOUT_FAILURE_DENY,
+	  WORDS("deny", "allow"), .default_value = CALLOUT_FAILURE_DENY, .default_doc = "`deny`",
+	  .doc = "without a valid answer: the connection is closed, or it stays" },
+	{ "includeRequestHeaders", .refusal = NO_REQUEST },
+	{ "includeRequestBody", .refusal = NO_REQUEST },
+	{ "cache",
+	  AS_MAP(struct ext_authz_policy, cache, &network_answer_cache_schema, struct answer_cache_policy),
+	  SET_BY(struct ext_authz_policy, cache.is_set) },
+};
+const struct schema network_ext_authz_schema =
+	SCHEMA(network_ext_authz_rows, struct ext_authz_policy, .check = check_network_ext_authz);
+
 /* -------------------------------------------------------------------------------- remoteRateLimit */
 
 /* An entry of a descriptor: {key, value}, or {name, expression} in manifests. */
@@ -418,7 +410,7 @@ static void check_descriptor(struct decoder *d, const struct yaml_node *node, vo
 
 	if (entries && entries->kind == YAML_LIST && entries->count == 0)
 		config_error(d->report, entries, "is empty: nothing would be counted; write one at least");
-	compile_named(d, entries, &descriptor->entries, EXPRESSION_AT_REQUEST, value_of_entry);
+	value_named_compile(d, entries, &descriptor->entries, EXPRESSION_AT_REQUEST, value_of_entry);
 }
 
 static bool decode_requests(struct decoder *d, const struct yaml_node *node, void *ret)

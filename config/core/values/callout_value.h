@@ -6,6 +6,7 @@
 /* Rows of the policies that ask a helper service; both styles share them. The service itself is separate. */
 
 extern const struct schema ext_authz_schema; /* struct ext_authz_policy */
+extern const struct schema network_ext_authz_schema; /* the same, of connections; standalone files only */
 extern const struct schema remote_limit_schema; /* struct remote_rate_limit */
 
 /* NULL after an error. `remoteRateLimit`; in manifests `rateLimit`, with `global` or `conditional`. */

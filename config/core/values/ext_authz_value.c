@@ -46,9 +46,10 @@ static bool decode_ttl(struct decoder *d, const struct yaml_node *node, void *re
 	return cache->ttl != NULL;
 }
 
-static void check_cache(struct decoder *d, const struct yaml_node *node, void *object)
+/* example: what is worth to be written in the key */
+static void check_key(struct decoder *d, const struct yaml_node *node, enum expression_point point,
+		      const char *example, struct answer_cache_policy *cache)
 {
-	struct answer_cache_policy *cache = object;
 	const struct expression **keys = decode_take(d, cache->key_count, sizeof(*keys));
 	const struct yaml_node *list = decode_get(node, "key");
 	uint32_t at = 0;
@@ -57,30 +58,49 @@ static void check_cache(struct decoder *d, const struct yaml_node *node, void *o
 		config_error(
 			d->report, list,
 			"is empty: all clients would share one answer; write what the answer depends on, "
-			"such as request.headers.authorization");
+			"such as %s",
+			example);
 	if (!keys || !list || list->count != cache->key_count)
 		return;
 	yaml_each(item, list) {
-		keys[at] = value_expression(d, item, cache->key_list[at], EXPRESSION_AT_REQUEST);
+		keys[at] = value_expression(d, item, cache->key_list[at], point);
 		at++;
 	}
 	cache->expression_list = keys;
 }
 
-static const struct schema_row cache_rows[] = {
-	{ "key", AS_LIST(SCHEMA_NAMES, struct answer_cache_policy, key_list, key_count, struct span),
-	  .element = decode_key, RANGE(1, LIMIT_RATE_RULES),
-	  .need = "write what the answer depends on, as in "
-		  "key: [request.headers.authorization, request.path]",
-	  .value_doc = "list of expressions",
-	  .doc = "requests whose values are equal get the same answer; without one the service is asked" },
-	{ "ttl", AS_TEXT(struct answer_cache_policy, ttl_text), .decode = decode_ttl,
-	  .need = "write how long an answer counts, such as 30s", .value_doc = "duration, or expression",
-	  .doc = "how long an answer that admits counts; `response` is the answer" },
-	{ "maxEntries", AS_U32(struct answer_cache_policy, most_entries), RANGE(4, LIMIT_ANSWER_ENTRIES),
-	  .default_value = LIMIT_ANSWER_ENTRIES,
-	  .doc = "answers that each worker keeps; rounded down to a power of two" },
-};
+static void check_cache(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	check_key(d, node, EXPRESSION_AT_REQUEST, "request.headers.authorization", object);
+}
+
+static void check_network_cache(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	check_key(d, node, EXPRESSION_AT_CONNECTION, "source.address", object);
+}
+
+/* clang-format off */
+#define CACHE_ROWS(what, example)                                                                            \
+	{ "key", AS_LIST(SCHEMA_NAMES, struct answer_cache_policy, key_list, key_count, struct span),        \
+	  .element = decode_key, RANGE(1, LIMIT_RATE_RULES),                                                 \
+	  .need = "write what the answer depends on, as in key: [" example "]",                              \
+	  .value_doc = "list of expressions",                                                                \
+	  .doc = what " whose values are equal get the same answer; without one the service is asked" },     \
+	{ "ttl", AS_TEXT(struct answer_cache_policy, ttl_text), .decode = decode_ttl,                        \
+	  .need = "write how long an answer counts, such as 30s", .value_doc = "duration, or expression",    \
+	  .doc = "how long an answer that admits counts; `response` is the answer" },                        \
+	{ "maxEntries", AS_U32(struct answer_cache_policy, most_entries), RANGE(4, LIMIT_ANSWER_ENTRIES),    \
+	  .default_value = LIMIT_ANSWER_ENTRIES,                                                             \
+	  .doc = "answers that each worker keeps; rounded down to a power of two" }
+/* clang-format on */
+
+static const struct schema_row cache_rows[] = { CACHE_ROWS("requests",
+							   "request.headers.authorization, request.path") };
 const struct schema answer_cache_schema =
 	SCHEMA(cache_rows, struct answer_cache_policy, .check = check_cache,
 	       .example = "{key: [request.headers.authorization], ttl: 30s}");
+
+static const struct schema_row network_cache_rows[] = { CACHE_ROWS("connections", "source.address") };
+const struct schema network_answer_cache_schema =
+	SCHEMA(network_cache_rows, struct answer_cache_policy, .check = check_network_cache,
+	       .example = "{key: [source.address], ttl: 30s}");

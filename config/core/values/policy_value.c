@@ -473,6 +473,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_FRONTEND_CONNECT] = &frontend_connect_schema,
 		[POLICY_FRONTEND_PROXY] = &frontend_proxy_schema,
 		[POLICY_NETWORK_AUTHORIZATION] = &network_authorization_schema,
+		[POLICY_NETWORK_EXT_AUTHZ] = &network_ext_authz_schema,
 		[POLICY_FRONTEND_ACCESS_LOG] = &access_log_schema,
 		[POLICY_FRONTEND_METRICS] = &metrics_schema,
 		[POLICY_FRONTEND_TRACING] = &tracing_schema,

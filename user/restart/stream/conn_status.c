@@ -13,7 +13,7 @@ static enum conn_status status_of(const struct client *client)
 		return CONN_STATUS_TLS;
 	if (client->h2)
 		return CONN_STATUS_HTTP2;
-	if (client->state == CLIENT_READ_PROXY)
+	if (client->state == CLIENT_READ_PROXY || client->state == CLIENT_ASKED)
 		return CONN_STATUS_REQUEST;
 	if (!client->http)
 		return CONN_STATUS_TUNNEL;
