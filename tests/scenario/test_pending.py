@@ -193,6 +193,57 @@ def shared():
         eq(clients[at].response().status, 200, "status")
 
 
+@test("while a connection is opened that a request may share, the next one gets a place; who waits in the "
+      "same worker gets a stream as soon as the connection has some")
+def opening():
+    for settles_first in (False, True):
+        gateway, backend = acted2("""
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - matches: [{path: {pathPrefix: /1}}]
+      backends: [{backend: b}]
+    - backends: [{backend: b, policies: {http: {version: HTTP/2.0}}}]
+backends:
+- name: b
+  host: "@origin@"
+  policies: {circuitBreaker: {maxConnections: 2, maxPendingRequests: 4}}
+""")
+        clients = {"/1/held": gateway.client().request("GET", "/1/held", host="a")}
+        held = Backend.accept(backend)
+        held.read_request()
+        clients["/2/held"] = gateway.client().request("GET", "/2/held", host="a")
+        first = backend.accept(values={f.MAX_CONCURRENT_STREAMS: 1})
+        number = first.expect_head()
+        for count, path in enumerate(("/2/a", "/2/b", "/1/c", "/2/d")):
+            clients[path] = gateway.client().request("GET", path, host="a")
+            waiting(gateway, count + 1)
+        first.send(f.goaway(number, f.NO_ERROR))
+        first.respond(number, 200)
+        # The next one opens a connection, and the second waits for it.
+        second = backend.accept(settings=False, acks=False)
+        eq(second.expect_request()[1].target, "/2/a", "who opens a connection")
+
+        def serve_c():
+            answer(held, clients["/1/held"])
+            upstream = Backend.accept(backend)
+            eq(upstream.read_request().target, "/1/c", "who gets a place")
+            answer(upstream, clients["/1/c"])
+
+        def settle():
+            second.send(f.settings(), f.settings(ack=True))
+            eq({second.expect_request()[1].target for _ in range(2)}, {"/2/b", "/2/d"}, "who gets a stream")
+
+        for step in (settle, serve_c) if settles_first else (serve_c, settle):
+            step()
+        for number in second.streams:
+            second.respond(number, 200)
+        for path in ("/2/a", "/2/b", "/2/d"):
+            eq(clients[path].response().status, 200, path)
+        waiting(gateway, 0)
+
+
 @test("perEndpoint.maxConnections: who waits gets the endpoint that has room first")
 def endpoints():
     other = Backend()

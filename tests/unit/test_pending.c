@@ -17,6 +17,7 @@ enum guest_state {
 	GUEST_TRIES, /* joined, and looks again */
 	GUEST_FOUND_NONE, /* and waits next */
 	GUEST_WAITS,
+	GUEST_PARKED, /* for a connection that another guest opens */
 	GUEST_HAS,
 	GUEST_GAVE, /* the place is free, and nobody was told yet */
 };
@@ -29,6 +30,7 @@ struct guest {
 	enum guest_state state;
 	bool is_woken; /* wake() was called, and has not arrived */
 	uint64_t most; /* places that others may have before it takes one; 0: those of the scene */
+	bool was_parked; /* since it had the turn: another one may have the turn already */
 	bool has_left; /* meanwhile: it may come again when the call has arrived */
 };
 
@@ -42,6 +44,7 @@ struct scene {
 	unsigned int wakes;
 	unsigned int releases;
 	unsigned int leaves;
+	unsigned int others; /* offers and guests that are parked */
 };
 
 static void on_wake(struct pending_waiter *waiter)
@@ -74,6 +77,7 @@ static void scene_close(struct scene *scene)
 
 static void join(struct guest *guest)
 {
+	guest->was_parked = false;
 	switch (pending_join(guest->scene->pending, PENDING_REQUESTS, MOST, &guest->waiter)) {
 	case PENDING_IS_FIRST:
 		guest->state = GUEST_TRIES;
@@ -105,6 +109,20 @@ static void arrive(struct guest *guest)
 		guest->state = GUEST_FRESH;
 }
 
+/* True if guests that came before want a place, too, and were not parked. */
+static bool overtakes(const struct guest *guest)
+{
+	for (unsigned int i = 0; i < GUESTS; i++) {
+		const struct guest *other = &guest->scene->guests[i];
+
+		if (!other->was_parked && other->waiter.number < guest->waiter.number &&
+		    (other->state == GUEST_TRIES || other->state == GUEST_FOUND_NONE ||
+		     other->state == GUEST_WAITS))
+			return true;
+	}
+	return false;
+}
+
 static uint64_t places_of(const struct guest *guest)
 {
 	return guest->most ? guest->most : guest->scene->places;
@@ -120,6 +138,7 @@ static bool step(struct guest *guest)
 		if (!guest->has_left) {
 			assert_int_equal(guest->state, GUEST_WAITS);
 			pending_woken(&guest->waiter);
+			guest->was_parked &= !pending_has_turn(&guest->waiter);
 			guest->state = GUEST_TRIES;
 		}
 		guest->has_left = false;
@@ -133,10 +152,12 @@ static bool step(struct guest *guest)
 			join(guest);
 		return true;
 	case GUEST_TRIES:
-		if (quota_take(&scene->used, places_of(guest)))
+		if (pending_has_turn(&guest->waiter) && quota_take(&scene->used, places_of(guest))) {
+			assert_false(overtakes(guest));
 			leave(guest, GUEST_HAS);
-		else
+		} else {
 			guest->state = GUEST_FOUND_NONE;
+		}
 		return true;
 	case GUEST_FOUND_NONE:
 		guest->state = GUEST_WAITS;
@@ -149,10 +170,34 @@ static bool step(struct guest *guest)
 		return true;
 	case GUEST_ABSENT:
 	case GUEST_WAITS:
+	case GUEST_PARKED:
 	case GUEST_HAS:
 		break;
 	}
 	return false;
+}
+
+static void park(struct guest *guest)
+{
+	if (guest->state != GUEST_TRIES)
+		return;
+	guest->scene->others++;
+	guest->state = GUEST_PARKED;
+	guest->was_parked = true;
+	pending_park(&guest->waiter);
+}
+
+/* The other guest's connection is open, and has nothing for this one. */
+static void unpark(struct guest *guest)
+{
+	if (guest->state == GUEST_PARKED)
+		guest->state = GUEST_FOUND_NONE;
+}
+
+static void offer(struct guest *guest)
+{
+	guest->scene->others++;
+	pending_offer(guest->scene->pending, PENDING_REQUESTS, guest->waiter.owner);
 }
 
 static void give(struct guest *guest)
@@ -165,7 +210,7 @@ static void give(struct guest *guest)
 
 static void give_up(struct guest *guest)
 {
-	if (guest->state == GUEST_TRIES || guest->state == GUEST_WAITS)
+	if (guest->state == GUEST_TRIES || guest->state == GUEST_WAITS || guest->state == GUEST_PARKED)
 		leave(guest, GUEST_ABSENT);
 }
 
@@ -199,12 +244,12 @@ static void assert_settled(struct scene *scene)
 	settle(scene);
 	waits = count_of(scene, GUEST_WAITS);
 	assert_int_equal(scene->used, count_of(scene, GUEST_HAS));
-	assert_int_equal(scene->pending->waiter_count, waits);
+	assert_int_equal(scene->pending->waiter_count, waits + count_of(scene, GUEST_PARKED));
 	assert_true(waits <= MOST);
 	if (waits)
 		assert_int_equal(scene->used, scene->places);
 	/* A place wakes one, or is found by one that was about to wait; one that leaves wakes one. */
-	assert_true(scene->wakes <= 2 * scene->releases + scene->leaves);
+	assert_true(scene->wakes <= 2 * (scene->releases + scene->leaves + 2 * scene->others));
 }
 
 static void act(struct scene *scene)
@@ -212,7 +257,7 @@ static void act(struct scene *scene)
 	uint64_t random = random_next(&scene->random);
 	struct guest *guest = &scene->guests[random % GUESTS];
 
-	switch (random / GUESTS % 8) {
+	switch (random / GUESTS % 11) {
 	case 0:
 	case 1:
 		arrive(guest);
@@ -223,6 +268,15 @@ static void act(struct scene *scene)
 	case 3:
 		if (random / 1024 % 4 == 0)
 			give_up(guest);
+		break;
+	case 4:
+		park(guest);
+		break;
+	case 5:
+		unpark(guest);
+		break;
+	case 6:
+		offer(guest);
 		break;
 	default:
 		(void)step(guest);
@@ -308,6 +362,29 @@ TEST(one_that_finds_no_place_keeps_its_position)
 		assert_int_equal(scene.guests[i].state, GUEST_HAS);
 	}
 	for (unsigned int i = 3; i < MOST; i++)
+		give_up(&scene.guests[i]);
+	settle(&scene);
+	scene_close(&scene);
+}
+
+/* Streams of a new connection: each waiter of its thread that takes one wakes the next. */
+TEST(an_offer_goes_on_to_the_next_of_its_owner)
+{
+	struct scene scene;
+
+	fill(&scene);
+	offer(&scene.guests[1]);
+	(void)step(&scene.guests[1]);
+	leave(&scene.guests[1], GUEST_ABSENT);
+	assert_int_equal(scene.wakes, 2);
+	assert_true(scene.guests[1 + WORKERS].is_woken);
+	offer(&scene.guests[2]);
+	(void)step(&scene.guests[2]);
+	park(&scene.guests[2]);
+	assert_int_equal(scene.wakes, 4);
+	assert_true(scene.guests[2 + WORKERS].is_woken);
+	settle(&scene);
+	for (unsigned int i = 0; i < MOST; i++)
 		give_up(&scene.guests[i]);
 	settle(&scene);
 	scene_close(&scene);

@@ -43,18 +43,6 @@ static void line_add(struct pending_line *line, struct pending_waiter *waiter)
 			before = before->prev;
 		list_add_head(before, &waiter->node);
 	}
-	waiter->state = PENDING_WAITING;
-}
-
-/* Under the lock; the caller calls wake() after it. NULL is fine, here and there. */
-static struct pending_waiter *line_wake(struct pending_waiter *waiter)
-{
-	if (waiter) {
-		list_remove(&waiter->node);
-		waiter->state = PENDING_WOKEN;
-		line_of(waiter)->active_count++;
-	}
-	return waiter;
 }
 
 static struct pending_waiter *line_first(const struct pending_line *line)
@@ -63,10 +51,52 @@ static struct pending_waiter *line_first(const struct pending_line *line)
 					     : list_entry(line->waiting.next, struct pending_waiter, node);
 }
 
-/* NULL: nobody waits, or another one tries, and wakes the next when it leaves. */
-static struct pending_waiter *line_wake_first(struct pending_line *line)
+/* Under the lock; the caller calls wake() of the result, if there is one, after it. */
+static struct pending_waiter *line_pass_turn(struct pending_line *line)
 {
-	return line->active_count ? NULL : line_wake(line_first(line));
+	struct pending_waiter *first = line_first(line);
+
+	if (line->has_turn || !first)
+		return NULL;
+	list_remove(&first->node);
+	line->has_turn = first->has_turn = true;
+	if (first->state == PENDING_WAITING) {
+		first->state = PENDING_WOKEN;
+		return first;
+	}
+	/* It tries an offer: if it has seen no place without the turn, pending_wait() wakes it again. */
+	first->seen = atomic_load(&line->releases) - 1;
+	return NULL;
+}
+
+static void line_drop_turn(struct pending_line *line, struct pending_waiter *waiter)
+{
+	line->has_turn = waiter->has_turn = false;
+}
+
+/* Like line_pass_turn(). One that has the turn comes anyway. */
+static struct pending_waiter *line_offer(struct pending_line *line, const void *owner)
+{
+	list_each(node, next, &line->waiting) {
+		struct pending_waiter *waiter = list_entry(node, struct pending_waiter, node);
+
+		if (waiter->owner != owner)
+			continue;
+		if (waiter->state != PENDING_WAITING)
+			return NULL;
+		waiter->state = PENDING_WOKEN;
+		waiter->is_offered = true;
+		return waiter;
+	}
+	return NULL;
+}
+
+static struct pending_waiter *line_pass_offer(struct pending_line *line, struct pending_waiter *waiter)
+{
+	bool is_offered = waiter->is_offered;
+
+	waiter->is_offered = false;
+	return is_offered ? line_offer(line, waiter->owner) : NULL;
 }
 
 static void call_wake(struct pending_waiter *waiter)
@@ -92,34 +122,79 @@ enum pending_result pending_join(struct pending *pending, enum pending_kind kind
 	waiter->number = pending->next_number++;
 	pending->waiter_count++;
 	/* Before `releases` is read: pending_released() does the opposite. */
-	is_first = atomic_fetch_add(&line->count, 1) == 0;
-	waiter->state = PENDING_TRYING;
+	atomic_fetch_add(&line->count, 1);
+	waiter->has_turn = waiter->is_offered = false;
 	waiter->seen = atomic_load(&line->releases);
-	if (is_first)
-		line->active_count++;
-	else
+	/* Those that are parked do not want a place now. */
+	is_first = !line->has_turn && list_is_empty(&line->waiting);
+	if (is_first) {
+		line->has_turn = waiter->has_turn = true;
+		waiter->state = PENDING_TRYING;
+	} else {
 		line_add(line, waiter);
+		waiter->state = PENDING_WAITING;
+	}
 	pthread_mutex_unlock(&pending->lock);
 	return is_first ? PENDING_IS_FIRST : PENDING_IS_BEHIND;
+}
+
+/*
+ * It is in its old position again. The first, which gets the turn, may not have tried since one of the two
+ * was parked.
+ */
+static struct pending_waiter *line_return(struct pending_line *line, struct pending_waiter *waiter)
+{
+	bool was_parked = waiter->state == PENDING_PARKED, had_turn = waiter->has_turn;
+
+	if (was_parked || had_turn)
+		line_add(line, waiter);
+	if (had_turn)
+		line_drop_turn(line, waiter);
+	waiter->state = PENDING_WAITING;
+	waiter->is_offered = false;
+	return was_parked || (had_turn && line_first(line) != waiter) ? line_pass_turn(line) : NULL;
 }
 
 void pending_wait(struct pending_waiter *waiter)
 {
 	struct pending_line *line = line_of(waiter);
-	bool is_over;
+	struct pending_waiter *woken = waiter;
 
 	pthread_mutex_lock(&waiter->pending->lock);
-	CHECK(waiter->state == PENDING_TRYING);
-	is_over = atomic_load(&line->releases) != waiter->seen;
-	if (is_over) {
+	CHECK(waiter->state == PENDING_TRYING || waiter->state == PENDING_PARKED);
+	if (waiter->has_turn && atomic_load(&line->releases) != waiter->seen)
 		waiter->state = PENDING_WOKEN;
-	} else {
-		line->active_count--;
-		line_add(line, waiter);
-	}
+	else
+		woken = line_return(line, waiter);
 	pthread_mutex_unlock(&waiter->pending->lock);
-	if (is_over)
-		waiter->wake(waiter);
+	call_wake(woken);
+}
+
+/* It gives up its position; what it had goes to others. */
+static void line_remove(struct pending_line *line, struct pending_waiter *waiter,
+			struct pending_waiter *ret_woken[2])
+{
+	/* Whoever is behind somebody that waits is woken after that one. */
+	bool was_next = waiter->has_turn || line_first(line) == waiter;
+
+	list_remove(&waiter->node);
+	if (waiter->has_turn)
+		line_drop_turn(line, waiter);
+	ret_woken[0] = was_next ? line_pass_turn(line) : NULL;
+	ret_woken[1] = line_pass_offer(line, waiter);
+}
+
+void pending_park(struct pending_waiter *waiter)
+{
+	struct pending_waiter *woken[2];
+
+	pthread_mutex_lock(&waiter->pending->lock);
+	CHECK(waiter->state == PENDING_TRYING || waiter->state == PENDING_PARKED);
+	line_remove(line_of(waiter), waiter, woken);
+	waiter->state = PENDING_PARKED;
+	pthread_mutex_unlock(&waiter->pending->lock);
+	call_wake(woken[0]);
+	call_wake(woken[1]);
 }
 
 void pending_woken(struct pending_waiter *waiter)
@@ -131,27 +206,31 @@ void pending_woken(struct pending_waiter *waiter)
 	pthread_mutex_unlock(&waiter->pending->lock);
 }
 
+bool pending_has_turn(struct pending_waiter *waiter)
+{
+	bool has_turn;
+
+	pthread_mutex_lock(&waiter->pending->lock);
+	has_turn = waiter->has_turn;
+	pthread_mutex_unlock(&waiter->pending->lock);
+	return has_turn;
+}
+
 bool pending_leave(struct pending_waiter *waiter)
 {
 	struct pending *pending = waiter->pending;
 	struct pending_line *line = line_of(waiter);
-	struct pending_waiter *next = NULL;
+	struct pending_waiter *woken[2];
 	bool is_free;
 
 	pthread_mutex_lock(&pending->lock);
 	is_free = waiter->state != PENDING_WOKEN;
-	if (waiter->state != PENDING_WAITING)
-		line->active_count--;
-	/* Whoever is behind somebody that waits is woken after that one. */
-	if (waiter->state != PENDING_WAITING || line_first(line) == waiter) {
-		list_remove(&waiter->node);
-		next = line_wake_first(line);
-	}
-	list_remove(&waiter->node);
+	line_remove(line, waiter, woken);
 	pending->waiter_count--;
 	atomic_fetch_sub(&line->count, 1);
 	pthread_mutex_unlock(&pending->lock);
-	call_wake(next);
+	call_wake(woken[0]);
+	call_wake(woken[1]);
 	return is_free;
 }
 
@@ -166,26 +245,19 @@ void pending_released(struct pending *pending, enum pending_kind kind)
 	if (atomic_load(&pending->lines[kind].count) == 0)
 		return;
 	pthread_mutex_lock(&pending->lock);
-	first = line_wake_first(&pending->lines[kind]);
+	first = line_pass_turn(&pending->lines[kind]);
 	pthread_mutex_unlock(&pending->lock);
 	call_wake(first);
 }
 
 void pending_offer(struct pending *pending, enum pending_kind kind, const void *owner)
 {
-	struct pending_waiter *found = NULL;
+	struct pending_waiter *found;
 
 	if (!pending_has(pending, kind))
 		return;
 	pthread_mutex_lock(&pending->lock);
-	list_each(node, next, &pending->lines[kind].waiting) {
-		struct pending_waiter *waiter = list_entry(node, struct pending_waiter, node);
-
-		if (waiter->owner == owner) {
-			found = line_wake(waiter);
-			break;
-		}
-	}
+	found = line_offer(&pending->lines[kind], owner);
 	pthread_mutex_unlock(&pending->lock);
 	call_wake(found);
 }

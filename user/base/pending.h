@@ -11,20 +11,28 @@
 /*
  * Who waits for a place at a backend (policy circuitBreaker), in all threads: one line for each kind of
  * place, in the order in which the waiters came. Places are counted elsewhere (quota.h): whoever gives one
- * back calls pending_released(), which wakes the first waiter; that one tries to take a place in its thread.
+ * back calls pending_released(), which gives the turn to the first waiter; that one tries to take a place in
+ * its thread. At most one waiter of a line has the turn, and only that one may take a place.
  *
- *   pending_join() --others are before it--> WAITING --a place was given back, or the one before left--.
- *        | nobody is                            ^                                                      |
- *        v                                      |                                                      v
- *      TRYING --no place: pending_wait()--------'<---------- TRYING <------pending_woken()---------- WOKEN
- *        |                                                     |
- *        '------------ a place, or it gives up: pending_leave()'
+ *   pending_join() --others wait or try--> WAITING --gets the turn, or an offer--> WOKEN --pending_woken()--.
+ *        | nobody does                       ^ ^                                                            |
+ *        v                                   | '------no place: pending_wait()-----------------------.      |
+ *     TRYING with the turn                   |                                                     TRYING <-'
+ *        |                                   '--no connection: pending_wait()-- PARKED <--pending_park()--|
+ *        '--a place, or it gives up: pending_leave()                                                      |
+ *                 ^---------------------------------------------------------------------------------------'
  *
- * No wake-up is lost: a waiter that has found no place waits only if none was given back since it began to
- * try (pending_wait()), and one that leaves wakes the next. No herd: a place that is given back wakes one
- * waiter, and one that leaves another. Neither wakes anybody while another one tries or is to try: that one
- * takes the place, or tries again if places were given back, and wakes the next when it leaves. So nobody is
- * overtaken.
+ * No wake-up is lost: a waiter with the turn that has found no place waits only if none was given back since
+ * it began to try (pending_wait()), and one that leaves passes the turn on. No herd: a place that is given
+ * back wakes one waiter, and one that leaves another. Nobody is overtaken: the turn goes to the first in the
+ * line, and while somebody has it, a place that is given back wakes nobody.
+ *
+ * A waiter is parked while another one opens a connection that both may share: it may have to wait long, and
+ * passes the turn on, but keeps its number. When it is back in the line, the first one gets the turn.
+ *
+ * An offer is for the waiters of one thread: a stream on a shared connection needs no place. Who gets one
+ * does not have the turn, and stays in the line while it tries; when it leaves, the next one of this thread
+ * gets the offer.
  */
 enum pending_kind {
 	PENDING_REQUESTS,
@@ -34,8 +42,9 @@ enum pending_kind {
 
 enum pending_state {
 	PENDING_TRYING,
-	PENDING_WAITING, /* in its line */
+	PENDING_WAITING,
 	PENDING_WOKEN, /* wake() was called, pending_woken() not yet */
+	PENDING_PARKED, /* waits for a connection that another one opens */
 };
 
 struct pending {
@@ -43,10 +52,10 @@ struct pending {
 	uint64_t next_number;
 	uint64_t waiter_count; /* in both lines */
 	struct pending_line {
-		struct list waiting; /* of struct pending_waiter, by number */
+		struct list waiting; /* by number: those without the turn that are not parked */
 		atomic_uint_fast64_t count; /* of waiters in any state */
 		atomic_uint_fast64_t releases; /* places that were given back */
-		uint64_t active_count; /* of waiters that are TRYING or WOKEN */
+		bool has_turn; /* somebody has the turn */
 	} lines[PENDING_KINDS];
 };
 
@@ -57,14 +66,16 @@ struct pending_waiter {
 	enum pending_kind kind;
 	enum pending_state state;
 	uint64_t number;
-	uint64_t seen; /* releases when it began to try */
-	const void *owner; /* the same for all waiters of a thread */
+	bool has_turn; /* may take a place */
+	bool is_offered; /* it was woken by an offer that is not passed on yet */
+	uint64_t seen; /* releases when it began to try with the turn */
+	const void *owner; /* who makes offers to it: the same for all waiters of a thread; NULL: nobody */
 	/* Called from any thread, without the lock; makes the thread of the waiter call pending_woken(). */
 	void (*wake)(struct pending_waiter *waiter);
 };
 
 enum pending_result {
-	PENDING_IS_FIRST, /* TRYING: try once more, then pending_wait() */
+	PENDING_IS_FIRST, /* TRYING with the turn: try once more, then pending_wait() */
 	PENDING_IS_BEHIND, /* WAITING */
 	PENDING_IS_FULL, /* it did not join */
 };
@@ -75,8 +86,12 @@ void pending_free(struct pending *pending); /* nobody waits; NULL is fine */
 /* The caller has set owner and wake. most: waiters in both lines together. */
 enum pending_result pending_join(struct pending *pending, enum pending_kind kind, uint64_t most,
 				 struct pending_waiter *waiter);
-/* The waiter found no place: it is in its old position again, or was woken at once. */
+/* The waiter, which tried or was parked, found no place: it is in its old position, or was woken at once. */
 void pending_wait(struct pending_waiter *waiter);
+/* The waiter waits for something else than a place: the next one tries. Idempotent. */
+void pending_park(struct pending_waiter *waiter);
+/* True if it may take a place now. */
+bool pending_has_turn(struct pending_waiter *waiter);
 /* WOKEN becomes TRYING. */
 void pending_woken(struct pending_waiter *waiter);
 /* Leaves the line. False: a wake() is under way, and the caller frees the waiter when it arrives. */
@@ -84,7 +99,10 @@ bool pending_leave(struct pending_waiter *waiter);
 
 /* A place was given back. pending NULL: nobody waits. */
 void pending_released(struct pending *pending, enum pending_kind kind);
-/* Something became usable for waiters of this owner only: wakes the first of these. NULL as above. */
+/*
+ * Something that is not counted as a place became usable for waiters of this owner: wakes the first of these,
+ * unless it is woken already. NULL as above.
+ */
 void pending_offer(struct pending *pending, enum pending_kind kind, const void *owner);
 /* True if somebody is in this line: who comes now does not take a place, but joins. NULL as above. */
 static inline bool pending_has(const struct pending *pending, enum pending_kind kind)

@@ -128,15 +128,25 @@ bool quota_take_connection(struct quota *quota, struct quota_most most)
 	return false;
 }
 
+static struct quota *whole_of(struct quota *quota)
+{
+	return quota->parent ? quota->parent : quota;
+}
+
 void quota_give_connection(struct quota *quota)
 {
-	struct quota *whole = quota->parent ? quota->parent : quota;
+	struct quota *whole = whole_of(quota);
 
 	quota_give(&quota->connections);
 	if (quota->parent)
 		quota_give(&whole->connections);
 	/* After the count: who waits looks at them in the opposite order. */
 	pending_released(atomic_load(&whole->pending), PENDING_CONNECTIONS);
+}
+
+void quota_offer_stream(struct quota *quota, const void *owner)
+{
+	pending_offer(atomic_load(&whole_of(quota)->pending), PENDING_CONNECTIONS, owner);
 }
 
 void quota_give_request(struct quota *quota)

@@ -82,5 +82,7 @@ bool quota_take_connection(struct quota *quota, struct quota_most most);
 void quota_give_connection(struct quota *quota);
 /* The same for a request. */
 void quota_give_request(struct quota *quota);
+/* A connection that is counted has a free stream for those of this owner who wait for a connection. */
+void quota_offer_stream(struct quota *quota, const void *owner);
 /* The lines of those who wait; NULL on no memory. Before the caller looks for a place. Any thread. */
 struct pending *quota_pending(struct quota *quota);

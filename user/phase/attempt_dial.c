@@ -119,16 +119,19 @@ static bool attempt_has_room(const struct stream *stream)
 	return false;
 }
 
+static enum dial_protocol attempt_protocol(const struct stream *stream);
+
 /* A limit is reached: the request waits for a place, or is refused. */
 static enum stream_step attempt_wait(struct stream *stream, enum pending_kind place, enum limit_kind limit)
 {
+	bool may_share = place == PENDING_CONNECTIONS && dial_may_share(attempt_protocol(stream));
 	int result;
 
 	if (!attempt_wait_is_on(stream))
 		return attempt_refuse_by(stream, limit);
 	attempt_stop_dial(stream);
 	attempt_leave_endpoint(stream);
-	result = attempt_wait_join(stream, place);
+	result = attempt_wait_join(stream, place, may_share);
 	switch (result) {
 	case PENDING_IS_FIRST:
 		return STEP_ATTEMPT;
@@ -228,10 +231,17 @@ static void attempt_on_progress(struct dial *dial)
 {
 	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
 
-	/* While it waits for the connection of another dial, it has no place yet. */
 	if (dial->is_counted)
 		attempt_wait_leave(stream, PENDING_CONNECTIONS);
+	else if (dial->state == DIAL_WAITING)
+		attempt_wait_park(stream);
 	stream_set_state(stream, dial->state == DIAL_RESOLVING ? STREAM_RESOLVE : STREAM_CONNECT);
+}
+
+/* Others may wait by now, or it may be its turn. */
+static void attempt_on_turn(struct dial *dial)
+{
+	dial->options.quota_most = attempt_most_now(container_of(dial, struct attempt_dial, dial)->stream);
 }
 
 static void attempt_note_dialed(const struct dial *dial, struct stream *stream,
@@ -341,6 +351,7 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 	attempt->dial->stream = stream;
 	dial_init(&attempt->dial->dial, &stream->proxy->pool, options, attempt_on_dialed);
 	attempt->dial->dial.on_progress = attempt_on_progress;
+	attempt->dial->dial.on_turn = attempt_on_turn;
 	result = dial_start(&attempt->dial->dial, &error);
 	if (result == DIAL_UNDER_WAY) {
 		attempt_on_progress(&attempt->dial->dial);

@@ -4,7 +4,6 @@
 #include "policy/circuit_breaker.h"
 #include "user/base/mem.h"
 #include "user/stream/attempt_wait.h"
-#include "user/stream/upstream_side.h"
 
 void attempt_stop_dial(struct stream *stream)
 {
@@ -47,17 +46,6 @@ void attempt_drop_retry(struct stream *stream)
 	}
 }
 
-/*
- * A stream on a shared connection ends: another one of this worker, whose pool it is in, may take its place,
- * although no connection is given back.
- */
-static void attempt_offer_stream(const struct stream *stream)
-{
-	if (stream->upstream && stream->upstream_side->is_shared && attempt_wait_is_on(stream))
-		pending_offer(atomic_load(&stream->backend->backend->quota->pending), PENDING_CONNECTIONS,
-			      stream->proxy);
-}
-
 /* The endpoint stays set until another attempt takes one or the stream ends. */
 void attempt_drop(struct stream *stream)
 {
@@ -65,7 +53,6 @@ void attempt_drop(struct stream *stream)
 
 	attempt_stop_dial(stream);
 	attempt_wait_drop(stream);
-	attempt_offer_stream(stream);
 	if (attempt->is_counted)
 		quota_give_connection(attempt_quota(stream));
 	attempt->is_counted = false;

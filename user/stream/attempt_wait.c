@@ -27,8 +27,10 @@ static bool has_joined(const struct stream *stream, enum pending_kind kind)
 
 bool attempt_wait_may_take(const struct stream *stream, enum pending_kind kind)
 {
-	if (!attempt_wait_is_on(stream) || has_joined(stream, kind))
+	if (!attempt_wait_is_on(stream))
 		return true;
+	if (has_joined(stream, kind))
+		return pending_has_turn(&stream->attempt.wait->waiter);
 	return !pending_has(atomic_load(&quota_of(stream)->pending), kind);
 }
 
@@ -61,7 +63,6 @@ static struct attempt_wait *wait_create(struct stream *stream)
 
 	if (!wait)
 		return NULL;
-	wait->waiter.owner = stream->proxy;
 	wait->waiter.wake = on_wake;
 	wait->message.run = on_message;
 	wait->mailbox = stream->proxy->mailbox;
@@ -70,7 +71,7 @@ static struct attempt_wait *wait_create(struct stream *stream)
 	return wait;
 }
 
-int attempt_wait_join(struct stream *stream, enum pending_kind kind)
+int attempt_wait_join(struct stream *stream, enum pending_kind kind, bool may_share)
 {
 	struct attempt_wait *wait = stream->attempt.wait;
 	struct pending *pending = quota_pending(quota_of(stream));
@@ -84,12 +85,20 @@ int attempt_wait_join(struct stream *stream, enum pending_kind kind)
 		wait = stream->attempt.wait = wait_create(stream);
 	if (!wait || !pending)
 		return -ENOMEM;
+	/* The pool offers streams of its connections. */
+	wait->waiter.owner = may_share ? &stream->proxy->pool : NULL;
 	result = pending_join(pending, kind, stream->backend->breaker->max_pending_requests.value,
 			      &wait->waiter);
 	wait->has_joined = result != PENDING_IS_FULL;
 	if (wait->has_joined)
 		counter_add(stream->proxy->counters, COUNTER_PENDING_REQUESTS, 1);
 	return (int)result;
+}
+
+void attempt_wait_park(struct stream *stream)
+{
+	if (has_joined(stream, PENDING_CONNECTIONS))
+		pending_park(&stream->attempt.wait->waiter);
 }
 
 /* False: the message frees it. */
@@ -102,7 +111,7 @@ static bool wait_leave(struct attempt_wait *wait, struct stream *stream)
 
 void attempt_wait_leave(struct stream *stream, enum pending_kind kind)
 {
-	/* It tries to take the place, so no message is under way. */
+	/* It has taken the place in its turn, so no message is under way. */
 	if (has_joined(stream, kind))
 		CHECK(wait_leave(stream->attempt.wait, stream));
 }

@@ -83,17 +83,11 @@ static bool dial_wants_fresh(const struct dial_options *options)
 	return true;
 }
 
-/* True if this connection, or that of another dial, may become a shared one. */
-static bool dial_may_share(const struct dial_options *options)
-{
-	return options->protocol == DIAL_HTTP2 || options->protocol == DIAL_EITHER;
-}
-
 struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_options *options)
 {
 	struct upstream *upstream = NULL;
 
-	if (dial_may_share(options)) {
+	if (dial_may_share(options->protocol)) {
 		dial_follow_name(pool, options);
 		if (!dial_wants_fresh(options))
 			upstream = upstream_pool_share(pool, options->endpoint);
@@ -265,7 +259,7 @@ enum dial_result dial_start(struct dial *dial, int *ret_error)
 
 	*ret_error = 0;
 	/* If the backend is known to choose HTTP/1.1, each request needs its own connection. */
-	if (!dial_may_share(&dial->options) ||
+	if (!dial_may_share(dial->options.protocol) ||
 	    (dial->options.protocol == DIAL_EITHER && endpoint->shared->spoken == SPOKEN_HTTP1))
 		return dial_open(dial, ret_error);
 	/* Opens a connection, or waits for the dial that is opening one. */
@@ -379,6 +373,8 @@ static void dial_on_turn(struct loop_deferred *deferred)
 		dial_inner(dial);
 		return;
 	}
+	if (dial->on_turn)
+		dial->on_turn(dial);
 	upstream = dial_reuse(dial->pool, &dial->options);
 	if (upstream && !(upstream->h2 && upstream->h2->quota) && !dial_count(dial)) {
 		if (!upstream->h2)

@@ -88,12 +88,20 @@ struct dial {
 	 * NULL.
 	 */
 	void (*on_progress)(struct dial *dial);
+	/* Called before a dial that has waited tries again, to set options.quota_most. May be NULL. */
+	void (*on_turn)(struct dial *dial);
 	/*
 	 * Called once, from the loop, never inside dial_start(). upstream: with DIAL_DONE; error: -errno or
 	 * 0.
 	 */
 	void (*on_done)(struct dial *dial, enum dial_result result, int error, struct upstream *upstream);
 };
+
+/* True if such a connection, or that of another dial, may become a shared one. */
+static inline bool dial_may_share(enum dial_protocol protocol)
+{
+	return protocol == DIAL_HTTP2 || protocol == DIAL_EITHER;
+}
 
 /* A result without a connection in words, as in "no connection in time"; static. */
 struct span dial_result_text(enum dial_result result);

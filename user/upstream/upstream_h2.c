@@ -49,6 +49,13 @@ static void upstream_h2_give_count(struct upstream_h2 *h2)
 	h2->quota = NULL;
 }
 
+/* Those who wait in this worker may use it, although no connection is given back. */
+static void upstream_h2_offer(const struct upstream_h2 *h2)
+{
+	if (h2->quota)
+		quota_offer_stream(h2->quota, h2->upstream->pool);
+}
+
 /* Sends what was written last: a reset, or the last window. */
 static void upstream_h2_end(struct upstream *upstream)
 {
@@ -68,8 +75,10 @@ void upstream_h2_leave(struct upstream *upstream)
 	CHECK(h2->stream_count > 0);
 	h2->stream_count--;
 	h2_link_touch(&h2->link);
-	if (h2->stream_count)
+	if (h2->stream_count) {
+		upstream_h2_offer(h2);
 		return;
+	}
 	upstream_h2_give_count(h2);
 	if (is_kept && upstream->pool->config->pool_idle_ns)
 		upstream_h2_arm_idle(h2);
@@ -130,8 +139,12 @@ void upstream_h2_on_timer(struct upstream *upstream)
 
 static void upstream_h2_on_fed(struct h2_link *link)
 {
-	if (h2_session_is_settled(link->session))
-		upstream_h2_settle(container_of(link, struct upstream_h2, link));
+	struct upstream_h2 *h2 = container_of(link, struct upstream_h2, link);
+
+	if (!h2->is_settling || !h2_session_is_settled(link->session))
+		return;
+	upstream_h2_settle(h2);
+	upstream_h2_offer(h2);
 }
 
 static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
