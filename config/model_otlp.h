@@ -13,6 +13,7 @@ struct expression_value; /* policy/expression/expression_value.h */
 enum otlp_protocol {
 	OTLP_GRPC,
 	OTLP_HTTP, /* messages of protobuf */
+	OTLP_HTTP_JSON,
 };
 
 /* An attribute of the gateway itself; its value is a text, a number, or true or false. */

@@ -79,8 +79,8 @@ LAYERS = {
     "user/http1": GROUND + ["user/http/*", "user/relay/*", "user/upstream/*"],
     "user/callout": GROUND + ["user/http/*", "user/h2/*", "user/http1/*", "user/obs/*", "user/relay/*",
                               "user/upstream/*"] + MODEL,
-    "user/otlp": GROUND + ["user/http/*", "user/obs/*", "user/callout/*", "user/upstream/*", "gen/version.h"]
-                 + MODEL,
+    "user/otlp": GROUND + ["user/http/*", "user/obs/*", "user/mcp/json/*", "user/callout/*",
+                           "user/upstream/*", "gen/version.h"] + MODEL,
     "user/health": GROUND + ["user/net/*", "user/http/*", "user/h2/*", "user/http1/*", "user/relay/*",
                              "user/upstream/*", "user/callout/h2_call.h"] + MODEL,
     "user/mcp/json": ["user/base/*"],

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A collector of OpenTelemetry, over gRPC and HTTP; messages by python3-protobuf, from their definitions."""
+import base64
+import json
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from google.protobuf import json_format
 
 import envoy_api
 from hg.framework import Context, context
@@ -101,9 +105,20 @@ def grpc_collector(answer=None, logs=False, certificate=None):
     return envoy_api.Service(LOGS if logs else TRACES, kind, serve, certificate), received
 
 
+def with_base64(value):
+    """JSON of OTLP has hexadecimal digits where that of protobuf has base64."""
+    if isinstance(value, list):
+        return [with_base64(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: base64.b64encode(bytes.fromhex(one)).decode()
+            if name in ("traceId", "spanId", "parentSpanId") else with_base64(one)
+            for name, one in value.items()}
+
+
 class HttpCollector:
-    """OTLP over HTTP with protobuf; a path with "logs" takes logs. answer(self) gives (status, headers,
-    body); None: everything is taken."""
+    """OTLP over HTTP with protobuf or JSON; a path with "logs" takes logs. answer(self) gives (status,
+    headers, body); None: everything is taken."""
 
     def __init__(self, answer=None, certificate=None):
         self.spans, self.logs, self.paths, self.headers, self.calls = Spans(), Logs(), [], [], 0
@@ -117,7 +132,7 @@ class HttpCollector:
                 collector.headers.append(dict(self.headers))
                 status, headers, out = answer(collector) if answer else (200, [], taken().SerializeToString())
                 if status == 200:
-                    collector.take(self.path, body)
+                    collector.take(self.path, body, self.headers["content-type"])
                 self.send_response(status)
                 for name, value in headers:
                     self.send_header(name, value)
@@ -139,11 +154,12 @@ class HttpCollector:
         self.address = f"127.0.0.1:{self._server.server_port}"
         context().own(Context.ORIGIN, self)
 
-    def take(self, path, body):
-        if "logs" in path:
-            self.logs.take(_CLASS["LogsRequest"].FromString(body))
+    def take(self, path, body, kind):
+        received, name = (self.logs, "LogsRequest") if "logs" in path else (self.spans, "TraceRequest")
+        if kind == "application/json":
+            received.take(json_format.ParseDict(with_base64(json.loads(body)), _CLASS[name]()))
         else:
-            self.spans.take(_CLASS["TraceRequest"].FromString(body))
+            received.take(_CLASS[name].FromString(body))
 
     def stop(self):
         self._server.shutdown()

@@ -72,7 +72,7 @@ def tls():
     authority = Authority()
     collector = otlp_api.HttpCollector(certificate=authority.issue("127.0.0.1"))
     other, lost = otlp_api.grpc_collector(certificate=Authority("other").issue("127.0.0.1"))
-    log = ("{otlp: {host: '%s', protocol: http, path: /in/logs, policies: {backendTLS: {root: '%s'},"
+    log = ("{otlp: {host: '%s', protocol: http/json, path: /in/logs, policies: {backendTLS: {root: '%s'},"
            " requestHeaderModifier: {set: {x-token: quiet-secret}}}}}" % (collector.address, authority.cert))
     trace = "{host: '%s', randomSampling: true, policies: {backendTLS: {root: '%s'}}}" % (other.address,
                                                                                          authority.cert)
@@ -80,7 +80,10 @@ def tls():
     gateway.fetch("/get")
     wait_until(lambda: collector.logs.all(), 20, "a record")
     eq((collector.paths[0], collector.headers[0]["x-token"]), ("/in/logs", "quiet-secret"), "the call")
-    eq(collector.headers[0]["content-type"], "application/x-protobuf", "type")
+    eq(collector.headers[0]["content-type"], "application/json", "type")
+    record, = collector.logs.all()
+    eq((record.body.string_value, otlp_api.attributes(record)["http.status"]), ("request", 200), "in JSON")
+    check(record.trace_id and record.span_id, "ids")
     wait_until(lambda: "spans do not reach collector" in gateway.stderr, 20, "a line says so")
     eq(lost.all(), [], "nothing goes to a collector that is not trusted")
     eq(gateway.log(), [], "no lines")

@@ -205,7 +205,7 @@ binds:
   listeners: [{routes: [{backends: [{host: @origin@}]}]}]
 """
     gateway, _ = play(config, env={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.address}",
-                                   "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+                                   "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
                                    "OTEL_EXPORTER_OTLP_HEADERS": "x-other=loud-secret",
                                    "OTEL_SERVICE_NAME": "shop",
                                    "OTEL_RESOURCE_ATTRIBUTES": "team=blue%20one,service.name=lost"})
@@ -214,6 +214,10 @@ binds:
     eq(collector.paths[0], "/v1/traces", "path")
     eq((collector.headers[0]["x-token"], collector.headers[0]["x-other"]), ("quiet-secret", "loud-secret"),
        "headers")
+    eq(collector.headers[0]["content-type"], "application/json", "type")
+    span, = collector.spans.all(otlp_api.SERVER)
+    eq((span.name, otlp_api.attributes(span)["http.response.status_code"]), ("GET /", 200), "in JSON")
+    eq([attempt.parent_span_id for attempt in collector.spans.all(otlp_api.CLIENT)], [span.span_id], "ids")
     eq((collector.spans.resources()[0]["service.name"], collector.spans.resources()[0]["team"]),
        ("shop", "blue one"), "resource")
     dump = gateway.admin("/config_dump").text

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records and messages of OTLP byte by byte; test_tracing.py (scenario) reads them with python3-protobuf. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "user/base/limits.h"
 #include "user/base/protobuf.h"
 #include "user/otlp/log_record.h"
+#include "user/otlp/otlp_json.h"
 #include "user/otlp/otlp_message.h"
 #include "user/otlp/otlp_writer.h"
 
@@ -299,4 +301,72 @@ TEST(a_log_record_without_memory_for_all_of_it_says_how_many_attributes_it_lacks
 		assert_true(w.len <= size && (w.dropped > 0 || size > 300));
 		free(memory);
 	}
+}
+
+TEST(a_log_record_in_json_has_the_same_fields)
+{
+	static struct span removed[] = { SPAN("duration"),     SPAN("lane"),	   SPAN("backend.connect"),
+					 SPAN("bytes_in"),     SPAN("bytes_out"),  SPAN("trace.id"),
+					 SPAN("close_reason"), SPAN("http.method") };
+	const struct access_log_policy policy = { .remove_list = removed,
+						  .remove_count = ARRAY_LEN(removed) };
+	const struct expression_value half = expression_double(0.5), yes = expression_bool(true);
+	struct otlp_resource resources[] = { { SPAN("a"), &half }, { SPAN("b"), &yes } };
+	const struct otlp_target target = { .resource_list = resources, .resource_count = 2 };
+	char memory[LIMIT_OTLP_RECORD_BYTES];
+	struct stream_record quoted = entry;
+	struct buf batch, message;
+	struct otlp_writer w;
+	struct text json;
+
+	buf_init(&batch);
+	buf_init(&message);
+	text_init(&json);
+	quoted.path = SPAN("/\"\xc3\xa4");
+	otlp_init(&w, memory, sizeof(memory));
+	log_record_write(&w, &policy, &quoted, NULL, 1700000000000000001);
+	assert_int_equal(otlp_append_record(&batch, otlp_span(&w)), 0);
+	assert_int_equal(otlp_write_message(&message, &target, buf_span(&batch)), 0);
+	assert_int_equal(otlp_json_write(&json, OTLP_LOGS, buf_span(&message)), 0);
+	assert_non_null(strstr(json.data, "{\"resourceLogs\":[{\"resource\":{\"attributes\":["
+					  "{\"key\":\"a\",\"value\":{\"doubleValue\":0.5}},"
+					  "{\"key\":\"b\",\"value\":{\"boolValue\":true}}]},"
+					  "\"scopeLogs\":[{\"scope\":{\"name\":\"headgate\","));
+	assert_non_null(strstr(json.data,
+			       "\"logRecords\":[{\"timeUnixNano\":\"1700000000000000001\","
+			       "\"observedTimeUnixNano\":\"1700000000000000001\","
+			       "\"severityNumber\":9,\"severityText\":\"INFO\","
+			       "\"body\":{\"stringValue\":\"request\"},\"attributes\":["
+			       "{\"key\":\"http.path\",\"value\":{\"stringValue\":\"/\\\"\xc3\xa4\"}},"
+			       "{\"key\":\"http.status\",\"value\":{\"intValue\":\"200\"}},"
+			       "{\"key\":\"span.id\",\"value\":{\"stringValue\":\"00f067aa0ba902b7\"}},"
+			       "{\"key\":\"stream.id\",\"value\":{\"intValue\":\"7\"}}],"
+			       "\"spanId\":\"00f067aa0ba902b7\"}]}]}]}"));
+	/* Cut off: no JSON, and nothing behind its end is read. */
+	assert_int_equal(
+		otlp_json_write(&json, OTLP_LOGS, span_first(buf_span(&message), buf_len(&message) - 1)),
+		-EBADMSG);
+	text_done(&json);
+	buf_done(&batch);
+	buf_done(&message);
+}
+
+TEST(a_response_in_json_says_how_many_records_it_rejects)
+{
+	static const struct {
+		const char *response;
+		uint64_t want;
+	} rows[] = {
+		{ "", 0 },
+		{ "{}", 0 },
+		{ "{\"partialSuccess\":{\"rejectedLogRecords\":\"7\"}}", 7 },
+		{ "{\"partialSuccess\":{\"errorMessage\":\"no\",\"rejectedLogRecords\":3}}", 3 },
+		{ "{\"partialSuccess\":{\"rejectedSpans\":\"7\"}}", 0 },
+		{ "{\"partialSuccess\":{\"rejectedLogRecords\":-1}}", 0 },
+		{ "{\"partialSuccess\":{\"rejectedLogRecords\":", 0 },
+		{ "<html>", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(otlp_json_rejected(OTLP_LOGS, span_str(rows[i].response)), rows[i].want);
 }

@@ -35,8 +35,8 @@ TEST(what_says_nothing_useful_is_refused_with_what_to_write)
 		  "a.yaml:2:35:" AT ".path: ", "protocol: http" },
 		{ BEGIN "host: 'c:4317', protocol: http, path: traces" END,
 		  "a.yaml:2:51:" AT ".path: ", "is not a path" },
-		{ BEGIN "host: 'c:4317', protocol: http/json" END,
-		  "a.yaml:2:39:" AT ".protocol: ", "did you mean http" },
+		{ BEGIN "host: 'c:4317', protocol: http/xml" END,
+		  "a.yaml:2:39:" AT ".protocol: ", "did you mean http?" },
 		{ BEGIN "host: 'c:4317', attributes: {'a b': 'true'}" END,
 		  "a.yaml:2:49:" AT ".attributes[\"a b\"]: ", "ASCII without blanks" },
 		{ BEGIN "host: 'c:4317', resources: {a: request.path}" END,
@@ -47,7 +47,7 @@ TEST(what_says_nothing_useful_is_refused_with_what_to_write)
 		  "a.yaml:2:37:" AT ".filter: ", "write a condition" },
 		{ "config: {tracing: {}}\n", "a.yaml:1:19: config.tracing: ", "names no collector" },
 		{ "config: {tracing: {otlpEndpoint: 'http://c:4317', otlpProtocol: zipkin}}\n",
-		  "a.yaml:1:65: config.tracing.otlpProtocol: ", "one of grpc, http" },
+		  "a.yaml:1:65: config.tracing.otlpProtocol: ", "one of grpc, http, http/json" },
 		{ "config: {tracing: {otlpEndpoint: 'http://c:4317', headers: {host: x}}}\n",
 		  "a.yaml:1:61: config.tracing.headers.host: ", "Host" },
 	};
@@ -213,8 +213,12 @@ TEST(the_older_form_takes_the_environment)
 	assert_int_equal(policy->hidden_count, 2);
 	config_case_done(&c);
 	setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", 1);
+	assert_int_equal(loaded(&c, "config: {tracing: {}}\n" LISTENER)->target.protocol, OTLP_HTTP_JSON);
+	config_case_done(&c);
+	setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml", 1);
 	config_case_text(&c, "config: {tracing: {}}\n");
-	assert_non_null(strstr(config_case_lines(&c, CONFIG_ERROR), "write grpc or http/protobuf"));
+	assert_non_null(
+		strstr(config_case_lines(&c, CONFIG_ERROR), "write grpc, http/protobuf or http/json"));
 	config_case_done(&c);
 	unsetenv("OTEL_EXPORTER_OTLP_ENDPOINT");
 	unsetenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");

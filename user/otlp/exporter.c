@@ -15,6 +15,7 @@
 #include "user/base/units.h"
 #include "user/callout/callout.h"
 #include "user/http/grpc.h"
+#include "user/otlp/otlp_json.h"
 #include "user/otlp/otlp_message.h"
 #include "user/upstream/upstream_pool.h"
 
@@ -44,6 +45,7 @@ struct exporter {
 	uint32_t waiting_count;
 	struct callout *call; /* owner; NULL: none runs */
 	struct snapshot *call_snapshot; /* one reference, while it runs */
+	bool call_is_json;
 	struct timer timer; /* the open batch is old enough; or the pause is over */
 	struct timer end_timer; /* of exporter_finish() */
 	struct loop_deferred again; /* sends the next batch */
@@ -258,6 +260,12 @@ struct verdict {
 	uint64_t least_ms; /* before it is repeated */
 };
 
+static uint64_t rejected_of(const struct exporter *exporter, const struct callout_response *response)
+{
+	return exporter->call_is_json ? otlp_json_rejected(exporter->signal, response->body)
+				      : otlp_rejected(response->body);
+}
+
 static struct verdict judge(struct exporter *exporter, const struct callout *call)
 {
 	const struct callout_response *response = callout_response(call);
@@ -269,7 +277,7 @@ static struct verdict judge(struct exporter *exporter, const struct callout *cal
 		return (struct verdict){ .may_repeat = may_repeat_grpc(response->grpc_status) };
 	}
 	if (response->status >= 200 && response->status < 300)
-		return (struct verdict){ .is_sent = true, .rejected = otlp_rejected(response->body) };
+		return (struct verdict){ .is_sent = true, .rejected = rejected_of(exporter, response) };
 	log_failure(exporter, span_of(text, (size_t)snprintf(text, sizeof(text), "it answers with status %u",
 							     response->status)));
 	return (struct verdict){ .may_repeat = may_repeat_http(response->status),
@@ -320,6 +328,7 @@ static int start_call(struct exporter *exporter, const struct request_head *head
 		callout_spare(exporter->callouts, request.kind, CALLOUT_SKIPPED);
 	else
 		exporter->call_snapshot = snapshot_ref(exporter->snapshot);
+	exporter->call_is_json = target->protocol == OTLP_HTTP_JSON;
 	return error;
 }
 
@@ -345,7 +354,9 @@ static int write_head(const struct exporter *exporter, struct arena *arena, stru
 	error = fields_add(&ret->fields, SPAN("user-agent"), SPAN("headgate/" HEADGATE_VERSION));
 	if (error || is_grpc)
 		return error;
-	return fields_add(&ret->fields, SPAN("content-type"), SPAN("application/x-protobuf"));
+	return fields_add(&ret->fields, SPAN("content-type"),
+			  target->protocol == OTLP_HTTP_JSON ? SPAN("application/json")
+							     : SPAN("application/x-protobuf"));
 }
 
 static void send_next(struct exporter *exporter)
@@ -353,18 +364,25 @@ static void send_next(struct exporter *exporter)
 	const struct export_batch *batch = first_of(exporter);
 	struct request_head head;
 	struct arena arena;
+	struct text json;
 	struct buf body;
+	bool is_json;
 	int error;
 
 	if (!batch || exporter->call || exporter->is_paused)
 		return;
 	arena_init(&arena, 512);
 	buf_init(&body);
+	text_init(&json);
+	is_json = exporter->target->protocol == OTLP_HTTP_JSON;
 	error = otlp_write_message(&body, exporter->target, buf_span(&batch->records));
+	if (!error && is_json)
+		error = otlp_json_write(&json, exporter->signal, buf_span(&body));
 	if (!error)
 		error = write_head(exporter, &arena, &head);
 	if (!error)
-		error = start_call(exporter, &head, buf_span(&body));
+		error = start_call(exporter, &head, is_json ? text_span(&json) : buf_span(&body));
+	text_done(&json);
 	buf_done(&body);
 	arena_done(&arena);
 	if (!error)

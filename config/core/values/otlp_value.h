@@ -22,7 +22,8 @@ void value_otlp_check(struct decoder *d, const struct yaml_node *node, struct ot
 #define OTLP_TARGET_ROWS(object, default_path)                                                               \
 	{ "path", AS_TEXT(object, target.path), .decode = value_otlp_path, .default_text = default_path,     \
 	  .doc = "with `protocol: http`" },                                                                  \
-	{ "protocol", AS_WORD(object, target.protocol), WORDS("grpc", "http"),                               \
-	  MANIFEST_WORDS("GRPC", "HTTP"), .default_doc = "`grpc`",                                           \
-	  .doc = "OTLP over gRPC, or with protobuf over HTTP/1.1" }
+	{ "protocol", AS_WORD(object, target.protocol), WORDS("grpc", "http", "http/json"),                  \
+	  .style = STYLE_STANDALONE, .default_doc = "`grpc`",                                                \
+	  .doc = "OTLP over gRPC, or over HTTP/1.1 with protobuf or (extension) JSON" },                     \
+	{ "protocol", AS_WORD(object, target.protocol), WORDS("GRPC", "HTTP"), .style = STYLE_MANIFEST }
 /* clang-format on */

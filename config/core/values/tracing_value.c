@@ -288,9 +288,12 @@ static void take_protocol(struct decoder *d, const struct yaml_node *node, struc
 		policy->target.protocol = OTLP_GRPC;
 	else if (strcmp(text, "http") == 0 || strcmp(text, "http/protobuf") == 0)
 		policy->target.protocol = OTLP_HTTP;
+	else if (strcmp(text, "http/json") == 0)
+		policy->target.protocol = OTLP_HTTP_JSON;
 	else
 		config_error(d->report, node,
-			     "the environment asks for the OTLP protocol %s; write grpc or http/protobuf",
+			     "the environment asks for the OTLP protocol %s; write grpc, http/protobuf or "
+			     "http/json",
 			     QUOTE(span_str(text)));
 }
 
@@ -397,9 +400,9 @@ static const struct schema_row config_tracing_rows[] = {
 	  .decode = decode_headers, .element = decode_header, .value_doc = "`{name: text}`",
 	  .default_doc = "none",
 	  .doc = "of the calls; never shown. Those of `OTEL_EXPORTER_OTLP_HEADERS` come on top" },
-	{ "otlpProtocol", AS_WORD(struct tracing_policy, target.protocol), WORDS("grpc", "http"),
+	{ "otlpProtocol", AS_WORD(struct tracing_policy, target.protocol), WORDS("grpc", "http", "http/json"),
 	  .shown_as = "protocol", .default_doc = "`OTEL_EXPORTER_OTLP_PROTOCOL`, else `grpc`",
-	  .doc = "the environment also says `http/protobuf`" },
+	  .doc = "the environment also says `http/protobuf`, which is `http`" },
 	{ "fields", AS_SECTION(struct tracing_policy, &field_schema) },
 	SAMPLING_ROWS,
 	{ "path", AS_TEXT(struct tracing_policy, target.path), .decode = value_otlp_path,
