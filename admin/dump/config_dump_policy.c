@@ -258,7 +258,7 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 		dump_authorization(w, value->object);
 	else if (value->kind == POLICY_JWT_AUTH || value->kind == POLICY_MCP_AUTHENTICATION)
 		dump_jwt_auth(w, value->object);
-	else if (value->kind == POLICY_EXT_AUTHZ)
+	else if (value->kind == POLICY_EXT_AUTHZ || value->kind == POLICY_BACKEND_EXT_AUTHZ)
 		dump_ext_authz_forms(w, value->object);
 	else if (value->kind == POLICY_NETWORK_EXT_AUTHZ)
 		dump_network_ext_authz(w, value->object);

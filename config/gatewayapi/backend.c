@@ -4,6 +4,7 @@
 #include "config/core/values/forward_value.h"
 #include "config/core/values/values.h"
 #include "config/gatewayapi/backend_policy.h"
+#include "config/gatewayapi/callout_policy.h"
 #include "config/gatewayapi/mcp_backend.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/status.h"
@@ -134,7 +135,7 @@ static bool decode_policies(struct manifests *m, const struct manifest_object *o
 
 	if (!node)
 		return true;
-	backend_policies_decode(m, node, object, BACKEND_POLICIES, &found);
+	backend_policies_decode(m, node, object, BACKEND_POLICIES, callout_policy_ext_authz, &found);
 	if (!build_values(m->decoder, &backend->inline_policies, FOUND_POLICIES_MAX))
 		return false;
 	for (uint32_t i = 0; i < found.count; i++)

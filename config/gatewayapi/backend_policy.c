@@ -62,11 +62,25 @@ static void decode_mcp(struct decoder *d, const struct yaml_node *node, struct f
 	found_add_plain(d, node, plain, ARRAY_LEN(plain), found);
 }
 
+/* Without it, the backend would see an unknown client, or anybody. */
+static void decode_linked(struct manifests *m, const struct yaml_node *node,
+			  const struct manifest_object *object, const struct plain_policy *plain,
+			  linked_policy_decode *decode, struct found_policies *found)
+{
+	const struct yaml_node *own = decode_get(node, plain->key);
+	bool *outer = m->decoder->lacks_guard;
+
+	m->decoder->lacks_guard = &found->lacks_guard;
+	if (own)
+		found_add(found, plain, decode(m, own, object), own);
+	m->decoder->lacks_guard = outer;
+}
+
 #define NOT_FOR_A_TARGET "has no effect on a target: connections to it have the settings of config.backend"
 
 void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 			     const struct manifest_object *object, enum backend_policy_place place,
-			     struct found_policies *found)
+			     linked_policy_decode *ext_authz, struct found_policies *found)
 {
 	static const struct decode_key keys[] = {
 		KEY("http"),
@@ -82,7 +96,7 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 		KEY("transformation"),
 		KEY("mcp"),
 		KEY_REFUSED("ai", NOT_YET_AI),
-		KEY_REFUSED("extAuth", NOT_YET_EXT_AUTHZ),
+		KEY("extAuth"),
 		KEY("authorization"),
 	};
 	static const struct decode_key target_keys[] = {
@@ -106,10 +120,11 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 	};
 	static const struct plain_policy tls_kind = { "tls", "", ":tls:", POLICY_BACKEND_TLS },
 					 auth_kind = { "auth", "backend/",
-						       ":backend-auth:", POLICY_BACKEND_AUTH };
+						       ":backend-auth:", POLICY_BACKEND_AUTH },
+					 ext_kind = { "extAuth", "backend/",
+						      ":backend-extauth:", POLICY_BACKEND_EXT_AUTHZ };
+	const struct yaml_node *tls = decode_get(node, "tls");
 	bool is_target = place == BACKEND_POLICIES_OF_TARGET;
-	const struct yaml_node *tls = decode_get(node, "tls"), *auth = decode_get(node, "auth");
-	bool *outer;
 
 	if (!found_decode_map(m->decoder, node, is_target ? target_keys : keys,
 			      is_target ? ARRAY_LEN(target_keys) : ARRAY_LEN(keys), found))
@@ -120,10 +135,7 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 	}
 	if (tls)
 		found_add(found, &tls_kind, backend_tls_policy(m, tls, object), tls);
-	/* Without the credential, the backend would see an unknown client. */
-	outer = m->decoder->lacks_guard;
-	m->decoder->lacks_guard = &found->lacks_guard;
-	if (auth)
-		found_add(found, &auth_kind, auth_policy_backend(m, auth, object), auth);
-	m->decoder->lacks_guard = outer;
+	decode_linked(m, node, object, &auth_kind, auth_policy_backend, found);
+	if (!is_target)
+		decode_linked(m, node, object, &ext_kind, ext_authz, found);
 }

@@ -45,8 +45,15 @@ enum backend_policy_place {
 	BACKEND_POLICIES_OF_TARGET, /* of a target of an MCP backend */
 };
 
-/* Credentials of `tls` are in the namespace of `object`. */
+/* Decodes a policy that names other objects, for `object`; NULL: reported. */
+typedef const void *linked_policy_decode(struct manifests *m, const struct yaml_node *node,
+					 const struct manifest_object *object);
+
+/*
+ * Credentials of `tls` are in the namespace of `object`. ext_authz: callout_policy_ext_authz(), which uses
+ * backends; not used for targets.
+ */
 void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 			     const struct manifest_object *object, enum backend_policy_place place,
-			     struct found_policies *found);
+			     linked_policy_decode *ext_authz, struct found_policies *found);
 #define GUARD_REFUSAL "a policy that protects is not supported here"

@@ -243,7 +243,7 @@ static void decode_policies(struct manifests *m, const struct yaml_node *node, s
 
 	if (!node)
 		return;
-	backend_policies_decode(m, node, source->object, BACKEND_POLICIES_OF_TARGET, &found);
+	backend_policies_decode(m, node, source->object, BACKEND_POLICIES_OF_TARGET, NULL, &found);
 	if (found.lacks_guard)
 		source->invalid_reason = GUARD_REFUSAL;
 	if (!build_values(m->decoder, &values, FOUND_POLICIES_MAX))

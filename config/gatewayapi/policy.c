@@ -283,7 +283,8 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	decode_strategy(d, decode_get(spec, "strategy"));
 	decode_frontend(m, decode_get(spec, "frontend"), &source);
 	decode_traffic(m, decode_get(spec, "traffic"), &source);
-	backend_policies_decode(m, decode_get(spec, "backend"), object, BACKEND_POLICIES, &source.found);
+	backend_policies_decode(m, decode_get(spec, "backend"), object, BACKEND_POLICIES,
+				callout_policy_ext_authz, &source.found);
 	source.is_unsafe = policy_is_unsafe(object);
 	policy_targets_decode(m, spec, &source);
 	settle_status(d, &source);

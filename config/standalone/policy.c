@@ -167,10 +167,9 @@ const void *standalone_access_log(struct standalone *s, const struct yaml_node *
 #define GUARDS_ELSEWHERE                                                                                     \
 	REFUSED("cors", GUARD_ELSEWHERE), REFUSED("jwtAuth", GUARD_ELSEWHERE),                               \
 		REFUSED("mcpAuthentication", GUARD_ELSEWHERE), REFUSED("basicAuth", GUARD_ELSEWHERE),        \
-		REFUSED("apiKey", GUARD_ELSEWHERE), REFUSED("extAuthz", GUARD_ELSEWHERE),                    \
-		REFUSED("localRateLimit", GUARD_ELSEWHERE), REFUSED("remoteRateLimit", GUARD_ELSEWHERE),     \
-		REFUSED("limits", GUARD_ELSEWHERE), REFUSED("buffer", GUARD_ELSEWHERE),                      \
-		REFUSED("csrf", GUARD_ELSEWHERE)
+		REFUSED("apiKey", GUARD_ELSEWHERE), REFUSED("localRateLimit", GUARD_ELSEWHERE),              \
+		REFUSED("remoteRateLimit", GUARD_ELSEWHERE), REFUSED("limits", GUARD_ELSEWHERE),             \
+		REFUSED("buffer", GUARD_ELSEWHERE), REFUSED("csrf", GUARD_ELSEWHERE)
 
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,
@@ -197,6 +196,7 @@ static const struct policy_entry backend_entries[] = {
 	REFUSED("retry", "belongs to a route; write it under routes[].policies"),
 	REFUSED("sessionPersistence", "belongs to a route; write it under routes[].policies"),
 	REFUSED("requestRedirect", "is not supported yet on a backend; write it under routes[].policies"),
+	{ "extAuthz", POLICY_BACKEND_EXT_AUTHZ, NULL },
 	{ "authorization", POLICY_BACKEND_AUTHORIZATION, NULL },
 	{ "transformations", POLICY_BACKEND_TRANSFORMATION, NULL },
 	GUARDS_ELSEWHERE,
@@ -221,6 +221,7 @@ static const struct policy_entry target_entries[] = {
 	REFUSED("mcpAuthorization",
 		"is for all targets of a backend; write it under the policies of the route, "
 		"the backend or mcp, and name the target in the rule (mcp.tool.target)"),
+	REFUSED("extAuthz", GUARD_ELSEWHERE),
 	REFUSED("authorization", GUARD_ELSEWHERE),
 	REFUSED("transformations",
 		"has no effect on an MCP target; write it under the policies of the route"),
@@ -245,6 +246,7 @@ static const struct policy_entry callout_entries[] = {
 	REFUSED("requestRedirect", NOT_OF_CALLS),
 	REFUSED("circuitBreaker", NOT_OF_CALLS),
 	REFUSED("mcpAuthorization", NOT_OF_CALLS),
+	REFUSED("extAuthz", GUARD_ELSEWHERE),
 	REFUSED("authorization", GUARD_ELSEWHERE),
 	GUARDS_ELSEWHERE,
 	LATER_POLICIES,
@@ -285,6 +287,7 @@ static const void *decode_entry(struct standalone *s, const struct policy_entry 
 	case POLICY_MIRROR:
 		return decode_mirror(s->decoder, node);
 	case POLICY_EXT_AUTHZ:
+	case POLICY_BACKEND_EXT_AUTHZ:
 		return decode_ext_authz(s, node);
 	case POLICY_REMOTE_RATE_LIMIT:
 		return decode_remote_limit(s, node);
@@ -332,7 +335,7 @@ void standalone_tcp_route_policies(struct standalone *s, const struct yaml_node 
 void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret)
 {
-	decode_entries(s, node, backend_entries, ARRAY_LEN(backend_entries), (struct span){ 0 }, ret);
+	decode_entries(s, node, backend_entries, ARRAY_LEN(backend_entries), SPAN("backends"), ret);
 }
 
 void standalone_target_policies(struct standalone *s, const struct yaml_node *node, struct policy_values *ret)
@@ -407,6 +410,8 @@ bool standalone_single_policy(struct standalone *s, const struct yaml_node *node
 
 		if (!child)
 			continue;
+		if (is_of_backend && entry.kind == POLICY_EXT_AUTHZ)
+			entry.kind = POLICY_BACKEND_EXT_AUTHZ;
 		if (is_of_backend && entry.kind == POLICY_AUTHORIZATION)
 			entry.kind = POLICY_BACKEND_AUTHORIZATION;
 		if (is_of_backend && entry.kind == POLICY_TRANSFORMATION)

@@ -448,11 +448,12 @@ static void compile_servers(const struct compile *compile, const struct backend 
 		if (!server->backend)
 			continue;
 		(void)compile_enter_backend(compile, &precedence, server->backend, server->service_port);
-		if (precedence_object(&precedence, POLICY_BACKEND_AUTHORIZATION))
+		if (precedence_object(&precedence, POLICY_BACKEND_AUTHORIZATION) ||
+		    precedence_object(&precedence, POLICY_BACKEND_EXT_AUTHZ))
 			config_message_at(
 				compile->report, CONFIG_ERROR, backend->name,
-				"authorization of the backend of target %s refuses requests of routes, "
-				"and would not apply here; guard the routes of the MCP backend",
+				"authorization or extAuthz of the backend of target %s refuses requests of "
+				"routes, and would not apply here; guard the routes of the MCP backend",
 				QUOTE(server->name));
 		for (uint32_t k = 0; k < run.count; k++)
 			precedence_enter(&precedence, &run.list[k],

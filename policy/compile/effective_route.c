@@ -73,9 +73,8 @@ static int compile_ref_guards(const struct compile *compile, const struct ref_pl
 	if (result == 0 && ref->guards.count && (place->is_tcp || !place->listener))
 		config_message_at(
 			compile->report, CONFIG_ERROR, ref->where,
-			"authorization of backend %s refuses requests, and would not apply to %s; name "
-			"another backend",
-			QUOTE(ref->backend->name),
+			"%s of backend %s refuses requests, and would not apply to %s; name another backend",
+			ref->guards.list[0].guard->name, QUOTE(ref->backend->name),
 			place->is_tcp ? "this route, which carries bytes" : "what the gateway itself sends");
 	return result;
 }

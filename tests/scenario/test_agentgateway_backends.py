@@ -107,7 +107,7 @@ for _name, _spec, _reason in (
         ("aws", "  aws: {agentCore: {agentRuntimeArn: a}}", '"aws" is not supported yet'),
         ("a2a", "  a2a: {host: h.example, port: 80}", '"a2a" is not supported yet'),
         ("a policy that protects",
-         "  static: {host: 127.0.0.1, port: 9}\n  policies: {extAuth: {backendRef: {name: x, port: 1}}}",
+         "  static: {host: 127.0.0.1, port: 9}\n  policies: {ai: {}}",
          "a policy that protects"),
         ("mcp without a target", "  mcp: {targets: [{name: t, selector: {services: {matchLabels: {a: b}}}}]}",
          "it has no target")):

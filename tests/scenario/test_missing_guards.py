@@ -57,10 +57,10 @@ for _name, _targets, _section, _refused in (
          "matchLabels: {guard: 'yes'}}]", GUARD, {"/first", "/status/204"}),
         ("on a Gateway: everything", GATEWAY_REF, GUARD, set(PATHS)),
         ("on a Service: what goes to it", "targetRefs: [{group: '', kind: Service, name: svc}]",
-         "backend: {extAuth: {}}", {"/first", "/status/204", "/headers"}),
+         "backend: {ai: {}}", {"/first", "/status/204", "/headers"}),
         ("on an AgentgatewayBackend: what goes to it",
          "targetRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}]",
-         "backend: {extAuth: {}}", {"/named"}),
+         "backend: {ai: {}}", {"/named"}),
         ("that is only useful: nothing", GATEWAY_REF, "traffic: {compression: {}}", set())):
     @cases(f"{_name} answers 500")
     def case(targets=_targets, section=_section, refused=_refused):

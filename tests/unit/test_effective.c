@@ -125,6 +125,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_SESSION_AFFINITY:
 	case POLICY_MCP_AUTHORIZATION:
 	case POLICY_MCP_AUTHENTICATION:
+	case POLICY_BACKEND_EXT_AUTHZ:
 	case POLICY_BACKEND_AUTHORIZATION:
 	case POLICY_KIND_COUNT:
 		break;

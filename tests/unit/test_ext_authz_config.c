@@ -31,6 +31,30 @@ TEST(metadata_that_can_be_no_map_is_refused_with_what_to_write)
 		config_refused(&rows[i]);
 }
 
+#define OF_BACKEND                                                                                           \
+	"backends: [{name: b, host: 'b:1'}]\npolicies: [{name: {name: p}, target: {backend: {backend: "      \
+	"{name: b}}}, policy: {extAuthz: {host: 'a:1'}}}]\n"
+#define MANIFEST_OF_SERVICE                                                                                  \
+	"apiVersion: agentgateway.dev/v1alpha1\nkind: AgentgatewayPolicy\nmetadata: {name: p, namespace: "   \
+	"d}\nspec: {targetRefs: [{group: '', kind: Service, name: s}], backend: {extAuth: {url: "            \
+	"'http://a:1', grpc: {}}}}\n"
+
+TEST(a_service_of_a_backend_is_a_policy_of_backends_in_both_forms)
+{
+	static const char *const texts[] = { OF_BACKEND, MANIFEST_OF_SERVICE };
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct config_case c;
+
+		config_case_text(&c, texts[i]);
+		config_case_accepted(&c);
+		assert_int_equal(c.snapshot->policy_count, 1);
+		assert_int_equal(c.snapshot->policy_list[0].value.kind, POLICY_BACKEND_EXT_AUTHZ);
+		assert_int_equal(c.snapshot->callout_count, 1);
+		config_case_done(&c);
+	}
+}
+
 /* Every policy of the text, as the dump shows it. */
 static char *dumped(const char *text)
 {

@@ -63,13 +63,13 @@ TEST(a_guard_whose_target_lacks_the_part_refuses_the_target)
 		/* Of an AgentgatewayBackend the whole is refused. */
 		{ G NAMED ROUTE(TO_G TO_BACKEND) POLICY(
 			  "group: agentgateway.dev, kind: AgentgatewayBackend, name: b, sectionName: x",
-			  "backend: {extAuth: {}}"),
+			  "backend: {ai: {}}"),
 		  "/ 500\n" },
-		{ G SERVICE ROUTE(TO_G RULES) POLICY("group: '', kind: Service, name: s, sectionName: '80'",
-						     "backend: {extAuth: {}}"),
+		{ G SERVICE ROUTE(TO_G RULES)
+			  POLICY("group: '', kind: Service, name: s, sectionName: '80'", "backend: {ai: {}}"),
 		  "/ 500\n" },
-		{ G SERVICE ROUTE(TO_G RULES) POLICY("group: '', kind: Service, name: s, sectionName: '81'",
-						     "backend: {extAuth: {}}"),
+		{ G SERVICE ROUTE(TO_G RULES)
+			  POLICY("group: '', kind: Service, name: s, sectionName: '81'", "backend: {ai: {}}"),
 		  "/ 500\n" },
 	};
 

@@ -76,6 +76,27 @@ TEST(rules_of_a_backend_add_up_for_its_references_and_are_refused_where_there_ar
 	fixture_done(&f);
 }
 
+TEST(the_service_of_a_backend_decides_before_its_rules_and_is_the_most_specific_one)
+{
+	struct authorization_rule rule = { 0 };
+	struct authorization_policy rules = { &rule, 1, 0 };
+	struct ext_authz_policy outer = { 0 }, inner = { 0 };
+	struct fixture f;
+
+	fixture_init(&f);
+	fixture_put(&f, AT_SERVICE, POLICY_BACKEND_AUTHORIZATION, &rules, "k");
+	fixture_put(&f, AT_SERVICE, POLICY_BACKEND_EXT_AUTHZ, &outer, "e");
+	fixture_put(&f, IN_REF, POLICY_BACKEND_EXT_AUTHZ, &inner, "");
+	/* Of the fixture's TCP route. */
+	assert_int_equal(policy_compile(f.model.snapshot, &f.model.report), -EINVAL);
+	assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "extAuthz of backend"), 1);
+	assert_int_equal(f.ref->guards.count, 2);
+	assert_ptr_equal(f.ref->guards.list[0].object, &inner);
+	assert_int_equal(f.ref->guards.list[1].guard->kind, POLICY_BACKEND_AUTHORIZATION);
+	assert_int_equal(f.route->effective.guards.count, 0);
+	fixture_done(&f);
+}
+
 TEST(a_guard_of_the_route_phase_guards_the_routes_of_its_target)
 {
 	struct fixture f;

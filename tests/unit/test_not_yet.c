@@ -54,7 +54,7 @@ static const struct place {
 	  "}}}\n",
 	  { "extProc", "concurrencyLimit", "conditional" },
 	  { "compression" } },
-	{ MANIFEST "backend: {", "}}}\n", { "ai", "extAuth" }, { "tunnel" } },
+	{ MANIFEST "backend: {", "}}}\n", { "ai" }, { "tunnel" } },
 	{ MANIFEST "backend: {mcp: {", "}}}}\n", { "guardrails" }, { NULL } },
 };
 

@@ -258,6 +258,30 @@ void place_add_previous_host(struct stream *stream)
 				   attempt->endpoint_index);
 }
 
+static bool has_same_guards(const struct guard_list *a, const struct guard_list *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++)
+		if (a->list[i].object != b->list[i].object)
+			return false;
+	return true;
+}
+
+/*
+ * Guards of another backend would see a request that was changed for this one; and what a service said for
+ * this backend, the next one must not take for what one said for it.
+ */
+static bool place_may_move_to(const struct stream *stream, const struct backend_ref *next)
+{
+	const struct guard_list *own = &stream->backend->guards;
+
+	for (uint32_t i = 0; i < own->count; i++)
+		if (own->list[i].guard->kind == POLICY_BACKEND_EXT_AUTHZ)
+			return has_same_guards(own, &next->guards);
+	return next->guards.count == 0;
+}
+
 int place_change_backend(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
@@ -275,9 +299,8 @@ int place_change_backend(struct stream *stream)
 	    !balance_has_untried(backend, attempt->previous_hosts))
 		next = balance_backend_again(snapshot->backend_list, list, count, next,
 					     attempt->previous_hosts, proxy_random(stream->proxy));
-	/* Rules of another backend would see a request that was changed for this one. */
 	if (next == stream->backend || snapshot_backend(snapshot, next->backend)->endpoint_count == 0 ||
-	    next->guards.count)
+	    !place_may_move_to(stream, next))
 		return 0;
 	attempt_leave_endpoint(stream);
 	stream->backend = next;

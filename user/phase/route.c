@@ -231,10 +231,32 @@ static bool exchange_find_route(struct stream *stream, enum stream_step *ret_ste
 	return true;
 }
 
+/* Once a backend is chosen. Its guards may wait: exchange_guard() asks them again. */
+static enum stream_step exchange_to_backend(struct stream *stream)
+{
+	enum stream_step step;
+	int error;
+
+	/* Before copies are made of the request. */
+	if (!guard_pass(stream, &stream->backend->guards, &step))
+		return step;
+	if (stream->backend->redirect)
+		return exchange_redirect(stream, stream->backend->redirect);
+	error = exchange_prepare_head(stream);
+	if (error)
+		return transform_failed(stream, error);
+	if (!stream->exchange->user.delay_ms)
+		histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
+			      clock_now_ns() - stream->start_ns);
+	return STEP_ATTEMPT;
+}
+
 enum stream_step exchange_guard(struct stream *stream)
 {
 	enum stream_step step;
 
+	if (stream->backend)
+		return exchange_to_backend(stream);
 	if (!stream->route &&
 	    (!guard_pass(stream, &stream->listener->guards, &step) || !exchange_find_route(stream, &step)))
 		return step;
@@ -278,23 +300,9 @@ static const struct retry_policy *exchange_retry(struct stream *stream)
 enum stream_step exchange_forward(struct stream *stream)
 {
 	enum stream_step step;
-	int error;
 
 	if (stream->route->effective.direct && direct_answers(stream, stream->route->effective.direct, &step))
 		return step;
 	stream->exchange->retry = exchange_retry(stream);
-	if (!exchange_choose_backend(stream, &step))
-		return step;
-	/* Before copies are made of the request. */
-	if (!guard_pass(stream, &stream->backend->guards, &step))
-		return step;
-	if (stream->backend->redirect)
-		return exchange_redirect(stream, stream->backend->redirect);
-	error = exchange_prepare_head(stream);
-	if (error)
-		return transform_failed(stream, error);
-	if (!stream->exchange->user.delay_ms)
-		histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
-			      clock_now_ns() - stream->start_ns);
-	return STEP_ATTEMPT;
+	return exchange_choose_backend(stream, &step) ? exchange_to_backend(stream) : step;
 }

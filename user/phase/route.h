@@ -11,7 +11,8 @@
 enum stream_step exchange_route(struct stream *stream);
 /*
  * STEP_GUARD: the guards of the listener, the search for the route, its guards; then a redirect or an error,
- * a delay, or STEP_FORWARD. Called again with each answer that a guard waited for.
+ * a delay, or STEP_FORWARD. Called again with each answer that a guard waited for: also one of a backend,
+ * then STEP_ATTEMPT follows.
  */
 enum stream_step exchange_guard(struct stream *stream);
 /* STEP_FORWARD, after routing and any delay: the response that the configuration defines, or STEP_ATTEMPT. */

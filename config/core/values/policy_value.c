@@ -497,6 +497,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_TRANSFORMATION] = &transformation_schema,
 		[POLICY_CSRF] = &csrf_schema,
 		[POLICY_SESSION_PERSISTENCE] = &session_schema,
+		[POLICY_BACKEND_EXT_AUTHZ] = &ext_authz_schema,
 		[POLICY_BACKEND_AUTHORIZATION] = &backend_authorization_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
