@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/compile/effective.h"
 #include "tests/unit/config_text.h"
-#include "user/client/client.h"
+#include "policy/guard/guard.h"
+#include "user/base/limits.h"
+#include "user/client/client_network.h"
+#include "user/obs/requests.h"
 
 #define BEFORE "frontendPolicies: {networkExtAuthz: {"
 #define BEHIND "}}\nbinds: [{port: 80, listeners: [{routes: []}]}, {port: 81, listeners: [{routes: []}]}]\n"
@@ -75,4 +78,46 @@ TEST(a_client_has_no_memory_for_a_question_that_it_does_not_wait_for)
 {
 	assert_int_equal(offsetof(struct client, question), offsetof(struct client, linger_left));
 	assert_true(sizeof(struct client) <= 352);
+}
+
+static enum end_reason logged;
+
+static void note_end(struct client *client, enum end_reason reason, struct span error)
+{
+	(void)client;
+	assert_true(span_starts(error, SPAN("too many connections wait")));
+	logged = reason;
+}
+
+static void no_answer(struct client *client)
+{
+	(void)client;
+	fail_msg("nobody was asked");
+}
+
+/* A stranger can open many connections: that must not open the port. */
+TEST(one_connection_too_many_is_refused_whatever_the_failure_mode_is)
+{
+	static const struct client_handler handler = { .log_end = note_end };
+	const struct ext_authz_policy policy = { .protocol = EXT_AUTHZ_HTTP,
+						 .is_of_connections = true,
+						 .failure_mode = CALLOUT_FAILURE_ALLOW };
+	const struct guard_use use = { guard_kind_of(POLICY_NETWORK_EXT_AUTHZ), &policy, SPAN("rule"), NULL };
+	static struct counters counters;
+	static struct proxy proxy;
+	struct client client = { .proxy = &proxy };
+	enum end_reason reason = END_OK;
+
+	proxy.counters = &counters;
+	proxy.metrics = request_metrics_create();
+	proxy.handler = &handler;
+	proxy.asked_clients = LIMIT_ASKED_CLIENTS;
+	assert_non_null(proxy.metrics);
+	assert_int_equal(client_network_ask(&client, &use, false, no_answer, &reason), GUARD_REFUSE);
+	assert_int_equal(reason, END_LIMIT);
+	assert_int_equal(logged, END_LIMIT);
+	assert_null(client.question);
+	assert_int_equal(proxy.asked_clients, LIMIT_ASKED_CLIENTS);
+	assert_int_equal(counters.limits[LIMIT_KIND_ASKED_CLIENTS], 1);
+	request_metrics_free(proxy.metrics);
 }
