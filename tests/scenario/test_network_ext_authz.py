@@ -18,6 +18,7 @@ frontendPolicies:
     host: '%s'
     protocol: {http: {path: '"/at/" + string(destination.port)', addRequestHeaders:
       {x-sni: destination.hostname, x-port: string(source.port), x-subject: source.subjectCn}}}
+    policies: {http: {requestTimeout: %s}}
     %s
 binds:
 - port: @port@
@@ -66,12 +67,15 @@ class Gate:
         wait_until(lambda: len(self.judge.asked) >= count, 10, f"{count} questions")
 
 
-def stage(service, more="", **options):
+PATIENT = "60s"  # on a busy machine no test may depend on when an answer comes
+
+
+def stage(service, more="", deadline=PATIENT, **options):
     authority = Authority()
     leaf = authority.issue("web.test")
     backend = Backend()
-    gateway = Gateway(PORTS % (TRUST, service.address, more), origin=backend, workers=1, cert=leaf.cert,
-                      key=leaf.key, root=authority.cert, **options)
+    gateway = Gateway(PORTS % (TRUST, service.address, deadline, more), origin=backend, workers=1,
+                      cert=leaf.cert, key=leaf.key, root=authority.cert, **options)
     gateway.authority = authority
     return gateway, backend
 
@@ -193,7 +197,7 @@ def fails_closed():
              (Judge(lambda _: (200, [], b"x" * 100_000)), TOLD + "_failed"),
              (Judge(lambda _: (302, [("Location", "/")], b"")), TOLD))
     for service, reason in cases:
-        gateway, backend = stage(service, "policies: {http: {requestTimeout: 200ms}}")
+        gateway, backend = stage(service, deadline="200ms" if service is late else PATIENT)
         is_turned_away(gateway, "tcp", GOOD)
         line = gateway.wait_log(lambda line: line["close_reason"] == reason)
         eq(line["protocol"], "tcp", "protocol")
@@ -234,7 +238,7 @@ def lifecycle():
     waits = gateway.client().send(REQUEST)
     gate.await_questions(2)
     other = Judge(lambda _: (403, [], b""))
-    gateway.reload(PORTS % (TRUST, other.address, ""))
+    gateway.reload(PORTS % (TRUST, other.address, PATIENT, ""))
     is_turned_away(gateway, "port", GOOD)
     gateway.terminate()
     backend.expect_no_connection(0.1)
