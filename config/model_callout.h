@@ -15,13 +15,6 @@ struct callout_target {
 	bool is_grpc;
 };
 
-/* Names with expressions, as in `{x-user: jwt.sub}`. */
-struct named_expressions {
-	struct header_pair *list; /* their values are expressions, as written */
-	const struct expression **expression_list; /* NULL until they are compiled */
-	uint32_t count;
-};
-
 /* When there is no answer. In the order of the words, which begin with DENY. */
 enum callout_failure {
 	CALLOUT_FAILURE_STATUS = 1, /* of extAuthz: failure_status */

@@ -14,6 +14,13 @@ struct header_pair {
 	struct span value;
 };
 
+/* Names with expressions, as in `{x-user: jwt.sub}`. */
+struct named_expressions {
+	struct header_pair *list; /* their values are expressions, as written */
+	const struct expression **expression_list; /* NULL until they are compiled */
+	uint32_t count;
+};
+
 /* When one of several forms of a policy counts. */
 struct policy_condition {
 	struct span text; /* as written; empty: always */

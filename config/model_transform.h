@@ -6,8 +6,8 @@
 /* Part of config/model.h: changes of messages by expressions (policy/transform.h). */
 
 /*
- * Of one message, in the order: add, set, remove. Values of pairs are expressions, as written. The body is
- * made of the message as it was before.
+ * Of one message, in the order: metadata, replace, add, set, remove. Values of pairs are expressions, as
+ * written. The body is made after the metadata, of the message as it was before.
  */
 struct transform_side {
 	bool is_set;
@@ -20,6 +20,9 @@ struct transform_side {
 	uint32_t set_count;
 	struct span *remove_list;
 	uint32_t remove_count;
+	struct span replace_text; /* as written; empty: all headers stay */
+	const struct expression *replace; /* gives a map */
+	struct named_expressions metadata; /* members of the variable `metadata` */
 	struct span body_text; /* as written; empty: the body stays */
 	const struct expression *body;
 	uint32_t needs; /* enum expression_needs, of all its expressions */

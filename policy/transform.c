@@ -3,9 +3,12 @@
 
 #include <errno.h>
 
+#include "policy/expression/expression_json.h"
 #include "policy/headers.h"
 #include "user/base/char_class.h"
 #include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
 #include "user/http/target.h"
 
 bool transform_may_change(struct span name, bool is_response)
@@ -117,6 +120,188 @@ static void remove_fields(const struct transform_side *side, struct fields *fiel
 		fields_retain(fields, is_unlike, &side->remove_list[i]);
 }
 
+/* What no policy may change stays. */
+static int keep_others(const struct fields *fields, struct fields *made)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < fields->count && !error; i++)
+		if (!headers_may_modify(fields->list[i].name))
+			error = fields_put(made, &fields->list[i]);
+	return error;
+}
+
+static int put_value(const struct transform_run *run, struct span name, struct expression_value value,
+		     size_t *bytes, struct fields *made)
+{
+	bool is_nested = value.type == EXPRESSION_LIST || value.type == EXPRESSION_MAP;
+	struct span text = { 0 };
+	int result = is_nested ? -ENODATA : expression_value_text(value, run->facts, &text);
+
+	text = span_trim(text);
+	if (result == 0 && !is_field_value(text))
+		result = -ENODATA;
+	if (result == 0 || result == -ENODATA)
+		count_result(run, result == 0);
+	if (result)
+		return result == -ENODATA ? 0 : result;
+	*bytes += name.len + text.len;
+	if (*bytes > LIMIT_TRANSFORM_BYTES)
+		return -E2BIG;
+	text = text.len ? arena_copy(run->arena, text) : SPAN("");
+	return text.data ? fields_add(made, name, text) : -ENOMEM;
+}
+
+static struct span copy_lower(struct arena *arena, struct span name)
+{
+	char *bytes = arena_bytes(arena, name.len);
+
+	for (size_t i = 0; bytes && i < name.len; i++)
+		bytes[i] = name.data[i] >= 'A' && name.data[i] <= 'Z' ? (char)(name.data[i] ^ 0x20)
+								      : name.data[i];
+	return span_of(bytes, name.len);
+}
+
+static int put_member(const struct transform_run *run, const struct expression_member *member, size_t *bytes,
+		      struct fields *made)
+{
+	const struct expression_value *value = &member->value;
+	struct span name;
+	int error = 0;
+
+	if (!char_class_is_token(member->name) || !headers_may_modify(member->name)) {
+		count_result(run, false);
+		return 0;
+	}
+	name = copy_lower(run->arena, member->name);
+	if (!name.data)
+		return -ENOMEM;
+	if (value->type != EXPRESSION_LIST)
+		return put_value(run, name, *value, bytes, made);
+	for (uint32_t i = 0; i < value->count && !error; i++)
+		error = put_value(run, name, value->items[i], bytes, made);
+	return error;
+}
+
+/* Two maps of all headers, and their texts once more. */
+static size_t scratch_for(const struct fields *fields)
+{
+	size_t bytes = LIMIT_EXPRESSION_SCRATCH_BYTES + 4 * fields->count * sizeof(struct expression_member);
+
+	for (uint32_t i = 0; i < fields->count; i++)
+		bytes += 2 * (fields->list[i].name.len + fields->list[i].value.len);
+	return bytes;
+}
+
+static int make_fields(const struct transform_run *run, const struct expression *expression,
+		       struct fields *fields)
+{
+	struct expression_value map = expression_evaluate(expression, run->facts);
+	struct fields made;
+	size_t bytes = 0;
+	int error;
+
+	if (map.type != EXPRESSION_MAP)
+		return map.type == EXPRESSION_NONE && map.gave_up ? -E2BIG : -EBADMSG;
+	fields_init(&made, fields->arena);
+	error = keep_others(fields, &made);
+	for (uint32_t i = 0; i < map.count && !error; i++)
+		error = put_member(run, &map.members[i], &bytes, &made);
+	if (!error)
+		*fields = made;
+	return error;
+}
+
+static int replace_fields(const struct transform_run *run, const struct expression *expression,
+			  struct fields *fields)
+{
+	struct expression_scratch *scratch = run->facts->scratch;
+	size_t size = scratch_for(fields);
+	char *memory = expression ? hg_malloc(size) : NULL;
+	int error;
+
+	if (!expression)
+		return 0;
+	if (!memory)
+		return -ENOMEM;
+	expression_scratch_init(scratch);
+	scratch->large = memory;
+	scratch->large_bytes = size;
+	error = make_fields(run, expression, fields);
+	expression_scratch_init(scratch);
+	hg_free(memory);
+	return error;
+}
+
+/* -------------------------------------------------------------------------------- metadata */
+
+/* Where it belongs in the order of the names. */
+static void put_metadatum(struct expression_value *map, struct expression_member *members,
+			  struct expression_member member)
+{
+	uint32_t at = 0;
+
+	while (at < map->count && span_compare(members[at].name, member.name) < 0)
+		at++;
+	if (at == map->count || !span_eq(members[at].name, member.name)) {
+		memmove(members + at + 1, members + at, (map->count - at) * sizeof(*members));
+		map->count++;
+	}
+	members[at] = member;
+}
+
+/* 0; -ENODATA; -E2BIG; -ENOMEM. */
+static int note(const struct transform_run *run, const struct expression *expression, struct span name,
+		struct expression_value *map, struct expression_member *members)
+{
+	struct expression_member member = { .name = name };
+	struct expression_value value;
+	int error;
+
+	expression_scratch_init(run->facts->scratch);
+	value = expression_evaluate(expression, run->facts);
+	if (value.type == EXPRESSION_NONE)
+		return value.gave_up ? -E2BIG : -ENODATA;
+	if (expression_size(map) + expression_size(&value) > LIMIT_TRANSFORM_BYTES)
+		return -E2BIG;
+	error = expression_copy(&value, run->arena, &member.value);
+	if (!error)
+		put_metadatum(map, members, member);
+	return error;
+}
+
+int transform_note(const struct transform_side *side, struct expression_facts *facts, struct arena *arena,
+		   struct transform_count *count)
+{
+	const struct transform_run run = { facts, arena, count };
+	const struct expression_value *before = facts->metadata;
+	uint32_t kept = before ? before->count : 0, added = side->metadata.count;
+	struct expression_member *members;
+	struct expression_value *map;
+	int result = 0;
+
+	if (!added)
+		return 0;
+	map = arena_take(arena, sizeof(*map));
+	members = arena_take(arena, (kept + added) * sizeof(*members));
+	if (!map || !members)
+		return -ENOMEM;
+	if (kept)
+		memcpy(members, before->members, kept * sizeof(*members));
+	*map = (struct expression_value){ .type = EXPRESSION_MAP, .count = kept, .members = members };
+	facts->metadata = map;
+	for (uint32_t i = 0; i < added; i++) {
+		int error = note(&run, side->metadata.expression_list[i], side->metadata.list[i].name, map,
+				 members);
+
+		if (error == -ENOMEM)
+			return error;
+		count_result(&run, !error);
+		result = error == -E2BIG ? error : result;
+	}
+	return result;
+}
+
 /* -------------------------------------------------------------------------------- requests */
 
 /* Those whose requests or responses have another framing, or go elsewhere. */
@@ -194,7 +379,7 @@ int transform_request(const struct transform_side *side, const struct expression
 		      struct transform_count *count)
 {
 	const struct transform_run run = { facts, arena, count };
-	int error = 0;
+	int error = replace_fields(&run, side->replace, &head->fields);
 
 	for (uint32_t i = 0; i < side->add_count && !error; i++)
 		error = change_request(&run, rules, side->add_list[i].name, side->add_expressions[i], true,
@@ -251,9 +436,11 @@ int transform_response(const struct transform_side *side, struct expression_fact
 		       struct response_head *head, struct arena *arena, struct transform_count *count)
 {
 	const struct transform_run run = { facts, arena, count };
-	int error = 0;
+	int error;
 
 	facts->response_fields = &head->fields;
+	facts->response_code = head->status;
+	error = replace_fields(&run, side->replace, &head->fields);
 	for (uint32_t i = 0; i < side->add_count && !error; i++) {
 		facts->response_code = head->status;
 		error = change_response(&run, side->add_list[i].name, side->add_expressions[i], true, head);

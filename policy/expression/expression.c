@@ -243,6 +243,26 @@ static struct expression_value evaluate_items(struct evaluation *e, const struct
 	return items ? list : expression_no_value;
 }
 
+static struct expression_value evaluate_members(struct evaluation *e, const struct expression_node *chain)
+{
+	struct expression_value map = { .type = EXPRESSION_MAP };
+	struct expression_member *members;
+	uint32_t i = 0;
+
+	for (const struct expression_node *member = chain; member && member->left; member = member->right)
+		map.count++;
+	members = run_take_members(e, map.count);
+	if (!members)
+		return expression_no_value;
+	for (; i < map.count; chain = chain->right, i++) {
+		members[i] = (struct expression_member){ chain->value.text, evaluate(e, chain->left) };
+		if (is_none(members[i].value))
+			return expression_no_value;
+	}
+	map.members = members;
+	return map;
+}
+
 /* ---- for each item */
 
 static struct expression_value item_of(struct expression_value list, uint32_t i)
@@ -313,10 +333,37 @@ static struct expression_value evaluate_list_of_each(struct evaluation *e, const
 		     : expression_no_value;
 }
 
+static struct expression_value evaluate_filter_keys(struct evaluation *e, const struct expression_node *node,
+						    struct expression_value map)
+{
+	struct expression_member *members;
+	uint32_t count = 0;
+
+	if (map.type == EXPRESSION_HEADERS)
+		map = fact_header_map(e, map.fields);
+	members = map.type == EXPRESSION_MAP ? run_take_members(e, map.count) : NULL;
+	for (uint32_t i = 0; members && i < map.count; i++) {
+		struct expression_value value;
+
+		e->locals[node->serial] = expression_span(map.members[i].name);
+		value = evaluate(e, node->right);
+		if (value.type != EXPRESSION_BOOL)
+			return expression_no_value;
+		if (value.is_true)
+			members[count++] = map.members[i];
+	}
+	return members ? (struct expression_value){ .type = EXPRESSION_MAP,
+						    .count = count,
+						    .members = members }
+		       : expression_no_value;
+}
+
 static struct expression_value evaluate_each(struct evaluation *e, const struct expression_node *node)
 {
 	struct expression_value list = evaluate(e, node->left);
 
+	if (node->id == EXPRESSION_FUNCTION_FILTER_KEYS)
+		return evaluate_filter_keys(e, node, list);
 	if (list.type != EXPRESSION_LIST && list.type != EXPRESSION_MAP)
 		return expression_no_value;
 	if (node->id == EXPRESSION_FUNCTION_MAP || node->id == EXPRESSION_FUNCTION_FILTER)
@@ -371,6 +418,8 @@ static struct expression_value evaluate_node(struct evaluation *e, const struct 
 		return node->value;
 	case EXPRESSION_ITEMS:
 		return evaluate_items(e, node);
+	case EXPRESSION_MEMBERS:
+		return evaluate_members(e, node);
 	case EXPRESSION_VARIABLE:
 		return fact_variable(e, (enum expression_variable_id)node->id);
 	case EXPRESSION_LOCAL:
@@ -488,14 +537,12 @@ enum expression_truth expression_test(const struct expression *expression,
 	return is_truth(value, true) ? EXPRESSION_IS_TRUE : EXPRESSION_IS_FALSE;
 }
 
-int expression_text(const struct expression *expression, const struct expression_facts *facts,
-		    struct span *ret_text)
+int expression_value_text(struct expression_value value, const struct expression_facts *facts,
+			  struct span *ret_text)
 {
 	struct evaluation e;
-	struct expression_value value;
 
 	evaluation_begin(&e, facts);
-	value = evaluate(&e, expression->root);
 	if (value.type == EXPRESSION_LIST || value.type == EXPRESSION_MAP)
 		value = run_json(&e, value);
 	else
@@ -506,4 +553,14 @@ int expression_text(const struct expression *expression, const struct expression
 		return -ENODATA;
 	*ret_text = value.text;
 	return 0;
+}
+
+int expression_text(const struct expression *expression, const struct expression_facts *facts,
+		    struct span *ret_text)
+{
+	struct expression_value value = expression_evaluate(expression, facts);
+
+	if (value.type == EXPRESSION_NONE)
+		return value.gave_up ? -E2BIG : -ENODATA;
+	return expression_value_text(value, facts, ret_text);
 }

@@ -10,7 +10,7 @@
  * Expressions of policies: the subset of CEL that delays, health conditions, authorization, limits and logs
  * need. functions.def and variables.def are the names; the syntax:
  *
- *         values       true false null, 5, 0.1, "text" 'text' r"raw text", [1, 2]
+ *         values       true false null, 5, 0.1, "text" 'text' r"raw text", [1, 2], {"name": value}
  *         operators    ? :   ||   &&   == != < <= > >= in   + -   * / %   ! -   ( )
  *         access       name.member name["member"] list[0]
  *         calls        function(value), value.method(value), list.exists(x, condition)
@@ -120,6 +120,7 @@ struct expression_facts {
 	const struct expression_value *api_key; /* MAP of the metadata of a valid key, NULL: none */
 	struct span basic_user; /* data NULL: none */
 	const struct expression_value *ext_authz; /* MAP of what a service of extAuthz said, NULL: nothing */
+	const struct expression_value *metadata; /* MAP of what transformations have noted, NULL: nothing */
 	const struct expression_backend *backend;
 	const struct expression_mcp *mcp;
 	/* data NULL: not read, or compressed. The trees: NULL: not read, or no JSON. */
@@ -155,3 +156,6 @@ enum expression_truth expression_test(const struct expression *expression,
  */
 int expression_text(const struct expression *expression, const struct expression_facts *facts,
 		    struct span *ret_text);
+/* The same for a value of expression_evaluate(). */
+int expression_value_text(struct expression_value value, const struct expression_facts *facts,
+			  struct span *ret_text);

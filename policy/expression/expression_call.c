@@ -268,9 +268,10 @@ static bool read_local_name(struct reader *r, const struct call *call)
 	struct reader_local *local = &r->locals[r->local_count];
 
 	if (r->local_count == LIMIT_EXPRESSION_LOCALS) {
-		reader_fail(r, call->name.at,
-			    "at most %d of exists(), all(), map() and filter() within each other",
-			    (int)LIMIT_EXPRESSION_LOCALS);
+		reader_fail(
+			r, call->name.at,
+			"at most %d of exists(), all(), map(), filter() and filterKeys() within each other",
+			(int)LIMIT_EXPRESSION_LOCALS);
 		return false;
 	}
 	if (r->token.kind != TOKEN_NAME) {
@@ -279,9 +280,10 @@ static bool read_local_name(struct reader *r, const struct call *call)
 		return false;
 	}
 	local->name = r->token.text;
-	local->type = call->receiver->type == EXPRESSION_LIST  ? call->receiver->item
-		      : call->receiver->type == EXPRESSION_MAP ? EXPRESSION_TEXT
-							       : EXPRESSION_DYNAMIC;
+	local->type = call->receiver->type == EXPRESSION_LIST ? call->receiver->item
+		      : call->receiver->type == EXPRESSION_MAP || call->receiver->type == EXPRESSION_HEADERS
+			      ? EXPRESSION_TEXT
+			      : EXPRESSION_DYNAMIC;
 	reader_advance(r);
 	return reader_expect(r, ",");
 }

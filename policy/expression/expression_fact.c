@@ -235,6 +235,8 @@ struct expression_value fact_variable(struct evaluation *e, enum expression_vari
 		return facts->basic_user.data ? expression_span(facts->basic_user) : expression_no_value;
 	case EXPRESSION_VARIABLE_EXT_AUTHZ:
 		return map_or_null(facts->ext_authz);
+	case EXPRESSION_VARIABLE_METADATA:
+		return map_or_null(facts->metadata);
 	case EXPRESSION_VARIABLE_RESPONSE_CODE:
 		return facts->response_code ? expression_int(facts->response_code) : expression_no_value;
 	case EXPRESSION_VARIABLE_RESPONSE_BODY:
@@ -303,6 +305,86 @@ static struct expression_value header_value(struct evaluation *e, const struct f
 		len += f->value.len;
 	}
 	return expression_span(span_of(bytes, len));
+}
+
+/* Where a member belongs: behind those of the same name. */
+static uint32_t place_of(const struct expression_member *members, uint32_t count, struct span name)
+{
+	uint32_t low = 0, high = count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (span_compare(members[middle].name, name) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool lower_name(struct evaluation *e, struct span name, struct span *ret)
+{
+	char *bytes = run_take_bytes(e, name.len);
+
+	for (size_t i = 0; bytes && i < name.len; i++)
+		bytes[i] = (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] ^ 0x20
+									     : name.data[i]);
+	*ret = span_of(bytes, name.len);
+	return bytes;
+}
+
+/* Members of one name become one, whose value is a list. */
+static bool join_members(struct evaluation *e, struct expression_member *members, uint32_t *count)
+{
+	uint32_t kept = 0, end;
+
+	for (uint32_t i = 0; i < *count; i = end) {
+		struct expression_value *items;
+
+		for (end = i + 1; end < *count && span_eq(members[i].name, members[end].name);)
+			end++;
+		members[kept] = members[i];
+		if (end - i > 1) {
+			items = run_take_values(e, end - i);
+			if (!items)
+				return false;
+			items[0] = members[kept].value;
+			for (uint32_t k = 1; k < end - i; k++)
+				items[k] = members[i + k].value;
+			members[kept].value = (struct expression_value){ .type = EXPRESSION_LIST,
+									 .count = end - i,
+									 .items = items };
+		}
+		kept++;
+	}
+	*count = kept;
+	return true;
+}
+
+struct expression_value fact_header_map(struct evaluation *e, const struct fields *fields)
+{
+	struct expression_member *members = fields ? run_take_members(e, fields->count) : NULL;
+	uint32_t count = fields ? fields->count : 0;
+
+	if (!members)
+		return expression_no_value;
+	for (uint32_t i = 0; i < count; i++) {
+		struct span name;
+		uint32_t at;
+
+		if (!lower_name(e, fields->list[i].name, &name))
+			return expression_no_value;
+		at = place_of(members, i, name);
+		/* Few bytes are moved for each header. */
+		if (!run_steps(e, 1 + (i - at) / 64))
+			return expression_no_value;
+		memmove(members + at + 1, members + at, (i - at) * sizeof(*members));
+		members[at] = (struct expression_member){ name, expression_span(fields->list[i].value) };
+	}
+	if (!join_members(e, members, &count))
+		return expression_no_value;
+	return (struct expression_value){ .type = EXPRESSION_MAP, .count = count, .members = members };
 }
 
 struct expression_value fact_select(struct evaluation *e, struct expression_value from,

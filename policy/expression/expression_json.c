@@ -176,6 +176,20 @@ int expression_copy(const struct expression_value *from, struct arena *arena, st
 	}
 }
 
+size_t expression_size(const struct expression_value *value)
+{
+	size_t bytes = sizeof(*value);
+
+	if (value->type == EXPRESSION_TEXT)
+		bytes += value->text.len;
+	for (uint32_t i = 0; value->type == EXPRESSION_LIST && i < value->count; i++)
+		bytes += expression_size(&value->items[i]);
+	for (uint32_t i = 0; value->type == EXPRESSION_MAP && i < value->count; i++)
+		bytes += sizeof(struct span) + value->members[i].name.len +
+			 expression_size(&value->members[i].value);
+	return bytes;
+}
+
 /* Each value but the first has a comma, bracket or brace before it. */
 bool expression_json_is_small(struct span text)
 {

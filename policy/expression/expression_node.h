@@ -9,6 +9,7 @@ struct match_regex;
 enum expression_op {
 	EXPRESSION_CONSTANT, /* value */
 	EXPRESSION_ITEMS, /* a chain through right, each value in left: a list, or what coalesce() gets */
+	EXPRESSION_MEMBERS, /* a map: a chain in the order of the names, value.text; left NULL: it is empty */
 	EXPRESSION_VARIABLE, /* id */
 	EXPRESSION_LOCAL, /* id: the name that exists() and the like give an item */
 	EXPRESSION_SELECT, /* left: headers, map or list; right: name or position */

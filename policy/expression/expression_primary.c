@@ -263,6 +263,69 @@ static const struct expression_node *read_list(struct reader *r)
 	return NULL;
 }
 
+/* A name in quotes and its value. */
+static struct expression_node *read_named_value(struct reader *r)
+{
+	struct token token = r->token;
+	const struct expression_node *name, *value;
+	struct expression_node *member;
+	size_t at;
+
+	if (token.kind != TOKEN_TEXT) {
+		reader_fail(r, token.at, "a map has names in quotes, as in {\"name\": value}");
+		return NULL;
+	}
+	name = read_text(r);
+	if (!name || !reader_expect(r, ":"))
+		return NULL;
+	at = r->token.at;
+	value = expression_read_choice(r);
+	if (value && value->type == EXPRESSION_HEADERS) {
+		reader_fail(r, at, "a set of headers cannot be a member; name one of them");
+		return NULL;
+	}
+	member = value ? reader_node(r, EXPRESSION_MEMBERS, EXPRESSION_MAP, value, NULL) : NULL;
+	if (member)
+		member->value = name->value;
+	return member;
+}
+
+/* Puts a member where its name belongs. */
+static bool chain_insert(struct reader *r, const struct expression_node **first,
+			 struct expression_node *member, size_t at)
+{
+	const struct expression_node **link = first;
+
+	while (*link && span_compare((*link)->value.text, member->value.text) < 0)
+		/* The links are ours until the map is complete. */
+		link = (const struct expression_node **)(uintptr_t) & (*link)->right;
+	if (*link && span_eq((*link)->value.text, member->value.text)) {
+		reader_fail(r, at, "a map has each name once, and this one is there twice");
+		return false;
+	}
+	member->right = *link;
+	*link = member;
+	return true;
+}
+
+static const struct expression_node *read_map(struct reader *r)
+{
+	const struct expression_node *first = NULL;
+
+	if (reader_accept(r, "}"))
+		return reader_node(r, EXPRESSION_MEMBERS, EXPRESSION_MAP, NULL, NULL);
+	while (r->result == 0) {
+		size_t at = r->token.at;
+		struct expression_node *member = read_named_value(r);
+
+		if (!member || !chain_insert(r, &first, member, at))
+			return NULL;
+		if (!reader_accept(r, ","))
+			return reader_expect(r, "}") ? first : NULL;
+	}
+	return NULL;
+}
+
 static const struct expression_node *read_sign(struct reader *r)
 {
 	struct token token = r->token;
@@ -270,13 +333,12 @@ static const struct expression_node *read_sign(struct reader *r)
 
 	if (reader_accept(r, "["))
 		return read_list(r);
+	if (reader_accept(r, "{"))
+		return read_map(r);
 	if (reader_accept(r, "(")) {
 		inner = expression_read_choice(r);
 		return inner && reader_expect(r, ")") ? inner : NULL;
 	}
-	if (reader_at_sign(r, "{"))
-		return reader_fail(r, token.at,
-				   "maps cannot be written out; write condition ? value : other");
 	return reader_fail(r, token.at, "expected a value before %.*s", WORD(token));
 }
 

@@ -42,13 +42,23 @@ char *run_take_bytes(struct evaluation *e, size_t size)
 	return run_bytes(e, size) ? take(e, size, 1) : NULL;
 }
 
-struct expression_value *run_take_values(struct evaluation *e, size_t count)
+static void *take_many(struct evaluation *e, size_t count, size_t size, size_t align)
 {
 	if (count > LIMIT_EXPRESSION_STEPS || !run_steps(e, count)) {
 		e->gave_up = true;
 		return NULL;
 	}
-	return take(e, count * sizeof(struct expression_value), _Alignof(struct expression_value));
+	return take(e, count * size, align);
+}
+
+struct expression_value *run_take_values(struct evaluation *e, size_t count)
+{
+	return take_many(e, count, sizeof(struct expression_value), _Alignof(struct expression_value));
+}
+
+struct expression_member *run_take_members(struct evaluation *e, size_t count)
+{
+	return take_many(e, count, sizeof(struct expression_member), _Alignof(struct expression_member));
 }
 
 void run_keep_bytes(struct evaluation *e, const char *taken, size_t used)

@@ -34,9 +34,10 @@ static inline size_t run_scratch_size(const struct expression_scratch *scratch)
 {
 	return scratch->large ? scratch->large_bytes : sizeof(scratch->own);
 }
-/* Scratch memory for bytes, or for values; NULL: it is full, and the evaluation has given up. */
+/* Scratch memory for bytes, for values, or for members; NULL: it is full, and the evaluation has given up. */
 char *run_take_bytes(struct evaluation *e, size_t size);
 struct expression_value *run_take_values(struct evaluation *e, size_t count);
+struct expression_member *run_take_members(struct evaluation *e, size_t count);
 /* The memory that was taken last shrinks to what was used of it. */
 void run_keep_bytes(struct evaluation *e, const char *taken, size_t used);
 

@@ -4,6 +4,7 @@
  * method, a header and a status. What has to hold:
  *   - the request can be written, and reads the same again: no value ends a field, a line or the head, and no
  *     field is there that the policy does not name;
+ *   - the same holds for a header whose name is theirs, too;
  *   - the path begins with a slash, and normalizing it again changes nothing; the authority is valid;
  *   - the framing of the response is that of its status before.
  */
@@ -145,6 +146,38 @@ static void fuzz_response(struct world *world)
 	}
 }
 
+/* A stranger may also choose the name of a member: what comes out is read again as it was written. */
+static void fuzz_replace(struct world *world)
+{
+	static const struct field kept = { SPAN("Host"), SPAN("a"), FIELD_HOST };
+	const struct fields before = world->head.fields;
+	struct expression_member member = { before.list[3].value,
+					    { .type = EXPRESSION_TEXT, .text = before.list[4].value } };
+	const struct expression_value map = { .type = EXPRESSION_MAP, .count = 1, .members = &member };
+	struct body_framing framing = { .kind = BODY_NONE }, framing_again;
+	struct transform_count count = { 0 };
+	char error[EXPRESSION_ERROR_BYTES];
+	struct expression expression;
+	struct transform_side side = { .replace = &expression };
+	struct request_head again;
+	struct buf out;
+
+	MUST(fields_put(&world->head.fields, &kept) == 0);
+	world->facts.metadata = &map;
+	MUST(expression_compile(SPAN("metadata"), EXPRESSION_AT_REQUEST, &world->arena, &expression, error) ==
+	     0);
+	MUST(transform_request(&side, &world->facts, NULL, &world->head, &world->arena, &count) == 0);
+	MUST(world->head.fields.count == 1 + count.changed && count.changed + count.failed == 1);
+	MUST(world->head.fields.list[0].id == FIELD_HOST);
+	buf_init(&out);
+	MUST(h1_write_request(&out, &world->head, &framing,
+			      &(struct h1_write_options){ .version_minor = 1 }) == 0);
+	MUST(h1_parse_request(buf_span(&out), &world->arena, &again, &framing_again) == HTTP_ERROR_NONE);
+	MUST(framing_again.kind == BODY_NONE && again.fields.count == world->head.fields.count);
+	buf_done(&out);
+	world->head.fields = before;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world *world;
@@ -155,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(world);
 	world_make(world, span_of(data, size));
 	fuzz_response(world);
+	fuzz_replace(world);
 	fuzz_request(world);
 	arena_done(&world->arena);
 	free(world);

@@ -116,3 +116,60 @@ def retries():
             upstream.close()
         answer = client.response()
         eq(answer.status, status if attempts == 1 else 200, f"{method} {status} {again}")
+
+
+NOTED = """
+frontendPolicies:
+  accessLog:
+    add: {tier: metadata.tier, code: string(metadata.code), model: metadata.model}
+binds:
+- port: @port@
+  listeners:
+  - policies:
+      transformations: {request: {metadata: {tier: 'request.headers["x-tier"]'}}}
+    routes:
+    - name: all
+      policies:
+        authorization: {rules: [{deny: 'metadata.tier == "blocked"'}]}
+        transformations:
+          request:
+            metadata: {model: json(request.body).model}
+            replace: 'request.headers.filterKeys(k, k in ["x-tier", "x-list"])'
+            set: {x-model: metadata.model}
+          response:
+            metadata: {code: response.code}
+            replace: '{"x-only": metadata.tier, "set-cookie": ["a=1", "b=2"]}'
+      backends:
+      - host: @origin@
+"""
+
+
+@test("metadata is for later policies, the response and the log, and a map becomes all headers")
+def metadata():
+    gateway, backend = acted(NOTED)
+    client = gateway.client().request("POST", "/", body=b'{"model": "m-1"}', host="shop.example", headers=[
+        ("X-Tier", "gold"), ("X-List", "1"), ("X-LIST", "2"), ("X-Model", "forged"), ("Authorization", "a")])
+    upstream = backend.accept()
+    request = upstream.read_request()
+    eq(sorted(name.lower() for name, _ in request.headers.pairs if name.lower() != "connection"),
+       ["content-length", "host", "x-list", "x-list", "x-model", "x-tier"], "headers")
+    eq((values(request, "x-list"), values(request, "x-model")), (["1", "2"], ["m-1"]), "values")
+    upstream.respond(201, headers=[("Server", "s"), ("X-Old", "1")], body=b"body")
+    answer = client.response()
+    upstream.close()
+    eq((answer.status, answer.text, answer.headers.all("x-only"), answer.headers.all("set-cookie")),
+       (201, "body", ["gold"], ["a=1", "b=2"]), "answer")
+    check("Server" not in answer.headers and "X-Old" not in answer.headers, "a header of the backend stays")
+    record = gateway.wait_log(lambda r: r.get("tier") == "gold")
+    eq((record["code"], record["model"]), ("201", "m-1"), "the log")
+    eq(gateway.client().request("GET", "/", headers=[("X-Tier", "blocked")]).response().status,
+       403, "a rule")
+    # There is no map for the response.
+    client = gateway.client().request("GET", "/")
+    upstream = backend.accept()
+    eq(values(upstream.read_request(), "x-model"), [], "what has no value")
+    upstream.respond(200, headers=[("X-Old", "1")], body=b"secret")
+    answer = client.response()
+    eq((answer.status, answer.text), (502, "the response cannot be transformed"), "without a map")
+    record = gateway.wait_log(lambda r: r["http.status"] == "502")
+    eq(record["close_reason"], "body_not_transformed", "reason")

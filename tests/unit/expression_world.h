@@ -27,7 +27,7 @@ struct world {
 	struct address address, peer, destination;
 	struct expression_backend backend;
 	struct expression_mcp mcp;
-	struct expression_value claims, key, request_json, response_json;
+	struct expression_value claims, key, metadata, request_json, response_json;
 	struct span names[2];
 	struct expression_scratch scratch;
 	struct expression_facts facts;
@@ -96,6 +96,7 @@ static void world_make(struct world *world)
 					      .tool = SPAN("read_file") };
 	world->claims = json_of(claims_json, 0);
 	world->key = json_of("{\"team\": \"a\", \"key\": \"<redacted>\"}", 0);
+	world->metadata = json_of("{\"tier\": \"gold\"}", 0);
 	world->request_json = json_of("{\"model\": \"m-1\", \"n\": [1, 2]}", 0);
 	world->response_json = json_of("[\"a\"]", 0);
 	world->facts = (struct expression_facts){
@@ -111,6 +112,7 @@ static void world_make(struct world *world)
 		.sni = SPAN("shop.example.com"),
 		.jwt = &world->claims,
 		.api_key = &world->key,
+		.metadata = &world->metadata,
 		.basic_user = SPAN("bob"),
 		.backend = &world->backend,
 		.mcp = &world->mcp,

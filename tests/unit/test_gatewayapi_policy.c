@@ -256,11 +256,6 @@ TEST(what_is_not_supported_is_left_out_with_a_warning)
 		{ POLICY TO_GATEWAY "frontend: {http: {maxConnectionDuration: 1h}}" END,
 		  "a.yaml:2:116: " IN "frontend.http.maxConnectionDuration: ",
 		  "use config.timeouts.maxConnectionAge" },
-		{ POLICY TO_GATEWAY
-		  "traffic: {transformation: {request: {metadata: {a: b}, remove: [c]}}}" END,
-		  "a.yaml:2:", "\"metadata\" is not supported yet" },
-		{ POLICY TO_GATEWAY "traffic: {transformation: {request: {replace: a, remove: [c]}}}" END,
-		  "a.yaml:2:", "all headers stay" },
 		{ POLICY TO_GATEWAY "backend: {transformation: {request: {body: \"'a'\", remove: [c]}}}" END,
 		  "a.yaml:2:", "another attempt may go to another backend" },
 		{ POLICY TO_GATEWAY "backend: {auth: {aws: {}}}" END,

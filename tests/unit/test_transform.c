@@ -2,6 +2,8 @@
 /* Transformations: what is accepted, what they make of a message, and what no client can make them do. */
 #include "policy/transform.h"
 
+#include <errno.h>
+
 #include "admin/dump/config_dump_policy.h"
 #include "config/snapshot.h"
 #include "policy/guard/transform_case.h"
@@ -9,7 +11,7 @@
 #include "tests/unit/config_text.h"
 #include "tests/unit/dump_compact.h"
 
-TEST_ARENA(arena, 16 * 1024);
+TEST_ARENA(arena, 256 * 1024);
 
 #define BEGIN "binds: [{port: 3000, listeners: [{routes: [{backends: [{host: 'a:1'}], policies: {\n"
 #define END "}}]}]}]\n"
@@ -54,7 +56,16 @@ TEST(what_would_break_a_message_is_refused)
 		{ BEGIN "transformations: {request: {body: response.body}}" END,
 		  "a.yaml:2:35:" AT ".request.body: ", "does not exist here" },
 		{ BEGIN "transformations: {request: {replace: request.headers, set: {a: 'true'}}}" END,
-		  "a.yaml:2:29:" AT ".request.replace: ", "not supported yet" },
+		  "a.yaml:2:38:" AT ".request.replace: ",
+		  "gives a set of headers; write a map of all headers" },
+		{ BEGIN "transformations: {request: {replace: '\"a\"'}}" END,
+		  "a.yaml:2:38:" AT ".request.replace: ", "gives a text; write a map of all headers" },
+		{ BEGIN "transformations: {response: {replace: jwt.roles, metadata: [a]}}" END,
+		  "a.yaml:2:60:" AT ".response.metadata: ", "expected a map" },
+		{ BEGIN "transformations: {request: {metadata: {a: 'b('}}}" END,
+		  "a.yaml:2:43:" AT ".request.metadata.a: ", "is not understood" },
+		{ BEGIN "transformations: {request: {metadata: {a: request.headers}}}" END,
+		  "a.yaml:2:43:" AT ".request.metadata.a: ", "is a set of headers; name one of them" },
 		{ BEGIN "transformations: {conditional: []}" END,
 		  "a.yaml:2:32:" AT ".conditional: ", "is empty" },
 		{ BEGIN "transformations: {conditional: [{request: {remove: [a]}}, {condition: 'true', "
@@ -306,6 +317,141 @@ TEST(a_response_becomes_what_the_expressions_say)
 	}
 }
 
+/* ---- all headers at once */
+
+#define FILTER "request: {replace: 'request.headers.filterKeys(k, k.startsWith(\"x-\"))'"
+
+TEST(a_map_becomes_the_headers)
+{
+	static const struct {
+		const char *policy, *fields, *want;
+		unsigned changed, failed;
+	} rows[] = {
+		{ FILTER "}", "x-b: 2\nY: 1\nX-A: 1\nX-B: 3\ncookie: c",
+		  "GET example.com/a/b?c\nx-a: 1\nx-b: 2\nx-b: 3\n", 3, 0 },
+		{ FILTER ", set: {x-a: jwt.none}, add: {x-c: '1'}, remove: [x-b]}",
+		  "X-A: 1\nx-b: 2\nx_a: forged", "GET example.com/a/b?c\nx-c: 1\n", 3, 1 },
+		/* What frames the message stays, and no member replaces it. */
+		{ "request: {replace: '{\"Host\": \"b\", \"content-length\": 9, \"connection\": \"x-a\", "
+		  "\":path\": \"/b\", \"a b\": 1, \"\": 1, \"X-A\": request.method}'}",
+		  "Host: a\nContent-Length: 1\nTransfer-Encoding: x\nx-old: 1",
+		  "GET example.com/a/b?c\nHost: a\nContent-Length: 1\nTransfer-Encoding: x\nx-a: GET\n", 1,
+		  6 },
+		{ "request: {replace: '{\"a\": [\" b \", \"B\"], \"t\": true, \"d\": 1.5, \"n\": null, "
+		  "\"m\": "
+		  "{\"a\": 1}, \"l\": [[1]], \"c\": \"a\\r\\nb: c\", \"e\": \"\"}'}",
+		  "x-old: 1", "GET example.com/a/b?c\na: b\na: B\nd: 1.5\ne: \nt: true\n", 5, 4 },
+		{ "request: {replace: '{}'}", "x-old: 1", "GET example.com/a/b?c\n", 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct play play;
+
+		play_begin(&play, rows[i].policy, rows[i].fields);
+		assert_int_equal(transform_request(&play.policy->request, &play.facts, &rules, &play.head,
+						   &arena, &play.count),
+				 0);
+		if (strcmp(request_of(&play), rows[i].want) != 0 || play.count.changed != rows[i].changed ||
+		    play.count.failed != rows[i].failed)
+			fail_msg("row %zu: %u changed, %u failed: %s", i, play.count.changed,
+				 play.count.failed, request_of(&play));
+		play_end(&play);
+	}
+}
+
+TEST(without_a_map_no_message_passes)
+{
+	static const struct {
+		const char *policy;
+		int error;
+	} rows[] = {
+		{ "jwt", -EBADMSG },
+		{ "'default(jwt, 5)'", -EBADMSG },
+		{ "'{\"a\": request.headers.none}'", -EBADMSG },
+		{ "'{\"a\": request.headers.x + request.headers.x + request.headers.x + request.headers.x}'",
+		  -E2BIG },
+		{ "'{\"a\": request.headers.x, \"b\": request.headers.x}'", -E2BIG },
+	};
+	char *long_value = arena_bytes(&arena, LIMIT_TRANSFORM_BYTES * 3 / 4);
+
+	memset(long_value, 'a', LIMIT_TRANSFORM_BYTES * 3 / 4);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (int is_response = 0; is_response < 2; is_response++) {
+			struct fields *fields;
+			struct play play;
+			struct text text;
+
+			text_init(&text);
+			text_fmt(&text, "%s: {replace: %s}", is_response ? "response" : "request",
+				 rows[i].policy);
+			play_begin(&play, text.data, "x-old: 1");
+			text_done(&text);
+			assert_int_equal(fields_add(&play.head.fields, SPAN("x"),
+						    span_of(long_value, LIMIT_TRANSFORM_BYTES * 3 / 4)),
+					 0);
+			fields = is_response ? &play.response.fields : &play.head.fields;
+			assert_int_equal(is_response
+						 ? transform_response(&play.policy->response, &play.facts,
+								      &play.response, &arena, &play.count)
+						 : transform_request(&play.policy->request, &play.facts, NULL,
+								     &play.head, &arena, &play.count),
+					 is_response && i == 3 ? -E2BIG : rows[i].error);
+			/* As it was: the caller sends an error. */
+			assert_non_null(fields_find(fields, SPAN("x-old")));
+			play_end(&play);
+		}
+	}
+}
+
+/* ---- metadata */
+
+TEST(metadata_is_for_all_later_expressions)
+{
+	static const char policy[] =
+		"request: {metadata: {path: request.path, again: 'metadata.path + \"!\"', "
+		"none: request.headers.none, many: '[{\"a\": request.method}]'}, "
+		"set: {x-a: metadata.again, x-b: 'metadata.many[0].a', x-c: toJson(metadata)}}, "
+		"response: {metadata: {path: '\"later\"', code: response.code}, "
+		"set: {x-a: 'metadata.path + metadata.again + string(metadata.code)'}}";
+	struct play play;
+
+	play_begin(&play, policy, "");
+	play.response.status = 204;
+	assert_int_equal(transform_note(&play.policy->request, &play.facts, &arena, &play.count), 0);
+	assert_int_equal(play.count.changed, 3);
+	assert_int_equal(play.count.failed, 1);
+	assert_int_equal(
+		transform_request(&play.policy->request, &play.facts, NULL, &play.head, &arena, &play.count),
+		0);
+	assert_string_equal(request_of(&play),
+			    "GET example.com/a/b?c\nx-a: /a/b!\nx-b: GET\nx-c: {\"again\":\"/a/b!\","
+			    "\"many\":[{\"a\":\"GET\"}],\"path\":\"/a/b\"}\n");
+	play.facts.response_code = 204;
+	assert_int_equal(transform_note(&play.policy->response, &play.facts, &arena, &play.count), 0);
+	assert_int_equal(
+		transform_response(&play.policy->response, &play.facts, &play.response, &arena, &play.count),
+		0);
+	assert_string_equal(shown(&play.response.fields, "", SPAN(""), SPAN(""), 204),
+			    "204\nx-a: later/a/b!204\n");
+	play_end(&play);
+}
+
+TEST(metadata_is_bounded)
+{
+	struct play play;
+	char *long_value = arena_bytes(&arena, LIMIT_TRANSFORM_BYTES * 3 / 4);
+
+	memset(long_value, 'a', LIMIT_TRANSFORM_BYTES * 3 / 4);
+	play_begin(&play, "request: {metadata: {a: request.headers.x, b: request.headers.x, c: '1'}}", "");
+	assert_int_equal(
+		fields_add(&play.head.fields, SPAN("x"), span_of(long_value, LIMIT_TRANSFORM_BYTES * 3 / 4)),
+		0);
+	assert_int_equal(transform_note(&play.policy->request, &play.facts, &arena, &play.count), -E2BIG);
+	assert_int_equal(play.facts.metadata->count, 2);
+	assert_non_null(expression_member(play.facts.metadata, SPAN("c")));
+	play_end(&play);
+}
+
 /* ---- conditions */
 
 static int facts_of(void *context, uint32_t needs, const struct expression_facts **ret_facts)
@@ -356,6 +502,9 @@ TEST(the_dump_has_the_form_of_agentgateway)
 		{ "request: {set: {a: '1', ':path': '\"/\"'}, remove: [b]}",
 		  "{\"transformation\":{\"request\":{\"set\":[[\"a\",\"1\"],[\":path\",\"\\\"/\\\"\"]],"
 		  "\"remove\":[\"b\"]}}}" },
+		{ "request: {replace: jwt.h, metadata: {b: '1', a: 'true'}}",
+		  "{\"transformation\":{\"request\":{\"replace\":\"jwt.h\","
+		  "\"metadata\":[[\"b\",\"1\"],[\"a\",\"true\"]]}}}" },
 		{ "response: {add: {a: '1'}}",
 		  "{\"transformation\":{\"response\":{\"add\":[[\"a\",\"1\"]]}}}" },
 		{ "conditional: [{condition: 'true', response: {remove: [a]}}]",
@@ -402,6 +551,10 @@ TEST(manifests_have_the_same_with_lists)
 			 "{set: "
 			 "[{name: a, value: '1'}]}}}]}}"),
 		  "traffic/d/p:transformation:d/r", POLICY_TRANSFORMATION },
+		{ POLICY("traffic: {transformation: {request: {metadata: {a: 'true'}, replace: jwt.h}}}"),
+		  "traffic/d/p:transformation:d/r", POLICY_TRANSFORMATION },
+		{ POLICY("backend: {transformation: {response: {metadata: {a: response.code}}}}"),
+		  "d/p:backend-transformation:d/r", POLICY_BACKEND_TRANSFORMATION },
 		{ POLICY("backend: {transformation: {request: {set: [{name: a, value: backend.name}]}}}"),
 		  "d/p:backend-transformation:d/r", POLICY_BACKEND_TRANSFORMATION },
 	};

@@ -294,6 +294,8 @@ enum limits {
 	LIMIT_BACKEND_CREDENTIALS = 8, /* that a backend gets beside its key: refused */
 	LIMIT_BACKEND_KEY_BYTES = 8192, /* of each: refused */
 	LIMIT_TRANSFORM_HEADERS = 64, /* that one list of a transformation changes: refused */
+	/* Of the metadata that a message notes, and of the headers that replace its own: 400 or 502. */
+	LIMIT_TRANSFORM_BYTES = 64 * 1024,
 	LIMIT_DIRECT_HEADERS = 16, /* of a direct response: refused */
 	LIMIT_CONFIG_ATTACHED = 262144, /* routes at the top level times the listeners they name: refused */
 	LIMIT_CONFIG_LABELS = 256, /* of one object, entries of one selector: refused */

@@ -128,10 +128,12 @@ int check_guard_transform(struct check_guard *guard, const struct transform_side
 	struct transform_count count = { 0 };
 	struct path_rules rules;
 	bool has_rules = guard->rules && path_rules_of(guard->rules, &rules);
+	int error;
 
 	guard->facts.request = head;
 	facts_of(guard, side->needs, &facts);
-	return transform_request(side, facts, has_rules ? &rules : NULL, head, arena, &count);
+	error = transform_note(side, &guard->facts, arena, &count);
+	return error ? error : transform_request(side, facts, has_rules ? &rules : NULL, head, arena, &count);
 }
 
 static int decide(struct check_guard *guard, const struct guard_use *use, struct request_head *head,

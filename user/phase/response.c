@@ -149,7 +149,7 @@ static enum stream_step response_untransformed(struct stream *stream, int error)
 	case -E2BIG:
 	case -EBADMSG:
 	case -EMEDIUMTYPE:
-		return step_reply(stream, 502, SPAN("the response body cannot be transformed"),
+		return step_reply(stream, 502, SPAN("the response cannot be transformed"),
 				  END_BODY_UNCHANGED);
 	default:
 		return response_no_head(stream);

@@ -28,11 +28,16 @@ static int run_request(struct stream *stream, const struct transform_side *side)
 	struct stream_facts f;
 	int error = stream_facts_fill(&f, stream, side->needs, &exchange->arena);
 
+	if (!error && !stream->is_grpc)
+		error = transform_read_body(stream, side, false, &f);
 	if (!error)
-		error = stream->is_grpc ? 0 : transform_make_body(stream, side, false, &f, &body);
+		error = transform_note(side, &f.facts, &exchange->arena, &count);
+	if (!error && !stream->is_grpc)
+		error = transform_make_body(stream, side, false, &f, &body);
 	if (!error)
 		error = transform_request(side, &f.facts, has_rules ? &rules : NULL, &exchange->head,
 					  &exchange->arena, &count);
+	exchange->metadata = f.facts.metadata;
 	count.changed += body.is_made;
 	if (!error)
 		error = transform_put_body(stream, false, &body);
@@ -139,7 +144,16 @@ static int answer_side(struct stream *stream, const struct transform_side *side,
 	/* Those of the side before are of a body that its new one has replaced. */
 	f->facts.response_body = (struct span){ 0 };
 	f->facts.response_json = NULL;
-	if (stream->state == STREAM_HOLD && transform_reads_body(side))
+	f->facts.response_fields = &exchange->response.fields;
+	f->facts.response_code = exchange->response.status;
+	if (stream->state == STREAM_HOLD)
+		error = transform_read_body(stream, side, true, f);
+	if (!error)
+		error = transform_note(side, &f->facts, &exchange->arena, count);
+	/* What gives up in a response has no value. */
+	error = error == -E2BIG ? 0 : error;
+	exchange->metadata = f->facts.metadata;
+	if (!error && stream->state == STREAM_HOLD)
 		error = transform_make_body(stream, side, true, f, &body);
 	else if (side->body)
 		/* What describes the body of a response to HEAD does not fit the one that GET would get. */
@@ -188,8 +202,7 @@ enum stream_step transform_failed(struct stream *stream, int error)
 		return step_reply(stream, 415, SPAN("the request body cannot be read here"),
 				  END_BODY_UNCHANGED);
 	case -EBADMSG:
-		return step_reply(stream, 400, SPAN("the request body cannot be transformed"),
-				  END_BODY_UNCHANGED);
+		return step_reply(stream, 400, SPAN("the request cannot be transformed"), END_BODY_UNCHANGED);
 	default:
 		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 	}

@@ -141,32 +141,40 @@ static int evaluate(const struct transform_side *side, struct stream_facts *f, s
 	return error;
 }
 
+static bool is_hidden(const struct stream *stream, bool is_response)
+{
+	struct exchange *exchange = stream->exchange;
+
+	return is_encoded(is_response ? &exchange->response.fields : &exchange->head.fields);
+}
+
+int transform_read_body(struct stream *stream, const struct transform_side *side, bool is_response,
+			struct stream_facts *f)
+{
+	struct exchange *exchange = stream->exchange;
+	struct span *text = is_response ? &f->facts.response_body : &f->facts.request_body;
+	int error;
+
+	if (!transform_reads_body(side) || is_hidden(stream, is_response))
+		return 0;
+	error = read_body(stream, is_response, text);
+	if (!error && side->needs & EXPRESSION_NEEDS_JSON)
+		error = read_json(stream, *text, is_response ? &exchange->response_arena : &exchange->arena,
+				  is_response ? &f->facts.response_json : &f->facts.request_json);
+	/* No value, as in every response: a client does not get an error for a long one. */
+	return error == -E2BIG && is_response ? 0 : error;
+}
+
 int transform_make_body(struct stream *stream, const struct transform_side *side, bool is_response,
 			struct stream_facts *f, struct transform_body *ret)
 {
-	struct exchange *exchange = stream->exchange;
-	const struct fields *fields = is_response ? &exchange->response.fields : &exchange->head.fields;
-	struct span *text = is_response ? &f->facts.response_body : &f->facts.request_body;
-	bool is_hidden = is_encoded(fields);
-	struct span old = { 0 };
-	int error = 0;
+	int error;
 
-	*ret = (struct transform_body){ 0 };
-	if (!transform_reads_body(side))
+	if (!side->body || (!is_response && !takes_body(stream)))
 		return 0;
-	error = read_body(stream, is_response, &old);
-	if (!error && !is_hidden)
-		*text = old;
-	if (!error && !is_hidden && side->needs & EXPRESSION_NEEDS_JSON)
-		error = read_json(stream, old, is_response ? &exchange->response_arena : &exchange->arena,
-				  is_response ? &f->facts.response_json : &f->facts.request_json);
-	/* No value, as in every response: a client does not get an error for a long one. */
-	if (error == -E2BIG && is_response)
-		error = 0;
-	if (!error && side->body && (is_response || takes_body(stream)))
-		error = evaluate(side, f, old, ret);
+	error = evaluate(side, f, is_response ? f->facts.response_body : f->facts.request_body, ret);
 	if (error == -ENODATA)
-		return is_hidden ? -EMEDIUMTYPE : -EBADMSG;
+		return is_hidden(stream, is_response) ? -EMEDIUMTYPE : -EBADMSG;
 	return error;
 }
 

@@ -28,10 +28,12 @@ struct transform_body {
 	struct span text;
 	bool is_made;
 };
+/* Fills in the body among the facts, if the side reads it. 0; -ENOMEM; -E2BIG: it has too many values. */
+int transform_read_body(struct stream *stream, const struct transform_side *side, bool is_response,
+			struct stream_facts *f);
 /*
- * Fills in the body among the facts, if the side reads it, and makes the new one. 0; -ENOMEM; -E2BIG: an
- * expression gave up, or what it reads is too large; -EBADMSG: the expression has no value; -EMEDIUMTYPE:
- * neither, and the body is compressed.
+ * Makes the new one, if there is to be one. 0; -ENOMEM; -E2BIG: an expression gave up; -EBADMSG: it has no
+ * value; -EMEDIUMTYPE: neither, and the body is compressed.
  */
 int transform_make_body(struct stream *stream, const struct transform_side *side, bool is_response,
 			struct stream_facts *f, struct transform_body *ret);

@@ -41,8 +41,10 @@ int stream_facts_fill(struct stream_facts *f, struct stream *stream, uint32_t ne
 		.start_ns = proxy_wall_us(stream->proxy) * NS_PER_US -
 			    (loop_now_ns(stream->proxy->loop) - stream->start_ns),
 	};
-	if (stream->exchange)
+	if (stream->exchange) {
 		fill_identity(facts, &stream->exchange->identity);
+		facts->metadata = stream->exchange->metadata;
+	}
 	expression_scratch_init(&f->scratch);
 	if (stream->backend && stream->backend->backend)
 		fill_backend(f, stream);

@@ -159,6 +159,8 @@ struct exchange {
 	const struct affinity_cookie *new_cookie; /* that the client lacked (affinity.h); NULL: none */
 	struct span new_cookie_value; /* in arena */
 	const struct endpoint *requested; /* the host that the client named, for BACKEND_DYNAMIC; in arena */
+	/* MAP of what transformations have noted (policy/transform.h); in arena; NULL: nothing */
+	const struct expression_value *metadata;
 	struct guard_identity identity; /* who the client is, as far as guards have verified it */
 	struct stream_user user; /* the same for the log */
 	uint64_t access; /* of the attempt, at an MCP backend with rules (grant.h); 0: none */

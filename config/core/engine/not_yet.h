@@ -29,11 +29,9 @@
 #define NOT_YET_AI \
 	NOT_YET_GUARD("requests to models are passed on like any other: no provider's API, no prompt guard," \
 		" no limit of tokens")
-#define NOT_YET_REPLACE NOT_YET_GUARD("all headers stay; set, add and remove are supported")
 #define NOT_YET_BACKEND_BODY \
 	NOT_YET_GUARD_WORDS ": another attempt may go to another backend. Write body at the route, or at " \
 		"the listener"
-#define NOT_YET_METADATA NOT_YET("no other expression sees the values; write them where they are used")
 #define NOT_YET_BACKEND_AUTH \
 	NOT_YET("the backend gets no such credentials; key, passthrough and credentials are supported")
 #define NOT_YET_BACKEND_TUNNEL NOT_YET("backends are connected directly, not through a proxy")

@@ -18,14 +18,6 @@ static bool decode_context(struct decoder *d, const struct yaml_node *node, void
 	return pair->name.data && decode_name(d, node, &pair->value);
 }
 
-static bool decode_metadatum(struct decoder *d, const struct yaml_node *node, void *ret)
-{
-	struct header_pair *pair = ret;
-
-	pair->name = decode_keep(d, node->key);
-	return pair->name.data && decode_lines(d, node, &pair->value);
-}
-
 static bool decode_set_name(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct span name;
@@ -81,7 +73,7 @@ static bool decode_request_metadata(struct decoder *d, const struct yaml_node *n
 {
 	struct ext_authz_grpc *grpc = container_of(ret, struct ext_authz_grpc, metadata.list);
 
-	return value_map_of(d, node, decode_metadatum, &grpc->metadata.list, &grpc->metadata.count);
+	return value_map_of(d, node, value_metadatum, &grpc->metadata.list, &grpc->metadata.count);
 }
 
 static bool decode_added(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -95,7 +87,7 @@ static bool decode_metadata(struct decoder *d, const struct yaml_node *node, voi
 {
 	struct ext_authz_http *http = container_of(ret, struct ext_authz_http, metadata.list);
 
-	return value_map_of(d, node, decode_metadatum, &http->metadata.list, &http->metadata.count);
+	return value_map_of(d, node, value_metadatum, &http->metadata.list, &http->metadata.count);
 }
 
 #define REQUEST_METADATA                                                                                     \

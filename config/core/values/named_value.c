@@ -13,6 +13,14 @@ bool value_named(struct decoder *d, const struct yaml_node *node, void *ret)
 	return value_header_name(d, node, node->key, &pair->name) && decode_lines(d, node, &pair->value);
 }
 
+bool value_metadatum(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct header_pair *pair = ret;
+
+	pair->name = decode_keep(d, node->key);
+	return pair->name.data && decode_lines(d, node, &pair->value);
+}
+
 bool value_map_of(struct decoder *d, const struct yaml_node *node,
 		  bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),
 		  struct header_pair **ret_list, uint32_t *ret_count)

@@ -8,6 +8,8 @@
 
 /* A member of a map: the name of a header and an expression, as written. ret: struct header_pair. */
 bool value_named(struct decoder *d, const struct yaml_node *node, void *ret);
+/* The same with a name of any bytes. */
+bool value_metadatum(struct decoder *d, const struct yaml_node *node, void *ret);
 /* A map with at most LIMIT_CALLOUT_NAMES entries. False: reported. */
 bool value_map_of(struct decoder *d, const struct yaml_node *node,
 		  bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),

@@ -2,6 +2,7 @@
 #include "config/core/values/transform_value.h"
 
 #include "config/core/values/condition.h"
+#include "config/core/values/named_value.h"
 #include "config/core/values/values.h"
 #include "policy/transform.h"
 #include "user/base/check.h"
@@ -67,6 +68,44 @@ static void compile_pairs(struct decoder *d, const struct yaml_node *nodes, enum
 		*count = 0;
 }
 
+static void compile_metadata(struct decoder *d, const struct yaml_node *nodes, enum expression_point point,
+			     struct transform_side *side)
+{
+	const struct expression *const *at;
+
+	if (!nodes)
+		return;
+	value_named_compile(d, nodes, &side->metadata, point, value_itself);
+	at = side->metadata.expression_list;
+	if (!at)
+		return;
+	yaml_each(node, nodes) {
+		const struct expression *expression = *at++;
+
+		side->needs |= expression ? expression->needs : 0;
+		if (expression && expression->type == EXPRESSION_HEADERS)
+			config_error(d->report, node, "is a set of headers; name one of them");
+	}
+}
+
+static void check_replace(struct decoder *d, const struct yaml_node *node, enum expression_point point,
+			  struct transform_side *side)
+{
+	const struct expression *replace;
+
+	if (!side->replace_text.len)
+		return;
+	replace = value_expression(d, node, side->replace_text, point);
+	if (replace && replace->type != EXPRESSION_MAP && replace->type != EXPRESSION_DYNAMIC)
+		config_error(d->report, node,
+			     "the expression %s gives %s; write a map of all headers, such as {\"x-a\": "
+			     "jwt.sub} or %s.headers.filterKeys(k, k.startsWith(\"x-\"))",
+			     QUOTE(side->replace_text), expression_type_name(replace->type),
+			     point == EXPRESSION_AT_ANSWER ? "response" : "request");
+	side->replace = replace;
+	side->needs |= replace ? replace->needs : 0;
+}
+
 static void check_side(struct decoder *d, const struct yaml_node *node, enum expression_point point,
 		       struct transform_side *side)
 {
@@ -75,12 +114,22 @@ static void check_side(struct decoder *d, const struct yaml_node *node, enum exp
 		      &side->add_expressions, &side->needs);
 	compile_pairs(d, decode_get(node, "set"), point, side->set_list, &side->set_count,
 		      &side->set_expressions, &side->needs);
+	compile_metadata(d, decode_get(node, "metadata"), point, side);
+	check_replace(d, decode_get(node, "replace"), point, side);
 	if (side->body_text.len) {
 		side->body = value_expression(d, decode_get(node, "body"), side->body_text, point);
 		side->needs |= side->body ? side->body->needs : 0;
 	}
 	if (node->count == 0)
-		config_error(d->report, node, "changes nothing; write set, add, remove or body");
+		config_error(d->report, node,
+			     "changes nothing; write set, add, remove, replace, metadata or body");
+}
+
+static bool decode_metadata(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct named_expressions *named = container_of(ret, struct named_expressions, list);
+
+	return value_map_of(d, node, value_metadatum, &named->list, &named->count);
 }
 
 static bool decode_body(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -119,8 +168,16 @@ static void check_response(struct decoder *d, const struct yaml_node *node, void
 	{ "remove", AS_LIST(SCHEMA_NAMES, struct transform_side, remove_list, remove_count, struct span),    \
 	  .element = decode_removal, .dump = DUMP_NOT_ZERO, .value_doc = "list of names",                    \
 	  .doc = "headers, after the others; except fields that frame a message" },                          \
-	{ "replace", .refusal = NOT_YET_REPLACE },                                                           \
-	{ "metadata", .refusal = NOT_YET_METADATA }
+	{ "replace", AS_TEXT(struct transform_side, replace_text), .decode = decode_body,                    \
+	  .dump = DUMP_NOT_ZERO, .value_doc = "expression",                                                  \
+	  .doc = "a map: before `add`, its members become the headers in place of all others; a list "       \
+		 "becomes several. What frames the message and `host` stay. Without a map the request is "   \
+		 "refused with 400, a response becomes a 502" },                                             \
+	{ "metadata",                                                                                        \
+	  AS_LIST(SCHEMA_PAIRS, struct transform_side, metadata.list, metadata.count, struct header_pair),   \
+	  .decode = decode_metadata, .dump = DUMP_TUPLES, .value_doc = "`{name: expression}`",               \
+	  .doc = "members of the variable `metadata`, noted before anything is changed, for all later "      \
+		 "expressions and the access log" }
 
 #define BODY_ROW                                                                                             \
 	{ "body", AS_TEXT(struct transform_side, body_text), .decode = decode_body, .dump = DUMP_NOT_ZERO,   \
