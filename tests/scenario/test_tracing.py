@@ -153,12 +153,16 @@ def shutdown():
     needs()
     collector = otlp_api.HttpCollector()
     log = "accessLog: {otlp: {host: '%s', protocol: http}}" % collector.address
-    gateway, _ = play(traced(collector.address, ["protocol: http", "randomSampling: true"]).replace(
-        "  tracing:", "  %s\n  tracing:" % log))
+    config = traced(collector.address, ["protocol: http", "randomSampling: true"])
+    gateway, _ = play(config.replace("  tracing:", "  %s\n  tracing:" % log) +
+                      "config: {connectionTerminationDeadline: 300ms}\n")
     for _ in range(3):
         gateway.fetch("/get")
+    tunnel = WebSocket(gateway.port)
+    tunnel.echo("until the deadline of the drain")
     gateway.stop()
-    eq((len(collector.spans.all(otlp_api.SERVER)), len(collector.logs.all())), (3, 3), "spans and entries")
+    tunnel.raw.close()
+    eq((len(collector.spans.all(otlp_api.SERVER)), len(collector.logs.all())), (4, 4), "spans and entries")
 
 
 @test("a collector that refuses for a while gets the spans later; one that rejects them does not")
