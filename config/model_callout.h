@@ -13,6 +13,7 @@ struct backend_ref;
 struct callout_target {
 	struct backend_ref *ref;
 	bool is_grpc;
+	bool is_of_request; /* of a client: there is a token to pass on, and something to read */
 };
 
 /* When there is no answer. In the order of the words, which begin with DENY. */

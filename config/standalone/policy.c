@@ -242,7 +242,7 @@ static const struct policy_entry callout_entries[] = {
 	REFUSED("retry", NOT_OF_CALLS),
 	REFUSED("delay", NOT_OF_CALLS),
 	REFUSED("responseHeaderModifier", NOT_OF_CALLS),
-	REFUSED("transformations", NOT_OF_CALLS),
+	{ "transformations", POLICY_BACKEND_TRANSFORMATION, NULL },
 	REFUSED("requestRedirect", NOT_OF_CALLS),
 	REFUSED("circuitBreaker", NOT_OF_CALLS),
 	REFUSED("mcpAuthorization", NOT_OF_CALLS),

@@ -47,7 +47,7 @@ struct ref_place {
 	bool is_tcp;
 	bool splice_off;
 	bool is_grpc;
-	bool is_callout;
+	const struct callout_target *callout; /* NULL: it is none */
 	struct precedence *watched_list; /* for the own policies of each; NULL: nobody looks on */
 	bool has_mcp_rules; /* the route, or one above it, has some */
 };
@@ -131,8 +131,9 @@ static const char *auth_fault(const struct ref_place *place, const struct backen
 	if (place->is_tcp && is_written(ref, POLICY_BACKEND_AUTH))
 		return "backendAuth cannot add credentials to the bytes of a TCP or TLS route; use an HTTP "
 		       "route";
-	if (place->is_callout && auth->has_passthrough && is_written(ref, POLICY_BACKEND_AUTH))
-		return "backendAuth has no token of a client to pass to a service that is asked; write key";
+	if (place->callout && !place->callout->is_of_request && auth->has_passthrough &&
+	    is_written(ref, POLICY_BACKEND_AUTH))
+		return "backendAuth has no token of a client to pass to a collector; write key";
 	if (ref->backend->kind == BACKEND_DYNAMIC && (auth->has_key || auth->credential_count))
 		return "backendAuth would send its key to any host that a client names; write it at a "
 		       "backend with a host";
@@ -329,9 +330,7 @@ static int compile_ref_mirrors(const struct compile *compile, const struct route
 int compile_callout(const struct compile *compile, const struct callout_target *target)
 {
 	const struct precedence none = { 0 };
-	const struct ref_place place = { .precedence = &none,
-					 .is_grpc = target->is_grpc,
-					 .is_callout = true };
+	const struct ref_place place = { .precedence = &none, .is_grpc = target->is_grpc, .callout = target };
 	int result = resolve_ref(compile, &place, target->ref, 0);
 
 	if (result == 0 && !target->is_grpc && target->ref->http_version == BACKEND_HTTP2)

@@ -36,6 +36,7 @@ struct guard_call {
 	struct span body; /* gRPC: the message */
 	bool is_grpc;
 	bool may_repeat;
+	struct span token; /* of the client, for `passthrough`; set by the one who calls */
 	const void *subject; /* for guard_reply */
 	/* What the answer depends on besides the policy; empty: no answer that was kept counts. */
 	struct span cache_key;

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """extAuthz over HTTP: a service decides, nobody can send its headers, and without an answer nobody enters."""
+import json
+
 from crashes import kill
+from credentials import Issuer, bearer, token, written
 from hg import *
 from hg.framework import Failure
 from hg.h2 import fetch2
@@ -254,6 +257,50 @@ def key():
     eq([question.headers["authorization"] for question in judge.asked], ["Bearer c2VjcmV0"], "at the service")
 
 
+@test("a service gets the token that jwtAuth took out, and what expressions make of its request")
+def call_policies():
+    issuer = Issuer()
+    good = token(issuer.add("one"), "one")
+    keys = written("keys.json", json.dumps({"keys": issuer.keys}))
+    judge = Judge(lambda request: (200, [], b""))
+    gateway, backend = acted("""
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - policies:
+        jwtAuth: {mode: optional, issuer: 'https://issuer', audiences: [gw], jwks: {file: %s}}
+        extAuthz:
+          host: '%s'
+          protocol: {http: {}}
+          failureMode: allow
+          includeRequestHeaders: [x-sub, x-count]
+          policies:
+            backendAuth: {passthrough: {}}
+            transformations:
+              request:
+                metadata: {long: 'request.headers["x-count"] + request.headers["x-count"]'}
+                set: {x-sub: jwt.sub, ':path': '"/check" + request.path', x-type: backend.type}
+      backends: [{host: @origin@}]
+""" % (keys, judge.address))
+    for headers, want in ((bearer(good), ("Bearer " + good, "alice")), ([], (None, None))):
+        client = gateway.client().request("GET", "/a", headers=headers + [("X-Sub", "forged")])
+        upstream = backend.accept()
+        request = upstream.read_request()
+        eq((request.target, request.header("x-sub"), request.headers.all("authorization")),
+           ("/a", "forged", []), "the backend's request is another")
+        upstream.respond(200, headers=[("Connection", "close")])
+        upstream.close()
+        eq(client.response().status, 200, "status")
+        asked = judge.asked.pop()
+        eq((asked.path, asked.headers["x-type"]), ("/check/a", "static"), "path, backend")
+        eq((asked.headers["authorization"], asked.headers["x-sub"]), want, "token, claim")
+    # What nobody can evaluate is refused, and nobody is asked.
+    answer = gateway.client().request("GET", "/", headers=[("X-Count", "a" * 5000)]).response()
+    eq(answer.status, 400, "limit")
+    eq(judge.asked, [], "questions")
+
+
 @test("at a listener it decides before the route, and its headers choose one")
 def gateway_phase():
     judge = Judge(lambda request: (200, [("X-User", "alice")], b""))
@@ -420,8 +467,9 @@ def mistakes():
         ("{%s cache: {key: [response.code], ttl: 1s}}" % host, "response.code"),
         ("{%s protocol: {http: {}, grpc: {}}}" % host, "grpc"),
         ("{%s protocol: {http: {}}, policies: {http: {version: HTTP/2.0}}}" % host, "HTTP/1.1"),
-        ("{%s policies: {transformations: {}}}" % host, "has no effect"),
-        ("{%s policies: {backendAuth: {passthrough: {}}}}" % host, "no token of a client"),
+        ("{%s policies: {transformations: {response: {remove: [a]}}}}" % host, "the response of a service"),
+        ("{%s policies: {transformations: {request: {set: {':path': '\"/\"'}}}}}" % host, "a call of gRPC"),
+        ("{%s policies: {responseHeaderModifier: {remove: [a]}}}" % host, "has no effect"),
         ("{host: '127.0.0.1:9', backend: x}", "backend"),
     ):
         status, _, output = validate(CONFIG % policy, port=1, origin="127.0.0.1:1")

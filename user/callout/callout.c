@@ -329,7 +329,6 @@ static bool on_http1_head(struct http1_client *client, const struct response_hea
 {
 	struct callout *callout = container_of(client, struct callout, http1);
 
-	/* The bytes are in the memory of the client. */
 	callout->response = (struct callout_response){ .status = head->status, .fields = head->fields };
 	return true;
 }
@@ -456,7 +455,8 @@ static int add_timeout(struct callout *callout, struct fields *fields, uint64_t 
 	return copy.data ? fields_add(fields, SPAN("grpc-timeout"), copy) : -ENOMEM;
 }
 
-static int write_grpc_head(struct callout *callout, const struct request_head *head, uint64_t deadline_ms)
+static int write_grpc_head(struct callout *callout, const struct callout_request *request,
+			   uint64_t deadline_ms)
 {
 	const struct backend_ref *ref = callout->ref;
 	struct request_head *own = &callout->head;
@@ -464,14 +464,14 @@ static int write_grpc_head(struct callout *callout, const struct request_head *h
 
 	*own = (struct request_head){ .method = METHOD_POST,
 				      .method_text = SPAN("POST"),
-				      .path = arena_copy(&callout->arena, head->path),
+				      .path = arena_copy(&callout->arena, request->head->path),
 				      .authority = ref->authority.len ? ref->authority : SPAN("localhost"),
 				      .version_major = 2 };
-	error = own->path.data ? copy_fields(&callout->arena, &head->fields, &own->fields) : -ENOMEM;
+	error = own->path.data ? copy_fields(&callout->arena, &request->head->fields, &own->fields) : -ENOMEM;
 	if (!error && ref->request_headers)
 		error = headers_modify(&own->fields, ref->request_headers);
 	if (!error && ref->auth)
-		error = backend_auth_apply(ref->auth, (struct span){ 0 }, own, &callout->arena);
+		error = backend_auth_apply(ref->auth, request->token, own, &callout->arena);
 	if (!error)
 		error = fields_set(&own->fields, SPAN("content-type"), SPAN("application/grpc"));
 	if (!error)
@@ -483,7 +483,7 @@ static int write_grpc(struct callout *callout, const struct callout_request *req
 {
 	size_t most = GRPC_PREFIX_BYTES + request->body.len;
 	char prefix[GRPC_PREFIX_BYTES] = { 0 };
-	int error = write_grpc_head(callout, request->head, deadline_ms);
+	int error = write_grpc_head(callout, request, deadline_ms);
 
 	for (size_t i = 1; i < GRPC_PREFIX_BYTES; i++)
 		prefix[i] = (char)(request->body.len >> (8 * (GRPC_PREFIX_BYTES - 1 - i)));
@@ -505,7 +505,7 @@ static int write_http(struct callout *callout, const struct callout_request *req
 	if (!error && callout->ref->request_headers)
 		error = headers_modify(&head.fields, callout->ref->request_headers);
 	if (!error && callout->ref->auth)
-		error = backend_auth_apply(callout->ref->auth, (struct span){ 0 }, &head, &callout->arena);
+		error = backend_auth_apply(callout->ref->auth, request->token, &head, &callout->arena);
 	if (!error)
 		error = h1_write_request(&callout->out, &head, &framing, &options);
 	return error ? error : buf_append(&callout->out, request->body, BUF_MAX_BYTES);

@@ -18,6 +18,7 @@ struct callout_request {
 	 */
 	const struct request_head *head;
 	struct span body;
+	struct span token; /* of the client, for `passthrough`; empty: none */
 	bool is_grpc;
 	bool may_repeat; /* the service may see it twice, if a reused connection dies */
 };

@@ -47,6 +47,7 @@ int service_call_start(struct service_call *own, struct proxy *proxy, const stru
 		.default_ms = LIMIT_CALLOUT_MS,
 		.head = call->head,
 		.body = call->body,
+		.token = call->token,
 		.is_grpc = call->is_grpc,
 		.may_repeat = call->may_repeat,
 	};

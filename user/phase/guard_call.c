@@ -4,7 +4,9 @@
 #include <errno.h>
 
 #include "policy/headers.h"
+#include "policy/transform.h"
 #include "user/callout/callout.h"
+#include "user/stream/facts.h"
 
 /* Changes that guards have made, in their order; in the arena of the request. */
 struct guard_change {
@@ -27,11 +29,50 @@ void guard_call_keep(void *context, uint64_t ttl_ns)
 	service_call_keep(&stream->exchange->call, stream->proxy, ttl_ns);
 }
 
+/*
+ * The head that the service gets. Expressions see who the client is, and this head as the request. -EINVAL:
+ * one gave up, or made no headers.
+ */
+static int make_head(struct stream *stream, const struct guard_call *call, struct request_head *ret)
+{
+	const struct transformation *own = call->ref ? call->ref->transformation : NULL;
+	struct arena *arena = &stream->exchange->arena;
+	struct transform_count count = { 0 };
+	struct stream_facts f;
+	int error;
+
+	*ret = *call->head;
+	if (!own || !own->request.is_set)
+		return 0;
+	error = fields_clone(&call->head->fields, arena, &ret->fields);
+	if (!error)
+		error = stream_facts_fill(&f, stream, own->request.needs, arena);
+	if (error)
+		return error;
+	f.facts.request = ret;
+	stream_facts_backend(&f, call->ref->backend, false);
+	error = transform_note(&own->request, &f.facts, arena, &count);
+	if (!error)
+		error = transform_request(&own->request, &f.facts, NULL, ret, arena, &count);
+	/* The method of gRPC, which a policy of the backend that is meant for others must not change. */
+	if (call->is_grpc)
+		ret->path = call->head->path;
+	proxy_trace(stream->proxy, stream->id, TRACE_TRANSFORM, count.changed, count.failed);
+	return error && error != -ENOMEM ? -EINVAL : error;
+}
+
 int guard_call_start(void *context, const struct guard_call *call)
 {
 	struct stream *stream = context;
+	struct guard_call own = *call;
+	struct request_head head;
+	int error = make_head(stream, call, &head);
 
-	return service_call_start(&stream->exchange->call, stream->proxy, stream->lease, call, on_done,
+	if (error)
+		return error;
+	own.head = &head;
+	own.token = stream->exchange->identity.token;
+	return service_call_start(&stream->exchange->call, stream->proxy, stream->lease, &own, on_done,
 				  stream);
 }
 

@@ -3,20 +3,19 @@
 
 #include "user/base/units.h"
 
-static void fill_backend(struct stream_facts *f, const struct stream *stream)
+void stream_facts_backend(struct stream_facts *f, const struct backend *backend, bool is_tcp)
 {
 	static const struct span types[] = {
 		[BACKEND_HOST] = { "static", 6 },     [BACKEND_UNIX] = { "static", 6 },
 		[BACKEND_SERVICE] = { "service", 7 }, [BACKEND_MCP] = { "mcp", 3 },
 		[BACKEND_INVALID] = { "unknown", 7 },
 	};
-	const struct backend *backend = stream->backend->backend;
 
 	f->backend = (struct expression_backend){
 		.name = backend->name,
 		.type = types[backend->kind],
 		.protocol = backend->kind == BACKEND_MCP ? SPAN("mcp")
-			    : stream->is_tcp		 ? SPAN("tcp")
+			    : is_tcp			 ? SPAN("tcp")
 							 : SPAN("http"),
 	};
 	f->facts.backend = &f->backend;
@@ -47,7 +46,7 @@ int stream_facts_fill(struct stream_facts *f, struct stream *stream, uint32_t ne
 	}
 	expression_scratch_init(&f->scratch);
 	if (stream->backend && stream->backend->backend)
-		fill_backend(f, stream);
+		stream_facts_backend(f, stream->backend->backend, stream->is_tcp);
 	return client_facts_fill(&f->client, stream->client, facts->request ? &facts->request->fields : NULL,
 				 needs, arena, facts);
 }

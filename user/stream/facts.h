@@ -17,3 +17,5 @@ struct stream_facts {
  * texts of a certificate are in `arena`. Borrowed until the stream ends or its request changes. 0 or -ENOMEM.
  */
 int stream_facts_fill(struct stream_facts *f, struct stream *stream, uint32_t needs, struct arena *arena);
+/* For another backend than that of the stream: a service that is asked. */
+void stream_facts_backend(struct stream_facts *f, const struct backend *backend, bool is_tcp);

@@ -5,6 +5,7 @@
 #include "config/core/values/condition.h"
 #include "config/core/values/ext_authz_value.h"
 #include "config/core/values/named_value.h"
+#include "config/core/values/transform_value.h"
 #include "config/core/values/values.h"
 #include "user/base/limits.h"
 
@@ -27,13 +28,13 @@ static bool decode_set_name(struct decoder *d, const struct yaml_node *node, voi
 
 /* -------------------------------------------------------------------------------- the service */
 
-bool value_register_callout(struct decoder *d, struct backend_ref *ref, bool is_grpc)
+bool value_register_callout(struct decoder *d, struct callout_target kind)
 {
-	struct callout_target *target = ref ? decode_take(d, 1, sizeof(*target)) : NULL;
+	struct callout_target *target = kind.ref ? decode_take(d, 1, sizeof(*target)) : NULL;
 
 	if (!target)
 		return false;
-	*target = (struct callout_target){ ref, is_grpc };
+	*target = kind;
 	return build_push(d, &build_of(d)->callouts, target);
 }
 
@@ -535,12 +536,25 @@ static const struct yaml_node *form_node(const struct decoder *d, const struct y
 	return NULL;
 }
 
+static bool decode_target(struct decoder *d, const struct yaml_node *node, struct callout_target kind,
+			  struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
+			  void *context, struct backend_ref **ret)
+{
+	kind.ref = *ret = node ? fn(context, node) : NULL;
+	transformation_check_call(d, node, &kind);
+	return value_register_callout(d, kind);
+}
+
 bool value_callout_target(struct decoder *d, const struct yaml_node *node, bool is_grpc,
 			  struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
 			  void *context, struct backend_ref **ret)
 {
-	*ret = node ? fn(context, node) : NULL;
-	return value_register_callout(d, *ret, is_grpc);
+	return decode_target(d, node, (struct callout_target){ .is_grpc = is_grpc }, fn, context, ret);
+}
+
+static struct callout_target request_kind(unsigned protocol)
+{
+	return (struct callout_target){ .is_grpc = protocol == EXT_AUTHZ_GRPC, .is_of_request = true };
 }
 
 bool value_ext_authz_targets(struct decoder *d, const struct yaml_node *node, struct ext_authz_policy *policy,
@@ -550,13 +564,12 @@ bool value_ext_authz_targets(struct decoder *d, const struct yaml_node *node, st
 	bool is_valid = true;
 
 	if (!policy->case_count)
-		return value_callout_target(d, node, policy->protocol == EXT_AUTHZ_GRPC, fn, context,
-					    &policy->ref);
+		return decode_target(d, node, request_kind(policy->protocol), fn, context, &policy->ref);
 	for (uint32_t i = 0; i < policy->case_count; i++) {
 		struct ext_authz_policy *form = &policy->case_list[i];
 
-		is_valid &= value_callout_target(d, form_node(d, node, i), form->protocol == EXT_AUTHZ_GRPC,
-						 fn, context, &form->ref);
+		is_valid &= decode_target(d, form_node(d, node, i), request_kind(form->protocol), fn, context,
+					  &form->ref);
 	}
 	return is_valid;
 }
@@ -575,9 +588,11 @@ bool value_remote_limit_targets(struct decoder *d, const struct yaml_node *node,
 	bool is_valid = true;
 
 	if (!policy->case_count)
-		return value_callout_target(d, limit_node(d, node), true, fn, context, &policy->ref);
+		return decode_target(d, limit_node(d, node), request_kind(EXT_AUTHZ_GRPC), fn, context,
+				     &policy->ref);
 	for (uint32_t i = 0; i < policy->case_count; i++)
-		is_valid &= value_callout_target(d, limit_node(d, form_node(d, node, i)), true, fn, context,
-						 &policy->case_list[i].ref);
+		is_valid &=
+			decode_target(d, limit_node(d, form_node(d, node, i)), request_kind(EXT_AUTHZ_GRPC),
+				      fn, context, &policy->case_list[i].ref);
 	return is_valid;
 }

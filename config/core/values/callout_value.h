@@ -26,14 +26,14 @@ bool value_remote_limit_targets(struct decoder *d, const struct yaml_node *node,
 				void *context);
 
 /*
- * Decodes a service with a function of the style (NULL: reported), and registers it. False: reported, or
- * there is no node.
+ * Decodes a service that is not asked about a request, with a function of the style (NULL: reported), and
+ * registers it. False: reported, or there is no node.
  */
 bool value_callout_target(struct decoder *d, const struct yaml_node *node, bool is_grpc,
 			  struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
 			  void *context, struct backend_ref **ret);
-/* Registers one that was decoded otherwise; NULL: there is none. False: that, or no memory. */
-bool value_register_callout(struct decoder *d, struct backend_ref *ref, bool is_grpc);
+/* Registers one that was decoded otherwise; without a reference there is none. False: that, or no memory. */
+bool value_register_callout(struct decoder *d, struct callout_target kind);
 
 /* Where the service is, in the rows of a policy; the styles decode it: value_callout_target(). */
 /* clang-format off */
@@ -46,7 +46,7 @@ bool value_register_callout(struct decoder *d, struct backend_ref *ref, bool is_
 	  .default_doc = "–", .doc = "the same" },                                                           \
 	{ "policies", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "map", .default_doc = "–",    \
 	  .doc = "of the service, as of a backend: `backendTLS`, `http.requestTimeout`, `tcp`, `health`, "   \
-		 "`backendAuth`, `requestHeaderModifier`" },                                                 \
+		 "`backendAuth`, `requestHeaderModifier`, `transformations.request`" },                      \
 	{ "backendRef", AS_REST(object), .style = STYLE_MANIFEST },                                          \
 	{ "url", AS_REST(object), .style = STYLE_MANIFEST }
 /* clang-format on */

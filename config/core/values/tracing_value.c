@@ -351,7 +351,8 @@ static void set_collector(struct decoder *d, const struct yaml_node *node, struc
 	ref->backend = url.backend;
 	ref->backend_name = url.backend->name;
 	if (build_ref(build_of(d), ref) &&
-	    value_register_callout(d, ref, policy->target.protocol == OTLP_GRPC))
+	    value_register_callout(
+		    d, (struct callout_target){ ref, policy->target.protocol == OTLP_GRPC, false }))
 		policy->target.ref = ref;
 }
 

@@ -264,3 +264,39 @@ const struct transformation *value_transformation(struct decoder *d, const struc
 		       ? transformation
 		       : NULL;
 }
+
+/* -------------------------------------------------------------------------------- calls of services */
+
+static bool has_pseudo(const struct header_pair *list, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (list[i].name.data[0] == ':')
+			return true;
+	return false;
+}
+
+void transformation_check_call(struct decoder *d, const struct yaml_node *service,
+			       const struct callout_target *target)
+{
+	const struct policy_values *policies = target->ref ? &target->ref->inline_policies : NULL;
+	const struct transformation *own = NULL;
+	const struct yaml_node *node;
+
+	for (uint32_t i = 0; policies && i < policies->value_count; i++)
+		if (policies->value_list[i].kind == POLICY_BACKEND_TRANSFORMATION)
+			own = policies->value_list[i].object;
+	if (!own)
+		return;
+	node = decode_get(decode_get(service, "policies"), "transformations");
+	if (!target->is_of_request)
+		config_error(d->report, node,
+			     "has no request of a client to read here; write requestHeaderModifier");
+	else if (own->response.is_set)
+		config_error(d->report, node,
+			     "has no effect on the response of a service that is asked; write request");
+	else if (target->is_grpc && (has_pseudo(own->request.set_list, own->request.set_count) ||
+				     has_pseudo(own->request.add_list, own->request.add_count)))
+		config_error(d->report, node,
+			     "cannot change the method, path and host of a call of gRPC; write names of "
+			     "headers");
+}
