@@ -174,14 +174,24 @@ TEST(the_turn_goes_to_the_first_although_it_came_back_late)
 	pending_free(scene.pending);
 }
 
+/* It need not join, for which the line may be full. */
 TEST(who_comes_while_the_only_other_one_is_parked_tries_at_once)
 {
 	struct line_scene scene;
 
 	line_bring(&scene, PENDING_PARKED, false);
+	assert_true(pending_has(scene.pending, PENDING_REQUESTS));
 	assert_false(pending_leave(&scene.second));
+	assert_false(pending_has(scene.pending, PENDING_REQUESTS));
+	line_move(&scene, MOVE_PARK);
+	line_move(&scene, MOVE_WAIT);
+	assert_true(pending_has(scene.pending, PENDING_REQUESTS));
+	line_move(&scene, MOVE_WOKEN);
+	line_move(&scene, MOVE_PARK);
+	assert_false(pending_has(scene.pending, PENDING_REQUESTS));
 	assert_int_equal(pending_join(scene.pending, PENDING_REQUESTS, 2, &scene.second), PENDING_IS_FIRST);
 	(void)pending_leave(&scene.second);
 	assert_true(pending_leave(&scene.first));
+	assert_false(pending_has(scene.pending, PENDING_REQUESTS));
 	pending_free(scene.pending);
 }

@@ -146,6 +146,8 @@ static struct pending_waiter *line_return(struct pending_line *line, struct pend
 {
 	bool was_parked = waiter->state == PENDING_PARKED, had_turn = waiter->has_turn;
 
+	if (was_parked)
+		atomic_fetch_add(&line->count, 1);
 	if (was_parked || had_turn)
 		line_add(line, waiter);
 	if (had_turn)
@@ -178,6 +180,8 @@ static void line_remove(struct pending_line *line, struct pending_waiter *waiter
 	bool was_next = waiter->has_turn || line_first(line) == waiter;
 
 	list_remove(&waiter->node);
+	if (waiter->state != PENDING_PARKED)
+		atomic_fetch_sub(&line->count, 1);
 	if (waiter->has_turn)
 		line_drop_turn(line, waiter);
 	ret_woken[0] = was_next ? line_pass_turn(line) : NULL;
@@ -227,7 +231,6 @@ bool pending_leave(struct pending_waiter *waiter)
 	is_free = waiter->state != PENDING_WOKEN;
 	line_remove(line, waiter, woken);
 	pending->waiter_count--;
-	atomic_fetch_sub(&line->count, 1);
 	pthread_mutex_unlock(&pending->lock);
 	call_wake(woken[0]);
 	call_wake(woken[1]);

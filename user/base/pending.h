@@ -53,7 +53,7 @@ struct pending {
 	uint64_t waiter_count; /* in both lines */
 	struct pending_line {
 		struct list waiting; /* by number: those without the turn that are not parked */
-		atomic_uint_fast64_t count; /* of waiters in any state */
+		atomic_uint_fast64_t count; /* of waiters that are not parked */
 		atomic_uint_fast64_t releases; /* places that were given back */
 		bool has_turn; /* somebody has the turn */
 	} lines[PENDING_KINDS];
@@ -104,7 +104,10 @@ void pending_released(struct pending *pending, enum pending_kind kind);
  * unless it is woken already. NULL as above.
  */
 void pending_offer(struct pending *pending, enum pending_kind kind, const void *owner);
-/* True if somebody is in this line: who comes now does not take a place, but joins. NULL as above. */
+/*
+ * True if somebody in this line wants a place: who comes now does not take one, but joins. One that is parked
+ * does not: it must not keep others from a place that it would not take. NULL as above.
+ */
 static inline bool pending_has(const struct pending *pending, enum pending_kind kind)
 {
 	return pending && atomic_load_explicit(&pending->lines[kind].count, memory_order_relaxed) > 0;
