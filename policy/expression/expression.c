@@ -521,6 +521,7 @@ struct expression_value expression_evaluate(const struct expression *expression,
 
 	evaluation_begin(&e, facts);
 	value = evaluate(&e, expression->root);
+	(void)run_parts(&e, &value);
 	return e.gave_up ? gave_up() : value;
 }
 

@@ -24,6 +24,25 @@ bool run_bytes(struct evaluation *e, size_t bytes)
 	return run_steps(e, 1 + bytes / 64);
 }
 
+/* Depth: as write_json(). */
+static bool run_part(struct evaluation *e, const struct expression_value *value, size_t name_bytes)
+{
+	bool is_left = run_bytes(e, name_bytes + (value->type == EXPRESSION_TEXT ? value->text.len : 0));
+
+	return is_left && run_parts(e, value);
+}
+
+bool run_parts(struct evaluation *e, const struct expression_value *value)
+{
+	bool is_left = true;
+
+	for (uint32_t i = 0; value->type == EXPRESSION_LIST && is_left && i < value->count; i++)
+		is_left = run_part(e, &value->items[i], 0);
+	for (uint32_t i = 0; value->type == EXPRESSION_MAP && is_left && i < value->count; i++)
+		is_left = run_part(e, &value->members[i].value, value->members[i].name.len);
+	return is_left;
+}
+
 static void *take(struct evaluation *e, size_t size, size_t align)
 {
 	struct expression_scratch *scratch = e->facts->scratch;

@@ -34,6 +34,11 @@ static inline size_t run_scratch_size(const struct expression_scratch *scratch)
 {
 	return scratch->large ? scratch->large_bytes : sizeof(scratch->own);
 }
+/*
+ * For all parts of a value, each as often as it occurs: one list may be several items of another, so that
+ * whoever copies a small value, or writes it out, may need far more time and memory than it has.
+ */
+bool run_parts(struct evaluation *e, const struct expression_value *value);
 /* Scratch memory for bytes, for values, or for members; NULL: it is full, and the evaluation has given up. */
 char *run_take_bytes(struct evaluation *e, size_t size);
 struct expression_value *run_take_values(struct evaluation *e, size_t count);

@@ -117,6 +117,46 @@ TEST(a_client_cannot_make_a_rule_pass_by_reaching_a_limit)
 	assert_int_equal(test_with("!(2 in jwt.n)", &world), EXPRESSION_GAVE_UP);
 }
 
+static bool gives_up(const char *first, const char *each, int times, struct world *world)
+{
+	struct expression expression;
+	struct expression_value value;
+	struct text text;
+
+	text_init(&text);
+	text_str(&text, first);
+	while (times--)
+		text_str(&text, each);
+	compile(text.data, EXPRESSION_AT_END, &expression);
+	expression_scratch_init(&world->scratch);
+	value = expression_evaluate(&expression, &world->facts);
+	text_done(&text);
+	if (value.type == EXPRESSION_NONE && value.gave_up)
+		return true;
+	assert_int_equal(value.type, EXPRESSION_LIST);
+	return false;
+}
+
+/* Each step doubles what a copy would take, and adds a few bytes to the scratch memory. */
+TEST(a_value_with_more_parts_than_steps_gives_up)
+{
+	static char long_value[LIMIT_EXPRESSION_SCRATCH_BYTES];
+	struct world world;
+
+	world_make(&world);
+	assert_false(gives_up("[1]", ".map(a, [a, a])", 12, &world));
+	assert_true(gives_up("[1]", ".map(a, [a, a])", 20, &world));
+	assert_false(gives_up("[1]", ".map(a, {'x': a, 'y': a})", 12, &world));
+	assert_true(gives_up("[1]", ".map(a, {'x': a, 'y': a})", 20, &world));
+	/* Few parts with many bytes. */
+	memset(long_value, 'a', sizeof(long_value));
+	assert_int_equal(
+		fields_add(&world.request.fields, SPAN("x-long"), span_of(long_value, sizeof(long_value))),
+		0);
+	assert_false(gives_up("[request.headers['x-long']]", ".map(a, [a, a])", 7, &world));
+	assert_true(gives_up("[request.headers['x-long']]", ".map(a, [a, a])", 8, &world));
+}
+
 /* Texts that a condition makes for one item are gone with the next. */
 TEST(conditions_give_their_memory_back)
 {
