@@ -69,6 +69,8 @@ const char *expression_set_name(uint32_t set)
 		return set & TEXT ? "a number or a text" : "a number";
 	if ((set & (LIST | MAP)) == (LIST | MAP))
 		return set & TEXT ? "a text, a list or a map" : "a list or a map";
+	if ((set & (MAP | HEADERS)) == (MAP | HEADERS))
+		return "a map or a set of headers";
 	for (uint32_t type = 0; type < EXPRESSION_DYNAMIC; type++) {
 		if (set >> type & 1)
 			return expression_type_name((enum expression_type)type);
