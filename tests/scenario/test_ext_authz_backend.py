@@ -95,11 +95,13 @@ binds:
 """
 
 
-@test("the service of the route is asked, then that of the backend, each once; rules read what it said")
+@test("the service of the route is asked, then, after a delay, that of the backend, each once; rules read "
+      "what it said")
 def both():
     said = "protocol: {http: {metadata: {from: '\"%s\"'}}}"
     first, second = (Judge(lambda request: (200, [], b"")) for _ in range(2))
-    gateway, backend = acted(BOTH % (policy_of(first, said % "first"), policy_of(second, said % "second")))
+    of_route = policy_of(first, said % "first") + ", delay: {duration: 1ms}"
+    gateway, backend = acted(BOTH % (of_route, policy_of(second, said % "second")))
     client = gateway.client().request("GET", "/")
     backend.accept().respond(200, [("Connection", "close")])
     eq(client.response().status, 200, "admitted by both")

@@ -179,7 +179,7 @@ TEST(every_state_that_waits_has_a_deadline)
 	scene_close(&scene);
 }
 
-TEST(a_guard_of_a_listener_waits_no_longer_than_the_limit)
+TEST(a_guard_waits_no_longer_than_the_limit_from_the_request_or_its_delay_on)
 {
 	static struct scene scene;
 	struct stream *stream = &scene.stream;
@@ -191,6 +191,9 @@ TEST(a_guard_of_a_listener_waits_no_longer_than_the_limit)
 	stream->exchange->request_deadline_ms = 0;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_GUARD);
 	assert_int_equal(at_ms, 5000 + LIMIT_GUARD_MS);
+	stream->exchange->delay_end_ms = 5000 + LIMIT_GUARD_MS + 1;
+	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_GUARD);
+	assert_int_equal(at_ms, 5000 + LIMIT_GUARD_MS + 1 + LIMIT_GUARD_MS);
 	stream->exchange->request_deadline_ms = 5001;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
 	assert_int_equal(at_ms, 5001);

@@ -122,6 +122,9 @@ static void deadline_offer_guard(struct deadline_pick *pick, struct stream *stre
 	const struct exchange *exchange = stream->exchange;
 	uint64_t begin_ms = exchange->held_ms ? exchange->held_ms : stream->start_ns / NS_PER_MS;
 
+	/* Guards of a backend decide after an injected delay, which may be longer than the limit. */
+	if (begin_ms < exchange->delay_end_ms)
+		begin_ms = exchange->delay_end_ms;
 	deadline_offer(pick, DEADLINE_REQUEST, exchange->request_deadline_ms);
 	if (!exchange->is_holding) {
 		/* Guards of a listener decide before there is a route with a timeout. */
