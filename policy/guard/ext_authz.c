@@ -78,7 +78,7 @@ int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct 
 	for (uint32_t i = 0; i < fields->count && !error; i++) {
 		struct field field = fields->list[i];
 
-		if (!is_passed_on(&field))
+		if (!is_passed_on(&field) || fields_list_has(fields, FIELD_CONNECTION, field.name))
 			continue;
 		field.name = arena_copy(arena, field.name);
 		field.value = arena_copy(arena, field.value);
@@ -87,8 +87,7 @@ int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct 
 	answer->response = response;
 	answer->status = status;
 	answer->why = SPAN("the service refuses the request");
-	/* RFC 9110 15.4.5: a 304 has no content, whatever the service says. */
-	answer->body = status == 304 ? SPAN("") : arena_copy(arena, body);
+	answer->body = arena_copy(arena, body);
 	answer->type = type ? arena_copy(arena, type->value) : (struct span){ 0 };
 	return error || !answer->body.data || (type && !answer->type.data) ? -ENOMEM : GUARD_REFUSE;
 }

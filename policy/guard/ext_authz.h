@@ -53,6 +53,9 @@ int ext_authz_failed(const struct ext_authz_policy *policy, struct guard_answer 
 int ext_authz_deny(const struct ext_authz_policy *policy, struct guard_answer *answer, struct span why);
 /* The same if no call was made, for guard_verifier.call()'s error: one that its request causes is refused. */
 int ext_authz_not_asked(const struct ext_authz_policy *policy, struct guard_answer *answer, int error);
-/* The service refuses. Fields of the connection, and what frames a message, are left out of `fields`. */
+/*
+ * The service refuses. Fields of the connection, also those that its Connection names (RFC 9110 7.6.1), and
+ * what frames a message, are left out of `fields`.
+ */
 int ext_authz_refuse(struct guard_answer *answer, uint16_t status, const struct fields *fields,
 		     struct span body);

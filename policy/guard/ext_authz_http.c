@@ -215,9 +215,11 @@ int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guar
 
 /* -------------------------------------------------------------------------------- the response */
 
-/* Fields of the message or its connection are not for the request. */
-static bool is_taken(const struct field *field)
+/* Fields of the message or its connection (RFC 9110 7.6.1) are not for the request. */
+static bool is_taken(const struct fields *response, const struct field *field)
 {
+	if (fields_list_has(response, FIELD_CONNECTION, field->name))
+		return false;
 	switch (field->id) {
 	case FIELD_CONTENT_TYPE:
 	case FIELD_CONTENT_ENCODING:
@@ -257,7 +259,7 @@ static int take_all(const struct fields *response, struct arena *arena, struct h
 	for (uint32_t i = 0; i < response->count && !error; i++) {
 		struct span name, value;
 
-		if (!is_taken(&response->list[i]))
+		if (!is_taken(response, &response->list[i]))
 			continue;
 		name = service_lower(arena, response->list[i].name);
 		value = service_values(response, response->list[i].name, arena, &error);

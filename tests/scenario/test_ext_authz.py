@@ -105,14 +105,15 @@ def spoofed():
 @test("a refusal is the response of the service, and no backend is asked")
 def refuses():
     cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Content-Type", "text/html"),
-               ("X-Why", "no"), ("Keep-Alive", "timeout=9")]
+               ("X-Why", "no"), ("Keep-Alive", "timeout=9"), ("Connection", "x-hop"), ("X-Hop", "1")]
     answers = {"/403": (403, cookies, b"<p>no</p>"),
                "/302": (302, [("Location", "https://login.test/")], b""), "/404": (404, [], b"")}
     judge = Judge(lambda request: answers[request.path])
     gateway, backend = acted(guarded(judge.address))
     response = gateway.fetch("/403")
     eq((response.status, response.text, response.header("content-type"), response.header("x-why"),
-        response.header("keep-alive")), (403, "<p>no</p>", "text/html", "no", None), "the response")
+        response.header("keep-alive"), response.header("x-hop")),
+       (403, "<p>no</p>", "text/html", "no", None, None), "the response")
     eq([value for name, value in response.headers if name.lower() == "set-cookie"], ["a=1", "b=2"], "cookies")
     eq(gateway.fetch("/302").header("location"), "https://login.test/", "the login page")
     eq(fetch2(gateway.port, "/404").status, 404, "over HTTP/2")

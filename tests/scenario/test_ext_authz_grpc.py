@@ -110,7 +110,7 @@ def refuses():
         envoy_api.make("CheckResponse", status=envoy_api.make("Status", code=7)),
         # A code of success with a refusal is a refusal.
         envoy_api.denied(0, body="no"),
-        envoy_api.denied(status=envoy_api.make("HttpStatus", code=304), body="a 304 has none"),
+        *[envoy_api.denied(status=envoy_api.make("HttpStatus", code=304), body="a 304 has none")] * 2,
     ])
     service = envoy_api.authorization(lambda request, context: next(answers))
     gateway, backend = acted(guarded(service))
@@ -124,6 +124,9 @@ def refuses():
     eq((response.status, response.text), (403, "no"), "a contradiction")
     response = gateway.fetch("/")
     eq((response.status, response.text), (304, ""), "a status without a body")
+    gateway.reload(guarded(service) + "config: {exposeCloseReason: true}\n")
+    response = gateway.fetch("/")
+    eq((response.status, response.text), (304, ""), "and without the reason in its place")
     backend.expect_no_connection(0.1)
 
 

@@ -167,6 +167,24 @@ PLAY_TEST(a_header_that_the_service_does_not_set_is_taken_from_the_client)
 	assert_null(fields_find(&play.head.fields, SPAN("x_role")));
 }
 
+PLAY_TEST(what_the_service_says_to_its_connection_is_for_nobody_else)
+{
+	struct ext_authz_policy policy = over_http(CALLOUT_FAILURE_DENY);
+	struct guard_answer answer;
+
+	policy.http = (struct ext_authz_http){ .takes_all = true };
+	assert_int_equal(fields_add(&play.reply_fields, SPAN("Connection"), SPAN("close, x-hop")), 0);
+	assert_int_equal(fields_add(&play.reply_fields, SPAN("X-Hop"), SPAN("1")), 0);
+	assert_int_equal(fields_add(&play.reply_fields, SPAN("X-User"), SPAN("alice")), 0);
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_PASS);
+	assert_int_equal(answer.request->set_count, 1);
+	assert_true(span_eq(answer.request->set_list[0].name, SPAN("x-user")));
+	play.reply.status = 403;
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_REFUSE);
+	assert_int_equal(answer.response->count, 1);
+	assert_true(span_eq(answer.response->list[0].name, SPAN("X-User")));
+}
+
 static struct ext_authz_policy with_cache(unsigned failure_mode, const char *first, const char *second)
 {
 	struct ext_authz_policy policy = over_http(failure_mode);

@@ -6,7 +6,7 @@
 
 #include "user/http/h1_write.h"
 
-static bool may_have_body(uint16_t status)
+bool reply_may_have_body(uint16_t status)
 {
 	return status >= 200 && status != 204 && status != 304;
 }
@@ -42,12 +42,12 @@ static enum h1_connection reply_connection(const struct reply *reply)
 int reply_head(const struct reply *reply, struct arena *arena, struct response_head *ret_head,
 	       struct body_framing *ret_framing)
 {
-	if (reply->body.len && !may_have_body(reply->status))
+	if (reply->body.len && !reply_may_have_body(reply->status))
 		return -EINVAL;
 	*ret_head = (struct response_head){ .status = reply->status, .version_major = 1, .version_minor = 1 };
 	*ret_framing = (struct body_framing){
 		.kind = BODY_NONE,
-		.announces_length = may_have_body(reply->status),
+		.announces_length = reply_may_have_body(reply->status),
 		.announced = reply->body.len,
 	};
 	fields_init(&ret_head->fields, arena);

@@ -7,7 +7,7 @@
 /* Responses of the gateway itself: status, text/plain body without a line end, Content-Length, Connection. */
 struct reply {
 	uint16_t status;
-	struct span body; /* may be empty; must be for 1xx, 204 and 304 */
+	struct span body; /* may be empty; must be without reply_may_have_body() */
 	struct span content_type; /* empty: text/plain if there is a body */
 	const struct fields *fields; /* more, or NULL; without connection-specific ones and lengths */
 	bool close; /* adds Connection: close */
@@ -15,6 +15,7 @@ struct reply {
 	bool is_head; /* the request was HEAD: no body bytes */
 	struct span date; /* IMF-fixdate, empty: no Date */
 };
+bool reply_may_have_body(uint16_t status); /* false for 1xx, 204 and 304 (RFC 9110 6.4.1) */
 /*
  * Builds the head, for any version, with its fields in `arena`; their bytes are borrowed. The body is
  * reply->body unless is_head. 0, -ENOMEM, -EINVAL.

@@ -76,7 +76,8 @@ enum stream_step reply_start(struct stream *stream)
 	struct fields fields;
 	struct reply reply = {
 		.status = answer->status,
-		.body = answer->body,
+		/* Services may refuse with a status that has none, and the reason may be exposed there. */
+		.body = reply_may_have_body(answer->status) ? answer->body : SPAN(""),
 		.content_type = answer->type,
 		.fields = &fields,
 		.is_head = stream->exchange->head.method == METHOD_HEAD,
