@@ -128,6 +128,9 @@ static int insert_parameter(struct span text, struct request_head *head, struct 
 {
 	char *out = arena_bytes(arena, head->query.len + 1 + text.len), *at = out;
 
+	/* The asterisk-form has no query (RFC 9112 3.2.4). */
+	if (span_eq(head->path, SPAN("*")))
+		return -EINVAL;
 	if (!out)
 		return -ENOMEM;
 	at = append(out, at, SPAN("&"), head->query);

@@ -36,7 +36,7 @@ bool credential_removes(const struct credential_location *a, const struct creden
 void credential_write(const struct credential_location *location, struct span secret, struct text *to);
 /*
  * Puts a credential into a head that has none at this place. text: as credential_write() makes it. Not for
- * an expression. 0 or -ENOMEM.
+ * an expression. 0; -EINVAL: the head of `OPTIONS *` has no query; -ENOMEM.
  */
 int credential_insert(const struct credential_location *location, struct span text, struct request_head *head,
 		      struct arena *arena);

@@ -72,6 +72,16 @@ backends:
     eq(client.response().status, 200, "status")
 
 
+@test("a request for the whole server, which has no query, does not go without a key that is one")
+def asterisk():
+    key = "{key: {value: s3cr3t, location: {queryParameter: {name: k}}}}"
+    gateway, _ = acted(ROUTE % ("timeout: {requestTimeout: 60s}", key, ""))
+    eq(gateway.client().request("OPTIONS", "*").response().status, 501, "status")
+    record = gateway.wait_log()
+    eq((record["close_reason"], record["error"]),
+       ("request_bad", "OPTIONS * has no query for the parameter of backendAuth"), "log")
+
+
 @test("a token that jwtAuth took out goes to the backend where that expects it, over HTTP/2, too", timeout=20)
 def passthrough():
     issuer = Issuer()

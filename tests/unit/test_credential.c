@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/guard/credential.h"
 
+#include <errno.h>
+
 #include "tests/lib/test_arena.h"
 #include "tests/unit/policy_model.h"
 #include "user/base/check.h"
@@ -71,6 +73,14 @@ TEST(a_credential_is_found_once_or_not_at_all)
 		    (found == CREDENTIAL_FOUND && !span_eq(value, span_str(rows[i].value))))
 			fail_msg("row %zu: %d", i, found);
 	}
+}
+
+TEST(a_request_for_the_whole_server_has_no_query)
+{
+	struct request_head head = { .path = SPAN("*") };
+
+	assert_int_equal(credential_insert(&query, SPAN("key=c"), &head, &arena), -EINVAL);
+	assert_false(head.has_query);
 }
 
 TEST(what_is_taken_out_is_gone_and_the_rest_stays)

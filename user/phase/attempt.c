@@ -24,7 +24,10 @@
 #include "user/tls/session.h"
 #include "user/upstream/upstream.h"
 
-/* Credentials are in a copy: what reads the request afterwards, such as an expression, must not see them. */
+/*
+ * Credentials are in a copy: what reads the request afterwards, such as an expression, must not see them.
+ * -ENOTSUP: the request has no place for them.
+ */
 static int attempt_send_head(struct stream *stream)
 {
 	const struct backend_auth_policy *auth = stream->backend->auth;
@@ -38,6 +41,8 @@ static int attempt_send_head(struct stream *stream)
 	error = fields_clone(&plain.fields, arena, &exchange->head.fields);
 	if (!error)
 		error = backend_auth_apply(auth, exchange->identity.token, &exchange->head, arena);
+	if (error == -EINVAL)
+		error = -ENOTSUP;
 	if (!error)
 		error = stream->upstream_side->send_head(stream);
 	exchange->head = plain;
@@ -103,6 +108,10 @@ enum stream_step attempt_send(struct stream *stream)
 	error = attempt_write_head(stream);
 	if (!error)
 		error = attempt_begin_upload(stream);
+	if (error == -ENOTSUP)
+		return step_reply_kind(stream, 501, SPAN("not supported here"),
+				       SPAN("OPTIONS * has no query for the parameter of backendAuth"),
+				       END_REQUEST_BAD);
 	if (error == -ENOMEM || error == -EINVAL || error == -ENOBUFS)
 		return step_reply(stream, 500, SPAN("the request head could not be written"), END_INTERNAL);
 	stream_set_state(stream, STREAM_WAIT_HEAD);
