@@ -106,28 +106,9 @@ static struct span id_of(const struct fields *fields)
 /* As service_utf8(), without a copy in the memory of the request: a body can be large. */
 static void put_body(struct protobuf_writer *w, uint32_t number, struct span body)
 {
-	char part[1024];
-	size_t len = 0;
-
-	if (!body.len)
-		return;
-	protobuf_open(w, number);
-	for (size_t at = 0, step; at < body.len; at += step) {
-		size_t good = span_utf8_len(span_from(body, at));
-
-		step = good ? good : 1;
-		if (len + step > sizeof(part)) {
-			protobuf_fields(w, span_of(part, len));
-			len = 0;
-		}
-		if (good)
-			memcpy(part + len, body.data + at, good);
-		else
-			part[len] = '!';
-		len += step;
-	}
-	protobuf_fields(w, span_of(part, len));
-	protobuf_close(w);
+	protobuf_bytes(w, number, body);
+	if (!w->error)
+		service_make_utf8(buf_tail(w->out) - body.len, body.len);
 }
 
 /* AttributeContext.HttpRequest */

@@ -155,28 +155,40 @@ struct span service_lower(struct arena *arena, struct span name)
 	return span_of(bytes, name.len);
 }
 
+/* The length of a beginning that is UTF-8, at least one character if there is one. */
+static size_t utf8_step(struct span text)
+{
+	uint64_t eight;
+
+	if (text.len < sizeof(eight))
+		return span_utf8_len(text);
+	memcpy(&eight, text.data, sizeof(eight));
+	return eight & UINT64_C(0x8080808080808080) ? span_utf8_len(text) : sizeof(eight);
+}
+
+void service_make_utf8(char *bytes, size_t len)
+{
+	for (size_t at = 0, good; at < len; at += good ? good : 1) {
+		good = utf8_step(span_of(bytes + at, len - at));
+		if (!good)
+			bytes[at] = '!';
+	}
+}
+
 struct span service_utf8(struct arena *arena, struct span text)
 {
 	size_t good = 0;
 	char *bytes;
 
-	for (size_t len; good < text.len && (len = span_utf8_len(span_from(text, good))) > 0;)
+	for (size_t len; good < text.len && (len = utf8_step(span_from(text, good))) > 0;)
 		good += len;
 	if (good >= text.len)
 		return text.data ? text : SPAN("");
 	bytes = arena_bytes(arena, text.len + 1);
 	if (!bytes)
 		return (struct span){ 0 };
-	memcpy(bytes, text.data, good);
-	for (size_t at = good; at < text.len;) {
-		size_t len = span_utf8_len(span_from(text, at));
-
-		if (len)
-			memcpy(bytes + at, text.data + at, len);
-		else
-			bytes[at] = '!';
-		at += len ? len : 1;
-	}
+	memcpy(bytes, text.data, text.len);
+	service_make_utf8(bytes + good, text.len - good);
 	return span_of(bytes, text.len);
 }
 

@@ -37,6 +37,8 @@ struct span service_lower(struct arena *arena, struct span name);
  * data NULL without memory.
  */
 struct span service_utf8(struct arena *arena, struct span text);
+/* The same in place. */
+void service_make_utf8(char *bytes, size_t len);
 /* data NULL without memory. */
 struct span service_join(struct arena *arena, const struct span *parts, size_t count);
 /* A field for every response, copied; one that the gateway writes itself is left out. 0 or -ENOMEM. */
