@@ -187,26 +187,36 @@ static void decode_backend(struct manifests *m, struct named_backend *named)
 		*named->backend = parsed;
 }
 
+static void add_backend(struct manifests *m, const struct manifest_object *object)
+{
+	struct decoder *d = m->decoder;
+	struct named_backend *named = decode_take(d, 1, sizeof(*named));
+	struct span key = decode_text(d, "%.*s/%.*s", SPAN_FMT(object->namespace), SPAN_FMT(object->name));
+
+	if (!named || !key.data || !name_map_put(d, &m->backends, key, named))
+		return;
+	named->object = object;
+	decode_backend(m, named);
+	if (!named->backend)
+		status_fail(d, &object->status->conditions, CONDITION_ACCEPTED, "Invalid", "%s",
+			    object->root->fault	    ? object->root->fault
+			    : named->invalid_reason ? named->invalid_reason
+						    : "it is not valid");
+}
+
 void backends_decode(struct manifests *m)
 {
 	const struct pointer_list *objects = &m->objects[MANIFEST_BACKEND];
-	struct decoder *d = m->decoder;
 
-	for (uint32_t i = 0; i < objects->count; i++) {
-		const struct manifest_object *object = objects->list[i];
-		struct named_backend *named = decode_take(d, 1, sizeof(*named));
-		struct span key =
-			decode_text(d, "%.*s/%.*s", SPAN_FMT(object->namespace), SPAN_FMT(object->name));
+	/* Those that a service guards come last: it may be another one, and is not guarded itself. */
+	for (int is_guarded = 0; is_guarded < 2; is_guarded++) {
+		for (uint32_t i = 0; i < objects->count; i++) {
+			const struct manifest_object *object = objects->list[i];
 
-		if (!named || !key.data || !name_map_put(d, &m->backends, key, named))
-			return;
-		named->object = object;
-		decode_backend(m, named);
-		if (!named->backend)
-			status_fail(d, &object->status->conditions, CONDITION_ACCEPTED, "Invalid", "%s",
-				    object->root->fault	    ? object->root->fault
-				    : named->invalid_reason ? named->invalid_reason
-							    : "it is not valid");
+			if ((decode_get(decode_get(object->spec, "policies"), "extAuth") != NULL) ==
+			    is_guarded)
+				add_backend(m, object);
+		}
 	}
 }
 

@@ -58,9 +58,9 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	gateways_find_foreign(&m);
 	parameters_decode(&m);
 	backend_tls_policies_decode(&m);
-	/* Before what they are for: a policy with an error refuses it. */
-	policies_decode(&m);
 	services_decode(&m);
+	/* Before references to what they are for: a policy with an error refuses it. */
+	policies_decode(&m);
 	backends_decode(&m);
 	gateway_pool_assign(&m);
 	gateways_decode(&m);

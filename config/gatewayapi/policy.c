@@ -290,8 +290,26 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	settle_status(d, &source);
 }
 
+/* At any depth, as in traffic.rateLimit.conditional; that of a document is limited. */
+static bool names_service(const struct yaml_node *node)
+{
+	yaml_each(child, node)
+		if (span_eq(child->key, SPAN("backendRef")) || names_service(child))
+			return true;
+	return false;
+}
+
 void policies_decode(struct manifests *m)
 {
-	for (uint32_t i = 0; i < m->objects[MANIFEST_POLICY].count; i++)
-		decode_policy(m, m->objects[MANIFEST_POLICY].list[i]);
+	const struct pointer_list *objects = &m->objects[MANIFEST_POLICY];
+
+	/* Those that name a service come last: by then it is known which services policies refuse. */
+	for (int is_last = 0; is_last < 2; is_last++) {
+		for (uint32_t i = 0; i < objects->count; i++) {
+			const struct manifest_object *object = objects->list[i];
+
+			if ((object->spec && names_service(object->spec)) == is_last)
+				decode_policy(m, object);
+		}
+	}
 }

@@ -291,4 +291,41 @@ TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 	}
 }
 
+#define ASKS(name)                                                                                           \
+	POLICY("kind: HTTPRoute, name: r", "traffic: {extAuth: {backendRef: {" name "}, grpc: {}}}")
+#define JUDGE                                                                                                \
+	"{apiVersion: v1, kind: Service, metadata: {name: judge}, spec: {ports: [{port: 80, name: http}]}}"  \
+	"\n---\n"
+#define REFUSED_JUDGE                                                                                        \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: q}, spec: "      \
+	"{targetRefs: [{group: '', kind: Service, name: judge}], backend: {ai: {}}}}\n---\n"
+#define GUARDED(service)                                                                                     \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayBackend, metadata: {name: a}, spec: "     \
+	"{static: {host: b.example, port: 80}, policies: {extAuth: {backendRef: {" service                   \
+	"}, grpc: {}}}}}\n---\n"
+#define TO_GUARDED                                                                                           \
+	ROUTE(TO_G "rules: [{backendRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: a}]}]")
+#define NAMED_B "group: agentgateway.dev, kind: AgentgatewayBackend, name: b"
+
+TEST(the_order_of_a_file_does_not_matter_to_services_that_policies_ask)
+{
+	static const struct {
+		const char *text, *routes;
+	} rows[] = {
+		{ ROUTED JUDGE ASKS("name: judge, port: 80"), "/ ok\n" },
+		{ ASKS("name: judge, port: 80") JUDGE ROUTED, "/ ok\n" },
+		{ ROUTED JUDGE ASKS("name: judge, port: 81"), "/ 500\n" },
+		/* Another policy may protect the service itself. */
+		{ ROUTED JUDGE REFUSED_JUDGE ASKS("name: judge, port: 80"), "/ 500\n" },
+		{ ROUTED JUDGE ASKS("name: judge, port: 80") REFUSED_JUDGE, "/ 500\n" },
+		{ G GUARDED("name: judge, port: 80") TO_GUARDED JUDGE, "/ ok\n" },
+		{ G GUARDED(NAMED_B) NAMED TO_GUARDED, "/ ok\n" },
+		{ G NAMED GUARDED(NAMED_B) TO_GUARDED, "/ ok\n" },
+		{ G GUARDED(NAMED_B) TO_GUARDED, "/ 500\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		serves(rows[i].text, rows[i].routes);
+}
+
 TEST_GROUP(NULL, NULL);
