@@ -124,7 +124,8 @@ static const struct schema_row grpc_rows[] = {
 	  .decode = decode_contexts, .style = STYLE_MANIFEST },
 	{ "metadata", REQUEST_METADATA, .style = STYLE_STANDALONE, .value_doc = "`{name: expression}`",
 	  .default_doc = "`envoy.filters.http.jwt_authn`: `jwt_payload`, the claims of a valid token",
-	  .doc = "`filter_metadata` of the question: maps such as `jwt`; what is none is left out" },
+	  .doc = "`filter_metadata` of the question: maps, such as `jwt`; an expression without a map is "
+		 "left out" },
 	{ "requestMetadata", REQUEST_METADATA, .style = STYLE_MANIFEST },
 };
 static const struct schema grpc_schema = SCHEMA(grpc_rows, struct ext_authz_grpc, .check = check_grpc);
