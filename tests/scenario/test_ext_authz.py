@@ -277,6 +277,7 @@ binds:
           failureMode: allow
           includeRequestHeaders: [x-sub, x-count]
           policies:
+            http: {requestTimeout: 60s}
             backendAuth: {passthrough: {}}
             transformations:
               request:

@@ -25,8 +25,9 @@ policies:
 LISTED = "protocol: {http: {includeResponseHeaders: [x-user]}}"
 
 
-def policy_of(judge, more=LISTED):
-    return "extAuthz: {host: '%s', %s}" % (judge.address, more)
+def policy_of(judge, more=LISTED, deadline="60s"):
+    return "extAuthz: {host: '%s', policies: {http: {requestTimeout: %s}}, %s}" % (
+        judge.address, deadline, more)
 
 
 def places(policy):
@@ -66,7 +67,7 @@ def every_place():
 @test("a service of a backend that is dead, or late, refuses; a body that it gets reaches the backend")
 def closed():
     judge = Judge(lambda request: None)
-    late = policy_of(judge, "protocol: {http: {}}, policies: {http: {requestTimeout: 300ms}}")
+    late = policy_of(judge, "protocol: {http: {}}", "300ms")
     gateway, backend = acted(CONFIG % ("host: @origin@, policies: {" + late + "}", "", ""))
     response = gateway.fetch("/")
     eq((response.status, response.text), (403, "external authorization failed"), "a late service")

@@ -99,7 +99,7 @@ def large():
     service = envoy_api.authorization(lambda request, context: envoy_api.admitted())
     # As text, and larger than what is held of one that is repeated: the last bytes are no UTF-8.
     body = "\u00e4b\n".encode() * 250000 + b"\xff\xfe"
-    most = "includeRequestBody: {maxRequestBytes: 16777216%s}"
+    most = "policies: {http: {requestTimeout: 60s}}, includeRequestBody: {maxRequestBytes: 16777216%s}"
     key = ", cache: {key: [request.path], ttl: 1h}"
     gateway, backend = acted(guarded(judge.address, most % "" + key))
     for policy in (None, guarded(service.address, most % "", "grpc: {}"),

@@ -172,7 +172,7 @@ def fails_closed():
 def frames():
     grpc, good = [("content-type", "application/grpc")], b"\0\0\0\0\4\x0a\0\x1a\0"
     service = H2Backend()
-    gateway, backend = acted(guarded(service))
+    gateway, backend = acted(guarded(service, ", policies: {http: {requestTimeout: 60s}}"))
     client = gateway.client().request("GET", "/")
     upstream = service.accept()
     number, _ = upstream.expect_request()

@@ -99,7 +99,8 @@ def slow():
         return 200, [], otlp_api.taken().SerializeToString()
 
     collector = otlp_api.HttpCollector(late)
-    to = "host: '%s', protocol: http" % collector.address
+    # A call that is over time would be repeated.
+    to = "host: '%s', protocol: http, policies: {http: {requestTimeout: 60s}}" % collector.address
     add = ", ".join(f"f{i}: 'request.headers[\"x-long\"]'" for i in range(8))
     gateway, _ = play(CONFIG % ("{otlp: {%s, fields: {add: {%s}}}}" % (to, add),
                                 "{%s, randomSampling: true, attributes: {%s}}" % (to, add)))
