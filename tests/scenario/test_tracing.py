@@ -162,7 +162,9 @@ def shutdown():
     tunnel.echo("until the deadline of the drain")
     gateway.stop()
     tunnel.raw.close()
-    eq((len(collector.spans.all(otlp_api.SERVER)), len(collector.logs.all())), (4, 4), "spans and entries")
+    # The gateway does not wait for long; what it has sent may still lie in the collector's sockets.
+    wait_until(lambda: (len(collector.spans.all(otlp_api.SERVER)), len(collector.logs.all())) == (4, 4), 10,
+               "four spans and four entries")
 
 
 @test("a collector that refuses for a while gets the spans later; one that rejects them does not")
