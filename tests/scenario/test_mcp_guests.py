@@ -294,8 +294,10 @@ def only_hub_runs(gateway):
     yield
     for thread in threads:
         os.sched_setaffinity(thread, processors)
-    for thread in others:
-        os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+    # Only CAP_SYS_NICE may take that back; without it they go on when nothing else runs.
+    with contextlib.suppress(PermissionError):
+        for thread in others:
+            os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
 @test("mcp guests: a client whose stream breaks while it holds up its targets does not leave them held",
