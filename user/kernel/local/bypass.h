@@ -18,7 +18,7 @@ struct local_worker;
  *   - There are two queues. recv() returns bypassed bytes first, and may return short before those that came
  *     through TCP. After a short read, an edge-triggered reader asks bypass_is_empty() whether it was the
  *     last one.
- *   - TCP_INFO, SIOCINQ, SIOCOUTQ and splice(2) cover only one of the two queues.
+ *   - TCP_INFO, SIOCINQ, SIOCOUTQ and splice(2) from it cover only one of the two queues.
  *   - At the end of the stream, bypass_end() checks that every byte has come.
  *   - send(), with MSG_NOSIGNAL, fails when the receiver is full and has not read all bypassed bytes. If
  *     bypass_refusals() has grown, that is no error of the connection: call bypass_leave(), and send() again
