@@ -70,11 +70,11 @@ class Gate:
 PATIENT = "60s"  # on a busy machine no test may depend on when an answer comes
 
 
-def stage(service, more="", deadline=PATIENT, **options):
+def stage(service, more="", deadline=PATIENT, ports=PORTS, **options):
     authority = Authority()
     leaf = authority.issue("web.test")
     backend = Backend()
-    gateway = Gateway(PORTS % (TRUST, service.address, deadline, more), origin=backend, workers=1,
+    gateway = Gateway(ports % (TRUST, service.address, deadline, more), origin=backend, workers=1,
                       cert=leaf.cert, key=leaf.key, root=authority.cert, **options)
     gateway.authority = authority
     return gateway, backend
@@ -186,6 +186,17 @@ def client_leaves():
     wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 1, 10, "the ends")
     gate.tell(200)
     served(stays.send(REQUEST), backend)
+    backend.expect_no_connection(0.1)
+
+
+@test("a rule that decides by chance lets no client past the service")
+def random_rule():
+    ports = PORTS.replace('source.address == "127.0.0.9"', "random() < 0.5")
+    judge = Judge(lambda _: (403, [], b""))
+    gateway, backend = stage(judge, ports=ports)
+    for _ in range(20):
+        is_turned_away(gateway, "tcp", GOOD)
+    check(0 < len(judge.asked) < 20, f"{len(judge.asked)} questions")
     backend.expect_no_connection(0.1)
 
 

@@ -474,7 +474,13 @@ void client_become_tunnel(struct client *client)
 
 void client_open_tunnel(struct client *client)
 {
-	client_ask(client, client_network_of_tunnel(client), true);
+	const struct guard_use *service;
+	enum end_reason reason = client_network_of_tunnel(client, &service);
+
+	if (reason == END_OK)
+		client_ask(client, service, true);
+	else
+		client_close(client, reason, true);
 }
 
 /* ------------------------------------------------------------------------------------ linger */

@@ -63,12 +63,13 @@ bool client_network_admits(struct client *client, const struct guard_use *use, s
 	return false;
 }
 
-enum end_reason client_network_begins(struct client *client, const struct guard_use *use)
+/* END_OK, or the reason, which is logged. NULL admits. */
+static enum end_reason apply(struct client *client, const struct guard_use *use)
 {
 	enum end_reason reason = END_OK;
 	struct text why;
 
-	if (!use || client->is_trusted)
+	if (!use)
 		return END_OK;
 	text_init(&why);
 	if (!client_network_admits(client, use, &why)) {
@@ -77,6 +78,11 @@ enum end_reason client_network_begins(struct client *client, const struct guard_
 	}
 	text_done(&why);
 	return reason;
+}
+
+enum end_reason client_network_begins(struct client *client, const struct guard_use *use)
+{
+	return client->is_trusted ? END_OK : apply(client, use);
 }
 
 /* ------------------------------------------------------------------------------------ networkExtAuthz */
@@ -205,21 +211,20 @@ static int refuse_many(struct client *client, const struct guard_use *use, enum 
 	return GUARD_REFUSE;
 }
 
-const struct guard_use *client_network_of_tunnel(const struct client *client)
+enum end_reason client_network_of_tunnel(struct client *client, const struct guard_use **ret_service)
 {
 	const struct bind *bind = client->bind->bind;
 	struct span sni = client->tls ? client->tls->server_name : (struct span){ 0 };
-	struct guard_answer answer = { 0 };
 	const struct listener *listener;
-	const struct guard_use *rules;
 
+	*ret_service = NULL;
 	if (!bind || !bind->network_ext_authz)
-		return NULL;
+		return END_OK;
 	listener = listener_find(bind, sni);
 	if (!listener)
-		return NULL;
-	rules = guard_of_connections(&listener->guards);
-	return rules && decide(client, rules, &answer) != GUARD_PASS ? NULL : bind->network_ext_authz;
+		return END_OK;
+	*ret_service = bind->network_ext_authz;
+	return apply(client, guard_of_connections(&listener->guards));
 }
 
 int client_network_ask(struct client *client, const struct guard_use *use, bool is_tunnel,

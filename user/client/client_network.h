@@ -36,10 +36,12 @@ struct client_question {
 };
 
 /*
- * The policy that a client of a TCP or TLS route is asked about; NULL: none, or nothing would serve it, or
- * networkAuthorization refuses it, as the tunnel will find.
+ * Before the tunnel of a TCP or TLS route begins. *ret_service: the policy by which a service is asked; NULL:
+ * none, or no listener would serve the client. If there is one, networkAuthorization decides here, and again
+ * when the tunnel begins, because a reload may come between. Its verdict here is final: a rule may contain
+ * random(). END_OK, or as client_network_begins().
  */
-const struct guard_use *client_network_of_tunnel(const struct client *client);
+enum end_reason client_network_of_tunnel(struct client *client, const struct guard_use **ret_service);
 
 /*
  * GUARD_PASS: the client may stay. GUARD_REFUSE: *ret_reason, which is logged already; the caller closes the
