@@ -200,6 +200,23 @@ def random_rule():
     backend.expect_no_connection(0.1)
 
 
+@test("a client that waits is not admitted if a reload makes its listener end TLS, or ask for a certificate")
+def listener_changes():
+    gate = Gate()
+    gateway, backend = stage(gate)
+    ended = tls.Tls(gateway.ports["tls"], None, "ended.test")
+    passed = gateway.client("tls").send(Play("passed.test").hello)
+    gate.await_questions(2)
+    changed = PORTS.replace("ended.test, tls: {", "ended.test, tls: {root: @root@, clientAuth: required, ")
+    changed = changed.replace("passed.test,", "passed.test, tls: {cert: @cert@, key: @key@},")
+    gateway.reload(changed % (TRUST, gate.address, PATIENT, ""))
+    gate.tell(200)
+    for client in (ended, passed):
+        eq(client.expect_end()[1], b"", "bytes")
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 0, 10, "the ends")
+    backend.expect_no_connection(0.1)
+
+
 @test("without a valid answer the connection ends with its own reason, or stays with failureMode allow")
 def fails_closed():
     late = Gate()

@@ -403,9 +403,9 @@ static void client_admitted(struct client *client, bool is_tunnel)
 {
 	const struct bind *bind = client->bind->bind;
 
-	if (is_tunnel)
+	if (is_tunnel && client_tls_is_unchanged(client))
 		client_start_tunnel(client);
-	else if (bind)
+	else if (!is_tunnel && bind)
 		client_start_http(client, bind);
 	else
 		client_close(client, END_CONFIG_REMOVED, false);

@@ -415,3 +415,14 @@ bool client_tls_serves(const struct client *client, const struct listener *liste
 	return tls->client_auth == config->settings.client_auth &&
 	       tls->trust_hash == client_tls_trust(config);
 }
+
+bool client_tls_is_unchanged(const struct client *client)
+{
+	const struct bind *bind = client->bind->bind;
+	const struct client_tls *tls = client->tls;
+	const struct listener *listener = bind && tls ? listener_find(bind, tls->server_name) : NULL;
+
+	if (client_is_tls(client))
+		return listener && client_tls_serves(client, listener);
+	return !listener || !listener->tls;
+}

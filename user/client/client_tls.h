@@ -47,6 +47,12 @@ void client_tls_passed(struct client *client);
  * requirements on client certificates are unchanged.
  */
 bool client_tls_serves(const struct client *client, const struct listener *listener);
+/*
+ * True if the tunnel of a client may begin: the listener of its server name still ends TLS with the same
+ * requirements on client certificates, or still passes TLS through. A reload may have changed it since it was
+ * chosen.
+ */
+bool client_tls_is_unchanged(const struct client *client);
 static inline bool client_is_tls(const struct client *client)
 {
 	return client->tls && client->tls->ends_tls;
