@@ -434,6 +434,8 @@ static void client_ask(struct client *client, const struct guard_use *use, bool 
 		break;
 	case GUARD_WAIT:
 		client_set_state(client, CLIENT_ASKED);
+		/* An end that came together with a PROXY header or a ClientHello has no event of its own. */
+		client_check_asked(client);
 		break;
 	default:
 		client_close(client, reason, true);
