@@ -10,6 +10,7 @@ from hg.pki import Authority
 from hg.tls_wire import Play
 from judge import Judge
 from proxyprotocol import CLIENT, PROXY, TRUST, v1
+from splice import tunnel
 
 PORTS = """
 config: {%s}
@@ -125,8 +126,7 @@ def every_port():
     eq(judge.asked[-1].headers["x-sni"], "passed.test", "of TLS that is passed through")
     client.close()
     upstream.close()
-    gateway.client("announced", source=PROXY).send(v1() + REQUEST)
-    backend.accept().close()
+    served(gateway.client("announced", source=PROXY).send(v1() + REQUEST), backend)
     eq(judge.asked[-1].headers["x-forwarded-for"], CLIENT, "whom a proxy announces")
     judge.asked.clear()
     is_turned_away(gateway, "port", BAD, REQUEST)
@@ -155,14 +155,18 @@ def nothing_is_lost():
     gate = Gate()
     gateway, backend = stage(gate)
     clients = [gateway.client(port).send(REQUEST) for port in ("port", "tcp")]
+    clients.append(gateway.client("announced", source=PROXY).send(v1() + REQUEST))
+    for name in ("web.test", "ended.test"):
+        clients.append(tls.Tls(gateway.ports["tls"], None, name))
+        clients[-1].send(REQUEST.replace(b": a", b": web.test"))
     many = gateway.client("tcp")
     sent = many.send_until_blocked(b"x" * 65536)
     fin = gateway.client("tcp").send(b"all")
     fin.fin()
-    gate.await_questions(4)
+    gate.await_questions(7)
     backend.expect_no_connection(0.1)
     gate.tell(200)
-    for upstream in (backend.accept() for _ in range(4)):
+    for upstream in (backend.accept() for _ in range(7)):
         first = upstream.read(3)
         if first == b"GET":
             upstream.read_until(b"\r\n\r\n")
@@ -176,10 +180,11 @@ def nothing_is_lost():
         eq(client.response().status, 200, "status")
 
 
-@test("a client that leaves meanwhile ends the call; those that stay are not disturbed")
+@test("a client that leaves meanwhile ends the call; those that stay are not disturbed", needs=("bpf",))
 def client_leaves():
     gate = Gate()
-    gateway, backend = stage(gate)
+    lane = PORTS.replace("config: {", "config: {splice: {mode: @mode@}, ")
+    gateway, backend = stage(gate, ports=lane, mode="require")
     # Its FIN comes in the segment of the header, and has no event of its own.
     early = gateway.client("announced", source=PROXY)
     early.socket.send(v1(), socket.MSG_MORE)
@@ -192,6 +197,7 @@ def client_leaves():
     eq(gateway.metrics()("headgate_downstream_accepted_total"), 4, "connections")
     gate.tell(200)
     served(stays.send(REQUEST), backend)
+    tunnel(gateway, backend, port="tcp")  # as any other, it gets into the kernel lane
     backend.expect_no_connection(0.1)
 
 
