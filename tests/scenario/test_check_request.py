@@ -175,6 +175,7 @@ def destinations():
 
 UNKNOWN = """
 config: {forwarded: {trusted: [127.0.0.0/8]}}
+frontendPolicies: {networkExtAuthz: {host: '127.0.0.1:1', protocol: {http: {}}}}
 gateways: {default: {port: @port@}}
 routes:
 - matches: [{path: {exact: /address}}]
@@ -208,4 +209,7 @@ def unknown():
                                "gateway reads")):
         out = check_request(f"http://127.0.0.1:{gateway.port}{path}", *arguments, "--json", "-f",
                             file_of(gateway))[1]
-        eq(json.loads(out)["route"]["guards"][0]["verdict"], verdict, f"{path} {arguments}")
+        told = json.loads(out)
+        eq(told["route"]["guards"][0]["verdict"], verdict, f"{path} {arguments}")
+        eq([(g["guard"], g["verdict"]) for g in told["connection"]["guards"]],
+           [("networkExtAuthz", "unknown: it depends on more than this request")], "of the connection")

@@ -401,11 +401,27 @@ static void write_request(struct check_request *request)
 	json_close(w);
 }
 
+/* The service of networkExtAuthz is asked before the request is read. */
+static void write_asked(struct check_request *request)
+{
+	struct guard_use use = *request->bind->network_ext_authz;
+	const struct guard_list list = { .list = &use, .count = 1 };
+	struct span text;
+	uint16_t status;
+
+	json_open_object(request->w, "connection");
+	(void)check_guard_ask(&request->guard, &list, &request->head, request->scheme, &request->arena,
+			      request->w, &status, &text);
+	json_close(request->w);
+}
+
 static void write_place(struct check_request *request)
 {
 	json_u64(request->w, "port", request->bind->port);
 	if (request->listener)
 		json_string(request->w, "listener", request->listener->key);
+	if (request->bind->network_ext_authz)
+		write_asked(request);
 }
 
 /* The listener by SNI: clients send none for an address. */
