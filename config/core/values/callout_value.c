@@ -203,7 +203,7 @@ static const struct schema failure_schema = SCHEMA(failure_rows, struct ext_auth
 		struct span),                                                                                \
 		.element = value_field_name, RANGE(0, LIMIT_CALLOUT_NAMES)
 
-/* In manifests the protocols are keys of the policy value_itself, and one has to be written. */
+/* In manifests the protocols are keys of the policy itself, and one has to be written. */
 static void check_ext_authz(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	struct ext_authz_policy *policy = object;
