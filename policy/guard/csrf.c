@@ -38,7 +38,8 @@ static uint32_t count_of(const struct fields *fields, struct span name)
 
 static bool is_from_here(const struct csrf_policy *policy, const struct guard_facts *facts)
 {
-	const struct fields *fields = &facts->head->fields;
+	/* Without its headers a browser would look like another client, whatever the backend is to get. */
+	const struct fields *fields = facts->client_fields ? facts->client_fields : &facts->head->fields;
 	const struct field *site = fields_find(fields, FETCH_SITE), *field = fields_get(fields, FIELD_ORIGIN);
 	struct origin origin;
 

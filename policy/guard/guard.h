@@ -91,6 +91,8 @@ struct expression_facts; /* policy/expression/expression.h */
 /* What a guard knows besides its policy. */
 struct guard_facts {
 	const struct request_head *head; /* as received; its path is normalized */
+	/* As the client sent them, if transformations have changed the head; NULL: they have not. */
+	const struct fields *client_fields;
 	uint64_t declared_bytes; /* of the body; if it is not known, so many have come */
 	bool has_unknown_body; /* its length is not known */
 	struct span scheme; /* of the client's connection, or what a trusted proxy says: http or https */

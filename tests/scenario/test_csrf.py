@@ -15,6 +15,10 @@ binds:
         csrf: {additionalOrigins: ["https://friend.test"]}
         cors: {allowOrigins: ["https://evil.test"]}
       backends: [{host: @origin@}]
+    - name: replaced
+      matches: [{path: {exact: /replaced}}]
+      policies: {csrf: {}, transformations: {request: {replace: '{}'}}}
+      backends: [{host: @origin@}]
 """
 REFUSED = "CSRF validation failed"
 
@@ -34,6 +38,9 @@ def refusal():
     eq(gateway.metrics()("headgate_policy_refusals_total", policy="csrf", rule="default/form"), 3,
        "the metric")
     eq(gateway.admin_json("/streams?history=1")[0]["close_reason"], "csrf", "the history")
+    # The backend would not get the field.
+    client.request("POST", "/replaced", headers=[("Origin", "https://evil.test"), ("Content-Length", "0")])
+    eq(client.response().status, 403, "a field that a transformation drops")
 
 
 @test("a refusal has the fields of CORS, also over HTTP/2 and for a body that is still coming")

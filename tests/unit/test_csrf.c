@@ -96,3 +96,18 @@ TEST(only_pages_of_the_site_itself_and_of_listed_ones_may_change_something)
 		}
 	}
 }
+
+TEST(what_the_client_sent_decides_and_not_what_transformations_left_of_it)
+{
+	const struct csrf_policy policy = { 0 };
+	struct request_head head = head_of(&arena, "POST", "a.test", "/");
+	struct fields client_fields;
+	struct guard_facts facts = { .head = &head, .scheme = SPAN("http") };
+	struct guard_answer answer = { 0 };
+
+	fields_init(&client_fields, &arena);
+	add(&client_fields, SPAN("Origin"), "http://evil.test", NULL);
+	assert_int_equal(csrf_check(&policy, &facts, &answer), GUARD_PASS);
+	facts.client_fields = &client_fields;
+	assert_int_equal(csrf_check(&policy, &facts, &answer), GUARD_REFUSE);
+}

@@ -151,10 +151,12 @@ static bool ask(struct stream *stream, const struct guard_use *use, struct guard
 		enum stream_step *ret_step)
 {
 	struct guard_answer answer = { .fields = stream->exchange->guard_fields };
+	const struct fields *sent = &stream->exchange->client_fields;
 	struct guard_reply reply;
 	int verdict, error;
 
 	facts->state = use->state;
+	facts->client_fields = sent->arena ? sent : NULL;
 	facts->reply = guard_call_reply(stream, &reply) ? &reply : NULL;
 	verdict = check(stream, use, facts, &answer);
 	if (verdict != GUARD_WAIT)

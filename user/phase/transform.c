@@ -60,7 +60,10 @@ int transform_begin(struct stream *stream, const struct transformation *transfor
 		exchange->held_for = transformation;
 	if (error || !transformation->request.is_set)
 		return error;
-	error = forward_head(stream);
+	if (!exchange->client_fields.arena)
+		error = fields_clone(&exchange->head.fields, &exchange->arena, &exchange->client_fields);
+	if (!error)
+		error = forward_head(stream);
 	return error ? error : run_request(stream, &transformation->request);
 }
 

@@ -154,6 +154,7 @@ struct exchange {
 	bool is_forwarded; /* its fields are those for the next hop: forward_head() */
 	/* what transformations change in the response: of the route, then of the listener; NULL: nothing */
 	const struct transform_side *response_sides[2];
+	struct fields client_fields; /* before transformations; in arena, which is NULL until there is one */
 	const struct transformation *held_for; /* waits for the body of the request; NULL: none does */
 	struct client_session *session; /* with an endpoint (session.h); in arena; NULL: its route has none */
 	const struct affinity_cookie *new_cookie; /* that the client lacked (affinity.h); NULL: none */
