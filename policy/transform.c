@@ -120,13 +120,18 @@ static void remove_fields(const struct transform_side *side, struct fields *fiel
 		fields_retain(fields, is_unlike, &side->remove_list[i]);
 }
 
-/* What no policy may change stays. */
+/* Expect stays, too: a client may wait for the 100 that only a backend with it sends (RFC 9110 10.1.1). */
+static bool is_replaced(struct span name)
+{
+	return headers_may_modify(name) && field_id_of(name) != FIELD_EXPECT;
+}
+
 static int keep_others(const struct fields *fields, struct fields *made)
 {
 	int error = 0;
 
 	for (uint32_t i = 0; i < fields->count && !error; i++)
-		if (!headers_may_modify(fields->list[i].name))
+		if (!is_replaced(fields->list[i].name))
 			error = fields_put(made, &fields->list[i]);
 	return error;
 }
@@ -162,6 +167,15 @@ static struct span copy_lower(struct arena *arena, struct span name)
 	return span_of(bytes, name.len);
 }
 
+/* A stranger may choose the name, as of a claim; some backends read Content_Length as Content-Length. */
+static bool is_member_name(struct span name)
+{
+	for (enum field_id id = FIELD_OTHER; id < FIELD_ID_COUNT; id++)
+		if (field_names_are_alike(name, field_name_of(id)) && !is_replaced(field_name_of(id)))
+			return false;
+	return char_class_is_token(name);
+}
+
 static int put_member(const struct transform_run *run, const struct expression_member *member, size_t *bytes,
 		      struct fields *made)
 {
@@ -169,7 +183,7 @@ static int put_member(const struct transform_run *run, const struct expression_m
 	struct span name;
 	int error = 0;
 
-	if (!char_class_is_token(member->name) || !headers_may_modify(member->name)) {
+	if (!is_member_name(member->name)) {
 		count_result(run, false);
 		return 0;
 	}

@@ -333,10 +333,12 @@ TEST(a_map_becomes_the_headers)
 		  "X-A: 1\nx-b: 2\nx_a: forged", "GET example.com/a/b?c\nx-c: 1\n", 3, 1 },
 		/* What frames the message stays, and no member replaces it. */
 		{ "request: {replace: '{\"Host\": \"b\", \"content-length\": 9, \"connection\": \"x-a\", "
-		  "\":path\": \"/b\", \"a b\": 1, \"\": 1, \"X-A\": request.method}'}",
-		  "Host: a\nContent-Length: 1\nTransfer-Encoding: x\nx-old: 1",
-		  "GET example.com/a/b?c\nHost: a\nContent-Length: 1\nTransfer-Encoding: x\nx-a: GET\n", 1,
-		  6 },
+		  "\":path\": \"/b\", \"a b\": 1, \"\": 1, \"expect\": 1, "
+		  "\"Content_Length\": 9, \"transfer_encoding\": \"chunked\", \"X-A\": request.method}'}",
+		  "Host: a\nContent-Length: 1\nTransfer-Encoding: x\nExpect: y\nx-old: 1",
+		  "GET example.com/a/b?c\nHost: a\nContent-Length: 1\nTransfer-Encoding: x\nExpect: y\n"
+		  "x-a: GET\n",
+		  1, 9 },
 		{ "request: {replace: '{\"a\": [\" b \", \"B\"], \"t\": true, \"d\": 1.5, \"n\": null, "
 		  "\"m\": "
 		  "{\"a\": 1}, \"l\": [[1]], \"c\": \"a\\r\\nb: c\", \"e\": \"\"}'}",

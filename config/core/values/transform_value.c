@@ -171,8 +171,8 @@ static void check_response(struct decoder *d, const struct yaml_node *node, void
 	{ "replace", AS_TEXT(struct transform_side, replace_text), .decode = decode_body,                    \
 	  .dump = DUMP_NOT_ZERO, .value_doc = "expression",                                                  \
 	  .doc = "a map: before `add`, its members become the headers in place of all others; a list "       \
-		 "becomes several. What frames the message and `host` stay. Without a map the request is "   \
-		 "refused with 400, a response becomes a 502" },                                             \
+		 "becomes several. `host`, `expect` and what frames the message stay. Without a map the "    \
+		 "request is refused with 400, a response becomes a 502" },                                  \
 	{ "metadata",                                                                                        \
 	  AS_LIST(SCHEMA_PAIRS, struct transform_side, metadata.list, metadata.count, struct header_pair),   \
 	  .decode = decode_metadata, .dump = DUMP_TUPLES, .value_doc = "`{name: expression}`",               \
