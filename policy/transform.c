@@ -276,7 +276,8 @@ static int note(const struct transform_run *run, const struct expression *expres
 	value = expression_evaluate(expression, run->facts);
 	if (value.type == EXPRESSION_NONE)
 		return value.gave_up ? -E2BIG : -ENODATA;
-	if (expression_size(map) + expression_size(&value) > LIMIT_TRANSFORM_BYTES)
+	if (expression_size(map, LIMIT_TRANSFORM_BYTES) + expression_size(&value, LIMIT_TRANSFORM_BYTES) >
+	    LIMIT_TRANSFORM_BYTES)
 		return -E2BIG;
 	error = expression_copy(&value, run->arena, &member.value);
 	if (!error)

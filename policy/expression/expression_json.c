@@ -176,17 +176,19 @@ int expression_copy(const struct expression_value *from, struct arena *arena, st
 	}
 }
 
-size_t expression_size(const struct expression_value *value)
+size_t expression_size(const struct expression_value *value, size_t most)
 {
 	size_t bytes = sizeof(*value);
 
 	if (value->type == EXPRESSION_TEXT)
 		bytes += value->text.len;
-	for (uint32_t i = 0; value->type == EXPRESSION_LIST && i < value->count; i++)
-		bytes += expression_size(&value->items[i]);
-	for (uint32_t i = 0; value->type == EXPRESSION_MAP && i < value->count; i++)
-		bytes += sizeof(struct span) + value->members[i].name.len +
-			 expression_size(&value->members[i].value);
+	for (uint32_t i = 0; value->type == EXPRESSION_LIST && i < value->count && bytes <= most; i++)
+		bytes += expression_size(&value->items[i], most - bytes);
+	for (uint32_t i = 0; value->type == EXPRESSION_MAP && i < value->count && bytes <= most; i++) {
+		bytes += sizeof(struct span) + value->members[i].name.len;
+		if (bytes <= most)
+			bytes += expression_size(&value->members[i].value, most - bytes);
+	}
 	return bytes;
 }
 

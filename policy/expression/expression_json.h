@@ -17,8 +17,11 @@ int expression_json(struct span text, struct mcp_json_checker *checker, struct a
 		    struct expression_value *ret_value);
 /* A copy of a value and all that it has, in `arena`; headers are null. 0 or -ENOMEM. */
 int expression_copy(const struct expression_value *from, struct arena *arena, struct expression_value *ret);
-/* The bytes that a copy takes. */
-size_t expression_size(const struct expression_value *value);
+/*
+ * The bytes that a copy takes; beyond `most` only some of them are counted, because values may share their
+ * items: a copy can have many more values than the evaluation had steps.
+ */
+size_t expression_size(const struct expression_value *value, size_t most);
 /*
  * False: it may have more than LIMIT_EXPRESSION_JSON_VALUES values, so that its tree would be too large. For
  * texts that clients and backends choose.

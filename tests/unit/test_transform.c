@@ -6,6 +6,7 @@
 
 #include "admin/dump/config_dump_policy.h"
 #include "config/snapshot.h"
+#include "policy/expression/expression_json.h"
 #include "policy/guard/transform_case.h"
 #include "tests/lib/test_arena.h"
 #include "tests/unit/config_text.h"
@@ -436,6 +437,21 @@ TEST(metadata_is_for_all_later_expressions)
 	assert_string_equal(shown(&play.response.fields, "", SPAN(""), SPAN(""), 204),
 			    "204\nx-a: later/a/b!204\n");
 	play_end(&play);
+}
+
+TEST(a_size_is_not_counted_beyond_its_limit)
+{
+	enum { LEVELS = 64 };
+	struct expression_value pairs[LEVELS][2], value = { .type = EXPRESSION_NULL };
+
+	for (size_t i = 0; i < LEVELS; i++) {
+		pairs[i][0] = pairs[i][1] = value;
+		value = (struct expression_value){ .type = EXPRESSION_LIST, .count = 2, .items = pairs[i] };
+		if (i == 1)
+			assert_int_equal(expression_size(&value, LIMIT_TRANSFORM_BYTES), 7 * sizeof(value));
+	}
+	/* A copy would have 2^65 values. */
+	assert_true(expression_size(&value, LIMIT_TRANSFORM_BYTES) > LIMIT_TRANSFORM_BYTES);
 }
 
 TEST(metadata_is_bounded)
