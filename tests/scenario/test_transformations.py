@@ -173,3 +173,36 @@ def metadata():
     eq((answer.status, answer.text), (502, "the response cannot be transformed"), "without a map")
     record = gateway.wait_log(lambda r: r["http.status"] == "502")
     eq(record["close_reason"], "body_not_transformed", "reason")
+
+
+PLACES = """
+frontendPolicies:
+  accessLog: {add: {first: metadata.first, second: metadata.second}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      policies: {retry: {attempts: 1, codes: [503]}}
+      backends:
+      - host: @origin@
+        weight: 1000000
+        policies: {transformations: {request: {metadata: {first: '"1"'}, set: {x-first: metadata.first}}}}
+      - host: @other@
+        weight: 1
+        policies: {transformations: {request: {metadata: {second: '"2"'}, set: {x-first: metadata.first}}}}
+"""
+
+
+@test("what was noted for one backend does not count for an attempt at another")
+def noted_for_one():
+    other = Backend()
+    gateway, backend = acted(PLACES, other=other)
+    client = gateway.client().request("GET", "/")
+    for place, first, status in ((backend, ["1"], 503), (other, [], 200)):
+        upstream = place.accept()
+        eq(values(upstream.read_request(), "x-first"), first, "header")
+        upstream.respond(status, [("Connection", "close")])
+    eq(client.response().status, 200, "status")
+    record = gateway.wait_log(lambda r: r["http.status"] == "200")
+    eq((record.get("first"), record.get("second")), (None, "2"), "the log")

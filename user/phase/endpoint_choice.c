@@ -231,6 +231,7 @@ int place_use_backend(struct stream *stream)
 
 	if (place_may_change_backend(stream)) {
 		stream->exchange->head = stream->exchange->plain_head;
+		stream->exchange->metadata = stream->exchange->plain_metadata;
 		error = fields_clone(&stream->exchange->plain_head.fields, &stream->exchange->arena,
 				     &stream->exchange->head.fields);
 	}

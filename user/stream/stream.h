@@ -162,6 +162,7 @@ struct exchange {
 	const struct endpoint *requested; /* the host that the client named, for BACKEND_DYNAMIC; in arena */
 	/* MAP of what transformations have noted (policy/transform.h); in arena; NULL: nothing */
 	const struct expression_value *metadata;
+	const struct expression_value *plain_metadata; /* with plain_head */
 	struct guard_identity identity; /* who the client is, as far as guards have verified it */
 	struct stream_user user; /* the same for the log */
 	uint64_t access; /* of the attempt, at an MCP backend with rules (grant.h); 0: none */
