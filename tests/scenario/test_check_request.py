@@ -11,7 +11,10 @@ from hg.gateway import SANITIZER_ENV
 CONFIG = """
 gateways:
   default: {port: @port@}
-  names: {port: @other@, listeners: [{name: one, hostname: one.example}]}
+  names:
+    port: @other@
+    listeners:
+    - {name: one, hostname: one.example, transformations: {request: {metadata: {path: request.path}}}}
 routes:
 - name: guarded
   matches: [{path: {pathPrefix: /guarded}}]
@@ -32,8 +35,17 @@ routes:
   matches: [{path: {pathPrefix: /shared}, method: GET}]
   policies: {timeout: {requestTimeout: 5s}, urlRewrite: {path: {prefix: /get}}}
   backends: [{host: @origin@, weight: 3}, {host: @origin@}]
+- name: sites
+  matches: [{path: {exact: /sites}}]
+  policies: {csrf: {}, transformations: {request: {replace: '{}'}}}
+  backends: [{host: @origin@}]
+- name: unmapped
+  matches: [{path: {exact: /unmapped}}]
+  policies: {transformations: {request: {replace: '{"a": request.headers.none}'}}}
+  backends: [{host: @origin@}]
 - name: everything
   gateways: names
+  policies: {authorization: {rules: [{deny: 'metadata.path == "/denied"'}]}}
   backends: [{host: @origin@}]
 """
 RIGHT = ("Authorization", "Basic YW5uOnRlc3Q=")
@@ -51,7 +63,8 @@ REQUESTS = [
     ("/shared", "OPTIONS", [("Max-Forwards", "many")], None),
     ("/shared/long?" + 9000 * "a", "GET", [], None),
     ("/", "GET", [], "one.example"), ("/", "GET", [], "two.example"),
-    ("/", "GET", [("a b", "c")], "one.example"),
+    ("/", "GET", [("a b", "c")], "one.example"), ("/denied", "GET", [], "one.example"),
+    ("/sites", "POST", [("Origin", "https://evil.test")], None), ("/unmapped", "GET", [], None),
 ]
 
 

@@ -128,8 +128,12 @@ int check_guard_transform(struct check_guard *guard, const struct transform_side
 	struct transform_count count = { 0 };
 	struct path_rules rules;
 	bool has_rules = guard->rules && path_rules_of(guard->rules, &rules);
-	int error;
+	int error = 0;
 
+	if (!guard->client_fields.arena)
+		error = fields_clone(&head->fields, arena, &guard->client_fields);
+	if (error)
+		return error;
 	guard->facts.request = head;
 	facts_of(guard, side->needs, &facts);
 	error = transform_note(side, &guard->facts, arena, &count);
@@ -141,6 +145,7 @@ static int decide(struct check_guard *guard, const struct guard_use *use, struct
 {
 	const struct guard_facts facts = {
 		.head = head,
+		.client_fields = guard->client_fields.arena ? &guard->client_fields : NULL,
 		.scheme = scheme,
 		.identity = &guard->identity,
 		.verifier = &guard->verifier,
@@ -152,16 +157,29 @@ static int decide(struct check_guard *guard, const struct guard_use *use, struct
 
 	guard->lacks_keys = false;
 	guard->needs = 0;
-	guard->facts = (struct expression_facts){ .request = head };
+	guard->facts = (struct expression_facts){ .request = head, .metadata = guard->facts.metadata };
 	fields_init(&answer->fields, arena);
 	verdict = use->guard->check(use->object, &facts, answer);
 	if (verdict >= 0 && answer->credential && answer->is_valid &&
 	    credential_remove(answer->credential, head, arena) < 0)
 		return -ENOMEM;
-	if (verdict == GUARD_PASS && answer->transformation && answer->transformation->request.is_set &&
-	    check_guard_transform(guard, &answer->transformation->request, head, arena) < 0)
-		return -ENOMEM;
+	if (verdict == GUARD_PASS && answer->transformation && answer->transformation->request.is_set) {
+		int error = check_guard_transform(guard, &answer->transformation->request, head, arena);
+
+		return error ? error : verdict;
+	}
 	return verdict;
+}
+
+/* As transform_failed() in a running gateway. */
+static struct guard_answer failed(int error)
+{
+	if (error == -E2BIG)
+		return (struct guard_answer){ .status = 400, .body = SPAN("too long to be evaluated") };
+	if (error == -EBADMSG)
+		return (struct guard_answer){ .status = 400,
+					      .body = SPAN("the request cannot be transformed") };
+	return (struct guard_answer){ .status = 500, .body = SPAN("no memory") };
 }
 
 /* Writes the members of one guard. unknown: why nobody can tell, or NULL. True: the request continues. */
@@ -196,7 +214,7 @@ static bool ask(struct check_guard *guard, const struct guard_use *use, struct r
 		int verdict = decide(guard, use, head, scheme, arena, answer);
 
 		if (verdict < 0)
-			*answer = (struct guard_answer){ .status = 500, .body = SPAN("no memory") };
+			*answer = failed(verdict);
 		goes_on = write_verdict(w, verdict, answer, unknown_of(guard, use->guard->kind));
 	} else {
 		json_str(w, "verdict", "unknown: it depends on more than this request");

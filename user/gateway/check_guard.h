@@ -20,6 +20,7 @@ struct check_guard {
 	const struct request_rules *rules; /* of the listener, for paths of transformations; borrowed */
 	bool is_forwarded; /* a trusted proxy says who the client is */
 	struct expression_facts facts;
+	struct fields client_fields; /* before transformations; its arena is NULL until there is one */
 	struct expression_source source;
 	struct expression_scratch scratch;
 	uint32_t needs; /* of the expressions of a guard: enum expression_needs */
@@ -37,6 +38,6 @@ void check_guard_done(struct check_guard *guard);
 bool check_guard_ask(struct check_guard *guard, const struct guard_list *list, struct request_head *head,
 		     struct span scheme, struct arena *arena, struct json_writer *w, uint16_t *ret_status,
 		     struct span *ret_text);
-/* Changes the head as a transformation does. 0, -ENOMEM or -E2BIG. */
+/* Changes the head as a transformation does. 0; -ENOMEM; -E2BIG, -EBADMSG: the request is refused. */
 int check_guard_transform(struct check_guard *guard, const struct transform_side *side,
 			  struct request_head *head, struct arena *arena);
