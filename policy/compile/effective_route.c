@@ -133,7 +133,7 @@ static const char *auth_fault(const struct ref_place *place, const struct backen
 		       "route";
 	if (place->callout && !place->callout->is_of_request && auth->has_passthrough &&
 	    is_written(ref, POLICY_BACKEND_AUTH))
-		return "backendAuth has no token of a client to pass to a collector; write key";
+		return "backendAuth has no token of a client to pass on here; write key";
 	if (ref->backend->kind == BACKEND_DYNAMIC && (auth->has_key || auth->credential_count))
 		return "backendAuth would send its key to any host that a client names; write it at a "
 		       "backend with a host";

@@ -224,7 +224,7 @@ static void check_ext_authz(struct decoder *d, const struct yaml_node *node, voi
 
 /* clang-format off */
 #define EXT_AUTHZ_ROWS                                                                                       \
-	CALLOUT_TARGET_ROWS(struct ext_authz_policy),                                                        \
+	REQUEST_CALLOUT_TARGET_ROWS(struct ext_authz_policy),                                                \
 	{ "protocol", AS_SECTION(struct ext_authz_policy, &protocol_schema), .style = STYLE_STANDALONE },    \
 	{ "grpc", AS_MAP(struct ext_authz_policy, grpc, &grpc_schema, struct ext_authz_grpc),                \
 	  .style = STYLE_MANIFEST },                                                                         \
@@ -455,7 +455,7 @@ static bool decode_descriptor(struct decoder *d, const struct yaml_node *node, v
 
 /* clang-format off */
 #define REMOTE_LIMIT_ROWS                                                                                    \
-	CALLOUT_TARGET_ROWS(struct remote_rate_limit),                                                       \
+	REQUEST_CALLOUT_TARGET_ROWS(struct remote_rate_limit),                                               \
 	{ "domain", AS_TEXT(struct remote_rate_limit, domain),                                               \
 	  .need = "write the domain that the service knows", .doc = "of the descriptors, in the service's "  \
 	  "own configuration" },                                                                             \

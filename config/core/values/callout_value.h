@@ -35,9 +35,14 @@ bool value_callout_target(struct decoder *d, const struct yaml_node *node, bool 
 /* Registers one that was decoded otherwise; without a reference there is none. False: that, or no memory. */
 bool value_register_callout(struct decoder *d, struct callout_target kind);
 
-/* Where the service is, in the rows of a policy; the styles decode it: value_callout_target(). */
+/*
+ * Where the service is, in the rows of a policy; the styles decode it: value_callout_target(). REQUEST: it is
+ * asked about a request of a client. more: policies of such a service, for the reference.
+ */
 /* clang-format off */
-#define CALLOUT_TARGET_ROWS(object)                                                                          \
+#define CALLOUT_TARGET_ROWS(object) CALLOUT_TARGET_ROWS_WITH(object, "")
+#define REQUEST_CALLOUT_TARGET_ROWS(object) CALLOUT_TARGET_ROWS_WITH(object, ", `transformations.request`")
+#define CALLOUT_TARGET_ROWS_WITH(object, more)                                                               \
 	{ "host", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "`name:port`",                    \
 	  .default_doc = "–", .doc = "as under `backends[]`; write `host`, `service` or `backend`" },    \
 	{ "service", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "`{name, port}`",              \
@@ -46,7 +51,7 @@ bool value_register_callout(struct decoder *d, struct callout_target kind);
 	  .default_doc = "–", .doc = "the same" },                                                           \
 	{ "policies", AS_REST(object), .style = STYLE_STANDALONE, .value_doc = "map", .default_doc = "–",    \
 	  .doc = "of the service, as of a backend: `backendTLS`, `http.requestTimeout`, `tcp`, `health`, "   \
-		 "`backendAuth`, `requestHeaderModifier`, `transformations.request`" },                      \
+		 "`backendAuth`, `requestHeaderModifier`" more },                                            \
 	{ "backendRef", AS_REST(object), .style = STYLE_MANIFEST },                                          \
 	{ "url", AS_REST(object), .style = STYLE_MANIFEST }
 /* clang-format on */
