@@ -488,7 +488,8 @@ void exporter_add(struct exporter *exporter, struct snapshot *snapshot, const st
 	}
 	exporter->open->count++;
 	hold_snapshot(exporter, snapshot, target);
-	if (buf_len(&exporter->open->records) < LIMIT_EXPORT_BATCH_BYTES) {
+	/* Not beyond the limit: the buffer, which doubles, would take twice as much memory. */
+	if (otlp_has_room(&exporter->open->records)) {
 		if (list_is_empty(&exporter->waiting))
 			arm(exporter, delay_of(exporter));
 		return;

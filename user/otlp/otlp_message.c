@@ -34,16 +34,20 @@ struct span otlp_method(enum otlp_signal signal)
 	return methods[signal];
 }
 
+bool otlp_has_room(const struct buf *records)
+{
+	return buf_len(records) + LIMIT_OTLP_RECORD_BYTES + RECORD_FRAME_BYTES <= LIMIT_EXPORT_BATCH_BYTES;
+}
+
 int otlp_append_record(struct buf *records, struct span record)
 {
-	const size_t most = (size_t)LIMIT_EXPORT_BATCH_BYTES + 2 * LIMIT_OTLP_RECORD_BYTES;
 	struct protobuf_writer writer;
-	int error = buf_reserve(records, record.len + RECORD_FRAME_BYTES, most);
+	int error = buf_reserve(records, record.len + RECORD_FRAME_BYTES, LIMIT_EXPORT_BATCH_BYTES);
 
 	/* First, so that no part of a record stays behind. */
 	if (error)
 		return error;
-	protobuf_init(&writer, records, most);
+	protobuf_init(&writer, records, LIMIT_EXPORT_BATCH_BYTES);
 	protobuf_bytes(&writer, RECORDS, record);
 	return writer.error;
 }

@@ -12,6 +12,8 @@
 
 /* The path of the method of gRPC. */
 struct span otlp_method(enum otlp_signal signal);
+/* True: another record, however long, fits into LIMIT_EXPORT_BATCH_BYTES. */
+bool otlp_has_room(const struct buf *records);
 /* Appends an encoded span or log record as it stands in the message. 0, -ENOMEM or -ENOBUFS. */
 int otlp_append_record(struct buf *records, struct span record);
 /* Writes the message of records that were appended so. 0, -ENOMEM or -ENOBUFS. */
