@@ -21,7 +21,7 @@ binds:
 - port: @port@
   listeners: [{routes: [{name: api, backends: [{host: @origin@}]}]}]
 """
-FIELD_BYTES, BATCH_BYTES = 1024, 256 * 1024
+FIELD_BYTES, BATCH_BYTES, SPAN_NAME = 1024, 256 * 1024, "a request with long attributes"
 
 
 def needs():
@@ -102,8 +102,12 @@ def slow():
     # A call that is over time would be repeated.
     to = "host: '%s', protocol: http, policies: {http: {requestTimeout: 60s}}" % collector.address
     add = ", ".join(f"f{i}: 'request.headers[\"x-long\"]'" for i in range(8))
+    # More than a span may have: long values, and short ones for the rest of it.
+    more = ", ".join([add] + [f"g{i}: 'request.headers[\"x-long\"]'" for i in range(8)] +
+                     [f"i{i}: '{i}'" for i in range(20)])
     gateway, _ = play(CONFIG % ("{otlp: {%s, fields: {add: {%s}}}}" % (to, add),
-                                "{%s, randomSampling: true, attributes: {%s}}" % (to, add)))
+                                "{%s, randomSampling: true, attributes: {span.name: '\"%s\"', %s}}" %
+                                (to, SPAN_NAME, more)))
     for _ in range(60):
         eq(gateway.fetch("/get", headers=[("X-Long", "a" * (FIELD_BYTES + 1))]).status, 200, "served")
     wait_until(lambda: collector.calls == 2, 20, "a call for each signal")
@@ -115,6 +119,8 @@ def slow():
     for sizes in (logs.sizes, spans.sizes):
         check(len(sizes) > 1 and max(sizes) <= BATCH_BYTES, sizes)
     eq([record.dropped_attributes_count for record in logs.all()], [0] * 60, "none was dropped")
+    eq({(span.name, span.dropped_attributes_count > 0) for span in spans.all(otlp_api.SERVER)},
+       {(SPAN_NAME, True)}, "a full span has its name, and says that it lacks attributes")
 
 
 @test("a collector that is never there fills the queues; what does not fit is dropped and counted",

@@ -125,6 +125,7 @@ void log_record_write(struct otlp_writer *w, const struct access_log_policy *pol
 {
 	struct attributes a = { w, access_fields_mask(policy->remove_list, policy->remove_count) };
 
+	w->reserved = OTLP_NUMBER_BYTES; /* DROPPED */
 	otlp_fixed64(w, TIME, wall_ns);
 	otlp_fixed64(w, OBSERVED_TIME, wall_ns);
 	otlp_number(w, SEVERITY, SEVERITY_INFO);

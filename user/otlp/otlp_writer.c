@@ -124,7 +124,7 @@ void otlp_number(struct otlp_writer *w, uint32_t number, uint64_t value)
 {
 	char *at = w->data + w->len;
 
-	if (has_room(w, 2 * VARINT_BYTES))
+	if (has_room(w, OTLP_NUMBER_BYTES))
 		w->len = (size_t)(put_varint(put_tag(at, number, PROTOBUF_VARINT), value) - w->data);
 }
 
@@ -191,7 +191,7 @@ static char *begin_attribute(struct otlp_writer *w, uint32_t number, struct span
 
 	if (is_removed(w, name))
 		return NULL;
-	if (!has_room(w, field_len(number, pair_len))) {
+	if (!has_room(w, field_len(number, pair_len) + w->reserved)) {
 		w->dropped++;
 		return NULL;
 	}

@@ -14,11 +14,14 @@
 struct otlp_writer {
 	char *data; /* borrowed */
 	size_t size, len;
+	size_t reserved; /* of size: attributes leave it to the fields that follow them */
 	uint32_t dropped; /* attributes */
 	/* Names of attributes to leave out; borrowed. */
 	const struct span *removed_list;
 	uint32_t removed_count;
 };
+
+enum { OTLP_NUMBER_BYTES = 20 }; /* that otlp_number() needs, whatever the number */
 
 void otlp_init(struct otlp_writer *w, char *memory, size_t size);
 static inline struct span otlp_span(const struct otlp_writer *w)

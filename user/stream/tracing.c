@@ -33,6 +33,9 @@ enum {
 	STATUS_MESSAGE = 2,
 	STATUS_CODE = 3,
 	STATUS_ERROR = 2,
+	STATUS_BYTES = 256,
+	/* What may follow the attributes: the name, the status, the number of those that did not fit. */
+	RESERVED_BYTES = LIMIT_OTLP_VALUE_BYTES + STATUS_BYTES + 2 * OTLP_NUMBER_BYTES,
 	FLAG_HAS_REMOTE = 0x100, /* the next one is known */
 	FLAG_IS_REMOTE = 0x200, /* the parent is in another process */
 };
@@ -222,7 +225,7 @@ static void put_place(struct otlp_writer *w, const char *address, const char *po
 
 static void put_status(struct otlp_writer *w, struct span message)
 {
-	char memory[256];
+	char memory[STATUS_BYTES];
 	struct otlp_writer status;
 
 	otlp_init(&status, memory, sizeof(memory));
@@ -245,6 +248,7 @@ static void put_error(struct otlp_writer *w, uint16_t status, struct span reason
 static void begin_span(struct otlp_writer *w, const struct stream_tracing *tracing, uint64_t id,
 		       uint64_t parent_id, unsigned kind)
 {
+	w->reserved = RESERVED_BYTES;
 	w->removed_list = tracing->policy->hidden_list;
 	w->removed_count = tracing->policy->hidden_count;
 	otlp_id(w, TRACE_ID, tracing->trace_id, 2);
