@@ -369,6 +369,7 @@ TEST(a_response_in_json_says_how_many_records_it_rejects)
 		{ "{}", 0 },
 		{ "{\"partialSuccess\":{\"rejectedLogRecords\":\"7\"}}", 7 },
 		{ "{\"partialSuccess\":{\"errorMessage\":\"no\",\"rejectedLogRecords\":3}}", 3 },
+		{ "\n { \"partialSuccess\" : { \"rejectedLogRecords\" : \"3\" } }\n", 3 },
 		{ "{\"partialSuccess\":{\"rejectedSpans\":\"7\"}}", 0 },
 		{ "{\"partialSuccess\":{\"rejectedLogRecords\":-1}}", 0 },
 		{ "{\"partialSuccess\":{\"rejectedLogRecords\":", 0 },

@@ -184,7 +184,8 @@ int otlp_json_write(struct text *out, enum otlp_signal signal, struct span messa
 uint64_t otlp_json_rejected(enum otlp_signal signal, struct span response)
 {
 	struct span name = signal == OTLP_LOGS ? SPAN("rejectedLogRecords") : SPAN("rejectedSpans");
-	struct span value = mcp_json_member(mcp_json_member(response, SPAN("partialSuccess")), name);
+	struct span partial = mcp_json_member(mcp_json_trim(response), SPAN("partialSuccess"));
+	struct span value = mcp_json_member(partial, name);
 	struct span digits = mcp_json_type(value) == MCP_JSON_STRING ? mcp_json_string(value) : value;
 	uint64_t rejected = 0;
 
