@@ -21,7 +21,7 @@ void value_otlp_check(struct decoder *d, const struct yaml_node *node, struct ot
 	.value_doc = "`{name: expression}`"
 #define OTLP_TARGET_ROWS(object, default_path)                                                               \
 	{ "path", AS_TEXT(object, target.path), .decode = value_otlp_path, .default_text = default_path,     \
-	  .doc = "with `protocol: http`" },                                                                  \
+	  .doc = "over HTTP" },                                                                              \
 	{ "protocol", AS_WORD(object, target.protocol), WORDS("grpc", "http", "http/json"),                  \
 	  .style = STYLE_STANDALONE, .default_doc = "`grpc`",                                                \
 	  .doc = "OTLP over gRPC, or over HTTP/1.1 with protobuf or (extension) JSON" },                     \
