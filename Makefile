@@ -399,6 +399,7 @@ crashes: ## kill a gateway 300 times under load, at every step of its work
 mcp-interop: ## the MCP gateway with clients, servers and the conformance suite of others (npm); the lanes of one host
 	@command -v npm >/dev/null || scripts/deps.sh interop
 	@scripts/deps.sh neighbours
+	@tests/interop/services/build.sh
 	@$(RUNNER) interop
 
 h2spec: ## the conformance suite of others for HTTP/2 (go install github.com/summerwind/h2spec/cmd/h2spec@latest)
