@@ -202,6 +202,32 @@ static struct expression_value call_replace(struct evaluation *e, const struct e
 	return expression_span(span_of(bytes, len + text.len));
 }
 
+/* ---- maps */
+
+static struct expression_value call_merge(struct evaluation *e, const struct expression_value *values)
+{
+	struct expression_value map = values[0];
+	struct expression_member *members = run_take_members(e, (size_t)map.count + values[1].count);
+
+	if (!members)
+		return expression_no_value;
+	if (map.count)
+		memcpy(members, map.members, map.count * sizeof(*members));
+	for (uint32_t i = 0; i < values[1].count; i++) {
+		const struct expression_member *now = &values[1].members[i];
+		uint32_t at = 0;
+
+		if (!run_steps(e, map.count))
+			return expression_no_value;
+		while (at < map.count && !span_eq(members[at].name, now->name))
+			at++;
+		map.count += at == map.count;
+		members[at] = *now;
+	}
+	map.members = members;
+	return map;
+}
+
 /* ---- parts of a request */
 
 static struct expression_value call_cookie(struct evaluation *e, const struct expression_value *values)
@@ -389,6 +415,7 @@ static struct expression_value (*const calls[EXPRESSION_FUNCTIONS])(struct evalu
 	[EXPRESSION_FUNCTION_IP] = call_ip,
 	[EXPRESSION_FUNCTION_IS_IP] = call_is_ip,
 	[EXPRESSION_FUNCTION_IP_PREFIX] = call_ip_prefix,
+	[EXPRESSION_FUNCTION_MERGE] = call_merge,
 	[EXPRESSION_FUNCTION_TO_JSON] = call_to_json,
 	[EXPRESSION_FUNCTION_STRING] = call_string,
 	[EXPRESSION_FUNCTION_INT] = call_int,
