@@ -17,6 +17,11 @@ def asked(server, path):
     return [when for when, (_, target) in zip(server.times, server.requests) if path in target]
 
 
+def await_watch(server):
+    """A gateway lists at its start; when it is ready, it watches from there, with another request."""
+    wait_until(lambda: len(asked(server, "/httproutes?")) == 2, 30, "the watch of routes")
+
+
 @test("a server that sends a few bytes at a time is waited for, also in the middle of an object")
 def slow():
     server, port = ApiServer(), free_port()
@@ -24,15 +29,16 @@ def slow():
     server.put(CLASS, gateway_object(port), *[route(f"r{number}") for number in range(5)])
     gateway = serve(server)
     gateway.ports["port"] = port
-    count = len(asked(server, "/httproutes?"))
+    await_watch(server)
     server.put(route("r1", "/changed"))
     becomes(gateway, "/r1", "/changed", "a change")
-    eq(len(asked(server, "/httproutes?")), count, "requests for routes")
+    eq(len(asked(server, "/httproutes?")), 2, "requests for routes")
 
 
 @test("a pause that the server asks for is kept, as a header and in a Status")
 def pauses():
     server, gateway = begin(route("one"))
+    await_watch(server)
     server.refused = {"HTTPRoute": (429, "Too many requests, please try again later.\n",
                                     [("retry-after", "2")])}
     before = len(asked(server, "/httproutes?"))
@@ -48,6 +54,7 @@ def pauses():
 @test("what is no event, or none of the kind, changes nothing; then all is listed again")
 def lies():
     server, gateway = begin(route("one"), route("two"))
+    await_watch(server)
     for line in (b"<html>\n", b"{\"type\": \"ADDED\"}\n", b"\x00\xff\n", json.dumps(
             {"type": "DELETED", "object": {"kind": "Secret", "metadata": {
                 "name": "one", "namespace": "default"}}}).encode() + b"\n"):
