@@ -36,7 +36,7 @@ USER = "x-auth-request-user"
 
 
 def built(name):
-    """The path of a service that tests/interop/services/build.sh has built; without it the test is skipped."""
+    """The path of a service that services/build.sh has built; without it the test is skipped."""
     path = os.path.join(BUILT, name)
     if not os.path.exists(path):
         skip(f"{name} is not built: tests/interop/services/build.sh says why", name)
@@ -67,9 +67,9 @@ class SignIn(Program):
         digest = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
         users = write(self.directory, "users", f"alice:{{SHA}}{digest}\n")
         return [built("oauth2-proxy"), f"--http-address=127.0.0.1:{self.port}", "--provider=github",
-                "--client-id=none", "--client-secret=none", "--cookie-secret=0123456789abcdef0123456789abcdef",
-                "--cookie-secure=false", "--email-domain=*", "--upstream=static://202", "--reverse-proxy=true",
-                "--set-xauthrequest=true", f"--htpasswd-file={users}"]
+                "--client-id=none", "--client-secret=none", f"--cookie-secret={'0123456789abcdef' * 2}",
+                "--cookie-secure=false", "--email-domain=*", "--upstream=static://202",
+                "--reverse-proxy=true", "--set-xauthrequest=true", f"--htpasswd-file={users}"]
 
 
 def begin(policies, service):
@@ -127,4 +127,4 @@ def signed_in():
     answer = gateway.fetch("/anything/a", headers={"Cookie": cookie[:-4] + "AAAA"})
     eq(answer.status, 302, "a session that was changed")
     service.process.kill()
-    eq(gateway.fetch("/anything/a", headers={"Cookie": cookie}).status, 403, "without the service nobody enters")
+    eq(gateway.fetch("/anything/a", headers={"Cookie": cookie}).status, 403, "without the service")

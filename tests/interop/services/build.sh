@@ -12,7 +12,10 @@ build() {
 	local key
 	key=$(cat "$1"/go.* <(go version) | sha256sum)
 	[ "$(cat "$out/$1.built" 2>/dev/null)" != "$key" ] || return 0
-	(cd "$1" && timeout 300 go mod download && timeout 900 go build -buildvcs=false -o "$out/$1" "$2") || {
+	(
+		cd "$1"
+		timeout 300 go mod download && timeout 900 go build -buildvcs=false -o "$out/$1" "$2"
+	) || {
 		echo "*** tests/interop/services: $1 could not be built" >&2
 		return 0
 	}
