@@ -197,6 +197,12 @@ class Postgres(Program):
             except KeyError:
                 skip("there is no user postgres: run scripts/deps.sh interop", "postgres")
         super().__init__()
+        context().own(Process.phase, self)
+
+    def cleanup(self):
+        """Its other processes end before it does; if it were killed, they would outlive it for a moment."""
+        self.process.signal(signal.SIGINT)
+        self.process.wait(60)
 
     def command(self):
         data = os.path.join(self.directory, "data")
