@@ -126,7 +126,9 @@ static __always_inline bool peer_is_here(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_dst_cache, dev, flags) & LOOPBACK_DEVICE;
 }
 
-/* The file of a socket that connect() has just connected. An accepted socket has none yet at this point. */
+/*
+ * Returns the file of a socket that connect() has connected. A socket has no file before accept() returns it.
+ */
 static __always_inline const struct file *file_of(const struct sock *sk)
 {
 	return BPF_CORE_READ(sk, sk_socket, file);

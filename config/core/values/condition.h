@@ -48,8 +48,9 @@ bool value_request_condition(struct decoder *d, const struct yaml_node *node, vo
 bool value_pair(struct decoder *d, const struct yaml_node *node, const struct yaml_node **ret_name_node,
 		struct span *ret_name, struct span *ret_value);
 /*
- * Compiles the values of a list that value_pair() has read, and adds what they read to *needs. NULL if a pair
- * had an error, or if there is no pair.
+ * Compiles the expressions of `list`, which value_pair() has filled from `nodes`, and adds the facts that
+ * they use to *needs. Returns NULL if value_pair() or an expression reported an error, or if the list is
+ * empty.
  */
 const struct expression **value_pairs_compile(struct decoder *d, const struct yaml_node *nodes,
 					      enum expression_point point, const struct header_pair *list,

@@ -75,8 +75,9 @@ static void check_frontend_http(struct decoder *d, const struct yaml_node *node,
 /* Timers: the CRD requires at least a second; files allow a millisecond. */
 static const struct schema_row frontend_http_rows[] = {
 	{ "maxBufferSize", AS_U64(struct frontend_http, max_buffer_bytes), RANGE(1, UINT32_MAX),
-	  .doc = "bytes of a body that `transformations` read or make; `buffer` overrides it. A longer body: "
-		 "413 or 502. More than 16777216 counts as 16777216" },
+	  .doc = "the largest body that `transformations` can read or make, in bytes; `buffer` overrides it. "
+		 "The gateway answers a longer request body with 413 and a longer response body with 502. "
+		 "Values above 16777216 count as 16777216" },
 	{ "http1MaxHeaders", AS_OPT_U64(struct frontend_http, http1_max_headers), RANGE(1, LIMIT_HEADERS_MAX),
 	  .dump = DUMP_NULL, .default_doc = "`config.limits.headers`", .doc = "431 beyond" },
 	{ "http1IdleTimeout", AS_DURATION(struct frontend_http, http1_idle_timeout_ns), AT_LEAST(NS_PER_MS),

@@ -293,7 +293,8 @@ void transformation_check_call(struct decoder *d, const struct yaml_node *servic
 			     "has no request of a client to read here; write requestHeaderModifier");
 	else if (own->response.is_set)
 		config_error(d->report, node,
-			     "has no effect on the response of a service that is asked; write request");
+			     "cannot change the response of this service; write \"request\" to "
+			     "change the call");
 	else if (target->is_grpc && (has_pseudo(own->request.set_list, own->request.set_count) ||
 				     has_pseudo(own->request.add_list, own->request.add_count)))
 		config_error(d->report, node,

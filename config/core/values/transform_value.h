@@ -9,8 +9,9 @@ extern const struct schema backend_transformation_schema; /* without `conditiona
 /* Decodes the first one, also with conditions: config/core/values/condition.h. NULL after an error. */
 const struct transformation *value_transformation(struct decoder *d, const struct yaml_node *node);
 /*
- * Reports what would have no effect among those of a service that is asked: on its response, the pseudo
- * header fields of gRPC, and all of it if the service is not asked about a request. target->ref may be NULL.
+ * Reports an error for a transformation that a call of this service cannot apply: any change of the
+ * response, a change of pseudo header fields of a gRPC call, and every change if the call is not about a
+ * client's request. target->ref may be NULL.
  */
 void transformation_check_call(struct decoder *d, const struct yaml_node *service,
 			       const struct callout_target *target);
