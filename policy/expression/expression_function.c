@@ -204,28 +204,28 @@ static struct expression_value call_replace(struct evaluation *e, const struct e
 
 /* ---- maps */
 
+/* Both are in the order of their names, and so is the result: expression_member() relies on that. */
 static struct expression_value call_merge(struct evaluation *e, const struct expression_value *values)
 {
-	struct expression_value map = values[0];
-	struct expression_member *members = run_take_members(e, (size_t)map.count + values[1].count);
+	const struct expression_value *old = &values[0], *new = &values[1];
+	struct expression_member *members = run_take_members(e, (size_t)old->count + new->count);
+	uint32_t i = 0, j = 0, count = 0;
 
-	if (!members)
-		return expression_no_value;
-	if (map.count)
-		memcpy(members, map.members, map.count * sizeof(*members));
-	for (uint32_t i = 0; i < values[1].count; i++) {
-		const struct expression_member *now = &values[1].members[i];
-		uint32_t at = 0;
+	while (members && (i < old->count || j < new->count)) {
+		int order = i == old->count   ? 1
+			    : j == new->count ? -1
+					      : span_compare(old->members[i].name, new->members[j].name);
 
-		if (!run_steps(e, map.count))
+		members[count] = order < 0 ? old->members[i] : new->members[j];
+		i += order <= 0;
+		j += order >= 0;
+		if (!run_bytes(e, members[count++].name.len))
 			return expression_no_value;
-		while (at < map.count && !span_eq(members[at].name, now->name))
-			at++;
-		map.count += at == map.count;
-		members[at] = *now;
 	}
-	map.members = members;
-	return map;
+	return members ? (struct expression_value){ .type = EXPRESSION_MAP,
+						    .count = count,
+						    .members = members }
+		       : expression_no_value;
 }
 
 /* ---- parts of a request */
