@@ -114,6 +114,44 @@ TEST(without_a_mode_standalone_policies_are_optional_and_warn)
 	config_case_done(&c);
 }
 
+#define TOOLS                                                                                                \
+	"mcp: {port: 3000, targets: [{name: a, mcp: {host: 'http://b:1/mcp'}}], policies: {\n"               \
+	"mcpAuthentication: {audiences: [a], resourceMetadata: {}, "
+
+/* RFC 8414 3.2 and the documents of each product say where an issuer has its keys. */
+TEST(keys_that_are_not_written_are_where_the_provider_has_them)
+{
+	static const struct {
+		const char *keys;
+		const char *url; /* NULL: the issuer does not say; it has to be written */
+	} rows[] = {
+		{ "issuer: 'https://i/r/'", "https://i/r/.well-known/jwks.json" },
+		{ "issuer: 'https://i/r', provider: {keycloak: {}}",
+		  "https://i/r/protocol/openid-connect/certs" },
+		{ "issuer: 'https://i:8443', provider: {auth0: {}}", "https://i:8443/.well-known/jwks.json" },
+		{ "issuer: 'https://i/r', provider: {okta: {}}", "https://i/r/.well-known/jwks.json" },
+		{ "issuer: 'https://i/r/', provider: {authentik: {}}", "https://i/r/jwks/" },
+		{ "issuer: 'https://i', provider: {entra: {}}", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		char text[1024];
+
+		snprintf(text, sizeof(text), TOOLS "%s}}}\n", rows[i].keys);
+		config_case_text(&c, text);
+		if (!rows[i].url) {
+			config_case_says(&c, CONFIG_ERROR, "a.yaml:2:20: mcp.policies.mcpAuthentication: ",
+					 "write jwks: {url: https://...}");
+		} else {
+			config_case_accepted(&c);
+			assert_int_equal(c.snapshot->jwk_remote_count, 1);
+			assert_span_equal(c.snapshot->jwk_remote_list[0].url, rows[i].url);
+		}
+		config_case_done(&c);
+	}
+}
+
 #define MANIFESTS                                                                                            \
 	"{apiVersion: v1, kind: Secret, metadata: {name: s, labels: {a: b}},\n"                              \
 	" stringData: {one: 'k1', two: '{\"key\": \"k2\", \"metadata\": {\"t\": 1}}'}}\n"                    \

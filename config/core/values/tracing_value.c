@@ -333,15 +333,11 @@ static bool add_modifier(struct decoder *d, struct tracing_policy *policy, struc
 static void set_collector(struct decoder *d, const struct yaml_node *node, struct tracing_policy *policy)
 {
 	const struct yaml_node *written = decode_get(node, "otlpEndpoint");
-	struct yaml_node at = written ? *written : *node;
+	const struct yaml_node *at = written ? written : node; /* the text may be of the environment */
 	struct backend_ref *ref = decode_take(d, 1, sizeof(*ref));
 	struct url_target url;
 
-	/* The text may be of the environment. */
-	at.kind = YAML_SCALAR;
-	at.is_quoted = true;
-	at.text = policy->endpoint;
-	if (!ref || !url_decode(d, &at, policy->endpoint, SPAN("config/tracing"), &url) ||
+	if (!ref || !url_decode(d, at, policy->endpoint, SPAN("config/tracing"), &url) ||
 	    !add_modifier(d, policy, ref))
 		return;
 	if (!span_eq(url.path, SPAN("/")))

@@ -59,6 +59,8 @@ bool url_decode(struct decoder *d, const struct yaml_node *node, struct span tex
 	}
 	if (span_find(authority, ':') < 0 && authority.len)
 		authority = decode_text(d, "%.*s:%u", SPAN_FMT(authority), is_tls ? 443 : 80);
+	at.kind = YAML_SCALAR;
+	at.is_quoted = true;
 	at.text = authority;
 	if (!mcp_value_path(d, node, path) || !value_target(d, &at, &target))
 		return false;
