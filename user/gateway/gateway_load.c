@@ -11,6 +11,7 @@
 #include "user/base/clock.h"
 #include "user/base/mem.h"
 #include "user/cluster/cluster.h"
+#include "user/gateway/own_ports.h"
 
 static void warn(void *context, const char *sentence)
 {
@@ -108,6 +109,9 @@ int gateway_load(const struct options *options, struct store *store, const struc
 		error = attach_session_key(snapshot, previous);
 	if (!error)
 		error = policy_compile(snapshot, &report);
+	/* A port of an API server's Gateway is left out: port_plan_make(). */
+	if (!error)
+		error = own_ports_check(snapshot, !store, &report);
 	if (!error) {
 		guard_keys(snapshot);
 		warn_about_sessions(snapshot, &report);

@@ -7,6 +7,7 @@
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
+#include "user/gateway/own_ports.h"
 #include "user/net/reuseport_balancer.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
@@ -113,35 +114,12 @@ static int plan_do_without(const struct gateway *gateway, struct gateway_port *p
 	return 0;
 }
 
-/*
- * A server of this program has the port, or needs it at the next start: a Gateway of an API server does not
- * get it.
- */
-static bool is_own_port(const struct gateway *gateway, const struct address *address)
-{
-	struct address list[ADMIN_ADDRESSES_PER_PORT];
-	struct admin_addresses own;
-	size_t count;
-
-	if (!gateway->cluster)
-		return false;
-	admin_addresses_of(&gateway->start_snapshot->config, &own);
-	for (unsigned port = 0; port < ADMIN_PORT_COUNT; port++) {
-		if (admin_address_parse(own.text[port], list, &count) < 0)
-			continue;
-		for (size_t i = 0; i < count; i++)
-			if (address_eq(&list[i], address) ||
-			    (address_port(&list[i]) == address_port(address) &&
-			     (address_is_any(&list[i]) || address_is_any(address))))
-				return true;
-	}
-	return false;
-}
-
 static int plan_open(struct gateway *gateway, const struct port_plan *plan, uint32_t i,
 		     const struct bind *bind, struct text *error)
 {
 	struct gateway_port *port = plan->ports[i];
+	/* This process listens there, or does at the next start. */
+	const char *own = own_ports_key(&gateway->start_snapshot->config, &bind->address);
 	int *fds = plan_fds(gateway, plan, i), result;
 	unsigned int flags = 0;
 
@@ -151,7 +129,7 @@ static int plan_open(struct gateway *gateway, const struct port_plan *plan, uint
 	/* The kernel would let the sockets join those that are being closed. */
 	if (flags && atomic_load(&port->counts.sockets) && port_is_closing(gateway, port))
 		return plan_again(bind, error);
-	result = is_own_port(gateway, &bind->address) ? -EADDRINUSE : plan_listen(gateway, bind, flags, fds);
+	result = own ? -EADDRINUSE : plan_listen(gateway, bind, flags, fds);
 	if (result == -EADDRNOTAVAIL && bind->may_lack_address) {
 		result = plan_listen(gateway, bind, flags | NET_LISTEN_ABSENT, fds);
 		if (!result)
@@ -165,7 +143,12 @@ static int plan_open(struct gateway *gateway, const struct port_plan *plan, uint
 		fds[at] = -1;
 	if (result == -EADDRINUSE && port_is_closing(gateway, port))
 		return plan_again(bind, error);
-	net_listen_explain(&bind->address, result, error);
+	if (own)
+		text_fmt(error,
+			 "cannot listen on %.*s: config.%s of this gateway has this port; choose another one",
+			 SPAN_FMT(bind->address_text), own);
+	else
+		net_listen_explain(&bind->address, result, error);
 	return plan_do_without(gateway, port, result, error);
 }
 
