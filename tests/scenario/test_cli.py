@@ -31,7 +31,7 @@ def good_file(name="gateway.yaml", text=GOOD):
     return path
 
 
-@test("-V and --version name the program and a version, -h and --help list every option; exit 0")
+@test("-V and --version name the program and a version, --help lists every option, of each command; exit 0")
 def information():
     for option in ("-V", "--version"):
         status, out, error = headgate(option)
@@ -45,6 +45,11 @@ def information():
                      "ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR", "WORKER_THREADS", "headgate top",
                      "headgate check-request"):
             check(word in out, f"{option} says nothing about {word}")
+    for word in ("check-request", "convert", "explain", "lanes", "lint", "schema", "top", "status", "upgrade",
+                 "bpf"):
+        status, out, error = headgate(word, "--help")
+        eq((status, error), (0, ""), word)
+        check(f"headgate {word}" in out, out)
 
 
 @test("a wrong command line: one line that says what to do instead, exit 2, nothing on standard output")

@@ -153,15 +153,29 @@ static int (*const run_list[COMMAND_COUNT])(int argc, char **argv) = {
 #undef COMMAND
 };
 
+/* Of the commands that do not read their arguments with options_parse(); top has more to say. */
+static bool asks_for_help(unsigned command, int argc, char **argv)
+{
+	const char *last = argv[argc - 1];
+
+	return (command == COMMAND_CONVERT || command == COMMAND_UPGRADE || command == COMMAND_BPF) &&
+	       (strcmp(last, "-h") == 0 || strcmp(last, "--help") == 0);
+}
+
 int main(int argc, char **argv)
 {
 	static struct options options;
 
 	failpoint_open();
 	tls_share_memory();
-	for (unsigned i = COMMAND_SERVE + 1; i < COMMAND_COUNT && argc > 1; i++)
-		if (strcmp(argv[1], command_list[i].word) == 0)
+	for (unsigned i = COMMAND_SERVE + 1; i < COMMAND_COUNT && argc > 1; i++) {
+		if (strcmp(argv[1], command_list[i].word) != 0)
+			continue;
+		if (!asks_for_help(i, argc, argv))
 			return run_list[i](argc - 2, argv + 2);
+		options_usage((enum command_id)i, stdout);
+		return EXIT_OK;
+	}
 	if (options_parse(COMMAND_SERVE, argc - 1, argv + 1, &options) < 0)
 		return EXIT_USAGE;
 	if (options.show_help) {

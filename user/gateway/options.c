@@ -264,6 +264,9 @@ static int options_set(struct options *options, enum option_id id, const char *v
 	case OPTION_INTERVAL: /* of commands that parse their own */
 	case OPTION_ONCE:
 	case OPTION_PIN:
+	case OPTION_SLOTS:
+	case OPTION_WORKERS:
+	case OPTION_USER:
 	case OPTION_COUNT:
 		break;
 	}

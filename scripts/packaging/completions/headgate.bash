@@ -25,19 +25,22 @@ _headgate() {
 	top,--interval) return ;;
 	status,-f|status,--file) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 	bpf,--pin) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	bpf,--slots) return ;;
+	bpf,--workers) return ;;
+	bpf,--user) return ;;
 	esac
 	case $command in
 	'') words='-f --file --kubernetes --kubeconfig --kubernetes-copy --gateway-addresses --gateway-services --status-addresses --validate-only --strict --log-level --log-format --no-keeper --restart-limit -V --version -h --help' ;;
 	check-request) words='-f --file -H --header --source --destination --json -h --help' ;;
-	convert) words='' ;;
+	convert) words='-h --help' ;;
 	explain) words='-f --file --json -h --help route' ;;
 	lanes) words='--json --admin -h --help' ;;
 	lint) words='-f --file -h --help' ;;
 	schema) words='-h --help' ;;
 	top) words='--admin --interval --once -h --help' ;;
 	status) words='-f --file --json -h --help' ;;
-	upgrade) words='' ;;
-	bpf) words='--pin load status unload' ;;
+	upgrade) words='-h --help' ;;
+	bpf) words='--pin --slots --workers --user -h --help load status unload' ;;
 	esac
 	((COMP_CWORD == 1)) && words+=' check-request convert explain lanes lint schema top status upgrade bpf'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
