@@ -5,6 +5,7 @@ from h2backends import acted2
 from hg import *
 from hg import h2_frames as f
 from hg.h2 import H2Client
+from hg.h2_backend import H2Backend
 from plays import acted
 
 LIMITED = """
@@ -24,6 +25,21 @@ backends:
 - name: b
   host: "@origin@"
   policies: {circuitBreaker: {@limits@}, @more@}
+"""
+
+
+SESSIONS = """
+config: {session: {key: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - policies: {sessionPersistence: {sessionName: session}}
+      backends:
+      - endpoints: [{host: "127.0.0.1:%d"}, {host: "127.0.0.1:%d", priority: 1}]
+        policies:
+          http: {version: HTTP/2.0}
+          circuitBreaker: {perEndpoint: {maxConnections: 1}, maxPendingRequests: 4}
 """
 
 
@@ -172,7 +188,8 @@ def kinds():
     eq(client.response(last).status, 200, "status")
 
 
-@test("a stream on an open HTTP/2 connection that ends makes room, although the connection stays in use")
+@test("a stream on an open HTTP/2 connection that ends makes room, although the connection stays in use; so "
+      "do SETTINGS that allow more streams")
 def shared():
     gateway, backend = acted2(LIMITED, values={f.MAX_CONCURRENT_STREAMS: 2},
                               limits="maxConnections: 1, maxPendingRequests: 2",
@@ -188,7 +205,11 @@ def shared():
     eq(clients[0].response().status, 200, "status")
     streams.append(upstream.expect_request()[0])
     waiting(gateway, 0)
-    for at in (1, 2):
+    clients.append(gateway.client().request("GET", "/3", host="a"))
+    waiting(gateway, 1)
+    upstream.send(f.settings({f.MAX_CONCURRENT_STREAMS: 3}))
+    streams.append(upstream.expect_request()[0])
+    for at in (1, 2, 3):
         upstream.respond(streams[at], 200)
         eq(clients[at].response().status, 200, "status")
 
@@ -224,6 +245,7 @@ backends:
         # The next one opens a connection, and the second waits for it.
         second = backend.accept(settings=False, acks=False)
         eq(second.expect_request()[1].target, "/2/a", "who opens a connection")
+        waiting(gateway, 3)  # pendingTimeout applies to the second, not connectTimeout
 
         def serve_c():
             answer(held, clients["/1/held"])
@@ -242,6 +264,46 @@ backends:
         for path in ("/2/a", "/2/b", "/2/d"):
             eq(clients[path].response().status, 200, path)
         waiting(gateway, 0)
+
+
+@test("a free stream that the first one who waits may not use, because its session is elsewhere, goes to the "
+      "next one")
+def excluded():
+    ends = [H2Backend({f.MAX_CONCURRENT_STREAMS: most}) for most in (1, 2)]
+    gateway = Gateway(SESSIONS % tuple(end.port for end in ends), workers=1)
+    first = gateway.client().request("GET", "/session", host="a")
+    upstream = ends[0].accept()
+    upstream.respond(upstream.expect_request()[0], 200)
+    cookie = first.response().headers["Set-Cookie"].partition(";")[0]
+    clients, streams = {}, {}
+
+    def ask(path, *headers):
+        clients[path] = gateway.client().request("GET", path, headers=headers, host="a")
+
+    def arrives(upstream, path):
+        streams[path], message = upstream.expect_request()
+        eq(message.target, path, "who is served")
+
+    ask("/1")
+    arrives(upstream, "/1")
+    ask("/2")
+    other = ends[1].accept()
+    arrives(other, "/2")
+    ask("/3")
+    arrives(other, "/3")
+    ask("/sticks", ("Cookie", cookie))
+    waiting(gateway, 1)
+    ask("/free")
+    waiting(gateway, 2)
+    other.respond(streams["/2"], 200)
+    arrives(other, "/free")
+    waiting(gateway, 1)
+    upstream.respond(streams["/1"], 200)
+    arrives(upstream, "/sticks")
+    for end, path in ((other, "/3"), (other, "/free"), (upstream, "/sticks")):
+        end.respond(streams[path], 200)
+    for path, client in clients.items():
+        eq(client.response().status, 200, path)
 
 
 @test("perEndpoint.maxConnections: who waits gets the endpoint that has room first")

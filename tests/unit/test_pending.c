@@ -30,6 +30,7 @@ struct guest {
 	enum guest_state state;
 	bool is_woken; /* wake() was called, and has not arrived */
 	uint64_t most; /* places that others may have before it takes one; 0: those of the scene */
+	bool is_excluded; /* from the streams of its worker */
 	bool was_parked; /* since it had the turn: another one may have the turn already */
 	bool has_left; /* meanwhile: it may come again when the call has arrived */
 };
@@ -39,12 +40,14 @@ struct scene {
 	struct pending *pending;
 	atomic_uint_fast64_t used;
 	uint64_t places;
+	unsigned int streams[WORKERS]; /* free, for the guests of each worker */
 	struct guest guests[GUESTS];
 	uint64_t random;
 	unsigned int wakes;
 	unsigned int releases;
 	unsigned int leaves;
 	unsigned int others; /* offers and guests that are parked */
+	unsigned int declines; /* of offers of streams that are still there */
 };
 
 static void on_wake(struct pending_waiter *waiter)
@@ -67,6 +70,7 @@ static void scene_open(struct scene *scene, uint64_t seed, uint64_t places)
 		scene->guests[i].scene = scene;
 		scene->guests[i].waiter.wake = on_wake;
 		scene->guests[i].waiter.owner = &scene->guests[i % WORKERS];
+		scene->guests[i].is_excluded = seed >> i % 64 & 1;
 	}
 }
 
@@ -99,9 +103,27 @@ static void leave(struct guest *guest, enum guest_state next)
 	guest->state = next;
 }
 
+static unsigned int *streams_of(const struct guest *guest)
+{
+	return &guest->scene->streams[(guest - guest->scene->guests) % WORKERS];
+}
+
+static bool may_use_stream(const struct guest *guest)
+{
+	return !guest->is_excluded && *streams_of(guest);
+}
+
+static bool use_stream(struct guest *guest)
+{
+	bool may_use = may_use_stream(guest);
+
+	*streams_of(guest) -= may_use;
+	return may_use;
+}
+
 static void arrive(struct guest *guest)
 {
-	if (guest->state != GUEST_ABSENT || guest->is_woken)
+	if (guest->state != GUEST_ABSENT || guest->is_woken || use_stream(guest))
 		return;
 	if (pending_has(guest->scene->pending, PENDING_REQUESTS))
 		join(guest);
@@ -121,6 +143,20 @@ static bool overtakes(const struct guest *guest)
 			return true;
 	}
 	return false;
+}
+
+/* A thread looks for a stream and waits in one go. */
+static void wait_again(struct guest *guest)
+{
+	uint64_t what = pending_decline(&guest->waiter);
+
+	guest->state = GUEST_WAITS;
+	pending_wait(&guest->waiter);
+	if (!what || !*streams_of(guest))
+		return;
+	guest->scene->declines++;
+	(void)pending_offer(guest->scene->pending, PENDING_REQUESTS, guest->waiter.owner, what,
+			    guest->waiter.number);
 }
 
 static uint64_t places_of(const struct guest *guest)
@@ -146,22 +182,30 @@ static bool step(struct guest *guest)
 	}
 	switch (guest->state) {
 	case GUEST_FRESH:
-		if (quota_take(&scene->used, places_of(guest)))
+		if (use_stream(guest))
+			guest->state = GUEST_ABSENT;
+		else if (quota_take(&scene->used, places_of(guest)))
 			guest->state = GUEST_HAS;
 		else
 			join(guest);
 		return true;
 	case GUEST_TRIES:
-		if (pending_has_turn(&guest->waiter) && quota_take(&scene->used, places_of(guest))) {
+		if (use_stream(guest)) {
+			leave(guest, GUEST_ABSENT);
+		} else if (pending_has_turn(&guest->waiter) && quota_take(&scene->used, places_of(guest))) {
 			assert_false(overtakes(guest));
 			leave(guest, GUEST_HAS);
-		} else {
+		} else if (pending_has_turn(&guest->waiter)) {
 			guest->state = GUEST_FOUND_NONE;
+		} else {
+			wait_again(guest);
 		}
 		return true;
 	case GUEST_FOUND_NONE:
-		guest->state = GUEST_WAITS;
-		pending_wait(&guest->waiter);
+		if (use_stream(guest))
+			leave(guest, GUEST_ABSENT);
+		else
+			wait_again(guest);
 		return true;
 	case GUEST_GAVE:
 		guest->state = GUEST_ABSENT;
@@ -187,7 +231,7 @@ static void park(struct guest *guest)
 	pending_park(&guest->waiter);
 }
 
-/* The other guest's connection is open, and has nothing for this one. */
+/* The other guest's connection is open; the next step looks whether it has something for this one. */
 static void unpark(struct guest *guest)
 {
 	if (guest->state == GUEST_PARKED)
@@ -197,7 +241,8 @@ static void unpark(struct guest *guest)
 static void offer(struct guest *guest)
 {
 	guest->scene->others++;
-	pending_offer(guest->scene->pending, PENDING_REQUESTS, guest->waiter.owner);
+	++*streams_of(guest);
+	(void)pending_offer(guest->scene->pending, PENDING_REQUESTS, guest->waiter.owner, 1, 0);
 }
 
 static void give(struct guest *guest)
@@ -248,8 +293,11 @@ static void assert_settled(struct scene *scene)
 	assert_true(waits <= MOST);
 	if (waits)
 		assert_int_equal(scene->used, scene->places);
+	for (unsigned int i = 0; i < GUESTS; i++)
+		assert_false(scene->guests[i].state == GUEST_WAITS && may_use_stream(&scene->guests[i]));
 	/* A place wakes one, or is found by one that was about to wait; one that leaves wakes one. */
-	assert_true(scene->wakes <= 2 * (scene->releases + scene->leaves + 2 * scene->others));
+	assert_true(scene->wakes <=
+		    2 * (scene->releases + scene->leaves + 2 * scene->others + scene->declines));
 }
 
 static void act(struct scene *scene)
@@ -434,12 +482,14 @@ TEST(an_offer_wakes_the_first_of_its_owner_only)
 	struct scene scene;
 
 	fill(&scene);
-	pending_offer(scene.pending, PENDING_CONNECTIONS, scene.guests[2].waiter.owner);
+	assert_false(pending_offer(scene.pending, PENDING_CONNECTIONS, scene.guests[2].waiter.owner, 1, 0));
 	assert_int_equal(scene.wakes, 0);
-	pending_offer(scene.pending, PENDING_REQUESTS, scene.guests[2].waiter.owner);
+	assert_true(pending_offer(scene.pending, PENDING_REQUESTS, scene.guests[2].waiter.owner, 1, 0));
 	assert_int_equal(scene.wakes, 1);
 	assert_true(scene.guests[2].is_woken);
-	pending_offer(NULL, PENDING_REQUESTS, &scene);
+	assert_false(pending_offer(scene.pending, PENDING_REQUESTS, scene.guests[2].waiter.owner, 1,
+				   scene.guests[2 + WORKERS].waiter.number));
+	assert_false(pending_offer(NULL, PENDING_REQUESTS, &scene, 1, 0));
 	pending_released(NULL, PENDING_REQUESTS);
 	for (unsigned int i = 0; i < MOST; i++)
 		give_up(&scene.guests[i]);

@@ -25,7 +25,7 @@ static const struct {
 	{ PENDING_WOKEN, true, MOVE_WOKEN, PENDING_TRYING, true, 0, false },
 	{ PENDING_WOKEN, true, MOVE_LEAVE, PENDING_WOKEN, false, LINE_SECOND, true },
 	{ PENDING_WOKEN, false, MOVE_RELEASE, PENDING_WOKEN, true, 0, false },
-	{ PENDING_WOKEN, false, MOVE_OFFER, PENDING_WOKEN, false, 0, false },
+	{ PENDING_WOKEN, false, MOVE_OFFER, PENDING_WOKEN, false, LINE_SECOND, false },
 	{ PENDING_WOKEN, false, MOVE_WOKEN, PENDING_TRYING, false, 0, false },
 	{ PENDING_WOKEN, false, MOVE_LEAVE, PENDING_WOKEN, false, LINE_SECOND, true },
 	{ PENDING_TRYING, true, MOVE_RELEASE, PENDING_TRYING, true, 0, false },
@@ -34,7 +34,7 @@ static const struct {
 	{ PENDING_TRYING, true, MOVE_PARK, PENDING_PARKED, false, LINE_SECOND, true },
 	{ PENDING_TRYING, true, MOVE_LEAVE, PENDING_TRYING, false, LINE_SECOND, true },
 	{ PENDING_TRYING, false, MOVE_RELEASE, PENDING_TRYING, true, 0, false },
-	{ PENDING_TRYING, false, MOVE_OFFER, PENDING_TRYING, false, 0, false },
+	{ PENDING_TRYING, false, MOVE_OFFER, PENDING_TRYING, false, LINE_SECOND, false },
 	{ PENDING_TRYING, false, MOVE_WAIT, PENDING_WAITING, false, 0, false },
 	{ PENDING_TRYING, false, MOVE_PARK, PENDING_PARKED, false, LINE_SECOND, true },
 	{ PENDING_TRYING, false, MOVE_LEAVE, PENDING_TRYING, false, LINE_SECOND, true },
@@ -67,7 +67,7 @@ static void line_move(struct line_scene *scene, enum move move)
 		pending_released(scene->pending, PENDING_REQUESTS);
 		break;
 	case MOVE_OFFER:
-		pending_offer(scene->pending, PENDING_REQUESTS, scene);
+		(void)pending_offer(scene->pending, PENDING_REQUESTS, scene, 1, 0);
 		break;
 	case MOVE_WOKEN:
 		pending_woken(&scene->first);

@@ -32,6 +32,7 @@ struct scene {
 	struct load_balancer balancer;
 	unsigned int hits[ENDPOINTS_MAX];
 	uint64_t endpoint_most; /* 0: any */
+	bool needs_stream;
 	struct quota counts[ENDPOINTS_MAX];
 };
 
@@ -106,6 +107,7 @@ static void choose_many(struct scene *scene, const struct previous_hosts *previo
 						  .balancer = &scene->balancer,
 						  .previous_hosts = previous_hosts,
 						  .endpoint_most = scene->endpoint_most,
+						  .needs_stream = scene->needs_stream,
 						  .last = last };
 		struct upstream_endpoint *endpoint = upstream_choose(&scene->pool, &choice);
 
@@ -205,6 +207,28 @@ SCENE_TEST(an_endpoint_with_all_its_connections_gets_no_more_while_another_one_w
 		assert_int_equal(scene->hits[2], 0);
 		scene->endpoint_most = 0;
 		choose_many(scene, NULL, UINT32_MAX, CHOICE_LEAST_REQUESTS);
+	}
+}
+
+SCENE_TEST(a_request_that_needs_a_stream_goes_where_a_connection_is_open)
+{
+	struct scene *scene = *state;
+	struct upstream_endpoint *open;
+
+	for (uint32_t with_groups = 0; with_groups < 2; with_groups++) {
+		scene->backend.endpoint_count = 0;
+		for (uint32_t i = 0; i < 3; i++)
+			scene_add(scene, with_groups && i == 2, 1);
+		scene_order(scene);
+		scene->needs_stream = true;
+		choose_many(scene, NULL, UINT32_MAX, CHOICE_ALL_FULL);
+		open = upstream_pool_endpoint(&scene->pool, &scene->endpoints[2], &scene->wants);
+		assert_non_null(open);
+		open->h2_is_opening = true;
+		choose_many(scene, NULL, UINT32_MAX, with_groups ? CHOICE_FAILOVER : CHOICE_LEAST_REQUESTS);
+		assert_int_equal(scene->hits[2], ROUNDS);
+		open->h2_is_opening = false;
+		upstream_pool_leave(&scene->pool, open);
 	}
 }
 

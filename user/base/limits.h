@@ -94,6 +94,8 @@ enum limits {
 	LIMIT_FREE_RETRIES = 3, /* retries of a request that its connection had not accepted */
 	/* Of a worker to an endpoint: with that many, a refused stream is retried on one of them. */
 	LIMIT_H2_REFUSED_CONNECTIONS = 4,
+	/* Requests that are asked, one after another, whether they have use for a free stream. */
+	LIMIT_H2_DECLINED_OFFERS = 16,
 
 	/* Most bytes of one recv(), and of one direction in one turn; then other directions run. */
 	LIMIT_READ_BYTES = 64 * 1024,

@@ -74,18 +74,17 @@ static void line_drop_turn(struct pending_line *line, struct pending_waiter *wai
 	line->has_turn = waiter->has_turn = false;
 }
 
-/* Like line_pass_turn(). One that has the turn comes anyway. */
-static struct pending_waiter *line_offer(struct pending_line *line, const void *owner)
+/* Like line_pass_turn(). One that has the turn, or tries another offer, comes anyway. */
+static struct pending_waiter *line_offer(struct pending_line *line, const void *owner, uint64_t what,
+					 uint64_t behind)
 {
 	list_each(node, next, &line->waiting) {
 		struct pending_waiter *waiter = list_entry(node, struct pending_waiter, node);
 
-		if (waiter->owner != owner)
+		if (waiter->owner != owner || waiter->number <= behind || waiter->state != PENDING_WAITING)
 			continue;
-		if (waiter->state != PENDING_WAITING)
-			return NULL;
 		waiter->state = PENDING_WOKEN;
-		waiter->is_offered = true;
+		waiter->offered = what;
 		return waiter;
 	}
 	return NULL;
@@ -93,10 +92,10 @@ static struct pending_waiter *line_offer(struct pending_line *line, const void *
 
 static struct pending_waiter *line_pass_offer(struct pending_line *line, struct pending_waiter *waiter)
 {
-	bool is_offered = waiter->is_offered;
+	uint64_t what = waiter->offered;
 
-	waiter->is_offered = false;
-	return is_offered ? line_offer(line, waiter->owner) : NULL;
+	waiter->offered = 0;
+	return what ? line_offer(line, waiter->owner, what, waiter->number) : NULL;
 }
 
 static void call_wake(struct pending_waiter *waiter)
@@ -119,11 +118,12 @@ enum pending_result pending_join(struct pending *pending, enum pending_kind kind
 	list_init(&waiter->node);
 	waiter->pending = pending;
 	waiter->kind = kind;
-	waiter->number = pending->next_number++;
+	waiter->number = ++pending->next_number;
 	pending->waiter_count++;
 	/* Before `releases` is read: pending_released() does the opposite. */
 	atomic_fetch_add(&line->count, 1);
-	waiter->has_turn = waiter->is_offered = false;
+	waiter->has_turn = false;
+	waiter->offered = 0;
 	waiter->seen = atomic_load(&line->releases);
 	/* Those that are parked do not want a place now. */
 	is_first = !line->has_turn && list_is_empty(&line->waiting);
@@ -153,7 +153,7 @@ static struct pending_waiter *line_return(struct pending_line *line, struct pend
 	if (had_turn)
 		line_drop_turn(line, waiter);
 	waiter->state = PENDING_WAITING;
-	waiter->is_offered = false;
+	waiter->offered = 0;
 	return was_parked || (had_turn && line_first(line) != waiter) ? line_pass_turn(line) : NULL;
 }
 
@@ -170,6 +170,17 @@ void pending_wait(struct pending_waiter *waiter)
 		woken = line_return(line, waiter);
 	pthread_mutex_unlock(&waiter->pending->lock);
 	call_wake(woken);
+}
+
+uint64_t pending_decline(struct pending_waiter *waiter)
+{
+	uint64_t what;
+
+	pthread_mutex_lock(&waiter->pending->lock);
+	what = waiter->offered;
+	waiter->offered = 0;
+	pthread_mutex_unlock(&waiter->pending->lock);
+	return what;
 }
 
 /* It gives up its position; what it had goes to others. */
@@ -253,14 +264,16 @@ void pending_released(struct pending *pending, enum pending_kind kind)
 	call_wake(first);
 }
 
-void pending_offer(struct pending *pending, enum pending_kind kind, const void *owner)
+bool pending_offer(struct pending *pending, enum pending_kind kind, const void *owner, uint64_t what,
+		   uint64_t behind)
 {
 	struct pending_waiter *found;
 
 	if (!pending_has(pending, kind))
-		return;
+		return false;
 	pthread_mutex_lock(&pending->lock);
-	found = line_offer(&pending->lines[kind], owner);
+	found = line_offer(&pending->lines[kind], owner, what, behind);
 	pthread_mutex_unlock(&pending->lock);
 	call_wake(found);
+	return found != NULL;
 }

@@ -32,7 +32,7 @@
  *
  * An offer is for the waiters of one thread: a stream on a shared connection needs no place. Who gets one
  * does not have the turn, and stays in the line while it tries; when it leaves, the next one of this thread
- * gets the offer.
+ * behind it gets the offer. One that has no use for it declines, and the caller offers it to those behind.
  */
 enum pending_kind {
 	PENDING_REQUESTS,
@@ -65,9 +65,9 @@ struct pending_waiter {
 	struct pending *pending; /* borrowed */
 	enum pending_kind kind;
 	enum pending_state state;
-	uint64_t number;
+	uint64_t number; /* from 1 on, in the order in which they came */
 	bool has_turn; /* may take a place */
-	bool is_offered; /* it was woken by an offer that is not passed on yet */
+	uint64_t offered; /* what woke it, and is not passed on yet: pending_offer(); 0: nothing */
 	uint64_t seen; /* releases when it began to try with the turn */
 	const void *owner; /* who makes offers to it: the same for all waiters of a thread; NULL: nobody */
 	/* Called from any thread, without the lock; makes the thread of the waiter call pending_woken(). */
@@ -88,6 +88,11 @@ enum pending_result pending_join(struct pending *pending, enum pending_kind kind
 				 struct pending_waiter *waiter);
 /* The waiter, which tried or was parked, found no place: it is in its old position, or was woken at once. */
 void pending_wait(struct pending_waiter *waiter);
+/*
+ * Before pending_wait(): returns what the waiter was offered and could not use, which the caller offers to
+ * those behind it if it is still there. 0: nothing. Called by the thread of the waiter.
+ */
+uint64_t pending_decline(struct pending_waiter *waiter);
 /* The waiter waits for something else than a place: the next one tries. Idempotent. */
 void pending_park(struct pending_waiter *waiter);
 /* True if it may take a place now. */
@@ -100,10 +105,12 @@ bool pending_leave(struct pending_waiter *waiter);
 /* A place was given back. pending NULL: nobody waits. */
 void pending_released(struct pending *pending, enum pending_kind kind);
 /*
- * Something that is not counted as a place became usable for waiters of this owner: wakes the first of these,
- * unless it is woken already. NULL as above.
+ * Something that is not counted as a place became usable for waiters of this owner, in whose thread this is
+ * called: wakes the first one with a higher number than `behind` that is not woken already. False: there is
+ * none. what: names it, not 0. NULL as above.
  */
-void pending_offer(struct pending *pending, enum pending_kind kind, const void *owner);
+bool pending_offer(struct pending *pending, enum pending_kind kind, const void *owner, uint64_t what,
+		   uint64_t behind);
 /*
  * True if somebody in this line wants a place: who comes now does not take one, but joins. One that is parked
  * does not: it must not keep others from a place that it would not take. NULL as above.

@@ -144,9 +144,10 @@ void quota_give_connection(struct quota *quota)
 	pending_released(atomic_load(&whole->pending), PENDING_CONNECTIONS);
 }
 
-void quota_offer_stream(struct quota *quota, const void *owner)
+bool quota_offer_stream(struct quota *quota, const void *owner, uint64_t what, uint64_t behind)
 {
-	pending_offer(atomic_load(&whole_of(quota)->pending), PENDING_CONNECTIONS, owner);
+	return pending_offer(atomic_load(&whole_of(quota)->pending), PENDING_CONNECTIONS, owner, what,
+			     behind);
 }
 
 void quota_give_request(struct quota *quota)

@@ -82,7 +82,10 @@ bool quota_take_connection(struct quota *quota, struct quota_most most);
 void quota_give_connection(struct quota *quota);
 /* The same for a request. */
 void quota_give_request(struct quota *quota);
-/* A connection that is counted has a free stream for those of this owner who wait for a connection. */
-void quota_offer_stream(struct quota *quota, const void *owner);
+/*
+ * A connection that is counted has a free stream for those of this owner who wait for a connection, and whose
+ * number is higher than `behind`. False: there are none. what: the connection, as in pending_offer().
+ */
+bool quota_offer_stream(struct quota *quota, const void *owner, uint64_t what, uint64_t behind);
 /* The lines of those who wait; NULL on no memory. Before the caller looks for a place. Any thread. */
 struct pending *quota_pending(struct quota *quota);

@@ -463,10 +463,14 @@ struct h2_stream *h2_session_any(struct h2_session *session)
 						: list_entry(session->streams.next, struct h2_stream, node);
 }
 
+uint32_t h2_session_most_streams(const struct h2_session *session)
+{
+	return nghttp2_session_get_remote_settings(session->library, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 uint32_t h2_session_capacity(const struct h2_session *session)
 {
-	uint32_t peer_max = nghttp2_session_get_remote_settings(session->library,
-								NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+	uint32_t peer_max = h2_session_most_streams(session);
 	uint32_t next_id = nghttp2_session_get_next_stream_id(session->library);
 	uint32_t left = next_id > INT32_MAX ? 0 : (INT32_MAX - next_id) / 2 + 1;
 	uint32_t most = peer_max > session->open_streams ? peer_max - session->open_streams : 0;

@@ -169,6 +169,8 @@ uint64_t h2_session_written(const struct h2_session *session); /* payload accept
 struct h2_stream *h2_session_any(struct h2_session *session);
 /* Client: how many more streams the peer allows now; 0 after a GOAWAY of either side. */
 uint32_t h2_session_capacity(const struct h2_session *session);
+/* Streams that the peer allows at a time: its SETTINGS_MAX_CONCURRENT_STREAMS, without a limit UINT32_MAX. */
+uint32_t h2_session_most_streams(const struct h2_session *session);
 bool h2_session_is_settled(const struct h2_session *session); /* the peer's first SETTINGS came */
 bool h2_session_has_goaway(const struct h2_session *session); /* the peer sent one */
 

@@ -118,17 +118,6 @@ enum stream_step attempt_send(struct stream *stream)
 	return STEP_PUMP;
 }
 
-static void attempt_begin_exchange(struct stream *stream)
-{
-	struct exchange *exchange = stream->exchange;
-	struct exchange_timeouts timeouts;
-
-	attempt_timeouts(stream, &timeouts);
-	exchange->try_deadline_ms =
-		timeouts.per_try_ns ? proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.per_try_ns) : 0;
-	arena_reset(&exchange->response_arena);
-}
-
 enum stream_step attempt_start(struct stream *stream)
 {
 	const struct backend_tls *tls = stream->backend->tls;
@@ -138,8 +127,9 @@ enum stream_step attempt_start(struct stream *stream)
 	if (tls && tls->invalid_reason.len)
 		return step_reply_kind(stream, 500, SPAN("TLS to the backend cannot be set up"),
 				       tls->invalid_reason, END_BACKEND_TLS_INVALID);
+	attempt_begin_try(stream);
 	if (stream->exchange)
-		attempt_begin_exchange(stream);
+		arena_reset(&stream->exchange->response_arena);
 	tracing_attempt_begin(stream);
 	if (!attempt_admit(stream))
 		return attempt_overload(stream);

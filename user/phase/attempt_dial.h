@@ -24,5 +24,7 @@ enum stream_step attempt_overload(struct stream *stream);
 enum stream_step attempt_forbid(struct stream *stream);
 /* Sets the text of the error; copied. */
 void attempt_note_fault(struct stream *stream, const char *fault);
+/* backendRequestTimeout begins; nothing for a tunnel. */
+void attempt_begin_try(struct stream *stream);
 /* The timeouts of the request at the chosen backend; only the connect timeout applies to a tunnel. */
 void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts);

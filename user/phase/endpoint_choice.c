@@ -14,6 +14,7 @@
 #include "user/phase/session.h"
 #include "user/phase/transform.h"
 #include "user/stream/attempt_hold.h"
+#include "user/stream/attempt_wait.h"
 #include "user/upstream/forward.h"
 #include "user/upstream/upstream.h"
 #include "user/upstream/upstream_choice.h"
@@ -148,6 +149,8 @@ static int place_choose_any(struct stream *stream, const struct upstream_wants *
 		.balancer = stream->backend->balancer,
 		.previous_hosts = attempt->previous_hosts,
 		.endpoint_most = circuit_breaker_endpoint_most(stream->backend->breaker),
+		/* A key that moved to another endpoint would lose what that one knows of it. */
+		.needs_stream = !affinity && attempt_wait_needs_stream(stream),
 		.announced = stream->client->http ? &stream->client->http->announced : NULL,
 		.last = attempt->endpoint_index
 	};

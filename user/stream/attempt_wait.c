@@ -5,6 +5,7 @@
 
 #include "policy/circuit_breaker.h"
 #include "user/base/mem.h"
+#include "user/upstream/upstream_h2.h"
 
 static struct quota *quota_of(const struct stream *stream)
 {
@@ -32,6 +33,12 @@ bool attempt_wait_may_take(const struct stream *stream, enum pending_kind kind)
 	if (has_joined(stream, kind))
 		return pending_has_turn(&stream->attempt.wait->waiter);
 	return !pending_has(atomic_load(&quota_of(stream)->pending), kind);
+}
+
+bool attempt_wait_needs_stream(const struct stream *stream)
+{
+	return has_joined(stream, PENDING_CONNECTIONS) && stream->attempt.wait->waiter.offered &&
+	       !pending_has_turn(&stream->attempt.wait->waiter);
 }
 
 /* In the worker of the stream. */
@@ -78,7 +85,11 @@ int attempt_wait_join(struct stream *stream, enum pending_kind kind, bool may_sh
 	enum pending_result result;
 
 	if (wait && wait->has_joined) {
+		uint64_t declined = pending_decline(&wait->waiter);
+
 		pending_wait(&wait->waiter);
+		if (declined)
+			upstream_h2_declined(&stream->proxy->pool, declined, wait->waiter.number);
 		return PENDING_IS_BEHIND;
 	}
 	if (!wait)
@@ -95,10 +106,12 @@ int attempt_wait_join(struct stream *stream, enum pending_kind kind, bool may_sh
 	return (int)result;
 }
 
-void attempt_wait_park(struct stream *stream)
+bool attempt_wait_park(struct stream *stream)
 {
-	if (has_joined(stream, PENDING_CONNECTIONS))
-		pending_park(&stream->attempt.wait->waiter);
+	if (!has_joined(stream, PENDING_CONNECTIONS))
+		return false;
+	pending_park(&stream->attempt.wait->waiter);
+	return true;
 }
 
 /* False: the message frees it. */

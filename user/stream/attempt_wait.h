@@ -23,14 +23,19 @@ struct attempt_wait {
 bool attempt_wait_is_on(const struct stream *stream);
 /* False if others wait for such a place, and it is not the stream's turn to take one. */
 bool attempt_wait_may_take(const struct stream *stream, enum pending_kind kind);
+/* True if it was woken for a stream on an open connection, and may not open another one. */
+bool attempt_wait_needs_stream(const struct stream *stream);
 /*
  * It has found no place. PENDING_IS_FIRST: try once more, at once. PENDING_IS_BEHIND: it waits, and the
  * driver gets STEP_ATTEMPT when it is its turn. PENDING_IS_FULL: too many wait. Or -ENOMEM. may_share: a
  * stream on a connection of this worker would do as well.
  */
 int attempt_wait_join(struct stream *stream, enum pending_kind kind, bool may_share);
-/* It waits for a connection that another attempt opens: it keeps its position, but the next one tries. */
-void attempt_wait_park(struct stream *stream);
+/*
+ * It waits for a connection that another attempt opens: it keeps its position, but the next one tries.
+ * False: it is in no line.
+ */
+bool attempt_wait_park(struct stream *stream);
 /* It has such a place: the next one in the line is woken. */
 void attempt_wait_leave(struct stream *stream, enum pending_kind kind);
 /* The attempt ends. Idempotent. */

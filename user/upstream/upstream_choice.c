@@ -40,8 +40,8 @@ static bool is_full(struct upstream_pool *pool, const struct upstream_choice *ch
 	struct upstream_endpoint *record, *own;
 	bool is_shared;
 
-	if (!choice->endpoint_most || !endpoint->quota ||
-	    !quota_is_full(endpoint->quota, choice->endpoint_most))
+	if (!choice->needs_stream && (!choice->endpoint_most || !endpoint->quota ||
+				      !quota_is_full(endpoint->quota, choice->endpoint_most)))
 		return false;
 	record = upstream_pool_endpoint(pool, endpoint, choice->wants);
 	if (!record)
@@ -259,7 +259,7 @@ static struct upstream_endpoint *choose_by_group(struct upstream_pool *pool, str
 	bool has_failed = false;
 
 	for (enum choice_pass pass = PASS_AVAILABLE; pass < PASS_COUNT; pass++) {
-		if (pass == PASS_FULL && !choice->endpoint_most)
+		if (pass == PASS_FULL && !choice->endpoint_most && !choice->needs_stream)
 			continue;
 		for (uint32_t i = 0; i < groups->group_count && !chosen && !has_failed; i++) {
 			chosen = choose_in_group(pool, choice, &groups->group_list[i], pass, &has_failed);
@@ -291,7 +291,7 @@ struct upstream_endpoint *upstream_choose(struct upstream_pool *pool, struct ups
 	const struct endpoint_groups one = { &all, 1 };
 
 	choice->panics = health_group_panics(choice->backend, loop_now_ms(pool->loop));
-	if (!groups->group_count && choice->endpoint_most)
+	if (!groups->group_count && (choice->endpoint_most || choice->needs_stream))
 		groups = &one;
 	return groups->group_count ? choose_by_group(pool, choice, groups) : choose_equal(pool, choice);
 }

@@ -49,11 +49,35 @@ static void upstream_h2_give_count(struct upstream_h2 *h2)
 	h2->quota = NULL;
 }
 
-/* Those who wait in this worker may use it, although no connection is given back. */
-static void upstream_h2_offer(const struct upstream_h2 *h2)
+/*
+ * Those who wait in this worker may use it, although no connection is given back: first those behind the last
+ * one that had no use for it.
+ */
+static void upstream_h2_offer(struct upstream_h2 *h2)
 {
-	if (h2->quota)
-		quota_offer_stream(h2->quota, h2->upstream->pool);
+	const struct upstream *upstream = h2->upstream;
+
+	/* In no list: it takes no more streams. */
+	if (!h2->quota || list_is_empty(&h2->node))
+		return;
+	h2->declined_count = 0;
+	if (quota_offer_stream(h2->quota, upstream->pool, upstream->handle, h2->declined_number) ||
+	    !h2->declined_number)
+		return;
+	h2->declined_number = 0;
+	(void)quota_offer_stream(h2->quota, upstream->pool, upstream->handle, 0);
+}
+
+void upstream_h2_declined(struct upstream_pool *pool, uint64_t handle, uint64_t number)
+{
+	struct upstream *upstream = slab_find(pool->upstreams, handle);
+	struct upstream_h2 *h2 = upstream ? upstream->h2 : NULL;
+
+	if (!h2 || !h2->quota || list_is_empty(&h2->node) || h2_session_capacity(h2->link.session) == 0)
+		return;
+	h2->declined_number = number;
+	if (++h2->declined_count < LIMIT_H2_DECLINED_OFFERS)
+		(void)quota_offer_stream(h2->quota, pool, handle, number);
 }
 
 /* Sends what was written last: a reset, or the last window. */
@@ -140,8 +164,12 @@ void upstream_h2_on_timer(struct upstream *upstream)
 static void upstream_h2_on_fed(struct h2_link *link)
 {
 	struct upstream_h2 *h2 = container_of(link, struct upstream_h2, link);
+	uint32_t before = h2->most_streams;
 
-	if (!h2->is_settling || !h2_session_is_settled(link->session))
+	if (!h2_session_is_settled(link->session))
+		return;
+	h2->most_streams = h2_session_most_streams(link->session);
+	if (!h2->is_settling && h2->most_streams <= before)
 		return;
 	upstream_h2_settle(h2);
 	upstream_h2_offer(h2);

@@ -18,6 +18,10 @@ struct upstream_h2 {
 	uint32_t stream_count;
 	/* one reference: of the backend that it is counted for, while it has streams; NULL: not counted */
 	struct quota *quota;
+	uint32_t most_streams; /* that the backend allowed when bytes of it were last read */
+	/* Waiters that had no use for its streams: how many since the last offer, the number of the last. */
+	uint32_t declined_count;
+	uint64_t declined_number;
 	bool is_settling; /* waits for the first SETTINGS: one stream, others wait */
 	bool is_dead; /* the socket has ended; its streams are notified */
 	bool is_eof; /* the end was a FIN */
@@ -36,6 +40,11 @@ void upstream_h2_leave(struct upstream *upstream);
  * back with its last stream.
  */
 void upstream_h2_take_count(struct upstream *upstream, struct quota *quota);
+/*
+ * The waiter with this number had no use for a free stream of the connection with this handle, if it still
+ * exists: it is offered to those behind.
+ */
+void upstream_h2_declined(struct upstream_pool *pool, uint64_t handle, uint64_t number);
 /* For upstream->idle_timer: no SETTINGS came, or the connection was idle. */
 void upstream_h2_on_timer(struct upstream *upstream);
 /* The connection refused a stream: the endpoint's other connections are preferred from now on. */
