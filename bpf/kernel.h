@@ -55,15 +55,30 @@ struct dst_entry {
 
 struct tcp_ulp_ops;
 
+struct super_block {
+	__u32 s_dev;
+};
+
+struct inode {
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+
 struct file {
 	unsigned int f_flags;
+	struct inode *f_inode;
 };
 
 struct socket {
 	struct file *file;
 };
 
+struct mm_struct {
+	struct file *exe_file;
+};
+
 struct task_struct {
+	struct mm_struct *mm;
 	struct task_struct *group_leader;
 	char comm[16];
 };

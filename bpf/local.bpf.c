@@ -444,7 +444,8 @@ static __always_inline void sender_name(const struct local_kernel *k, __u64 cook
 
 /*
  * `flags` has MSG_DONTWAIT if the descriptor is non-blocking, too. A receiver without it leaves the lane with
- * the next message of the gateway (receiver_check()).
+ * the next message of the gateway (receiver_check()), also if its read has failed: EAGAIN may be the damage
+ * that is to end here.
  *
  * Runs after each read of any socket of this host, so it must return at once for sockets that are not ours.
  */
@@ -456,7 +457,7 @@ int BPF_PROG(local_read, struct sock *sk, int len, int flags)
 	struct local_handle slot;
 	struct local_end *end;
 
-	if (len <= 0 || !cookie || !sk->sk_user_data)
+	if ((len <= 0 && flags & DONTWAIT) || !cookie || !sk->sk_user_data)
 		return 0;
 	in = record_find(&bypass_of, cookie);
 	if (!in)
@@ -464,6 +465,8 @@ int BPF_PROG(local_read, struct sock *sk, int len, int flags)
 	end = flags & DONTWAIT ? NULL : bpf_map_lookup_elem(&local_ends, &cookie);
 	if (end && end->is_local && !end->blocks)
 		blocking_note(sk, end);
+	if (len <= 0)
+		return 0;
 	slot = in->user.back;
 	out = bpf_map_lookup_elem(&local_records, &slot.index);
 	if (!out || LOAD(out->user.generation) != slot.generation)

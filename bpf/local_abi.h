@@ -124,6 +124,19 @@ struct local_expected {
 
 #define LOCAL_PROGRAM_BYTES 16 /* comm of a process, with its 0 */
 
+/* The file that a process runs, whatever its name and its network namespace. Key of map local_executables. */
+struct local_executable {
+	__u64 inode; /* 0: not known */
+	__u32 device; /* of its file system, as the kernel numbers it */
+	__u32 pad;
+};
+
+/* Value of map local_connecting: who called connect(). */
+struct local_client {
+	char program[LOCAL_PROGRAM_BYTES];
+	struct local_executable executable;
+};
+
 /*
  * A socket of the gateway, or a local application's socket connected to one; the key is its cookie. Written
  * by the sockops program.
@@ -137,12 +150,14 @@ struct local_end {
 	__u8 blocks; /* 1: its recv() waits in the kernel, see local_read() */
 	__u8 pad;
 	char program[LOCAL_PROGRAM_BYTES]; /* whose socket it is, "": not known (yet) */
+	struct local_executable executable; /* client: that called connect() */
 };
 
 LOCAL_ASSERT(sizeof(struct local_listener) == 32, "abi");
 LOCAL_ASSERT(sizeof(struct local_connection) == 48, "abi");
 LOCAL_ASSERT(sizeof(struct local_expected) == 16, "abi");
-LOCAL_ASSERT(sizeof(struct local_end) == 40, "abi");
+LOCAL_ASSERT(sizeof(struct local_client) == 32, "abi");
+LOCAL_ASSERT(sizeof(struct local_end) == 56, "abi");
 
 /* The receiver of a bypass has space, and its sender waits. */
 struct local_lane_event {
@@ -157,6 +172,7 @@ struct local_lane_event {
 #define LOCAL_SLOTS_MAX (1u << 20)
 #define LOCAL_LISTENERS_MAX 1024u
 #define LOCAL_EXPECTED_MAX 4096u
+#define LOCAL_EXECUTABLES_MAX 1024u
 /*
  * The fastest size from 64 KiB to 4 MiB with a reader that pauses; with smaller ones too many bytes fall back
  * to TCP.

@@ -97,12 +97,12 @@ struct {
 	__type(value, __u32);
 } local_announced SEC(".maps");
 
-/* Cookies of sockets that connect to a listener of the gateway -> the program that called connect(). */
+/* Cookies of sockets that connect to a listener of the gateway -> who called connect(). */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, LOCAL_EXPECTED_MAX);
 	__type(key, __u64);
-	__type(value, char[LOCAL_PROGRAM_BYTES]);
+	__type(value, struct local_client);
 } local_connecting SEC(".maps");
 
 /* Addresses at which a server of this host was seen to wait in recv(): its later sockets stay with TCP. */
@@ -112,6 +112,17 @@ struct {
 	__type(key, struct local_listener);
 	__type(value, __u32);
 } local_blocking SEC(".maps");
+
+/*
+ * Executables that connected with a non-blocking descriptor and were seen to wait in recv() of it: their
+ * later sockets stay with TCP.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LOCAL_EXECUTABLES_MAX);
+	__type(key, struct local_executable);
+	__type(value, __u32);
+} local_executables SEC(".maps");
 
 /* Addresses of the gateway's listeners -> flags that only user space uses. */
 struct {

@@ -67,6 +67,15 @@ static __always_inline void program_note(char ret_program[LOCAL_PROGRAM_BYTES])
 	bpf_probe_read_kernel_str(ret_program, LOCAL_PROGRAM_BYTES, &leader->comm);
 }
 
+static __always_inline void executable_note(struct local_executable *ret_executable)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	const struct inode *inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
+
+	ret_executable->inode = BPF_CORE_READ(inode, i_ino);
+	ret_executable->device = BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
 enum end_kind {
 	END_OWN, /* of the gateway */
 	END_CLIENT, /* of an application that connected to the gateway */
@@ -83,10 +92,12 @@ static __always_inline bool end_add(struct bpf_sock_ops *ops, const struct tcp_s
 				 .is_local = kind != END_OWN,
 				 .is_client = kind == END_CLIENT,
 				 .blocks = blocks };
-	const char *program = kind == END_CLIENT ? bpf_map_lookup_elem(&local_connecting, &cookie) : NULL;
+	const struct local_client *client =
+		kind == END_CLIENT ? bpf_map_lookup_elem(&local_connecting, &cookie) : NULL;
 
-	if (program) {
-		__builtin_memcpy(end.program, program, sizeof(end.program));
+	if (client) {
+		__builtin_memcpy(end.program, client->program, sizeof(end.program));
+		end.executable = client->executable;
 		bpf_map_delete_elem(&local_connecting, &cookie);
 	}
 	if (bpf_map_update_elem(&local_ends, &cookie, &end, BPF_NOEXIST))
@@ -134,11 +145,11 @@ static __always_inline const struct file *file_of(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_socket, file);
 }
 
-/* A program connects to the gateway: note its name. Later callbacks may run in any process. */
+/* A program connects to the gateway: note which. Later callbacks may run in any process. */
 static __always_inline void connect_begins(struct bpf_sock_ops *ops, const struct tcp_sock *tp)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-	char program[LOCAL_PROGRAM_BYTES] = "";
+	struct local_client client = { 0 };
 	__u64 cookie = bpf_get_socket_cookie(ops);
 	__u32 address[4];
 
@@ -146,8 +157,9 @@ static __always_inline void connect_begins(struct bpf_sock_ops *ops, const struc
 	if (!is_listener(ops, address, bpf_ntohs(sk->__sk_common.skc_dport)) ||
 	    bpf_map_lookup_elem(&local_announced, &cookie))
 		return;
-	program_note(program);
-	bpf_map_update_elem(&local_connecting, &cookie, program, BPF_ANY);
+	program_note(client.program);
+	executable_note(&client.executable);
+	bpf_map_update_elem(&local_connecting, &cookie, &client, BPF_ANY);
 }
 
 /* Has a server at this address been seen to wait in recv()? */
@@ -160,7 +172,19 @@ static __always_inline bool server_blocks(struct bpf_sock_ops *ops, const struct
 	return bpf_map_lookup_elem(&local_blocking, &key) != NULL;
 }
 
-/* The application has waited in recv() of this socket. */
+/*
+ * Does this client make its descriptor blocking after connect(), as its executable was seen to do? The one
+ * that called connect() counts, even if another one reads later.
+ */
+static __always_inline bool client_blocks(__u64 cookie)
+{
+	const struct local_client *client = bpf_map_lookup_elem(&local_connecting, &cookie);
+
+	return client && client->executable.inode && !BROKEN(LOCAL_BREAK_EXECUTABLE) &&
+	       bpf_map_lookup_elem(&local_executables, &client->executable);
+}
+
+/* The application has waited in recv() of this socket, or would have. */
 static __always_inline void blocking_note(const struct sock *sk, struct local_end *end)
 {
 	struct local_listener key = { .netns_cookie = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie),
@@ -170,8 +194,11 @@ static __always_inline void blocking_note(const struct sock *sk, struct local_en
 	STORE(end->blocks, 1);
 	if (!end->program[0])
 		program_note(end->program);
-	if (end->is_client)
+	if (end->is_client) {
+		if (end->executable.inode)
+			bpf_map_update_elem(&local_executables, &end->executable, &value, BPF_ANY);
 		return;
+	}
 	address_of_self(sk, key.address);
 	bpf_map_update_elem(&local_blocking, &key, &value, BPF_ANY);
 }
@@ -207,7 +234,7 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 		if (!file || tp->inet_conn.icsk_ulp_ops || BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) ||
 		    tp->write_seq != tp->snd_nxt ||
 		    !local_socket_add(ops, tp, cookie, END_CLIENT,
-				      !(BPF_CORE_READ(file, f_flags) & NONBLOCK)))
+				      !(BPF_CORE_READ(file, f_flags) & NONBLOCK) || client_blocks(cookie)))
 			return;
 		expected.is_local = 1;
 	}

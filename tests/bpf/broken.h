@@ -42,6 +42,7 @@ enum local_break_rule {
 	LOCAL_BREAK_SEQUENCE = 1 << 6, /* connections are told apart by their addresses alone */
 	LOCAL_BREAK_CLOSED = 1 << 7, /* a closed socket is remembered */
 	LOCAL_BREAK_BLOCKING = 1 << 18, /* who waits in recv() may be in the map */
+	LOCAL_BREAK_EXECUTABLE = 1 << 19, /* a client that blocks after connect() is not known again */
 	LOCAL_BREAK_SMALL = 1 << 8, /* a queued message costs its bytes only */
 	/* of user space */
 	LOCAL_BREAK_UNSENT = 1 << 9, /* bytes that wait in user space count as forwarded */

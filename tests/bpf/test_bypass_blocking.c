@@ -15,6 +15,7 @@
 #include "tests/bpf/bypass_rig.h"
 #include "tests/bpf/local_rig.h"
 #include "tests/lib/test.h"
+#include "user/kernel/local/local_programs.h"
 
 static uint32_t broken;
 #define SOCKMAP_BROKEN(rule) (broken & (rule))
@@ -83,22 +84,27 @@ struct scene {
 	int listener, own, app;
 };
 
-static void scene_open(struct scene *s, bool is_broken)
+static void scene_open(struct scene *s, uint32_t rules)
 {
 	struct local_options options = { .override = { .before_load = rig_break, .arg = &broken } };
 
-	broken = is_broken ? LOCAL_BREAK_BLOCKING : 0;
+	broken = rules;
 	options.override.elf = local_broken_bpf__elf_bytes(&options.override.elf_bytes);
 	*s = (struct scene){ .local = local_rig_load(&options), .own = -1, .app = -1 };
 	assert_int_equal(local_worker_create(s->local, &s->worker), 0);
 	s->listener = rig_listen(AF_INET, &s->address, 0, 0);
 }
 
-static void scene_close(struct scene *s)
+static void ends_close(struct scene *s)
 {
 	bypass_stop(&s->bypass);
 	rig_close(&s->own);
 	rig_close(&s->app);
+}
+
+static void scene_close(struct scene *s)
+{
+	ends_close(s);
 	rig_close(&s->listener);
 	local_worker_free(s->worker);
 	local_free(s->local);
@@ -118,22 +124,29 @@ static uint64_t left_for_blocking(struct local *local)
 	return counts[LOCAL_REASON_BLOCKING];
 }
 
-static int client_connects(struct scene *s)
+/* Its descriptor is blocking from the beginning, or, as that of hiredis, from the end of connect() on. */
+static int client_connects(struct scene *s, bool is_late)
 {
-	assert_int_equal(local_listener_add(s->local, (struct sockaddr *)&s->address), 0);
+	struct sockaddr *address = (struct sockaddr *)&s->address;
+
+	assert_int_equal(local_listener_add(s->local, address), 0);
 	s->app = rig_socket(AF_INET, 0, 0);
-	assert_int_equal(connect(s->app, (struct sockaddr *)&s->address, sizeof(s->address)), 0);
+	if (is_late)
+		rig_connect_to(s->app, &s->address);
+	else
+		assert_int_equal(connect(s->app, address, sizeof(s->address)), 0);
+	set_blocking(s->app, true);
 	s->own = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	return bypass_start(&s->bypass, s->worker, s->own);
 }
 
-/* True: recv() of the client returns what the gateway sends, and signals do not end it. */
-static bool client_waits(struct scene *s)
+/* True: recv() of the application returns what the gateway sends, and signals do not end it. */
+static bool app_waits(struct scene *s)
 {
 	struct waiter w;
 
 	waiter_start(&w, s->app);
-	assert_int_equal(send(s->own, "late", 4, MSG_NOSIGNAL), 4);
+	assert_true(send_on(&s->bypass, s->own, "late"));
 	return waiter_reads(&w, "late");
 }
 
@@ -142,17 +155,58 @@ TEST(a_client_that_waits_in_recv_is_left_to_tcp)
 	struct local_end end = { 0 };
 	struct scene s;
 
-	scene_open(&s, false);
-	assert_int_equal(client_connects(&s), -EOPNOTSUPP);
+	scene_open(&s, 0);
+	assert_int_equal(client_connects(&s, false), -EOPNOTSUPP);
 	assert_int_equal(left_for_blocking(s.local), 1);
-	assert_true(client_waits(&s));
+	assert_true(app_waits(&s));
 	scene_close(&s);
 
-	scene_open(&s, true);
-	assert_int_equal(client_connects(&s), 0);
+	scene_open(&s, LOCAL_BREAK_BLOCKING);
+	assert_int_equal(client_connects(&s, false), 0);
 	assert_int_equal(local_end_find(s.local, s.bypass.far_cookie, &end), 0);
 	assert_true(is_named_for_us(&end));
-	assert_false(client_waits(&s));
+	assert_false(app_waits(&s));
+	scene_close(&s);
+}
+
+static void app_reads(struct scene *s, const char *text)
+{
+	char bytes[16];
+
+	assert_true(send_on(&s->bypass, s->own, text));
+	assert_int_equal(recv(s->app, bytes, sizeof(bytes), 0), strlen(text));
+}
+
+/* Its first connection enters the lane, because nothing is known yet. Returns how the second one begins. */
+static int second_begins(struct scene *s)
+{
+	assert_int_equal(client_connects(s, true), 0);
+	app_reads(s, "a");
+	app_reads(s, "b");
+	assert_true(s->bypass.has_left);
+	ends_close(s);
+	return client_connects(s, true);
+}
+
+TEST(a_client_that_waits_only_after_connect_does_not_return)
+{
+	struct local_program rows[LOCAL_PROGRAMS_MAX];
+	struct scene s;
+	size_t count;
+
+	scene_open(&s, 0);
+	assert_int_equal(second_begins(&s), -EOPNOTSUPP);
+	assert_int_equal(left_for_blocking(s.local), 2);
+	assert_false(local_programs(s.local, rows, &count));
+	assert_int_equal(count, 1);
+	assert_true(rows[0].is_client && !rows[0].bypasses);
+	assert_int_equal(rows[0].reason, LOCAL_REASON_BLOCKING);
+	assert_true(app_waits(&s));
+	scene_close(&s);
+
+	scene_open(&s, LOCAL_BREAK_EXECUTABLE);
+	assert_int_equal(second_begins(&s), 0);
+	assert_false(app_waits(&s));
 	scene_close(&s);
 }
 
@@ -168,16 +222,9 @@ static int server_accepts(struct scene *s)
 
 static bool server_waits(struct scene *s)
 {
-	struct waiter w;
-	char byte;
-
-	assert_true(send_on(&s->bypass, s->own, "a"));
-	assert_int_equal(recv(s->app, &byte, 1, 0), 1);
-	assert_true(send_on(&s->bypass, s->own, "b"));
-	assert_int_equal(recv(s->app, &byte, 1, 0), 1);
-	waiter_start(&w, s->app);
-	assert_true(send_on(&s->bypass, s->own, "late"));
-	return waiter_reads(&w, "late");
+	app_reads(s, "a");
+	app_reads(s, "b");
+	return app_waits(s);
 }
 
 TEST(a_server_that_waits_in_recv_leaves_and_does_not_return)
@@ -185,22 +232,37 @@ TEST(a_server_that_waits_in_recv_leaves_and_does_not_return)
 	struct local_end end = { 0 };
 	struct scene s;
 
-	scene_open(&s, false);
+	scene_open(&s, 0);
 	assert_int_equal(server_accepts(&s), 0);
 	assert_true(server_waits(&s));
 	assert_true(s.bypass.has_left);
 	assert_int_equal(left_for_blocking(s.local), 1);
 	assert_int_equal(local_end_find(s.local, s.bypass.far_cookie, &end), 0);
 	assert_true(is_named_for_us(&end));
-	bypass_stop(&s.bypass);
-	rig_close(&s.own);
-	rig_close(&s.app);
+	ends_close(&s);
 	assert_int_equal(server_accepts(&s), -EOPNOTSUPP);
 	assert_int_equal(left_for_blocking(s.local), 2);
 	scene_close(&s);
 
-	scene_open(&s, true);
+	scene_open(&s, LOCAL_BREAK_BLOCKING);
 	assert_int_equal(server_accepts(&s), 0);
 	assert_false(server_waits(&s));
+	scene_close(&s);
+}
+
+/* Its first recv() has nothing to read yet, and is what shows that it waits. */
+TEST(a_server_whose_recv_has_failed_does_not_return)
+{
+	struct waiter w;
+	struct scene s;
+
+	scene_open(&s, 0);
+	assert_int_equal(server_accepts(&s), 0);
+	waiter_start(&w, s.app);
+	pthread_join(w.thread, NULL);
+	assert_int_equal(w.error, EAGAIN);
+	ends_close(&s);
+	assert_int_equal(server_accepts(&s), -EOPNOTSUPP);
+	assert_true(app_waits(&s));
 	scene_close(&s);
 }

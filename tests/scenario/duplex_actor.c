@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -24,7 +25,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -195,15 +195,38 @@ static void *send_all(void *argument)
 	return NULL;
 }
 
+/*
+ * Waits, then reads. -1 and EAGAIN: a lane may wake a reader for nothing, or limit_ms are over (-1: never). A
+ * reader that waits in recv() itself would be left to TCP, and what follows would be no test of these lanes.
+ */
+static ssize_t receive(int fd, void *buffer, size_t size, int limit_ms)
+{
+	struct pollfd item = { .fd = fd, .events = POLLIN };
+
+	poll(&item, 1, limit_ms);
+	return recv(fd, buffer, size, MSG_DONTWAIT);
+}
+
+static ssize_t receive_patiently(int fd, void *buffer, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = receive(fd, buffer, size, -1);
+	while (n < 0 && errno == EAGAIN);
+	return n;
+}
+
 static long read_all(struct actor *a, unsigned char *buffer)
 {
 	const struct way *w = a->way;
+	/* Who is to leave looks from time to time whether it is time: reset(). */
+	int limit_ms = opposite(a)->way->end == END_RST ? 20 : -1;
 	long got = result->got[a->number];
 
 	for (long count = 1; !plan.is_counted || got < w->bytes; count++) {
-		ssize_t n = recv(a->to, buffer, w->read_most, 0);
+		ssize_t n = receive(a->to, buffer, w->read_most, limit_ms);
 
-		/* Also with a blocking socket: a lane may wake a reader for nothing. */
 		if (n < 0 && errno == EAGAIN) {
 			if (a->is_leaving)
 				return -3;
@@ -229,27 +252,11 @@ static void *read_thread(void *argument)
 	if (w->read_after_sent)
 		sem_wait(&opposite(a)->sent);
 	pause_us(w->read_after_us);
-	if (opposite(a)->way->end == END_RST) {
-		const struct timeval tick = { .tv_usec = 20 * MILLISECOND_US };
-
-		setsockopt(a->to, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick));
-	}
 	result->read_end[a->number] = read_all(a, buffer);
 	sem_post(&a->ended);
 	free(buffer);
 	count_waiting();
 	return NULL;
-}
-
-/* A lane may wake a reader for nothing, also one of a blocking socket. */
-static ssize_t receive(int fd, void *buffer, size_t size)
-{
-	ssize_t n;
-
-	do
-		n = recv(fd, buffer, size, 0);
-	while (n < 0 && errno == EAGAIN);
-	return n;
 }
 
 static void warm_up(void)
@@ -261,7 +268,7 @@ static void warm_up(void)
 			if (n >= a->way->bytes)
 				continue;
 			if (send(a->from, bytes_at(a, n), 1, MSG_NOSIGNAL) != 1 ||
-			    receive(a->to, &byte, 1) != 1)
+			    receive_patiently(a->to, &byte, 1) != 1)
 				return;
 			result->wrong_at[a->number] |= byte == *bytes_at(a, n) ? 0 : n + 1;
 			result->sent[a->number] = result->got[a->number] = n + 1;
