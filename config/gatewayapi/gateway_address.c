@@ -133,6 +133,7 @@ static struct gateway_listener *copy_listener(struct decoder *d, const struct ga
 	if (!copy)
 		return NULL;
 	*copy = *l;
+	copy->next = NULL;
 	copy->is_copy = true;
 	/* Compiled for each listener. */
 	if (l->listener.tls)

@@ -90,11 +90,16 @@ TEST(the_same_address_twice_and_what_is_none_are_refused)
 #define TO(name) AT("HTTPRoute", "to-" name, "00", "parentRefs: [{name: " name "}], " RULES)
 #define ONE "{value: 192.0.2.1}"
 #define TWO "{type: IPAddress, value: '2001:db8::2'}"
+#define THREE "{value: 192.0.2.3}"
 
 TEST(a_gateway_listens_on_its_addresses_only)
 {
 	assert_binds(ON("g", ONE ", " TWO ", " ONE, HTTP("a", "80")) SERVICE TO("g"),
 		     "bind/192.0.2.1:80 192.0.2.1:80 a(1)\n"
+		     "bind/[2001:db8::2]:80 [2001:db8::2]:80 a(1)\n");
+	assert_binds(ON("g", ONE ", " TWO ", " THREE, HTTP("a", "80")) SERVICE TO("g"),
+		     "bind/192.0.2.1:80 192.0.2.1:80 a(1)\n"
+		     "bind/192.0.2.3:80 192.0.2.3:80 a(1)\n"
 		     "bind/[2001:db8::2]:80 [2001:db8::2]:80 a(1)\n");
 	/* Gateways with addresses of their own share no listener. */
 	assert_binds(ON("g", ONE, HTTP("a", "80")) ON("h", TWO, HTTP("b", "80"))
@@ -130,11 +135,12 @@ TEST(what_is_no_address_to_listen_on_leaves_the_gateway_without_ports)
 		{ "{value: a.example}", "is not an address" },
 		{ "{value: 224.0.0.1}", "is a multicast or broadcast address" },
 		{ "{value: 'fe80::1'}", "is a link-local address" },
+		{ ONE ", " TWO ", " THREE ", {value: a.example}", "is not an address" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct config_case c;
-		char yaml[400];
+		char yaml[500];
 
 		snprintf(yaml, sizeof(yaml), ON("g", "%s", HTTP("a", "80")) G, rows[i].address);
 		/* A neighbour of another name is served. */
