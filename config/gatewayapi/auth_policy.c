@@ -5,7 +5,6 @@
 
 #include "config/core/values/backend_auth_value.h"
 #include "config/core/values/credential_value.h"
-#include "config/core/values/jwt_value.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/tls_files.h"
 #include "config/gatewayapi/credential.h"
@@ -262,15 +261,6 @@ const void *auth_policy_api_key(struct manifests *m, const struct yaml_node *nod
 	mcp_json_checker_free(list.checker);
 	build_list_done(&list.keys);
 	return is_valid ? policy : NULL;
-}
-
-/* -------------------------------------------------------------------------------- jwtAuthentication */
-
-const void *auth_policy_jwt(struct manifests *m, const struct yaml_node *node,
-			    const struct manifest_object *object)
-{
-	(void)object;
-	return schema_decode_new(m->decoder, node, &jwt_auth_schema);
 }
 
 /* -------------------------------------------------------------------------------- backend.auth */

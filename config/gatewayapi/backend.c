@@ -135,7 +135,7 @@ static bool decode_policies(struct manifests *m, const struct manifest_object *o
 
 	if (!node)
 		return true;
-	backend_policies_decode(m, node, object, BACKEND_POLICIES, callout_policy_ext_authz, &found);
+	backend_policies_decode(m, node, object, BACKEND_POLICIES, &callout_policy_links, &found);
 	if (!build_values(m->decoder, &backend->inline_policies, FOUND_POLICIES_MAX))
 		return false;
 	for (uint32_t i = 0; i < found.count; i++)
@@ -187,11 +187,23 @@ static void decode_backend(struct manifests *m, struct named_backend *named)
 		*named->backend = parsed;
 }
 
+static struct span key_of(struct manifests *m, const struct manifest_object *object)
+{
+	return decode_text(m->decoder, "%.*s/%.*s", SPAN_FMT(object->namespace), SPAN_FMT(object->name));
+}
+
+static struct named_backend *find_added(struct manifests *m, const struct manifest_object *object)
+{
+	struct span key = key_of(m, object);
+
+	return key.data ? name_map_get(&m->backends, key) : NULL;
+}
+
 static void add_backend(struct manifests *m, const struct manifest_object *object)
 {
 	struct decoder *d = m->decoder;
 	struct named_backend *named = decode_take(d, 1, sizeof(*named));
-	struct span key = decode_text(d, "%.*s/%.*s", SPAN_FMT(object->namespace), SPAN_FMT(object->name));
+	struct span key = key_of(m, object);
 
 	if (!named || !key.data || !name_map_put(d, &m->backends, key, named))
 		return;
@@ -204,31 +216,60 @@ static void add_backend(struct manifests *m, const struct manifest_object *objec
 						    : "it is not valid");
 }
 
+/*
+ * A policy that cannot protect the backend was decoded after another one had named it: nothing calls it, and
+ * whoever asks it gets no answer.
+ */
+static void refuse_late(struct manifests *m, struct named_backend *named)
+{
+	if (!named->backend || !is_refused(m, named->object))
+		return;
+	named->backend->kind = BACKEND_INVALID;
+	named->backend->endpoint_count = 0;
+	named->backend->is_listed = false;
+	named->backend = NULL;
+	named->invalid_reason = UNKNOWN_KIND_REFUSAL;
+	status_fail(m->decoder, &named->object->status->conditions, CONDITION_ACCEPTED, "Invalid",
+		    UNKNOWN_KIND_REFUSAL);
+}
+
 void backends_decode(struct manifests *m)
 {
 	const struct pointer_list *objects = &m->objects[MANIFEST_BACKEND];
 
-	/* Those that a service guards come last: it may be another one, and is not guarded itself. */
-	for (int is_guarded = 0; is_guarded < 2; is_guarded++) {
-		for (uint32_t i = 0; i < objects->count; i++) {
-			const struct manifest_object *object = objects->list[i];
+	for (uint32_t i = 0; i < objects->count; i++) {
+		struct named_backend *named = find_added(m, objects->list[i]);
 
-			if ((decode_get(decode_get(object->spec, "policies"), "extAuth") != NULL) ==
-			    is_guarded)
-				add_backend(m, object);
-		}
+		if (named)
+			refuse_late(m, named);
+		else
+			add_backend(m, objects->list[i]);
 	}
 }
 
 /* -------------------------------------------------------------------------------- references */
 
+/*
+ * Policies are decoded before backends, which they may refuse: what they ask is decoded when they name it.
+ * Only what they can ask: other backends name Services, which a later policy may refuse.
+ */
 static const struct named_backend *find_backend(struct manifests *m, const struct manifest_ref *target)
 {
-	struct span key =
-		decode_text(m->decoder, "%.*s/%.*s", SPAN_FMT(target->namespace), SPAN_FMT(target->name));
+	const struct manifest_object *object =
+		manifest_find(m, MANIFEST_BACKEND, target->namespace, target->name);
+	struct named_backend *named = object ? find_added(m, object) : NULL;
+	bool *outer = m->decoder->lacks_guard;
 
-	return key.data ? name_map_get(&m->backends, key) : NULL;
+	if (!object || named || !decode_get(object->spec, "static"))
+		return named;
+	/* What it lacks, its user does not. */
+	m->decoder->lacks_guard = NULL;
+	add_backend(m, object);
+	m->decoder->lacks_guard = outer;
+	return find_added(m, object);
 }
+
+#define NOT_A_SERVICE "it is no service that a policy can ask"
 
 /* Why this backend cannot serve this user; NULL: it can. */
 static const char *unfit_reason(const struct backend *backend, enum backend_user user)
@@ -243,7 +284,7 @@ static const char *unfit_reason(const struct backend *backend, enum backend_user
 		return "copies of requests are not sent to hosts that a client chooses";
 	if ((backend->kind == BACKEND_MCP || backend->kind == BACKEND_DYNAMIC) &&
 	    user == BACKEND_USER_SERVICE)
-		return "it is no service that a policy can ask";
+		return NOT_A_SERVICE;
 	return NULL;
 }
 
@@ -255,7 +296,9 @@ static bool named_ref(struct manifests *m, const struct yaml_node *node, const s
 
 	if (!named)
 		return service_ref_invalid(m, node, ref, target,
-					   "BackendNotFound: there is no such AgentgatewayBackend");
+					   manifest_find(m, MANIFEST_BACKEND, target->namespace, target->name)
+						   ? NOT_A_SERVICE
+						   : "BackendNotFound: there is no such AgentgatewayBackend");
 	if (!named->backend)
 		return service_ref_invalid(m, node, ref, target,
 					   named->invalid_reason

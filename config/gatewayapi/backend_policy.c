@@ -43,25 +43,6 @@ bool found_decode_map(struct decoder *d, const struct yaml_node *node, const str
 	return is_map;
 }
 
-static void decode_mcp(struct decoder *d, const struct yaml_node *node, struct found_policies *found)
-{
-	static const struct decode_key keys[] = {
-		KEY("authorization"),
-		KEY("authentication"),
-		KEY_REFUSED("guardrails", NOT_YET_MCP_GUARDRAILS),
-	};
-	static const struct plain_policy plain[] = {
-		{ "authorization", "", ":mcp-authorization:", POLICY_MCP_AUTHORIZATION },
-		{ "authentication", "", ":mcp-authentication:", POLICY_MCP_AUTHENTICATION },
-	};
-
-	if (!node || !found_decode_map(d, node, keys, ARRAY_LEN(keys), found))
-		return;
-	if (node->count == 0)
-		config_error(d->report, node, "sets nothing; write authorization or authentication");
-	found_add_plain(d, node, plain, ARRAY_LEN(plain), found);
-}
-
 /* Without it, the backend would see an unknown client, or anybody. */
 static void decode_linked(struct manifests *m, const struct yaml_node *node,
 			  const struct manifest_object *object, const struct plain_policy *plain,
@@ -76,11 +57,33 @@ static void decode_linked(struct manifests *m, const struct yaml_node *node,
 	m->decoder->lacks_guard = outer;
 }
 
+static void decode_mcp(struct manifests *m, const struct yaml_node *node,
+		       const struct manifest_object *object, linked_policy_decode *authentication,
+		       struct found_policies *found)
+{
+	static const struct decode_key keys[] = {
+		KEY("authorization"),
+		KEY("authentication"),
+		KEY_REFUSED("guardrails", NOT_YET_MCP_GUARDRAILS),
+	};
+	static const struct plain_policy rules = { "authorization", "",
+						   ":mcp-authorization:", POLICY_MCP_AUTHORIZATION },
+					 tokens = { "authentication", "",
+						    ":mcp-authentication:", POLICY_MCP_AUTHENTICATION };
+
+	if (!node || !found_decode_map(m->decoder, node, keys, ARRAY_LEN(keys), found))
+		return;
+	if (node->count == 0)
+		config_error(m->decoder->report, node, "sets nothing; write authorization or authentication");
+	found_add_plain(m->decoder, node, &rules, 1, found);
+	decode_linked(m, node, object, &tokens, authentication, found);
+}
+
 #define NOT_FOR_A_TARGET "has no effect on a target: connections to it have the settings of config.backend"
 
 void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 			     const struct manifest_object *object, enum backend_policy_place place,
-			     linked_policy_decode *ext_authz, struct found_policies *found)
+			     const struct backend_policy_links *links, struct found_policies *found)
 {
 	static const struct decode_key keys[] = {
 		KEY("http"),
@@ -131,11 +134,11 @@ void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 		return;
 	if (!is_target) {
 		found_add_plain(m->decoder, node, plain, ARRAY_LEN(plain), found);
-		decode_mcp(m->decoder, decode_get(node, "mcp"), found);
+		decode_mcp(m, decode_get(node, "mcp"), object, links->mcp_authentication, found);
 	}
 	if (tls)
 		found_add(found, &tls_kind, backend_tls_policy(m, tls, object), tls);
 	decode_linked(m, node, object, &auth_kind, auth_policy_backend, found);
 	if (!is_target)
-		decode_linked(m, node, object, &ext_kind, ext_authz, found);
+		decode_linked(m, node, object, &ext_kind, links->ext_authz, found);
 }

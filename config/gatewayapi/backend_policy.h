@@ -49,11 +49,14 @@ enum backend_policy_place {
 typedef const void *linked_policy_decode(struct manifests *m, const struct yaml_node *node,
 					 const struct manifest_object *object);
 
-/*
- * Credentials of `tls` are in the namespace of `object`. ext_authz: callout_policy_ext_authz(), which uses
- * backends; not used for targets.
- */
+/* Those that name backends, and so belong to a layer above: callout_policy.h. */
+struct backend_policy_links {
+	linked_policy_decode *ext_authz;
+	linked_policy_decode *mcp_authentication;
+};
+
+/* Credentials of `tls` are in the namespace of `object`. links: not used for targets. */
 void backend_policies_decode(struct manifests *m, const struct yaml_node *node,
 			     const struct manifest_object *object, enum backend_policy_place place,
-			     linked_policy_decode *ext_authz, struct found_policies *found);
+			     const struct backend_policy_links *links, struct found_policies *found);
 #define GUARD_REFUSAL "a policy that protects is not supported here"

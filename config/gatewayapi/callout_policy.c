@@ -3,6 +3,8 @@
 
 #include "config/core/values/access_log_value.h"
 #include "config/core/values/callout_value.h"
+#include "config/core/values/jwt_value.h"
+#include "config/core/values/mcp_auth_value.h"
 #include "config/core/values/tracing_value.h"
 #include "config/core/values/url_value.h"
 #include "config/core/values/values.h"
@@ -100,6 +102,30 @@ const void *callout_policy_limit(struct manifests *m, const struct yaml_node *no
 		       ? policy
 		       : NULL;
 }
+
+static const void *decode_jwt(struct manifests *m, const struct yaml_node *node,
+			      const struct manifest_object *object, const struct schema *schema)
+{
+	struct service_source source = { m, object, false };
+	struct jwt_auth_policy *policy = schema_decode_new(m->decoder, node, schema);
+
+	return policy && jwt_decode_services(m->decoder, node, policy, decode_service, &source) ? policy
+												: NULL;
+}
+
+const void *callout_policy_jwt(struct manifests *m, const struct yaml_node *node,
+			       const struct manifest_object *object)
+{
+	return decode_jwt(m, node, object, &jwt_auth_schema);
+}
+
+const void *callout_policy_mcp(struct manifests *m, const struct yaml_node *node,
+			       const struct manifest_object *object)
+{
+	return decode_jwt(m, node, object, &mcp_authentication_schema);
+}
+
+const struct backend_policy_links callout_policy_links = { callout_policy_ext_authz, callout_policy_mcp };
 
 const void *callout_policy_access_log(struct manifests *m, const struct yaml_node *node,
 				      const struct manifest_object *object)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/gatewayapi/object.h"
+#include "config/gatewayapi/backend_policy.h"
+
+extern const struct backend_policy_links callout_policy_links;
 
 /*
  * Policies that ask a helper service, which may be in another object. `object` is the policy or route that
@@ -16,6 +18,11 @@ const void *callout_policy_limit(struct manifests *m, const struct yaml_node *no
 /* A filter of type ExternalAuth (Gateway API, HTTPExternalAuthFilter). */
 const void *callout_policy_filter(struct manifests *m, const struct yaml_node *node,
 				  const struct manifest_object *object);
+/* Services that have keys of issuers: `jwtAuthentication`, and `mcp.authentication` of a backend. */
+const void *callout_policy_jwt(struct manifests *m, const struct yaml_node *node,
+			       const struct manifest_object *object);
+const void *callout_policy_mcp(struct manifests *m, const struct yaml_node *node,
+			       const struct manifest_object *object);
 /* Those of `frontend` with a collector. */
 const void *callout_policy_access_log(struct manifests *m, const struct yaml_node *node,
 				      const struct manifest_object *object);

@@ -96,7 +96,7 @@ static void decode_with_objects(struct manifests *m, const struct yaml_node *map
 		const void *(*decode)(struct manifests *m, const struct yaml_node *node,
 				      const struct manifest_object *object);
 	} list[] = {
-		{ { "jwtAuthentication", "traffic/", ":jwt:", POLICY_JWT_AUTH }, auth_policy_jwt },
+		{ { "jwtAuthentication", "traffic/", ":jwt:", POLICY_JWT_AUTH }, callout_policy_jwt },
 		{ { "basicAuthentication", "traffic/", ":basicauth:", POLICY_BASIC_AUTH },
 		  auth_policy_basic },
 		{ { "apiKeyAuthentication", "traffic/", ":apikeyauth:", POLICY_API_KEY },
@@ -284,7 +284,7 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	decode_frontend(m, decode_get(spec, "frontend"), &source);
 	decode_traffic(m, decode_get(spec, "traffic"), &source);
 	backend_policies_decode(m, decode_get(spec, "backend"), object, BACKEND_POLICIES,
-				callout_policy_ext_authz, &source.found);
+				&callout_policy_links, &source.found);
 	source.is_unsafe = policy_is_unsafe(object);
 	policy_targets_decode(m, spec, &source);
 	settle_status(d, &source);

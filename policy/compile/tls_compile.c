@@ -98,12 +98,28 @@ int tls_compile_authority(const struct backend *backend, struct arena *arena, st
 	return 0;
 }
 
+/* Policies of the backend apply, as for any reference. */
+static void take_ref(struct jwk_remote *remote, struct config_report *report)
+{
+	remote->tls = remote->ref->tls;
+	remote->authority = remote->ref->authority;
+	if (!remote->tls)
+		config_message_at(report, CONFIG_WARNING, remote->ref->where,
+				  "keys from %.*s are not protected on their way, and who changes them can "
+				  "sign tokens; write a BackendTLSPolicy for it",
+				  SPAN_FMT(remote->url));
+}
+
 void tls_compile_jwks(struct snapshot *snapshot, struct config_report *report)
 {
 	for (uint32_t i = 0; i < snapshot->jwk_remote_count; i++) {
 		struct jwk_remote *remote = &snapshot->jwk_remote_list[i];
 		const struct policy_values *values = &remote->backend->inline_policies;
 
+		if (remote->ref) {
+			take_ref(remote, report);
+			continue;
+		}
 		for (uint32_t v = 0; v < values->value_count; v++)
 			if (values->value_list[v].kind == POLICY_BACKEND_TLS)
 				remote->tls = values->value_list[v].object;

@@ -166,6 +166,14 @@ def port_of_mcp():
     Mcp(gateway, headers=bearer(token(KEY, "k"))).request("ping")
 
 
+ISSUER = """---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayBackend
+metadata: {name: issuer, namespace: ns}
+spec: {static: {host: 127.0.0.1, port: %d}}
+"""
+
+
 @test("mcp authentication: manifests ask for tokens at every place and in both forms", timeout=120)
 def manifests():
     issuer, target = Issuer(), Told()
@@ -176,7 +184,10 @@ def manifests():
            "jwks: {inline: '%s'}}]}}" % (metadata, jwks))
     old = ("mcp: {authentication: {issuer: 'https://issuer', audiences: [gw], jwks: {url: '%s'}, %s}}" %
            (issuer.url, metadata))
-    texts = [(MANIFESTS % target.backend("policies: {%s}" % old), "in the backend")]
+    ref = ("backendRef: {group: agentgateway.dev, kind: AgentgatewayBackend, name: issuer}, jwksPath: keys")
+    of_backend = old.replace(f"url: '{issuer.url}'", ref)
+    texts = [(MANIFESTS % target.backend("policies: {%s}" % of_backend) + ISSUER % issuer.server.server_port,
+              "in the backend, with keys of another")]
     for kind, ref in TARGETS.items():
         plain = MANIFESTS % target.backend()
         texts.append((plain + ATTACHED % (ref, "backend: {%s}" % old), f"old, {kind}"))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/snapshot.h"
+#include "policy/compile/effective.h"
 #include "tests/unit/config_text.h"
 
 #define POLICY "binds: [{port: 3000, listeners: [{routes: [{backends: [{host: 'a:1'}], policies: {\n"
@@ -232,6 +233,137 @@ TEST(what_is_missing_in_manifests_is_an_error)
 		if (!strstr(config_case_lines(&c, rows[i].severity), rows[i].words))
 			fail_msg("%s: %s", rows[i].policy, config_case_lines(&c, rows[i].severity));
 		assert_int_equal(c.report.count[CONFIG_ERROR] == 0, rows[i].severity == CONFIG_WARNING);
+		config_case_done(&c);
+	}
+}
+
+/* clang-format off */
+#define TOKENS \
+	"{apiVersion: v1, kind: Service, metadata: {name: keys}, spec: {ports: [{port: 8443}]}}\n---\n" \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayBackend, metadata: {name: b},\n" \
+	" spec: {static: {host: issuer.example, port: 80}}}\n---\n" \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: p}, spec:\n" \
+	" {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}], traffic: {" \
+	"jwtAuthentication: {providers: [{issuer: i, jwks: {remote: {"
+#define OF_SERVICE "backendRef: {kind: Service, name: keys, port: 8443}"
+#define OF_BACKEND "backendRef: {group: agentgateway.dev, kind: AgentgatewayBackend, name: b}"
+#define TOKENS_END "}}}]}}}}\n"
+#define IS_OF(api, kind, name, spec) \
+	"---\n{apiVersion: " api ", kind: " kind ", metadata: {name: " name "}, spec: {" spec "}}\n"
+#define STANDARD(kind, name, spec) IS_OF("gateway.networking.k8s.io/v1", kind, name, spec)
+#define SERVICE_TLS \
+	STANDARD("BackendTLSPolicy", "t", "targetRefs: [{group: '', kind: Service, name: keys}], " \
+		 "validation: {hostname: issuer.example, wellKnownCACertificates: System}")
+#define ROUTED \
+	STANDARD("Gateway", "g", \
+		 "gatewayClassName: headgate, listeners: [{name: a, port: 80, protocol: HTTP}]") \
+	STANDARD("HTTPRoute", "r", "parentRefs: [{name: g}], rules: [{backendRefs: [" \
+		 "{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}]}]")
+#define LATER(policies) \
+	IS_OF("agentgateway.dev/v1alpha1", "AgentgatewayPolicy", "q", \
+	      "targetRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}], backend: {" \
+	      policies "}")
+#define OTHER_TOKENS \
+	"mcp: {authentication: {issuer: i, resourceMetadata: {}, jwks: {" OF_SERVICE ", jwksPath: k}}}"
+/* clang-format on */
+
+TEST(keys_of_a_service_are_fetched_as_policies_of_the_service_say)
+{
+	static const struct {
+		const char *remote, *more, *url, *path;
+		uint32_t keep_s;
+		bool is_tls;
+	} rows[] = {
+		{ OF_SERVICE ", jwksPath: org/keys", "",
+		  "default/keys.default.svc.cluster.local:8443/org/keys", "/org/keys", 0, false },
+		{ OF_SERVICE ", jwksPath: '/keys?appid=1', cacheDuration: 10m", SERVICE_TLS,
+		  "default/keys.default.svc.cluster.local:8443/keys?appid=1", "/keys?appid=1", 600, true },
+		{ OF_BACKEND ", jwksPath: keys, cacheDuration: 100h", "", "default/b/keys", "/keys", 86400,
+		  false },
+		{ "url: 'https://issuer.example/keys', cacheDuration: 5m", "", "https://issuer.example/keys",
+		  "/keys", 300, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct jwk_remote *remote;
+		struct config_case c;
+		struct text warnings;
+		char text[2048];
+
+		snprintf(text, sizeof(text), TOKENS "%s" TOKENS_END "%s", rows[i].remote, rows[i].more);
+		config_case_text(&c, text);
+		config_case_accepted(&c);
+		assert_int_equal(c.snapshot->jwk_remote_count, 1);
+		remote = &c.snapshot->jwk_remote_list[0];
+		assert_span_equal(remote->url, rows[i].url);
+		assert_span_equal(remote->path, rows[i].path);
+		assert_int_equal(remote->keep_s, rows[i].keep_s);
+		assert_int_equal(policy_compile(c.snapshot, &c.report), 0);
+		assert_int_equal(remote->tls != NULL, rows[i].is_tls);
+		text_init(&warnings);
+		config_report_print(&c.report, CONFIG_WARNING, "", &warnings);
+		assert_int_equal(strstr(warnings.data, "not protected") == NULL, rows[i].is_tls);
+		text_done(&warnings);
+		config_case_done(&c);
+	}
+}
+
+TEST(keys_that_cannot_be_fetched_leave_no_policy)
+{
+	static const struct {
+		const char *remote, *words;
+		enum config_severity severity;
+	} rows[] = {
+		{ "backendRef: {name: none, port: 1}, jwksPath: k", "nobody may enter", CONFIG_WARNING },
+		{ OF_SERVICE, "\"jwksPath\" is missing; write the path", CONFIG_ERROR },
+		{ OF_SERVICE ", jwksPath: 'a b'", "is not a path", CONFIG_ERROR },
+		{ OF_SERVICE ", jwksPath: k, cacheDuration: 1m", "is too short; write 5m0s or more",
+		  CONFIG_ERROR },
+		{ OF_SERVICE ", url: 'https://a/k'", "exclude each other", CONFIG_ERROR },
+		{ "url: 'https://a/k', jwksPath: k", "write it into url", CONFIG_ERROR },
+		{ "jwksPath: k", "exactly one of these keys is needed: url, backendRef", CONFIG_ERROR },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		char text[2048];
+
+		snprintf(text, sizeof(text), TOKENS "%s" TOKENS_END, rows[i].remote);
+		config_case_text(&c, text);
+		config_case_says(&c, rows[i].severity, "a.yaml:", rows[i].words);
+		for (uint32_t p = 0; c.snapshot && p < c.snapshot->policy_count; p++)
+			assert_int_not_equal(c.snapshot->policy_list[p].value.kind, POLICY_JWT_AUTH);
+		config_case_done(&c);
+	}
+}
+
+/* The second policy, which names a service, too, is decoded after the first one has named the backend. */
+TEST(a_backend_that_a_policy_asks_is_not_called_if_a_later_policy_cannot_protect_it)
+{
+	static const struct {
+		const char *later;
+		bool is_refused;
+	} rows[] = {
+		{ "http: {requestTimeout: 1s}", false },
+		{ "ai: {}", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct backend_ref *route, *asked;
+		struct config_case c;
+		char text[4096];
+
+		snprintf(text, sizeof(text),
+			 TOKENS OF_BACKEND ", jwksPath: k" TOKENS_END ROUTED LATER("%s, " OTHER_TOKENS),
+			 rows[i].later);
+		config_case_text(&c, text);
+		config_case_accepted(&c);
+		route = &c.snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0];
+		asked = c.snapshot->jwk_remote_list[0].ref;
+		assert_int_equal(route->backend->kind == BACKEND_INVALID, rows[i].is_refused);
+		assert_int_equal(asked->backend->endpoint_count, rows[i].is_refused ? 0 : 1);
+		/* The other one asks for tokens at a backend that is no MCP backend. */
+		assert_int_equal(policy_compile(c.snapshot, &c.report), rows[i].is_refused ? 0 : -EINVAL);
 		config_case_done(&c);
 	}
 }

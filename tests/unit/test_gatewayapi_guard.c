@@ -277,7 +277,7 @@ TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 		LACKS("rateLimit: {local: [{tokens: 1, unit: Seconds}]}"),
 		LACKS("rateLimit: {local: [{requests: 1, tokens: 1, unit: Seconds}]}"),
 		LACKS("jwtAuthentication: {providers: [{issuer: a, "
-		      "jwks: {remote: {jwksPath: /k, backendRef: {name: s}}}}]}"),
+		      "jwks: {remote: {jwksPath: /k, backendRef: {name: none, port: 1}}}}]}"),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

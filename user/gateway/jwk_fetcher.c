@@ -32,6 +32,7 @@ struct jwk_entry {
 	struct jwk_fetch *fetch; /* NULL: none under way */
 	uint64_t next_ms; /* loop time, 0: at once */
 	uint64_t tried_ms;
+	uint32_t attempts; /* counts, for the choice of an endpoint */
 	struct span url; /* behind the object */
 };
 
@@ -46,6 +47,7 @@ struct jwk_fetch {
 	struct buf body;
 	uint16_t status;
 	uint64_t keep_s;
+	uint32_t written_keep_s; /* 0: the response says */
 	struct loop_deferred release;
 };
 
@@ -176,7 +178,7 @@ static bool fetch_on_head(struct http1_client *client, const struct response_hea
 	struct jwk_fetch *fetch = container_of(client, struct jwk_fetch, client);
 
 	fetch->status = head->status;
-	fetch->keep_s = keep_of(&head->fields);
+	fetch->keep_s = fetch->written_keep_s ? fetch->written_keep_s : keep_of(&head->fields);
 	return true;
 }
 
@@ -230,6 +232,20 @@ static int fetch_write(struct jwk_fetch *fetch, const struct jwk_remote *remote)
 	return error;
 }
 
+/* Several policies may name the same keys. 0: none says how long. */
+static uint32_t shortest_keep_s(const struct snapshot *snapshot, struct span url)
+{
+	uint32_t shortest = 0;
+
+	for (uint32_t i = 0; i < snapshot->jwk_remote_count; i++) {
+		const struct jwk_remote *remote = &snapshot->jwk_remote_list[i];
+
+		if (remote->keep_s && span_eq(remote->url, url) && (!shortest || remote->keep_s < shortest))
+			shortest = remote->keep_s;
+	}
+	return shortest;
+}
+
 static struct jwk_fetch *fetch_create(struct jwk_entry *entry)
 {
 	struct jwk_fetcher *fetcher = entry->fetcher;
@@ -237,13 +253,15 @@ static struct jwk_fetch *fetch_create(struct jwk_entry *entry)
 	const struct tls_client_settings *tls = remote->tls ? &remote->tls->settings : NULL;
 	struct upstream_wants wants = { .keepalive = &entry->snapshot->config.upstream_keepalives,
 					.tls = tls };
-	const struct endpoint *where = snapshot_backend(entry->snapshot, remote->backend)->endpoint_list;
+	const struct backend *backend = snapshot_backend(entry->snapshot, remote->backend);
+	const struct endpoint *where = &backend->endpoint_list[entry->attempts % backend->endpoint_count];
 	struct jwk_fetch *fetch = hg_calloc(1, sizeof(*fetch));
 
 	if (!fetch)
 		return NULL;
 	list_add_tail(&fetcher->fetches, &fetch->node);
 	fetch->pool = &fetcher->outbound->pool;
+	fetch->written_keep_s = shortest_keep_s(entry->snapshot, entry->url);
 	fetch->snapshot = snapshot_ref(entry->snapshot);
 	buf_init(&fetch->body);
 	loop_deferred_init(&fetch->release, fetch_on_release);
@@ -264,8 +282,19 @@ static struct jwk_fetch *fetch_create(struct jwk_entry *entry)
 
 static void entry_fetch(struct jwk_entry *entry, uint64_t now_ms)
 {
+	const struct jwk_remote *remote = entry->remote;
+
 	entry->tried_ms = now_ms;
+	if (snapshot_backend(entry->snapshot, remote->backend)->endpoint_count == 0) {
+		entry_failed(entry, "the backend has no endpoints");
+		return;
+	}
+	if (remote->tls && remote->tls->invalid_reason.len) {
+		entry_failed(entry, "the TLS settings of the backend are not valid");
+		return;
+	}
 	entry->fetch = fetch_create(entry);
+	entry->attempts++;
 	if (!entry->fetch) {
 		entry_failed(entry, "no memory");
 		return;

@@ -16,9 +16,6 @@
 /* clang-format off */
 #define NOT_YET_LOCAL_RATE_LIMIT NOT_YET_GUARD("clients may send as many requests as they like")
 #define NOT_YET_RATE_CONDITIONAL NOT_YET_GUARD("the limits would apply to other requests")
-#define NOT_YET_JWKS_BACKEND \
-	NOT_YET_GUARD_WORDS ": without it the keys are not known. " \
-		"Write url: http://NAME.NAMESPACE.svc:PORT/PATH"
 #define NOT_YET_EXT_AUTHZ NOT_YET_GUARD("no external service checks requests")
 #define NOT_YET_EXT_PROC NOT_YET_GUARD("the external processor neither sees, changes nor refuses a message")
 #define NOT_YET_OIDC NOT_YET_GUARD("users need no login")

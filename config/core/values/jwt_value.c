@@ -3,14 +3,19 @@
 
 #include <errno.h>
 
+#include "config/core/values/callout_value.h"
 #include "config/core/values/mcp_auth_value.h"
+#include "config/core/values/mcp_value.h"
 #include "config/core/values/tls_files.h"
 #include "config/core/values/url_value.h"
 #include "config/snapshot.h"
+#include "user/base/units.h"
 
 enum {
 	AUDIENCES_MAX = 64,
 	CLAIMS_MAX = 16,
+	KEEP_MIN_S = 5 * 60, /* as in the CRD */
+	KEEP_MAX_S = 24 * 3600, /* longer ones are shortened: keys that were withdrawn must go */
 };
 
 /* -------------------------------------------------------------------------------- keys */
@@ -66,7 +71,7 @@ bool jwt_read_keys(struct decoder *d, const struct yaml_node *node, struct span 
 	return false;
 }
 
-bool jwt_remote_keys(struct decoder *d, const struct yaml_node *node, struct span url,
+bool jwt_remote_keys(struct decoder *d, const struct yaml_node *node, struct span url, uint32_t keep_s,
 		     struct jwt_provider *provider)
 {
 	struct jwk_remote *remote = decode_take(d, 1, sizeof(*remote));
@@ -89,6 +94,7 @@ bool jwt_remote_keys(struct decoder *d, const struct yaml_node *node, struct spa
 	*remote = (struct jwk_remote){ .url = decode_keep(d, url),
 				       .backend = target.backend,
 				       .path = target.path,
+				       .keep_s = keep_s,
 				       .provider = provider };
 	return build_push(d, &build_of(d)->jwk_remotes, remote);
 }
@@ -109,7 +115,7 @@ bool jwt_decode_keys(struct decoder *d, const struct yaml_node *node, void *ret)
 			config_error(d->report, node, "has both \"url\" and \"file\"; write one of them");
 			return false;
 		}
-		return decode_name(d, url, &address) && jwt_remote_keys(d, url, address, ret);
+		return decode_name(d, url, &address) && jwt_remote_keys(d, url, address, 0, ret);
 	}
 	is_valid = credential_text_read(d, node, "write file: /etc/headgate/jwks.json", &text) &&
 		   jwt_read_keys(d, node, text.text, ret);
@@ -117,27 +123,107 @@ bool jwt_decode_keys(struct decoder *d, const struct yaml_node *node, void *ret)
 	return is_valid;
 }
 
-/* How long to keep the keys is for their issuer to say. */
+/* 0 without it. False: reported. */
+static bool decode_cache(struct decoder *d, const struct yaml_node *node, uint32_t *ret_keep_s)
+{
+	const struct yaml_node *duration = decode_get(node, "cacheDuration");
+	uint64_t ns = 0;
+
+	if (duration && !decode_duration(d, duration, KEEP_MIN_S * NS_PER_S, &ns))
+		return false;
+	*ret_keep_s = ns / NS_PER_S > KEEP_MAX_S ? KEEP_MAX_S : (uint32_t)(ns / NS_PER_S);
+	return true;
+}
+
 bool jwt_decode_remote(struct decoder *d, const struct yaml_node *node, void *provider)
 {
-	static const struct decode_key keys[] = {
-		KEY("url"),
-		KEY_REFUSED("backendRef", NOT_YET_JWKS_BACKEND),
-		KEY_REFUSED("jwksPath", "is not supported yet; write it into url"),
-		KEY_IGNORED("cacheDuration",
-			    "has no effect: keys are kept as long as the response says (max-age), "
-			    "otherwise 15 minutes; remove it"),
-	};
-	const struct yaml_node *url;
+	static const struct decode_key keys[] = { KEY("url"), KEY("backendRef"), KEY("jwksPath"),
+						  KEY("cacheDuration") };
+	static const char *const choices[] = { "url", "backendRef" };
+	const struct yaml_node *chosen;
+	uint32_t keep_s;
 	struct span text;
+	unsigned index;
 
 	if (!DECODE_MAP(d, node, keys))
 		return false;
-	url = decode_get(node, "url");
-	if (!url && decode_get(node, "backendRef"))
+	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
+	if (!chosen)
 		return false;
-	url = decode_need(d, node, "url", "write url: https://...");
-	return decode_name(d, url, &text) && jwt_remote_keys(d, url, text, provider);
+	if (index == 1)
+		return keep_source(d, NULL, provider);
+	if (decode_get(node, "jwksPath")) {
+		config_error(d->report, decode_get(node, "jwksPath"),
+			     "is the path at a backendRef; write it into url");
+		return false;
+	}
+	return decode_name(d, chosen, &text) && decode_cache(d, node, &keep_s) &&
+	       jwt_remote_keys(d, chosen, text, keep_s, provider);
+}
+
+/* Whose path need not begin with a slash. */
+static bool decode_service_path(struct decoder *d, const struct yaml_node *node, struct span *ret)
+{
+	const struct yaml_node *written =
+		decode_need(d, node, "jwksPath", "write the path, as in .well-known/jwks.json");
+	struct span text;
+
+	if (!decode_name(d, written, &text))
+		return false;
+	*ret = decode_text(d, "%s%.*s", text.data[0] == '/' ? "" : "/", SPAN_FMT(text));
+	return ret->data && mcp_value_path(d, written, *ret);
+}
+
+/* `jwks` with a backendRef. */
+static bool decode_service_keys(struct decoder *d, const struct yaml_node *node,
+				struct jwt_provider *provider,
+				struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
+				void *context)
+{
+	struct jwk_remote *remote = decode_take(d, 1, sizeof(*remote));
+	struct backend_ref *ref;
+
+	if (!remote || !decode_service_path(d, node, &remote->path) ||
+	    !decode_cache(d, node, &remote->keep_s) ||
+	    !value_callout_target(d, node, false, fn, context, &ref))
+		return false;
+	remote->provider = provider;
+	remote->ref = ref;
+	remote->backend = ref->backend;
+	remote->url = ref->service_name.len ? decode_text(d, "%.*s:%u%.*s", SPAN_FMT(ref->service_name),
+							  ref->service_port, SPAN_FMT(remote->path))
+					    : decode_text(d, "%.*s%.*s", SPAN_FMT(ref->backend_name),
+							  SPAN_FMT(remote->path));
+	return remote->url.data && build_push(d, &build_of(d)->jwk_remotes, remote);
+}
+
+/* Of the provider with this index, or of the policy itself. */
+static const struct yaml_node *remote_node(const struct yaml_node *node, uint32_t index)
+{
+	const struct yaml_node *list = decode_get(node, "providers");
+
+	if (!list)
+		return decode_get(node, "jwks");
+	yaml_each(child, list)
+		if (child->index == index)
+			return decode_get(decode_get(child, "jwks"), "remote");
+	return NULL;
+}
+
+bool jwt_decode_services(struct decoder *d, const struct yaml_node *node, struct jwt_auth_policy *policy,
+			 struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
+			 void *context)
+{
+	bool is_valid = true;
+
+	for (uint32_t i = 0; i < policy->providers.provider_count; i++) {
+		const struct yaml_node *remote = remote_node(node, i);
+
+		if (decode_get(remote, "backendRef"))
+			is_valid &= decode_service_keys(d, remote, &policy->providers.provider_list[i], fn,
+							context);
+	}
+	return is_valid;
 }
 
 static bool decode_manifest_keys(struct decoder *d, const struct yaml_node *node, void *ret)

@@ -228,7 +228,7 @@ static void derive_keys(struct decoder *d, const struct yaml_node *node, const s
 			"keys are",
 			provider_words[auth->provider]);
 	else if (url.data)
-		(void)jwt_remote_keys(d, node, url, issuer);
+		(void)jwt_remote_keys(d, node, url, 0, issuer);
 }
 
 static void check_mcp_authentication(struct decoder *d, const struct yaml_node *node, void *object)
