@@ -11,6 +11,7 @@ from hg import *
 from hg import machine
 from hg.framework import LATE_S, SEED_S, repository_root
 from hg.origin import Blackhole
+from hg.process import read_text
 
 
 @test("responses arrive in order on one connection, pipelined or not")
@@ -278,7 +279,10 @@ def d(): subprocess.run(["sh", "-c", "sleep 60 & exit 0"])
 @test("sends what is malformed")
 def e(): Raw(Origin().port).send("GET / HTTP/1.1\\\\n\\\\n").expect_end()
 @test("dies", timeout=5)
-def f(): __import__("os").kill(0, 9)
+def f():
+    with open(__file__ + ".pid", "w") as file:
+        file.write(str(Process(["sleep", "60"]).pid))
+    __import__("os").kill(__import__("os").getpid(), 9)
 @test("cannot be tried", needs=("no-such-program",))
 def g(): pass
 good, bad = table("a good table"), table("a bad table")
@@ -370,3 +374,7 @@ def runner_reports():
        (0, ["FAIL a bad table", "FAIL dies", "FAIL fails", "FAIL hangs", "FAIL leaves a process",
             "FAIL sends what is malformed", "broken test_broken.py", "ok a good table (2)", "ok passes",
             "skip cannot be tried"]), f"outcomes ({error})")
+    child = read_text(os.path.join(folder, "test_inner.py.pid"))
+    check(child, "the test that dies has started no process")
+    wait_until(lambda: read_text(f"/proc/{child}/stat").rpartition(")")[2].split()[:1] in ([], ["Z"]), 5,
+               "the process of the test that died to end")

@@ -114,7 +114,7 @@ class Gateway(Process):
         self.names, self.ports, self.files = names, {}, {}
         self.folder = new_directory()
         self.checked, self._workers, self._stopped = checked, workers, False
-        self._baseline = None
+        self._baseline = self._exposition = None
         if lanes is None:
             lanes = framework.is_thorough() or "bpf" in context().needs
         self._leaves_lanes_out = not lanes
@@ -225,6 +225,7 @@ class Gateway(Process):
         answer = fetch(self.stats_port, "/metrics", netns=self.netns)
         if answer.status != 200 or not (answer.header("Content-Type") or "").startswith("text/plain"):
             raise Failure(f"GET /metrics: {answer}")
+        self._exposition = answer.text
         return answer.text
 
     def metrics(self):
@@ -252,10 +253,12 @@ class Gateway(Process):
 
     def _activity(self):
         """The values that must be the same at rest: ({gauge: value}, sockets, pipes)."""
-        last = None
+        last = self._baseline  # the second look is for a gateway that differs
         for _ in range(50):
             gauges = dict(BUSY_GAUGE.findall(self._scrape()))
-            now = gauges, self.fd_count("socket:"), self.fd_count("pipe:")
+            targets = list(self.fds().values())
+            now = gauges, *(sum(target.startswith(kind) for target in targets)
+                            for kind in ("socket:", "pipe:"))
             if now == last:
                 break
             last = now
@@ -335,8 +338,8 @@ class Gateway(Process):
                     raise Failure(f"headgate ended by itself with {self.exit_status()}:\n"
                                   + tail(self.stderr_path))
                 if self._baseline:
-                    self.metrics()
                     self.expect_rest()
+                    Metrics(self._exposition)  # its form is checked
                 self.stop()
             elif self.checked:
                 self.expect_clean_stderr()

@@ -13,7 +13,7 @@ import select
 import threading
 import time
 
-INTERVAL_S = 0.1
+INTERVAL_S = 0.2  # each sample takes processor time from the tests
 PAUSE_S = 0.3
 KEPT_S = 60
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes that cannot outlive their test, with their output in files."""
+import contextlib
 import ctypes
 import os
 import select
@@ -36,10 +37,17 @@ def tail(path, lines=40):
         return ""
 
 
+def spawn(argv, netns=None, **options):
+    """A subprocess.Popen in a network namespace. Nothing runs in the child before the program, so that Python
+    need not copy this process for it, which takes longer than many a program."""
+    with netns.enter() if netns else contextlib.nullcontext():
+        return subprocess.Popen([str(arg) for arg in argv], **options)  # pylint: disable=consider-using-with
+
+
 class Process:
     """A program that a test runs. stdout and stderr go to files in the directory of the test.
 
-    netns   hg.netns.Namespace to run in        uid    drop to this user id after the namespace is entered
+    netns   hg.netns.Namespace to run in        uid    the user and the group it runs as
     tty     a terminal for all three streams (hg.terminal)
     """
 
@@ -60,28 +68,11 @@ class Process:
         context().own(self.phase, self)
 
     def start(self):
-        parent = os.getpid()
-        namespace_fd = self.netns.open() if self.netns else -1
-
-        def in_child():
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(127)
-            if namespace_fd >= 0:
-                setns_net(namespace_fd)
-            if self._uid is not None:
-                os.setgroups([])
-                os.setresgid(self._uid, self._uid, self._uid)
-                os.setresuid(self._uid, self._uid, self._uid)
-                prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
+        user = {} if self._uid is None else {"user": self._uid, "group": self._uid, "extra_groups": []}
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
-            self._popen = subprocess.Popen(  # pylint: disable=consider-using-with
-                self.argv, stdin=self._tty or subprocess.DEVNULL, stdout=self._tty or out,
-                stderr=self._tty or err, env=self._env, cwd=self._cwd,
-                preexec_fn=in_child, pass_fds=(namespace_fd,) if namespace_fd >= 0 else ())
-        if namespace_fd >= 0:
-            os.close(namespace_fd)
+            self._popen = spawn(self.argv, self.netns, stdin=self._tty or subprocess.DEVNULL,
+                                stdout=self._tty or out, stderr=self._tty or err, env=self._env,
+                                cwd=self._cwd, **user)
 
     @property
     def pid(self):
@@ -181,26 +172,16 @@ def read_text(path):
 
 def run(argv, timeout=30, text_input=None, netns=None, env=None):
     """Runs a command until it ends: (exit status, stdout, stderr)."""
-    namespace_fd = netns.open() if netns else -1
-
-    def in_child():
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if namespace_fd >= 0:
-            setns_net(namespace_fd)
-
-    try:
-        result = subprocess.run(
-            [str(arg) for arg in argv], input=text_input, capture_output=True, text=True,
-            errors="backslashreplace", timeout=timeout * factor(), check=False, preexec_fn=in_child,
-            env={**os.environ, **{k: str(v) for k, v in (env or {}).items()}},
-            stdin=subprocess.DEVNULL if text_input is None else None,
-            pass_fds=(namespace_fd,) if namespace_fd >= 0 else ())
-    except subprocess.TimeoutExpired as error:
-        raise Failure(f"{argv[0]} did not end within {error.timeout} s") from None
-    finally:
-        if namespace_fd >= 0:
-            os.close(namespace_fd)
-    return result.returncode, result.stdout, result.stderr
+    with spawn(argv, netns, text=True, errors="backslashreplace", stdout=subprocess.PIPE,
+               stderr=subprocess.PIPE, stdin=subprocess.DEVNULL if text_input is None else subprocess.PIPE,
+               env={**os.environ, **{k: str(v) for k, v in (env or {}).items()}}) as child:
+        try:
+            out, error = child.communicate(text_input, timeout * factor())
+        except subprocess.TimeoutExpired as late:
+            raise Failure(f"{argv[0]} did not end within {late.timeout} s") from None
+        finally:
+            child.kill()  # no effect if it has ended
+    return child.returncode, out, error
 
 
 def children_of(pid):

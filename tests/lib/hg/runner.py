@@ -95,7 +95,7 @@ class Job:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self):
-        """Kills the test with all its processes: its children die with it (PR_SET_PDEATHSIG)."""
+        """Kills the test with all its processes, which are in its group."""
         for kill in (os.killpg, os.kill):
             try:
                 kill(self.pid, signal.SIGKILL)
@@ -104,6 +104,8 @@ class Job:
 
     def finish(self):
         """The process has ended: returns its Outcome."""
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT).si_status:
+            self.kill()  # it could not end its processes
         _, status = os.waitpid(self.pid, 0)
         os.close(self.pidfd)
         with os.fdopen(self._pipe, "rb") as pipe:
