@@ -97,6 +97,13 @@ def cores():
     return len(os.sched_getaffinity(0))
 
 
+def in_parallel(report, steps):
+    """Runs steps, {name: function}, at the same time: none of them keeps all cores busy."""
+    with report.together(", ".join(steps)), concurrent.futures.ThreadPoolExecutor(len(steps)) as pool:
+        for job in [pool.submit(step) for step in steps.values()]:
+            job.result()
+
+
 # ---- steps ---------------------------------------------------------------------------------------------
 
 
@@ -119,7 +126,7 @@ def lint(report, options, profile):
     report.section("lint")
     log = log_path(profile, "lint.log")
     status, _ = run_logged([sys.executable, "scripts/lint/lint.py", "--report"], log,
-                           {"PROFILE": profile, "CC": options.cc}, timeout=120)
+                           {"PROFILE": profile, "CC": options.cc}, timeout=300)
     findings = []
     lines = process.read_text(log).rstrip("\n").split("\n")
     for line in lines:
@@ -314,8 +321,10 @@ def run_fuzz_target(target, seconds):
     return target, status, lasted, log, int(runs.group(1)) if runs else 0
 
 
-def corpus(report, options):
+def corpus(report, options, profiles):
     """Runs every committed input once through the functions of the fuzzers, without their compiler."""
+    if "asan" not in profiles:
+        return
     targets = [t for t in fuzz_targets() if not options.only or options.only in t]
     report.section("fuzz corpus (asan)", len(targets))
     for target in targets:
@@ -472,12 +481,12 @@ def check(report, options, profiles):
     report.section("build", len(profiles))
     targets = {} if options.profile else CHECK_TARGETS
     built = [p for p in profiles if build(report, options, p, targets.get(p, ["tests"]))]
-    lint(report, options, profiles[0])
+    in_parallel(report, {"lint": lambda: lint(report, options, profiles[0]),
+                         "bpf tests": lambda: run_c_tests(report, options, built, "bpf")})
     run_c_tests(report, options, built, "unit")
-    if "asan" in built:
-        corpus(report, options)
-    origin_selftests(report, built)
-    run_c_tests(report, options, built, "bpf")
+    # Not beside the BPF tests: one of them changes how much memory TCP has.
+    in_parallel(report, {"fuzz corpus": lambda: corpus(report, options, built),
+                         "backend": lambda: origin_selftests(report, built)})
     if built:
         scenarios(report, options, built)
     find_unknown_unsteady(report)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The output of a test run: one line per result, failures and how to repeat them, a summary."""
+import contextlib
 import os
 import shlex
 import sys
@@ -94,7 +95,7 @@ class Report:
         self.start = time.monotonic()
         self._seconds = []  # (seconds, name)
         self._sections = []
-        self._running, self._expected, self._done = {}, 0, 0
+        self._running, self._expected, self._done, self._is_together = {}, 0, 0, False
         self._lock = threading.RLock()
         self._is_terminal = sys.stdout.isatty()
         self._idle = Idle(self._names_running)
@@ -104,9 +105,21 @@ class Report:
 
     def section(self, name, expected=0):
         with self._lock:
-            self._sections.append((name, time.monotonic()))
-            self._expected, self._done = expected, 0
+            if not self._is_together:
+                self._sections.append((name, time.monotonic()))
+                self._expected, self._done = 0, 0
+            self._expected += expected
             self.say(f"\n== {name}")
+
+    @contextlib.contextmanager
+    def together(self, name):
+        """The sections inside run at the same time: they are one in the summary."""
+        self.section(name)
+        self._is_together = True
+        try:
+            yield
+        finally:
+            self._is_together = False
 
     def begins(self, name):
         with self._lock:
