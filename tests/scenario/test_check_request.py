@@ -200,6 +200,9 @@ routes:
 - matches: [{path: {exact: /limit}}]
   policies: {localRateLimit: [{maxTokens: 0, tokensPerFill: 0, fillInterval: 1s}]}
   backends: [{host: @origin@}]
+- matches: [{path: {exact: /size}}]
+  policies: {limits: {maxRequestBytes: 10, maxHeaderBytes: 300}}
+  backends: [{host: @origin@}]
 - matches: [{path: {exact: /token}}]
   policies: {jwtAuth: {mode: strict, issuer: "https://i", jwks: {url: "http://127.0.0.1:1/keys"}}}
   backends: [{host: @origin@}]
@@ -218,6 +221,10 @@ def unknown():
             ("/address", forwarded, "unknown: it depends on X-Forwarded-For of a trusted proxy"),
             ("/certificate", [], "unknown: it depends on the connection"),
             ("/limit", [], "unknown: it depends on more than this request"), ("/token", [], "refuse"),
+            ("/size", ["-H", "Content-Length: 11"], "refuse"),
+            ("/size", ["-H", "Content-Length: 10"], "pass"),
+            ("/size", ["-H", "Transfer-Encoding: chunked"], "unknown: it depends on the body"),
+            ("/size", ["-H", "Transfer-Encoding: chunked", "-H", f"X-A: {400 * 'a'}"], "refuse"),
             ("/token", bearer, "unknown: the keys of the issuer are behind a URL, which only a running "
                                "gateway reads")):
         out = check_request(f"http://127.0.0.1:{gateway.port}{path}", *arguments, "--json", "-f",

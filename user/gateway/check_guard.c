@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "policy/guard/credential.h"
+#include "policy/guard/size.h"
 #include "policy/match/normalization.h"
 #include "policy/transform.h"
 #include "user/auth/password_checker.h"
@@ -102,11 +103,25 @@ static int facts_of(void *context, uint32_t needs, const struct expression_facts
 	return 0;
 }
 
-/* Rules about who the client is, beyond its address, need its connection or what it has proved. */
-static const char *unknown_of(const struct check_guard *guard, enum policy_kind kind)
+/* A body without a length is counted while it comes. */
+static bool counts_body(const struct check_guard *guard, const struct guard_use *use)
 {
+	struct guard_use copy = *use;
+	const struct guard_list list = { .list = &copy, .count = 1 };
+	uint64_t most_bytes;
+
+	return guard->framing.kind == BODY_CHUNKED && size_guard(&list, false, &most_bytes);
+}
+
+/* Rules about who the client is, beyond its address, need its connection or what it has proved. */
+static const char *unknown_of(const struct check_guard *guard, const struct guard_use *use, int verdict)
+{
+	enum policy_kind kind = use->guard->kind;
+
 	if (guard->lacks_keys)
 		return "unknown: the keys of the issuer are behind a URL, which only a running gateway reads";
+	if (verdict == GUARD_PASS && counts_body(guard, use))
+		return "unknown: it depends on the body";
 	if (kind != POLICY_AUTHORIZATION && kind != POLICY_NETWORK_AUTHORIZATION &&
 	    kind != POLICY_TRANSFORMATION)
 		return NULL;
@@ -146,6 +161,8 @@ static int decide(struct check_guard *guard, const struct guard_use *use, struct
 	const struct guard_facts facts = {
 		.head = head,
 		.client_fields = guard->client_fields.arena ? &guard->client_fields : NULL,
+		.declared_bytes = guard->framing.length,
+		.has_unknown_body = guard->framing.kind == BODY_CHUNKED,
 		.scheme = scheme,
 		.identity = &guard->identity,
 		.verifier = &guard->verifier,
@@ -215,7 +232,7 @@ static bool ask(struct check_guard *guard, const struct guard_use *use, struct r
 
 		if (verdict < 0)
 			*answer = failed(verdict);
-		goes_on = write_verdict(w, verdict, answer, unknown_of(guard, use->guard->kind));
+		goes_on = write_verdict(w, verdict, answer, unknown_of(guard, use, verdict));
 	} else {
 		json_str(w, "verdict", "unknown: it depends on more than this request");
 	}

@@ -4,6 +4,7 @@
 #include "policy/expression/expression.h"
 #include "policy/guard/guard.h"
 #include "user/base/json_writer.h"
+#include "user/http/framing.h"
 #include "user/net/address.h"
 
 /*
@@ -17,6 +18,7 @@ struct check_guard {
 	struct guard_identity identity;
 	struct guard_verifier verifier;
 	struct address client;
+	struct body_framing framing; /* of the request; its body is not there */
 	const struct request_rules *rules; /* of the listener, for paths of transformations; borrowed */
 	bool is_forwarded; /* a trusted proxy says who the client is */
 	struct expression_facts facts;

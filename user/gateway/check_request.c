@@ -85,7 +85,6 @@ static enum http_error read_head(struct check_request *request)
 {
 	const struct head_limits limits = client_head_limits(&request->snapshot->config, request->bind->http);
 	struct span bytes = write_head(request);
-	struct body_framing framing;
 	struct head_scan scan;
 	enum http_error error;
 
@@ -100,7 +99,7 @@ static enum http_error read_head(struct check_request *request)
 	case SCAN_BAD:
 		return scan.http_error;
 	}
-	error = h1_parse_request(bytes, &request->arena, &request->head, &framing);
+	error = h1_parse_request(bytes, &request->arena, &request->head, &request->guard.framing);
 	request->head.is_secure = request->is_tls;
 	return error;
 }
