@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """circuitBreaker: requests that wait for a place at their backend, in the order in which they came, over all
 workers."""
+import os
+import signal
+
+from crashes import NewProcess
 from h2backends import acted2
 from hg import *
 from hg import h2_frames as f
@@ -53,8 +57,8 @@ def waiting(gateway, count):
 RETRYING = LIMITED.replace("name: all\n", "name: all\n      policies: {retry: {attempts: 2, codes: []}}\n")
 
 
-def limited(limits, more="", workers=2, config=LIMITED):
-    gateway, backend = acted(config, workers=workers, limits=limits, more=more)
+def limited(limits, more="", workers=2, config=LIMITED, **options):
+    gateway, backend = acted(config, workers=workers, limits=limits, more=more, **options)
     held = gateway.client().request("GET", "/held", host="a")
     upstream = backend.accept()
     upstream.read_request()
@@ -342,3 +346,25 @@ def reload():
         held = client
     answer(upstream, held)
     gateway.expect_exit()
+
+
+@test("an upgrade serves those who wait, in their order, in the program that they reached")
+def upgraded():
+    gateway, backend, held, upstream = limited(
+        "maxConnections: 1, maxPendingRequests: 2, pendingTimeout: 60s",
+        config=LIMITED + "config: {connectionTerminationDeadline: 60s}\n", keeper=True, checked=False,
+        args=["--restart-limit", "0"])
+    clients = line_up(gateway, 2)
+    os.kill(gateway.pid, signal.SIGUSR2)
+    new_process = NewProcess(gateway)
+    wait_until(lambda: "draining: no longer ready" in gateway.stderr, 10, "the new program serves")
+    for number, client in enumerate(clients):
+        answer(upstream, held)
+        upstream = backend.accept()
+        eq(upstream.read_request().target, f"/{number}", "who is next")
+        held = client
+    answer(upstream, held)
+    eq(gateway.wait(10), 0, "exit status of the old one")
+    client = gateway.client().request("GET", "/new", host="a")
+    answer(backend.accept(), client)
+    new_process.stop()

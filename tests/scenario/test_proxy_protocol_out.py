@@ -6,6 +6,8 @@ import socket
 import struct
 import time
 
+import bypass
+import same_host
 from crashes import kill
 from hg import *
 from hg.h2 import H2Client
@@ -447,3 +449,30 @@ def lane():
     eq(upstream.read(2), b"cd", "bytes in the lane")
     upstream.send(b"ef")
     eq(client.read(2), b"ef", "the other way")
+
+
+def announcing(config):
+    return config.replace("splice: @backend@",
+                          "splice: @backend@\n        policies: {proxyProtocol: {version: v2}}")
+
+
+@test("the header comes before the first byte of a tunnel in lane direct, and of connections that bypass TCP",
+      needs=("bpf", "root"), long=True)
+def same_host_lanes():
+    gateway, backend = same_host.acted("direct", config=announcing(same_host.CONFIG))
+    client = gateway.client()
+    upstream = backend.accept()
+    eq(read_header(upstream)[1], client.local, "header of the tunnel")
+    same_host.settle(gateway, client, upstream, "direct")
+    same_host.both_ways(client, upstream, 300000)
+    gateway, backend = bypass.acted(config=announcing(bypass.CONFIG))
+    for _ in range(2):
+        client = gateway.client()
+        upstream = begin(client, backend, "/first")
+        eq(read_header(upstream)[1], client.local, "header of the client")
+        finish(client, upstream, "/first")
+        client.request("POST", "/second", host="a", body=pattern(100001))
+        eq(verify(upstream.read_request().body, 100001), crc32(100001), "body up")
+        upstream.respond(body=pattern(200001))
+        eq(verify(client.response().body, 200001), crc32(200001), "body down")
+    eq({line["bypass"] for line in gateway.wait_log(count=4)}, {"client/backend"}, "sides that bypass")

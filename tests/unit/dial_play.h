@@ -16,9 +16,14 @@
 #include "user/base/clock.h"
 #include "user/client/client_accept.h"
 #include "user/driver/client_events.h"
+#include "user/gateway/backend_counts.h"
 #include "user/stream/history.h"
 #include "user/driver/driver.h"
 #include "user/upstream/upstream.h"
+
+#ifndef DIAL_PLAY_POLICIES
+#define DIAL_PLAY_POLICIES "" /* of the backend, behind others */
+#endif
 
 /*
  * A worker with real clients of HTTP/1 and one route to a backend of HTTP/2, which the test plays. The name
@@ -42,6 +47,7 @@ struct scene {
 	struct counters counters;
 	struct pipe_pool pipes;
 	struct resolver *resolver;
+	struct quota_table *quotas;
 	struct proxy_bind *bind;
 	struct proxy_counts counts;
 	int listener;
@@ -54,6 +60,7 @@ struct scene {
 	struct backend_conn backends[BACKENDS];
 	int backend_count;
 	uint32_t max_streams; /* of a backend connection */
+	bool is_mute; /* nothing is read or sent at the backend */
 	bool is_silent; /* the backend does not answer */
 	bool is_refusing; /* it answers with REFUSED_STREAM */
 };
@@ -72,13 +79,15 @@ static inline struct snapshot *scene_config(const struct scene *scene)
 
 	snprintf(text, sizeof(text),
 		 "binds:\n- port: 8080\n  listeners:\n  - routes:\n    - backends:\n"
-		 "      - host: \"backend.test:%u\"\n        policies: {http: {version: HTTP/2.0}}\n",
-		 address_port(&scene->address));
+		 "      - host: \"backend.test:%u\"\n        policies: {http: {version: HTTP/2.0}%s}\n",
+		 address_port(&scene->address), DIAL_PLAY_POLICIES);
 	source.text = span_str(text);
 	config_report_init(&report);
 	assert_int_equal(config_load(&source, 1, NULL, &report, &snapshot), 0);
 	assert_int_equal(policy_compile(snapshot, &report), 0);
 	config_report_done(&report);
+	assert_int_equal(backend_counts_attach(scene->quotas, snapshot), 0);
+	snapshot->config.connections_per_backend = 1000;
 	snapshot->config.access_log = false;
 	return snapshot;
 }
@@ -89,6 +98,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	struct proxy *proxy = &scene->proxy;
 
 	proxy->loop = loop_create(256);
+	proxy->mailbox = mailbox_create(proxy->loop, proxy);
 	proxy->driver = &stream_driver;
 	proxy->handler = &stream_handler;
 	timer_init(&proxy->log_timer, proxy_on_log_timer);
@@ -127,6 +137,8 @@ static inline int scene_make(void **state)
 	struct scene *scene = calloc(1, sizeof(*scene));
 
 	assert_non_null(scene);
+	scene->quotas = calloc(1, sizeof(*scene->quotas));
+	assert_non_null(scene->quotas);
 	name_server_start(&scene->names);
 	scene->names.network = INADDR_LOOPBACK - 1;
 	hold(scene, true);
@@ -198,6 +210,8 @@ static inline void scene_drop_proxy(struct scene *scene)
 	resolver_free(scene->resolver);
 	name_server_stop(&scene->names);
 	timer_cancel(loop_timers(proxy->loop), &proxy->log_timer);
+	mailbox_drain(proxy->mailbox);
+	mailbox_free(proxy->mailbox);
 	loop_free(proxy->loop); /* runs what was deferred */
 	assert_int_equal(slab_count(proxy->clients), 0);
 	assert_int_equal(slab_count(proxy->streams), 0);
@@ -215,6 +229,7 @@ static inline void scene_drop_proxy(struct scene *scene)
 	trace_free(proxy->trace);
 	pipe_pool_done(&scene->pipes);
 	lease_unref(proxy->lease);
+	free(scene->quotas);
 	free(proxy->relay.scratch);
 	buf_done(&proxy->relay.frames);
 }
@@ -352,7 +367,7 @@ static inline int answered(const struct scene *scene, int status)
 static inline void step(struct scene *scene)
 {
 	backend_accept(scene);
-	for (int i = 0; i < scene->backend_count; i++)
+	for (int i = 0; i < scene->backend_count && !scene->is_mute; i++)
 		backend_serve(scene, &scene->backends[i]);
 	play_for(scene->proxy.loop, 1);
 	for (int i = 0; i < CLIENTS; i++)

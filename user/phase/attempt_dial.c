@@ -251,25 +251,15 @@ static void attempt_on_progress(struct dial *dial)
 		stream_set_state(stream, dial->state == DIAL_RESOLVING ? STREAM_RESOLVE : STREAM_CONNECT);
 }
 
-static uint64_t attempt_connect_deadline(const struct stream *stream)
-{
-	struct exchange_timeouts timeouts;
-
-	attempt_timeouts(stream, &timeouts);
-	return timeouts.connect_ns ? proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns) : 0;
-}
-
 /* Others may wait by now, or it may be its turn. */
 static void attempt_on_turn(struct dial *dial)
 {
-	struct attempt_dial *own = container_of(dial, struct attempt_dial, dial);
+	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
 
-	dial->options.quota_most = attempt_most_now(own->stream);
-	if (own->stream->state != STREAM_PENDING)
-		return;
-	/* The time of the attempt begins after that in the line. */
-	attempt_begin_try(own->stream);
-	dial->options.deadline_ms = own->deadline_ms = attempt_connect_deadline(own->stream);
+	dial->options.quota_most = attempt_most_now(stream);
+	/* The time of the attempt begins after that in the line. Without a place it opens no connection. */
+	if (stream->state == STREAM_PENDING)
+		attempt_begin_try(stream);
 }
 
 static void attempt_note_dialed(const struct dial *dial, struct stream *stream,
@@ -363,13 +353,17 @@ static void attempt_avoid(const struct stream *stream, struct address *ret_addre
 static enum stream_step attempt_open(struct stream *stream, struct dial_options *options)
 {
 	struct attempt *attempt = &stream->attempt;
+	struct exchange_timeouts timeouts;
 	enum dial_result result;
 	int error;
 
 	attempt->dial = hg_malloc(sizeof(*attempt->dial));
 	if (!attempt->dial)
 		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
-	attempt->dial->deadline_ms = options->deadline_ms = attempt_connect_deadline(stream);
+	attempt_timeouts(stream, &timeouts);
+	if (timeouts.connect_ns)
+		options->deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns);
+	attempt->dial->deadline_ms = options->deadline_ms;
 	if (stream->is_tcp)
 		attempt_avoid(stream, &options->avoid);
 	attempt->dial->stream = stream;
