@@ -47,6 +47,8 @@ int rig_accept(int fd, int listener, const struct sockaddr_storage *address);
 void rig_connect(int family, int ret_fds[2], int connect_receive, int connect_send, int accept_receive,
 		 int accept_send);
 void rig_close(int *fd); /* and -1 */
+/* From now on this process is in a network namespace of its own, with loopback alone. Needs root. */
+void rig_enter_network(void);
 void rig_reset(int *fd); /* closes with RST */
 
 /* ---- programs, maps and links in the kernel, as other tools show them */

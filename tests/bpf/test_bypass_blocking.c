@@ -28,7 +28,7 @@ struct waiter {
 	char bytes[16];
 	ssize_t got;
 	int error;
-	_Atomic bool is_over;
+	_Atomic bool has_begun, is_over;
 };
 
 static void on_signal(int number)
@@ -40,21 +40,23 @@ static void *waiter_run(void *arg)
 {
 	struct waiter *w = arg;
 
+	w->has_begun = true;
 	w->got = recv(w->fd, w->bytes, sizeof(w->bytes), 0);
 	w->error = w->got < 0 ? errno : 0;
 	w->is_over = true;
 	return NULL;
 }
 
-/* Signals the thread until its recv() has returned, or for a while. */
-static void waiter_start(struct waiter *w, int fd)
+/* Signals the thread until its recv() has returned; if it should not, for a while only. */
+static void waiter_start(struct waiter *w, int fd, bool should_end)
 {
+	int rounds = should_end ? PAIR_WAIT_MS : 300;
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 
 	*w = (struct waiter){ .fd = fd };
 	sigaction(SIGUSR1, &action, NULL);
 	assert_int_equal(pthread_create(&w->thread, NULL, waiter_run, w), 0);
-	for (int i = 0; i < 300 && !w->is_over; i++) {
+	for (int i = 0; i < rounds && !w->is_over; i += w->has_begun) {
 		usleep(1000);
 		pthread_kill(w->thread, SIGUSR1);
 	}
@@ -145,7 +147,7 @@ static bool app_waits(struct scene *s)
 {
 	struct waiter w;
 
-	waiter_start(&w, s->app);
+	waiter_start(&w, s->app, broken != 0);
 	assert_true(send_on(&s->bypass, s->own, "late"));
 	return waiter_reads(&w, "late");
 }
@@ -258,11 +260,67 @@ TEST(a_server_whose_recv_has_failed_does_not_return)
 
 	scene_open(&s, 0);
 	assert_int_equal(server_accepts(&s), 0);
-	waiter_start(&w, s.app);
+	waiter_start(&w, s.app, true);
+	assert_true(w.is_over);
 	pthread_join(w.thread, NULL);
 	assert_int_equal(w.error, EAGAIN);
 	ends_close(&s);
 	assert_int_equal(server_accepts(&s), -EOPNOTSUPP);
 	assert_true(app_waits(&s));
+	scene_close(&s);
+}
+
+/* The same descriptor, read with and without MSG_DONTWAIT. */
+TEST(a_server_that_waits_once_is_one_that_waits)
+{
+	struct scene s;
+	char byte;
+
+	scene_open(&s, 0);
+	assert_int_equal(server_accepts(&s), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_true(send_on(&s.bypass, s.own, "a"));
+		assert_int_equal(recv(s.app, &byte, 1, MSG_DONTWAIT), 1);
+	}
+	assert_false(s.bypass.has_left);
+	app_reads(&s, "b");
+	assert_true(send_on(&s.bypass, s.own, "c"));
+	assert_true(s.bypass.has_left);
+	assert_int_equal(recv(s.app, &byte, 1, MSG_DONTWAIT), 1);
+	ends_close(&s);
+	assert_int_equal(server_accepts(&s), -EOPNOTSUPP);
+	assert_int_equal(recv(s.app, &byte, 1, MSG_DONTWAIT), -1);
+	ends_close(&s);
+	assert_int_equal(server_accepts(&s), -EOPNOTSUPP);
+	scene_close(&s);
+}
+
+static void listen_again(struct scene *s)
+{
+	rig_close(&s->listener);
+	s->listener = rig_socket(AF_INET, 0, 0);
+	assert_int_equal(bind(s->listener, (struct sockaddr *)&s->address, sizeof(s->address)), 0);
+	assert_int_equal(listen(s->listener, 8), 0);
+}
+
+/* The last test: the process stays in the other network namespace. */
+TEST(an_address_is_known_in_its_namespace_and_an_executable_in_each)
+{
+	struct scene s;
+
+	scene_open(&s, 0);
+	assert_int_equal(server_accepts(&s), 0);
+	app_reads(&s, "a");
+	ends_close(&s);
+	assert_int_equal(second_begins(&s), -EOPNOTSUPP);
+	ends_close(&s);
+	assert_int_equal(local_listener_remove(s.local, (struct sockaddr *)&s.address), 0);
+	assert_int_equal(server_accepts(&s), -EOPNOTSUPP);
+	ends_close(&s);
+	rig_enter_network();
+	listen_again(&s);
+	assert_int_equal(server_accepts(&s), 0);
+	ends_close(&s);
+	assert_int_equal(client_connects(&s, true), -EOPNOTSUPP);
 	scene_close(&s);
 }

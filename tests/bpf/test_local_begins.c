@@ -4,13 +4,10 @@
  * of TCP. They are left alone, and what they say arrives. In a network namespace of this process.
  */
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "tests/bpf/actor.h"
@@ -31,14 +28,8 @@ static void skip_loudly(const char *what, int error)
 
 static void network_enter(void)
 {
-	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd;
-
 	local_free(local_rig_load(NULL)); /* skips where there is no BPF */
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
-	close(fd);
+	rig_enter_network();
 }
 
 struct scene {
