@@ -33,7 +33,7 @@ void kernel_lanes_done(struct kernel_lanes *lanes)
 static int lane_missing(const struct lane_start *start, const struct splice_config *config, const char *name,
 			const char *instead, int reason, struct text *error)
 {
-	struct span why = text_span(&start->why);
+	struct span why = probe_reasons(&start->why);
 
 	if (config->mode != SPLICE_REQUIRE) {
 		log_warn("no %s%s: %.*s", name, instead, SPAN_FMT(why));
@@ -246,7 +246,7 @@ static int local_open(struct kernel_lanes *lanes, const struct splice_config *co
 	if (!result) {
 		log_info("%s: programs loaded, self-test passed in %.1f ms%s%.*s", local_names(config),
 			 (double)start->selftest_ns / 1e6, start->why.len ? "; " : "",
-			 SPAN_FMT(text_span(&start->why)));
+			 SPAN_FMT(probe_reasons(&start->why)));
 		return 0;
 	}
 	if (restart_state)

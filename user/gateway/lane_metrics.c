@@ -3,6 +3,7 @@
 
 #include "admin/prometheus.h"
 #include "user/base/check.h"
+#include "user/kernel/common/probe.h"
 #include "user/kernel/local/bypass.h"
 
 /* Skips reason 0, "none". */
@@ -45,7 +46,7 @@ static void local_available(const struct kernel_lanes *lanes, struct text *out)
 		struct span labels[] = { span_str(names[i]), SPAN("") };
 
 		if (!lanes->local)
-			labels[1] = why->len ? text_span(why) : SPAN("switched off by config.splice");
+			labels[1] = why->len ? probe_reasons(why) : SPAN("switched off by config.splice");
 		prometheus_sample(out, METRIC_LOCAL_AVAILABLE, labels, lanes->local != NULL);
 	}
 }

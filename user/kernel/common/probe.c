@@ -193,6 +193,13 @@ static bool types_are_usable(struct text *why)
 	return why->len == before;
 }
 
+struct span probe_reasons(const struct text *why)
+{
+	struct span reasons = text_span(why);
+
+	return span_ends(reasons, SPAN("; ")) ? span_first(reasons, reasons.len - 2) : reasons;
+}
+
 int probe_kernel(struct text *why)
 {
 	bool is_usable = version_is_usable(probe_judge_version, false, why);

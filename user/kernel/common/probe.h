@@ -57,3 +57,6 @@ extern const struct probe_capability probe_capabilities[PROBE_CAPABILITIES];
  * third.
  */
 int probe_privileges(struct text *why);
+
+/* `why` for a reader: "; " ends each reason, because another may follow; the last one loses it here. */
+struct span probe_reasons(const struct text *why);

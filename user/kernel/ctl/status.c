@@ -31,17 +31,18 @@ static void kernel_describe(struct text *out)
 	if (probe_kernel(&why) == 0)
 		text_str(out, "kernel: sockmap lane allowed; copy and pipe always\n");
 	else
-		text_fmt(out, "kernel: copy and pipe only: %.*s\n", SPAN_FMT(text_span(&why)));
+		text_fmt(out, "kernel: copy and pipe only: %.*s\n", SPAN_FMT(probe_reasons(&why)));
 	text_clear(&why);
 	if (probe_local_kernel(false, &why) == 0)
 		text_str(out, "kernel: lanes direct and bypass allowed\n");
 	else
-		text_fmt(out, "kernel: no same-host lanes, unless forced: %.*s\n", SPAN_FMT(text_span(&why)));
+		text_fmt(out, "kernel: no same-host lanes, unless forced: %.*s\n",
+			 SPAN_FMT(probe_reasons(&why)));
 	text_clear(&why);
 	if (probe_privileges(&why) == 0)
 		text_str(out, "privileges: this process may load\n");
 	else
-		text_fmt(out, "privileges: this process may not load: %.*s\n", SPAN_FMT(text_span(&why)));
+		text_fmt(out, "privileges: this process may not load: %.*s\n", SPAN_FMT(probe_reasons(&why)));
 	text_done(&why);
 }
 
