@@ -81,6 +81,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct task_struct *group_leader;
 	char comm[16];
+	struct pipe_inode_info *splice_pipe;
 };
 
 struct sock {

@@ -341,11 +341,35 @@ static __always_inline bool message_handle(struct message *m)
  */
 static __always_inline enum local_reason bypass_check(const struct message *m)
 {
-	if (LOAD(m->record->user.mode) != LOCAL_MODE_OPEN)
-		return m->record->kernel.leaves ? m->record->kernel.reason : LOCAL_REASON_USER;
+	__u8 mode = LOAD(m->record->user.mode);
+
+	if (mode == LOCAL_MODE_TCP)
+		return LOCAL_REASON_COST;
+	if (mode != LOCAL_MODE_OPEN)
+		return m->record->kernel.notes & LOCAL_LEAVES ? m->record->kernel.reason : LOCAL_REASON_USER;
 	if (tcp_is_pressed(&m->source->inet_conn.icsk_inet.sk) && !BROKEN(BYPASS_BREAK_MEMORY))
 		return LOCAL_REASON_MEMORY;
 	return receiver_check(m, m->record->user.target, m->source->write_seq);
+}
+
+static __always_inline void notes_set(struct local_kernel *k, __u8 note, bool is_set)
+{
+	STORE(k->notes, is_set ? k->notes | note : k->notes & ~note);
+}
+
+/*
+ * A task keeps the pipe that its first sendfile() has created. The calls that pass short pieces are not worth
+ * the look: only long bodies matter (conn_note_body()).
+ */
+static __always_inline void sender_watch(struct local_kernel *k, __u32 size)
+{
+	struct task_struct *task;
+
+	if (size < LOCAL_FILE_MESSAGE_BYTES || k->notes & LOCAL_SENDS_FILES)
+		return;
+	task = (void *)bpf_get_current_task();
+	if (BPF_CORE_READ(task, splice_pipe))
+		notes_set(k, LOCAL_SENDS_FILES, true);
 }
 
 /*
@@ -356,6 +380,8 @@ static __always_inline enum local_reason bypass_check(const struct message *m)
  *   - It may ask how many bytes wait (FIONREAD). The kernel answers from that queue alone, so bytes in TCP's
  *     queue would stay unread after an answer of 0. If the queue is empty, the gateway takes the socket out
  *     of the map, and TCP has the connection from then on (bypass_leave()).
+ *
+ * The gateway uses the same way out when TCP is cheaper (LOCAL_MODE_TCP).
  */
 static __always_inline bool bypass_refuses(const struct message *m, enum local_reason reason)
 {
@@ -364,7 +390,7 @@ static __always_inline bool bypass_refuses(const struct message *m, enum local_r
 
 	if (reason == LOCAL_REASON_NONE || reason == LOCAL_REASON_USER ||
 	    reason == LOCAL_REASON_RECEIVER_GONE || !(m->record->user.flags & LOCAL_REFUSES) ||
-	    LOAD(m->record->user.mode) != LOCAL_MODE_OPEN || BROKEN(BYPASS_BREAK_WAIT))
+	    LOAD(m->record->user.mode) == LOCAL_MODE_CLOSED || BROKEN(BYPASS_BREAK_WAIT))
 		return false;
 	leaves = !receiver_holds(m->record->user.target);
 	if (leaves && BROKEN(BYPASS_BREAK_LEAVE))
@@ -376,7 +402,7 @@ static __always_inline bool bypass_refuses(const struct message *m, enum local_r
 	}
 	if (leaves)
 		STORE(k->reason, reason);
-	STORE(k->leaves, leaves);
+	notes_set(k, LOCAL_LEAVES, leaves);
 	return true;
 }
 
@@ -515,6 +541,7 @@ int local_message(struct sk_msg_md *msg)
 	}
 	if (bypass) {
 		sender_name(&bypass->kernel, cookie);
+		sender_watch(&bypass->kernel, m.size);
 		m.record = bypass;
 		message_bypass(&m);
 	}

@@ -33,6 +33,7 @@ enum local_lane {
 enum local_mode {
 	LOCAL_MODE_CLOSED, /* everything passes */
 	LOCAL_MODE_OPEN, /* the program redirects while no passed byte is under way */
+	LOCAL_MODE_TCP, /* bypass: TCP is cheaper. What the gateway sends asks its receiver to leave */
 };
 
 /*
@@ -40,6 +41,11 @@ enum local_mode {
  * passing it. The sender counts up `waits` and gets a struct local_lane_event when the receiver has space.
  */
 #define LOCAL_REFUSES 1u
+
+/* note: the last refusal asks that the receiver leave the lane (bypass_refuses()). */
+#define LOCAL_LEAVES 1u
+/* note: the sender has called sendfile(2) or splice(2). */
+#define LOCAL_SENDS_FILES 2u
 
 /* A reused index gets a new generation, so that an old handle finds nothing. */
 struct local_handle {
@@ -78,7 +84,7 @@ struct local_kernel {
 	__u8 lane; /* enum local_lane of the last message */
 	__u8 reason; /* enum local_reason of the last fall */
 	__u8 integrity_error; /* enum local_reason: the integrity error, 0: none */
-	__u8 leaves; /* bypass: the last refusal asks that the receiver leave the lane (bypass_refuses()) */
+	__u8 notes; /* bypass: LOCAL_LEAVES, LOCAL_SENDS_FILES */
 	__u32 told; /* bypass: the last value of waits that an event answered */
 	__u32 receiver_peak_bytes; /* most bytes ever seen in the receiver's queue */
 	__u32 queued_messages; /* redirected since the receiver's queue was last seen empty */
@@ -183,3 +189,5 @@ struct local_lane_event {
  * about 980 bytes whatever the message's size, and charges nobody for it.
  */
 #define LOCAL_MESSAGE_BYTES 1024u
+/* sendfile() passes a file in messages of up to 64 KiB. */
+#define LOCAL_FILE_MESSAGE_BYTES (16u * 1024)

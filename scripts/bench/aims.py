@@ -192,6 +192,7 @@ def h2_aim(row, text, program, base, bound):
 BUSY = ("1KiB/16", "1KiB/64", "16KiB/16", "16KiB/64")
 SMALL = ("1KiB/1", "1KiB/4", "16KiB/1", "16KiB/4", *BUSY)
 LARGE = ("100KiB/16", "100KiB/64", "1MiB/16", "1MiB/64")
+FILES = (*LARGE, "512KiB/16", "512KiB/64")  # also between: where the choice by cost matters
 H2 = "h2 → h1 and h2 → h2, 1 KiB, 1 and 32 streams"
 AIMS = (
     rate_aim("GET 1 KiB, 64 connections, bypass", "≥ 1.3 × best peer", 1.3, "bypass", ["1KiB/64"], "best"),
@@ -262,7 +263,7 @@ def files_behind_a_bypass(results):
     """The cost of a bypass to a backend that sends with sendfile()."""
     lines = []
     for row, programs in results.get("files.jsonl", {}).items():
-        if row in LARGE and "bypass" in programs and "headgate" in programs:
+        if row in FILES and "bypass" in programs and "headgate" in programs:
             bypass, own = programs["bypass"], programs["headgate"]
             rest = [processors(results) * 1e6 / r["rps"] - own_us(r) for r in (own, bypass)]
             lines.append(f"| {row} | {bypass['rps'] / own['rps']:.2f} | {own_us(own):.1f} | "
@@ -272,7 +273,7 @@ def files_behind_a_bypass(results):
         return []
     return ["#### Files behind a bypass", "",
             "Large bodies of nginx with files, through headgate with defaults and with bypass. `sendfile()` "
-            "passes the pages of the file to TCP; with a bypass the kernel copies them. If the ratio is "
-            "below 1, do not set `splice: sameHost` for such a backend.", "",
+            "passes the pages of the file to TCP; with a bypass the kernel copies them. Connections leave "
+            "the bypass by themselves after four bodies in a row of 256 KiB to 1 MiB (docs/lanes.md).", "",
             "| row | bypass to headgate | gateway us, headgate | bypass | other us, headgate | bypass |",
             "|---|---|---|---|---|---|", *lines, ""]

@@ -21,8 +21,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
 import recorded  # noqa: E402
 
-SIZES = {"1KiB": 1024, "16KiB": 16384, "100KiB": 102400, "1MiB": 1048576}
-CONNECTIONS = {"1KiB": (1, 4, 16, 64), "16KiB": (1, 4, 16, 64), "100KiB": (16, 64), "1MiB": (16, 64)}
+SIZES = {"1KiB": 1024, "16KiB": 16384, "100KiB": 102400, "512KiB": 524288, "1MiB": 1048576}
+CONNECTIONS = {"1KiB": (1, 4, 16, 64), "16KiB": (1, 4, 16, 64), "100KiB": (16, 64), "512KiB": (16, 64),
+               "1MiB": (16, 64)}
 ROWS = [f"{size}/{count}" for size in SIZES for count in CONNECTIONS[size]]
 KEYS = ("rps", "p50", "p99", "cpu_us", "user_us", "system_us", "idle", "rss")
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}

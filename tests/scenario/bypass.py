@@ -25,6 +25,22 @@ binds:
       - host: "@origin@"
         splice: @backend@
 """
+# The ports tell who agreed: both, the client's or the backend's owner, neither.
+SHARED = """
+config: {splice: {lanes: [pipe, sockmap, direct, bypass], force: true, minBodyBytes: 65536, @pace@}}
+binds:
+""" + "".join(f"""
+- port: @{port}@
+  listeners:
+  - splice: {listener}
+    routes:
+    - name: all
+      backends:
+      - host: "@origin@"
+        splice: {backend}
+""" for port, listener, backend in (("port", "sameHost", "sameHost"), ("front", "sameHost", "auto"),
+                                    ("back", "auto", "sameHost"), ("neither", "auto", "auto")))
+
 NEEDS = ("bpf", "root")
 
 

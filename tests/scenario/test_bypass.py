@@ -19,7 +19,7 @@ from hg import *
 from hg.framework import binary
 from hg.h2 import H2Client
 from hg.h2_backend import H2Service
-from bypass import ASK, CONFIG, CONNECT, NEEDS, SPLICE, SWITCH, acted, opened
+from bypass import ASK, CONFIG, CONNECT, NEEDS, SHARED, SPLICE, SWITCH, acted, opened
 from same_host import MIB, need_lane
 from splice import compare_all, facts, in_background
 
@@ -163,23 +163,6 @@ def grpc_calls():
     client.cleanup()
     server.cleanup()
     wait_until(lambda: min(hopped(gateway)) > 2000000, 5, "bytes past TCP on both sides")
-
-
-# The ports tell who agreed: both, the client's or the backend's owner, neither.
-SHARED = """
-config: {splice: {lanes: [pipe, sockmap, direct, bypass], force: true, minBodyBytes: 65536, @pace@}}
-binds:
-""" + "".join(f"""
-- port: @{port}@
-  listeners:
-  - splice: {listener}
-    routes:
-    - name: all
-      backends:
-      - host: "@origin@"
-        splice: {backend}
-""" for port, listener, backend in (("port", "sameHost", "sameHost"), ("front", "sameHost", "auto"),
-                                    ("back", "auto", "sameHost"), ("neither", "auto", "auto")))
 
 
 @test("of the bodies of one gateway with every lane on, what came past TCP is copied, what came by TCP and "

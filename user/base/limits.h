@@ -117,6 +117,12 @@ enum limits {
 	/* Bodies of at least this known length use the pipe lane. */
 	LIMIT_PIPE_MIN_BODY_BYTES = 256 * 1024,
 	/*
+	 * From that length to this one, a body that a backend sends with sendfile() costs less through TCP
+	 * than if it bypasses TCP at both ends. Connections leave lane bypass after so many of them in a row.
+	 */
+	LIMIT_TCP_BODY_BYTES = 1024 * 1024,
+	LIMIT_TCP_BODIES = 4,
+	/*
 	 * Bytes discarded after an early response so that the client can read it; then the connection closes.
 	 * More than the socket buffers of a fast upload hold (tcp_rmem is up to 32 MiB today, tcp_wmem 4): a
 	 * client that writes everything before it reads gets its response, too.

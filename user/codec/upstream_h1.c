@@ -6,11 +6,13 @@
 #include "user/client/client.h"
 #include "user/http/connection_auth.h"
 #include "user/http/h1_write.h"
+#include "user/relay/conn_bypass.h"
 #include "user/upstream/discard.h"
 
 static void upstream_codec_h1_bind(struct stream *stream)
 {
 	upstream_attach(stream->upstream, stream, stream->proxy->pool.on_stream);
+	conn_choose_tcp(&stream->upstream->conn);
 }
 
 static bool upstream_codec_h1_is_alive(const struct stream *stream)

@@ -5,6 +5,7 @@
 
 #include "user/base/check.h"
 #include "user/base/failpoint.h"
+#include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
@@ -115,6 +116,40 @@ uint64_t conn_bypass_bytes(const struct conn *conn)
 bool conn_bypasses(const struct conn *conn)
 {
 	return conn->bypass && !conn->bypass->has_left;
+}
+
+static void conn_count_body(struct conn *conn, bool prefers_tcp)
+{
+	if (!prefers_tcp)
+		conn->bypass->tcp_bodies = 0;
+	else if (conn->bypass->tcp_bodies < LIMIT_TCP_BODIES)
+		conn->bypass->tcp_bodies++;
+}
+
+void conn_note_body(struct conn *source, struct conn *sink, uint64_t length)
+{
+	bool sink_bypasses = conn_bypasses(sink);
+	bool prefers_tcp;
+
+	if (!source->bypass)
+		return;
+	prefers_tcp = bypass_sends_files(source->bypass) && length >= LIMIT_PIPE_MIN_BODY_BYTES &&
+		      (!sink_bypasses || length < LIMIT_TCP_BODY_BYTES);
+	conn_count_body(source, prefers_tcp);
+	if (!sink_bypasses)
+		return;
+	conn_count_body(sink, prefers_tcp);
+	if (sink->bypass->tcp_bodies == LIMIT_TCP_BODIES)
+		bypass_send_tcp(sink->bypass);
+}
+
+void conn_choose_tcp(struct conn *source)
+{
+	if (!conn_bypasses(source) || source->bypass->tcp_bodies < LIMIT_TCP_BODIES)
+		return;
+	if ((conn_is_drained(source) || conn_is_silent(source)) &&
+	    bypass_receive_tcp(source->bypass, source->received_bytes))
+		bypass_send_tcp(source->bypass);
 }
 
 bool conn_leave_bypass(struct conn *conn)

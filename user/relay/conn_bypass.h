@@ -35,12 +35,20 @@ static inline void conn_note_bypass(const struct conn *conn)
 bool conn_is_drained(const struct conn *conn);
 /* Bytes that bypassed TCP, both directions; 0 without bypass. */
 uint64_t conn_bypass_bytes(const struct conn *conn);
-/* Call before the socket is closed. Idempotent. */
 /* True: it bypasses TCP, and both ends still do so. */
 bool conn_bypasses(const struct conn *conn);
+/*
+ * The choice by cost (user/kernel/local/README.md, Cost): connections leave the lane for good after
+ * LIMIT_TCP_BODIES bodies in a row that cost less through TCP. Call conn_note_body() when a response begins,
+ * with the length of its body if lane pipe could move it, or 0. Call conn_choose_tcp() before a request is
+ * sent to this source.
+ */
+void conn_note_body(struct conn *source, struct conn *sink, uint64_t length);
+void conn_choose_tcp(struct conn *source);
 /*
  * Call when the bypass has refused a message: bypass_leave(). True: send again, TCP carries it. The log says
  * who left, and why.
  */
 bool conn_leave_bypass(struct conn *conn);
+/* Call before the socket is closed. Idempotent. */
 void conn_stop_bypass(struct conn *conn);

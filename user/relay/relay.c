@@ -6,6 +6,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/relay/conn_bypass.h"
 #include "user/relay/relay_io.h"
 
 void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_direction direction)
@@ -14,23 +15,29 @@ void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_dir
 	pipe_splice_init(&relay->pipe);
 }
 
+/* The length of a body that lane pipe can move; 0: it cannot. */
+static uint64_t relay_piped_length(const struct body_framing *framing, enum relay_encoding encoding)
+{
+	return encoding == ENCODE_PLAIN && framing->kind == BODY_LENGTH ? framing->length : 0;
+}
+
 static const struct lane *relay_choose(const struct body_framing *framing, enum relay_encoding encoding,
 				       bool allow_pipe)
 {
-	if (allow_pipe && encoding == ENCODE_PLAIN && framing->kind == BODY_LENGTH &&
-	    framing->length >= LIMIT_PIPE_MIN_BODY_BYTES)
+	if (allow_pipe && relay_piped_length(framing, encoding) >= LIMIT_PIPE_MIN_BODY_BYTES)
 		return &lane_pipe;
 	return &lane_copy;
 }
 
 /*
  * splice(2) does not see bytes that a sockmap has passed up, so it must not use a socket in one, nor bytes
- * that bypassed TCP. The sink may bypass TCP: splice(2) into it copies the bytes once, recv() and send()
- * twice.
+ * that bypassed TCP, but the source may have left that lane (conn_choose_tcp()). The sink may bypass TCP:
+ * splice(2) into it copies the bytes once, recv() and send() twice.
  */
 static bool relay_may_use_pipe(const struct relay *relay)
 {
-	return relay_is_between_sockets(relay) && !relay->source->bypass &&
+	return relay_is_between_sockets(relay) &&
+	       (!relay->source->bypass || bypass_receives_tcp(relay->source->bypass)) &&
 	       !sockmap_socket_is_added(relay->source->sockmap) &&
 	       !sockmap_socket_is_added(relay->sink->sockmap);
 }
@@ -61,6 +68,9 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 {
 	relay_open(relay, source, sink, framing, encoding, now_ms);
 	relay->lane = relay_choose(framing, encoding, allow_pipe && relay_may_use_pipe(relay));
+	if (relay->direction == RELAY_OUT && allow_pipe && framing->kind != BODY_NONE &&
+	    relay_is_between_sockets(relay))
+		conn_note_body(relay->source, relay->sink, relay_piped_length(framing, encoding));
 	/* Without a body, the head may still wait in the sink. */
 	if (framing->kind == BODY_NONE)
 		relay_source_ended(relay);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/client/client_tls.h"
 #include "user/http/grpc.h"
+#include "user/relay/conn_bypass.h"
 #include "user/stream/internal_fields.h"
 #include "user/stream/tracing.h"
 #include "user/stream/upstream_side.h"
@@ -124,7 +125,8 @@ static void record_fill_bypass(const struct stream *stream, struct stream_record
 
 		if (!ends[i] || !ends[i]->bypass)
 			continue;
-		bypasses |= 1u << i;
+		if (conn_bypasses(ends[i]))
+			bypasses |= 1u << i;
 		stats = bypass_stats(ends[i]->bypass);
 		if (stats.reason != LOCAL_REASON_NONE)
 			*reasons[i] = span_str(local_reason_text(stats.reason));

@@ -155,7 +155,8 @@ void bypass_stop(struct bypass *bypass)
 	list_remove(&bypass->waiting);
 	local_slot_give(bypass->local, bypass->in_slot);
 	local_slot_give(bypass->local, bypass->out_slot);
-	atomic_fetch_sub(&bypass->local->bypass_count, 1);
+	if (!bypass->has_left)
+		atomic_fetch_sub(&bypass->local->bypass_count, 1);
 	bypass->local = NULL;
 }
 
@@ -212,6 +213,38 @@ void bypass_note_silent(struct bypass *bypass, uint64_t look)
 	bypass->silent_look = look;
 }
 
+bool bypass_sends_files(const struct bypass *bypass)
+{
+	return __atomic_load_n(&bypass->in->kernel.notes, __ATOMIC_RELAXED) & LOCAL_SENDS_FILES;
+}
+
+bool bypass_receives_tcp(const struct bypass *bypass)
+{
+	return __atomic_load_n(&bypass->in->user.mode, __ATOMIC_RELAXED) == LOCAL_MODE_TCP;
+}
+
+bool bypass_receive_tcp(struct bypass *bypass, uint64_t received_bytes)
+{
+	uint8_t *mode = &bypass->in->user.mode;
+
+	/*
+	 * The program counts a message, then reads the mode again (lane_enter()): a message that bypasses TCP
+	 * in spite of this store is in the count.
+	 */
+	__atomic_store_n(mode, LOCAL_MODE_TCP, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (bypass_is_drained(bypass, received_bytes))
+		return true;
+	__atomic_store_n(mode, LOCAL_MODE_OPEN, __ATOMIC_RELEASE);
+	return false;
+}
+
+void bypass_send_tcp(struct bypass *bypass)
+{
+	if (!bypass->has_left)
+		__atomic_store_n(&bypass->out->user.mode, LOCAL_MODE_TCP, __ATOMIC_RELEASE);
+}
+
 void bypass_wait(struct bypass *bypass)
 {
 	uint32_t *waits = &bypass->out->user.waits;
@@ -232,7 +265,7 @@ bool bypass_leave(struct bypass *bypass)
 	const struct local_kernel *k = &bypass->out->kernel;
 	int sockets = bypass->local->map_fds[LOCAL_MAP_SOCKETS];
 
-	if (bypass->has_left || !__atomic_load_n(&k->leaves, __ATOMIC_ACQUIRE))
+	if (bypass->has_left || !(__atomic_load_n(&k->notes, __ATOMIC_ACQUIRE) & LOCAL_LEAVES))
 		return false;
 	__atomic_store_n(&bypass->out->user.mode, LOCAL_MODE_CLOSED, __ATOMIC_RELEASE);
 	/*
@@ -241,6 +274,7 @@ bool bypass_leave(struct bypass *bypass)
 	 */
 	bpf_map_delete_elem(sockets, &bypass->far_cookie);
 	bypass->has_left = true;
+	atomic_fetch_sub(&bypass->local->bypass_count, 1);
 	atomic_fetch_add(&bypass->local->bypass_left[direction_reason(bypass->out)], 1);
 	return true;
 }

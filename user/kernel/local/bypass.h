@@ -42,6 +42,7 @@ struct bypass {
 	uint64_t before_bytes; /* bypass_note_before(); UINT64_MAX: not known */
 	uint64_t silent_look; /* from bypass_note_silent(); UINT64_MAX: not known */
 	bool has_left; /* bypass_leave() */
+	uint8_t tcp_bodies; /* for conn_note_body() */
 	enum local_reason integrity_error; /* found at the end; LOCAL_REASON_NONE: no integrity error */
 };
 
@@ -100,6 +101,18 @@ void bypass_wait(struct bypass *bypass);
 bool bypass_waits(const struct bypass *bypass);
 /* Used by local_worker.c. */
 void bypass_tell(struct bypass *bypass);
+
+/* Has the other end called sendfile(2)? Known after it has sent a long message. */
+bool bypass_sends_files(const struct bypass *bypass);
+/*
+ * From now on, what the other end sends goes through TCP, and splice(2) reads it. Call it while the
+ * connection is silent, with received_bytes as in bypass_is_drained(). False: bypassed bytes may be unread,
+ * and nothing has changed. Shared memory only, no system call.
+ */
+bool bypass_receive_tcp(struct bypass *bypass, uint64_t received_bytes);
+bool bypass_receives_tcp(const struct bypass *bypass);
+/* The next send() is refused, and bypass_leave() lets the other end leave once it has read everything. */
+void bypass_send_tcp(struct bypass *bypass);
 
 /* Bytes sent to and received from the other end that bypassed TCP. */
 uint64_t bypass_sent_bytes(const struct bypass *bypass);

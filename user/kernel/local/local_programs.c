@@ -27,7 +27,7 @@ static struct local_program row_of(const struct local *local, uint64_t cookie, c
 
 	local_end_program(end, row.name);
 	if (record) {
-		row.bypasses = __atomic_load_n(&record->user.mode, __ATOMIC_RELAXED) == LOCAL_MODE_OPEN;
+		row.bypasses = __atomic_load_n(&record->user.mode, __ATOMIC_RELAXED) != LOCAL_MODE_CLOSED;
 		if (!row.bypasses)
 			row.reason = (enum local_reason)record->kernel.reason;
 	} else if (end->blocks) {

@@ -295,8 +295,13 @@ int bypass_resume(struct bypass *bypass, struct local_worker *worker, int fd, ui
 	bypass_enter(bypass);
 	/* If the process ended before bypass_leave(), the next refusal repeats it; within it, do the rest. */
 	bypass->has_left = bypass->out->user.mode == LOCAL_MODE_CLOSED;
-	if (bypass->has_left)
+	if (bypass->has_left) {
+		atomic_fetch_sub(&local->bypass_count, 1);
 		bpf_map_delete_elem(local->map_fds[LOCAL_MAP_SOCKETS], &bypass->far_cookie);
+	}
+	/* Nobody has proved that all bypassed bytes are read. */
+	if (bypass_receives_tcp(bypass))
+		__atomic_store_n(&bypass->in->user.mode, LOCAL_MODE_OPEN, __ATOMIC_RELEASE);
 	*ret_received_bytes = bypass->in->user.read_bytes;
 	return 0;
 }
