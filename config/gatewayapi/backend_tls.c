@@ -345,7 +345,7 @@ static void decode_spec(struct source *source)
 
 /* -------------------------------------------------------------------------------- targets */
 
-/* Targets of policies; `claims` maps "service/port" to the policy that has it. */
+/* Targets of policies; `owners` maps "service/port" to the policy that has it. */
 struct targets {
 	struct name_map owners;
 	struct pointer_list late; /* struct target: refused where no policy has them */
@@ -356,6 +356,7 @@ struct target {
 	const struct yaml_node *node;
 	struct status_target *status; /* NULL: no memory */
 	struct span name; /* of the Service */
+	bool is_named; /* it is an AgentgatewayBackend instead */
 	uint16_t port; /* 0: all ports */
 	const struct backend_tls *tls;
 };
@@ -366,21 +367,23 @@ static void add_policy(const struct target *target)
 	struct manifests *m = target->source->m;
 	struct decoder *d = m->decoder;
 	struct targeted_policy *policy = build_policy(m->builder);
-	struct span hostname = service_hostname(d, object->namespace, target->name), suffix = SPAN("");
+	struct span name = target->is_named ? target->name
+					    : service_hostname(d, object->namespace, target->name),
+		    suffix = SPAN("");
 
 	if (!policy)
 		return;
 	if (target->port)
 		suffix = decode_text(d, "/%u", target->port);
 	policy->key = decode_text(d, "%.*s/%.*s:backend-tls:%.*s/%.*s%.*s", SPAN_FMT(object->namespace),
-				  SPAN_FMT(object->name), SPAN_FMT(object->namespace), SPAN_FMT(hostname),
+				  SPAN_FMT(object->name), SPAN_FMT(object->namespace), SPAN_FMT(name),
 				  SPAN_FMT(suffix));
 	policy->has_name = true;
 	policy->name_kind = SPAN("BackendTLSPolicy");
 	policy->name = object->name;
 	policy->namespace = object->namespace;
-	policy->target = (struct policy_target){ .kind = TARGET_SERVICE,
-						 .name = hostname,
+	policy->target = (struct policy_target){ .kind = target->is_named ? TARGET_BACKEND : TARGET_SERVICE,
+						 .name = name,
 						 .namespace = object->namespace,
 						 .attach_namespace = object->namespace,
 						 .port = target->port };
@@ -393,8 +396,8 @@ static void claim(struct targets *targets, const struct target *target, bool is_
 {
 	const struct manifest_object *object = target->source->object, *holder;
 	struct decoder *d = target->source->m->decoder;
-	struct span key = decode_text(d, "%.*s/%.*s/%u", SPAN_FMT(object->namespace), SPAN_FMT(target->name),
-				      target->port),
+	struct span key = decode_text(d, "%.*s/%.*s/%u%s", SPAN_FMT(object->namespace),
+				      SPAN_FMT(target->name), target->port, target->is_named ? "b" : ""),
 		    why;
 
 	holder = key.data ? name_map_get(&targets->owners, key) : NULL;
@@ -448,13 +451,14 @@ static void take_later(struct targets *targets, struct target target, struct spa
 	add_late(targets, &target);
 }
 
-static void decode_service_target(struct targets *targets, struct target target)
+static void decode_known_target(struct targets *targets, struct target target)
 {
 	struct manifests *m = target.source->m;
 	struct span section = text_of(target.node, "sectionName");
 	enum service_port_result result = SERVICE_PORT_UNKNOWN;
 
-	target.status = status_target_new(m, target.source->object->status, MANIFEST_SERVICE,
+	target.status = status_target_new(m, target.source->object->status,
+					  target.is_named ? MANIFEST_BACKEND : MANIFEST_SERVICE,
 					  target.source->object->namespace, target.name);
 	if (section.len)
 		result = service_port_named(m, target.source->object->namespace, target.name, section,
@@ -473,6 +477,14 @@ static bool is_service_ref(const struct yaml_node *node)
 	       span_eq(text_of(node, "kind"), SPAN("Service"));
 }
 
+/* A part of one is no target: it may be a target of MCP. */
+static bool is_named_ref(const struct yaml_node *node)
+{
+	return span_eq(text_of(node, "group"), SPAN(GROUP_AGENTGATEWAY)) &&
+	       span_eq(text_of(node, "kind"), span_str(manifest_kind_name(MANIFEST_BACKEND))) &&
+	       !decode_get(node, "sectionName");
+}
+
 static void decode_target(struct targets *targets, const struct source *source, const struct yaml_node *node)
 {
 	struct manifests *m = source->m;
@@ -485,17 +497,19 @@ static void decode_target(struct targets *targets, const struct source *source, 
 			       "names nothing; write {group: \"\", kind: Service, name: ...}");
 		return;
 	}
-	if (is_service_ref(node)) {
-		decode_service_target(targets, target);
+	target.is_named = is_named_ref(node);
+	if (target.is_named || is_service_ref(node)) {
+		decode_known_target(targets, target);
 		return;
 	}
 	/* A policy on a route or a Gateway was also intended to have an effect. */
 	if (unknown_kind_refuse(m, kind, source->object->namespace, target.name,
 				text_of(node, "sectionName")))
-		config_warning(m->decoder->report, node,
-			       "InvalidKind: a BackendTLSPolicy is for Services; the %s it names gets status "
-			       "500: name a Service, or write backend.tls of an AgentgatewayPolicy",
-			       QUOTE(kind));
+		config_warning(
+			m->decoder->report, node,
+			"InvalidKind: a BackendTLSPolicy is for Services and whole AgentgatewayBackends; the "
+			"%s it names gets status 500: name one, or write backend.tls of an AgentgatewayPolicy",
+			QUOTE(kind));
 	else
 		config_warning(m->decoder->report, node,
 			       "InvalidKind: has no effect: there are no backends of kind %s here; name a "
@@ -526,11 +540,12 @@ static void refuse_new_targets(struct targets *targets, const struct source *sou
 		struct span section = text_of(node, "sectionName");
 
 		target.name = decode_keep(m->decoder, text_of(node, "name"));
-		if (!is_service_ref(node)) {
+		target.is_named = is_named_ref(node);
+		if (!target.is_named && !is_service_ref(node)) {
 			unknown_kind_refuse(m, text_of(node, "kind"), namespace, target.name, section);
 			continue;
 		}
-		if (section.len)
+		if (section.len && !target.is_named)
 			(void)service_port_named(m, namespace, target.name, section, &target.port);
 		add_late(targets, &target);
 	}
@@ -562,13 +577,7 @@ static void decode_policy(struct targets *targets, struct source *source)
 /* The older policy first, then by namespace and name. */
 static int source_order(const void *left, const void *right)
 {
-	const struct manifest_object *a = ((const struct source *)left)->object,
-				     *b = ((const struct source *)right)->object;
-	int order = (a->created_s > b->created_s) - (a->created_s < b->created_s);
-
-	if (!order)
-		order = span_compare(a->namespace, b->namespace);
-	return order ? order : span_compare(a->name, b->name);
+	return manifest_order(((const struct source *)left)->object, ((const struct source *)right)->object);
 }
 
 void backend_tls_policies_decode(struct manifests *m)

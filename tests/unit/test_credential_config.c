@@ -254,6 +254,10 @@ TEST(what_is_missing_in_manifests_is_an_error)
 #define SERVICE_TLS \
 	STANDARD("BackendTLSPolicy", "t", "targetRefs: [{group: '', kind: Service, name: keys}], " \
 		 "validation: {hostname: issuer.example, wellKnownCACertificates: System}")
+#define BACKEND_OWN_TLS \
+	STANDARD("BackendTLSPolicy", "t", \
+		 "targetRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: b}], " \
+		 "validation: {hostname: issuer.example, wellKnownCACertificates: System}")
 #define ROUTED \
 	STANDARD("Gateway", "g", \
 		 "gatewayClassName: headgate, listeners: [{name: a, port: 80, protocol: HTTP}]") \
@@ -280,6 +284,7 @@ TEST(keys_of_a_service_are_fetched_as_policies_of_the_service_say)
 		  "default/keys.default.svc.cluster.local:8443/keys?appid=1", "/keys?appid=1", 600, true },
 		{ OF_BACKEND ", jwksPath: keys, cacheDuration: 100h", "", "default/b/keys", "/keys", 86400,
 		  false },
+		{ OF_BACKEND ", jwksPath: keys", BACKEND_OWN_TLS, "default/b/keys", "/keys", 0, true },
 		{ "url: 'https://issuer.example/keys', cacheDuration: 5m", "", "https://issuer.example/keys",
 		  "/keys", 300, true },
 	};
