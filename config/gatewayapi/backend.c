@@ -97,7 +97,8 @@ static const char *const type_names[TYPE_COUNT] = {
 	"static", "dynamicForwardProxy", "mcp", "ai", "aws", "a2a"
 };
 static const char *const type_refusals[TYPE_COUNT] = {
-	[TYPE_AI] = "its \"ai\" is not supported yet: models are not called",
+	[TYPE_AI] = "its \"ai\" is not supported yet: models are not called; static with the host of the "
+		    "provider passes requests on unchanged",
 	[TYPE_AWS] = "its \"aws\" is not supported yet: no service of AWS is called",
 	[TYPE_A2A] = "its \"a2a\" is not supported yet: agents are not called; static passes their "
 		     "calls on unchanged",

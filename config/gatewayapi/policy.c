@@ -158,32 +158,33 @@ static void check_phase(struct decoder *d, const struct yaml_node *phase, struct
 	source->is_gateway_phase &= is_possible;
 }
 
+static const struct decode_key traffic_keys[] = {
+	KEY("timeouts"),
+	KEY("retry"),
+	KEY("delay"),
+	KEY("headerModifiers"),
+	KEY("directResponse"),
+	KEY("phase"),
+	KEY("hostRewrite"),
+	KEY("transformation"),
+	KEY_REFUSED("extProc", NOT_YET_EXT_PROC),
+	KEY("extAuth"),
+	KEY("rateLimit"),
+	KEY("cors"),
+	KEY("csrf"),
+	KEY("authorization"),
+	KEY("jwtAuthentication"),
+	KEY("basicAuthentication"),
+	KEY("apiKeyAuthentication"),
+	KEY("limits"),
+	KEY("buffer"),
+	KEY_REFUSED("compression", NOT_YET_COMPRESSION),
+	KEY_REFUSED("concurrencyLimit", NOT_YET_CONCURRENCY_LIMIT),
+	KEY_REFUSED("conditional", NOT_YET_CONDITIONAL),
+};
+
 static void decode_traffic(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
-	static const struct decode_key keys[] = {
-		KEY("timeouts"),
-		KEY("retry"),
-		KEY("delay"),
-		KEY("headerModifiers"),
-		KEY("directResponse"),
-		KEY("phase"),
-		KEY("hostRewrite"),
-		KEY("transformation"),
-		KEY_REFUSED("extProc", NOT_YET_EXT_PROC),
-		KEY("extAuth"),
-		KEY("rateLimit"),
-		KEY("cors"),
-		KEY("csrf"),
-		KEY("authorization"),
-		KEY("jwtAuthentication"),
-		KEY("basicAuthentication"),
-		KEY("apiKeyAuthentication"),
-		KEY("limits"),
-		KEY("buffer"),
-		KEY_REFUSED("compression", NOT_YET_COMPRESSION),
-		KEY_REFUSED("concurrencyLimit", NOT_YET_CONCURRENCY_LIMIT),
-		KEY_REFUSED("conditional", NOT_YET_CONDITIONAL),
-	};
 	static const char *const phases[] = { "PostRouting", "PreRouting" };
 	static const struct plain_policy plain[] = {
 		{ "timeouts", "traffic/", ":timeout:", POLICY_TIMEOUT },
@@ -200,7 +201,7 @@ static void decode_traffic(struct manifests *m, const struct yaml_node *node, st
 	struct decoder *d = m->decoder;
 	unsigned phase = 0;
 
-	if (!found_decode_map(d, node, keys, ARRAY_LEN(keys), &source->found))
+	if (!found_decode_map(d, node, traffic_keys, ARRAY_LEN(traffic_keys), &source->found))
 		return;
 	DECODE_WORD(d, decode_get(node, "phase"), phases, &phase);
 	source->is_gateway_phase = phase == 1;
@@ -254,12 +255,36 @@ static void settle_status(struct decoder *d, const struct policy_source *source)
 	conditions->of[CONDITION_RESOLVED_REFS] = (struct status_condition){ 0 };
 }
 
-static void decode_policy(struct manifests *m, const struct manifest_object *object)
+/* People write keys of `traffic` beside it. */
+static const char *place_of(const struct yaml_node *member)
+{
+	for (size_t i = 0; i < ARRAY_LEN(traffic_keys); i++)
+		if (span_eq(member->key, span_str(traffic_keys[i].name)))
+			return "under traffic";
+	return NULL;
+}
+
+static bool decode_sections(struct decoder *d, const struct yaml_node *spec)
 {
 	static const struct decode_key keys[] = {
 		KEY("targetRefs"), KEY("targetSelectors"), KEY("frontend"),
 		KEY("traffic"),	   KEY("backend"),	   KEY("strategy")
 	};
+	uint32_t errors = d->report->count[CONFIG_ERROR];
+	bool is_map;
+
+	d->place_of = place_of;
+	is_map = DECODE_MAP(d, spec, keys);
+	d->place_of = NULL;
+	if (is_map && d->report->count[CONFIG_ERROR] == errors && !decode_get(spec, "frontend") &&
+	    !decode_get(spec, "traffic") && !decode_get(spec, "backend"))
+		config_error(d->report, spec,
+			     "sets nothing; write at least one of frontend, traffic and backend");
+	return is_map;
+}
+
+static void decode_policy(struct manifests *m, const struct manifest_object *object)
+{
 	struct policy_source source = { .object = object };
 	const struct yaml_node *spec = object->spec;
 	struct decoder *d = m->decoder;
@@ -269,14 +294,11 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 			     "\"spec\" is missing; write spec: {targetRefs: [...], traffic: {...}}");
 		return;
 	}
-	if (!DECODE_MAP(d, spec, keys))
+	if (!decode_sections(d, spec))
 		return;
 	source.has_section[SECTION_FRONTEND] = decode_get(spec, "frontend");
 	source.has_section[SECTION_TRAFFIC] = decode_get(spec, "traffic");
 	source.has_section[SECTION_BACKEND] = decode_get(spec, "backend");
-	if (!source.has_section[0] && !source.has_section[1] && !source.has_section[2])
-		config_error(d->report, spec,
-			     "sets nothing; write at least one of frontend, traffic and backend");
 	warn_of_empty(d, decode_get(spec, "frontend"), "frontend: {http: {http1IdleTimeout: 5m}}");
 	warn_of_empty(d, decode_get(spec, "traffic"), "traffic: {timeouts: {request: 10s}}");
 	warn_of_empty(d, decode_get(spec, "backend"), "backend: {http: {requestTimeout: 10s}}");

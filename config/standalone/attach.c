@@ -238,6 +238,13 @@ static void decode_attached(struct standalone *s, const struct yaml_node *node)
 
 void standalone_attached_policies(struct standalone *s, const struct yaml_node *list)
 {
+	if (list && list->kind == YAML_MAP) {
+		config_error(
+			s->decoder->report, list,
+			"expected a list, found a map; write policies of a route under routes[].policies, "
+			"or [{name: {name: NAME}, target: {...}, policy: {...}}]");
+		return;
+	}
 	if (!decode_list(s->decoder, list))
 		return;
 	yaml_each(node, list)

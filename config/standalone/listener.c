@@ -45,7 +45,12 @@ bool standalone_tunnel(struct decoder *d, const struct yaml_node *node, void *re
 
 	if (!DECODE_WORD(d, node, words, &index))
 		return true;
-	if (index > 1)
+	if (index == 4)
+		config_error(d->report, node,
+			     "tunnelProtocol connect is not supported yet: without it no tunnel leads to a "
+			     "listener of this file. Write direct; with frontendPolicies: {connect: {mode: "
+			     "route}} CONNECT leads to the backend of a route");
+	else if (index > 1)
 		config_error(d->report, node,
 			     "tunnelProtocol %s is not supported yet: without it the clients behind the "
 			     "tunnel are unknown; write direct only for a port to which clients connect "

@@ -106,7 +106,7 @@ static const struct schema_row ref_rows[] = {
 	  .doc = BACKEND_POLICIES_DOC
 	  "; on TCP routes `tcp`, `backendTLS`, `circuitBreaker` and `proxyProtocol` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
-	{ "ai", .refusal = NOT_YET_AI },
+	{ "ai", .refusal = NOT_YET_AI_BACKEND },
 	{ "aws", .refusal = NOT_YET_AWS },
 	{ "internal", .refusal = NOT_YET_INTERNAL },
 	{ "invalid", .refusal = NOT_YET_INVALID },
@@ -221,7 +221,7 @@ static const struct schema_row named_backend_rows[] = {
 	{ "mcp", AS_REST(struct backend), .value_doc = "map", .doc = "MCP servers: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend), .value_doc = "map", .doc = BACKEND_POLICIES_DOC },
 	{ "splice", AS_BOOL(struct backend, splice_off), .decode = decode_backend_splice, SPLICE_DOC },
-	{ "ai", .refusal = NOT_YET_AI },
+	{ "ai", .refusal = NOT_YET_AI_BACKEND },
 	{ "aws", .refusal = NOT_YET_AWS },
 	{ "dynamic", .refusal = "belongs to the backends of a route; write it there" },
 	{ "internal", .refusal = NOT_YET_INTERNAL },

@@ -243,6 +243,10 @@ void expression_refuse_variable(struct span name, enum expression_point point, s
 		return;
 	}
 	text_fmt(out, "%.*s is not known", SPAN_FMT(name));
+	if (span_eq(object, SPAN("llm")) || span_eq(object, SPAN("llmRequest"))) {
+		text_str(out, ": the gateway does not read requests to models; leave out what needs it");
+		return;
+	}
 	if (expression_find_variable(object) || expression_is_object(object)) {
 		enumerate_variables(&list, object, point);
 		suggest(&list, name, name.len > object.len ? object.len + 1 : 0, "");

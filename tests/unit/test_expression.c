@@ -209,7 +209,7 @@ static const struct {
 	{ "respone.code == 1", "respone is not known; when there is a response there are request, source, "
 			       "destination, jwt" },
 	{ "jtw.sub == 'a'", "jtw is not known, perhaps jwt; when there is a response there are" },
-	{ "llm.model == 'a'", "llm is not known; when there is a response there are request, source, " },
+	{ "llm.model == 'a'", "llm is not known: the gateway does not read requests to models" },
 	{ "mcp.tool.name == 'a'", "mcp.tool.name does not exist here, only for messages to MCP backends" },
 	{ "abcdefgh(1)", "abcdefgh() is not known; there are has(), default()" },
 	{ "strin(1)", "strin() is not known, perhaps string(); there are" },

@@ -286,6 +286,8 @@ TEST(wrong_policies_are_refused)
 		  "a.yaml:2:", "is not understood" },
 		{ POLICY TO_GATEWAY "traffic: {transformation: {}}" END, "a.yaml:2:", "changes nothing" },
 		{ POLICY TO_GATEWAY "backend: {auth: {}}" END, "a.yaml:2:", "sets nothing" },
+		{ POLICY TO_GATEWAY "rateLimit: {}" END, "a.yaml:2:", "it belongs under traffic" },
+		{ POLICY TO_GATEWAY "strategy: {}" END, "a.yaml:1:108:", "spec: sets nothing" },
 		{ POLICY "frontend: {http: {}}" END,
 		  "a.yaml:1:108: AgentgatewayPolicy n/p: spec: ", "targetRefs, targetSelectors" },
 		{ POLICY TO_GATEWAY "targetSelectors: [], frontend: {http: {}}" END,

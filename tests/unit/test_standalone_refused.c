@@ -17,6 +17,7 @@ TEST(wrong_structure_is_refused)
 		{ "config: {routes: []}\n", "a.yaml:1:10: config.routes: ", "it belongs at the top level" },
 		{ "bind: []\n", "a.yaml:1:1: bind: ", "did you mean \"binds\"?" },
 		{ "Binds: []\n", "a.yaml:1:1: Binds: ", "did you mean \"binds\"?" },
+		{ "policies: {cors: {}}\n", "a.yaml:1:11: policies: ", "under routes[].policies" },
 		{ "binds: {}\n",
 		  "a.yaml:1:8: binds: ", "expected a list, found a map; begin each element with \"- \"" },
 		{ "binds: [3000]\n", "a.yaml:1:9: binds[0]: ", "expected a map, found \"3000\"" },

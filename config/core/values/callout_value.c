@@ -417,9 +417,7 @@ static bool decode_requests(struct decoder *d, const struct yaml_node *node, voi
 	if (!decode_word(d, node, d->is_manifest ? manifest_words : file_words, 2, &index))
 		return false;
 	if (index == 1)
-		config_error(
-			d->report, node,
-			"tokens " NOT_YET_GUARD("clients may use as many tokens of models as they like"));
+		config_error(d->report, node, "tokens " NOT_YET_TOKENS);
 	return index == 0;
 }
 

@@ -218,8 +218,6 @@ const struct schema csrf_schema = SCHEMA(csrf_rows, struct csrf_policy, .check =
 
 /* -------------------------------------------------------------------------------- localRateLimit */
 
-#define TOKENS_NOT_YET NOT_YET_GUARD("clients may use as many tokens of models as they like")
-
 static bool decode_key(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct rate_rule *rule = container_of(ret, struct rate_rule, key_text);
@@ -238,7 +236,7 @@ static void check_rate_rule(struct decoder *d, const struct yaml_node *node, voi
 	const struct yaml_node *fill = decode_get(node, "tokensPerFill");
 
 	if (rule->type == RATE_TOKENS)
-		config_error(d->report, decode_get(node, "type"), "tokens " TOKENS_NOT_YET);
+		config_error(d->report, decode_get(node, "type"), "tokens " NOT_YET_TOKENS);
 	if (rule->shape.fill > rule->shape.most)
 		config_error(d->report, fill ? fill : node,
 			     "is more than the bucket holds: write a number up to maxTokens, which is %llu",
@@ -278,7 +276,7 @@ static bool decode_rate_rule(struct decoder *d, const struct yaml_node *node, vo
 /* {requests, unit, burst, key} */
 static bool decode_manifest_rule(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	static const struct decode_key keys[] = { KEY("requests"), KEY_REFUSED("tokens", TOKENS_NOT_YET),
+	static const struct decode_key keys[] = { KEY("requests"), KEY_REFUSED("tokens", NOT_YET_TOKENS),
 						  KEY("unit"), KEY("burst"), KEY("key") };
 	static const char *const units[] = { "Seconds", "Minutes", "Hours" };
 	static const uint64_t seconds[] = { 1, 60, 3600 };
