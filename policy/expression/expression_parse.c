@@ -269,11 +269,19 @@ static const struct expression_node *read_logic(struct reader *r, bool is_or)
 	return a;
 }
 
+/* Either is a text where one is needed, as for a body: maps and lists become JSON. */
+static enum expression_type chosen_type(enum expression_type a, enum expression_type b)
+{
+	const uint32_t texts = EXPRESSION_SET(TEXT) | EXPRESSION_SET(MAP) | EXPRESSION_SET(LIST);
+
+	return a != b && texts >> a & 1 && texts >> b & 1 ? EXPRESSION_DYNAMIC : reader_common_type(a, b);
+}
+
 static const struct expression_node *choose(struct reader *r, size_t at,
 					    const struct expression_node *condition,
 					    const struct expression_node *a, const struct expression_node *b)
 {
-	enum expression_type type = reader_common_type(a->type, b->type);
+	enum expression_type type = chosen_type(a->type, b->type);
 	struct expression_node *node;
 
 	if (!reader_need(r, condition, BOOL, at, "?"))

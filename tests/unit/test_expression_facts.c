@@ -173,6 +173,8 @@ static const struct {
 	{ "jwt.org.merge({'name': 'other', 'at': 1, 'name2': []}).filterKeys(k, k in ['name', 'at'])",
 	  "{\"at\":1,\"name\":\"other\"}" },
 	{ "{}.merge({})", "{}" },
+	{ "true ? {'a': 1} : 'b'", "{\"a\":1}" },
+	{ "false ? ['a'] : 'b'", "b" },
 	{ "{'b': 1}.merge({'a': 2}).a", "2" },
 	{ "{'b': 1, 'd': 3}.merge({'a': 2, 'c': 4, 'e': 5, 'd': 6})",
 	  "{\"a\":2,\"b\":1,\"c\":4,\"d\":6,\"e\":5}" },
