@@ -364,6 +364,16 @@ static bool set_authority(struct request_head *head, struct span value)
 	return true;
 }
 
+int transform_set_pseudo(struct request_head *head, const struct path_rules *rules, struct span name,
+			 struct span value, struct arena *arena)
+{
+	if (span_eq(name, SPAN(":method")))
+		return set_method(head, value);
+	if (span_eq(name, SPAN(":path")))
+		return set_path(head, rules, value, arena);
+	return set_authority(head, value);
+}
+
 static int change_request(const struct transform_run *run, const struct path_rules *rules, struct span name,
 			  const struct expression *expression, bool adds, struct request_head *head)
 {
@@ -375,14 +385,8 @@ static int change_request(const struct transform_run *run, const struct path_rul
 	result = value_of(run, expression, &value);
 	if (result == -ENODATA)
 		result = 0;
-	else if (result < 0)
-		return result;
-	else if (span_eq(name, SPAN(":method")))
-		result = set_method(head, value);
-	else if (span_eq(name, SPAN(":path")))
-		result = set_path(head, rules, value, run->arena);
-	else
-		result = set_authority(head, value);
+	else if (result == 0)
+		result = transform_set_pseudo(head, rules, name, value, run->arena);
 	if (result < 0)
 		return result;
 	count_result(run, result);

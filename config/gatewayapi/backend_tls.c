@@ -508,7 +508,7 @@ static void decode_target(struct targets *targets, const struct source *source, 
 		config_warning(
 			m->decoder->report, node,
 			"InvalidKind: a BackendTLSPolicy is for Services and whole AgentgatewayBackends; the "
-			"%s it names gets status 500: name one, or write backend.tls of an AgentgatewayPolicy",
+			"%s it names gets 500: name one, or write backend.tls of an AgentgatewayPolicy",
 			QUOTE(kind));
 	else
 		config_warning(m->decoder->report, node,

@@ -160,7 +160,7 @@ static int write_key(const struct answer_cache_policy *cache, const struct guard
 }
 
 int ext_authz_evaluate(const struct expression *expression, const struct guard_facts *facts,
-		       struct expression_value *ret_value)
+		       const struct expression_value *json, struct expression_value *ret_value)
 {
 	const struct expression_facts *request;
 	struct expression_facts values;
@@ -171,6 +171,8 @@ int ext_authz_evaluate(const struct expression *expression, const struct guard_f
 	values = *request;
 	values.response_fields = facts->reply->fields;
 	values.response_code = facts->reply->status;
+	values.response_body = facts->reply->body;
+	values.response_json = json;
 	*ret_value = expression_evaluate(expression, &values);
 	return ret_value->type == EXPRESSION_NONE && ret_value->gave_up ? -E2BIG : 0;
 }
@@ -186,7 +188,7 @@ static uint64_t ttl_of(const struct answer_cache_policy *cache, const struct gua
 		return 0;
 	if (!cache->ttl)
 		return cache->ttl_ns;
-	if (ext_authz_evaluate(cache->ttl, facts, &ttl) < 0 || ttl.type != EXPRESSION_DURATION)
+	if (ext_authz_evaluate(cache->ttl, facts, NULL, &ttl) < 0 || ttl.type != EXPRESSION_DURATION)
 		return 0;
 	return ttl.duration_ns;
 }

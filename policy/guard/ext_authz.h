@@ -41,9 +41,12 @@ static inline bool ext_authz_http_refuses(uint16_t status)
 /* What the service says about the request, for expressions: a MAP in its memory. */
 int ext_authz_note(const struct guard_facts *facts, struct arena *arena, const struct expression_value *map);
 
-/* The value of an expression about the reply. 0; -E2BIG: nobody can tell; -ENOMEM. */
+/*
+ * The value of an expression about the reply. json: its body as a tree; NULL: it is none. 0; -E2BIG: nobody
+ * can tell; -ENOMEM.
+ */
 int ext_authz_evaluate(const struct expression *expression, const struct guard_facts *facts,
-		       struct expression_value *ret_value);
+		       const struct expression_value *json, struct expression_value *ret_value);
 /* The service admits the request, by facts->reply: it may be kept. GUARD_PASS. */
 int ext_authz_admit(const struct ext_authz_policy *policy, const struct guard_facts *facts);
 

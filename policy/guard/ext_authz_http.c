@@ -8,6 +8,7 @@
 #include "policy/headers.h"
 #include "user/base/char_class.h"
 #include "user/base/check.h"
+#include "user/http/target.h"
 #include "user/net/address.h"
 
 /* -------------------------------------------------------------------------------- the call */
@@ -20,13 +21,45 @@ static struct span uri_of(const struct request_head *head, struct arena *arena)
 	return head->has_query ? service_join(arena, parts, ARRAY_LEN(parts)) : head->path;
 }
 
+/* 0 or -EINVAL. */
+static int take_path(struct request_head *head, struct span text)
+{
+	ptrdiff_t mark = span_find(text, '?');
+
+	head->path = mark < 0 ? text : span_first(text, (size_t)mark);
+	head->has_query = mark >= 0;
+	head->query = mark < 0 ? (struct span){ 0 } : span_from(text, (size_t)mark + 1);
+	return head->path.len && head->path.data[0] == '/' && char_class_is_target(text) ? 0 : -EINVAL;
+}
+
+/* Not to a method whose messages have another framing. 0 or -EINVAL. */
+static int take_method(struct request_head *head, struct span text)
+{
+	head->method = method_of(text);
+	head->method_text = text;
+	return char_class_is_token(text) && head->method != METHOD_HEAD && head->method != METHOD_CONNECT &&
+			       head->method != METHOD_TRACE
+		       ? 0
+		       : -EINVAL;
+}
+
+/* `:method`, `:path` or `:authority`. 0 or -EINVAL. */
+static int set_pseudo(struct request_head *head, struct span name, struct span value)
+{
+	if (span_eq(name, SPAN(":method")))
+		return take_method(head, value);
+	if (span_eq(name, SPAN(":path")))
+		return take_path(head, value);
+	head->authority = value;
+	return authority_is_valid(value) ? 0 : -EINVAL;
+}
+
 /* What comes instead of the path of the request. 0, -ENODATA, -E2BIG, -EINVAL: no path; -ENOMEM */
 static int set_path(const struct ext_authz_http *http, const struct guard_facts *facts, struct arena *arena,
 		    struct request_head *head)
 {
 	const struct span prefixed[] = { http->prefix, head->path };
 	struct span text;
-	ptrdiff_t mark;
 	int error;
 
 	if (http->prefix.len) {
@@ -36,13 +69,7 @@ static int set_path(const struct ext_authz_http *http, const struct guard_facts 
 	if (!http->path)
 		return 0;
 	error = service_text(http->path, facts, arena, &text);
-	if (error)
-		return error;
-	mark = span_find(text, '?');
-	head->path = mark < 0 ? text : span_first(text, (size_t)mark);
-	head->has_query = mark >= 0;
-	head->query = mark < 0 ? (struct span){ 0 } : span_from(text, (size_t)mark + 1);
-	return head->path.len && head->path.data[0] == '/' && char_class_is_target(text) ? 0 : -EINVAL;
+	return error ? error : take_path(head, text);
 }
 
 static int add_client(struct fields *fields, const struct guard_facts *facts)
@@ -100,19 +127,20 @@ static int add_fields_of_request(struct fields *fields, const struct ext_authz_p
 }
 
 /* An expression without a value adds nothing. */
-static int add_expressions(struct fields *fields, const struct named_expressions *added,
+static int add_expressions(struct request_head *head, const struct named_expressions *added,
 			   const struct guard_facts *facts)
 {
 	for (uint32_t i = 0; i < added->count; i++) {
-		struct span value;
-		int error = service_text(added->expression_list[i], facts, fields->arena, &value);
+		struct span name = added->list[i].name, value;
+		int error = service_text(added->expression_list[i], facts, head->fields.arena, &value);
 
 		if (error == -ENODATA)
 			continue;
 		if (!error && !char_class_is_text(value))
 			return -E2BIG;
 		if (!error)
-			error = fields_set(fields, added->list[i].name, value);
+			error = name.data[0] == ':' ? set_pseudo(head, name, value)
+						    : fields_set(&head->fields, name, value);
 		if (error)
 			return error;
 	}
@@ -150,7 +178,7 @@ static int call_head(const struct ext_authz_policy *policy, const struct guard_f
 		error = add_partial(policy, body, &head->fields);
 	if (!error)
 		error = add_forwarded(&head->fields, facts);
-	return error ? error : add_expressions(&head->fields, &policy->http.added, facts);
+	return error ? error : add_expressions(head, &policy->http.added, facts);
 }
 
 /* About a connection: what is known is its client. */
@@ -166,7 +194,7 @@ static int connection_head(const struct ext_authz_policy *policy, const struct g
 	error = set_path(&policy->http, facts, arena, head);
 	if (!error)
 		error = add_client(&head->fields, facts);
-	return error ? error : add_expressions(&head->fields, &policy->http.added, facts);
+	return error ? error : add_expressions(head, &policy->http.added, facts);
 }
 
 /* Instead of the body of the request; without a value: none. */
@@ -204,7 +232,8 @@ int ext_authz_http_call(const struct ext_authz_policy *policy, const struct guar
 	if (result == -ENODATA || result == -EINVAL) {
 		answer->status = 403;
 		answer->body = EXT_AUTHZ_REFUSED;
-		answer->why = SPAN("`path` gives no path that the service can be asked for");
+		answer->why =
+			SPAN("`path` or a pseudo header has no value that the service can be asked with");
 		return GUARD_REFUSE;
 	}
 	if (result < 0)
@@ -312,12 +341,12 @@ static int redirect(const struct ext_authz_policy *policy, const struct guard_fa
 
 /* One member; an expression without a value: none. 1 with a member, 0, -E2BIG or -ENOMEM. */
 static int read_metadatum(const struct named_expressions *metadata, uint32_t index,
-			  const struct guard_facts *facts, struct arena *arena,
-			  struct expression_member *ret_member)
+			  const struct guard_facts *facts, const struct expression_value *json,
+			  struct arena *arena, struct expression_member *ret_member)
 {
 	const struct expression *expression = metadata->expression_list[index];
 	struct expression_value value;
-	int error = ext_authz_evaluate(expression, facts, &value);
+	int error = ext_authz_evaluate(expression, facts, json, &value);
 
 	if (error || value.type == EXPRESSION_NONE)
 		return error;
@@ -326,21 +355,36 @@ static int read_metadatum(const struct named_expressions *metadata, uint32_t ind
 	return error ? error : 1;
 }
 
+/* The body, if the metadata is part of it and it is JSON. */
+static int read_json(const struct named_expressions *metadata, const struct guard_facts *facts,
+		     const struct expression_value **ret)
+{
+	uint32_t needs = 0;
+
+	for (uint32_t i = 0; i < metadata->count; i++)
+		needs |= metadata->expression_list[i]->needs;
+	if (!(needs & EXPRESSION_NEEDS_JSON))
+		return 0;
+	return facts->verifier->json(facts->verifier->context, facts->reply->body, ret);
+}
+
 static int read_metadata(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			 struct arena *arena)
 {
 	const struct named_expressions *metadata = &policy->http.metadata;
 	struct expression_value map = { .type = EXPRESSION_MAP };
+	const struct expression_value *json = NULL;
 	struct expression_member *members;
 	int result;
 
 	if (!metadata->count)
 		return 0;
 	members = arena_take(arena, metadata->count * sizeof(*members));
-	if (!members)
-		return -ENOMEM;
+	result = members ? read_json(metadata, facts, &json) : -ENOMEM;
+	if (result)
+		return result;
 	for (uint32_t i = 0; i < metadata->count; i++) {
-		result = read_metadatum(metadata, i, facts, arena, &members[map.count]);
+		result = read_metadatum(metadata, i, facts, json, arena, &members[map.count]);
 		if (result < 0)
 			return result;
 		map.count += (uint32_t)result;

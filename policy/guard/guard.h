@@ -84,6 +84,8 @@ struct guard_verifier {
 	 * until the guard returns; GUARD_WAIT: the same guard is asked again when they are there; -ENOMEM.
 	 */
 	int (*body)(void *context, uint32_t most_bytes, struct guard_body *ret_body);
+	/* A text of a reply as a tree, in memory of the request; NULL: not JSON. 0; -E2BIG; -ENOMEM. */
+	int (*json)(void *context, struct span text, const struct expression_value **ret_tree);
 };
 
 struct expression_facts; /* policy/expression/expression.h */

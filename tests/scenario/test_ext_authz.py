@@ -341,9 +341,12 @@ def crash():
 
 @test("metadata of an answer are expressions about it, for the log and later rules")
 def metadata():
-    judge = Judge(lambda request: (200 if request.path == "/in" else 403, [("X-User", "alice")], b""))
-    http = "metadata: {user: 'response.headers[\"x-user\"]', code: response.code, none: 'response.headers.x'}"
-    added = "{who: extauthz.user, code: extauthz.code, none: extauthz.none}"
+    judge = Judge(lambda request: (200 if request.path == "/in" else 403, [("X-User", "alice")],
+                                   b'{"Node": {"Name": "ann"}}'))
+    http = ("metadata: {user: 'response.headers[\"x-user\"]', code: response.code, "
+            "none: 'response.headers.x', node: json(response.body).Node.Name}, "
+            "addRequestHeaders: {':authority': '\"local.sock\"'}")
+    added = "{who: extauthz.user, code: extauthz.code, none: extauthz.none, node: extauthz.node}"
     log = "frontendPolicies: {accessLog: {add: %s}}" % added
     gateway, backend = acted(log + guarded(judge.address, http))
     eq(gateway.fetch("/out").status, 403, "refused")
@@ -351,8 +354,9 @@ def metadata():
     backend.accept().read_request()
     client.close()
     records = gateway.wait_log(count=2)
-    eq([(entry["who"], entry["code"], entry.get("none")) for entry in records],
-       [("alice", "403", None), ("alice", "200", None)], "the log")
+    eq([(entry["who"], entry["code"], entry.get("none"), entry["node"]) for entry in records],
+       [("alice", "403", None, "ann"), ("alice", "200", None, "ann")], "the log")
+    eq({asked.headers["host"] for asked in judge.asked}, {"local.sock"}, "the host that the service sees")
 
 
 @test("manifests: a policy with url, a filter with a Service, and a rule whose service is lost")

@@ -92,23 +92,6 @@ static bool is_encoded(const struct fields *fields)
 	return encoding && encoding->value.len && !span_eq_nocase(encoding->value, SPAN("identity"));
 }
 
-/* The tree of a body that is JSON; NULL: it is not. */
-static int read_json(struct stream *stream, struct span text, struct arena *arena,
-		     const struct expression_value **ret)
-{
-	struct mcp_json_checker *checker = verify_json_checker(stream->proxy);
-	struct expression_value *tree = arena_take(arena, sizeof(*tree));
-	int error;
-
-	if (!checker || !tree)
-		return -ENOMEM;
-	if (!expression_json_is_small(text))
-		return -E2BIG;
-	error = expression_json(text, checker, arena, tree);
-	*ret = error ? NULL : tree;
-	return error == -ENOMEM ? error : 0;
-}
-
 static int read_body(struct stream *stream, bool is_response, struct span *ret)
 {
 	struct exchange *exchange = stream->exchange;
@@ -159,8 +142,9 @@ int transform_read_body(struct stream *stream, const struct transform_side *side
 		return 0;
 	error = read_body(stream, is_response, text);
 	if (!error && side->needs & EXPRESSION_NEEDS_JSON)
-		error = read_json(stream, *text, is_response ? &exchange->response_arena : &exchange->arena,
-				  is_response ? &f->facts.response_json : &f->facts.request_json);
+		error = verify_json(stream->proxy, *text,
+				    is_response ? &exchange->response_arena : &exchange->arena,
+				    is_response ? &f->facts.response_json : &f->facts.request_json);
 	/* No value, as in every response: a client does not get an error for a long one. */
 	return error == -E2BIG && is_response ? 0 : error;
 }

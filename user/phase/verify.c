@@ -146,9 +146,26 @@ static struct jwt_verifier *tokens_of(struct proxy *proxy)
 	return proxy->tokens;
 }
 
-struct mcp_json_checker *verify_json_checker(struct proxy *proxy)
+int verify_json(struct proxy *proxy, struct span text, struct arena *arena,
+		const struct expression_value **ret)
 {
-	return tokens_of(proxy) ? jwt_verifier_checker(proxy->tokens) : NULL;
+	struct expression_value *tree = arena_take(arena, sizeof(*tree));
+	int error;
+
+	if (!tree || !tokens_of(proxy))
+		return -ENOMEM;
+	if (!expression_json_is_small(text))
+		return -E2BIG;
+	error = expression_json(text, jwt_verifier_checker(proxy->tokens), arena, tree);
+	*ret = error ? NULL : tree;
+	return error == -ENOMEM ? error : 0;
+}
+
+static int read_json(void *context, struct span text, const struct expression_value **ret)
+{
+	struct stream *stream = context;
+
+	return verify_json(stream->proxy, text, &stream->exchange->arena, ret);
 }
 
 static enum jwt_fault verify_token(void *context, const struct jwt_providers *providers, struct span token,
@@ -173,6 +190,6 @@ static enum jwt_fault verify_token(void *context, const struct jwt_providers *pr
 
 struct guard_verifier verify_for(struct stream *stream)
 {
-	return (struct guard_verifier){ stream,		  verify_password, verify_token,
-					guard_call_start, guard_call_keep, held_body_get };
+	return (struct guard_verifier){ stream,		 verify_password, verify_token, guard_call_start,
+					guard_call_keep, held_body_get,	  read_json };
 }

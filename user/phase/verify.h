@@ -11,6 +11,6 @@
  */
 struct guard_verifier verify_for(struct stream *stream);
 
-struct mcp_json_checker;
-/* That of the worker. NULL: no memory. */
-struct mcp_json_checker *verify_json_checker(struct proxy *proxy);
+/* The tree of a text that is JSON, in `arena`; NULL: it is not. 0; -E2BIG: too many values; -ENOMEM. */
+int verify_json(struct proxy *proxy, struct span text, struct arena *arena,
+		const struct expression_value **ret);

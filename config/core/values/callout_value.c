@@ -149,7 +149,7 @@ static void check_http(struct decoder *d, const struct yaml_node *node, void *ob
 	value_named_compile(d, decode_get(node, "addRequestHeaders"), &http->added, EXPRESSION_AT_REQUEST,
 			    value_itself);
 	value_named_compile(d, decode_get(node, d->is_manifest ? "responseMetadata" : "metadata"),
-			    &http->metadata, EXPRESSION_AT_RESPONSE, value_itself);
+			    &http->metadata, EXPRESSION_AT_ANSWER, value_itself);
 }
 
 static const struct schema_row http_rows[] = {
@@ -171,9 +171,11 @@ static const struct schema_row http_rows[] = {
 		  struct span),
 	  .element = value_field_name, RANGE(0, LIMIT_CALLOUT_NAMES), .style = STYLE_MANIFEST },
 	{ "addRequestHeaders", ADDED_NAMES, .value_doc = "`{name: expression}`",
-	  .doc = "added to what the service gets; one without a value is left out" },
+	  .doc = "added to what the service gets; one without a value is left out. Also `:path`, "
+		 "`:method` and `:authority`, which refuse the request if their value is not a proper one" },
 	{ "metadata", METADATA, .style = STYLE_STANDALONE, .value_doc = "`{name: expression}`",
-	  .doc = "members of the variable `extauthz`; `response` is the answer of the service" },
+	  .doc = "members of the variable `extauthz`; `response` is the answer of the service, also its "
+		 "`response.body`" },
 	{ "responseMetadata", METADATA, .style = STYLE_MANIFEST },
 };
 static const struct schema http_schema = SCHEMA(http_rows, struct ext_authz_http, .check = check_http);

@@ -2,7 +2,7 @@
 #include "config/core/values/named_value.h"
 
 #include "config/core/values/condition.h"
-#include "config/core/values/values.h"
+#include "config/core/values/transform_value.h"
 #include "user/base/char_class.h"
 #include "user/base/limits.h"
 
@@ -10,7 +10,7 @@ bool value_named(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	struct header_pair *pair = ret;
 
-	return value_header_name(d, node, node->key, &pair->name) && decode_lines(d, node, &pair->value);
+	return transform_value_name(d, node, node->key, &pair->name) && decode_lines(d, node, &pair->value);
 }
 
 bool value_metadatum(struct decoder *d, const struct yaml_node *node, void *ret)

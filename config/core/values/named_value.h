@@ -6,7 +6,7 @@
 
 /* Names with texts or expressions, as in `{x-user: jwt.sub}`, in policies that ask a helper service. */
 
-/* A member of a map: the name of a header and an expression, as written. ret: struct header_pair. */
+/* A member of a map: a name as of transform_value_name(), and an expression. ret: struct header_pair. */
 bool value_named(struct decoder *d, const struct yaml_node *node, void *ret);
 /* The same with a name of any bytes. */
 bool value_metadatum(struct decoder *d, const struct yaml_node *node, void *ret);

@@ -29,6 +29,11 @@ static bool decode_target(struct decoder *d, const struct yaml_node *node, struc
 	return false;
 }
 
+bool transform_value_name(struct decoder *d, const struct yaml_node *node, struct span name, struct span *ret)
+{
+	return decode_target(d, node, name, false, ret);
+}
+
 /* The values are expressions, which the check of the side compiles. */
 static bool decode_pair(struct decoder *d, const struct yaml_node *node, bool is_response, void *ret)
 {

@@ -8,6 +8,9 @@ extern const struct schema transformation_schema;
 extern const struct schema backend_transformation_schema; /* without `conditional` */
 /* Decodes the first one, also with conditions: config/core/values/condition.h. NULL after an error. */
 const struct transformation *value_transformation(struct decoder *d, const struct yaml_node *node);
+/* A name that a request may get: that of a header, or `:method`, `:path` or `:authority`. False: reported. */
+bool transform_value_name(struct decoder *d, const struct yaml_node *node, struct span name,
+			  struct span *ret);
 /*
  * Reports an error for a transformation that a call of this service cannot apply: any change of the
  * response, a change of pseudo header fields of a gRPC call, and every change if the call is not about a
