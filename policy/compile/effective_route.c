@@ -134,6 +134,10 @@ static const char *auth_fault(const struct ref_place *place, const struct backen
 	if (place->callout && !place->callout->is_of_request && auth->has_passthrough &&
 	    is_written(ref, POLICY_BACKEND_AUTH))
 		return "backendAuth has no token of a client to pass on here; write key";
+	/* Its path is the method. */
+	if (place->callout && place->is_grpc && has_query)
+		return "backendAuth cannot put a query parameter into a call of gRPC; write location: "
+		       "{header: {name: ...}}";
 	if (ref->backend->kind == BACKEND_DYNAMIC && (auth->has_key || auth->credential_count))
 		return "backendAuth would send its key to any host that a client names; write it at a "
 		       "backend with a host";

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "config/load.h"
+#include "policy/compile/effective.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"
 
@@ -122,6 +123,26 @@ static inline void config_refused(const struct config_refusal *refusal)
 	if (c.report.count[CONFIG_ERROR] != 1)
 		fail_msg("%u errors instead of one:\n%s", c.report.count[CONFIG_ERROR],
 			 config_case_lines(&c, CONFIG_ERROR));
+	config_case_done(&c);
+}
+
+/* A text that loads, and then compiles (words NULL), or is refused with an error that holds `words`. */
+static inline void config_compiles(const char *text, const char *words)
+{
+	struct config_case c;
+	struct text messages;
+	int result;
+
+	config_case_text(&c, text);
+	config_case_accepted(&c);
+	result = policy_compile(c.snapshot, &c.report);
+	text_init(&messages);
+	config_report_print(&c.report, CONFIG_ERROR, "", &messages);
+	if (!words && result)
+		fail_msg("%d: %s", result, messages.len ? messages.data : "");
+	if (words && (result == 0 || !messages.len || !strstr(messages.data, words)))
+		fail_msg("%d, not \"%s\": %s", result, words, messages.len ? messages.data : "");
+	text_done(&messages);
 	config_case_done(&c);
 }
 

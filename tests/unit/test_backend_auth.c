@@ -193,41 +193,23 @@ TEST(the_dump_shows_places_and_no_keys)
 
 /* ---- where it cannot work */
 
-static void compiles(const char *text, const char *words)
-{
-	struct config_case c;
-	struct text messages;
-	int result;
-
-	config_case_text(&c, text);
-	config_case_accepted(&c);
-	result = policy_compile(c.snapshot, &c.report);
-	text_init(&messages);
-	config_report_print(&c.report, CONFIG_ERROR, "", &messages);
-	if (!words && result)
-		fail_msg("%d: %s", result, messages.len ? messages.data : "");
-	if (words && (result == 0 || !messages.len || !strstr(messages.data, words)))
-		fail_msg("%d, not \"%s\": %s", result, words, messages.len ? messages.data : "");
-	text_done(&messages);
-	config_case_done(&c);
-}
-
 TEST(a_key_is_not_sent_to_whom_a_client_names_nor_where_nothing_could_be_added)
 {
-	compiles("binds: [{port: 3000, listeners: [{routes: [{backends: [{dynamic: {}, policies: "
-		 "{backendAuth: {key: a}}}]}]}]}]\n",
-		 "any host that a client names");
-	compiles("binds: [{port: 3000, listeners: [{routes: [{backends: [{dynamic: {}, policies: "
-		 "{backendAuth: {passthrough: {}}}}]}]}]}]\n",
-		 NULL);
-	compiles(
+	config_compiles("binds: [{port: 3000, listeners: [{routes: [{backends: [{dynamic: {}, policies: "
+			"{backendAuth: {key: a}}}]}]}]}]\n",
+			"any host that a client names");
+	config_compiles("binds: [{port: 3000, listeners: [{routes: [{backends: [{dynamic: {}, policies: "
+			"{backendAuth: {passthrough: {}}}}]}]}]}]\n",
+			NULL);
+	config_compiles(
 		"binds: [{port: 3000, listeners: [{routes: [{policies: {backendAuth: {key: {value: a, "
 		"location: {queryParameter: {name: k}}}}}, backends: [{mcp: {targets: [{name: t, mcp: {host: "
 		"'http://a:1/mcp'}}]}}]}]}]}]\n",
 		"cannot put a query parameter");
-	compiles("binds: [{port: 3000, listeners: [{routes: [{backends: [{mcp: {targets: [{name: t, mcp: "
-		 "{host: 'http://a:1/mcp'}, policies: {backendAuth: {passthrough: {}}}}]}}]}]}]}]\n",
-		 "can only be a key in a header");
+	config_compiles(
+		"binds: [{port: 3000, listeners: [{routes: [{backends: [{mcp: {targets: [{name: t, mcp: "
+		"{host: 'http://a:1/mcp'}, policies: {backendAuth: {passthrough: {}}}}]}}]}]}]}]\n",
+		"can only be a key in a header");
 }
 
 TEST(the_key_of_an_mcp_target_wins_over_its_header_modifier)

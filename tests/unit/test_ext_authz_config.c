@@ -96,3 +96,34 @@ TEST(both_forms_and_the_dump_agree)
 		free(have);
 	}
 }
+
+#define ON_ROUTE(policy, rest)                                                                               \
+	"binds: [{port: 3000, listeners: [{routes: [{policies: {" policy                                     \
+	"}, backends: [{host: 'b:1'}]}]}]}]\n" rest
+#define SERVICE(policies) "backends: [{name: s, host: 'a:1', policies: {" policies "}}]\n"
+#define LIMIT "remoteRateLimit: {domain: d, descriptors: [{entries: [{key: a, value: '\"a\"'}]}], backend: s}"
+#define OVER_HTTP "extAuthz: {backend: s, protocol: {http: {}}}"
+#define IN_QUERY "location: {queryParameter: {name: q}}"
+#define KEY_IN_QUERY "backendAuth: {key: {value: k, " IN_QUERY "}}"
+
+TEST(policies_that_no_call_of_the_service_can_obey_are_refused_with_what_to_write)
+{
+	static const struct {
+		const char *text, *words; /* NULL: accepted */
+	} rows[] = {
+		{ ON_ROUTE("extAuthz: {host: 'a:1', policies: {" KEY_IN_QUERY "}}", ""),
+		  "cannot put a query parameter into a call of gRPC; write location: {header" },
+		{ ON_ROUTE("extAuthz: {backend: s}",
+			   SERVICE("backendAuth: {credentials: [{key: k, " IN_QUERY "}]}")),
+		  "cannot put a query parameter into a call of gRPC" },
+		{ ON_ROUTE(LIMIT, SERVICE("backendAuth: {passthrough: {" IN_QUERY "}}")),
+		  "cannot put a query parameter into a call of gRPC" },
+		{ ON_ROUTE("", "frontendPolicies: {tracing: {host: 'a:1', policies: {" KEY_IN_QUERY "}}}\n"),
+		  "cannot put a query parameter into a call of gRPC" },
+		{ ON_ROUTE(OVER_HTTP, SERVICE(KEY_IN_QUERY)), NULL },
+		{ ON_ROUTE("extAuthz: {backend: s}", SERVICE("backendAuth: {key: k}")), NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_compiles(rows[i].text, rows[i].words);
+}
