@@ -128,7 +128,7 @@ const char *expression_point_name(enum expression_point point)
 		[EXPRESSION_AT_CONNECTION] = "for a connection",
 		[EXPRESSION_AT_HEAD] = "before authentication",
 		[EXPRESSION_AT_REQUEST] = "after authentication",
-		[EXPRESSION_AT_TRANSFORM] = "in transformations of requests",
+		[EXPRESSION_AT_TRANSFORM] = "in transformations of requests that routes and listeners have",
 		[EXPRESSION_AT_BACKEND] = "after a backend is chosen",
 		[EXPRESSION_AT_MCP] = "for messages to MCP backends",
 		[EXPRESSION_AT_RESPONSE] = "when there is a response",

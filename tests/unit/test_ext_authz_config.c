@@ -127,3 +127,29 @@ TEST(policies_that_no_call_of_the_service_can_obey_are_refused_with_what_to_writ
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_compiles(rows[i].text, rows[i].words);
 }
+
+#define READS_BODY "only in transformations of requests that routes and listeners have"
+
+TEST(a_transformation_of_a_service_cannot_read_a_body)
+{
+	static const struct config_refusal rows[] = {
+		{ ON_ROUTE("extAuthz: {host: 'a:1', policies: {transformations: {request: {set: {a: "
+			   "request.body}}}}}",
+			   ""),
+		  "a.yaml:1:", READS_BODY },
+		{ ON_ROUTE(OVER_HTTP, SERVICE("transformations: {request: {replace: 'json(request.body)'}}")),
+		  "a.yaml:2:", READS_BODY },
+		{ ON_ROUTE(LIMIT,
+			   SERVICE("transformations: {request: {metadata: {a: 'has(request.body)'}}}")),
+		  "a.yaml:2:", READS_BODY },
+		{ ON_ROUTE(OVER_HTTP, SERVICE("transformations: {request: {body: request.path}}")),
+		  "a.yaml:2:", "body" },
+		{ "apiVersion: agentgateway.dev/v1alpha1\nkind: AgentgatewayBackend\nmetadata: {name: s, "
+		  "namespace: d}\nspec: {static: {host: a, port: 1}, policies: {transformation: {request: "
+		  "{set: [{name: a, value: request.body}]}}}}\n",
+		  "a.yaml:4:", READS_BODY },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
