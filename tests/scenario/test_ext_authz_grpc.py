@@ -172,10 +172,13 @@ def fails_closed():
 def frames():
     grpc, good = [("content-type", "application/grpc")], b"\0\0\0\0\4\x0a\0\x1a\0"
     service = H2Backend()
-    gateway, backend = acted(guarded(service, ", policies: {http: {requestTimeout: 60s}}"))
+    gateway, backend = acted(guarded(
+        service, ", policies: {http: {requestTimeout: 60s}, requestHeaderModifier: "
+        "{add: {grpc-timeout: 1H}}, transformations: {request: {set: {grpc-timeout: '\"1S\"'}}}}"))
     client = gateway.client().request("GET", "/")
     upstream = service.accept()
-    number, _ = upstream.expect_request()
+    number, message = upstream.expect_request()
+    eq([value for name, value in message.headers.pairs if name == "grpc-timeout"], ["60000m"], "deadlines")
     upstream.head(number, 103, [("link", "</a>")])
     upstream.respond(number, 200, grpc, good, [("grpc-status", "0")])
     at_backend = backend.accept()

@@ -445,14 +445,14 @@ static int copy_fields(struct arena *arena, const struct fields *from, struct fi
 	return error;
 }
 
-/* The deadline, for the service (gRPC over HTTP/2, "Timeout"): at most eight digits. */
-static int add_timeout(struct callout *callout, struct fields *fields, uint64_t ms)
+/* The deadline that the gateway keeps (gRPC over HTTP/2, "Timeout"), at most eight digits. */
+static int set_timeout(struct callout *callout, struct fields *fields, uint64_t ms)
 {
 	char text[24];
 	int len = snprintf(text, sizeof(text), "%llum", (unsigned long long)(ms > 99999999 ? 99999999 : ms));
 	struct span copy = arena_copy(&callout->arena, span_of(text, (size_t)len));
 
-	return copy.data ? fields_add(fields, SPAN("grpc-timeout"), copy) : -ENOMEM;
+	return copy.data ? fields_set(fields, SPAN("grpc-timeout"), copy) : -ENOMEM;
 }
 
 static int write_grpc_head(struct callout *callout, const struct callout_request *request,
@@ -476,7 +476,7 @@ static int write_grpc_head(struct callout *callout, const struct callout_request
 		error = fields_set(&own->fields, SPAN("content-type"), SPAN("application/grpc"));
 	if (!error)
 		error = fields_set(&own->fields, SPAN("te"), SPAN("trailers"));
-	return error ? error : add_timeout(callout, &own->fields, deadline_ms);
+	return error ? error : set_timeout(callout, &own->fields, deadline_ms);
 }
 
 static int write_grpc(struct callout *callout, const struct callout_request *request, uint64_t deadline_ms)
