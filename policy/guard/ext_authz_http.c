@@ -263,7 +263,10 @@ static bool is_taken(const struct fields *response, const struct field *field)
 	}
 }
 
-/* A field that the service could have sent and has not is removed: else it would be the client's. */
+/*
+ * A field that the service could have sent and has not is removed: else it would be the client's. So is one
+ * of its connection (RFC 9110 7.6.1).
+ */
 static int take_listed(const struct ext_authz_http *http, const struct fields *response, struct arena *arena,
 		       struct header_modifier *changes)
 {
@@ -271,8 +274,11 @@ static int take_listed(const struct ext_authz_http *http, const struct fields *r
 
 	for (uint32_t i = 0; i < http->response_header_count && !error; i++) {
 		struct span name = http->response_header_list[i];
-		struct span value = service_values(response, name, arena, &error);
+		bool is_hop = fields_list_has(response, FIELD_CONNECTION, name);
+		struct span value = { 0 };
 
+		if (!is_hop)
+			value = service_values(response, name, arena, &error);
 		if (value.data)
 			service_set(changes, name, value);
 		else

@@ -46,6 +46,20 @@ PLAY_TEST(what_the_service_says_to_its_connection_is_for_nobody_else)
 	assert_true(span_eq(answer.response->list[0].name, SPAN("X-User")));
 }
 
+PLAY_TEST(a_listed_header_that_the_service_says_to_its_connection_is_removed)
+{
+	struct ext_authz_policy policy = over_http(CALLOUT_FAILURE_DENY);
+	struct guard_answer answer;
+
+	assert_int_equal(fields_add(&play.reply_fields, SPAN("Connection"), SPAN("close, X-Role")), 0);
+	assert_int_equal(fields_add(&play.reply_fields, SPAN("X-Role"), SPAN("admin")), 0);
+	assert_int_equal(fields_add(&play.reply_fields, SPAN("X-User"), SPAN("alice")), 0);
+	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_PASS);
+	assert_int_equal(answer.request->set_count, 1);
+	assert_true(span_eq(answer.request->set_list[0].name, SPAN("x-user")));
+	assert_true(removes(answer.request, "x-role"));
+}
+
 static struct ext_authz_policy with_cache(unsigned failure_mode, const char *first, const char *second)
 {
 	struct ext_authz_policy policy = over_http(failure_mode);
