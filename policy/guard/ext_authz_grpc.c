@@ -257,15 +257,6 @@ int ext_authz_grpc_call(const struct ext_authz_policy *policy, const struct guar
 
 /* -------------------------------------------------------------------------------- the response */
 
-/* HeaderValueOption.HeaderAppendAction */
-enum append_action {
-	ACTION_APPEND, /* by `append`: as the default of a number it is not in a message */
-	ACTION_ADD_IF_ABSENT,
-	ACTION_SET,
-	ACTION_SET_IF_PRESENT,
-	ACTION_COUNT,
-};
-
 /* One HeaderValueOption. */
 struct option {
 	struct span name, value;
@@ -283,44 +274,43 @@ struct check {
 	bool has_denied;
 };
 
-/* google.protobuf.BoolValue {value 1} */
-static int read_bool(struct span message, bool *ret)
+/* google.protobuf.BoolValue {value 1}: what `append` says about a field that is there. */
+static int read_append(struct span message, enum append_action *ret)
 {
 	struct protobuf_field field;
 	int result;
 
+	*ret = APPEND_REPLACES;
 	while ((result = protobuf_next(&message, &field)) > 0)
 		if (protobuf_is(&field, 1, PROTOBUF_VARINT))
-			*ret = field.value != 0;
+			*ret = field.value ? APPEND_ALWAYS : APPEND_REPLACES;
 	return result;
 }
 
 /*
- * HeaderValueOption {header 1, append 2, append_action 3}. A field of the request is replaced unless the
- * service says otherwise: what a client sends must not stand beside what the service says.
+ * HeaderValueOption {header 1, append 2, append_action 3}. If it has neither of the two, `usual` counts; an
+ * append_action of 0 (APPEND_IF_EXISTS_OR_ADD) cannot be told from none.
  */
-static int read_option(struct span message, struct option *ret)
+static int read_option(struct span message, enum append_action usual, struct option *ret)
 {
 	struct protobuf_field field;
-	bool is_appended = false;
 	uint64_t action = 0;
 	int result;
 
-	*ret = (struct option){ 0 };
+	*ret = (struct option){ .action = usual };
 	while ((result = protobuf_next(&message, &field)) > 0) {
 		if (protobuf_is(&field, 1, PROTOBUF_LEN))
 			result = service_read_header(field.bytes, &ret->name, &ret->value);
 		else if (protobuf_is(&field, 2, PROTOBUF_LEN))
-			result = read_bool(field.bytes, &is_appended);
+			result = read_append(field.bytes, &ret->action);
 		else if (protobuf_is(&field, 3, PROTOBUF_VARINT))
 			action = field.value;
 		if (result < 0)
 			return result;
 	}
-	if (!action && !is_appended)
-		action = ACTION_SET;
-	ret->action = (enum append_action)action;
-	return result == 0 && (!ret->name.len || action >= ACTION_COUNT) ? -EBADMSG : result;
+	if (action)
+		ret->action = (enum append_action)action;
+	return result == 0 && (!ret->name.len || action >= APPEND_ACTION_COUNT) ? -EBADMSG : result;
 }
 
 /* google.rpc.Status {code 1} */
@@ -384,7 +374,7 @@ static int read_denied(struct span message, uint16_t *ret_status, struct fields 
 			if (result == 0 && status.code)
 				*ret_status = status.code < 1000 ? (uint16_t)status.code : 0;
 		} else if (protobuf_is(&field, 2, PROTOBUF_LEN)) {
-			result = read_option(field.bytes, &option);
+			result = read_option(field.bytes, APPEND_ALWAYS, &option);
 			if (result == 0)
 				result = fields_add(fields, option.name, option.value);
 		} else if (protobuf_is(&field, 3, PROTOBUF_LEN)) {
@@ -429,13 +419,13 @@ static int take_option(const struct option *option, const struct fields *request
 	struct span old = { 0 }, value = option->value;
 	int error = 0;
 
-	if (option->action != ACTION_SET)
+	if (option->action != APPEND_REPLACES)
 		old = value_so_far(changes, request, option->name, arena, &error);
 	if (error)
 		return error;
-	if (option->action == (old.data ? ACTION_ADD_IF_ABSENT : ACTION_SET_IF_PRESENT))
+	if (option->action == (old.data ? APPEND_IF_ABSENT : APPEND_REPLACES_ONLY))
 		return headers_may_modify(option->name) ? 0 : -EBADMSG;
-	if (option->action == ACTION_APPEND) {
+	if (option->action == APPEND_ALWAYS) {
 		const struct span parts[] = { old, old.data ? SPAN(",") : SPAN(""), value };
 
 		value = service_join(arena, parts, 3);
@@ -457,6 +447,32 @@ static int take_removal(struct span name, struct arena *arena, struct header_mod
 	return 0;
 }
 
+/* For responses; one that the gateway writes itself is left out. */
+static int take_addition(const struct option *option, struct guard_answer *answer)
+{
+	struct arena *arena = answer->fields.arena;
+	struct guard_additions *list = &answer->additions;
+	struct guard_addition *addition;
+
+	if (!headers_may_modify(option->name))
+		return 0;
+	addition = arena_take(arena, sizeof(*addition));
+	if (!addition)
+		return -ENOMEM;
+	*addition = (struct guard_addition){ .field = { service_lower(arena, option->name),
+							arena_copy(arena, option->value),
+							field_id_of(option->name) },
+					     .action = option->action };
+	if (!addition->field.name.data || !addition->field.value.data)
+		return -ENOMEM;
+	if (list->last)
+		list->last->next = addition;
+	else
+		list->first = addition;
+	list->last = addition;
+	return 0;
+}
+
 /*
  * OkHttpResponse {headers 2, headers_to_remove 5, response_headers_to_add 6, query parameters 7 and 8}.
  * Changes of the query are not supported, and to leave them out could let something pass.
@@ -474,7 +490,8 @@ static int read_ok(struct span message, const struct guard_facts *facts, struct 
 			continue;
 		switch (field.number) {
 		case 2:
-			result = read_option(field.bytes, &option);
+			/* What a client sends must not stand beside what the service says. */
+			result = read_option(field.bytes, APPEND_REPLACES, &option);
 			if (result == 0)
 				result = take_option(&option, &facts->head->fields, arena, changes);
 			break;
@@ -482,9 +499,9 @@ static int read_ok(struct span message, const struct guard_facts *facts, struct 
 			result = take_removal(field.bytes, arena, changes);
 			break;
 		case 6:
-			result = read_option(field.bytes, &option);
+			result = read_option(field.bytes, APPEND_ALWAYS, &option);
 			if (result == 0)
-				result = service_answer_field(answer, option.name, option.value);
+				result = take_addition(&option, answer);
 			break;
 		case 7:
 		case 8:

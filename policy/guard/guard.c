@@ -108,3 +108,28 @@ int guard_apply(const struct fields *from, struct fields *response)
 	}
 	return error;
 }
+
+static int apply_addition(const struct guard_addition *addition, struct fields *response)
+{
+	const struct field *field = &addition->field;
+	bool is_there = fields_find(response, field->name) != NULL;
+	enum append_action action = addition->action;
+
+	if (action == (is_there ? APPEND_IF_ABSENT : APPEND_REPLACES_ONLY))
+		return 0;
+	/* There can be only one (RFC 9110 8.3). */
+	if (action == APPEND_ALWAYS && field->id == FIELD_CONTENT_TYPE)
+		action = APPEND_REPLACES;
+	if (action == APPEND_REPLACES || action == APPEND_REPLACES_ONLY)
+		fields_remove(response, field->name);
+	return field->value.len ? fields_put(response, field) : 0;
+}
+
+int guard_apply_additions(const struct guard_additions *additions, struct fields *response)
+{
+	int error = 0;
+
+	for (const struct guard_addition *at = additions->first; at && !error; at = at->next)
+		error = apply_addition(at, response);
+	return error;
+}

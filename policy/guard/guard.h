@@ -118,6 +118,26 @@ enum guard_verdict {
 	GUARD_WAIT, /* not known yet: asked again when the stream gets STEP_GUARD */
 };
 
+/* What becomes of a field that is there already, as of Envoy's HeaderValueOption.HeaderAppendAction. */
+enum append_action {
+	APPEND_ALWAYS, /* beside those of its name */
+	APPEND_IF_ABSENT,
+	APPEND_REPLACES,
+	APPEND_REPLACES_ONLY, /* without one, there is none */
+	APPEND_ACTION_COUNT,
+};
+
+/* A field that a service adds to responses, in the arena of the request. An empty value adds none. */
+struct guard_addition {
+	struct guard_addition *next;
+	struct field field;
+	enum append_action action;
+};
+
+struct guard_additions {
+	struct guard_addition *first, *last; /* in their order; NULL: none */
+};
+
 struct guard_answer {
 	/*
 	 * In and out, for every response: each replaces fields of its name, or removes them if its value is
@@ -125,6 +145,7 @@ struct guard_answer {
 	 * x-ratelimit fields give way to those of the backend. Its arena is that of the request.
 	 */
 	struct fields fields;
+	struct guard_additions additions; /* in and out: for every response, after `fields` */
 	/* Where the request has a credential, right or wrong, which the log must not show; NULL: none. */
 	const struct credential_location *credential;
 	bool is_valid; /* that credential is taken out of the request */
@@ -178,3 +199,4 @@ void guard_refusal_text(const struct guard_use *use, const struct guard_answer *
 
 /* Puts the fields of the guards into a response, as struct guard_answer describes. 0 or -ENOMEM. */
 int guard_apply(const struct fields *from, struct fields *response);
+int guard_apply_additions(const struct guard_additions *additions, struct fields *response);

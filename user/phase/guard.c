@@ -150,7 +150,8 @@ static int check(struct stream *stream, const struct guard_use *use, const struc
 static bool ask(struct stream *stream, const struct guard_use *use, struct guard_facts *facts,
 		enum stream_step *ret_step)
 {
-	struct guard_answer answer = { .fields = stream->exchange->guard_fields };
+	struct guard_answer answer = { .fields = stream->exchange->guard_fields,
+				       .additions = stream->exchange->guard_additions };
 	const struct fields *sent = &stream->exchange->client_fields;
 	struct guard_reply reply;
 	int verdict, error;
@@ -162,6 +163,7 @@ static bool ask(struct stream *stream, const struct guard_use *use, struct guard
 	if (verdict != GUARD_WAIT)
 		stream_drop_call(stream);
 	stream->exchange->guard_fields = answer.fields;
+	stream->exchange->guard_additions = answer.additions;
 	error = answer.credential ? take_out(stream, answer.credential, answer.is_valid) : 0;
 	if (!error && verdict == GUARD_PASS && answer.request)
 		error = guard_call_change(stream, answer.request);

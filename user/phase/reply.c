@@ -43,6 +43,8 @@ static int reply_add_facts(struct stream *stream, struct fields *fields, const s
 		error = fields_add(fields, SPAN("x-headgate-overloaded"), SPAN("true"));
 	if (!error)
 		error = guard_apply(&stream->exchange->guard_fields, fields);
+	if (!error)
+		error = guard_apply_additions(&stream->exchange->guard_additions, fields);
 	if (!error && stream->lease->snapshot->config.expose_close_reason && reason != END_LOCAL_REPLY)
 		error = fields_add(fields, SPAN("x-headgate-close-reason"),
 				   span_str(end_reason_text(reason)));

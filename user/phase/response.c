@@ -40,6 +40,9 @@ static int response_prepare_head(struct stream *stream)
 					   stream->exchange->response.version_minor);
 	if (!error)
 		error = guard_apply(&stream->exchange->guard_fields, &stream->exchange->response.fields);
+	if (!error)
+		error = guard_apply_additions(&stream->exchange->guard_additions,
+					      &stream->exchange->response.fields);
 	if (!error && policies->response_headers)
 		error = headers_modify(&stream->exchange->response.fields, policies->response_headers);
 	if (!error && stream->backend->response_headers)

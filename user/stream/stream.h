@@ -150,6 +150,7 @@ struct exchange {
 	struct mirror_plan *mirror_plans; /* mirrors that wait for the body (mirror.h); in arena */
 	struct stream_reply reply; /* with STEP_REPLY */
 	struct fields guard_fields; /* for every response: guard_apply() */
+	struct guard_additions guard_additions; /* the same: guard_apply_additions() */
 	uint32_t guards_passed; /* of the running phase */
 	bool is_forwarded; /* its fields are those for the next hop: forward_head() */
 	/* what transformations change in the response: of the route, then of the listener; NULL: nothing */
