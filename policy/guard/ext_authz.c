@@ -47,16 +47,11 @@ int ext_authz_deny(const struct ext_authz_policy *policy, struct guard_answer *a
 
 int ext_authz_not_asked(const struct ext_authz_policy *policy, struct guard_answer *answer, int error)
 {
-	switch (error) {
-	case -ENOMEM:
+	if (error == -ENOMEM)
 		return error;
-	case -E2BIG:
-	case -ENOBUFS:
-	case -EINVAL:
-		return service_refuse_length(answer);
-	default:
-		return ext_authz_failed(policy, answer, SPAN("the service cannot be asked now"));
-	}
+	if (service_refuse_request(answer, error))
+		return GUARD_REFUSE;
+	return ext_authz_failed(policy, answer, SPAN("the service cannot be asked now"));
 }
 
 /* The gateway frames the response itself, and the reply has a type of its own. */

@@ -74,7 +74,8 @@ struct guard_verifier {
 	/*
 	 * GUARD_WAIT: the same guard is asked again, with guard_facts.reply; GUARD_PASS: *call->reply is an
 	 * answer that was kept; or why no call was made:
-	 * -ENOMEM; -EINVAL, -ENOBUFS: its request cannot be written; others: the service cannot be called.
+	 * -ENOMEM; -EINVAL, -ENOBUFS: its request cannot be written; -E2BIG: an expression for it gave up;
+	 * -EBADMSG: `replace` made no headers for it; others: the service cannot be called.
 	 */
 	int (*call)(void *context, const struct guard_call *call);
 	/* Keeps the reply to the call, which had a cache_key, for so long. */

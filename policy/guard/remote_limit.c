@@ -168,8 +168,8 @@ static int call(const struct remote_rate_limit *policy, const struct guard_facts
 	if (result >= 0 || result == -ENOMEM)
 		return result;
 	/* A client can cause these: the mode is for failures of the service. */
-	if (result == -E2BIG || result == -ENOBUFS || result == -EINVAL)
-		return service_refuse_length(answer);
+	if (service_refuse_request(answer, result))
+		return GUARD_REFUSE;
 	return failed(policy, answer, SPAN("the service cannot be asked now"));
 }
 

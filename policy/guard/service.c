@@ -66,6 +66,23 @@ int service_refuse_length(struct guard_answer *answer)
 	return GUARD_REFUSE;
 }
 
+int service_refuse_request(struct guard_answer *answer, int error)
+{
+	switch (error) {
+	case -E2BIG:
+	case -ENOBUFS:
+	case -EINVAL:
+		return service_refuse_length(answer);
+	case -EBADMSG:
+		answer->status = 400;
+		answer->body = SPAN("the request cannot be transformed");
+		answer->why = SPAN("`replace` of the transformations of the service gives no map");
+		return GUARD_REFUSE;
+	default:
+		return 0;
+	}
+}
+
 struct header_modifier *service_changes(struct arena *arena, uint32_t most)
 {
 	struct header_modifier *changes = arena_take(arena, sizeof(*changes));

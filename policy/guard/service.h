@@ -18,6 +18,11 @@ int service_text(const struct expression *expression, const struct guard_facts *
 		 struct span *ret_text);
 /* The request cannot be judged: 400, because its values are too long to be evaluated. */
 int service_refuse_length(struct guard_answer *answer);
+/*
+ * For guard_verifier.call()'s error: GUARD_REFUSE, whatever the failure mode, if its request causes it; 0: it
+ * does not.
+ */
+int service_refuse_request(struct guard_answer *answer, int error);
 
 /* Changes of a request, with room for `most` of each kind. NULL without memory. */
 struct header_modifier *service_changes(struct arena *arena, uint32_t most);

@@ -146,6 +146,7 @@ static struct failing {
 	{ "allow, a fault", CALLOUT_FAILURE_ALLOW, GUARD_WAIT, 0, GUARD_PASS, 0 },
 	{ "allow, a refusal is no failure", CALLOUT_FAILURE_ALLOW, GUARD_WAIT, 403, GUARD_REFUSE, 403 },
 	{ "what a request causes is no failure", CALLOUT_FAILURE_ALLOW, -EINVAL, 0, GUARD_REFUSE, 400 },
+	{ "a call that cannot be made of it", CALLOUT_FAILURE_ALLOW, -EBADMSG, 0, GUARD_REFUSE, 400 },
 	{ "no memory is an error, whatever the mode", CALLOUT_FAILURE_ALLOW, -ENOMEM, 0, -ENOMEM, 0 },
 };
 
@@ -163,6 +164,8 @@ static void without_an_answer_the_mode_decides(void **state)
 	assert_int_equal(decide(ext_authz_check, &policy, &answer), row->verdict);
 	if (row->verdict == GUARD_REFUSE)
 		assert_int_equal(answer.status, row->refused);
+	if (row->call == -EBADMSG)
+		assert_true(span_eq(answer.body, SPAN("the request cannot be transformed")));
 	/* Whoever passes has no header that only the service may set. */
 	if (row->verdict == GUARD_PASS)
 		assert_true(removes(answer.request, "x-user") && removes(answer.request, "x-role"));
@@ -217,6 +220,9 @@ PLAY_TEST(a_descriptor_without_all_its_values_is_left_out_and_without_any_nobody
 	assert_int_equal(answer.status, 500);
 	policy.failure_mode = CALLOUT_FAILURE_ALLOW;
 	assert_int_equal(decide(remote_limit_check, &policy, &answer), GUARD_PASS);
+	play.verdict = -EBADMSG;
+	assert_int_equal(decide(remote_limit_check, &policy, &answer), GUARD_REFUSE);
+	assert_true(span_eq(answer.body, SPAN("the request cannot be transformed")));
 }
 
 /* The last field of so many numbers within each other; data NULL: there is none. */

@@ -30,8 +30,8 @@ void guard_call_keep(void *context, uint64_t ttl_ns)
 }
 
 /*
- * The head that the service gets. Expressions see who the client is, and this head as the request. -EINVAL:
- * one gave up, or made no headers.
+ * The head that the service gets. Expressions see who the client is, and this head as the request. Errors of
+ * guard_verifier.call().
  */
 static int make_head(struct stream *stream, const struct guard_call *call, struct request_head *ret)
 {
@@ -58,7 +58,7 @@ static int make_head(struct stream *stream, const struct guard_call *call, struc
 	if (call->is_grpc)
 		ret->path = call->head->path;
 	proxy_trace(stream->proxy, stream->id, TRACE_TRANSFORM, count.changed, count.failed);
-	return error && error != -ENOMEM ? -EINVAL : error;
+	return error;
 }
 
 int guard_call_start(void *context, const struct guard_call *call)
