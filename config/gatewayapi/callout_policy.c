@@ -9,6 +9,7 @@
 #include "config/core/values/url_value.h"
 #include "config/core/values/values.h"
 #include "config/gatewayapi/backend.h"
+#include "config/gatewayapi/status.h"
 #include "user/base/char_class.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -21,6 +22,18 @@ struct service_source {
 	bool is_collector; /* nobody is let in or refused by it */
 };
 
+/* Only the export is left out: whatever else the policy says about the log stays in force. */
+static void note_lost(const struct service_source *source, const struct yaml_node *node)
+{
+	static const char sentence[] =
+		"nothing reaches this collector, and it gets nothing; name one that exists";
+	struct decoder *d = source->m->decoder;
+
+	config_warning(d->report, node, "%s", sentence);
+	status_fail(d, &source->object->status->conditions, CONDITION_ACCEPTED, "Invalid",
+		    "%.*s: %s; the rest is in force", SPAN_FMT(node->key), sentence);
+}
+
 static bool decode_ref(const struct service_source *source, const struct yaml_node *node,
 		       struct backend_ref *ref)
 {
@@ -32,7 +45,7 @@ static bool decode_ref(const struct service_source *source, const struct yaml_no
 	    !backend_ref_decode(source->m, node, source->object, BACKEND_USER_SERVICE, ref))
 		return false;
 	if (ref->is_invalid && source->is_collector)
-		config_error(d->report, node, "nothing reaches this collector; name one that exists");
+		note_lost(source, node);
 	else if (ref->is_invalid)
 		decode_lacking(d, node,
 			       "the service cannot be asked, so nobody may enter; name one that exists");

@@ -330,6 +330,10 @@ TEST(policies_have_conditions_for_each_ancestor)
 		  1 },
 		{ ROUTED POLICY("kind: HTTPRoute, name: r", "traffic: {timeouts: {request: 1}}"),
 		  AGENTGATEWAY " Accepted=False/Invalid: spec.traffic.timeouts.request: ", 1 },
+		{ ROUTED POLICY("kind: Gateway, name: g",
+				"frontend: {accessLog: {attributes: {remove: [lane]}, "
+				"otlp: {backendRef: {name: none, port: 1}}}}"),
+		  AGENTGATEWAY " Accepted=False/Invalid: backendRef: nothing reaches this collector", 1 },
 		/* BackendTLSPolicyInvalidCACertificateRef, …InvalidKind, …ConflictResolution */
 		{ ROUTED BACKEND_TLS("b", "01", "group: '', kind: ConfigMap, name: none"),
 		  "BackendTLSPolicy b at g Accepted=False/NoValidCACertificate\n"

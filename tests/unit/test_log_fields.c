@@ -254,13 +254,18 @@ TEST(a_collector_has_the_filter_and_fields_of_the_lines_unless_it_has_its_own)
 	}
 }
 
-TEST(a_collector_that_is_not_there_is_an_error_of_the_policy)
+TEST(a_collector_that_is_not_there_leaves_only_the_export_out)
 {
 	struct config_case c;
+	char *have;
 
-	config_case_text(&c, MANIFEST "otlp: {backendRef: {name: none, port: 4317}}}}}\n");
-	assert_int_equal(c.result, 0);
-	assert_int_equal(c.snapshot->policy_count, 0);
-	assert_non_null(strstr(config_case_lines(&c, CONFIG_ERROR), "nothing reaches this collector"));
+	config_case_text(&c, MANIFEST "filter: response.code >= 400, attributes: {remove: [lane]}, otlp: "
+				      "{backendRef: {name: none, port: 4317}}}}}\n");
+	config_case_accepted(&c);
+	have = dumped(&c);
+	assert_string_equal(have,
+			    "{\"accessLog\":{\"filter\":\"response.code >= 400\",\"remove\":[\"lane\"]}}");
+	free(have);
+	assert_non_null(strstr(config_case_lines(&c, CONFIG_WARNING), "nothing reaches this collector"));
 	config_case_done(&c);
 }

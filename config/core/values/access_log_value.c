@@ -246,10 +246,11 @@ value_access_log(struct decoder *d, const struct yaml_node *node,
 	if (!policy || !policy->otlp)
 		return policy;
 	inherit(policy);
-	return value_callout_target(d, decode_get(node, "otlp"), policy->otlp->target.protocol == OTLP_GRPC,
-				    fn, context, &policy->otlp->target.ref)
-		       ? policy
-		       : NULL;
+	/* Without it everybody would read in the log what the rest removes. */
+	if (!value_callout_target(d, decode_get(node, "otlp"), policy->otlp->target.protocol == OTLP_GRPC, fn,
+				  context, &policy->otlp->target.ref))
+		policy->otlp = NULL;
+	return policy;
 }
 
 /* -------------------------------------------------------------------------------- metrics */
