@@ -197,6 +197,30 @@ def refusing():
     eq((first.calls, second.calls), (1, 2), "not repeated")
 
 
+@test("a collector that a reload removes gets nothing more, and what it does not take at once is dropped")
+def removed():
+    needs()
+    is_willing = threading.Event()
+    collector = otlp_api.HttpCollector(lambda _: (200, [], b"") if is_willing.is_set() else (503, [], b""))
+    log = "accessLog: {otlp: {host: '%s', protocol: http}}" % collector.address
+    config = traced(collector.address, ["protocol: http", "randomSampling: true"]) + "config: {logging: {}}\n"
+    gateway, _ = play(config.replace("  tracing:", "  %s\n  tracing:" % log))
+    late = gateway.client().send(b"POST /status/200 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+    gateway.fetch("/get")
+    wait_until(lambda: collector.calls >= 2, 20, "a call for each signal")
+    gateway.reload(config[config.index("binds:"):])
+    for signal in ("traces", "logs"):
+        wait_until(lambda: gateway.metrics()("headgate_export_records_total", signal=signal,
+                                             result="shutdown") >= 1, 60, f"dropped {signal}")
+    calls = collector.calls
+    is_willing.set()
+    late.send(b"x")
+    eq(late.response().status, 200, "a request that is older than the reload")
+    gateway.wait_log(count=2)
+    gateway.stop()
+    eq((collector.calls, collector.spans.all(), collector.logs.all()), (calls, [], []), "nothing comes")
+
+
 @test("a dead collector costs requests nothing, and a line says why nothing reaches it", timeout=60)
 def dead():
     needs()

@@ -22,25 +22,22 @@ static void write_line(struct proxy *proxy, const struct access_log_policy *poli
 	proxy_log_soon(proxy);
 }
 
-/* What waits goes to the collector that is configured now, if there is one. */
+/* It goes to the collector that is configured now: one that was removed gets nothing more. */
 static void export_record(struct proxy *proxy, struct snapshot *snapshot, const struct stream_record *record,
 			  const struct expression_facts *facts)
 {
 	const struct access_log_policy *policy = &snapshot->access_log->otlp->log;
-	struct snapshot *now = proxy->lease ? proxy->lease->snapshot : NULL;
+	struct snapshot *now = proxy->lease ? proxy->lease->snapshot : snapshot;
 	char memory[LIMIT_OTLP_RECORD_BYTES];
 	struct otlp_writer w;
 
-	if (facts && !log_filter_wants(policy, facts))
+	if (!now->access_log || !now->access_log->otlp || (facts && !log_filter_wants(policy, facts)))
 		return;
 	if (!proxy_may_export(proxy, OTLP_LOGS))
 		return;
 	otlp_init(&w, memory, sizeof(memory));
 	log_record_write(&w, policy, record, facts, proxy_wall_us(proxy) * NS_PER_US);
-	if (now && now->access_log && now->access_log->otlp)
-		snapshot = now;
-	exporter_add(proxy->exporters[OTLP_LOGS], snapshot, &snapshot->access_log->otlp->target,
-		     otlp_span(&w));
+	exporter_add(proxy->exporters[OTLP_LOGS], now, &now->access_log->otlp->target, otlp_span(&w));
 }
 
 void log_entry_write(struct proxy *proxy, const struct lease *lease, const struct stream_record *record,

@@ -34,6 +34,23 @@ void lease_unref(struct lease *lease)
 	hg_free(lease);
 }
 
+/* NULL: the records of this signal are not sent. */
+static const struct otlp_target *collector_of(const struct snapshot *snapshot, enum otlp_signal signal)
+{
+	if (signal == OTLP_TRACES)
+		return snapshot->tracing ? &snapshot->tracing->target : NULL;
+	return snapshot->access_log && snapshot->access_log->otlp ? &snapshot->access_log->otlp->target
+								  : NULL;
+}
+
+static void retarget_exporters(struct proxy *proxy, struct snapshot *snapshot)
+{
+	for (unsigned i = 0; i < OTLP_SIGNAL_COUNT; i++)
+		if (proxy->exporters[i])
+			exporter_retarget(proxy->exporters[i], snapshot,
+					  collector_of(snapshot, (enum otlp_signal)i));
+}
+
 void proxy_set_lease(struct proxy *proxy, struct lease *lease)
 {
 	const struct lease *old = proxy->lease;
@@ -45,6 +62,8 @@ void proxy_set_lease(struct proxy *proxy, struct lease *lease)
 	proxy->lease = lease;
 	proxy->pool.config = lease ? &lease->snapshot->config : NULL;
 	proxy->head_budget.most_bytes = lease ? lease->snapshot->config.worker_head_bytes : 0;
+	if (lease)
+		retarget_exporters(proxy, lease->snapshot);
 }
 
 void proxy_bind_unref(struct proxy_bind *bind)

@@ -47,7 +47,7 @@ struct exporter {
 	struct snapshot *call_snapshot; /* one reference, while it runs */
 	bool call_is_json;
 	struct timer timer; /* the open batch is old enough; or the pause is over */
-	struct timer end_timer; /* of exporter_finish() */
+	struct timer end_timer; /* of exporter_finish(), or without a collector */
 	struct loop_deferred again; /* sends the next batch */
 	uint32_t tries; /* of the first batch */
 	bool is_paused;
@@ -416,13 +416,20 @@ static void drop_all(struct exporter *exporter)
 	forget_snapshot(exporter);
 }
 
+/* Of a worker that ends, or after its collector was removed. */
 static void on_end_timer(struct timer *timer, uint64_t now)
 {
 	struct exporter *exporter = container_of(timer, struct exporter, end_timer);
 
 	(void)now;
 	drop_all(exporter);
-	end(exporter);
+	if (exporter->on_end) {
+		end(exporter);
+		return;
+	}
+	drop_call(exporter);
+	timer_cancel(timers_of(exporter), &exporter->timer);
+	exporter->is_paused = false;
 }
 
 /* ------------------------------------------------------------------------------------ life */
@@ -508,6 +515,28 @@ void exporter_skip_delay(struct exporter *exporter)
 	arm(exporter, ENDING_MS);
 }
 
+/* Closes the open batch, and begins to send what waits if nothing stands in the way. */
+static void send_rest(struct exporter *exporter)
+{
+	close_open(exporter);
+	timer_arm(timers_of(exporter), &exporter->end_timer, now_ms(exporter) + LIMIT_EXPORT_END_MS);
+	if (!exporter->call && !exporter->is_paused)
+		loop_again(pool_of(exporter)->loop, &exporter->again);
+}
+
+void exporter_retarget(struct exporter *exporter, struct snapshot *snapshot, const struct otlp_target *target)
+{
+	/* A worker that ends sends to the last one. */
+	if (exporter->on_end || !exporter->snapshot)
+		return;
+	if (!target) {
+		send_rest(exporter);
+		return;
+	}
+	timer_cancel(timers_of(exporter), &exporter->end_timer);
+	hold_snapshot(exporter, snapshot, target);
+}
+
 bool exporter_finish(struct exporter *exporter, void (*on_end)(void *context), void *context)
 {
 	exporter_skip_delay(exporter);
@@ -516,8 +545,6 @@ bool exporter_finish(struct exporter *exporter, void (*on_end)(void *context), v
 		return true;
 	exporter->on_end = on_end;
 	exporter->context = context;
-	timer_arm(timers_of(exporter), &exporter->end_timer, now_ms(exporter) + LIMIT_EXPORT_END_MS);
-	if (!exporter->call && !exporter->is_paused)
-		loop_again(pool_of(exporter)->loop, &exporter->again);
+	send_rest(exporter);
 	return false;
 }

@@ -26,6 +26,13 @@ bool exporter_has_room(struct exporter *exporter);
 void exporter_add(struct exporter *exporter, struct snapshot *snapshot, const struct otlp_target *target,
 		  struct span record);
 
+/*
+ * A configuration is in force: what waits goes to `target`, of `snapshot`. NULL: there is no collector any
+ * more; what the last one does not take within LIMIT_EXPORT_END_MS is dropped.
+ */
+void exporter_retarget(struct exporter *exporter, struct snapshot *snapshot,
+		       const struct otlp_target *target);
+
 /* From now on records are sent without delay. */
 void exporter_skip_delay(struct exporter *exporter);
 /*

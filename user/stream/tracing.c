@@ -265,18 +265,17 @@ static void put_times(struct otlp_writer *w, const struct stream *stream, uint64
 	otlp_fixed64(w, END, wall_ns(stream, loop_now_ns(stream->proxy->loop)));
 }
 
-/* What waits goes to the collector that is configured now, if there is one. */
-static void send_span(const struct stream *stream, const struct stream_tracing *tracing,
-		      struct otlp_writer *w)
+/* It goes to the collector that is configured now: one that was removed gets nothing more. */
+static void send_span(const struct stream *stream, struct otlp_writer *w)
 {
 	struct proxy *proxy = stream->proxy;
-	struct snapshot *now = proxy->lease ? proxy->lease->snapshot : NULL;
-	bool is_configured = now && now->tracing;
+	struct snapshot *now = proxy->lease ? proxy->lease->snapshot : stream->lease->snapshot;
 
+	if (!now->tracing)
+		return;
 	if (w->dropped)
 		otlp_number(w, DROPPED, w->dropped);
-	exporter_add(proxy->exporters[OTLP_TRACES], is_configured ? now : stream->lease->snapshot,
-		     is_configured ? &now->tracing->target : &tracing->policy->target, otlp_span(w));
+	exporter_add(proxy->exporters[OTLP_TRACES], now, &now->tracing->target, otlp_span(w));
 }
 
 /* ------------------------------------------------------------------------------------ attempts */
@@ -361,7 +360,7 @@ static void end_attempt(struct stream *stream, struct stream_tracing *tracing, s
 			put_int(&w, "http.response.status_code", tracing->attempt_status);
 		if (failure.len || tracing->attempt_status >= 400)
 			put_error(&w, tracing->attempt_status, failure, (struct span){ 0 });
-		send_span(stream, tracing, &w);
+		send_span(stream, &w);
 	}
 	tracing->attempt_id = 0;
 }
@@ -526,7 +525,7 @@ void tracing_end(struct stream *stream, const struct stream_record *record)
 	if (!put_by_policy(&w, stream, tracing, record, &name))
 		return;
 	otlp_text(&w, NAME, text_span(&name));
-	send_span(stream, tracing, &w);
+	send_span(stream, &w);
 }
 
 void tracing_fill_record(const struct stream *stream, struct stream_record *record)
