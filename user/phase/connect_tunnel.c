@@ -32,7 +32,7 @@ int connect_tunnel_prepare(struct stream *stream)
 {
 	/* Use a new connection: a pooled one has already carried requests. */
 	stream->attempt.is_fresh = true;
-	stream->exchange->plain_head = stream->exchange->head;
+	place_keep_plain(stream);
 	return place_use_backend(stream);
 }
 

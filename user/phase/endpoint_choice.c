@@ -228,6 +228,14 @@ bool place_may_change_backend(const struct stream *stream)
 	return stream->route->backend_count > 1;
 }
 
+void place_keep_plain(struct stream *stream)
+{
+	if (!place_may_change_backend(stream))
+		return;
+	stream->exchange->plain_head = stream->exchange->head;
+	stream->exchange->plain_metadata = stream->exchange->metadata;
+}
+
 int place_use_backend(struct stream *stream)
 {
 	int error = 0;

@@ -15,6 +15,8 @@ int place_choose(struct stream *stream);
 const struct backend_ref *place_bound_backend(const struct stream *stream);
 /* True if another backend than the chosen one may be tried. */
 bool place_may_change_backend(const struct stream *stream);
+/* Keeps the head and its metadata as they are now, before those of a backend are made of them. */
+void place_keep_plain(struct stream *stream);
 /* Makes the head for stream->backend. 0 or -ENOMEM. */
 int place_use_backend(struct stream *stream);
 /* Records that the attempt at this endpoint failed. */

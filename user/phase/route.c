@@ -94,10 +94,7 @@ static int exchange_prepare_head(struct stream *stream)
 		return error;
 	if (policies->mirror_count || stream->backend->mirror_count)
 		mirror_request(stream);
-	if (place_may_change_backend(stream)) {
-		stream->exchange->plain_head = stream->exchange->head;
-		stream->exchange->plain_metadata = stream->exchange->metadata;
-	}
+	place_keep_plain(stream);
 	return place_use_backend(stream);
 }
 
