@@ -23,6 +23,9 @@ binds:
       - host: "@origin@"
         splice: sameHost
 """
+# A body comes by TCP, and goes to a client that bypasses it.
+PIPED = BYPASS.replace("[bypass]", "[pipe, bypass], minBodyBytes: 65536") \
+    .replace("        splice: sameHost\n", "")
 SPLICE = {**SPLICE, "bypass": "lanes: [bypass], force: true"}
 MIB = 1 << 20
 
@@ -140,6 +143,56 @@ def unread():
             for task in tasks:
                 task.result()
         wait_until(lambda g=gateway: resumed(g) + lost(g, "tunnel") == 1, 10, "it to be resumed or counted")
+
+
+class Reader:
+    """Reads a body of the origin slowly, so that the stream would be resumed; .end() tells how it ended."""
+    SIZE = 16 * MIB
+
+    def __init__(self, gateway, pauses_at=SIZE):
+        self.client = gateway.client().request("GET", f"/bytes/{self.SIZE}")
+        self.got, self.pauses_at, self.goes_on = 0, pauses_at, threading.Event()
+        self.task = in_background(self.run)
+
+    def run(self):
+        eq(self.client.response_head().header("content-length"), str(self.SIZE), "what the client counts on")
+        while self.got < self.SIZE:
+            data = self.client.read_some(min(65536, self.SIZE - self.got))
+            check(data, f"an end after {self.got} of {self.SIZE} bytes, without a reset")
+            check(data == pattern(len(data), self.got), f"other bytes from {self.got} on")
+            self.got += len(data)
+            if self.got >= self.pauses_at:
+                self.goes_on.wait()
+            time.sleep(0.005)
+
+    def await_bytes(self, count):
+        wait_until(lambda: self.got >= count, 30, f"{count} bytes")
+
+    def end(self):
+        self.goes_on.set()
+        try:
+            self.task.result()
+        except Failure:
+            if not self.client.was_reset:
+                raise
+        self.client.close()
+        return "reset" if self.got < self.SIZE else "whole"
+
+
+@test("kill -9 while a pipe moves a body into a connection that bypasses TCP: its client gets the whole "
+      "body, or a part of it and a reset", needs=NEEDS)
+def piped():
+    gateway, _ = bypassing(config=PIPED, args=["--restart-limit", "0"])
+    reader = Reader(gateway, pauses_at=4 * MIB)
+    reader.await_bytes(4 * MIB)
+    wait_until(lambda: gateway.metrics()("headgate_relay_buffered_bytes") > 0, 10, "a pipe that is full")
+    check(gateway.metrics()("headgate_relay_pipes") > 0, "no pipe")
+    kill(gateway, at_rest=False)
+    eq(reader.end(), "reset", "with bytes in the pipe")
+    reader = Reader(gateway)
+    reader.await_bytes(5 * MIB)
+    kill(gateway, at_rest=False)
+    note(f"a reader that goes on: {reader.end()}")
 
 
 @test("half closed through lane direct when the gateway dies: the other way goes on, and what it "
