@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that others wrote, each with clients that others wrote: Program.use() returns what happened."""
+import contextlib
 import hashlib
+import itertools
 import os
 import pwd
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 from hg import *
 from hg.framework import context, factor, repository_root, tmpdir
-from hg.process import prctl
+from hg.process import prctl, read_text
 
 SIZE = 4 << 20
 WHERE = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/go/bin:/usr/lib/postgresql/15/bin"
@@ -52,22 +55,73 @@ def answers(port):
         return False
 
 
-def ran(argv, stdin=None, stdout=None, timeout=60):
-    """How a command ended, and what it printed; its input and its output may be files."""
+def family(pid):
+    """A process, those that it has started, and they."""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        fields = read_text(f"/proc/{name}/stat").rsplit(")", 1)[-1].split()
+        parents.setdefault(int(fields[1]) if fields else 0, []).append(int(name))
+    found = [pid]
+    for each in found:
+        found += parents.get(each, [])
+    return found
+
+
+def send(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+class Pauses(threading.Thread):
+    """Stops programs in turn, again and again, so that one fills the other's queue and its recv() is
+    interrupted while it waits. TCP hides both. Each: a function that returns its processes."""
+    STOPPED_S, RUNNING_S = 0.05, 0.03
+
+    def __init__(self, *programs):
+        super().__init__(daemon=True)
+        self.programs, self.is_over = programs, threading.Event()
+        self.start()
+
+    def run(self):
+        for program in itertools.cycle(self.programs):
+            pids = program()
+            send(pids, signal.SIGSTOP)
+            self.is_over.wait(self.STOPPED_S)
+            send(pids, signal.SIGCONT)
+            if self.is_over.wait(self.RUNNING_S):
+                return
+
+    def end(self):
+        self.is_over.set()
+        self.join()
+
+
+def ran(argv, stdin=None, stdout=None, timeout=60, beside=None):
+    """How a command ended, and what it printed; its input and its output may be files.
+
+    beside  the server: it and the command make pauses in turn"""
     streams = {"stdin": open(stdin, "rb") if stdin else subprocess.DEVNULL,  # pylint: disable=R1732
                "stdout": open(stdout, "wb") if stdout else subprocess.PIPE}  # pylint: disable=R1732
     try:
-        done = subprocess.run([str(arg) for arg in argv], stderr=subprocess.PIPE, check=False,
-                              timeout=timeout * factor(),
-                              preexec_fn=lambda: prctl(1, signal.SIGKILL), **streams)
-    except subprocess.TimeoutExpired:
-        return [f"{argv[0]} stands still"]
+        with subprocess.Popen([str(arg) for arg in argv], stderr=subprocess.PIPE,
+                              preexec_fn=lambda: prctl(1, signal.SIGKILL), **streams) as command:
+            pauses = beside and Pauses(lambda: family(beside.process.pid),
+                                       lambda: family(command.pid) if command.poll() is None else [])
+            try:
+                out, error = command.communicate(timeout=timeout * factor())
+            except subprocess.TimeoutExpired:
+                return [f"{argv[0]} stands still"]
+            finally:
+                if pauses:
+                    pauses.end()
+                command.kill()
     finally:
         for stream in streams.values():
             if not isinstance(stream, int):
                 stream.close()
-    text = "" if stdout else done.stdout.decode(errors="replace")
-    return [f"exit {done.returncode}", *text.split("\n"), *done.stderr.decode(errors="replace").split("\n")]
+    text = "" if stdout else out.decode(errors="replace")
+    return [f"exit {command.returncode}", *text.split("\n"), *error.decode(errors="replace").split("\n")]
 
 
 def half_closed(port, path):
@@ -121,6 +175,7 @@ class Lighttpd(Program):
             url = f"http://127.0.0.1:{port}"
             lines += ran(["curl", "-sS", "-w", "%{http_code} ", *[url + "/small"] * 20])
             lines += ran(["curl", "-sS", "-o", got, url + "/big"]) + [digest(got)]
+            lines += ran(["curl", "-sS", "-o", got, url + "/big"], beside=self) + [digest(got)]
             lines += ran(["curl", "-sS", "-r", "100000-2999999", "-o", got, url + "/big"]) + [digest(got)]
             lines += ran(["curl", "-sS", "-H", "X-A: " + "a" * 5000, "-o", got, url + "/big"]) + [digest(got)]
         return lines
@@ -149,8 +204,10 @@ class Haproxy(Program):
         url, got = f"http://127.0.0.1:{port}", os.path.join(tmpdir(), "got")
         big = write(tmpdir(), "body", pattern(SIZE))
         lines = ran(["curl", "-sS", "-w", "%{http_code} ", *[url + "/status/200?body=small"] * 20])
-        lines += ran(["curl", "-sS", "-o", got, f"{url}/bytes/{SIZE}"]) + [digest(got)]
-        lines += ran(["curl", "-sS", "-H", "Expect:", "-T", big, "-o", got, url + "/echo"]) + [digest(got)]
+        for beside in (None, self):
+            lines += ran(["curl", "-sS", "-o", got, f"{url}/bytes/{SIZE}"], beside=beside) + [digest(got)]
+            lines += ran(["curl", "-sS", "-H", "Expect:", "-T", big, "-o", got, url + "/echo"],
+                         beside=beside) + [digest(got)]
         lines += ran(["curl", "-sS", "-o", got, url + "/close/mid-body?cl=1000&send=100"])
         return lines + [f"{os.path.getsize(got)} bytes"]
 
@@ -181,6 +238,8 @@ class Redis(Program):
         lines = ran([*client, "flushall"]) + ran([*client, "--pipe"], stdin=commands)
         lines += ran([*client, "dbsize"]) + ran([*client, "-x", "set", "big"], stdin=big)
         lines += ran([*client, "get", "big"], stdout=got) + [digest(got)]
+        lines += ran([*client, "-x", "set", "big"], stdin=big, beside=self)
+        lines += ran([*client, "get", "big"], stdout=got, beside=self) + [digest(got)]
         lines += ran([*client, "blpop", "nothing", "0.2"])
         lines += ran([*client, "client", "kill", "type", "normal", "skipme", "no"])
         lines += ran([tool("redis-benchmark"), "-p", tcp, "-n", "2000", "-c", "10", "-P", "4", "-q", "-t",
@@ -221,8 +280,9 @@ class Postgres(Program):
         rows = write(tmpdir(), "rows", "".join(f"{i}\t{'x' * 200}\n" for i in range(20000)))
         client += ["-p", tcp]
         lines = ran([*client, "-c", "DROP TABLE IF EXISTS t", "-c", "CREATE TABLE t(i int, x text)"])[:1]
-        lines += ran([*client, "-c", r"\copy t FROM STDIN"], stdin=rows)
-        lines += ran([*client, "-c", r"\copy t TO STDOUT"], stdout=got) + [digest(got)]
+        for beside in (None, self):
+            lines += ran([*client, "-c", r"\copy t FROM STDIN"], stdin=rows, beside=beside)
+            lines += ran([*client, "-c", r"\copy t TO STDOUT"], stdout=got, beside=beside) + [digest(got)]
         lines += ran([*client, *["-c", "SELECT count(*), sum(i) FROM t"] * 20])
         lines += ran([*client, "-c", "SELECT pg_sleep(0.2)", "-c", "SELECT 1/0"])
         lines += ran([*client, "-c", "SELECT pg_terminate_backend(pg_backend_pid())"])[:1]
@@ -305,7 +365,9 @@ read only = no
         lines = ran([tool("rsync"), "-a", "--delete", source + "/", there])
         write(source, "big", pattern(SIZE // 2) + b"changed" + pattern(SIZE // 2))
         lines += ran([tool("rsync"), "-a", "--no-whole-file", source + "/", there])
-        lines += ran([tool("rsync"), "-a", there, back])
+        write(source, "big", pattern(SIZE + 1)[1:])
+        lines += ran([tool("rsync"), "-a", "--whole-file", source + "/", there], beside=self)
+        lines += ran([tool("rsync"), "-a", there, back], beside=self)
         lines += [digest(os.path.join(back, "big")), str(len(os.listdir(back)))]
         return lines + ran([tool("rsync"), there + "nothing", back])[:1]
 
@@ -322,7 +384,8 @@ class Language(Program):
     def use(self, http, tcp):
         lines = half_closed(tcp, "/small")
         for port in (http, tcp):
-            lines += ran([*self.program(), "ask", f"http://127.0.0.1:{port}"], timeout=90)
+            for beside in (None, self):
+                lines += ran([*self.program(), "ask", f"http://127.0.0.1:{port}"], timeout=90, beside=beside)
         return lines
 
 
