@@ -5,14 +5,6 @@
 
 #include "user/base/char_class.h"
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 ssize_t form_decode(struct span text, char *out)
 {
 	size_t len = 0;
@@ -24,8 +16,8 @@ ssize_t form_decode(struct span text, char *out)
 			out[len++] = text.data[i] == '+' ? ' ' : text.data[i];
 			continue;
 		}
-		high = i + 2 < text.len ? hex_digit(text.data[i + 1]) : -1;
-		low = i + 2 < text.len ? hex_digit(text.data[i + 2]) : -1;
+		high = i + 2 < text.len ? octet_hex(text.data[i + 1]) : -1;
+		low = i + 2 < text.len ? octet_hex(text.data[i + 2]) : -1;
 		if (high < 0 || low < 0)
 			return -EINVAL;
 		out[len++] = (char)(high << 4 | low);

@@ -49,7 +49,7 @@ static bool is_style_known(const struct yaml_node *node, enum openapi_place plac
 {
 	struct span style = openapi_text(node, "style");
 
-	return !openapi_get(node, "content") &&
+	return !decode_get(node, "content") &&
 	       (!style.len || span_eq(style, place == OPENAPI_QUERY ? SPAN("form") : SPAN("simple")));
 }
 
@@ -198,9 +198,9 @@ static bool is_json(struct span type)
 static bool read_body(struct openapi_document *document, const struct openapi_source *source,
 		      struct openapi_operation *operation, const struct yaml_node **ret_schema)
 {
-	const struct yaml_node *written = openapi_get(source->node, "requestBody");
+	const struct yaml_node *written = decode_get(source->node, "requestBody");
 	const struct yaml_node *body = openapi_resolve(document, written);
-	const struct yaml_node *content = openapi_get(body, "content");
+	const struct yaml_node *content = decode_get(body, "content");
 
 	*ret_schema = NULL;
 	operation->is_body_required = is_true(body, "required");
@@ -209,7 +209,7 @@ static bool read_body(struct openapi_document *document, const struct openapi_so
 			continue;
 		operation->content_type =
 			span_eq(media->key, SPAN("*/*")) ? SPAN("application/json") : media->key;
-		*ret_schema = openapi_get(media, "schema");
+		*ret_schema = decode_get(media, "schema");
 	}
 	if (operation->is_body_required && !operation->content_type.len) {
 		LEAVE_OUT(document, written, "its body cannot be JSON; add application/json to its content");
@@ -237,7 +237,7 @@ static void add_place(struct openapi_document *document, const struct parameters
 		text_str(out, has_any ? "," : "");
 		json_quote(out, parameter->name);
 		text_char(out, ':');
-		openapi_schema_add(document, openapi_get(node, "schema"), openapi_text(node, "description"),
+		openapi_schema_add(document, decode_get(node, "schema"), openapi_text(node, "description"),
 				   out);
 		has_any = true;
 	}
@@ -348,8 +348,8 @@ bool openapi_operation_read(struct openapi_document *document, const struct open
 	const struct yaml_node *body;
 	struct parameters parameters = { .count = 0 };
 
-	if (!read_parameters(document, openapi_get(source->item, "parameters"), &parameters) ||
-	    !read_parameters(document, openapi_get(source->node, "parameters"), &parameters) ||
+	if (!read_parameters(document, decode_get(source->item, "parameters"), &parameters) ||
+	    !read_parameters(document, decode_get(source->node, "parameters"), &parameters) ||
 	    !read_body(document, source, &operation, &body) ||
 	    !check_template(document, source, &parameters) ||
 	    !describe(document, source, &operation, &parameters, body) ||

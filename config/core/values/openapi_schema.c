@@ -9,16 +9,9 @@
 /* Of a default or an enum: with OPENAPI_NESTING schemas around it less than LIMIT_MCP_DEPTH. */
 enum { VALUE_LEVELS = 12 };
 
-const struct yaml_node *openapi_get(const struct yaml_node *map, const char *key)
-{
-	const struct yaml_node *member = map ? yaml_get(map, span_str(key)) : NULL;
-
-	return member && !yaml_is_null(member) ? member : NULL;
-}
-
 struct span openapi_text(const struct yaml_node *map, const char *key)
 {
-	const struct yaml_node *member = openapi_get(map, key);
+	const struct yaml_node *member = decode_get(map, key);
 
 	return member && member->kind == YAML_SCALAR ? member->text : (struct span){ 0 };
 }
@@ -85,7 +78,7 @@ const struct yaml_node *openapi_resolve(struct openapi_document *document, const
 {
 	const struct yaml_node *reference, *at = node;
 
-	for (uint32_t i = 0; at && (reference = openapi_get(at, "$ref")); i++) {
+	for (uint32_t i = 0; at && (reference = decode_get(at, "$ref")); i++) {
 		if (i == OPENAPI_NESTING) {
 			config_error(document->d->report, node,
 				     "refers to itself, or to the end of more than %d references; write the "

@@ -16,8 +16,6 @@ struct openapi_document {
 	bool is_broken; /* a reference was reported */
 };
 
-/* The member, if it is there and not null. Any node. */
-const struct yaml_node *openapi_get(const struct yaml_node *map, const char *key);
 /* The text of a single value, or empty. */
 struct span openapi_text(const struct yaml_node *map, const char *key);
 /*

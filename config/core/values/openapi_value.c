@@ -39,7 +39,7 @@ static bool source_read(struct decoder *d, const struct yaml_node *node, struct 
 		ret->file = decode_text(d, "%.*s (schema)", SPAN_FMT(node->document->file));
 		return decode_string(d, node, &ret->text);
 	}
-	if (!DECODE_MAP(d, node, keys) || openapi_get(node, "url"))
+	if (!DECODE_MAP(d, node, keys) || decode_get(node, "url"))
 		return false;
 	file = decode_need(d, node, "file", "write schema: {file: /etc/headgate/api.yaml}");
 	return decode_name(d, file, &ret->file) &&
@@ -61,7 +61,7 @@ static bool has_version(struct decoder *d, const struct yaml_node *root)
 /* The path of the first server's URL, without a slash at the end. */
 static struct span server_path(const struct yaml_node *root)
 {
-	const struct yaml_node *servers = openapi_get(root, "servers");
+	const struct yaml_node *servers = decode_get(root, "servers");
 	struct span path =
 		servers && servers->first ? openapi_text(servers->first, "url") : (struct span){ 0 };
 	ptrdiff_t slash = 0;
@@ -148,16 +148,12 @@ static void read_one(struct reader *reader, const struct openapi_source *source)
 
 static struct span method_of_key(struct span key)
 {
-	static const struct span rows[][2] = {
-		{ SPAN("get"), SPAN("GET") },	      { SPAN("put"), SPAN("PUT") },
-		{ SPAN("post"), SPAN("POST") },	      { SPAN("delete"), SPAN("DELETE") },
-		{ SPAN("options"), SPAN("OPTIONS") }, { SPAN("head"), SPAN("HEAD") },
-		{ SPAN("patch"), SPAN("PATCH") },
-	};
+	static const struct span methods[] = { SPAN("GET"),	SPAN("PUT"),  SPAN("POST"), SPAN("DELETE"),
+					       SPAN("OPTIONS"), SPAN("HEAD"), SPAN("PATCH") };
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (span_eq(key, rows[i][0]))
-			return rows[i][1];
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (span_eq_nocase(key, methods[i]))
+			return methods[i];
 	return (struct span){ 0 };
 }
 
@@ -182,7 +178,7 @@ static void each_operation(struct reader *reader, const struct yaml_node *paths,
 /* Errors are reported. */
 static void read_operations(struct reader *reader, const struct yaml_node *node)
 {
-	const struct yaml_node *paths = openapi_get(reader->document.root, "paths");
+	const struct yaml_node *paths = decode_get(reader->document.root, "paths");
 	struct decoder *d = reader->document.d;
 
 	if (paths)
@@ -223,8 +219,8 @@ static void read_document(struct decoder *d, const struct yaml_node *node, const
 			     QUOTE(reader.prefix));
 		return;
 	}
-	api->title = decode_keep(d, openapi_text(openapi_get(root, "info"), "title"));
-	api->version = decode_keep(d, openapi_text(openapi_get(root, "info"), "version"));
+	api->title = decode_keep(d, openapi_text(decode_get(root, "info"), "title"));
+	api->version = decode_keep(d, openapi_text(decode_get(root, "info"), "version"));
 	api->digest = hash_mix(api->digest, hash_bytes(reader.prefix));
 	read_operations(&reader, node);
 	name_map_done(&reader.names);

@@ -6,6 +6,7 @@
 #include "user/base/char_class.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
+#include "user/http/form.h"
 #include "user/mcp/json/json_text.h"
 
 static const struct span groups[] = { [OPENAPI_PATH] = SPAN("path"),
@@ -43,23 +44,6 @@ static int refuse(struct api_call *call, struct span group, struct span name, co
 }
 
 /* ------------------------------------------------------------------------------------ values */
-
-static bool is_unreserved(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-	       c == '.' || c == '_' || c == '~';
-}
-
-/* RFC 3986 2.1: everything but unreserved characters. */
-static void add_encoded(struct text *to, struct span plain)
-{
-	for (size_t i = 0; i < plain.len; i++) {
-		if (is_unreserved(plain.data[i]))
-			text_char(to, plain.data[i]);
-		else
-			text_fmt(to, "%%%02X", (unsigned int)(unsigned char)plain.data[i]);
-	}
-}
 
 /* What a single value means. False: it is a list, an object or null. */
 static bool add_single(struct text *to, struct span value)
@@ -146,7 +130,7 @@ static int add_path_value(struct api_call *call, const struct openapi_parameter 
 		if ((unsigned char)added.data[i] < ' ' || added.data[i] == 0x7f)
 			return refuse(call, groups[OPENAPI_PATH], parameter->name,
 				      "has control characters; remove them");
-	add_encoded(&call->target, added);
+	form_encode(&call->target, added);
 	return 0;
 }
 
@@ -207,9 +191,9 @@ static int add_pair(struct api_call *call, const struct openapi_parameter *param
 	text_init(&plain);
 	error = add_value(call, parameter, value, &plain);
 	text_str(&call->target, *separator);
-	add_encoded(&call->target, parameter->name);
+	form_encode(&call->target, parameter->name);
 	text_char(&call->target, '=');
-	add_encoded(&call->target, text_span(&plain));
+	form_encode(&call->target, text_span(&plain));
 	*separator = "&";
 	text_done(&plain);
 	if (!error && call->target.len > LIMIT_OPENAPI_URL_BYTES)
