@@ -25,7 +25,7 @@ void build_done(struct builder *b)
 	build_list_done(&b->refs);
 	build_list_done(&b->mirrors);
 	build_list_done(&b->callouts);
-	build_list_done(&b->jwk_remotes);
+	build_list_done(&b->fetches);
 }
 
 void build_list_done(struct pointer_list *list)
@@ -333,11 +333,11 @@ void build_finish(struct builder *b)
 	if (!build_array(d, &b->binds, sizeof(struct bind), &snapshot->bind_list) ||
 	    !build_array(d, &b->policies, sizeof(struct targeted_policy), &snapshot->policy_list) ||
 	    !build_array(d, &b->backends, sizeof(struct backend), &snapshot->backend_list) ||
-	    !build_array(d, &b->jwk_remotes, sizeof(struct jwk_remote), &snapshot->jwk_remote_list) ||
+	    !build_array(d, &b->fetches, sizeof(struct fetch_source), &snapshot->fetch_list) ||
 	    !build_array(d, &b->callouts, sizeof(struct callout_target), &snapshot->callout_list))
 		return;
 	snapshot->callout_count = b->callouts.count;
-	snapshot->jwk_remote_count = b->jwk_remotes.count;
+	snapshot->fetch_count = b->fetches.count;
 	snapshot->bind_count = b->binds.count;
 	snapshot->policy_count = b->policies.count;
 	snapshot->backend_count = b->backends.count;

@@ -45,7 +45,7 @@ struct builder {
 	struct pointer_list backends; /* struct backend */
 	struct pointer_list refs; /* struct backend_ref, all of them */
 	struct pointer_list mirrors; /* struct mirror_policy with a backend */
-	struct pointer_list jwk_remotes; /* struct jwk_remote */
+	struct pointer_list fetches; /* struct fetch_source */
 	struct pointer_list callouts; /* struct callout_target */
 };
 

@@ -12,6 +12,7 @@
 #include "config/model_breaker.h"
 #include "config/model_callout.h"
 #include "config/model_direct.h"
+#include "config/model_fetch.h"
 #include "config/model_frontend.h"
 #include "config/model_guard.h"
 #include "config/model_health.h"
@@ -559,8 +560,8 @@ struct snapshot {
 	bool has_sessions; /* sessionPersistence of a route; set by policy_compile() */
 	/* Signs sessions; the snapshot owns it, outside the arena. NULL: there are none (only in tests). */
 	const struct session_key *session_key;
-	struct jwk_remote *jwk_remote_list;
-	uint32_t jwk_remote_count;
+	struct fetch_source *fetch_list;
+	uint32_t fetch_count;
 	struct callout_target *callout_list; /* helper services of policies */
 	uint32_t callout_count;
 	const struct access_log_policy *access_log; /* may be NULL */

@@ -89,22 +89,6 @@ struct authorization_policy {
 	uint32_t needs; /* enum expression_needs, of all expressions */
 };
 
-struct backend;
-struct backend_ref;
-struct backend_tls;
-
-/* Keys of an issuer that are fetched: user/gateway/jwk_fetcher.h. */
-struct jwk_remote {
-	struct span url; /* as written; of a reference: its backend and the path */
-	const struct backend *backend;
-	const struct backend_ref *ref; /* to the backend; NULL: it is that of the URL */
-	struct span path; /* with its query */
-	uint32_t keep_s; /* 0: as long as the response says */
-	struct jwt_provider *provider; /* its `keys` have no set until they are fetched */
-	const struct backend_tls *tls; /* set by policy_compile(); NULL: plaintext */
-	struct span authority; /* set by policy_compile() */
-};
-
 /* In the order of the words. */
 enum mcp_provider {
 	MCP_PROVIDER_AUTH0,

@@ -46,7 +46,7 @@ struct backend;
 struct backend_proxy;
 struct backend_tls;
 struct header_modifier;
-struct openapi_api; /* config/model_openapi.h */
+struct fetched; /* user/base/fetched.h */
 struct policy_value;
 
 /* An MCP server behind a backend. */
@@ -77,7 +77,8 @@ struct mcp_server {
 	struct span authority;
 	struct span backend_name; /* as in the dump */
 	struct span path; /* MCP_OPENAPI: "/", or the prefix of all paths instead of that of the document */
-	const struct openapi_api *api; /* MCP_OPENAPI */
+	struct fetched *api; /* MCP_OPENAPI: struct openapi_api, of config/model_openapi.h */
+	struct span api_url; /* where it is fetched from; empty: it is fixed */
 };
 
 /* Several servers, served as one. */

@@ -4,9 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "user/base/span.h"
+#include "user/base/arena.h"
+#include "user/base/check.h"
+#include "user/base/fetched.h"
 
-/* A REST API as tools, made from its OpenAPI document when the configuration is loaded. In the snapshot. */
+/* A REST API as tools, made from its OpenAPI document. */
 
 enum openapi_place {
 	OPENAPI_PATH,
@@ -34,9 +36,24 @@ struct openapi_operation {
 };
 
 struct openapi_api {
+	struct fetched_value value; /* its id is a digest of the document and the prefix */
+	struct arena arena; /* of all that follows */
 	struct span title;
 	struct span version;
 	struct openapi_operation *operation_list; /* names are unique */
 	uint32_t operation_count;
-	uint64_t digest; /* of the document and the prefix: another value, another API */
 };
+
+/* A reference to the current one, or NULL if it has not been fetched yet. */
+static inline struct openapi_api *openapi_hold(struct fetched *api)
+{
+	struct fetched_value *value = fetched_hold(api);
+
+	return value ? container_of(value, struct openapi_api, value) : NULL;
+}
+
+static inline void openapi_unref(struct openapi_api *api) /* NULL allowed */
+{
+	if (api)
+		fetched_value_unref(&api->value);
+}

@@ -5,6 +5,7 @@
 #include "admin/dump/config_dump_schema.h"
 #include "admin/dump/config_dump_static.h"
 #include "admin/dump/config_dump_tls.h"
+#include "config/model_openapi.h"
 #include "config/standalone/endpoint.h"
 #include "config/standalone/mcp.h"
 #include "user/base/json_writer.h"
@@ -238,6 +239,19 @@ static void dump_mcp_stdio(struct json_writer *w, const struct mcp_server *serve
 	json_close(w);
 }
 
+/* Where the document comes from, when it was fetched (0: never), and how many tools it makes. */
+static void dump_api(struct json_writer *w, const struct mcp_server *server)
+{
+	struct openapi_api *api = openapi_hold(server->api);
+
+	json_open_object(w, "schema");
+	json_string(w, "url", server->api_url);
+	json_u64(w, "fetched", fetched_s(server->api));
+	json_u64(w, "tools", api ? api->operation_count : 0);
+	json_close(w);
+	openapi_unref(api);
+}
+
 static void dump_mcp_server(struct json_writer *w, const struct mcp_server *server)
 {
 	static const char *const names[] = {
@@ -253,6 +267,8 @@ static void dump_mcp_server(struct json_writer *w, const struct mcp_server *serv
 		json_open_object(w, "backend");
 		json_string(w, "backend", server->backend_name);
 		json_close(w);
+		if (server->api_url.len)
+			dump_api(w, server);
 		if (server->transport != MCP_OPENAPI || !span_eq(server->path, SPAN("/")))
 			json_string(w, "path", server->path);
 		json_close(w);

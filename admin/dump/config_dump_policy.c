@@ -37,9 +37,9 @@ static void dump_backend_tcp(struct json_writer *w, const struct backend_tcp *tc
 }
 
 /* Of the keys their names: with a URL, those that were fetched. */
-static void dump_kids(struct json_writer *w, struct jwk_source *source)
+static void dump_kids(struct json_writer *w, struct fetched *source)
 {
-	struct jwk_set *set = jwk_source_hold(source);
+	struct jwk_set *set = jwk_set_hold(source);
 
 	json_open_array(w, "keys");
 	for (uint32_t i = 0; set && i < set->key_count; i++)

@@ -272,25 +272,31 @@ static void add_process(struct text *out)
 	prometheus_single(out, METRIC_THREADS, stats.threads);
 }
 
-/* Several policies may name the same URL. */
+/* Several policies or targets may name the same URL. */
 static bool is_named_before(const struct snapshot *snapshot, uint32_t index)
 {
+	const struct fetch_source *list = snapshot->fetch_list;
+
 	for (uint32_t i = 0; i < index; i++)
-		if (span_eq(snapshot->jwk_remote_list[i].url, snapshot->jwk_remote_list[index].url))
+		if (list[i].kind == list[index].kind && span_eq(list[i].url, list[index].url))
 			return true;
 	return false;
 }
 
-static void add_jwks(const struct snapshot *snapshot, struct text *out)
+static void add_fetched(const struct snapshot *snapshot, enum fetch_kind kind, enum metric_id metric,
+			struct text *out)
 {
-	if (snapshot->jwk_remote_count)
-		prometheus_begin(out, METRIC_JWKS_FETCHED);
-	for (uint32_t i = 0; i < snapshot->jwk_remote_count; i++) {
-		const struct jwk_remote *remote = &snapshot->jwk_remote_list[i];
+	bool has_begun = false;
 
-		if (!is_named_before(snapshot, i))
-			prometheus_sample(out, METRIC_JWKS_FETCHED, &remote->url,
-					  jwk_source_fetched_s(remote->provider->keys));
+	for (uint32_t i = 0; i < snapshot->fetch_count; i++) {
+		const struct fetch_source *source = &snapshot->fetch_list[i];
+
+		if (source->kind != kind || is_named_before(snapshot, i))
+			continue;
+		if (!has_begun)
+			prometheus_begin(out, metric);
+		has_begun = true;
+		prometheus_sample(out, metric, &source->url, fetched_s(*source->place));
 	}
 }
 
@@ -313,7 +319,8 @@ static void add_gateway(const struct admin_hooks *hooks, const struct totals *to
 	prometheus_single(out, METRIC_ENDPOINTS_UNHEALTHY, snapshot ? health_unhealthy_count(snapshot) : 0);
 	if (snapshot) {
 		certificates_metric(snapshot, out);
-		add_jwks(snapshot, out);
+		add_fetched(snapshot, FETCH_KEYS, METRIC_JWKS_FETCHED, out);
+		add_fetched(snapshot, FETCH_OPENAPI, METRIC_OPENAPI_FETCHED, out);
 	}
 }
 

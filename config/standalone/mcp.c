@@ -201,9 +201,10 @@ static const struct schema_row remote_rows[] = {
 static const struct schema remote_schema = SCHEMA(remote_rows, struct mcp_server);
 
 static const struct schema_row openapi_rows[] = {
-	{ "schema", AS_REST(struct mcp_server), .value_doc = "`{file: path}`, or text",
+	{ "schema", AS_REST(struct mcp_server), .value_doc = "text, `{file: path}`, `{url: https://…}`",
 	  .need = "write the OpenAPI document, as in schema: {file: /etc/headgate/api.yaml}",
-	  .doc = "the OpenAPI document, 3.0 or 3.1, YAML or JSON; the gateway watches the file" },
+	  .doc = "the OpenAPI document, 3.0 or 3.1, YAML or JSON. The gateway watches a file, and fetches a "
+		 "URL" },
 	{ "host", AS_REST(struct mcp_server), .value_doc = "as of `mcp`", .default_doc = "one of these two",
 	  .doc = "the server of the API" },
 	{ "backend", AS_REST(struct mcp_server), .value_doc = "name", .default_doc = "one of these two",
@@ -227,9 +228,7 @@ static bool decode_remote(struct standalone *s, const struct yaml_node *node, st
 	    !decode_choice(s->decoder, node, choices, ARRAY_LEN(choices), &index) ||
 	    !(index == 0 ? decode_host(s, node, server) : decode_reference(s, node, server)))
 		return false;
-	if (is_api)
-		server->api = document ? openapi_value(s->decoder, document, server->path) : NULL;
-	return !is_api || server->api;
+	return !is_api || (document && openapi_value(s->decoder, document, server));
 }
 
 /* -------------------------------------------------------------------------------- targets */

@@ -522,7 +522,7 @@ static int compile_all(struct compile *compile, struct arena *scratch)
 	result = order_endpoints(compile);
 	if (result < 0)
 		return result;
-	tls_compile_jwks(snapshot, compile->report);
+	tls_compile_fetches(snapshot, compile->report);
 	attachments_finish(&compile->attachments, compile->report);
 	return 0;
 }

@@ -99,32 +99,32 @@ int tls_compile_authority(const struct backend *backend, struct arena *arena, st
 }
 
 /* Policies of the backend apply, as for any reference. */
-static void take_ref(struct jwk_remote *remote, struct config_report *report)
+static void take_ref(struct fetch_source *source, struct config_report *report)
 {
-	remote->tls = remote->ref->tls;
-	remote->authority = remote->ref->authority;
-	if (!remote->tls)
-		config_message_at(report, CONFIG_WARNING, remote->ref->where,
+	source->tls = source->ref->tls;
+	source->authority = source->ref->authority;
+	if (!source->tls)
+		config_message_at(report, CONFIG_WARNING, source->ref->where,
 				  "keys from %.*s are not protected on their way, and who changes them can "
 				  "sign tokens; write a BackendTLSPolicy for it",
-				  SPAN_FMT(remote->url));
+				  SPAN_FMT(source->url));
 }
 
-void tls_compile_jwks(struct snapshot *snapshot, struct config_report *report)
+void tls_compile_fetches(struct snapshot *snapshot, struct config_report *report)
 {
-	for (uint32_t i = 0; i < snapshot->jwk_remote_count; i++) {
-		struct jwk_remote *remote = &snapshot->jwk_remote_list[i];
-		const struct policy_values *values = &remote->backend->inline_policies;
+	for (uint32_t i = 0; i < snapshot->fetch_count; i++) {
+		struct fetch_source *source = &snapshot->fetch_list[i];
+		const struct policy_values *values = &source->backend->inline_policies;
 
-		if (remote->ref) {
-			take_ref(remote, report);
+		if (source->ref) {
+			take_ref(source, report);
 			continue;
 		}
 		for (uint32_t v = 0; v < values->value_count; v++)
 			if (values->value_list[v].kind == POLICY_BACKEND_TLS)
-				remote->tls = values->value_list[v].object;
-		if (remote->tls &&
-		    tls_compile_authority(remote->backend, snapshot->arena, &remote->authority) < 0)
+				source->tls = values->value_list[v].object;
+		if (source->tls &&
+		    tls_compile_authority(source->backend, snapshot->arena, &source->authority) < 0)
 			report->failed = true;
 	}
 }

@@ -17,7 +17,7 @@ int tls_compile_authority(const struct backend *backend, struct arena *arena, st
  * The same for the URLs of issuers' keys, which no route refers to: the policies of their backend are its
  * own.
  */
-void tls_compile_jwks(struct snapshot *snapshot, struct config_report *report);
+void tls_compile_fetches(struct snapshot *snapshot, struct config_report *report);
 
 /* The place of a reference to a backend. */
 struct tls_place {

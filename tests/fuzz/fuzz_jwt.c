@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!verifier) {
 		verifier = jwt_verifier_create(&key);
-		provider.keys = jwk_source_create(set_of(SPAN(keys)));
+		provider.keys = fetched_create(&set_of(SPAN(keys))->value);
 		CHECK(verifier && provider.keys);
 	}
 	if (size && data[0] == '{') {

@@ -134,6 +134,16 @@ static void check_api(const struct openapi_api *api, struct mcp_json_checker *ch
 	}
 }
 
+static void check_server(const struct mcp_server *server, struct mcp_json_checker *checker,
+			 struct span arguments)
+{
+	struct openapi_api *api = server->api ? openapi_hold(server->api) : NULL;
+
+	if (api)
+		check_api(api, checker, arguments);
+	openapi_unref(api);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span rest = span_of(data, size), arguments = { 0 };
@@ -151,8 +161,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (config_load(&source, 1, NULL, &report, &snapshot) == 0)
 		for (uint32_t i = 0; i < snapshot->backend_count; i++)
 			if (snapshot->backend_list[i].kind == BACKEND_MCP)
-				check_api(snapshot->backend_list[i].mcp->server_list[0].api, checker,
-					  arguments);
+				check_server(&snapshot->backend_list[i].mcp->server_list[0], checker,
+					     arguments);
 	MUST(snapshot || config_report_has_errors(&report));
 	snapshot_unref(snapshot);
 	config_report_done(&report);

@@ -34,6 +34,48 @@ DOCUMENT = {
 }
 
 
+class Documents:
+    """A server of OpenAPI documents, one for each path. asked: the paths of all requests."""
+
+    def __init__(self):
+        documents = self
+        self.answers, self.asked, self.over = {}, [], threading.Event()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+            def do_GET(self):
+                documents.asked.append(self.path)
+                status, headers, parts = documents.answers[self.path]
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                try:
+                    for part in parts:
+                        self.wfile.write(part)
+                except OSError:  # the gateway has had enough
+                    pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def publish(self, path, document, status=200, **headers):
+        """A document, text, or an iterator over parts of it; returns the URL."""
+        if isinstance(document, dict):
+            document = json.dumps(document)
+        parts = [document.encode()] if isinstance(document, str) else document
+        self.answers[path] = (status, headers, parts)
+        return f"http://127.0.0.1:{self.server.server_port}{path}"
+
+    def slowly(self):
+        """A document without an end."""
+        while not self.over.wait(0.1):
+            yield b" "
+
+
 class Pets:
     """The API. seen: (method, target, headers with names in lower case) of what came."""
 
@@ -216,3 +258,75 @@ def away():
     backend.close()
     fails(-32000, client.call, "photo", {})
     eq(len(client.tools()), 6, "the session")
+
+
+def behind(url, pets, name):
+    return {"name": name, "openapi": {"schema": {"url": url}, "host": f"127.0.0.1:{pets.port}"}}
+
+
+def failures(gateway, url):
+    return [line for line in gateway.stderr.splitlines() if url + " could not be fetched" in line]
+
+
+@test("mcp openapi: a document from a URL is there once it came; wrong, huge and endless ones harm nobody",
+      waits=True)
+def urls():
+    documents, pets = Documents(), Pets()
+    url = documents.publish("/pets", DOCUMENT, status=404)
+    hostile = {"huge": documents.publish("/huge", iter(lambda: b" " * 65536, None)),
+               "moved": documents.publish("/moved", "", status=302, Location=url),
+               "deep": documents.publish("/deep", "[" * 100000),
+               "slow": documents.publish("/slow", documents.slowly())}
+    whys = {"huge": "the response is too large", "moved": "the response has the status 302",
+            "deep": "response:"}
+    targets = [behind(address, pets, name) for name, address in {"pets": url, **hostile}.items()]
+    gateway, _ = play(*targets, settings={"failureMode": "failOpen"})
+    alone, _ = play(targets[0])
+    wait_until(lambda: all(failures(gateway, hostile[name]) for name in whys), 20, "the failures")
+    for name, why in whys.items():
+        check(why in failures(gateway, hostile[name])[0], failures(gateway, hostile[name])[0])
+    wait_until(lambda: failures(alone, url), 20, "the first failure")
+    check("status 404; MCP targets with it refuse" in failures(alone, url)[0], failures(alone, url)[0])
+    eq(fails(-32000, Mcp, alone).text, "the OpenAPI document of pets has not been fetched yet", "initialize")
+    fails(-32000, Mcp(alone, version=MODERN).tools)
+    eq(alone.metrics()("headgate_openapi_fetched_timestamp_seconds", url=url), 0.0, "not fetched")
+    documents.publish("/pets", DOCUMENT)
+    wait_until(lambda: "fetched the OpenAPI document from " + url in alone.stderr, 30, "the document")
+    eq(len(failures(alone, url)), 1, "lines about the same failure")
+    client = Mcp(alone)
+    eq(len(client.tools()), 6, "tools")
+    eq(Mcp(alone, version=MODERN).tools(), client.tools(), "without a session")
+    eq(call(client, "getFile", path={"name": "x"})[1], ["x"], "a call")
+    check(alone.metrics()("headgate_openapi_fetched_timestamp_seconds", url=url) > 1e9, "when")
+    wait_until(lambda: "fetched the OpenAPI document from " + url in gateway.stderr, 30, "beside the others")
+    wait_until(lambda: [one for one in Mcp(gateway).tools() if one.startswith("pets_")], 30, "its tools")
+    # A reload keeps the document while the URL is the same, even if nothing is there any more.
+    documents.publish("/pets", "gone", status=500)
+    asked = documents.asked.count("/pets")
+    alone.write("config.yaml", config([{**targets[0], "policies": {"backendAuth": {"key": "k"}}}]))
+    wait_until(lambda: call(Mcp(alone), "photo")[1] and pets.seen[-1][2].get("authorization"), 10, "a reload")
+    eq(documents.asked.count("/pets"), asked, "requests for the document")
+    documents.over.set()
+
+
+@test("mcp openapi: a wrong document behind a URL leaves the one before in force, and an endless one ends",
+      timeout=180, waits=True, long=True)
+def urls_later():
+    documents, pets = Documents(), Pets()
+    url = documents.publish("/pets", DOCUMENT, **{"Cache-Control": "max-age=1"})
+    slow = documents.publish("/slow", documents.slowly())
+    gateway, _ = play(behind(url, pets, "pets"), behind(slow, pets, "slow"),
+                      settings={"failureMode": "failOpen"})
+    wait_until(lambda: Mcp(gateway).tools(), 20, "the document")
+    old = Mcp(gateway)
+    documents.publish("/pets", {**DOCUMENT, "openapi": "2.0"})
+    wait_until(lambda: failures(gateway, slow), 40, "the end of the endless one")
+    wait_until(lambda: failures(gateway, url), 90, "the wrong document")
+    check("is not a document of OpenAPI" in failures(gateway, url)[0], failures(gateway, url)[0])
+    check("what came" in failures(gateway, url)[0], failures(gateway, url)[0])
+    eq(Mcp(gateway).tools(), old.tools(), "tools of a new session")
+    documents.publish("/pets", {**DOCUMENT, "paths": {"/photo": {"get": {"operationId": "photo"}}}})
+    wait_until(lambda: len(Mcp(gateway).tools()) == 1, 30, "the next document")
+    eq(len(old.tools()), 6, "tools of the old session")
+    eq(len(failures(gateway, url)), 1, "lines about it")
+    documents.over.set()

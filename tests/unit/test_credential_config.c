@@ -146,8 +146,8 @@ TEST(keys_that_are_not_written_are_where_the_provider_has_them)
 					 "write jwks: {url: https://...}");
 		} else {
 			config_case_accepted(&c);
-			assert_int_equal(c.snapshot->jwk_remote_count, 1);
-			assert_span_equal(c.snapshot->jwk_remote_list[0].url, rows[i].url);
+			assert_int_equal(c.snapshot->fetch_count, 1);
+			assert_span_equal(c.snapshot->fetch_list[0].url, rows[i].url);
 		}
 		config_case_done(&c);
 	}
@@ -290,7 +290,7 @@ TEST(keys_of_a_service_are_fetched_as_policies_of_the_service_say)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct jwk_remote *remote;
+		const struct fetch_source *remote;
 		struct config_case c;
 		struct text warnings;
 		char text[2048];
@@ -298,8 +298,8 @@ TEST(keys_of_a_service_are_fetched_as_policies_of_the_service_say)
 		snprintf(text, sizeof(text), TOKENS "%s" TOKENS_END "%s", rows[i].remote, rows[i].more);
 		config_case_text(&c, text);
 		config_case_accepted(&c);
-		assert_int_equal(c.snapshot->jwk_remote_count, 1);
-		remote = &c.snapshot->jwk_remote_list[0];
+		assert_int_equal(c.snapshot->fetch_count, 1);
+		remote = &c.snapshot->fetch_list[0];
 		assert_span_equal(remote->url, rows[i].url);
 		assert_span_equal(remote->path, rows[i].path);
 		assert_int_equal(remote->keep_s, rows[i].keep_s);
@@ -364,7 +364,7 @@ TEST(a_backend_that_a_policy_asks_is_not_called_if_a_later_policy_cannot_protect
 		config_case_text(&c, text);
 		config_case_accepted(&c);
 		route = &c.snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0];
-		asked = c.snapshot->jwk_remote_list[0].ref;
+		asked = c.snapshot->fetch_list[0].ref;
 		assert_int_equal(route->backend->kind == BACKEND_INVALID, rows[i].is_refused);
 		assert_int_equal(asked->backend->endpoint_count, rows[i].is_refused ? 0 : 1);
 		/* The other one asks for tokens at a backend that is no MCP backend. */

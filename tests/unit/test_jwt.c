@@ -14,8 +14,11 @@ TEST_GUARD(guard, 64 * 1024);
 
 static const struct siphash_key key = { 11, 12 };
 
+static const char other_set[] = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"new\","
+				"\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+
 struct stage {
-	struct jwk_source *source;
+	struct fetched *source;
 	struct span audience;
 	struct span required;
 	struct jwt_provider provider;
@@ -35,7 +38,7 @@ static struct jwk_set *set_of(const char *text)
 static void stage_open(struct stage *stage)
 {
 	*stage = (struct stage){ .audience = SPAN("gateway"), .required = SPAN("exp") };
-	stage->source = jwk_source_create(set_of(vector_set));
+	stage->source = fetched_create(&set_of(vector_set)->value);
 	stage->provider = (struct jwt_provider){ .issuer = SPAN("https://issuer.example"),
 						 .audience_list = &stage->audience,
 						 .audience_count = 1,
@@ -50,7 +53,7 @@ static void stage_open(struct stage *stage)
 static void stage_close(struct stage *stage)
 {
 	jwt_verifier_free(stage->verifier);
-	jwk_source_unref(stage->source);
+	fetched_unref(stage->source);
 }
 
 static enum jwt_fault verify_at(struct stage *stage, const char *token, uint64_t now_s)
@@ -197,12 +200,9 @@ TEST(a_token_from_the_cache_ends_with_the_key_that_signed_it)
 	stage_open(&stage);
 	assert_int_equal(verify(&stage, token), JWT_GOOD);
 	/* The same keys again: it is verified again, and still good. */
-	jwk_source_replace(stage.source, set_of(vector_set), 1);
+	fetched_replace(stage.source, &set_of(vector_set)->value, 1);
 	assert_int_equal(verify(&stage, token), JWT_GOOD);
-	jwk_source_replace(stage.source,
-			   set_of("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"new\","
-				  "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}"),
-			   2);
+	fetched_replace(stage.source, &set_of(other_set)->value, 2);
 	assert_int_equal(verify(&stage, token), JWT_UNKNOWN_KEY);
 	stage_close(&stage);
 }
@@ -227,17 +227,17 @@ TEST(an_unknown_key_asks_for_new_ones_and_nobody_enters_without_keys)
 	stage_open(&stage);
 	assert_int_equal(verify(&stage, token_named("RS256")), JWT_GOOD);
 	assert_int_equal(verify(&stage, token_named("another iss")), JWT_ISSUER);
-	assert_false(jwk_source_take_miss(stage.source));
+	assert_false(fetched_take_miss(stage.source));
 	assert_int_equal(verify(&stage, token_named("unknown kid")), JWT_UNKNOWN_KEY);
-	assert_true(jwk_source_take_miss(stage.source));
-	assert_false(jwk_source_take_miss(stage.source));
+	assert_true(fetched_take_miss(stage.source));
+	assert_false(fetched_take_miss(stage.source));
 	stage_close(&stage);
 
 	stage_open(&stage);
-	jwk_source_unref(stage.source);
-	stage.source = stage.provider.keys = jwk_source_create(NULL);
+	fetched_unref(stage.source);
+	stage.source = stage.provider.keys = fetched_create(NULL);
 	assert_int_equal(verify(&stage, token_named("RS256")), JWT_NO_KEYS);
-	assert_true(jwk_source_take_miss(stage.source));
+	assert_true(fetched_take_miss(stage.source));
 	stage_close(&stage);
 }
 
@@ -268,12 +268,10 @@ TEST(a_key_of_one_issuer_does_not_sign_for_another)
 	stage.providers.provider_list = two;
 	stage.providers.provider_count = 2;
 	assert_int_equal(verify(&stage, token_named("RS256")), JWT_GOOD);
-	two[1].keys =
-		jwk_source_create(set_of("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"new\","
-					 "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}"));
+	two[1].keys = fetched_create(&set_of(other_set)->value);
 	stage.providers.id = jwt_providers_id();
 	assert_int_equal(verify(&stage, token_named("RS256")), JWT_UNKNOWN_KEY);
-	jwk_source_unref(two[1].keys);
+	fetched_unref(two[1].keys);
 	stage_close(&stage);
 }
 

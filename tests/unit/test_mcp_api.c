@@ -24,22 +24,49 @@ static struct openapi_operation operations[] = {
 	  .path = SPAN("/v1"),
 	  .content_type = SPAN("application/merge-patch+json") },
 };
-static const struct openapi_api document = {
-	.title = SPAN("A \"b\""), .version = SPAN("1.2"), .operation_list = operations, .operation_count = 2
-};
+static void free_nothing(struct fetched_value *value)
+{
+	(void)value;
+}
+
+static struct openapi_api document = { .value = { 1, 1, free_nothing },
+				       .title = SPAN("A \"b\""),
+				       .version = SPAN("1.2"),
+				       .operation_list = operations,
+				       .operation_count = 2 };
 static struct header_pair set[] = { { SPAN("x-key"), SPAN("secret") } };
 static struct span gone[] = { SPAN("x-gone") };
 static const struct header_modifier modifier = {
 	.set_list = set, .set_count = 1, .remove_list = gone, .remove_count = 1
 };
 
-static int open_target(struct scene *scene, const struct openapi_api *api)
+static void drop_fetched(void *fetched)
 {
-	struct api_options options = { .place = scene_place(scene), .api = api, .name = SPAN("a") };
+	fetched_unref(fetched);
+}
+
+static int open_fetched(struct scene *scene, struct fetched *fetched)
+{
+	struct api_options options = { .place = scene_place(scene), .api = fetched, .name = SPAN("a") };
 
 	options.place.modifier = &modifier;
 	options.place.snapshot = scene->snapshot;
 	return api_open(&scene->targets, &options, &scene_events, scene, &scene->target);
+}
+
+/* api: NULL for one that has not been fetched. The snapshot owns *ret. */
+static struct fetched *fetched_of(struct scene *scene, struct openapi_api *api)
+{
+	struct fetched *fetched = fetched_create(api ? fetched_value_ref(&api->value) : NULL);
+
+	assert_non_null(fetched);
+	assert_int_equal(snapshot_add_destructor(scene->snapshot, drop_fetched, fetched), 0);
+	return fetched;
+}
+
+static int open_target(struct scene *scene, struct openapi_api *api)
+{
+	return open_fetched(scene, fetched_of(scene, api));
 }
 
 static int setup(void **state)
@@ -398,8 +425,11 @@ TEST_WITH(long_lists_come_page_by_page, setup, drop)
 {
 	enum { COUNT = 40, BYTES = 10000 };
 	struct scene *scene = *state;
+	struct fetched *fetched;
 	struct openapi_operation *list = calloc(COUNT, sizeof(*list));
-	struct openapi_api api = { .operation_list = list, .operation_count = COUNT };
+	struct openapi_api api = { .value = { 1, 2, free_nothing },
+				   .operation_list = list,
+				   .operation_count = COUNT };
 	char *filler = malloc(BYTES + 3);
 	int tools = 0, pages = 0;
 	char message[64] = "{}";
@@ -411,7 +441,8 @@ TEST_WITH(long_lists_come_page_by_page, setup, drop)
 	for (int i = 0; i < COUNT; i++)
 		list[i] = (struct openapi_operation){ .tool = SPAN("t"), .description = span_str(filler) };
 	close_target(scene);
-	assert_int_equal(open_target(scene, &api), 0);
+	fetched = fetched_of(scene, &api);
+	assert_int_equal(open_fetched(scene, fetched), 0);
 	while (message[0]) {
 		const char *next;
 
@@ -432,8 +463,41 @@ TEST_WITH(long_lists_come_page_by_page, setup, drop)
 	assert_int_equal(pages, 2);
 	close_target(scene);
 	play_for(scene->loop, 2);
+	fetched_replace(fetched, fetched_value_ref(&document.value), 1);
 	free(list);
 	free(filler);
+}
+
+TEST_WITH(without_a_document_requests_are_refused_and_a_session_keeps_its_first_one, setup, drop)
+{
+	struct openapi_api other = document;
+	struct scene *scene = *state;
+	struct fetched *fetched = fetched_of(scene, NULL);
+	static const char *const methods[] = { "initialize", "tools/list", "tools/call", "ping" };
+
+	other.value.id = 2;
+	other.operation_list++;
+	other.operation_count = 1;
+	close_target(scene);
+	assert_int_equal(open_fetched(scene, fetched), 0);
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		assert_int_equal(tell(scene, 1, methods[i], "get", MCP_2025_06_18, "{}"), 0);
+		expect(scene, ERROR_OF_1 "{\"code\":-32000,\"message\":\"the OpenAPI document of a has not "
+					 "been fetched yet\"}}\n");
+	}
+	fetched_replace(fetched, fetched_value_ref(&document.value), 5);
+	assert_int_equal(fetched_s(fetched), 5);
+	tell(scene, 1, "tools/list", "", MCP_2025_06_18, "{}");
+	expect(scene, RESULT_OF_1 "{\"tools\":[{\"name\":\"get\"},{\"name\":\"add\"}]}}\n");
+	fetched_replace(fetched, fetched_value_ref(&other.value), 6);
+	tell(scene, 1, "tools/list", "", MCP_2025_06_18, "{}");
+	expect(scene, RESULT_OF_1 "{\"tools\":[{\"name\":\"get\"},{\"name\":\"add\"}]}}\n");
+	tell(scene, 1, "tools/list", "", MCP_2026_07_28, "{}");
+	expect(scene, RESULT_OF_1 "{\"resultType\":\"complete\",\"tools\":[{\"name\":\"add\"}],"
+				  "\"ttlMs\":0,\"cacheScope\":\"private\"}}\n");
+	close_target(scene);
+	play_for(scene->loop, 2);
+	fetched_replace(fetched, fetched_value_ref(&document.value), 7);
 }
 
 static int try_all(struct scene *scene)

@@ -269,9 +269,11 @@ TEST(wrong_documents_are_refused)
 		{ "mcp: {targets: [{name: a, openapi: {host: 'h:1'}}]}\n",
 		  "a.yaml:1:", "\"schema\" is missing; write the OpenAPI document" },
 		{ "mcp: {targets: [{name: a, openapi: {schema: x}}]}\n", "a.yaml:1:", "host" },
-		{ AS_SCHEMA("{url: 'http://x/api.json'}"),
-		  "a.yaml:1:", "is not supported; download the document" },
-		{ AS_SCHEMA("{}"), "a.yaml:1:", "write schema: {file: /etc/headgate/api.yaml}" },
+		{ AS_SCHEMA("{url: ftp://x/api.json}"), "a.yaml:1:", "write one that begins with https://" },
+		{ AS_SCHEMA("{url: x/api.json}"), "a.yaml:1:", "write one that begins with https://" },
+		{ AS_SCHEMA("{url: 'https:///api.json'}"), "a.yaml:1:", "" },
+		{ AS_SCHEMA("{url: 'https://x/a', file: /a}"), "a.yaml:1:", "file" },
+		{ AS_SCHEMA("{}"), "a.yaml:1:", "file" },
 		{ AS_SCHEMA("{file: /no/such}"), "a.yaml:1:", "/no/such" },
 		{ AS_SCHEMA("[1]"), "a.yaml:1:", "" },
 		{ AS_SCHEMA("''"), "a.yaml:1:", "has 0 documents; write one" },
@@ -331,7 +333,7 @@ TEST(a_document_may_be_a_file_of_json_and_its_changes_count)
 	snprintf(text, sizeof(text), AS_SCHEMA("{file: '%s'}"), path);
 	config_case_text(&c, text);
 	assert_span_equal(openapi_of(&c)->operation_list[0].tool, "p");
-	digest = openapi_of(&c)->digest;
+	digest = openapi_of(&c)->value.id;
 	assert_int_equal(c.report.named_count, 1);
 	assert_span_equal(c.report.named_list[0].path, path);
 	dump = compact_dump(c.snapshot);
@@ -341,9 +343,37 @@ TEST(a_document_may_be_a_file_of_json_and_its_changes_count)
 	assert_int_equal(pwrite(fd, "{\"openapi\":\"3.1.1\"", 18, 0), 18);
 	close(fd);
 	config_case_text(&c, text);
-	assert_true(openapi_of(&c)->digest != digest);
+	assert_true(openapi_of(&c)->value.id != digest);
 	config_case_done(&c);
 	unlink(path);
+}
+
+TEST(a_document_behind_a_url_is_not_there_until_it_is_fetched)
+{
+	const struct fetch_source *source;
+	struct config_case c;
+	char *dump;
+
+	config_case_text(&c, "mcp: {targets: [{name: a, openapi: {host: 'http://h:1/v9', schema: {url: "
+			     "'https://x/api.json?v=3'}}}]}\n");
+	assert_null(openapi_hold(server_of(&c)->api));
+	assert_int_equal(c.snapshot->fetch_count, 1);
+	source = &c.snapshot->fetch_list[0];
+	assert_int_equal(source->kind, FETCH_OPENAPI);
+	assert_span_equal(source->url, "https://x/api.json?v=3");
+	assert_span_equal(source->prefix, "/v9");
+	assert_span_equal(source->path, "/api.json?v=3");
+	assert_int_equal(source->backend->inline_policies.value_list[0].kind, POLICY_BACKEND_TLS);
+	assert_ptr_equal(source->place, &server_of(&c)->api);
+	dump = compact_dump(c.snapshot);
+	assert_has(dump, "{\"name\":\"a\",\"openapi\":{\"backend\":{\"backend\":\"mcp/mcp/0\"},\"schema\":{"
+			 "\"url\":\"https://x/api.json?v=3\",\"fetched\":0,\"tools\":0},\"path\":\"/v9\"}}");
+	free(dump);
+	assert_int_equal(c.report.count[CONFIG_WARNING], 0);
+	config_case_done(&c);
+	config_case_text(&c, AS_SCHEMA("{url: 'http://x/api.json'}"));
+	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:", "can make tools of other requests to the API");
+	config_case_done(&c);
 }
 
 TEST(too_many_operations_are_refused)
@@ -383,5 +413,8 @@ TEST(without_memory_a_load_fails_and_nothing_leaks)
 		"{schema: {$$ref: '#/x'}}}}}}",
 		"x: {type: object}");
 
+	static char url[] = AS_SCHEMA("{url: 'http://x/api.json'}");
+
 	assert_true(alloc_fail_each(load_once, text) > 10);
+	assert_true(alloc_fail_each(load_once, url) > 10);
 }

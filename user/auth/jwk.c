@@ -24,7 +24,6 @@ enum {
 /* The texts of the keys are in `memory`. */
 struct set_memory {
 	struct jwk_set set;
-	atomic_uint refs;
 	char *memory; /* owner */
 };
 
@@ -225,6 +224,17 @@ static const char *key_parse(struct span object, struct text *texts, struct jwk 
 	return ret->kid.len > 0 && ret->kid.len <= JWK_KID_BYTES ? NULL : "its \"kid\" is too long";
 }
 
+static void set_free(struct fetched_value *value)
+{
+	struct set_memory *memory = container_of(value, struct set_memory, set.value);
+
+	for (uint32_t i = 0; i < memory->set.key_count; i++)
+		EVP_PKEY_free(memory->set.key_list[i].key);
+	hg_free(memory->set.key_list);
+	hg_free(memory->memory);
+	hg_free(memory);
+}
+
 static struct set_memory *set_create(struct span text)
 {
 	static atomic_ullong last_id;
@@ -232,8 +242,9 @@ static struct set_memory *set_create(struct span text)
 
 	if (!memory)
 		return NULL;
-	atomic_init(&memory->refs, 1);
-	memory->set.id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	atomic_init(&memory->set.value.refs, 1);
+	memory->set.value.id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	memory->set.value.free = set_free;
 	memory->memory = hg_malloc(text.len + 1);
 	memory->set.key_list = hg_calloc(JWK_SET_KEYS, sizeof(struct jwk));
 	if (!memory->memory || !memory->set.key_list) {
@@ -306,26 +317,17 @@ int jwk_set_parse(struct span text, struct jwk_set **ret, struct jwk_report *ret
 	return 0;
 }
 
-static struct set_memory *memory_of(struct jwk_set *set)
+struct jwk_set *jwk_set_hold(struct fetched *keys)
 {
-	return container_of(set, struct set_memory, set);
-}
+	struct fetched_value *value = fetched_hold(keys);
 
-struct jwk_set *jwk_set_ref(struct jwk_set *set)
-{
-	atomic_fetch_add_explicit(&memory_of(set)->refs, 1, memory_order_relaxed);
-	return set;
+	return value ? container_of(value, struct jwk_set, value) : NULL;
 }
 
 void jwk_set_unref(struct jwk_set *set)
 {
-	if (!set || atomic_fetch_sub_explicit(&memory_of(set)->refs, 1, memory_order_acq_rel) > 1)
-		return;
-	for (uint32_t i = 0; i < set->key_count; i++)
-		EVP_PKEY_free(set->key_list[i].key);
-	hg_free(set->key_list);
-	hg_free(memory_of(set)->memory);
-	hg_free(memory_of(set));
+	if (set)
+		fetched_value_unref(&set->value);
 }
 
 const struct jwk *jwk_set_find(const struct jwk_set *set, struct span kid,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "user/base/fetched.h"
 #include "user/base/span.h"
 
 /*
@@ -26,7 +27,7 @@ struct jwk {
 };
 
 struct jwk_set {
-	uint64_t id; /* different for each set of the process */
+	struct fetched_value value; /* its id: different for each set of the process */
 	struct jwk *key_list;
 	uint32_t key_count;
 };
@@ -44,7 +45,8 @@ struct jwk_report {
  * large; -ENOMEM.
  */
 int jwk_set_parse(struct span text, struct jwk_set **ret, struct jwk_report *ret_report);
-struct jwk_set *jwk_set_ref(struct jwk_set *set);
+/* A reference to the keys of an issuer, or NULL if there are none yet. */
+struct jwk_set *jwk_set_hold(struct fetched *keys);
 void jwk_set_unref(struct jwk_set *set); /* NULL allowed */
 /* The first key with this kid that the algorithm can use; *ret_has_kid: there is one with this kid. */
 const struct jwk *jwk_set_find(const struct jwk_set *set, struct span kid,

@@ -272,9 +272,9 @@ static enum jwt_fault key_find(const struct jwt_providers *providers, struct spa
 
 		if (!means(issuer, provider->issuer))
 			continue;
-		set = jwk_source_hold(provider->keys);
+		set = jwk_set_hold(provider->keys);
 		if (!set) {
-			jwk_source_miss(provider->keys);
+			fetched_miss(provider->keys);
 			fault = JWT_NO_KEYS;
 			continue;
 		}
@@ -290,7 +290,7 @@ static enum jwt_fault key_find(const struct jwt_providers *providers, struct spa
 			fault = JWT_KEY_TYPE;
 			continue;
 		}
-		jwk_source_miss(provider->keys);
+		fetched_miss(provider->keys);
 		if (fault == JWT_ISSUER)
 			fault = JWT_UNKNOWN_KEY;
 	}
@@ -364,7 +364,7 @@ static enum jwt_fault token_verify(struct jwt_verifier *verifier, const struct j
 		fault = claims_check(found.provider, parts.claims, values, now_s, &until_s);
 	claims = fault == JWT_GOOD ? claims_create(parts.claims) : NULL;
 	if (claims) {
-		claims->keys_id = found.set->id;
+		claims->keys_id = found.set->value.id;
 		claims->provider = found.index;
 		claims->until_s = until_s;
 	} else if (fault == JWT_GOOD) {
@@ -393,7 +393,7 @@ enum jwt_fault jwt_verify(struct jwt_verifier *verifier, const struct jwt_provid
 	if (credential_cache_find(verifier->cache, key, now_s, &value)) {
 		struct jwt_claims *claims = value;
 
-		if (jwk_source_id(providers->provider_list[claims->provider].keys) == claims->keys_id) {
+		if (fetched_id(providers->provider_list[claims->provider].keys) == claims->keys_id) {
 			*ret = jwt_claims_ref(claims);
 			return JWT_GOOD;
 		}

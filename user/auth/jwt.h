@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "user/auth/jwk_source.h"
+#include "user/auth/jwk.h"
 #include "user/base/arena.h"
 #include "user/base/siphash.h"
 #include "user/base/text.h"
@@ -28,7 +28,7 @@ struct jwt_provider {
 	uint32_t audience_count;
 	struct span *required_list; /* claims that must be there */
 	uint32_t required_count;
-	struct jwk_source *keys;
+	struct fetched *keys; /* struct jwk_set */
 };
 
 struct jwt_providers {

@@ -297,7 +297,7 @@ enum limits {
 	LIMIT_CONFIG_NODES =
 		1000000, /* maps, lists and scalars of all files together, aliases expanded: refused */
 	LIMIT_CONFIG_LISTENERS = 65536, /* of one port or one Gateway: refused */
-	LIMIT_TLS_FILE_BYTES = 4 * 1024 * 1024, /* a certificate, key or list of authorities: refused */
+	LIMIT_TLS_FILE_BYTES = 4 * 1024 * 1024, /* a certificate, key, list of authorities or API: refused */
 	LIMIT_TLS_CERTIFICATES = 4096, /* of one listener: refused */
 	LIMIT_BACKEND_CREDENTIALS = 8, /* that a backend gets beside its key: refused */
 	LIMIT_BACKEND_KEY_BYTES = 8192, /* of each: refused */

@@ -42,7 +42,7 @@ static int put_into_force(struct gateway *gateway, struct snapshot *copy)
 	/* Without memory its new sessions use the endpoints from before, until the next change. */
 	(void)mcp_service_set_snapshot(&gateway->mcp, copy);
 	outbound_follow(&gateway->outbound, &copy->config);
-	jwk_fetcher_follow(&gateway->jwks, copy);
+	fetcher_follow(&gateway->fetcher, copy);
 	health_checker_follow(&gateway->checker, copy);
 	snapshot_unref(gateway->snapshot);
 	gateway->snapshot = copy;

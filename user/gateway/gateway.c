@@ -75,7 +75,7 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	snapshot_unref(gateway->snapshot);
 	gateway->snapshot = snapshot;
 	outbound_follow(&gateway->outbound, &snapshot->config);
-	jwk_fetcher_follow(&gateway->jwks, snapshot);
+	fetcher_follow(&gateway->fetcher, snapshot);
 	health_checker_follow(&gateway->checker, snapshot);
 	if (gateway->takeover.restart_state)
 		atomic_store(&gateway->takeover.restart_state->end_ms,
@@ -101,7 +101,7 @@ static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
 	if (!error)
 		error = rate_registry_attach(&gateway->rates, snapshot);
 	if (!error)
-		error = jwk_fetcher_attach(&gateway->jwks, snapshot);
+		error = fetcher_attach(&gateway->fetcher, snapshot);
 	if (!error && snapshot->has_users && !gateway->shared.passwords) {
 		gateway->shared.passwords = password_checker_create(&gateway->shared.hash_key);
 		error = gateway->shared.passwords ? 0 : -ENOMEM;
@@ -438,7 +438,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 		return -ENOMEM;
 	}
 	outbound_init(&gateway->outbound, gateway->loop, gateway->resolver);
-	jwk_fetcher_init(&gateway->jwks, &gateway->outbound);
+	fetcher_init(&gateway->fetcher, &gateway->outbound);
 	health_checker_init(&gateway->checker, &gateway->outbound);
 	gateway->mcp.options.resolver = gateway->resolver;
 	gateway->mcp.options.owner = gateway->mailbox;
@@ -496,7 +496,7 @@ static void gateway_stop(struct gateway *gateway)
 		timer_cancel(loop_timers(gateway->loop), &gateway->drain_timer);
 		timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
 	}
-	jwk_fetcher_done(&gateway->jwks);
+	fetcher_done(&gateway->fetcher);
 	health_checker_done(&gateway->checker);
 	outbound_close(&gateway->outbound);
 	if (gateway->resolver)

@@ -8,7 +8,7 @@
 #include "user/gateway/expiry.h"
 #include "user/gateway/heap_trim.h"
 #include "user/gateway/health_registry.h"
-#include "user/gateway/jwk_fetcher.h"
+#include "user/gateway/fetcher.h"
 #include "user/gateway/kernel_lanes.h"
 #include "user/gateway/mcp_service.h"
 #include "user/gateway/messages.h"
@@ -55,7 +55,7 @@ struct gateway {
 	struct mcp_service mcp;
 	struct health_registry health;
 	struct outbound outbound;
-	struct jwk_fetcher jwks;
+	struct fetcher fetcher;
 	struct health_checker checker;
 	struct rate_registry rates;
 	struct takeover takeover;

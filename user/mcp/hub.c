@@ -6,7 +6,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "config/model_openapi.h"
 #include "config/snapshot.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
@@ -154,7 +153,7 @@ static bool server_is_same(const struct mcp_server *a, const struct mcp_server *
 	if (!span_eq(a->name, b->name) || a->transport != b->transport)
 		return false;
 	if (a->transport != MCP_STDIO)
-		return span_eq(a->path, b->path) && (!a->api || a->api->digest == b->api->digest) &&
+		return span_eq(a->path, b->path) && (!a->api || fetched_id(a->api) == fetched_id(b->api)) &&
 		       span_eq(a->backend->endpoint_list[0].text, b->backend->endpoint_list[0].text);
 	return strcmp(a->command, b->command) == 0 && a->clear_environment == b->clear_environment &&
 	       texts_are_same((const char *const *)a->argument_list, a->argument_count,

@@ -4,11 +4,10 @@
 #include <errno.h>
 
 #include "config/core/values/callout_value.h"
+#include "config/core/values/fetch_value.h"
 #include "config/core/values/mcp_auth_value.h"
 #include "config/core/values/mcp_value.h"
 #include "config/core/values/tls_files.h"
-#include "config/core/values/url_value.h"
-#include "config/snapshot.h"
 #include "user/base/units.h"
 
 enum {
@@ -19,26 +18,6 @@ enum {
 };
 
 /* -------------------------------------------------------------------------------- keys */
-
-static void drop_source(void *source)
-{
-	jwk_source_unref(source);
-}
-
-/* Owns the set, which may be NULL, in any case. */
-static bool keep_source(struct decoder *d, struct jwk_set *set, struct jwt_provider *provider)
-{
-	struct jwk_source *source = jwk_source_create(set);
-
-	if (!source)
-		jwk_set_unref(set);
-	else if (snapshot_add_destructor(d->files->snapshot, drop_source, source) == 0)
-		provider->keys = source;
-	else
-		jwk_source_unref(source);
-	d->failed |= !provider->keys;
-	return provider->keys != NULL;
-}
 
 bool jwt_read_keys(struct decoder *d, const struct yaml_node *node, struct span text,
 		   struct jwt_provider *provider)
@@ -52,7 +31,7 @@ bool jwt_read_keys(struct decoder *d, const struct yaml_node *node, struct span 
 			       "%u of its keys cannot verify tokens; the one at index %u: %s",
 			       report.left_out, report.index, report.what);
 	if (result == 0)
-		return keep_source(d, set, provider);
+		return fetch_value_keep(d, &set->value, &provider->keys);
 	if (result == -ENOMEM)
 		d->failed = true;
 	else if (result == -ENOKEY && report.what)
@@ -74,29 +53,11 @@ bool jwt_read_keys(struct decoder *d, const struct yaml_node *node, struct span 
 bool jwt_remote_keys(struct decoder *d, const struct yaml_node *node, struct span url, uint32_t keep_s,
 		     struct jwt_provider *provider)
 {
-	struct jwk_remote *remote = decode_take(d, 1, sizeof(*remote));
-	bool is_tls = span_starts(url, SPAN("https://"));
-	struct url_target target;
+	const struct fetch_source source = {
+		.kind = FETCH_KEYS, .url = url, .keep_s = keep_s, .place = &provider->keys
+	};
 
-	if (!is_tls && !span_starts(url, SPAN("http://"))) {
-		config_error(d->report, node, "%s is not a URL; write one that begins with https://",
-			     QUOTE(url));
-		return false;
-	}
-	if (!remote || !url_decode(d, node, url, decode_text(d, "jwks/%.*s", SPAN_FMT(url)), &target) ||
-	    !keep_source(d, NULL, provider))
-		return false;
-	if (!is_tls)
-		config_warning(d->report, node,
-			       "keys from %s are not protected on their way, and who changes them can sign "
-			       "tokens; write https://",
-			       QUOTE(url));
-	*remote = (struct jwk_remote){ .url = decode_keep(d, url),
-				       .backend = target.backend,
-				       .path = target.path,
-				       .keep_s = keep_s,
-				       .provider = provider };
-	return build_push(d, &build_of(d)->jwk_remotes, remote);
+	return fetch_value_url(d, node, &source, "can sign tokens");
 }
 
 bool jwt_decode_keys(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -151,7 +112,7 @@ bool jwt_decode_remote(struct decoder *d, const struct yaml_node *node, void *pr
 	if (!chosen)
 		return false;
 	if (index == 1)
-		return keep_source(d, NULL, provider);
+		return fetch_value_keep(d, NULL, &((struct jwt_provider *)provider)->keys);
 	if (decode_get(node, "jwksPath")) {
 		config_error(d->report, decode_get(node, "jwksPath"),
 			     "is the path at a backendRef; write it into url");
@@ -180,21 +141,22 @@ static bool decode_service_keys(struct decoder *d, const struct yaml_node *node,
 				struct backend_ref *(*fn)(void *context, const struct yaml_node *node),
 				void *context)
 {
-	struct jwk_remote *remote = decode_take(d, 1, sizeof(*remote));
+	struct fetch_source *source = decode_take(d, 1, sizeof(*source));
 	struct backend_ref *ref;
 
-	if (!remote || !decode_service_path(d, node, &remote->path) ||
-	    !decode_cache(d, node, &remote->keep_s) ||
+	if (!source || !decode_service_path(d, node, &source->path) ||
+	    !decode_cache(d, node, &source->keep_s) ||
 	    !value_callout_target(d, node, false, fn, context, &ref))
 		return false;
-	remote->provider = provider;
-	remote->ref = ref;
-	remote->backend = ref->backend;
-	remote->url = ref->service_name.len ? decode_text(d, "%.*s:%u%.*s", SPAN_FMT(ref->service_name),
-							  ref->service_port, SPAN_FMT(remote->path))
+	source->kind = FETCH_KEYS;
+	source->place = &provider->keys;
+	source->ref = ref;
+	source->backend = ref->backend;
+	source->url = ref->service_name.len ? decode_text(d, "%.*s:%u%.*s", SPAN_FMT(ref->service_name),
+							  ref->service_port, SPAN_FMT(source->path))
 					    : decode_text(d, "%.*s%.*s", SPAN_FMT(ref->backend_name),
-							  SPAN_FMT(remote->path));
-	return remote->url.data && build_push(d, &build_of(d)->jwk_remotes, remote);
+							  SPAN_FMT(source->path));
+	return source->url.data && build_push(d, &build_of(d)->fetches, source);
 }
 
 /* Of the provider with this index, or of the policy itself. */

@@ -6,6 +6,7 @@
 
 #include "config/build.h"
 #include "config/core/engine/yaml.h"
+#include "config/core/values/fetch_value.h"
 #include "config/core/values/openapi_operation.h"
 #include "config/core/values/tls_files.h"
 #include "user/base/check.h"
@@ -26,12 +27,7 @@ struct source {
 /* False: reported. */
 static bool source_read(struct decoder *d, const struct yaml_node *node, struct source *ret)
 {
-	static const struct decode_key keys[] = {
-		KEY("file"),
-		KEY_REFUSED("url", "is not supported; download the document and write file: "
-				   "/etc/headgate/api.yaml"),
-	};
-	const struct yaml_node *file;
+	const struct yaml_node *file = decode_get(node, "file");
 	size_t size;
 
 	*ret = (struct source){ 0 };
@@ -39,9 +35,6 @@ static bool source_read(struct decoder *d, const struct yaml_node *node, struct 
 		ret->file = decode_text(d, "%.*s (schema)", SPAN_FMT(node->document->file));
 		return decode_string(d, node, &ret->text);
 	}
-	if (!DECODE_MAP(d, node, keys) || decode_get(node, "url"))
-		return false;
-	file = decode_need(d, node, "file", "write schema: {file: /etc/headgate/api.yaml}");
 	return decode_name(d, file, &ret->file) &&
 	       tls_files_text(d, file, ret->file, &ret->bytes, &size, &ret->text);
 }
@@ -198,8 +191,6 @@ static void read_operations(struct reader *reader, const struct yaml_node *node)
 		config_error(d->report, node, "has no operation that can be a tool; write one under `paths`");
 }
 
-/* -------------------------------------------------------------------------------- all of it */
-
 static void read_document(struct decoder *d, const struct yaml_node *node, const struct yaml_node *root,
 			  struct span prefix, struct openapi_api *api)
 {
@@ -221,45 +212,96 @@ static void read_document(struct decoder *d, const struct yaml_node *node, const
 	}
 	api->title = decode_keep(d, openapi_text(decode_get(root, "info"), "title"));
 	api->version = decode_keep(d, openapi_text(decode_get(root, "info"), "version"));
-	api->digest = hash_mix(api->digest, hash_bytes(reader.prefix));
 	read_operations(&reader, node);
 	name_map_done(&reader.names);
 }
 
-static bool load(struct decoder *d, const struct yaml_node *node, const struct source *source,
+/* -------------------------------------------------------------------------------- all of it */
+
+static void api_free(struct fetched_value *value)
+{
+	struct openapi_api *api = container_of(value, struct openapi_api, value);
+
+	arena_done(&api->arena);
+	hg_free(api);
+}
+
+/* False: reported, or no memory. */
+static bool load(struct decoder *d, const struct yaml_node *node, const struct yaml_source *source,
 		 struct span prefix, struct arena *arena, struct openapi_api *api)
 {
-	struct yaml_source text = { .file = source->file, .text = source->text };
 	struct yaml_budget budget = { LIMIT_CONFIG_NODES };
 	uint32_t errors = d->report->count[CONFIG_ERROR];
 	struct yaml_documents documents;
-	int error = yaml_load(arena, &text, &budget, d->report, &documents);
+	int error = yaml_load(arena, source, &budget, d->report, &documents);
 
-	if (error == -ENOMEM)
-		d->failed = true;
+	d->failed = error == -ENOMEM;
 	if (error)
 		return false;
 	if (documents.count != 1) {
 		config_error(d->report, node, "has %u documents; write one", documents.count);
 		return false;
 	}
-	api->digest = hash_bytes(source->text);
 	read_document(d, node, documents.list[0]->root, prefix, api);
 	return d->report->count[CONFIG_ERROR] == errors && !d->failed;
 }
 
-const struct openapi_api *openapi_value(struct decoder *d, const struct yaml_node *node, struct span prefix)
+struct openapi_api *openapi_read(struct config_report *report, const struct yaml_node *node, struct span file,
+				 struct span text, struct span prefix, bool *ret_failed)
 {
-	struct openapi_api *api = decode_take(d, 1, sizeof(*api));
-	struct source source = { 0 };
+	const struct yaml_source source = { .file = file, .text = text };
+	struct openapi_api *api = hg_calloc(1, sizeof(*api));
+	struct decoder d = { .report = report, .failed = !api };
 	struct arena arena;
-	bool is_valid;
 
-	if (!api)
-		return NULL;
-	arena_init(&arena, BLOCK_BYTES);
-	is_valid = source_read(d, node, &source) && load(d, node, &source, prefix, &arena, api);
-	arena_done(&arena);
+	if (api) {
+		atomic_init(&api->value.refs, 1);
+		api->value.id = hash_mix(hash_bytes(text), hash_bytes(prefix)) | 1;
+		api->value.free = api_free;
+		arena_init(&api->arena, BLOCK_BYTES);
+		arena_init(&arena, BLOCK_BYTES);
+		d.arena = &api->arena;
+		if (!load(&d, node, &source, prefix, &arena, api)) {
+			openapi_unref(api);
+			api = NULL;
+		}
+		arena_done(&arena);
+	}
+	*ret_failed = d.failed;
+	return api;
+}
+
+static bool read_here(struct decoder *d, const struct yaml_node *node, struct mcp_server *server)
+{
+	struct openapi_api *api = NULL;
+	struct source source;
+	bool has_failed = false;
+
+	if (source_read(d, node, &source))
+		api = openapi_read(d->report, node, source.file, source.text, server->path, &has_failed);
 	hg_free(source.bytes);
-	return is_valid ? api : NULL;
+	d->failed |= has_failed;
+	return api && fetch_value_keep(d, &api->value, &server->api);
+}
+
+bool openapi_value(struct decoder *d, const struct yaml_node *node, struct mcp_server *server)
+{
+	static const struct decode_key keys[] = { KEY("file"), KEY("url") };
+	static const char *const choices[] = { "file", "url" };
+	struct fetch_source source = { FETCH_OPENAPI, .prefix = server->path, .place = &server->api };
+	const struct yaml_node *chosen;
+	unsigned index;
+
+	if (node->kind != YAML_MAP)
+		return read_here(d, node, server);
+	if (!DECODE_MAP(d, node, keys))
+		return false;
+	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
+	if (!chosen || index == 0)
+		return chosen && read_here(d, node, server);
+	if (!decode_name(d, chosen, &source.url))
+		return false;
+	server->api_url = source.url;
+	return fetch_value_url(d, chosen, &source,
+			       "can make tools of other requests to the API, with its credentials");
 }

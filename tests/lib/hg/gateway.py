@@ -18,7 +18,7 @@ SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime er
 # Gauges of current activity; they must return to their values right after the start.
 BUSY_GAUGE = re.compile(
     r"(?m)^((?:head|agent)gate\w*(?:active|open|idle|in_use|waiting|buffered|streams|connections|slots)\w*"
-    r"(?<!_total)(?<!_bucket)(?<!_count)(?<!_sum)(?:\{.*\})?) (\S+)$")
+    r"(?<!_total)(?<!_seconds)(?<!_bucket)(?<!_count)(?<!_sum)(?:\{.*\})?) (\S+)$")
 # Pipes that a worker may keep for reuse (LIMIT_IDLE_PIPES), two descriptors each.
 IDLE_PIPE_FDS = 128
 

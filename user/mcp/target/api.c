@@ -16,9 +16,10 @@ struct api {
 	struct mcp_target target;
 	struct remote_peer peer; /* without modifier: arguments are below it */
 	struct snapshot *snapshot; /* one reference, for the next three */
-	const struct openapi_api *document;
+	struct fetched *fetched;
 	const struct header_modifier *modifier; /* NULL: none */
 	struct span name;
+	struct openapi_api *document; /* one reference; NULL: not fetched yet, or not needed yet */
 	struct list requests;
 	struct list answers; /* to be delivered at the end of the turn, or after a hold */
 	bool is_held;
@@ -79,6 +80,7 @@ static void api_free(struct api *api)
 	loop_deferred_cancel(&api->deliver);
 	loop_deferred_cancel(&api->release);
 	remote_peer_done(&api->peer);
+	openapi_unref(api->document);
 	snapshot_unref(api->snapshot);
 	hg_free(api);
 	if (list_is_empty(&targets->list) && targets->on_empty)
@@ -224,13 +226,29 @@ static bool is_method(const struct mcp_out *out, enum mcp_method method)
 	return span_eq(out->method, mcp_method_text(method));
 }
 
+/* A session keeps the document that it began with; each request without a session gets the current one. */
+static bool has_document(struct api *api, const struct mcp_out *out)
+{
+	if (!api->document || out->version == MCP_2026_07_28) {
+		openapi_unref(api->document);
+		api->document = openapi_hold(api->fetched);
+	}
+	return api->document != NULL;
+}
+
 /* Everything but tools/call. */
 static int answer(struct api *api, const struct mcp_out *out, struct span params)
 {
 	struct text text;
 
 	text_init(&text);
-	if (is_method(out, MCP_METHOD_TOOLS_LIST)) {
+	if (!api->document) {
+		begin(&text, out->call);
+		text_fmt(&text,
+			 "\"error\":{\"code\":-32000,\"message\":\"the OpenAPI document of %.*s has not been "
+			 "fetched yet\"}}",
+			 SPAN_FMT(api->name));
+	} else if (is_method(out, MCP_METHOD_TOOLS_LIST)) {
 		write_list(&text, api, out, params);
 	} else if (is_method(out, MCP_METHOD_INITIALIZE)) {
 		write_initialize(&text, api, out, params);
@@ -432,8 +450,9 @@ static int api_send(struct mcp_target *target, const struct mcp_out *out)
 	if (!error) {
 		/* The session has validated it. */
 		params = mcp_json_member(text_span(&text), SPAN("params"));
-		error = is_method(out, MCP_METHOD_TOOLS_CALL) ? call_tool(api, out, params)
-							      : answer(api, out, params);
+		error = has_document(api, out) && is_method(out, MCP_METHOD_TOOLS_CALL)
+				? call_tool(api, out, params)
+				: answer(api, out, params);
 	}
 	text_done(&text);
 	return error;
@@ -519,7 +538,7 @@ int api_open(struct mcp_targets *targets, const struct api_options *options,
 		return -ENOMEM;
 	}
 	api->snapshot = snapshot_ref(options->place.snapshot);
-	api->document = options->api;
+	api->fetched = options->api;
 	api->modifier = options->place.modifier;
 	api->name = options->name;
 	api->target.ops = &api_ops;

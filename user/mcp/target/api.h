@@ -8,8 +8,8 @@
  * all messages but tools/call, which is one request to the API.
  */
 struct api_options {
-	struct remote_place place; /* its modifier and TLS are in its snapshot, like the API */
-	const struct openapi_api *api;
+	struct remote_place place; /* its modifier and TLS are in its snapshot */
+	struct fetched *api; /* struct openapi_api; in the snapshot */
 	struct span name; /* of the target, for clients if the document has no title; in the snapshot */
 };
 
