@@ -321,17 +321,47 @@ static bool names_service(const struct yaml_node *node)
 	return false;
 }
 
+static bool has_backend(const struct yaml_node *targets)
+{
+	if (!targets)
+		return false;
+	yaml_each(target, targets) {
+		const struct yaml_node *kind = decode_get(target, "kind");
+
+		if (kind && (span_eq(kind->text, SPAN("Service")) ||
+			     span_eq(kind->text, SPAN("AgentgatewayBackend"))))
+			return true;
+	}
+	return false;
+}
+
+/* It has targets that another policy may ask. */
+static bool is_for_backends(const struct yaml_node *spec)
+{
+	return has_backend(decode_get(spec, "targetRefs")) ||
+	       has_backend(decode_get(spec, "targetSelectors"));
+}
+
+enum { POLICY_TURNS = 3 };
+
+static int turn_of(const struct manifest_object *object)
+{
+	if (!object->spec || !names_service(object->spec))
+		return 0;
+	return is_for_backends(object->spec) ? 1 : 2;
+}
+
 void policies_decode(struct manifests *m)
 {
 	const struct pointer_list *objects = &m->objects[MANIFEST_POLICY];
 
-	/* Those that name a service come last: by then it is known which services policies refuse. */
-	for (int is_last = 0; is_last < 2; is_last++) {
-		for (uint32_t i = 0; i < objects->count; i++) {
-			const struct manifest_object *object = objects->list[i];
-
-			if ((object->spec && names_service(object->spec)) == is_last)
-				decode_policy(m, object);
-		}
+	/*
+	 * Those that name a service come last: by then it is known which services policies refuse. Of these,
+	 * only policies for services and backends can refuse one, so the others follow them.
+	 */
+	for (int turn = 0; turn < POLICY_TURNS; turn++) {
+		for (uint32_t i = 0; i < objects->count; i++)
+			if (turn_of(objects->list[i]) == turn)
+				decode_policy(m, objects->list[i]);
 	}
 }

@@ -329,3 +329,21 @@ TEST(the_order_of_a_file_does_not_matter_to_services_that_policies_ask)
 }
 
 TEST_GROUP(NULL, NULL);
+
+#define NAMED_POLICY(name, target, more)                                                                     \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: " name           \
+	"}, spec: {targetRefs: [{" target "}], " more "}}\n---\n"
+#define ASKED_BY(name)                                                                                       \
+	NAMED_POLICY(name, "kind: Gateway, name: g",                                                         \
+		     "traffic: {extAuth: {backendRef: {name: s, "                                            \
+		     "port: 80}, grpc: {}}}")
+#define REFUSED_BY(name)                                                                                     \
+	NAMED_POLICY(name, "kind: Service, name: s, group: ''",                                              \
+		     "backend: {extAuth: {backendRef: {name: none, port: 80}, grpc: {}}}")
+
+TEST(a_service_that_a_policy_refuses_is_not_asked_whatever_the_order_of_the_policies)
+{
+	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) ASKED_BY("a"), "/ ok\n");
+	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) REFUSED_BY("a") ASKED_BY("b"), "/ 500\n");
+	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) ASKED_BY("a") REFUSED_BY("b"), "/ 500\n");
+}
