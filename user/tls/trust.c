@@ -112,26 +112,20 @@ int tls_trust_load(struct span ca_pem, struct arena *arena, struct tls_trust **r
 	return error;
 }
 
-/* A missing file, or one without certificates, adds none. */
-static int system_file(struct tls_trust *trust, const char *path)
+/* A missing file, or one without certificates, adds none. text: room for TRUST_FILE_BYTES */
+static int system_file(struct tls_trust *trust, const char *path, char *text)
 {
 	struct tls_fault fault;
 	STACK_OF(X509) * list;
-	char *text = NULL;
-	size_t len = 0;
 	FILE *file = fopen(path, "re");
+	size_t len;
 	int error;
 
 	if (!file)
 		return 0;
-	text = hg_malloc(TRUST_FILE_BYTES);
-	if (text)
-		len = fread(text, 1, TRUST_FILE_BYTES, file);
+	len = fread(text, 1, TRUST_FILE_BYTES, file);
 	fclose(file);
-	if (!text)
-		return -ENOMEM;
 	error = tls_read_certificates(span_of(text, len), TRUST_MAX, &list, &fault);
-	hg_free(text);
 	if (!error)
 		error = trust_join(trust->parts, list);
 	return error == -EINVAL ? 0 : error;
@@ -144,7 +138,7 @@ static bool is_hashed_name(const char *name)
 	       strspn(name + 9, "0123456789") == strlen(name + 9);
 }
 
-static int system_directory(struct tls_trust *trust, const char *path)
+static int system_directory(struct tls_trust *trust, const char *path, char *text)
 {
 	DIR *directory = opendir(path);
 	struct dirent *entry;
@@ -157,7 +151,7 @@ static int system_directory(struct tls_trust *trust, const char *path)
 		if (!is_hashed_name(entry->d_name))
 			continue;
 		snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
-		error = system_file(trust, file);
+		error = system_file(trust, file, text);
 	}
 	if (directory)
 		closedir(directory);
@@ -176,15 +170,19 @@ int tls_trust_load_system(struct arena *arena, struct tls_trust **ret_trust, str
 	const char *file = system_path(X509_get_default_cert_file_env(), X509_get_default_cert_file());
 	const char *directory = system_path(X509_get_default_cert_dir_env(), X509_get_default_cert_dir());
 	struct tls_trust *trust = trust_new();
-	int error;
+	/* One for all files: there are hundreds. */
+	char *text = trust ? hg_malloc(TRUST_FILE_BYTES) : NULL;
+	int error = text ? 0 : -ENOMEM;
 
 	*fault = (struct tls_fault){ 0 };
 	if (!trust)
 		return -ENOMEM;
 	trust->is_system = true;
-	error = system_file(trust, file);
 	if (!error)
-		error = system_directory(trust, directory);
+		error = system_file(trust, file, text);
+	if (!error)
+		error = system_directory(trust, directory, text);
+	hg_free(text);
 	if (!error && sk_X509_num(trust->parts->list) == 0) {
 		tls_fault_set(fault,
 			      "the host trusts no authority: %s and %s have no certificates"
