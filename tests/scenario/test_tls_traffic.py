@@ -217,7 +217,7 @@ def tunnel():
 
 
 @test("close_notify that finds the send buffer full at the end of a tunnel leaves when there is room",
-      timeout=60)
+      timeout=60, long=True)
 def full_at_the_end():
     stage = Stage(TUNNEL, Backend())
     cut = []

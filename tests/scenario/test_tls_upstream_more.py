@@ -99,12 +99,12 @@ def secured(authority, name="localhost", kind="mcp", **options):
 @test("mcp targets: https:// is TLS, with the authorities of the system or those that backendTLS names")
 def mcp_targets():
     authority = Authority()
-    for kind, options in (("mcp", {}), ("sse", {"sse": True, "versions": "2024-11-05"})):
+    for kind, options, settings in (
+            ("mcp", {}, {"policies": {"backendTLS": {"root": authority.cert}}}),
+            ("sse", {"sse": True, "versions": "2024-11-05"}, {"env": {"SSL_CERT_FILE": authority.cert}})):
         front, target = secured(authority, kind=kind, **options)
-        for settings in ({"policies": {"backendTLS": {"root": authority.cert}}},
-                         {"env": {"SSL_CERT_FILE": authority.cert}}):
-            gateway, _ = play(target, **settings)
-            eq(Mcp(gateway).text("echo", {"a": 1}), '{"a": 1}', f"echo over {kind} with {settings}")
+        gateway, _ = play(target, **settings)
+        eq(Mcp(gateway).text("echo", {"a": 1}), '{"a": 1}', f"echo over {kind} with {settings}")
         check(front.handshakes and not front.failures, f"{front.failures}")
 
 
