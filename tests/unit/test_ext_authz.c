@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/guard/remote_limit.h"
+#include "policy/guard/service.h"
 #include "policy/guard/struct_value.h"
 #include "tests/lib/alloc.h"
 #include "tests/unit/ext_authz_play.h"
@@ -298,24 +299,45 @@ PLAY_TEST(the_service_gets_maps_that_expressions_give_or_else_the_claims)
 	}
 }
 
+PLAY_TEST(the_service_gets_every_map)
+{
+	const struct expression *expressions[] = { compiled("jwt"), compiled("jwt") };
+	struct header_pair pairs[] = { { SPAN("a"), { 0 } }, { SPAN("b"), { 0 } } };
+	struct ext_authz_policy policy = { .ref = &play.ref, .failure_mode = CALLOUT_FAILURE_ALLOW };
+	static const uint32_t numbers[] = { 1, 11 };
+	struct expression_value map;
+	struct guard_answer answer;
+
+	policy.grpc.metadata = (struct named_expressions){ pairs, expressions, 2 };
+	play.jwt = &claims;
+	decide(ext_authz_check, &policy, &answer);
+	/* The last one is that of the second name, and the first one is there, too. */
+	assert_true(span_eq(metadata_of_call(&map), SPAN("b")));
+	assert_int_equal(service_count_fields(field_within(play.body, numbers, ARRAY_LEN(numbers))), 2);
+}
+
 PLAY_TEST(metadata_that_nobody_can_tell_are_refused_whatever_the_mode)
 {
-	const struct expression *expression = compiled("request.path.matches(\"(a*)*b\") ? jwt : jwt");
+	const struct expression *expression = compiled("jwt.long.matches(\"(a*)*b\") ? jwt : jwt");
 	struct header_pair pair = { SPAN("a"), { 0 } };
 	struct ext_authz_policy policy = { .ref = &play.ref, .failure_mode = CALLOUT_FAILURE_ALLOW };
 	struct expression_member member = { SPAN("a"), { .type = EXPRESSION_MAP } };
 	struct expression_value deep = { .type = EXPRESSION_MAP };
 	struct guard_answer answer;
-	char *path = arena_bytes(&play.arena, 1 << 20);
+	struct expression_value large = { .type = EXPRESSION_MAP, .count = 1, .members = &member };
+	char *bytes = arena_bytes(&play.arena, 1 << 20);
 
-	assert_non_null(path);
-	memset(path, 'a', 1 << 20);
+	assert_non_null(bytes);
+	memset(bytes, 'a', 1 << 20);
 	policy.grpc.metadata = (struct named_expressions){ &pair, &expression, 1 };
-	play.head.path = span_of(path, 1 << 20);
+	/* Of what the service does not get, or its message would be too large. */
+	member = (struct expression_member){ SPAN("long"), expression_span(span_of(bytes, 1 << 20)) };
+	play.jwt = &large;
 	assert_int_equal(decide(ext_authz_check, &policy, &answer), GUARD_REFUSE);
 	assert_int_equal(answer.status, 400);
 	/* A tree that is too deep for the message. */
-	play.head.path = SPAN("/");
+	expression = compiled("jwt");
+	member = (struct expression_member){ SPAN("a"), { .type = EXPRESSION_MAP } };
 	for (unsigned i = 0; i <= STRUCT_VALUE_DEPTH; i++) {
 		struct expression_member *next = arena_take(&play.arena, sizeof(*next));
 

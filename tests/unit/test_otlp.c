@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records and messages of OTLP byte by byte; test_tracing.py (scenario) reads them with python3-protobuf. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -359,6 +360,55 @@ TEST(a_log_record_in_json_has_the_same_fields)
 	buf_done(&message);
 }
 
+TEST(a_span_in_json_has_all_members_and_every_kind_of_value)
+{
+	static const uint64_t id[] = { 0x0123456789abcdef, 0xfedcba9876543210 };
+	static const struct span status = { "\x12\x02no\x18\x02", 6 };
+	const struct expression_value values[] = { expression_double(0.1), expression_double(-HUGE_VAL),
+						   expression_double(NAN) };
+	const struct otlp_target target = { 0 };
+	char memory[LIMIT_OTLP_RECORD_BYTES];
+	struct buf batch, message;
+	struct otlp_writer w;
+	struct text json;
+
+	buf_init(&batch);
+	buf_init(&message);
+	text_init(&json);
+	otlp_init(&w, memory, sizeof(memory));
+	otlp_id(&w, 1, id, 2);
+	otlp_id(&w, 2, id, 1);
+	otlp_text(&w, 3, SPAN("a=1"));
+	otlp_id(&w, 4, id + 1, 1);
+	otlp_text(&w, 5, SPAN("n"));
+	otlp_number(&w, 6, 2);
+	otlp_fixed64(&w, 7, 1);
+	otlp_fixed64(&w, 8, 2);
+	otlp_int_attribute(&w, 9, SPAN("i"), -5);
+	for (size_t i = 0; i < ARRAY_LEN(values); i++)
+		otlp_value_attribute(&w, 9, SPAN("d"), &values[i]);
+	otlp_number(&w, 10, 3);
+	otlp_bytes(&w, 15, status.data, status.len);
+	otlp_fixed32(&w, 16, 257);
+	assert_int_equal(otlp_append_record(&batch, otlp_span(&w)), 0);
+	assert_int_equal(otlp_write_message(&message, &target, buf_span(&batch)), 0);
+	assert_int_equal(otlp_json_write(&json, OTLP_TRACES, buf_span(&message)), 0);
+	assert_non_null(strstr(json.data,
+			       "\"spans\":[{\"traceId\":\"0123456789abcdeffedcba9876543210\","
+			       "\"spanId\":\"0123456789abcdef\",\"traceState\":\"a=1\","
+			       "\"parentSpanId\":\"fedcba9876543210\",\"name\":\"n\",\"kind\":2,"
+			       "\"startTimeUnixNano\":\"1\",\"endTimeUnixNano\":\"2\",\"attributes\":["
+			       "{\"key\":\"i\",\"value\":{\"intValue\":\"-5\"}},"
+			       "{\"key\":\"d\",\"value\":{\"doubleValue\":0.10000000000000001}},"
+			       "{\"key\":\"d\",\"value\":{\"doubleValue\":\"-Infinity\"}},"
+			       "{\"key\":\"d\",\"value\":{\"doubleValue\":\"NaN\"}}],"
+			       "\"droppedAttributesCount\":3,\"status\":{\"message\":\"no\",\"code\":2},"
+			       "\"flags\":257}]}]}]}"));
+	text_done(&json);
+	buf_done(&batch);
+	buf_done(&message);
+}
+
 TEST(a_response_in_json_says_how_many_records_it_rejects)
 {
 	static const struct {
@@ -369,6 +419,7 @@ TEST(a_response_in_json_says_how_many_records_it_rejects)
 		{ "{}", 0 },
 		{ "{\"partialSuccess\":{\"rejectedLogRecords\":\"7\"}}", 7 },
 		{ "{\"partialSuccess\":{\"errorMessage\":\"no\",\"rejectedLogRecords\":3}}", 3 },
+		{ "{\"partialSuccess\":{\"rejectedLogRecords\":\"1207\"}}", 1207 },
 		{ "\n { \"partialSuccess\" : { \"rejectedLogRecords\" : \"3\" } }\n", 3 },
 		{ "{\"partialSuccess\":{\"rejectedSpans\":\"7\"}}", 0 },
 		{ "{\"partialSuccess\":{\"rejectedLogRecords\":-1}}", 0 },
