@@ -212,13 +212,14 @@ def removed():
     for signal in ("traces", "logs"):
         wait_until(lambda: gateway.metrics()("headgate_export_records_total", signal=signal,
                                              result="shutdown") >= 1, 60, f"dropped {signal}")
-    calls = collector.calls
     is_willing.set()
     late.send(b"x")
     eq(late.response().status, 200, "a request that is older than the reload")
     gateway.wait_log(count=2)
     gateway.stop()
-    eq((collector.calls, collector.spans.all(), collector.logs.all()), (calls, [], []), "nothing comes")
+    # A call that was cut off may come only now; it is about the other request.
+    records = str(collector.spans.all() + collector.logs.all())
+    check("/status/200" not in records, records)
 
 
 @test("a dead collector costs requests nothing, and a line says why nothing reaches it", timeout=60)
