@@ -219,13 +219,20 @@ const struct yaml_node *decode_get(const struct yaml_node *map, const char *key)
 	return node && !yaml_is_null(node) ? node : NULL;
 }
 
-/* A misspelt key has been reported with a suggestion: do not report it as missing, too. */
+/*
+ * A misspelt key has been reported with a suggestion: do not report it as missing, too. `namespace` beside
+ * `name` is another key.
+ */
 static bool is_misspelt(const struct decoder *d, const struct yaml_node *map, const char *key)
 {
+	struct span wanted = span_str(key);
+
 	if (d->report->count[CONFIG_ERROR] == 0)
 		return false;
 	yaml_each(member, map) {
-		if (!span_eq(member->key, span_str(key)) && suggest(d, member->key, &key, 1))
+		bool is_longer = span_starts(member->key, wanted) && member->key.len > wanted.len + 2;
+
+		if (!span_eq(member->key, wanted) && !is_longer && suggest(d, member->key, &key, 1))
 			return true;
 	}
 	return false;
