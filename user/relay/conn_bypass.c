@@ -126,6 +126,13 @@ static void conn_count_body(struct conn *conn, bool prefers_tcp)
 		conn->bypass->tcp_bodies++;
 }
 
+/* If the other end has sent more than was read, the next body tries again. */
+static void conn_prefer_tcp(struct conn *conn)
+{
+	if (bypass_receive_tcp(conn->bypass, conn_fd(conn), conn->received_bytes))
+		bypass_send_tcp(conn->bypass);
+}
+
 void conn_note_body(struct conn *source, struct conn *sink, uint64_t length)
 {
 	bool sink_bypasses = conn_bypasses(sink);
@@ -140,16 +147,13 @@ void conn_note_body(struct conn *source, struct conn *sink, uint64_t length)
 		return;
 	conn_count_body(sink, prefers_tcp);
 	if (sink->bypass->tcp_bodies == LIMIT_TCP_BODIES)
-		bypass_send_tcp(sink->bypass);
+		conn_prefer_tcp(sink);
 }
 
 void conn_choose_tcp(struct conn *source)
 {
-	if (!conn_bypasses(source) || source->bypass->tcp_bodies < LIMIT_TCP_BODIES)
-		return;
-	if ((conn_is_drained(source) || conn_is_silent(source)) &&
-	    bypass_receive_tcp(source->bypass, source->received_bytes))
-		bypass_send_tcp(source->bypass);
+	if (conn_bypasses(source) && source->bypass->tcp_bodies == LIMIT_TCP_BODIES)
+		conn_prefer_tcp(source);
 }
 
 bool conn_leave_bypass(struct conn *conn)

@@ -223,17 +223,19 @@ bool bypass_receives_tcp(const struct bypass *bypass)
 	return __atomic_load_n(&bypass->in->user.mode, __ATOMIC_RELAXED) == LOCAL_MODE_TCP;
 }
 
-bool bypass_receive_tcp(struct bypass *bypass, uint64_t received_bytes)
+bool bypass_receive_tcp(struct bypass *bypass, int fd, uint64_t received_bytes)
 {
 	uint8_t *mode = &bypass->in->user.mode;
+	struct tcp_progress_view view;
 
 	/*
 	 * The program counts a message, then reads the mode again (lane_enter()): a message that bypasses TCP
-	 * in spite of this store is in the count.
+	 * in spite of this store is in the count, and has not been read.
 	 */
 	__atomic_store_n(mode, LOCAL_MODE_TCP, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (bypass_is_drained(bypass, received_bytes))
+	if (!tcp_progress_look(fd, &view) &&
+	    view.received_bytes + bypass_received_bytes(bypass) == received_bytes - bypass->other_bytes)
 		return true;
 	__atomic_store_n(mode, LOCAL_MODE_OPEN, __ATOMIC_RELEASE);
 	return false;
@@ -273,6 +275,9 @@ bool bypass_leave(struct bypass *bypass)
 	 * (message_is_behind()). Without the entry the kernel gives the socket back to TCP.
 	 */
 	bpf_map_delete_elem(sockets, &bypass->far_cookie);
+	/* Without bypassed bytes to come, ours leaves, too: what is sent from a map is copied once more. */
+	if (bypass_receives_tcp(bypass))
+		bpf_map_delete_elem(sockets, &bypass->own_cookie);
 	bypass->has_left = true;
 	atomic_fetch_sub(&bypass->local->bypass_count, 1);
 	atomic_fetch_add(&bypass->local->bypass_left[direction_reason(bypass->out)], 1);

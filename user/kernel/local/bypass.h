@@ -105,13 +105,16 @@ void bypass_tell(struct bypass *bypass);
 /* Has the other end called sendfile(2)? Known after it has sent a long message. */
 bool bypass_sends_files(const struct bypass *bypass);
 /*
- * From now on, what the other end sends goes through TCP, and splice(2) reads it. Call it while the
- * connection is silent, with received_bytes as in bypass_is_drained(). False: bypassed bytes may be unread,
- * and nothing has changed. Shared memory only, no system call.
+ * From now on, what the other end sends goes through TCP, and splice(2) reads it. received_bytes as in
+ * bypass_end(). False, and nothing has changed: not every byte that the other end has sent is read, so
+ * bypassed ones may be among them.
  */
-bool bypass_receive_tcp(struct bypass *bypass, uint64_t received_bytes);
+bool bypass_receive_tcp(struct bypass *bypass, int fd, uint64_t received_bytes);
 bool bypass_receives_tcp(const struct bypass *bypass);
-/* The next send() is refused, and bypass_leave() lets the other end leave once it has read everything. */
+/*
+ * The next send() is refused, and bypass_leave() lets the other end leave once it has read everything; ours
+ * as well if bypass_receive_tcp() came first.
+ */
 void bypass_send_tcp(struct bypass *bypass);
 
 /* Bytes sent to and received from the other end that bypassed TCP. */
