@@ -306,6 +306,32 @@ runner.run_all([(t, "release", sys.argv[2] + "/logs", {}) for t in tests], 4,
 '''
 
 
+STUBBORN = '''# SPDX-License-Identifier: Apache-2.0
+import os, signal
+from hg import *
+
+@test("does not end")
+def a():
+    child = Process(["setsid", "sleep", "60"]).pid
+    wait_until(lambda: os.getsid(child) == child, 20, "its session")
+    with open(__file__ + ".new", "w") as file:
+        file.write(str(child))
+    os.rename(__file__ + ".new", __file__ + ".pid")
+    signal.pause()
+'''
+KILLER = '''
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from hg import process, runner
+test = runner.discover(sys.argv[2])[0][0]
+job = runner.Job(test, "release", sys.argv[2] + "/logs", {})
+while not (child := process.read_text(sys.argv[2] + "/test_stubborn.py.pid")):
+    time.sleep(0.01)
+job.kill()
+print(child, job.finish().status)
+'''
+
+
 # Each test waits until as many have begun as may run at a time, however long a busy machine takes for that.
 KINDS = '''# SPDX-License-Identifier: Apache-2.0
 import glob, os, time
@@ -360,6 +386,11 @@ def kinds():
     check(all(first[1] <= then[0] for first, then in zip(order, order[1:])), f"order: {order}")
 
 
+def await_end(pid):
+    wait_until(lambda: read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] in ([], ["Z"]), 5,
+               "the process of the test that died to end")
+
+
 @test("the runner reports what fails, hangs, dies, skips or leaves something behind", timeout=60)
 def runner_reports():
     folder = os.path.join(tmpdir(), "inner")
@@ -376,5 +407,18 @@ def runner_reports():
             "skip cannot be tried"]), f"outcomes ({error})")
     child = read_text(os.path.join(folder, "test_inner.py.pid"))
     check(child, "the test that dies has started no process")
-    wait_until(lambda: read_text(f"/proc/{child}/stat").rpartition(")")[2].split()[:1] in ([], ["Z"]), 5,
-               "the process of the test that died to end")
+    await_end(child)
+
+
+@test("a test that has to be killed takes along what has begun a session of its own")
+def killed():
+    folder = os.path.join(tmpdir(), "killed")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "test_stubborn.py"), "w", encoding="utf-8") as file:
+        file.write(STUBBORN)
+    library = os.path.join(repository_root(), "tests", "lib")
+    status, out, error = run([sys.executable, "-c", KILLER, library, folder])
+    eq((status, error), (0, ""), "the runner")
+    child, outcome = out.split()
+    eq(outcome, "FAIL", "the outcome")
+    await_end(child)

@@ -194,10 +194,10 @@ def children_of(pid):
             for child in read_text(f"/proc/{pid}/task/{task}/children").split()]
 
 
-def children():
-    """Pids of the descendants of this process, deepest last. With the subreaper flag set, orphans are among
+def descendants(pid):
+    """Pids of the processes below this one, deepest last. If it has the subreaper flag, orphans are among
     them."""
-    found, frontier = [], [os.getpid()]
+    found, frontier = [], [pid]
     while frontier:
         below = children_of(frontier.pop(0))
         found += below
@@ -209,7 +209,7 @@ def kill_leftovers():
     """Kills and reaps every descendant; returns the command lines of those that were still running."""
     names = []
     for _ in range(100):
-        alive = children()
+        alive = descendants(os.getpid())
         if not alive:
             break
         for pid in alive:

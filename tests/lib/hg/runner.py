@@ -95,10 +95,11 @@ class Job:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self):
-        """Kills the test with all its processes, which are in its group."""
-        for kill in (os.killpg, os.kill):
+        """Kills the test with all its processes: its group and, as long as it lives, what has left that."""
+        below = process.descendants(self.pid)
+        for kill, pid in ((os.killpg, self.pid), *((os.kill, pid) for pid in (self.pid, *below))):
             try:
-                kill(self.pid, signal.SIGKILL)
+                kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
 
