@@ -366,5 +366,7 @@ def upgraded():
     answer(upstream, held)
     eq(gateway.wait(10), 0, "exit status of the old one")
     client = gateway.client().request("GET", "/new", host="a")
-    answer(backend.accept(), client)
+    upstream = backend.accept()
+    eq(upstream.read_request().target, "/new", "what the new one sends")
+    answer(upstream, client)
     new_process.stop()
