@@ -41,7 +41,7 @@ def keys():
     check("config, gateways, routes" in explain()[1], "the whole file")
 
 
-@test("each key of the reference, by its path, has the default that the reference shows")
+@test("keys of every table of the reference, by their paths, have the defaults that it shows")
 def reference():
     with open(repository_root() + "/config/README.md", encoding="utf-8") as file:
         text = file.read()
