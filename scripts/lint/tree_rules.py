@@ -158,10 +158,10 @@ def compile_header(job):
 
 
 def first_includes(tree, sources):
-    """What these C files include first: the compiler has shown that it needs nothing before it."""
+    """What these C files begin with: the compiler has shown that it needs nothing before it."""
     for path in sources:
         if path.endswith(".c"):
-            directive = re.search(r"(?m)^\s*#.*", tree.code(path))
+            directive = re.match(r"\s*#.*", tree.code(path))
             yield from (name for line, _, name in tree.includes(path)[:1]
                         if directive and line == line_of(tree.code(path), directive.end()))
 
@@ -177,12 +177,12 @@ def check_headers(tree):
     jobs = []
     compiled = set(first_includes(tree, commands["SOURCES"].split()))
     for path in tree.paths:
-        if not path.endswith(".h") or matches(path, tables.UNMEASURED) or path in compiled:
+        if not path.endswith(".h") or matches(path, tables.UNMEASURED):
             continue
         in_kernel = path.startswith("bpf/")
         if in_kernel and not any(p.endswith(".bpf.c") for p in tree.paths):
             continue
-        if not in_kernel or path == "bpf/abi.h":
+        if path not in compiled and (not in_kernel or path == "bpf/abi.h"):
             jobs.append((path, ours))
         if in_kernel:
             jobs.append((path, bpf))
