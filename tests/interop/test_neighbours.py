@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs of others behind and before the same-host lanes: bodies and ends are those of TCP."""
 import ctypes
+import errno
 import filecmp
 import os
 import shutil
 import signal
 import socket
+import stat
 
 from hg import *
 from hg.framework import repository_root, tmpdir
@@ -15,6 +17,7 @@ from programs import PROGRAMS, answers, family
 
 SIZE = 20 << 20
 PIDFD_GETFD = 438  # the system call, on every architecture
+LIBC = ctypes.CDLL(None, use_errno=True)
 LANES = {
     "off": "mode: off",
     "splice": "lanes: [pipe, sockmap]",
@@ -146,6 +149,19 @@ def cells_of(line):
     return [cell.strip() for cell in line.strip("| ").split("|")]
 
 
+def socket_of(pidfd, number):
+    """The socket behind a descriptor of another process. None: it is no socket, or was just closed."""
+    fd = LIBC.syscall(PIDFD_GETFD, pidfd, number, 0)
+    if fd < 0:
+        if ctypes.get_errno() in (errno.EPERM, errno.ENOSYS):
+            skip("needs CAP_SYS_PTRACE, and no filter of system calls that forbids pidfd_getfd()")
+        return None
+    if stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return socket.socket(fileno=fd)
+    os.close(fd)
+    return None
+
+
 def shrink_buffers(process, port, size):
     """Sets SO_RCVBUF of the sockets by which children of a process are connected to a port; returns how many.
 
@@ -155,9 +171,10 @@ def shrink_buffers(process, port, size):
     for pid in family(process.pid)[1:]:
         pidfd = os.pidfd_open(pid)
         for number in map(int, os.listdir(f"/proc/{pid}/fd")):
-            if not os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:"):
+            found = socket_of(pidfd, number)
+            if not found:
                 continue
-            with socket.socket(fileno=ctypes.CDLL(None).syscall(PIDFD_GETFD, pidfd, number, 0)) as found:
+            with found:
                 if found.family == socket.AF_INET and is_connected(found, port):
                     found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
                     count += 1
