@@ -54,7 +54,11 @@ TEST(both_ends_leave_where_tcp_is_cheaper)
 	assert_int_equal(tcp_received(pair.app), 1000);
 	bypass_read_left(local, left);
 	assert_int_equal(left[LOCAL_REASON_COST], 1);
+	assert_int_equal(bypass_count(local), 0);
+	/* It keeps its slots, which are no directions of lane direct. */
+	assert_int_equal(local_count_directions(local), 0);
 	pair_close(&pair);
+	assert_int_equal(local_count_directions(local), 0);
 	local_free(local);
 }
 

@@ -214,6 +214,8 @@ TEST(a_bypass_that_was_about_to_leave_leaves)
 	assert_int_equal(bypass_resume(&again, worker, pair.own, &received), 0);
 	assert_true(again.has_left);
 	assert_false(is_in_map(local, again.far_cookie));
+	assert_int_equal(bypass_count(local), 0);
+	assert_int_equal(local_count_directions(local), 0);
 	pair_send(pair.own, 1, 0, 100);
 	assert_true(pair_expect(pair.app, 1, 0, 100));
 	bypass_stop(&again);

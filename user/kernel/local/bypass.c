@@ -139,6 +139,7 @@ int bypass_start(struct bypass *bypass, struct local_worker *worker, int fd)
 			bpf_map_delete_elem(local->map_fds[LOCAL_MAP_SOCKETS], &new.far_cookie);
 		return error;
 	}
+	atomic_fetch_add(&local->bypass_slots, 2);
 	atomic_fetch_add(&local->bypass_count, 1);
 	*bypass = new;
 	bypass_enter(bypass);
@@ -153,6 +154,8 @@ void bypass_stop(struct bypass *bypass)
 	__atomic_store_n(&bypass->out->user.mode, LOCAL_MODE_CLOSED, __ATOMIC_RELEASE);
 	maps_leave(bypass);
 	list_remove(&bypass->waiting);
+	/* First, so that local_count_directions() is never less than 0. */
+	atomic_fetch_sub(&bypass->local->bypass_slots, 2);
 	local_slot_give(bypass->local, bypass->in_slot);
 	local_slot_give(bypass->local, bypass->out_slot);
 	if (!bypass->has_left)

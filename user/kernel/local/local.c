@@ -305,8 +305,7 @@ uint32_t local_count_directions(struct local *local)
 	uint32_t count;
 
 	pthread_mutex_lock(&local->lock);
-	count = local->slot_count - local->free_count - local->left_count -
-		2 * atomic_load(&local->bypass_count);
+	count = local->slot_count - local->free_count - local->left_count - atomic_load(&local->bypass_slots);
 	pthread_mutex_unlock(&local->lock);
 	return count;
 }

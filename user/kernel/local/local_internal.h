@@ -51,6 +51,7 @@ struct local {
 	atomic_uint_fast64_t bypass_failures[LOCAL_REASON_COUNT];
 	atomic_uint_fast64_t bypass_left[LOCAL_REASON_COUNT]; /* bypass_leave() */
 	atomic_uint bypass_count; /* connections that bypass TCP now */
+	atomic_uint bypass_slots; /* two for each of them, and for each that has left the lane */
 	pthread_mutex_t lock; /* protects the ring of free slots and ring_is_taken */
 	struct local_free_slot *free_slots; /* owner; ring of slot_count, oldest first */
 	uint32_t free_first, free_count;

@@ -290,6 +290,7 @@ int bypass_resume(struct bypass *bypass, struct local_worker *worker, int fd, ui
 		error = directions_find(&new);
 	if (error)
 		return error;
+	atomic_fetch_add(&local->bypass_slots, 2);
 	atomic_fetch_add(&local->bypass_count, 1);
 	*bypass = new;
 	bypass_enter(bypass);
