@@ -86,13 +86,28 @@ static __always_inline void lane_set(struct local_kernel *k, void *falls, enum l
 }
 
 /*
- * Counts before the redirect, then checks mode again. User space stores mode, then reads the counters; with
- * the full barrier of the atomic add, either user space sees these bytes or we see that it has closed the
- * gate.
+ * An atomic operation that returns a value is a full barrier on every CPU. One whose value is unused becomes
+ * another instruction, which orders nothing on arm64.
+ */
+static __always_inline void add_with_barrier(__u64 *count, __u64 more)
+{
+	__u64 before = __sync_fetch_and_add(count, more);
+
+	asm volatile("" ::"r"(before));
+}
+
+static __always_inline void barrier_full(struct local_kernel *k)
+{
+	add_with_barrier(&k->lane_bytes[LOCAL_LANE_COPY], 0);
+}
+
+/*
+ * Counts before the redirect, then checks mode again. User space stores mode, then reads the counters: either
+ * it sees these bytes, or we see that it has closed the gate.
  */
 static __always_inline bool lane_enter(const struct message *m, enum local_lane lane)
 {
-	__sync_fetch_and_add(&m->record->kernel.lane_bytes[lane], (__u64)m->size);
+	add_with_barrier(&m->record->kernel.lane_bytes[lane], (__u64)m->size);
 	return LOAD(m->record->user.mode) == LOCAL_MODE_OPEN;
 }
 
@@ -116,14 +131,6 @@ static __always_inline __u32 position_of(__u32 write_seq, const struct local_rec
 static __always_inline __s32 behind_bytes(const struct local_user *u, __u32 position)
 {
 	return (__s32)(position - u->first_seq - (__u32)LOAD(u->forwarded_bytes));
-}
-
-/* An atomic operation that returns a value is a full barrier on every CPU. */
-static __always_inline void barrier_full(struct local_kernel *k)
-{
-	__u64 before = __sync_fetch_and_add(&k->lane_bytes[LOCAL_LANE_COPY], 0);
-
-	asm volatile("" ::"r"(before));
 }
 
 static __always_inline enum local_reason message_is_behind(const struct message *m)
@@ -497,8 +504,8 @@ int BPF_PROG(local_read, struct sock *sk, int len, int flags)
 	out = bpf_map_lookup_elem(&local_records, &slot.index);
 	if (!out || LOAD(out->user.generation) != slot.generation)
 		return 0;
-	/* A full barrier between the queue, which is shorter now, and `waits`: see bypass_wait(). */
-	__sync_fetch_and_add(&out->kernel.falls, 0);
+	/* Between the queue, which is shorter now, and `waits`: see bypass_wait(). */
+	barrier_full(&out->kernel);
 	sender_tell(out, &slot, sk);
 	return 0;
 }
