@@ -44,7 +44,7 @@ enum local_mode {
 
 /* note: the last refusal asks that the receiver leave the lane (bypass_refuses()). */
 #define LOCAL_LEAVES 1u
-/* note: the sender has called sendfile(2) or splice(2). */
+/* note: the sender has called sendfile(2). Who calls splice(2) with a pipe of its own is not known. */
 #define LOCAL_SENDS_FILES 2u
 
 /* A reused index gets a new generation, so that an old handle finds nothing. */
@@ -189,5 +189,5 @@ struct local_lane_event {
  * about 980 bytes whatever the message's size, and charges nobody for it.
  */
 #define LOCAL_MESSAGE_BYTES 1024u
-/* sendfile() passes a file in messages of up to 64 KiB. */
+/* Since Linux 6.5, sendfile() passes a file in messages of up to 64 KiB. */
 #define LOCAL_FILE_MESSAGE_BYTES (16u * 1024)

@@ -19,20 +19,22 @@ def send_file(upstream, file, size):
         sent += os.sendfile(upstream.socket.fileno(), file.fileno(), sent, size - sent)
 
 
-@test("connections leave for good after files in a row that cost less through TCP: others stay, and where "
-      "only the backend agreed longer ones leave, too", needs=NEEDS)
+@test("connections leave for good after files in a row that cost less through TCP: others stay, as all do "
+      "without lane pipe, and where only the backend agreed longer ones leave, too", needs=NEEDS)
 def by_cost():
     file = tempfile.TemporaryFile()
     file.write(pattern(2 * MIB))
     file.flush()
     short, dear, long = 100000, 300000, 2 * MIB
-    for name, sizes, want in (("port", [dear] * 6, ("pipe", None, 2)),
-                              ("port", [short] * 6, ("copy", "client/backend", 0)),
-                              ("port", [dear, dear, dear, short] * 2, ("copy", "client/backend", 0)),
-                              ("port", [long] * 6, ("copy", "client/backend", 0)),
-                              ("back", [long] * 6, ("pipe", None, 1))):
+    for name, pipe, sizes, want in (("port", "pipe, ", [dear] * 6, ("pipe", None, 2)),
+                                    ("port", "", [dear] * 6, ("copy", "client/backend", 0)),
+                                    ("port", "pipe, ", [short] * 6, ("copy", "client/backend", 0)),
+                                    ("port", "pipe, ", [dear, dear, dear, short] * 2,
+                                     ("copy", "client/backend", 0)),
+                                    ("port", "pipe, ", [long] * 6, ("copy", "client/backend", 0)),
+                                    ("back", "pipe, ", [long] * 6, ("pipe", None, 1))):
         backend, upstream = Backend(), None
-        gateway = Gateway(SHARED, origin=backend, pace="adaptive: true", workers=1)
+        gateway = Gateway(SHARED.replace("pipe, ", pipe), origin=backend, pace="adaptive: true", workers=1)
         need_lane(gateway, "bypass")
         client = gateway.client(gateway.port if name == "port" else gateway.ports[name])
         for size in sizes:
