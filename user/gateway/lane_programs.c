@@ -2,6 +2,7 @@
 #include "user/gateway/lane_programs.h"
 
 #include "user/base/json_writer.h"
+#include "user/kernel/common/probe.h"
 #include "user/kernel/local/local_programs.h"
 
 static void program_write(struct json_writer *w, const struct local_program *program)
@@ -37,7 +38,7 @@ void lane_programs_write(const struct kernel_lanes *lanes, struct text *out)
 	json_open_object(&w, NULL);
 	json_string_or_null(&w, "unavailable",
 			    lanes->local ? SPAN("")
-			    : why->len	 ? text_span(why)
+			    : why->len	 ? probe_reasons(why)
 					 : SPAN("switched off by config.splice"));
 	json_open_array(&w, "programs");
 	for (size_t i = 0; i < count; i++)

@@ -74,7 +74,7 @@ static int arguments_parse(int argc, char **argv, struct ctl_arguments *a)
 
 static int fail(struct text *why)
 {
-	struct span text = text_span(why);
+	struct span text = probe_reasons(why);
 
 	fprintf(stderr, "headgate bpf: %.*s\n", SPAN_FMT(text));
 	return 1;
