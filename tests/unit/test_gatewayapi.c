@@ -148,6 +148,31 @@ TEST(two_objects_of_one_name_name_both_places)
 	config_case_done(&c);
 }
 
+/* `namespace` is no misspelt `name`, and a key that nobody has checked has no message of its own. */
+TEST(what_is_missing_beside_a_similar_key_is_said_after_another_error_too)
+{
+	static const struct {
+		const char *text, *words;
+	} rows[] = {
+		{ "{apiVersion: v1, Kind: Service}\n", "\"kind\" is missing" },
+		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {Name: g}}\n",
+		  "\"name\" is missing" },
+		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: "
+		  "{parentRefs: [{name: g}], rules: [{backendRefs: [{namespace: b, port: 80}]}]}}\n",
+		  "\"name\" is missing" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		char text[400];
+
+		snprintf(text, sizeof(text), "{apiVersion: v1}\n---\n%s", rows[i].text);
+		config_case_text(&c, text);
+		config_case_says(&c, CONFIG_ERROR, "a.yaml:3:", rows[i].words);
+		config_case_done(&c);
+	}
+}
+
 /* -------------------------------------------------------------------------------- routes and listeners */
 
 #define GATEWAY                                                                                              \

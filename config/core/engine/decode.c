@@ -220,19 +220,17 @@ const struct yaml_node *decode_get(const struct yaml_node *map, const char *key)
 }
 
 /*
- * A misspelt key has been reported with a suggestion: do not report it as missing, too. `namespace` beside
- * `name` is another key.
+ * A misspelt key has been reported with a suggestion: do not report it as missing, too. In an object it has a
+ * fault then; a similar key without one is another key, such as `namespace`, or nobody has checked it.
  */
 static bool is_misspelt(const struct decoder *d, const struct yaml_node *map, const char *key)
 {
-	struct span wanted = span_str(key);
-
 	if (d->report->count[CONFIG_ERROR] == 0)
 		return false;
 	yaml_each(member, map) {
-		bool is_longer = span_starts(member->key, wanted) && member->key.len > wanted.len + 2;
+		bool is_reported = member->fault || !d->report->is_per_object;
 
-		if (!span_eq(member->key, wanted) && !is_longer && suggest(d, member->key, &key, 1))
+		if (is_reported && !span_eq(member->key, span_str(key)) && suggest(d, member->key, &key, 1))
 			return true;
 	}
 	return false;
