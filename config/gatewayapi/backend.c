@@ -254,14 +254,12 @@ void backends_decode(struct manifests *m)
  * Policies are decoded before backends, which they may refuse: what they ask is decoded when they name it.
  * Only what they can ask: other backends name Services, which a later policy may refuse.
  */
-static const struct named_backend *find_backend(struct manifests *m, const struct manifest_ref *target)
+static const struct named_backend *find_backend(struct manifests *m, const struct manifest_object *object)
 {
-	const struct manifest_object *object =
-		manifest_find(m, MANIFEST_BACKEND, target->namespace, target->name);
-	struct named_backend *named = object ? find_added(m, object) : NULL;
+	struct named_backend *named = find_added(m, object);
 	bool *outer = m->decoder->lacks_guard;
 
-	if (!object || named || !decode_get(object->spec, "static"))
+	if (named || !decode_get(object->spec, "static"))
 		return named;
 	/* What it lacks, its user does not. */
 	m->decoder->lacks_guard = NULL;
@@ -271,6 +269,17 @@ static const struct named_backend *find_backend(struct manifests *m, const struc
 }
 
 #define NOT_A_SERVICE "it is no service that a policy can ask"
+#define IS_GUARDED                                                                                           \
+	"it has extAuth, authorization or mcp among its policies, which guard only requests of routes"
+
+/* Such policies may name backends themselves: a circle of them would have no end. */
+static bool is_guarded(const struct manifest_object *object)
+{
+	const struct yaml_node *policies = decode_get(object->spec, "policies");
+
+	return decode_get(policies, "extAuth") || decode_get(policies, "authorization") ||
+	       decode_get(policies, "mcp");
+}
 
 /* Why this backend cannot serve this user; NULL: it can. */
 static const char *unfit_reason(const struct backend *backend, enum backend_user user)
@@ -292,14 +301,19 @@ static const char *unfit_reason(const struct backend *backend, enum backend_user
 static bool named_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_ref *target,
 		      enum backend_user user, struct backend_ref *ref)
 {
-	const struct named_backend *named = find_backend(m, target);
+	const struct manifest_object *object =
+		manifest_find(m, MANIFEST_BACKEND, target->namespace, target->name);
+	const struct named_backend *named;
 	const char *reason;
 
-	if (!named)
+	if (!object)
 		return service_ref_invalid(m, node, ref, target,
-					   manifest_find(m, MANIFEST_BACKEND, target->namespace, target->name)
-						   ? NOT_A_SERVICE
-						   : "BackendNotFound: there is no such AgentgatewayBackend");
+					   "BackendNotFound: there is no such AgentgatewayBackend");
+	if (user == BACKEND_USER_SERVICE && is_guarded(object))
+		return service_ref_invalid(m, node, ref, target, IS_GUARDED);
+	named = find_backend(m, object);
+	if (!named)
+		return service_ref_invalid(m, node, ref, target, NOT_A_SERVICE);
 	if (!named->backend)
 		return service_ref_invalid(m, node, ref, target,
 					   named->invalid_reason

@@ -306,6 +306,11 @@ TEST(a_guard_that_lacks_a_secret_keys_or_a_feature_refuses_its_target_only)
 #define TO_GUARDED                                                                                           \
 	ROUTE(TO_G "rules: [{backendRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: a}]}]")
 #define NAMED_B "group: agentgateway.dev, kind: AgentgatewayBackend, name: b"
+#define ITSELF "group: agentgateway.dev, kind: AgentgatewayBackend, name: a"
+#define B_WITH(policies)                                                                                     \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayBackend, metadata: {name: b}, spec: "     \
+	"{static: {host: a.example, port: 80}, policies: {" policies "}}}\n---\n"
+#define B_ASKS(service) B_WITH("extAuth: {backendRef: {" service "}, grpc: {}}")
 
 TEST(the_order_of_a_file_does_not_matter_to_services_that_policies_ask)
 {
@@ -322,6 +327,15 @@ TEST(the_order_of_a_file_does_not_matter_to_services_that_policies_ask)
 		{ G GUARDED(NAMED_B) NAMED TO_GUARDED, "/ ok\n" },
 		{ G NAMED GUARDED(NAMED_B) TO_GUARDED, "/ ok\n" },
 		{ G GUARDED(NAMED_B) TO_GUARDED, "/ 500\n" },
+		/* Its own guards are for requests of routes, and may ask others in turn. */
+		{ G GUARDED(NAMED_B) B_WITH("http: {requestTimeout: 1s}") TO_GUARDED, "/ ok\n" },
+		{ G GUARDED(NAMED_B) B_ASKS("name: judge, port: 80") TO_GUARDED JUDGE, "/ 500\n" },
+		{ G B_ASKS("name: judge, port: 80") GUARDED(NAMED_B) TO_GUARDED JUDGE, "/ 500\n" },
+		{ G GUARDED(NAMED_B) B_WITH("authorization: {policy: {matchExpressions: ['true']}}")
+			  TO_GUARDED,
+		  "/ 500\n" },
+		{ G GUARDED(NAMED_B) B_ASKS(ITSELF) TO_GUARDED, "/ 500\n" },
+		{ G GUARDED(ITSELF) TO_GUARDED, "/ 500\n" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -346,4 +360,18 @@ TEST(a_service_that_a_policy_refuses_is_not_asked_whatever_the_order_of_the_poli
 	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) ASKED_BY("a"), "/ ok\n");
 	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) REFUSED_BY("a") ASKED_BY("b"), "/ 500\n");
 	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) ASKED_BY("a") REFUSED_BY("b"), "/ 500\n");
+}
+
+#define TOKENS_OF_JUDGE                                                                                      \
+	"mcp: {authentication: {issuer: i, resourceMetadata: {}, jwks: {backendRef: {name: judge, port: "    \
+	"80}, jwksPath: k}}}"
+
+/* Both policies are for backends and name a service, so the order of the file decides who is first. */
+TEST(a_backend_that_is_refused_after_a_policy_has_named_it_is_not_served)
+{
+	serves(G SERVICE JUDGE NAMED ROUTE(TO_G TO_BACKEND)
+		       NAMED_POLICY("a", "kind: Service, name: s, group: ''",
+				    "backend: {extAuth: {backendRef: {" NAMED_B "}, grpc: {}}}")
+			       NAMED_POLICY("b", NAMED_B, "backend: {ai: {}, " TOKENS_OF_JUDGE "}"),
+	       "/ 500\n");
 }
