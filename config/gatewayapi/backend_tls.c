@@ -355,8 +355,8 @@ struct target {
 	const struct source *source;
 	const struct yaml_node *node;
 	struct status_target *status; /* NULL: no memory */
-	struct span name; /* of the Service */
-	bool is_named; /* it is an AgentgatewayBackend instead */
+	struct span name; /* of the Service, or with is_named of the AgentgatewayBackend */
+	bool is_named;
 	uint16_t port; /* 0: all ports */
 	const struct backend_tls *tls;
 };
@@ -454,16 +454,16 @@ static void take_later(struct targets *targets, struct target target, struct spa
 static void decode_known_target(struct targets *targets, struct target target)
 {
 	struct manifests *m = target.source->m;
-	struct span section = text_of(target.node, "sectionName");
-	enum service_port_result result = SERVICE_PORT_UNKNOWN;
+	struct span section = text_of(target.node, "sectionName"),
+		    namespace = target.source->object->namespace;
+	enum manifest_kind kind = target.is_named ? MANIFEST_BACKEND : MANIFEST_SERVICE;
 
-	target.status = status_target_new(m, target.source->object->status,
-					  target.is_named ? MANIFEST_BACKEND : MANIFEST_SERVICE,
-					  target.source->object->namespace, target.name);
-	if (section.len)
-		result = service_port_named(m, target.source->object->namespace, target.name, section,
-					    &target.port);
-	if (section.len && result == SERVICE_PORT_MISSING)
+	target.status = status_target_new(m, target.source->object->status, kind, namespace, target.name);
+	if (target.is_named && target.status && !manifest_find(m, kind, namespace, target.name))
+		status_fail(m->decoder, &target.status->conditions, CONDITION_ACCEPTED, "TargetNotFound",
+			    "there is no AgentgatewayBackend of that name");
+	if (section.len &&
+	    service_port_named(m, namespace, target.name, section, &target.port) == SERVICE_PORT_MISSING)
 		take_later(targets, target, section);
 	else
 		claim(targets, &target, false);
@@ -513,7 +513,7 @@ static void decode_target(struct targets *targets, const struct source *source, 
 	else
 		config_warning(m->decoder->report, node,
 			       "InvalidKind: has no effect: there are no backends of kind %s here; name a "
-			       "Service",
+			       "Service or an AgentgatewayBackend",
 			       QUOTE(kind));
 }
 

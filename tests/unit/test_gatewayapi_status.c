@@ -354,6 +354,11 @@ TEST(policies_have_conditions_for_each_ancestor)
 			       "wellKnownCACertificates: "
 			       "System, newer: 1}}}\n",
 		  "BackendTLSPolicy b at g Accepted=False/Invalid", 1 },
+		{ ROUTED "{" API "kind: BackendTLSPolicy, " META(
+			  "b") "spec: {targetRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, "
+			       "name: none}], validation: {hostname: x.example, wellKnownCACertificates: "
+			       "System}}}\n",
+		  "BackendTLSPolicy b at none Accepted=False/TargetNotFound", 1 },
 	};
 
 	check_all(rows, ARRAY_LEN(rows));
