@@ -26,7 +26,7 @@ struct service_source {
 static void note_lost(const struct service_source *source, const struct yaml_node *node)
 {
 	static const char sentence[] =
-		"nothing reaches this collector, and it gets nothing; name one that exists";
+		"nothing reaches this collector, so nothing is exported to it; name one that exists";
 	struct decoder *d = source->m->decoder;
 
 	config_warning(d->report, node, "%s", sentence);

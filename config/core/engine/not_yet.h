@@ -3,7 +3,8 @@
 
 /*
  * Messages for keys of agentgateway or Gateway API that this gateway does not support: what is lost without
- * them. A key that protects must not be removed lightly, so its message states what to do instead.
+ * them. A key that protects must not be removed lightly, so its message states what to do instead. Where keys
+ * of files and manifests differ, those of manifests are in parentheses.
  */
 #define NOT_YET_WORDS "is not supported yet"
 #define NOT_YET_GUARD_WORDS NOT_YET_WORDS ", and it protects"
@@ -29,8 +30,8 @@
 		"run oauth2-proxy beside the gateway, and let extAuthz ask it")
 #define NOT_YET_MCP_GUARDRAILS \
 	NOT_YET_GUARD_BUT("requests to tools and their responses are not checked", \
-		"mcpAuthorization says who may call which tool, and extAuthz with includeRequestBody shows " \
-		"each request to a service of yours")
+		"mcpAuthorization (mcp.authorization) says who may call which tool, and extAuthz with " \
+		"includeRequestBody (extAuth with forwardBody) shows each request to a service of yours")
 #define NOT_YET_A2A \
 	NOT_YET_BUT("calls between agents are passed on like any other request, with the backend's own " \
 		"address in agent cards", "Leave it out; a route for the card can write the address with " \
@@ -38,7 +39,8 @@
 #define NOT_YET_AI \
 	NOT_YET_GUARD_BUT("requests to models are passed on like any other: no provider's API, no prompt " \
 		"guard, no limit of tokens", \
-		"extAuthz with includeRequestBody shows each prompt to a service of yours")
+		"extAuthz with includeRequestBody (extAuth with forwardBody) shows each prompt to a " \
+		"service of yours")
 #define NOT_YET_AI_BACKEND \
 	NOT_YET_GUARD_BUT("no request is translated for a provider, and none is checked", \
 		"if requests may pass unchanged, write the provider as host: \"api.openai.com:443\" with " \
@@ -48,8 +50,9 @@
 		"the listener"
 #define NOT_YET_BACKEND_AUTH \
 	NOT_YET_BUT("the backend gets no such credentials", \
-		"Write key: {file: ...} for a token that another program renews, passthrough, or " \
-		"credentials; or let a service add the header: extAuthz with includeResponseHeaders")
+		"Write key: {file: ...} (secretRef) for a token that another program renews, passthrough, " \
+		"or credentials; or let a service add the header: extAuthz with includeResponseHeaders " \
+		"(extAuth with allowedResponseHeaders)")
 #define NOT_YET_BACKEND_TUNNEL NOT_YET("backends are connected directly, not through a proxy")
 #define NOT_YET_INFERENCE_ROUTING NOT_YET("endpoints are chosen as for any other backend")
 #define NOT_YET_COMPRESSION NOT_YET("responses keep the encoding that the backend chose")
