@@ -111,6 +111,7 @@ frontendPolicies:
     eq(client.response("POST").body, b"the answer", "the answer")
     record = gateway.wait_log(lambda r: r.get("resumed") == "true")
     eq(record["seen"], "a /slow/x?y=1 HTTP/1.1", "the field")
+    eq([key for key in record if key.startswith("backend.")], ["backend.head"], "times of the backend")
     wait_until(lambda: gateway.metrics()("agentgateway_requests_total", seen="/slow/x") == 1, 10, "the label")
 
 
