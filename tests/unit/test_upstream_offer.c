@@ -3,6 +3,7 @@
 #include "tests/unit/pool_play.h"
 
 #include "tests/unit/h2_play.h"
+#include "user/base/clock.h"
 #include "user/base/quota.h"
 #include "user/upstream/upstream_h2.h"
 
@@ -21,6 +22,7 @@ struct offer_scene {
 	struct quota_table *table;
 	struct quota *quota;
 	struct h2_session *peer;
+	uint32_t streams; /* that it allows */
 	struct buf out;
 	int far;
 	struct pending_waiter first;
@@ -45,20 +47,42 @@ static void on_first(struct pending_waiter *waiter)
 	(void)waiter;
 }
 
+static void turn_until(bool (*is_so)(void))
+{
+	uint64_t give_up_ms = clock_now_ms() + PAIR_WAIT_MS;
+	char bytes[4096];
+	ssize_t len;
+
+	while (!is_so()) {
+		assert_true(clock_now_ms() < give_up_ms);
+		play_for(offers.scene->proxy.loop, 1);
+		while ((len = recv(offers.far, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+			assert_int_equal(h2_session_feed(offers.peer, span_of(bytes, (size_t)len), 1000), 0);
+	}
+}
+
+/* The setting of the backend counts here when its acknowledgment has come. */
+static bool is_allowed(void)
+{
+	return nghttp2_session_get_local_settings(offers.peer->library,
+						  NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) == offers.streams;
+}
+
+static bool has_ended(void)
+{
+	return offers.upstream->h2->is_dead;
+}
+
 /* What the backend has to say arrives. */
 static void serve(void)
 {
-	char bytes[4096];
 	ssize_t len;
 
 	assert_int_equal(h2_session_output(offers.peer, &offers.out, SIZE_MAX), 0);
 	len = send(offers.far, buf_span(&offers.out).data, buf_len(&offers.out), MSG_NOSIGNAL);
 	assert_int_equal(len, buf_len(&offers.out));
 	buf_consume(&offers.out, (size_t)len);
-	for (int i = 0; i < 3; i++)
-		play_for(offers.scene->proxy.loop, 1);
-	while ((len = recv(offers.far, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
-		assert_int_equal(h2_session_feed(offers.peer, span_of(bytes, (size_t)len), 1000), 0);
+	turn_until(is_allowed);
 }
 
 static void allow(uint32_t streams)
@@ -66,6 +90,7 @@ static void allow(uint32_t streams)
 	nghttp2_settings_entry entry = { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams };
 
 	assert_int_equal(nghttp2_submit_settings(offers.peer->library, NGHTTP2_FLAG_NONE, &entry, 1), 0);
+	offers.streams = streams;
 	serve();
 }
 
@@ -126,7 +151,7 @@ static int offer_make(void **state)
 	offers.quota = quota_hold(offers.table, SPAN("b"));
 	offers.endpoint = endpoint_of(offers.scene);
 	offers.upstream = connect_one(offers.scene, offers.endpoint, &offers.far);
-	options.max_streams = 2;
+	options.max_streams = offers.streams = 2;
 	offers.peer = h2_session_create(&options);
 	assert_true(offers.quota && offers.peer);
 	assert_int_equal(upstream_h2_start(offers.upstream), 0);
@@ -243,9 +268,7 @@ OFFER_TEST(a_connection_that_has_ended_offers_none)
 	decline(&offers.guests[0]);
 	decline(&offers.guests[1]);
 	assert_int_equal(shutdown(offers.far, SHUT_RDWR), 0);
-	for (int i = 0; i < 3; i++)
-		play_for(offers.scene->proxy.loop, 1);
-	assert_true(offers.upstream->h2->is_dead);
+	turn_until(has_ended);
 	upstream_h2_leave(offers.upstream);
 	assert_int_equal(offers.wakes, 2);
 	leave_line(2);
