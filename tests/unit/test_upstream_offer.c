@@ -5,6 +5,7 @@
 #include "tests/unit/h2_play.h"
 #include "user/base/clock.h"
 #include "user/base/quota.h"
+#include "user/upstream/upstream_choice.h"
 #include "user/upstream/upstream_h2.h"
 
 enum { GUESTS = LIMIT_H2_DECLINED_OFFERS + 4 };
@@ -273,4 +274,39 @@ OFFER_TEST(a_connection_that_has_ended_offers_none)
 	assert_int_equal(offers.wakes, 2);
 	leave_line(2);
 	end_streams();
+}
+
+/* Why the only endpoint is chosen: by a request that needs a stream, or with so many connections to it. */
+static enum choice_reason choose(bool needs_stream, uint64_t endpoint_most)
+{
+	struct upstream_pool *pool = &offers.scene->proxy.pool;
+	struct endpoint endpoint = offers.scene->backend;
+	struct backend backend = { .endpoint_list = &endpoint, .endpoint_count = 1 };
+	struct upstream_choice choice = { .backend = &backend,
+					  .wants = &offers.scene->wants,
+					  .needs_stream = needs_stream,
+					  .endpoint_most = endpoint_most,
+					  .last = UINT32_MAX };
+
+	endpoint.weight = 1;
+	endpoint.quota = offers.quota;
+	assert_ptr_equal(upstream_choose(pool, &choice), offers.endpoint);
+	upstream_pool_leave(pool, offers.endpoint);
+	return choice.reason;
+}
+
+OFFER_TEST(an_idle_connection_needs_a_place_so_it_is_no_stream_for_a_request_that_may_take_none)
+{
+	struct upstream_pool *pool = &offers.scene->proxy.pool;
+
+	serve();
+	assert_int_equal(choose(true, 0), CHOICE_LEAST_REQUESTS);
+	assert_int_equal(choose(false, 1), CHOICE_LEAST_REQUESTS);
+	end_streams();
+	assert_ptr_equal(upstream_pool_share(pool, offers.endpoint), offers.upstream);
+	assert_int_equal(choose(true, 0), CHOICE_ALL_FULL);
+	/* Another worker has the only connection that the endpoint may have. */
+	assert_true(quota_take_connection(offers.quota, (struct quota_most){ 1, 1 }));
+	assert_int_equal(choose(false, 1), CHOICE_ALL_FULL);
+	quota_give_connection(offers.quota);
 }

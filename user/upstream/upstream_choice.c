@@ -33,7 +33,7 @@ static const struct endpoint_health *health_of(const struct upstream_choice *cho
 	return choice->panics ? NULL : endpoint->health;
 }
 
-/* An open connection that takes another stream needs no further one. */
+/* A connection in use that takes another stream needs no place; an idle one does. */
 static bool is_full(struct upstream_pool *pool, const struct upstream_choice *choice,
 		    const struct endpoint *endpoint)
 {

@@ -19,7 +19,7 @@ struct upstream_choice {
 	 */
 	uint32_t last;
 	uint64_t endpoint_most; /* connections in use to one endpoint (circuitBreaker.perEndpoint); 0: any */
-	bool needs_stream; /* only an open HTTP/2 connection serves it: endpoints without one are full */
+	bool needs_stream; /* only an HTTP/2 connection in use serves it: endpoints without one are full */
 	struct list *announced; /* records of the client (upstream_pool_announce()); NULL: none */
 	bool has_hash;
 	uint64_t hash; /* of the key of the request, if the backend chooses by hash */

@@ -348,7 +348,9 @@ static struct upstream_h2 *endpoint_shareable(const struct upstream_endpoint *en
 
 bool upstream_pool_can_share(const struct upstream_endpoint *endpoint)
 {
-	return endpoint_shareable(endpoint) != NULL;
+	const struct upstream_h2 *h2 = endpoint_shareable(endpoint);
+
+	return h2 && h2->quota;
 }
 
 struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint)

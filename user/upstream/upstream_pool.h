@@ -163,6 +163,7 @@ struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_
 				    bool may_repeat);
 /* Returns an HTTP/2 connection that takes one more stream, or NULL. */
 struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+/* True if that connection is counted already, because it is in use: its stream needs no place. */
 bool upstream_pool_can_share(const struct upstream_endpoint *endpoint);
 /*
  * Call when the HTTP/2 connection that others wait for has its SETTINGS, which tell how many streams it
