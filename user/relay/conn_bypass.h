@@ -8,7 +8,7 @@ struct local_worker;
 /*
  * Makes the connection bypass TCP in both directions from now on, until it is closed, if the process at the
  * other end is known to be on this host (user/kernel/local/bypass.h). Lane sockmap cannot use it then, nor
- * can lane pipe read from it unless conn_choose_tcp() has let it leave.
+ * can lane pipe read from it until it has left by cost.
  * Returns 0, also if it bypasses TCP already; -ENOMEM; -EBUSY with TLS, or while such a lane uses it;
  * -EOPNOTSUPP if it was resumed from another process: how much was read of it is unknown, so its end could
  * not be verified; or -errno of bypass_start(): after -EAGAIN, try again later.
