@@ -204,18 +204,36 @@ def removed():
     collector = otlp_api.HttpCollector(lambda _: (200, [], b"") if is_willing.is_set() else (503, [], b""))
     log = "accessLog: {otlp: {host: '%s', protocol: http}}" % collector.address
     config = traced(collector.address, ["protocol: http", "randomSampling: true"]) + "config: {logging: {}}\n"
-    gateway, _ = play(config.replace("  tracing:", "  %s\n  tracing:" % log))
-    late = gateway.client().send(b"POST /status/200 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+    both, neither = config.replace("  tracing:", "  %s\n  tracing:" % log), config[config.index("binds:"):]
+    gateway, _ = play(both)
+
+    def ended(*results):
+        metrics = gateway.metrics()
+        return [sum(metrics("headgate_export_records_total", signal=signal, result=result)
+                    for result in results) for signal in ("traces", "logs")]
+
+    is_willing.set()
     gateway.fetch("/get")
-    wait_until(lambda: collector.calls >= 2, 20, "a call for each signal")
-    gateway.reload(config[config.index("binds:"):])
-    for signal in ("traces", "logs"):
-        wait_until(lambda: gateway.metrics()("headgate_export_records_total", signal=signal,
-                                             result="shutdown") >= 1, 60, f"dropped {signal}")
+    gateway.reload(neither)
+    wait_until(lambda: ended("sent", "shutdown") == [2, 1], 20, "what waits is sent at once")
+    is_willing.clear()
+    sent, calls = ended("sent"), collector.calls
+    gateway.reload(both)
+    gateway.fetch("/get")
+    wait_until(lambda: collector.calls >= calls + 2, 20, "a call for each signal")
+    # Now the time of the collector before is over; what came for this one is not dropped.
+    is_willing.set()
+    wait_until(lambda: ended("sent") == [sent[0] + 2, sent[1] + 1], 20, "a repetition for each signal")
+    is_willing.clear()
+    late = gateway.client().send(b"POST /status/200 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+    dropped = ended("shutdown")
+    gateway.fetch("/get")
+    gateway.reload(neither)
+    wait_until(lambda: all(now > then for now, then in zip(ended("shutdown"), dropped)), 60, "dropped")
     is_willing.set()
     late.send(b"x")
     eq(late.response().status, 200, "a request that is older than the reload")
-    gateway.wait_log(count=2)
+    gateway.wait_log(count=4)
     gateway.stop()
     # A call that was cut off may come only now; it is about the other request.
     records = str(collector.spans.all() + collector.logs.all())

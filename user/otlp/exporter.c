@@ -527,14 +527,18 @@ static void send_rest(struct exporter *exporter)
 void exporter_retarget(struct exporter *exporter, struct snapshot *snapshot, const struct otlp_target *target)
 {
 	/* A worker that ends sends to the last one. */
-	if (exporter->on_end || !exporter->snapshot)
+	if (exporter->on_end)
 		return;
-	if (!target) {
+	/* Also if all was sent in time: what comes now has a collector. */
+	if (target)
+		timer_cancel(timers_of(exporter), &exporter->end_timer);
+	if (!exporter->snapshot)
+		return;
+	if (target)
+		hold_snapshot(exporter, snapshot, target);
+	/* A later configuration without a collector gives the last one no more time. */
+	else if (!timer_is_armed(&exporter->end_timer))
 		send_rest(exporter);
-		return;
-	}
-	timer_cancel(timers_of(exporter), &exporter->end_timer);
-	hold_snapshot(exporter, snapshot, target);
 }
 
 bool exporter_finish(struct exporter *exporter, void (*on_end)(void *context), void *context)
