@@ -10,6 +10,7 @@
 #include "policy/guard/remote_limit.h"
 #include "policy/guard/size.h"
 #include "policy/guard/transform_case.h"
+#include "user/base/check.h"
 
 #define CONNECTION GUARD_PHASE_CONNECTION
 #define GATEWAY GUARD_PHASE_GATEWAY
@@ -109,6 +110,27 @@ int guard_apply(const struct fields *from, struct fields *response)
 	return error;
 }
 
+/* Of which a response has one at most (RFC 9110 5.3). name: in lower case. */
+static bool is_single(struct span name)
+{
+	static const struct span names[] = { { "age", 3 },
+					     { "content-location", 16 },
+					     { "content-range", 13 },
+					     { "content-type", 12 },
+					     { "date", 4 },
+					     { "etag", 4 },
+					     { "expires", 7 },
+					     { "last-modified", 13 },
+					     { "location", 8 },
+					     { "retry-after", 11 },
+					     { "server", 6 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (span_eq(name, names[i]))
+			return true;
+	return false;
+}
+
 static int apply_addition(const struct guard_addition *addition, struct fields *response)
 {
 	const struct field *field = &addition->field;
@@ -117,8 +139,7 @@ static int apply_addition(const struct guard_addition *addition, struct fields *
 
 	if (action == (is_there ? APPEND_IF_ABSENT : APPEND_REPLACES_ONLY))
 		return 0;
-	/* There can be only one (RFC 9110 8.3). */
-	if (action == APPEND_ALWAYS && field->id == FIELD_CONTENT_TYPE)
+	if (action == APPEND_ALWAYS && is_single(field->name))
 		action = APPEND_REPLACES;
 	if (action == APPEND_REPLACES || action == APPEND_REPLACES_ONLY)
 		fields_remove(response, field->name);

@@ -78,6 +78,8 @@ TEST(a_header_for_the_response_is_added_or_replaces_as_the_service_says)
 		{ "x-a", 0, 0, "new;", "new;" },
 		/* A field of which there can be one. */
 		{ "Content-Type", NONE, 0, "new;", "new;" },
+		{ "Location", NONE, 0, "new;", "new;" },
+		{ "Date", 1, 0, "new;", "new;" },
 		{ "Set-Cookie", NONE, 0, "old;old;new;", "new;" },
 		{ "Set-Cookie", NONE, 2, "new;", "new;" },
 		/* The gateway writes it. */
