@@ -539,6 +539,7 @@ static int read_metadata(struct check *check, const struct guard_facts *facts, s
 int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guard_facts *facts,
 			struct guard_answer *answer)
 {
+	const struct guard_additions before = answer->additions;
 	struct header_modifier *changes;
 	struct check check;
 	int error = read_check(facts->reply->body, &check);
@@ -559,9 +560,14 @@ int ext_authz_grpc_read(const struct ext_authz_policy *policy, const struct guar
 	error = read_ok(check.ok, facts, answer, changes);
 	if (error == -ENOMEM)
 		return error;
-	if (error)
+	if (error) {
+		/* Nothing of it counts: neither for the request nor for the response. */
+		answer->additions = before;
+		if (before.last)
+			before.last->next = NULL;
 		return ext_authz_failed(policy, answer,
 					SPAN("the service asks for a change that cannot be made"));
+	}
 	answer->request = changes;
 	return ext_authz_admit(policy, facts);
 }

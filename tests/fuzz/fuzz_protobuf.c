@@ -65,6 +65,15 @@ static void check_fields(const struct fields *fields)
 	}
 }
 
+static void check_additions(const struct guard_additions *additions)
+{
+	for (const struct guard_addition *at = additions->first; at; at = at->next) {
+		MUST(headers_may_modify(at->field.name));
+		MUST(char_class_is_token(at->field.name));
+		MUST(char_class_is_text(at->field.value));
+	}
+}
+
 static void check_changes(const struct header_modifier *changes)
 {
 	for (uint32_t i = 0; changes && i < changes->set_count; i++) {
@@ -101,6 +110,8 @@ static void check_answer(struct span message, bool is_limit)
 		MUST(answer.status >= 300 && answer.status <= 599);
 	check_fields(&answer.fields);
 	check_fields(answer.response);
+	check_additions(&answer.additions);
+	MUST(verdict == GUARD_PASS || !answer.additions.first);
 	check_changes(answer.request);
 	arena_done(&arena);
 }
