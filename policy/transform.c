@@ -364,8 +364,9 @@ static bool set_authority(struct request_head *head, struct span value)
 	return true;
 }
 
-int transform_set_pseudo(struct request_head *head, const struct path_rules *rules, struct span name,
-			 struct span value, struct arena *arena)
+/* `:method`, `:path` or `:authority`. 1; 0: not a proper value; -ENOMEM. */
+static int set_pseudo(struct request_head *head, const struct path_rules *rules, struct span name,
+		      struct span value, struct arena *arena)
 {
 	if (span_eq(name, SPAN(":method")))
 		return set_method(head, value);
@@ -386,7 +387,7 @@ static int change_request(const struct transform_run *run, const struct path_rul
 	if (result == -ENODATA)
 		result = 0;
 	else if (result == 0)
-		result = transform_set_pseudo(head, rules, name, value, run->arena);
+		result = set_pseudo(head, rules, name, value, run->arena);
 	if (result < 0)
 		return result;
 	count_result(run, result);

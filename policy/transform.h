@@ -40,9 +40,6 @@ int transform_note(const struct transform_side *side, struct expression_facts *f
 int transform_request(const struct transform_side *side, const struct expression_facts *facts,
 		      const struct path_rules *rules, struct request_head *head, struct arena *arena,
 		      struct transform_count *count);
-/* The same for `:method`, `:path` or `:authority` alone. 1; 0: not a proper value; -ENOMEM. */
-int transform_set_pseudo(struct request_head *head, const struct path_rules *rules, struct span name,
-			 struct span value, struct arena *arena);
 /*
  * The same for a response head. `:status` changes only among 200..599 without 204, 205 and 304, whose
  * messages have another framing (RFC 9112 6.3). An expression that gives up has no value, but that of
