@@ -6,6 +6,7 @@
 #include "config/gatewayapi/policy_safety.h"
 #include "config/gatewayapi/policy_target.h"
 #include "config/gatewayapi/status.h"
+#include "config/gatewayapi/target_kind.h"
 #include "config/core/values/policy_value.h"
 #include "config/core/values/values.h"
 #include "policy/guard/guard.h"
@@ -321,25 +322,38 @@ static bool names_service(const struct yaml_node *node)
 	return false;
 }
 
-static bool has_backend(const struct yaml_node *targets)
+/* Whether a policy may ask an object of this kind; one that is misspelt may be meant as such a kind. */
+static bool is_asked(const struct yaml_node *kind)
 {
-	if (!targets)
-		return false;
-	yaml_each(target, targets) {
-		const struct yaml_node *kind = decode_get(target, "kind");
+	struct manifest_ref ref = { 0 };
+	enum manifest_kind object;
+	enum target_kind target;
 
-		if (kind && (span_eq(kind->text, SPAN("Service")) ||
-			     span_eq(kind->text, SPAN("AgentgatewayBackend"))))
+	if (!kind)
+		return true;
+	ref.kind = kind->text;
+	ref.group = target_kind_group(ref.kind);
+	return !target_kind_find(&ref, &object, &target) || target == TARGET_SERVICE ||
+	       target == TARGET_BACKEND;
+}
+
+static bool are_asked(const struct yaml_node *targets)
+{
+	if (!targets || targets->kind != YAML_LIST)
+		return targets;
+	yaml_each(target, targets)
+		if (is_asked(decode_get(target, "kind")))
 			return true;
-	}
 	return false;
 }
 
-/* It has targets that another policy may ask. */
+/* It may have targets that another policy asks. */
 static bool is_for_backends(const struct yaml_node *spec)
 {
-	return has_backend(decode_get(spec, "targetRefs")) ||
-	       has_backend(decode_get(spec, "targetSelectors"));
+	const struct yaml_node *refs = decode_get(spec, "targetRefs"),
+			       *selectors = decode_get(spec, "targetSelectors");
+
+	return (!refs && !selectors) || are_asked(refs) || are_asked(selectors);
 }
 
 enum { POLICY_TURNS = 3 };

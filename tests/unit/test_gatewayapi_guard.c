@@ -351,15 +351,18 @@ TEST_GROUP(NULL, NULL);
 	NAMED_POLICY(name, "kind: Gateway, name: g",                                                         \
 		     "traffic: {extAuth: {backendRef: {name: s, "                                            \
 		     "port: 80}, grpc: {}}}")
-#define REFUSED_BY(name)                                                                                     \
-	NAMED_POLICY(name, "kind: Service, name: s, group: ''",                                              \
-		     "backend: {extAuth: {backendRef: {name: none, port: 80}, grpc: {}}}")
+#define NO_SERVICE "backend: {extAuth: {backendRef: {name: none, port: 80}, grpc: {}}}"
+#define REFUSED_BY(name) NAMED_POLICY(name, "kind: Service, name: s, group: ''", NO_SERVICE)
 
 TEST(a_service_that_a_policy_refuses_is_not_asked_whatever_the_order_of_the_policies)
 {
 	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) ASKED_BY("a"), "/ ok\n");
 	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) REFUSED_BY("a") ASKED_BY("b"), "/ 500\n");
 	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) ASKED_BY("a") REFUSED_BY("b"), "/ 500\n");
+	/* Its error refuses what it is meant for. */
+	serves(G SERVICE NAMED ROUTE(TO_G TO_BACKEND) ASKED_BY("a")
+		       NAMED_POLICY("b", "kind: Servic, name: s, group: ''", NO_SERVICE),
+	       "/ 500\n");
 }
 
 #define TOKENS_OF_JUDGE                                                                                      \
