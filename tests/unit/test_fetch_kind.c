@@ -126,6 +126,91 @@ TEST(documents_that_are_too_deep_or_too_large_are_refused)
 	}
 }
 
+/* One operation beside /p, of a thousand units: # is their number, *a a text, *m a map with a key. */
+static struct repeat_case {
+	const char *name;
+	int bytes; /* of the text and the key */
+	const char *begin, *unit, *end;
+} repeat_cases[] = {
+	{ "values of a list", 600, "post: {requestBody: {content: {application/json: {schema: {enum: [1",
+	  ", *a", "]}}}}}" },
+	{ "values of maps", 600, "post: {requestBody: {content: {application/json: {schema: {default: [1",
+	  ", {b: *a}", "]}}}}}" },
+	{ "keys of maps", 600, "post: {requestBody: {content: {application/json: {schema: {default: [1",
+	  ", *m", "]}}}}}" },
+	{ "keywords", 600, "post: {requestBody: {content: {application/json: {schema: {a: 1", ", k#: *a",
+	  "}}}}}" },
+	{ "properties", 600, "post: {requestBody: {content: {application/json: {schema: {properties: {a: {}",
+	  ", k#: {description: *a}", "}}}}}}" },
+	{ "its description", 300000, "post: {description: *a, x-a: [1", ", 1", "]}" },
+	{ "its only parameter", 300000, "post: {parameters: [{in: query, name: *a}], x-a: [1", ", 1", "]}" },
+	{ "parts of its content type", 1,
+	  "post: {requestBody: {required: true, content: {? 'application/json;", "a=#;", "' : {}}}}" },
+};
+
+static void add_unit(struct text *to, const char *unit, int number)
+{
+	for (; *unit; unit++) {
+		if (*unit == '#')
+			text_fmt(to, "%d", number);
+		else
+			text_char(to, *unit);
+	}
+}
+
+/* More than one tool may have, and less than all of them may. */
+static void an_operation_that_repeats_too_much_is_left_out(void **state)
+{
+	const struct repeat_case *row = *state;
+	struct text text, why, note;
+	struct fetched_value *value;
+
+	text_init(&text);
+	text_init(&why);
+	text_init(&note);
+	text_fmt(&text, "openapi: 3.0.0\na: &a '%0*d'\nm: &m {'%0600d': 1}\npaths: {/p: {get: {}, ",
+		 row->bytes, 1, 1);
+	text_str(&text, row->begin);
+	for (int i = 0; i < 1000; i++)
+		add_unit(&text, row->unit, i);
+	text_str(&text, row->end);
+	text_str(&text, "}}\n");
+	value = fetch_kind_ops(FETCH_OPENAPI)->read(text_span(&text), SPAN("/"), &why, &note);
+	if (!value)
+		fail_msg("%.*s", SPAN_FMT(text_span(&why)));
+	assert_int_equal(container_of(value, struct openapi_api, value)->operation_count, 1);
+	assert_non_null(strstr(note.data, "is not offered as a tool: "));
+	fetched_value_unref(value);
+	text_done(&note);
+	text_done(&why);
+	text_done(&text);
+}
+TEST_ROWS(an_operation_that_repeats_too_much_is_left_out, repeat_cases);
+
+/* Ten thousand references to a member of a map with 20000 members. */
+TEST(references_that_take_too_long_are_refused)
+{
+	enum { MEMBERS = 20000, REFERENCES = LIMIT_OPENAPI_EFFORT / MEMBERS };
+	struct text text, why, note;
+
+	text_init(&text);
+	text_init(&why);
+	text_init(&note);
+	text_str(&text, "openapi: 3.0.0\nx: {a: {}");
+	for (int i = 0; i < MEMBERS; i++)
+		text_fmt(&text, ", k%d: 1", i);
+	text_str(&text, "}\npaths: {/p: {get: {}, post: {requestBody: {content: {application/json: {schema: {"
+			"allOf: [&r {$ref: '#/x/a'}");
+	for (int i = 0; i < REFERENCES; i++)
+		text_str(&text, ", *r");
+	text_str(&text, "]}}}}}}}\n");
+	assert_null(fetch_kind_ops(FETCH_OPENAPI)->read(text_span(&text), SPAN("/"), &why, &note));
+	assert_non_null(strstr(why.data, "its references repeat more than 200000000 values"));
+	text_done(&note);
+	text_done(&why);
+	text_done(&text);
+}
+
 static int read_once(void *context)
 {
 	struct fetched_value *value;

@@ -358,6 +358,7 @@ enum limits {
 	LIMIT_OPENAPI_OPERATIONS = 1024,
 	LIMIT_OPENAPI_PARAMETERS = 64, /* of one operation, like the next one */
 	LIMIT_OPENAPI_TOOL_BYTES = 256 * 1024,
+	LIMIT_OPENAPI_EFFORT = 200000000, /* values and bytes that references repeat: refused; 1 or 2 s */
 	LIMIT_OPENAPI_TOOLS_BYTES = 8 * 1024 * 1024, /* of all operations together */
 	LIMIT_OPENAPI_PAGE_BYTES = 256 * 1024, /* of a list of tools, unless one tool is larger */
 	LIMIT_OPENAPI_URL_BYTES = 64 * 1024, /* of a call, and of each header of its arguments: an error */

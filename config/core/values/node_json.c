@@ -54,23 +54,23 @@ static void add_scalar(const struct yaml_node *node, struct text *out)
 		json_quote(out, node->text);
 }
 
-bool node_json_add(const struct yaml_node *node, uint32_t levels, struct text *out)
+bool node_json_add(const struct yaml_node *node, uint32_t levels, size_t most_bytes, struct text *out)
 {
 	bool is_map = node->kind == YAML_MAP, is_valid = levels > 0;
 
 	if (node->kind == YAML_SCALAR) {
 		add_scalar(node, out);
-		return true;
+		return out->len <= most_bytes;
 	}
 	text_char(out, is_map ? '{' : '[');
-	yaml_each(child, node) {
+	for (const struct yaml_node *child = node->first; child && is_valid; child = child->next) {
 		if (child != node->first)
 			text_char(out, ',');
 		if (is_map) {
 			json_quote(out, child->key);
 			text_char(out, ':');
 		}
-		is_valid = is_valid && node_json_add(child, levels - 1, out);
+		is_valid = out->len <= most_bytes && node_json_add(child, levels - 1, most_bytes, out);
 	}
 	text_char(out, is_map ? '}' : ']');
 	return is_valid;
@@ -83,7 +83,7 @@ bool node_json(struct decoder *d, const struct yaml_node *node, struct span *ret
 	bool is_valid;
 
 	text_init(&text);
-	is_valid = node_json_add(node, DEPTH_MAX, &text);
+	is_valid = node_json_add(node, DEPTH_MAX, SIZE_MAX, &text);
 	if (!is_valid)
 		config_error(d->report, node, "has more than %d levels of maps and lists", DEPTH_MAX);
 	else if (text_error(&text))

@@ -9,7 +9,10 @@
 #include "user/base/json_writer.h"
 #include "user/base/limits.h"
 
-enum { TITLE_BYTES = 64 };
+enum {
+	TITLE_BYTES = 64,
+	TYPE_BYTES = 1024, /* of a content type; RFC 6838 4.2: 127 for each of its two names */
+};
 
 /* The parameters of an operation while it is read. */
 struct parameters {
@@ -187,7 +190,7 @@ static bool is_json(struct span type)
 {
 	struct span rest = type, name;
 
-	if (!span_split(&rest, ';', &name) || !char_class_is_text(type))
+	if (type.len > TYPE_BYTES || !span_split(&rest, ';', &name) || !char_class_is_text(type))
 		return false;
 	name = span_trim(name);
 	return span_eq_nocase(name, SPAN("application/json")) || span_eq(name, SPAN("*/*")) ||
@@ -203,6 +206,8 @@ static bool read_body(struct openapi_document *document, const struct openapi_so
 	const struct yaml_node *content = decode_get(body, "content");
 
 	*ret_schema = NULL;
+	if (content && !openapi_spend(document, content->count))
+		return false;
 	operation->is_body_required = is_true(body, "required");
 	for (const struct yaml_node *media = content ? content->first : NULL; media; media = media->next) {
 		if (operation->content_type.len || !is_json(media->key))
@@ -230,7 +235,7 @@ static void add_place(struct openapi_document *document, const struct parameters
 		const struct openapi_parameter *parameter = &parameters->list[i];
 		const struct yaml_node *node = parameters->node_list[i];
 
-		if (parameter->place != place)
+		if (parameter->place != place || document->is_too_large)
 			continue;
 		if (!has_any)
 			text_fmt(out, "\"%s\":{\"type\":\"object\",\"properties\":{", places[place]);
@@ -242,7 +247,8 @@ static void add_place(struct openapi_document *document, const struct parameters
 		has_any = true;
 	}
 	for (uint32_t i = 0; i < parameters->count; i++) {
-		if (parameters->list[i].place != place || !parameters->list[i].is_required)
+		if (parameters->list[i].place != place || !parameters->list[i].is_required ||
+		    document->is_too_large)
 			continue;
 		text_str(out, needs_any ? "," : "},\"required\":[");
 		json_quote(out, parameters->list[i].name);
@@ -314,6 +320,9 @@ static bool describe(struct openapi_document *document, const struct openapi_sou
 	text_init(&text);
 	document->is_too_large = document->is_broken = false;
 	add_tool(document, source, operation, parameters, body, &text);
+	document->is_too_large |= text.len > document->most_bytes;
+	/* What is left out was written nevertheless. */
+	(void)openapi_spend(document, text.len / 8);
 	if (text_error(&text))
 		document->d->failed = true;
 	else if (document->is_too_large && !document->is_broken)

@@ -5,6 +5,7 @@
 #include "user/base/char_class.h"
 #include "user/base/check.h"
 #include "user/base/json_writer.h"
+#include "user/base/limits.h"
 
 /* Of a default or an enum: with OPENAPI_NESTING schemas around it less than LIMIT_MCP_DEPTH. */
 enum { VALUE_LEVELS = 12 };
@@ -17,6 +18,21 @@ struct span openapi_text(const struct yaml_node *map, const char *key)
 }
 
 /* -------------------------------------------------------------------------------- references */
+
+bool openapi_spend(struct openapi_document *document, size_t cost)
+{
+	if (cost < document->effort_left) {
+		document->effort_left -= cost;
+		return true;
+	}
+	if (document->effort_left)
+		config_error(document->d->report, document->root,
+			     "its references repeat more than %d values; refer to smaller objects, or remove "
+			     "operations",
+			     LIMIT_OPENAPI_EFFORT);
+	document->effort_left = 0;
+	return false;
+}
 
 /* A part of a JSON pointer in a URL: RFC 6901 4 and 6. NULL without memory, or if it is malformed. */
 static const struct yaml_node *step(struct openapi_document *document, const struct yaml_node *at,
@@ -63,8 +79,11 @@ static const struct yaml_node *follow(struct openapi_document *document, const s
 		return NULL;
 	}
 	path = span_from(path, 2);
-	while (at && span_split(&path, '/', &part))
+	while (at && span_split(&path, '/', &part)) {
+		if (!openapi_spend(document, at->count + part.len))
+			return NULL;
 		at = step(document, at, part);
+	}
 	if (!at || yaml_is_null(at)) {
 		config_error(document->d->report, reference,
 			     "there is no %s in this document; add it, or correct the reference",
@@ -78,6 +97,8 @@ const struct yaml_node *openapi_resolve(struct openapi_document *document, const
 {
 	const struct yaml_node *reference, *at = node;
 
+	if (at && !openapi_spend(document, at->count + 1))
+		at = NULL;
 	for (uint32_t i = 0; at && (reference = decode_get(at, "$ref")); i++) {
 		if (i == OPENAPI_NESTING) {
 			config_error(document->d->report, node,
@@ -88,6 +109,8 @@ const struct yaml_node *openapi_resolve(struct openapi_document *document, const
 			break;
 		}
 		at = follow(document, reference);
+		if (at && !openapi_spend(document, at->count + 1))
+			at = NULL;
 	}
 	document->is_broken |= node && !at;
 	return at;
@@ -121,16 +144,29 @@ static bool is_dropped(const struct yaml_node *member)
 	       (is_bool(member) && is_one_of(member->key, no_bools, ARRAY_LEN(no_bools)));
 }
 
+/* True if the operation cannot become a tool: the rest of it need not be written. */
+static bool is_full(struct openapi_document *document, const struct text *out)
+{
+	document->is_too_large |= out->len > document->most_bytes || text_error(out);
+	return document->is_too_large;
+}
+
+static void add_value(struct openapi_document *document, const struct yaml_node *node, struct text *out)
+{
+	document->is_too_large |= !node_json_add(node, VALUE_LEVELS, document->most_bytes, out);
+}
+
 /* The value of a keyword: a schema, a list of them, or another value. */
 static void add_node(struct openapi_document *document, const struct yaml_node *node, struct text *out)
 {
 	bool is_list = node->kind == YAML_LIST && node->first && node->first->kind == YAML_MAP;
 
 	if (node->kind != YAML_MAP && !is_list) {
-		document->is_too_large |= !node_json_add(node, VALUE_LEVELS, out);
+		add_value(document, node, out);
 	} else if (is_list) {
 		text_char(out, '[');
-		yaml_each(child, node) {
+		for (const struct yaml_node *child = node->first; child && !is_full(document, out);
+		     child = child->next) {
 			text_str(out, child == node->first ? "" : ",");
 			openapi_schema_add(document, child, SPAN(""), out);
 		}
@@ -143,7 +179,8 @@ static void add_node(struct openapi_document *document, const struct yaml_node *
 static void add_names(struct openapi_document *document, const struct yaml_node *map, struct text *out)
 {
 	text_char(out, '{');
-	yaml_each(child, map) {
+	for (const struct yaml_node *child = map->first; child && !is_full(document, out);
+	     child = child->next) {
 		text_str(out, child == map->first ? "" : ",");
 		json_quote(out, child->key);
 		text_char(out, ':');
@@ -163,7 +200,7 @@ static void add_keyword(struct openapi_document *document, const struct yaml_nod
 	json_quote(out, member->key);
 	text_str(out, may_be_null ? ":[" : ":");
 	if (is_one_of(member->key, values, ARRAY_LEN(values)))
-		document->is_too_large |= !node_json_add(member, VALUE_LEVELS, out);
+		add_value(document, member, out);
 	else if (member->kind == YAML_MAP && is_one_of(member->key, names, ARRAY_LEN(names)))
 		add_names(document, member, out);
 	else
@@ -180,7 +217,8 @@ static void add_map(struct openapi_document *document, const struct yaml_node *s
 		text_str(out, "\"description\":");
 		json_quote(out, description);
 	}
-	yaml_each(member, schema) {
+	for (const struct yaml_node *member = schema->first; member && !is_full(document, out);
+	     member = member->next) {
 		if (is_dropped(member) || (description.len && span_eq(member->key, SPAN("description"))))
 			continue;
 		text_str(out, comma);
@@ -201,14 +239,16 @@ void openapi_schema_add(struct openapi_document *document, const struct yaml_nod
 			struct span description, struct text *out)
 {
 	static const struct yaml_node any = { .kind = YAML_MAP };
-	const struct yaml_node *target = document->is_broken ? NULL : openapi_resolve(document, schema);
+	const struct yaml_node *target;
 
-	document->is_too_large |= out->len > document->most_bytes;
+	if (is_full(document, out))
+		return;
+	target = document->is_broken ? NULL : openapi_resolve(document, schema);
 	if (target && is_bool(target)) {
 		text_add(out, target->text);
 		return;
 	}
-	if (!target || target->kind != YAML_MAP || document->is_too_large || is_open(document, target))
+	if (!target || target->kind != YAML_MAP || is_open(document, target))
 		target = &any;
 	text_char(out, '{');
 	if (target != &any)

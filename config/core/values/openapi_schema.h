@@ -9,13 +9,19 @@ enum { OPENAPI_NESTING = 16 }; /* schemas inside each other; references to refer
 struct openapi_document {
 	struct decoder *d; /* borrowed, like root */
 	const struct yaml_node *root;
-	size_t most_bytes; /* of a schema with its references resolved */
+	size_t most_bytes; /* of a tool with its references resolved */
+	size_t effort_left; /* see openapi_spend() */
 	const struct yaml_node *open_list[OPENAPI_NESTING]; /* schemas that are being written */
 	uint32_t open_count;
-	bool is_too_large; /* set by openapi_schema_add() */
+	bool is_too_large; /* set by openapi_schema_add(), which then writes only a part */
 	bool is_broken; /* a reference was reported */
 };
 
+/*
+ * To be called before so many values or bytes are read that references may repeat: a small document can name
+ * a large object very often. False: LIMIT_OPENAPI_EFFORT is used up, which is reported once.
+ */
+bool openapi_spend(struct openapi_document *document, size_t cost);
 /* The text of a single value, or empty. */
 struct span openapi_text(const struct yaml_node *map, const char *key);
 /*

@@ -130,9 +130,14 @@ static void read_one(struct reader *reader, const struct openapi_source *source)
 {
 	struct openapi_api *api = reader->api;
 	struct openapi_operation *operation = &api->operation_list[api->operation_count];
-	struct span name = make_name(reader, source);
+	struct span name;
 
-	if (reader->document.d->failed || reader->bytes > LIMIT_OPENAPI_TOOLS_BYTES ||
+	if (reader->bytes > LIMIT_OPENAPI_TOOLS_BYTES ||
+	    !openapi_spend(&reader->document,
+			   source->node->count + openapi_text(source->node, "operationId").len))
+		return;
+	name = make_name(reader, source);
+	if (reader->document.d->failed ||
 	    !openapi_operation_read(&reader->document, source, reader->prefix, name, operation))
 		return;
 	reader->bytes += operation->description.len;
@@ -195,7 +200,10 @@ static void read_document(struct decoder *d, const struct yaml_node *node, const
 			  struct span prefix, struct openapi_api *api)
 {
 	struct reader reader = {
-		.document = { .d = d, .root = root, .most_bytes = LIMIT_OPENAPI_TOOL_BYTES },
+		.document = { .d = d,
+			      .root = root,
+			      .most_bytes = LIMIT_OPENAPI_TOOL_BYTES,
+			      .effort_left = LIMIT_OPENAPI_EFFORT },
 		.api = api,
 		.prefix = span_eq(prefix, SPAN("/")) ? server_path(root) : prefix,
 	};
