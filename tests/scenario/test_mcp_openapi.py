@@ -8,7 +8,7 @@ import urllib.parse
 
 from hg import *
 from hg.framework import tmpdir
-from hg.mcp import MODERN, VERSIONS, Mcp, McpGateway, config
+from hg.mcp import MODERN, VERSIONS, Mcp, McpError, McpGateway, config
 from mcpplays import child, fails, play
 
 PNG = b"\x89PNG\r\n\x1a\n\xff"
@@ -264,6 +264,13 @@ def behind(url, pets, name):
     return {"name": name, "openapi": {"schema": {"url": url}, "host": f"127.0.0.1:{pets.port}"}}
 
 
+def tools_or_code(client):
+    try:
+        return client.tools()
+    except McpError as error:
+        return error.code
+
+
 def failures(gateway, url):
     return [line for line in gateway.stderr.splitlines() if url + " could not be fetched" in line]
 
@@ -295,7 +302,8 @@ def urls():
     eq(len(failures(alone, url)), 1, "lines about the same failure")
     client = Mcp(alone)
     eq(len(client.tools()), 6, "tools")
-    eq(Mcp(alone, version=MODERN).tools(), client.tools(), "without a session")
+    modern = Mcp(alone, version=MODERN)
+    eq(modern.tools(), client.tools(), "without a session")
     eq(call(client, "getFile", path={"name": "x"})[1], ["x"], "a call")
     check(alone.metrics()("headgate_openapi_fetched_timestamp_seconds", url=url) > 1e9, "when")
     wait_until(lambda: "fetched the OpenAPI document from " + url in gateway.stderr, 30, "beside the others")
@@ -305,7 +313,16 @@ def urls():
     asked = documents.asked.count("/pets")
     alone.write("config.yaml", config([{**targets[0], "policies": {"backendAuth": {"key": "k"}}}]))
     wait_until(lambda: call(Mcp(alone), "photo")[1] and pets.seen[-1][2].get("authorization"), 10, "a reload")
+    wait_until(lambda: call(modern, "photo")[1] and pets.seen[-1][2].get("authorization"), 10,
+               "the key, without a session")
     eq(documents.asked.count("/pets"), asked, "requests for the document")
+    # A URL that never had one, corrected: clients without sessions share targets, which have to follow.
+    names = client.tools()
+    nothing = documents.publish("/none", "", status=404)
+    alone.write("config.yaml", config([behind(nothing, pets, "pets")]))
+    wait_until(lambda: tools_or_code(modern) == -32000, 10, "a reload to a URL without a document")
+    alone.write("config.yaml", config([behind(documents.publish("/new", DOCUMENT), pets, "pets")]))
+    wait_until(lambda: tools_or_code(modern) == names, 10, "the document of the corrected URL")
     documents.over.set()
 
 
@@ -317,7 +334,8 @@ def urls_later():
     slow = documents.publish("/slow", documents.slowly())
     gateway, _ = play(behind(url, pets, "pets"), behind(slow, pets, "slow"),
                       settings={"failureMode": "failOpen"})
-    wait_until(lambda: Mcp(gateway).tools(), 20, "the document")
+    wait_until(lambda: gateway.metrics()("headgate_openapi_fetched_timestamp_seconds", url=url), 20,
+               "the document")
     old = Mcp(gateway)
     documents.publish("/pets", {**DOCUMENT, "openapi": "2.0"})
     wait_until(lambda: failures(gateway, slow), 40, "the end of the endless one")

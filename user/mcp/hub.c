@@ -148,12 +148,58 @@ static bool texts_are_same(const char *const *a, uint32_t a_count, const char *c
 	return true;
 }
 
+/* What a URL has may change at any time: only the same one brings the next document. */
+static bool api_is_same(const struct mcp_server *a, const struct mcp_server *b)
+{
+	if (a->api_url.len || b->api_url.len)
+		return a->api == b->api;
+	return !a->api || fetched_id(a->api) == fetched_id(b->api);
+}
+
+static bool pairs_are_same(const struct header_pair *a, uint32_t a_count, const struct header_pair *b,
+			   uint32_t b_count)
+{
+	if (a_count != b_count)
+		return false;
+	for (uint32_t i = 0; i < a_count; i++) {
+		if (!span_eq(a[i].name, b[i].name) || !span_eq(a[i].value, b[i].value))
+			return false;
+	}
+	return true;
+}
+
+static bool modifiers_are_same(const struct header_modifier *a, const struct header_modifier *b)
+{
+	if (!a || !b)
+		return a == b;
+	if (!pairs_are_same(a->add_list, a->add_count, b->add_list, b->add_count) ||
+	    !pairs_are_same(a->set_list, a->set_count, b->set_list, b->set_count) ||
+	    a->remove_count != b->remove_count)
+		return false;
+	for (uint32_t i = 0; i < a->remove_count; i++) {
+		if (!span_eq(a->remove_list[i], b->remove_list[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Keys of the backend are headers, too. */
+static bool policies_are_same(const struct mcp_server *a, const struct mcp_server *b)
+{
+	return !a->tls == !b->tls &&
+	       (!a->tls || (a->tls->settings.hash == b->tls->settings.hash &&
+			    span_eq(a->tls->invalid_reason, b->tls->invalid_reason))) &&
+	       !a->proxy == !b->proxy && (!a->proxy || a->proxy->version == b->proxy->version) &&
+	       span_eq(a->authority, b->authority) &&
+	       modifiers_are_same(a->request_headers, b->request_headers);
+}
+
 static bool server_is_same(const struct mcp_server *a, const struct mcp_server *b)
 {
 	if (!span_eq(a->name, b->name) || a->transport != b->transport)
 		return false;
 	if (a->transport != MCP_STDIO)
-		return span_eq(a->path, b->path) && (!a->api || fetched_id(a->api) == fetched_id(b->api)) &&
+		return span_eq(a->path, b->path) && api_is_same(a, b) && policies_are_same(a, b) &&
 		       span_eq(a->backend->endpoint_list[0].text, b->backend->endpoint_list[0].text);
 	return strcmp(a->command, b->command) == 0 && a->clear_environment == b->clear_environment &&
 	       texts_are_same((const char *const *)a->argument_list, a->argument_count,
