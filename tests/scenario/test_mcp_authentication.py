@@ -176,8 +176,9 @@ spec: {static: {host: 127.0.0.1, port: %d}}
 
 @test("mcp authentication: manifests ask for tokens at every place and in both forms", timeout=120)
 def manifests():
-    issuer, target = Issuer(), Told()
+    issuer, other, target = Issuer(), Issuer(), Told()
     key = issuer.add("k")
+    other.add("k")
     metadata = "provider: Keycloak, resourceMetadata: {scopesSupported: [tools]}"
     jwks = json.dumps({"keys": [{**public_jwk(key), "kid": "k"}]})
     new = ("traffic: {jwtAuthentication: {mcp: {%s}, providers: [{issuer: 'https://issuer', audiences: [gw], "
@@ -198,6 +199,11 @@ def manifests():
         refused(gateway, [], METADATA + "/mcp")
         eq(gateway.fetch(METADATA).json()["scopes_supported"], ["tools"], what)
         wait_until(lambda: initialize(gateway, bearer(token(key, "k"))).status == 200, 15, f"keys: {what}")
+        if text == texts[0][0]:
+            moved = text.replace(ISSUER % issuer.server.server_port, ISSUER % other.server.server_port)
+            gateway.write("config.yaml", moved)
+            wait_until(lambda: initialize(gateway, bearer(token(key, "k"))).status == 401, 15,
+                       "the end of the keys of a backend that is now another host")
         gateway.stop()
 
 

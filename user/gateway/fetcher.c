@@ -40,8 +40,9 @@ struct fetch_entry {
 	uint64_t pause_ms; /* after the next failure */
 	uint64_t failure; /* hash of what the log says about the last attempt; 0: it was good */
 	enum fetch_kind kind;
-	struct span url; /* behind the object, like the prefix */
+	struct span url; /* behind the object, like the next two */
 	struct span prefix;
+	struct span host; /* see host_of() */
 };
 
 /* One request. It outlives its entry by a turn. */
@@ -109,6 +110,7 @@ static void entry_replace(struct fetch_entry *entry, struct fetched_value *value
 {
 	bool is_same = fetched_id(entry->fetched) == value->id;
 
+	fetched_replace(entry->fetched, value, clock_wall_us() / US_PER_S);
 	if (note.len && !is_same)
 		log_info("%s from %.*s: %.*s", entry->ops->what, SPAN_FMT(entry->url), SPAN_FMT(note));
 	if (entry->failure)
@@ -116,7 +118,6 @@ static void entry_replace(struct fetch_entry *entry, struct fetched_value *value
 	entry->next_ms = loop_now_ms(entry->fetcher->loop) + keep_s * 1000;
 	entry->pause_ms = RETRY_MIN_MS;
 	entry->failure = 0;
-	fetched_replace(entry->fetched, value, clock_wall_us() / US_PER_S);
 }
 
 static void entry_take(struct fetch_entry *entry, struct span text, uint64_t keep_s)
@@ -242,10 +243,17 @@ static int fetch_write(struct fetch *fetch, const struct fetch_source *source)
 	return error;
 }
 
+/* Of a backend with one host, which its name does not tell: another host has nothing to do with the first. */
+static struct span host_of(const struct fetch_source *source)
+{
+	return source->backend->kind == BACKEND_HOST ? source->backend->endpoint_list[0].text
+						     : (struct span){ 0 };
+}
+
 static bool entry_is_for(const struct fetch_entry *entry, const struct fetch_source *source)
 {
 	return entry->kind == source->kind && span_eq(entry->url, source->url) &&
-	       span_eq(entry->prefix, source->prefix);
+	       span_eq(entry->prefix, source->prefix) && span_eq(entry->host, host_of(source));
 }
 
 /* Several policies may name the same keys. 0: none says how long. */
@@ -340,16 +348,27 @@ static void entry_free(struct fetch_entry *entry)
 	hg_free(entry);
 }
 
+static struct span keep(char **at, struct span text)
+{
+	struct span kept = span_of(*at, text.len);
+
+	if (text.len)
+		memcpy(*at, text.data, text.len);
+	*at += text.len;
+	return kept;
+}
+
 /* NULL without memory. */
 static struct fetch_entry *entry_create(struct fetcher *fetcher, const struct fetch_source *source)
 {
-	size_t url_len = source->url.len, prefix_len = source->prefix.len;
-	struct fetch_entry *entry = hg_calloc(1, sizeof(*entry) + url_len + prefix_len);
-	char *texts;
+	struct span host = host_of(source);
+	struct fetch_entry *entry =
+		hg_calloc(1, sizeof(*entry) + source->url.len + source->prefix.len + host.len);
+	char *at;
 
 	if (!entry)
 		return NULL;
-	texts = (char *)(entry + 1);
+	at = (char *)(entry + 1);
 	entry->fetched = fetched_create(NULL);
 	if (!entry->fetched) {
 		hg_free(entry);
@@ -359,11 +378,9 @@ static struct fetch_entry *entry_create(struct fetcher *fetcher, const struct fe
 	entry->kind = source->kind;
 	entry->ops = fetch_kind_ops(source->kind);
 	entry->pause_ms = RETRY_MIN_MS;
-	memcpy(texts, source->url.data, url_len);
-	if (prefix_len)
-		memcpy(texts + url_len, source->prefix.data, prefix_len);
-	entry->url = span_of(texts, url_len);
-	entry->prefix = span_of(texts + url_len, prefix_len);
+	entry->url = keep(&at, source->url);
+	entry->prefix = keep(&at, source->prefix);
+	entry->host = keep(&at, host);
 	list_add_tail(&fetcher->entries, &entry->node);
 	return entry;
 }

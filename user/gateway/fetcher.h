@@ -16,7 +16,7 @@
  */
 struct fetcher {
 	struct loop *loop; /* borrowed */
-	struct list entries; /* struct fetch_entry, one for each URL of a kind, and prefix */
+	struct list entries; /* struct fetch_entry, one for each URL of a kind, prefix, and host behind it */
 	struct list fetches; /* struct fetch: requests under way, or over in this turn */
 	struct timer tick;
 	struct outbound *outbound; /* borrowed; the first URL opens it */
