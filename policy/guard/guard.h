@@ -119,7 +119,7 @@ enum guard_verdict {
 	GUARD_WAIT, /* not known yet: asked again when the stream gets STEP_GUARD */
 };
 
-/* What becomes of a field that is there already, as of Envoy's HeaderValueOption.HeaderAppendAction. */
+/* How an added field combines with fields of the same name: Envoy's HeaderValueOption.HeaderAppendAction. */
 enum append_action {
 	APPEND_ALWAYS, /* beside those of its name */
 	APPEND_IF_ABSENT,

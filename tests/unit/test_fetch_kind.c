@@ -103,7 +103,7 @@ TEST(the_prefix_and_the_text_make_another_document)
 	openapi_unref(again);
 }
 
-/* As deep as a stranger likes, and with as many values. */
+/* The sender chooses the depth of a document and its number of values. */
 TEST(documents_that_are_too_deep_or_too_large_are_refused)
 {
 	enum { LEVELS = 100000 };

@@ -32,7 +32,7 @@
  *
  * An offer is for the waiters of one thread: a stream on a shared connection needs no place. Who gets one
  * does not have the turn, and stays in the line while it tries; when it leaves, the next one of this thread
- * behind it gets the offer. One that has no use for it declines, and the caller offers it to those behind.
+ * behind it gets the offer. A waiter that cannot use it declines, and the caller offers it to those behind.
  */
 enum pending_kind {
 	PENDING_REQUESTS,
